@@ -1,0 +1,158 @@
+//! What is known about a stored key: everything but the secret.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::{KeyId, Label, ProviderId, Validation};
+
+/// How long a removed, replaced or retired secret can be brought back.
+const UNDO_WINDOW: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// Everything about one stored key but its secrets; keeps its id through rotations.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyRecord {
+    pub key_id: KeyId,
+    pub provider: ProviderId,
+    pub label: Label,
+    /// Scheme, host and port the key may be sent to, fixed when it was added.
+    pub origin: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    pub created_at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+    #[serde(default)]
+    pub rotation_count: u32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used_at: Option<Timestamp>,
+    /// When the key was removed; it can be brought back for 30 days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed_at: Option<Timestamp>,
+    /// The secrets this key has had that are still kept, oldest first.
+    pub versions: Vec<KeyVersion>,
+}
+
+/// One secret of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeyVersion {
+    /// Counts from 1 and is never used twice within a record.
+    pub version: u32,
+    pub state: VersionState,
+    pub masked: String,
+    /// Keyed hash of the secret, to tell whether two are equal.
+    pub fingerprint: String,
+    /// Whether the secret passed through a chat before it came here.
+    #[serde(default)]
+    pub exposed: bool,
+    pub added_at: Timestamp,
+    /// The provider's own id of the account, where its answer tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Validation>,
+}
+
+/// Where a secret stands in its life: staged → active → grace → archived.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case", deny_unknown_fields)]
+pub enum VersionState {
+    /// Stored, not yet believed: waits for the provider's word.
+    Staged,
+    /// The secret in use.
+    Active,
+    /// Replaced; still good until then, for those who have not noticed.
+    Grace {
+        retired_at: Timestamp,
+        usable_until: Timestamp,
+    },
+    /// Replaced for good; kept for undo.
+    Archived { retired_at: Timestamp },
+}
+
+/// Whether a key may be used, at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyState {
+    Usable,
+    Expired,
+    Removed,
+    /// Its first secret was never promoted.
+    Unfinished,
+}
+
+/// How near a key's expiry is, in the steps at which people are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ExpiryNotice {
+    Expired,
+    Within1Day,
+    Within7Days,
+    Within30Days,
+}
+
+impl KeyRecord {
+    /// The secret in use, if there is one.
+    pub fn active(&self) -> Option<&KeyVersion> {
+        self.versions
+            .iter()
+            .find(|version| version.state == VersionState::Active)
+    }
+
+    /// Whether the key may be used at `now`.
+    pub fn state(&self, now: Timestamp) -> KeyState {
+        if self.removed_at.is_some() {
+            KeyState::Removed
+        } else if self.active().is_none() {
+            KeyState::Unfinished
+        } else if self.expires_at.is_some_and(|at| at <= now) {
+            KeyState::Expired
+        } else {
+            KeyState::Usable
+        }
+    }
+
+    /// How near the expiry is at `now`, if it is near enough to be told.
+    pub fn expiry_notice(&self, now: Timestamp) -> Option<ExpiryNotice> {
+        let left = self.expires_at?.duration_since(now);
+        [
+            (0, ExpiryNotice::Expired),
+            (1, ExpiryNotice::Within1Day),
+            (7, ExpiryNotice::Within7Days),
+            (30, ExpiryNotice::Within30Days),
+        ]
+        .into_iter()
+        .find_map(|(days, notice)| (left <= SignedDuration::from_hours(days * 24)).then_some(notice))
+    }
+
+    /// The number for the next secret of this key.
+    pub fn next_version(&self) -> u32 {
+        self.versions.iter().map(|version| version.version).max().unwrap_or(0) + 1
+    }
+
+    /// Whether the whole record is past bringing back at `now`.
+    pub fn is_purgeable(&self, now: Timestamp) -> bool {
+        self.removed_at.is_some_and(|at| now.duration_since(at) > UNDO_WINDOW)
+    }
+}
+
+impl KeyVersion {
+    /// The state at `now`: grace that ran out counts as archived, whether or not anybody wrote that down.
+    pub fn state_at(&self, now: Timestamp) -> VersionState {
+        match self.state {
+            VersionState::Grace {
+                retired_at,
+                usable_until,
+            } if usable_until <= now => VersionState::Archived { retired_at },
+            state => state,
+        }
+    }
+
+    /// Whether the secret is past bringing back at `now`.
+    pub fn is_purgeable(&self, now: Timestamp) -> bool {
+        match self.state_at(now) {
+            VersionState::Archived { retired_at } => now.duration_since(retired_at) > UNDO_WINDOW,
+            VersionState::Staged => now.duration_since(self.added_at) > UNDO_WINDOW,
+            VersionState::Active | VersionState::Grace { .. } => false,
+        }
+    }
+}

@@ -1,0 +1,447 @@
+//! The one error that crosses borders: a permanent code, a message, and a way out.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+/// The result of everything above storage.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// A failure as users meet it: over MCP, on the terminal, in JSON.
+pub struct Error {
+    code: Code,
+    message: String,
+    hint: Option<String>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// What went wrong, as a permanent name: API, never reused and never renamed.
+///
+/// [`CODES`] says for each how it is spelled, what it means and how a command exits with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Code {
+    InvalidArgument,
+    UnknownProvider,
+    ProviderDisabled,
+    MalformedKey,
+    KeyInWrongPlace,
+    KeyInChatRefused,
+    KeyRequired,
+    InputPending,
+    InputDeclined,
+    VariableMissing,
+    KeyNotFound,
+    LabelTaken,
+    KeyExpired,
+    KeyUnchanged,
+    KeyRejected,
+    OtherAccount,
+    NothingToUndo,
+    OriginChanged,
+    InsecureAddress,
+    VaultAbsent,
+    VaultExists,
+    VaultLocked,
+    WrongPassphrase,
+    VaultDamaged,
+    VaultTooNew,
+    VaultForeign,
+    VaultRolledBack,
+    VaultForked,
+    VaultFull,
+    SlotNotFound,
+    LastSlot,
+    KeychainUnavailable,
+    KeychainEntryMissing,
+    KeyFileMissing,
+    AuditBroken,
+    DurabilityUnknown,
+    UnsafeFile,
+    StorageFailed,
+    Busy,
+    ConfigInvalid,
+    HomeMissing,
+    CommandFailed,
+    Interrupted,
+    Internal,
+}
+
+/// How a command ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    Done = 0,
+    Failed = 1,
+    Usage = 2,
+    Locked = 3,
+    /// Our own mistake (`EX_SOFTWARE` of sysexits.h).
+    Bug = 70,
+}
+
+/// Every code in the order of [`Code`]: its name, its meaning, and how a command exits with it.
+pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
+    (
+        Code::InvalidArgument,
+        "invalid_argument",
+        "an argument is missing, unknown or out of range",
+        ExitCode::Usage,
+    ),
+    (
+        Code::UnknownProvider,
+        "unknown_provider",
+        "no provider of that name is built in or configured",
+        ExitCode::Usage,
+    ),
+    (
+        Code::ProviderDisabled,
+        "provider_disabled",
+        "the configuration switches the provider off",
+        ExitCode::Failed,
+    ),
+    (
+        Code::MalformedKey,
+        "malformed_key",
+        "the text cannot be an API key of that provider",
+        ExitCode::Usage,
+    ),
+    (
+        Code::KeyInWrongPlace,
+        "key_in_wrong_place",
+        "an argument that is not for keys holds something that looks like one",
+        ExitCode::Usage,
+    ),
+    (
+        Code::KeyInChatRefused,
+        "key_in_chat_refused",
+        "the configuration refuses keys that pass through a chat",
+        ExitCode::Failed,
+    ),
+    (
+        Code::KeyRequired,
+        "key_required",
+        "no key was given and this caller cannot be asked for one",
+        ExitCode::Failed,
+    ),
+    (
+        Code::InputPending,
+        "input_pending",
+        "the page for typing the secret is open and nobody has finished it yet",
+        ExitCode::Failed,
+    ),
+    (
+        Code::InputDeclined,
+        "input_declined",
+        "the person asked for a secret said no",
+        ExitCode::Failed,
+    ),
+    (
+        Code::VariableMissing,
+        "variable_missing",
+        "the named environment variable is not set or not readable",
+        ExitCode::Failed,
+    ),
+    (
+        Code::KeyNotFound,
+        "key_not_found",
+        "no key of that provider and label is stored",
+        ExitCode::Failed,
+    ),
+    (
+        Code::LabelTaken,
+        "label_taken",
+        "another key of the provider has that label",
+        ExitCode::Failed,
+    ),
+    (
+        Code::KeyExpired,
+        "key_expired",
+        "the key's expiry date has passed",
+        ExitCode::Failed,
+    ),
+    (
+        Code::KeyUnchanged,
+        "key_unchanged",
+        "the new key is one that this record already had",
+        ExitCode::Failed,
+    ),
+    (
+        Code::KeyRejected,
+        "key_rejected",
+        "the provider does not accept the new key",
+        ExitCode::Failed,
+    ),
+    (
+        Code::OtherAccount,
+        "other_account",
+        "the new key belongs to another account than the old one",
+        ExitCode::Failed,
+    ),
+    (
+        Code::NothingToUndo,
+        "nothing_to_undo",
+        "no removal or rotation of the last 30 days can be taken back",
+        ExitCode::Failed,
+    ),
+    (
+        Code::OriginChanged,
+        "origin_changed",
+        "the provider's address is not the one the key was added for",
+        ExitCode::Failed,
+    ),
+    (
+        Code::InsecureAddress,
+        "insecure_address",
+        "the provider's address is neither https nor loopback",
+        ExitCode::Failed,
+    ),
+    (
+        Code::VaultAbsent,
+        "vault_absent",
+        "there is no vault yet",
+        ExitCode::Failed,
+    ),
+    (
+        Code::VaultExists,
+        "vault_exists",
+        "there is a vault already",
+        ExitCode::Failed,
+    ),
+    (
+        Code::VaultLocked,
+        "vault_locked",
+        "the vault needs its passphrase or recovery code",
+        ExitCode::Locked,
+    ),
+    (
+        Code::WrongPassphrase,
+        "wrong_passphrase",
+        "the passphrase or recovery code does not open the vault",
+        ExitCode::Locked,
+    ),
+    (
+        Code::VaultDamaged,
+        "vault_damaged",
+        "the vault file is not what was written; nothing was changed",
+        ExitCode::Failed,
+    ),
+    (
+        Code::VaultTooNew,
+        "vault_too_new",
+        "the vault was written by a newer version",
+        ExitCode::Failed,
+    ),
+    (
+        Code::VaultForeign,
+        "vault_foreign",
+        "the file is a different vault than the one this folder's anchor knows",
+        ExitCode::Failed,
+    ),
+    (
+        Code::VaultRolledBack,
+        "vault_rolled_back",
+        "the vault file is older than the last one written here",
+        ExitCode::Failed,
+    ),
+    (
+        Code::VaultForked,
+        "vault_forked",
+        "the vault file has the expected age but other contents",
+        ExitCode::Failed,
+    ),
+    (
+        Code::VaultFull,
+        "vault_full",
+        "the vault has reached a limit of its format",
+        ExitCode::Failed,
+    ),
+    (
+        Code::SlotNotFound,
+        "slot_not_found",
+        "the vault has no such keyslot",
+        ExitCode::Failed,
+    ),
+    (
+        Code::LastSlot,
+        "last_slot",
+        "the last keyslot cannot be removed",
+        ExitCode::Failed,
+    ),
+    (
+        Code::KeychainUnavailable,
+        "keychain_unavailable",
+        "the system's keychain did not answer or is locked",
+        ExitCode::Failed,
+    ),
+    (
+        Code::KeychainEntryMissing,
+        "keychain_entry_missing",
+        "the keychain no longer has the entry that opens this vault",
+        ExitCode::Failed,
+    ),
+    (
+        Code::KeyFileMissing,
+        "key_file_missing",
+        "the key file that opens this vault is gone or not readable",
+        ExitCode::Failed,
+    ),
+    (
+        Code::AuditBroken,
+        "audit_broken",
+        "the audit trail is not what was written",
+        ExitCode::Failed,
+    ),
+    (
+        Code::DurabilityUnknown,
+        "durability_unknown",
+        "the change was made, but whether it survives a power cut is not known",
+        ExitCode::Failed,
+    ),
+    (
+        Code::UnsafeFile,
+        "unsafe_file",
+        "a file or folder is not what it should be: a link, a device, another owner's, or open to others",
+        ExitCode::Failed,
+    ),
+    (
+        Code::StorageFailed,
+        "storage_failed",
+        "the system refused to read or write a file",
+        ExitCode::Failed,
+    ),
+    (
+        Code::Busy,
+        "busy",
+        "another process held the files for too long",
+        ExitCode::Failed,
+    ),
+    (
+        Code::ConfigInvalid,
+        "config_invalid",
+        "the configuration file has a mistake",
+        ExitCode::Failed,
+    ),
+    (
+        Code::HomeMissing,
+        "home_missing",
+        "no folder for the files could be determined",
+        ExitCode::Failed,
+    ),
+    (
+        Code::CommandFailed,
+        "command_failed",
+        "the command to run could not be started",
+        ExitCode::Failed,
+    ),
+    (
+        Code::Interrupted,
+        "interrupted",
+        "the operation was interrupted from outside",
+        ExitCode::Failed,
+    ),
+    (Code::Internal, "internal", "a mistake in this program", ExitCode::Bug),
+];
+
+impl Code {
+    /// The code as results spell it.
+    pub fn as_str(self) -> &'static str {
+        CODES[self as usize].1
+    }
+
+    /// How a command that fails with it exits.
+    pub fn exit_code(self) -> ExitCode {
+        CODES[self as usize].3
+    }
+}
+
+impl Error {
+    /// An error whose message is a lowercase fragment without a full stop.
+    pub fn new(code: Code, message: impl Into<String>) -> Self {
+        Self {
+            code,
+            message: message.into(),
+            hint: None,
+            source: None,
+        }
+    }
+
+    /// The same error with what the user can do about it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same error with its cause, for `source()`; the cause's text reaches logs only.
+    #[must_use]
+    pub fn caused_by(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
+        self.source = Some(Box::new(source));
+        self
+    }
+
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    pub fn hint_text(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// The form in results: `{"error":{"code","message","hint"}}`.
+    pub fn to_json(&self) -> Value {
+        json!({"error": {"code": self.code.as_str(), "message": self.message, "hint": self.hint.as_deref().unwrap_or_default()}})
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.code.as_str(), self.message)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<crate::domain::MalformedKey> for Error {
+    fn from(why: crate::domain::MalformedKey) -> Self {
+        Self::new(Code::MalformedKey, why.to_string())
+            .hint("copy the whole key from the provider's console, and nothing else")
+    }
+}
+
+impl From<crate::domain::IdentityError> for Error {
+    fn from(why: crate::domain::IdentityError) -> Self {
+        Self::new(Code::InvalidArgument, why.to_string())
+            .hint("see `api-keys list` for the providers and labels in use")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_codes_is_in_the_order_of_the_codes() {
+        for (at, (code, name, meaning, _)) in CODES.iter().enumerate() {
+            assert_eq!(*code as usize, at, "{name}");
+            assert!(
+                !meaning.ends_with('.') && meaning.starts_with(|c: char| c.is_lowercase()),
+                "{meaning}"
+            );
+        }
+        let names: std::collections::BTreeSet<_> = CODES.iter().map(|row| row.1).collect();
+        assert_eq!(names.len(), CODES.len(), "no name is used twice");
+    }
+}

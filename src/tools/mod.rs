@@ -1,0 +1,141 @@
+//! The tools: each declared once, in a file of its own.
+//!
+//! A tool is a struct of arguments. Its doc comment is the description, its fields are the
+//! arguments, and [`Tool`] adds the name, the hints and what it does. From the entry in [`TOOLS`]
+//! come the MCP tool, the shell command with its help, the table in the README and the schema snapshot.
+
+mod arguments;
+pub mod caller;
+pub mod view;
+
+use std::{future::Future, pin::Pin};
+
+use schemars::JsonSchema;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+pub use self::{
+    caller::{Caller, CallerKind, Question},
+    view::View,
+};
+use crate::{
+    app::App,
+    error::{Code, Error, Result},
+};
+
+/// Every tool, in the order in which people and models read them.
+pub const TOOLS: &[ToolDef] = &[];
+
+/// One tool, declared by its struct of arguments.
+pub trait Tool: DeserializeOwned + JsonSchema + clap::Args + Send + 'static {
+    /// The name over MCP.
+    const NAME: &'static str;
+    /// The name of the shell command.
+    const COMMAND: &'static str;
+    /// The name people read.
+    const TITLE: &'static str;
+    /// Words people use when they look for it.
+    const SEARCH_HINT: &'static str;
+    const HINTS: Hints;
+    /// Whether the tool takes a key, which the shell command reads from a prompt, a line, a variable or a file.
+    const TAKES_KEY: bool = false;
+    type Output: Serialize + JsonSchema;
+
+    /// Does the work.
+    fn call(self, app: &App, caller: &dyn Caller) -> impl Future<Output = Result<Self::Output>> + Send;
+
+    /// The result for people.
+    fn view(output: &Self::Output) -> View;
+}
+
+/// What a client may assume of a tool before calling it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "the protocol's own four hints, each a boolean there"
+)]
+pub struct Hints {
+    pub read_only: bool,
+    pub destructive: bool,
+    pub idempotent: bool,
+    pub open_world: bool,
+    /// Ask the person even under allow-lists.
+    pub requires_user: bool,
+}
+
+/// What a call came with.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Arguments over MCP.
+    Json(Map<String, Value>),
+    /// A parsed command line.
+    Matches(&'a clap::ArgMatches),
+}
+
+/// What a call answers: the structured result, and its form for people.
+#[derive(Debug)]
+pub struct Answer {
+    pub json: Value,
+    pub view: View,
+}
+
+type Call = for<'a> fn(&'a App, &'a dyn Caller, Input<'a>) -> Pin<Box<dyn Future<Output = Result<Answer>> + Send + 'a>>;
+
+/// A tool as data: what every surface is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct ToolDef {
+    pub name: &'static str,
+    pub command: &'static str,
+    pub title: &'static str,
+    pub search_hint: &'static str,
+    pub hints: Hints,
+    pub takes_key: bool,
+    /// JSON schema of the arguments; its `description` is the tool's.
+    pub input_schema: fn() -> Map<String, Value>,
+    /// JSON schema of the structured result.
+    pub output_schema: fn() -> Map<String, Value>,
+    /// Adds the arguments to a shell command.
+    pub augment: fn(clap::Command) -> clap::Command,
+    pub call: Call,
+}
+
+impl ToolDef {
+    /// The declaration of `T`.
+    const fn of<T: Tool>() -> Self {
+        Self {
+            name: T::NAME,
+            command: T::COMMAND,
+            title: T::TITLE,
+            search_hint: T::SEARCH_HINT,
+            hints: T::HINTS,
+            takes_key: T::TAKES_KEY,
+            input_schema: arguments::input_schema::<T>,
+            output_schema: arguments::output_schema::<T::Output>,
+            augment: T::augment_args,
+            call: call::<T>,
+        }
+    }
+}
+
+/// Reads the input as `T`'s arguments, does the work, and gives the result in both forms.
+fn call<'a, T: Tool>(
+    app: &'a App,
+    caller: &'a dyn Caller,
+    input: Input<'a>,
+) -> Pin<Box<dyn Future<Output = Result<Answer>> + Send + 'a>> {
+    let tool = match input {
+        Input::Json(arguments) => arguments::read::<T>(arguments),
+        Input::Matches(matches) => {
+            T::from_arg_matches(matches).map_err(|_| Error::new(Code::Internal, "the command line was not understood"))
+        }
+    };
+    Box::pin(async move {
+        let output = tool?.call(app, caller).await?;
+        let json = serde_json::to_value(&output)
+            .map_err(|why| Error::new(Code::Internal, "the result could not be written").caused_by(why))?;
+        Ok(Answer {
+            json,
+            view: T::view(&output),
+        })
+    })
+}
