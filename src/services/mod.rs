@@ -1,1 +1,3 @@
-//! (in work)
+//! What the product does, for whoever asks: tools, commands, resources.
+
+pub mod caller;

@@ -5,7 +5,6 @@
 //! come the MCP tool, the shell command with its help, the table in the README and the schema snapshot.
 
 mod arguments;
-pub mod caller;
 pub mod view;
 
 use std::{future::Future, pin::Pin};
@@ -14,10 +13,8 @@ use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-pub use self::{
-    caller::{Caller, CallerKind, Question},
-    view::View,
-};
+pub use self::view::View;
+pub use crate::services::caller::{Caller, CallerKind, Question};
 use crate::{
     app::App,
     error::{Code, Error, Result},

@@ -1,4 +1,4 @@
-//! Who calls a tool, and how that caller can be asked for a secret.
+//! Who asks for a service, and how that caller can be asked for a secret.
 
 use std::{future::Future, pin::Pin};
 
@@ -42,6 +42,8 @@ pub enum Question {
     },
     /// The passphrase that opens the vault.
     Passphrase,
+    /// A passphrase to protect a new vault with; typed twice where that is possible.
+    NewPassphrase,
 }
 
 impl std::fmt::Display for CallerKind {
