@@ -1,1 +1,96 @@
-//! (in work)
+//! The MCP server over standard input and output: the only user of the MCP library.
+//!
+//! One handler serves every revision of the protocol, those with a handshake and those without.
+//! Nothing on the way to the first answer opens the vault, the keychain or a connection.
+
+mod describe;
+mod guard;
+mod server;
+mod stdio;
+
+use std::{sync::Arc, time::Duration};
+
+use rmcp::{ServiceExt, service::ServerInitializeError};
+use tokio_util::sync::CancellationToken;
+
+use self::{server::Server, stdio::Stdio};
+use crate::{
+    app::App,
+    error::{Code, Error, Result},
+};
+
+/// The log filter that keeps the MCP library silent, whatever the environment asks for.
+///
+/// The library logs whole requests and results, and a request may hold a key.
+pub const LOG_DIRECTIVE: &str = "rmcp=off";
+
+/// How long calls in flight may go on once the client is gone.
+const LAST_WORDS: Duration = Duration::from_millis(35);
+
+/// Speaks MCP over standard input and output until the client hangs up or a signal asks to stop.
+///
+/// Wants a current-thread runtime that is not waited for afterwards (`Runtime::shutdown_background`):
+/// where standard input is neither a pipe nor a socket, a thread may be stuck reading it.
+pub async fn serve(app: Arc<App>) -> Result<()> {
+    // Signals first: a client that starts and stops us at once must find a clean exit.
+    let signal = signals()?;
+    let gone = CancellationToken::new();
+    let server = Server::new(app);
+    let session = async {
+        let transport = Stdio::open(gone.clone());
+        match server.serve_with_ct(transport, CancellationToken::new()).await {
+            Ok(running) => running.waiting().await.map(drop).map_err(|why| {
+                Error::new(Code::Internal, "the protocol loop ended unexpectedly")
+                    .hint("start the server again, and report it if it happens twice")
+                    .caused_by(why)
+            }),
+            // A client that only probes and hangs up has done nothing wrong.
+            Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => Ok(()),
+            Err(why) => Err(
+                Error::new(Code::InvalidArgument, "the client did not begin as the protocol asks")
+                    .hint("this command is for MCP clients; people use `api-keys --help`")
+                    .caused_by(why),
+            ),
+        }
+    };
+    tokio::pin!(session);
+    tokio::select! {
+        outcome = &mut session => return outcome,
+        () = signal => gone.cancel(),
+        () = gone.cancelled() => {}
+    }
+    // Whoever waits for a person has given up by now; the rest gets a moment to answer.
+    tokio::time::timeout(LAST_WORDS, session).await.unwrap_or(Ok(()))
+}
+
+/// Ends when the system or the client asks us to stop; listening begins at once.
+#[cfg(unix)]
+fn signals() -> Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let listen = |kind| {
+        signal(kind).map_err(|why| {
+            Error::new(Code::Internal, "signals cannot be received")
+                .hint("report it with the name and version of the system")
+                .caused_by(why)
+        })
+    };
+    let mut interrupt = listen(SignalKind::interrupt())?;
+    let mut terminate = listen(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Ends when the system or the client asks us to stop; listening begins at once.
+#[cfg(not(unix))]
+fn signals() -> Result<impl Future<Output = ()>> {
+    Ok(async {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+}

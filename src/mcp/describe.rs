@@ -1,0 +1,71 @@
+//! Tools and resources as clients and models see them.
+
+use std::sync::Arc;
+
+use rmcp::model::{Implementation, MetaObject, ServerCapabilities, ServerConfig, Tool, ToolAnnotations};
+use serde_json::Value;
+
+use crate::tools::ToolDef;
+
+/// The most characters that instructions may have: clients cut at 4,096, and every session pays for them.
+const INSTRUCTIONS_LIMIT: usize = 1500;
+
+/// What the server says of itself.
+pub(super) fn server(tools: &[ToolDef]) -> ServerConfig {
+    let capabilities = ServerCapabilities::builder().enable_tools().build();
+    let implementation = Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
+        .with_title("API Key Manager")
+        .with_description("Keeps the API keys of language-model providers encrypted on this machine")
+        .with_website_url(concat!("https://crates.io/crates/", env!("CARGO_PKG_NAME")));
+    ServerConfig::new(capabilities)
+        .with_server_info(implementation)
+        .with_instructions(instructions(tools))
+}
+
+/// What a model reads before it looks at any tool: what this is for, and a map of the tools that exist.
+pub(super) fn instructions(tools: &[ToolDef]) -> String {
+    let mut text = String::from(
+        "Keeps API keys of language-model providers (anthropic, openai, google, local and many more) in an \
+         encrypted vault on the user's machine. No tool ever returns a key.\n\
+         Never ask for a key in the chat: call the tool without it, and the user types it on a local page that \
+         opens. If a result says `input_pending`, the page is still open: call the same tool again once the user \
+         is done. A program gets keys through the shell: `api-keys run --provider openai -- COMMAND`.\n",
+    );
+    for tool in tools {
+        text.push_str("\n- ");
+        text.push_str(tool.name);
+        text.push_str(": ");
+        text.push_str(tool.search_hint);
+    }
+    debug_assert!(text.chars().count() < INSTRUCTIONS_LIMIT, "instructions are too long");
+    text
+}
+
+/// A tool as `tools/list` shows it.
+pub(super) fn tool(def: &ToolDef) -> Tool {
+    let mut input = (def.input_schema)();
+    let description = match input.remove("description") {
+        Some(Value::String(text)) => text,
+        _ => String::new(),
+    };
+    let mut output = (def.output_schema)();
+    output.remove("description");
+    let annotations = ToolAnnotations::from_raw(
+        Some(def.title.to_owned()),
+        Some(def.hints.read_only),
+        Some(def.hints.destructive),
+        Some(def.hints.idempotent),
+        Some(def.hints.open_world),
+    );
+    let mut meta = MetaObject::new();
+    meta.0.insert("anthropic/searchHint".to_owned(), def.search_hint.into());
+    if def.hints.requires_user {
+        meta.0
+            .insert("anthropic/requiresUserInteraction".to_owned(), true.into());
+    }
+    Tool::new(def.name, description, Arc::new(input))
+        .with_title(def.title)
+        .with_raw_output_schema(Arc::new(output))
+        .with_annotations(annotations)
+        .with_meta(meta)
+}
