@@ -1,0 +1,122 @@
+//! Where answers and errors go: the answer to stdout, everything about it to stderr.
+
+use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
+
+use anstream::AutoStream;
+use clap::ColorChoice;
+use serde_json::Value;
+
+use super::{
+    command_line::Look,
+    render::{self, Painted},
+};
+use crate::{
+    error::{Code, Error, Result},
+    tools::{Answer, View},
+};
+
+/// Standard output and standard error, in the form that was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Console {
+    look: Look,
+}
+
+impl Console {
+    pub(super) fn new(look: Look) -> Self {
+        Self { look }
+    }
+
+    /// Whether answers are for programs.
+    pub(super) fn is_json(self) -> bool {
+        self.look.json
+    }
+
+    /// Prints a result in the form that was asked for.
+    pub(super) fn answer(self, answer: &Answer) -> Result<()> {
+        if self.is_json() {
+            self.json(&answer.json)
+        } else {
+            self.view(&answer.view)
+        }
+    }
+
+    /// Prints a result as JSON: on one line for programs, indented for people.
+    pub(super) fn json(self, value: &Value) -> Result<()> {
+        let text = if stdout().is_terminal() {
+            format!("{value:#}\n")
+        } else {
+            format!("{value}\n")
+        };
+        Self::raw(text.as_bytes())
+    }
+
+    /// Prints a result for people.
+    pub(super) fn view(self, view: &View) -> Result<()> {
+        let Painted { answer, remarks } = render::paint(view, width());
+        self.out(&answer)?;
+        self.err(&remarks);
+        Ok(())
+    }
+
+    /// Prints help or the version, with colours as escape codes.
+    pub(super) fn help(self, text: &str) -> Result<()> {
+        self.out(text)
+    }
+
+    /// Prints bytes as they are.
+    pub(super) fn raw(bytes: &[u8]) -> Result<()> {
+        written(stdout().write_all(bytes).and_then(|()| stdout().flush()))
+    }
+
+    /// Says what went wrong and what can be done: on stderr, and on stdout too where a program reads that.
+    pub(super) fn error(self, error: &Error) {
+        if self.is_json() {
+            // The error is on its way already: that it cannot be told changes nothing.
+            let _ = self.json(&error.to_json());
+        }
+        tracing::debug!(code = error.code().as_str(), "the command failed");
+        self.err(&render::error(error));
+    }
+
+    /// Shows how far long work has come, to a person who is watching.
+    pub(super) fn progress(self, done: usize, total: usize, message: &str) {
+        if stderr().is_terminal() && !self.is_json() {
+            self.err(&render::progress(done, total, message));
+        }
+    }
+
+    fn out(self, painted: &str) -> Result<()> {
+        let mut stream = AutoStream::new(stdout(), self.choice());
+        written(stream.write_all(painted.as_bytes()).and_then(|()| stream.flush()))
+    }
+
+    fn err(self, painted: &str) {
+        // There is nobody left to tell that stderr is closed.
+        let _ = AutoStream::new(stderr(), self.choice()).write_all(painted.as_bytes());
+    }
+
+    fn choice(self) -> anstream::ColorChoice {
+        match self.look.color {
+            ColorChoice::Auto => anstream::ColorChoice::Auto,
+            ColorChoice::Always => anstream::ColorChoice::Always,
+            ColorChoice::Never => anstream::ColorChoice::Never,
+        }
+    }
+}
+
+/// A reader that hangs up, as `head` does, has had enough: that is no failure.
+fn written(outcome: std::io::Result<()>) -> Result<()> {
+    match outcome {
+        Err(why) if why.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::new(Code::StorageFailed, "the answer could not be written")
+                .caused_by(why)
+                .hint("check what standard output goes to"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Columns of the terminal on stdout; nothing where there is none, and nothing is cut or folded.
+fn width() -> Option<usize> {
+    terminal_size::terminal_size_of(stdout()).map(|(width, _)| usize::from(width.0))
+}

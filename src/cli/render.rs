@@ -1,0 +1,226 @@
+//! Results as text: aligned by what is seen, coloured by how it feels, nothing that moves the cursor.
+
+use std::fmt::Write;
+
+use anstyle::{AnsiColor, Style};
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+
+use crate::{
+    error::Error,
+    tools::view::{Block, Cell, Tone, View},
+};
+
+const GAP: &str = "  ";
+
+/// A view as text with escape codes for colours; the stream takes them out where they don't belong.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Painted {
+    /// For stdout.
+    pub(super) answer: String,
+    /// For stderr.
+    pub(super) remarks: String,
+}
+
+/// `view` for a terminal of `width` columns, or for one without an edge.
+pub(super) fn paint(view: &View, width: Option<usize>) -> Painted {
+    let mut painted = Painted::default();
+    for block in &view.blocks {
+        match block {
+            Block::Line(tone, text) => {
+                painted.answer.push_str(&styled(*tone, &plain(text)));
+                painted.answer.push('\n');
+            }
+            Block::Table { headers, rows } => painted.answer.push_str(&table(headers, rows, width)),
+            Block::Warning(text) => painted.remarks.push_str(&remark(WARNING, "warning", text)),
+            Block::Hint(text) => painted.remarks.push_str(&remark(HINT, "hint", text)),
+        }
+    }
+    painted
+}
+
+/// What went wrong and what can be done, for stderr.
+pub(super) fn error(error: &Error) -> String {
+    let mut text = remark(ERROR, "error", error.message());
+    if let Some(hint) = error.hint_text() {
+        text.push_str(&remark(HINT, "hint", hint));
+    }
+    text
+}
+
+/// One line about work in progress, which the next one replaces and the last one takes away.
+pub(super) fn progress(done: usize, total: usize, message: &str) -> String {
+    if done >= total {
+        "\r\u{1b}[K".to_owned()
+    } else {
+        format!("\r\u{1b}[K{done}/{total} {}", plain(message))
+    }
+}
+
+const ERROR: Style = AnsiColor::Red.on_default().bold();
+const WARNING: Style = AnsiColor::Yellow.on_default().bold();
+const HINT: Style = AnsiColor::Cyan.on_default().bold();
+
+fn remark(style: Style, word: &str, text: &str) -> String {
+    format!("{style}{word}:{style:#} {}\n", plain(text))
+}
+
+fn style(tone: Tone) -> Style {
+    match tone {
+        Tone::Plain => Style::new(),
+        Tone::Good => AnsiColor::Green.on_default(),
+        Tone::Attention => AnsiColor::Yellow.on_default(),
+        Tone::Bad => AnsiColor::Red.on_default(),
+        Tone::Faint => Style::new().dimmed(),
+    }
+}
+
+fn styled(tone: Tone, text: &str) -> String {
+    let style = style(tone);
+    format!("{style}{text}{style:#}")
+}
+
+/// `text` without anything that a terminal obeys or that turns the order of what is read.
+pub(super) fn plain(text: &str) -> String {
+    text.chars()
+        .map(|c| if matches!(c, '\n' | '\r' | '\t') { ' ' } else { c })
+        .filter(|c| {
+            !c.is_control() && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        })
+        .collect()
+}
+
+/// A table with its columns aligned; one field a line where the terminal is too narrow for it.
+fn table(headers: &[&str], rows: &[Vec<Cell>], width: Option<usize>) -> String {
+    let cell = |row: &'_ Vec<Cell>, column: usize| row.get(column).map(|cell| plain(&cell.text)).unwrap_or_default();
+    // A column that says nothing is left out.
+    let columns: Vec<(usize, &str, usize)> = headers
+        .iter()
+        .enumerate()
+        .filter_map(|(column, header)| {
+            let widest = rows.iter().map(|row| cell(row, column).width()).max().unwrap_or(0);
+            (widest > 0).then(|| (column, *header, widest.max(header.width())))
+        })
+        .collect();
+    let total: usize = columns
+        .iter()
+        .map(|(_, _, widest)| widest + GAP.len())
+        .sum::<usize>()
+        .saturating_sub(GAP.len());
+    if width.is_some_and(|width| total > width) {
+        return list(&columns, rows);
+    }
+    let mut text = String::new();
+    let mut line = |fields: &[(Style, String)]| {
+        for (at, ((style, field), (_, _, widest))) in fields.iter().zip(&columns).enumerate() {
+            let _ = write!(text, "{style}{field}{style:#}");
+            if at + 1 < columns.len() {
+                text.push_str(&" ".repeat(widest - field.width()));
+                text.push_str(GAP);
+            }
+        }
+        text.push('\n');
+    };
+    let titles: Vec<_> = columns
+        .iter()
+        .map(|(_, header, _)| (Style::new().bold(), (*header).to_owned()))
+        .collect();
+    line(&titles);
+    for row in rows {
+        let fields: Vec<_> = columns
+            .iter()
+            .map(|(column, _, _)| {
+                let tone = row.get(*column).map(|cell| cell.tone).unwrap_or_default();
+                (style(tone), cell(row, *column))
+            })
+            .collect();
+        line(&fields);
+    }
+    text
+}
+
+/// The same table with one field a line, for narrow terminals.
+fn list(columns: &[(usize, &str, usize)], rows: &[Vec<Cell>]) -> String {
+    let widest = columns.iter().map(|(_, header, _)| header.width()).max().unwrap_or(0);
+    let mut text = String::new();
+    for (at, row) in rows.iter().enumerate() {
+        if at > 0 {
+            text.push('\n');
+        }
+        for (column, header, _) in columns {
+            let Some(cell) = row.get(*column).filter(|cell| !cell.text.is_empty()) else {
+                continue;
+            };
+            let pad = " ".repeat(widest - header.width());
+            let bold = Style::new().bold();
+            let _ = writeln!(
+                text,
+                "{bold}{header}{bold:#}{pad}{GAP}{}",
+                styled(cell.tone, &plain(&cell.text))
+            );
+        }
+    }
+    text
+}
+
+/// `text` cut to `columns`, with an ellipsis where something is missing.
+pub(super) fn cut(text: &str, columns: usize) -> String {
+    if text.width() <= columns {
+        return text.to_owned();
+    }
+    let mut used = 1;
+    let kept: String = text
+        .chars()
+        .take_while(|c| {
+            used += c.width().unwrap_or(0);
+            used <= columns
+        })
+        .collect();
+    kept + "…"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(view: &View, width: Option<usize>) -> String {
+        anstream::adapter::strip_str(&paint(view, width).answer).to_string()
+    }
+
+    fn two_keys() -> View {
+        View::default().and(Block::Table {
+            headers: vec!["PROVIDER", "LABEL", "NOTE", "KEY"],
+            rows: vec![
+                vec!["anthropic".into(), "default".into(), "".into(), "sk-ant-…WXYZ".into()],
+                vec!["openai".into(), "日本".into(), "".into(), "…1234".into()],
+            ],
+        })
+    }
+
+    #[test]
+    fn columns_are_aligned_by_what_is_seen_and_empty_ones_left_out() {
+        assert_eq!(
+            seen(&two_keys(), Some(80)),
+            "PROVIDER   LABEL    KEY\nanthropic  default  sk-ant-…WXYZ\nopenai     日本     …1234\n"
+        );
+    }
+
+    #[test]
+    fn a_narrow_terminal_gets_one_field_a_line() {
+        assert_eq!(
+            seen(&two_keys(), Some(20)),
+            "PROVIDER  anthropic\nLABEL     default\nKEY       sk-ant-…WXYZ\n\nPROVIDER  openai\nLABEL     日本\nKEY       …1234\n"
+        );
+    }
+
+    #[test]
+    fn nothing_moves_the_cursor_or_turns_the_text() {
+        let view = View::line(Tone::Plain, "a\u{1b}[2Jb\u{9b}c\u{7}\r\nd\u{202e}e");
+        assert_eq!(seen(&view, None), "a[2Jbc  de\n");
+    }
+
+    #[test]
+    fn a_cut_text_says_so() {
+        assert_eq!(cut("日本語", 5), "日本…");
+        assert_eq!(cut("short", 5), "short");
+    }
+}

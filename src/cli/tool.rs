@@ -1,0 +1,18 @@
+//! A tool called from the shell: same declaration, same work, an answer for people.
+
+use std::process::ExitCode;
+
+use clap::ArgMatches;
+
+use super::{Session, caller::Terminal};
+use crate::{
+    error::Result,
+    tools::{Input, ToolDef},
+};
+
+pub(super) fn run(session: &Session, tool: &ToolDef, matches: &ArgMatches) -> Result<ExitCode> {
+    let caller = Terminal::new(session, matches);
+    let answer = session.wait((tool.call)(&session.app, &caller, Input::Matches(matches)))?;
+    session.console.answer(&answer)?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,4 @@
+//! Tests at the border, in one binary: it builds once.
+
+mod cli;
+mod support;

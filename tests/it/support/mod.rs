@@ -1,0 +1,111 @@
+//! What the tests share: a folder of their own, and the program in an environment of its own.
+
+use std::{
+    ffi::OsStr,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+
+/// A private folder that the program keeps everything in; gone when dropped.
+pub(crate) struct Home {
+    folder: tempfile::TempDir,
+}
+
+/// How a run of the program ended.
+#[derive(Debug)]
+pub(crate) struct Ended {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Home {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::Builder::new()
+            .prefix("api-keys-")
+            .tempdir()
+            .expect("a temporary folder");
+        Self { folder }
+    }
+
+    /// The folder that `API_KEYS_HOME` names; the program makes it.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    /// A file next to that folder, for what a test needs besides.
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Writes `config.toml`.
+    pub(crate) fn config(&self, text: &str) {
+        private_folder(&self.path());
+        std::fs::write(self.path().join("config.toml"), text).expect("a config file");
+    }
+
+    /// The program with `arguments`, in this folder and an environment without anything of the machine's.
+    ///
+    /// The master key is a key file: no test reaches a keychain by accident.
+    pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_api-keys"));
+        command
+            .args(arguments)
+            .env_clear()
+            .env("API_KEYS_HOME", self.path())
+            .env("HOME", self.folder.path())
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent")
+            .current_dir(self.folder.path());
+        command
+    }
+
+    /// Runs the program without input and waits for its end.
+    pub(crate) fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Ended {
+        self.run_with(self.command(arguments), "")
+    }
+
+    /// Runs `command` with `input` on its stdin and waits for its end.
+    #[expect(clippy::unused_self, reason = "the folder has to live as long as the command")]
+    pub(crate) fn run_with(&self, mut command: Command, input: &str) -> Ended {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        // A program that ends without reading closes the pipe: that is its right.
+        let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
+        let output = child.wait_with_output().expect("the program ends");
+        Ended {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).expect("text"),
+            stderr: String::from_utf8(output.stderr).expect("text"),
+        }
+    }
+}
+
+impl Ended {
+    /// The one JSON value on stdout.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|why| panic!("{why}: {self:?}"))
+    }
+
+    /// The code of the error on stdout.
+    pub(crate) fn error_code(&self) -> String {
+        self.json()["error"]["code"].as_str().unwrap_or_default().to_owned()
+    }
+}
+
+/// Makes a folder as the program wants it: for nobody else.
+pub(crate) fn private_folder(path: &Path) {
+    std::fs::create_dir_all(path).expect("a folder");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).expect("a private folder");
+    }
+}
