@@ -49,6 +49,7 @@ impl Terminal {
                     }
                 })
             }
+            Question::NewPassphrase => new_passphrase(),
             Question::Passphrase => SecretSource::Prompt
                 .read("Passphrase of the vault (hidden): ")
                 .map_err(|error| {
@@ -63,6 +64,18 @@ impl Terminal {
                     }
                 }),
         }
+    }
+}
+
+/// Asks twice for a passphrase that nobody can recover.
+fn new_passphrase() -> Result<Secret> {
+    let first = SecretSource::Prompt.read("New passphrase (hidden): ")?;
+    let again = SecretSource::Prompt.read("The same again (hidden): ")?;
+    // EXPOSE: compared with the second typing, in memory
+    if first.expose() == again.expose() {
+        Ok(first)
+    } else {
+        Err(Error::new(Code::InvalidArgument, "the two passphrases differ").hint("run the command again"))
     }
 }
 

@@ -24,7 +24,7 @@ pub(super) const COMMAND: CommandDef = CommandDef {
     run,
 };
 
-fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
+fn run(_: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     if let Some(shell) = matches.get_one::<Shell>("shell") {
         let mut script = Vec::new();
         clap_complete::generate(*shell, &mut command_line::command(), "api-keys", &mut script);

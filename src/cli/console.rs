@@ -34,14 +34,14 @@ impl Console {
     /// Prints a result in the form that was asked for.
     pub(super) fn answer(self, answer: &Answer) -> Result<()> {
         if self.is_json() {
-            self.json(&answer.json)
+            Self::json(&answer.json)
         } else {
             self.view(&answer.view)
         }
     }
 
     /// Prints a result as JSON: on one line for programs, indented for people.
-    pub(super) fn json(self, value: &Value) -> Result<()> {
+    pub(super) fn json(value: &Value) -> Result<()> {
         let text = if stdout().is_terminal() {
             format!("{value:#}\n")
         } else {
@@ -72,7 +72,7 @@ impl Console {
     pub(super) fn error(self, error: &Error) {
         if self.is_json() {
             // The error is on its way already: that it cannot be told changes nothing.
-            let _ = self.json(&error.to_json());
+            let _ = Self::json(&error.to_json());
         }
         tracing::debug!(code = error.code().as_str(), "the command failed");
         self.err(&render::error(error));

@@ -38,13 +38,6 @@ struct Session {
     console: Console,
 }
 
-impl Session {
-    /// Waits for `work` on a runtime of this thread; commands that wait for nobody never start one.
-    fn wait<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
-        runtime()?.block_on(work)
-    }
-}
-
 /// Runs the command line `arguments`, the program's own name first, and says how the process ends.
 pub fn main(arguments: Vec<OsString>) -> process::ExitCode {
     let parsed = command_line::parse(arguments);
@@ -75,6 +68,11 @@ fn run(console: Console, matches: &ArgMatches) -> Result<process::ExitCode> {
         Some(command) => (command.run)(&session, matches),
         None => Err(Error::new(Code::Internal, "a command was parsed that does not exist")),
     }
+}
+
+/// Waits for `work` on a runtime of this thread; commands that wait for nobody never start one.
+fn wait<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    runtime()?.block_on(work)
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime> {

@@ -1,20 +1,21 @@
 //! `serve`: speak MCP over stdio.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, sync::Arc};
 
-use clap::ArgMatches;
-
-use super::{CommandDef, Session};
-use crate::error::{Code, Error, Result};
+use super::{CommandDef, Session, runtime};
+use crate::{error::Result, mcp};
 
 pub(super) const COMMAND: CommandDef = CommandDef {
     name: "serve",
     define: |command| command.about("Speak MCP over standard input and output"),
-    run: |session, _: &ArgMatches| run(session),
+    run: |session, _| run(session),
 };
 
 /// Serves until the client hangs up.
 pub(super) fn run(session: &Session) -> Result<ExitCode> {
-    let _ = session;
-    Err(Error::new(Code::Internal, "the server is not built in yet"))
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(mcp::serve(Arc::clone(&session.app)));
+    // A thread may be stuck reading standard input; nothing is waited for.
+    runtime.shutdown_background();
+    outcome.map(|()| ExitCode::SUCCESS)
 }

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 
-use super::{Session, caller::Terminal};
+use super::{Session, caller::Terminal, wait};
 use crate::{
     error::Result,
     tools::{Input, ToolDef},
@@ -12,7 +12,7 @@ use crate::{
 
 pub(super) fn run(session: &Session, tool: &ToolDef, matches: &ArgMatches) -> Result<ExitCode> {
     let caller = Terminal::new(session, matches);
-    let answer = session.wait((tool.call)(&session.app, &caller, Input::Matches(matches)))?;
+    let answer = wait((tool.call)(&session.app, &caller, Input::Matches(matches)))?;
     session.console.answer(&answer)?;
     Ok(ExitCode::SUCCESS)
 }
