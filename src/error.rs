@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
+mod storage;
+
 /// The result of everything above storage.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 

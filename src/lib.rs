@@ -6,6 +6,7 @@ pub mod domain;
 pub mod error;
 pub mod intake;
 pub mod mcp;
+pub mod process;
 pub mod providers;
 pub mod resources;
 pub mod services;

@@ -1,0 +1,100 @@
+//! What storage's failures mean to the user, and the way out of each.
+
+use super::{Code, Error};
+use crate::storage::{
+    audit::AuditError,
+    files::{FileError, Hazard},
+    lock::LockError,
+    vault::keychain::KeychainError,
+};
+
+impl From<FileError> for Error {
+    fn from(why: FileError) -> Self {
+        let path = why.path().display();
+        let (code, hint) = match &why {
+            FileError::Unsafe { why: hazard, .. } => (
+                Code::UnsafeFile,
+                match hazard {
+                    Hazard::NotAFile(_) => format!("move {path} away, and put the file itself there if you have it"),
+                    Hazard::NotADirectory(_) => {
+                        format!("move {path} away, or set API_KEYS_HOME to the folder itself")
+                    }
+                    Hazard::ForeignOwner => {
+                        format!("run as the user that {path} belongs to, or set API_KEYS_HOME to a folder of yours")
+                    }
+                    Hazard::OpenToOthers => {
+                        format!("if its contents are yours, close it to others: `chmod 600 {path}`")
+                    }
+                    Hazard::FolderOpenToOthers => format!(
+                        "choose a folder of its own with API_KEYS_HOME, or, if nobody else uses this one: `chmod 700 {path}`"
+                    ),
+                },
+            ),
+            FileError::TooLarge { .. } => (
+                Code::StorageFailed,
+                format!("that is not a file of this program; move {path} away and restore it from a backup"),
+            ),
+            FileError::ReadOnly { .. } => (
+                Code::StorageFailed,
+                "give yourself write permission there, or set API_KEYS_HOME to another folder".to_owned(),
+            ),
+            FileError::NoSpace { .. } => (
+                Code::StorageFailed,
+                "make room on that disk and try again; nothing was changed".to_owned(),
+            ),
+            FileError::Io { .. } => (
+                Code::StorageFailed,
+                format!("see whether {path} and its disk are in order"),
+            ),
+        };
+        Self::new(code, why.to_string()).hint(hint).caused_by(why)
+    }
+}
+
+impl From<LockError> for Error {
+    fn from(why: LockError) -> Self {
+        match why {
+            LockError::Busy { .. } => Self::new(Code::Busy, why.to_string())
+                .hint("try again; if it stays so, look for a stopped `api-keys` process"),
+            LockError::File(why) => why.into(),
+        }
+    }
+}
+
+impl From<AuditError> for Error {
+    fn from(why: AuditError) -> Self {
+        match why {
+            AuditError::File(why) => why.into(),
+            AuditError::Full => Self::new(Code::AuditBroken, why.to_string())
+                .hint("move the numbered audit files of this program to an archive"),
+        }
+    }
+}
+
+impl From<KeychainError> for Error {
+    fn from(why: KeychainError) -> Self {
+        let (code, hint) = match why {
+            KeychainError::NoEntry => (
+                Code::KeychainEntryMissing,
+                "open the vault with its recovery code or passphrase: `api-keys vault recover`",
+            ),
+            KeychainError::Locked => (
+                Code::KeychainUnavailable,
+                "unlock the keychain (log in to the desktop session) and try again, or use the passphrase or recovery code",
+            ),
+            KeychainError::Unavailable => (
+                Code::KeychainUnavailable,
+                "start the system's keychain service, or use a vault with a key file or passphrase",
+            ),
+            KeychainError::TimedOut => (
+                Code::KeychainUnavailable,
+                "see whether the keychain waits for an answer in a window, or restart it",
+            ),
+            KeychainError::Foreign => (
+                Code::KeychainUnavailable,
+                "remove the `api-keys` entry from the keychain after opening the vault with its recovery code",
+            ),
+        };
+        Self::new(code, why.to_string()).hint(hint).caused_by(why)
+    }
+}

@@ -1,0 +1,99 @@
+//! The process itself: private files, no core dumps, panics that tell no secrets.
+
+use std::{
+    io::{self, Write},
+    panic,
+};
+
+/// Closes the process up. Called once, first thing in `main`, before another thread runs.
+pub fn harden() {
+    panic::set_hook(Box::new(|panicked| {
+        // The place only: the payload can hold what was being worked on.
+        let place = panicked
+            .location()
+            .map(|at| format!(" at {}:{}", at.file(), at.line()))
+            .unwrap_or_default();
+        let _ = writeln!(
+            io::stderr(),
+            "error: a mistake in this program{place}\nhint: please report this place; your files are as they were"
+        );
+    }));
+    system::harden();
+}
+
+/// Runs `start` with the umask and core limit that this process was started with, for a child that is not ours to close
+/// up. Other threads must not make files meanwhile.
+pub fn with_callers_limits<T>(start: impl FnOnce() -> T) -> T {
+    let _closed_again = system::open_up();
+    start()
+}
+
+#[cfg(unix)]
+mod system {
+    use std::sync::OnceLock;
+
+    use rustix::{
+        fs::Mode,
+        process::{Resource, Rlimit, getrlimit, setrlimit, umask},
+    };
+
+    /// What a child gets back.
+    #[derive(Clone, Copy)]
+    struct Caller {
+        umask: Mode,
+        core: Rlimit,
+    }
+
+    static CALLER: OnceLock<Caller> = OnceLock::new();
+
+    pub(super) fn harden() {
+        let caller = Caller {
+            umask: umask(Mode::RWXG | Mode::RWXO),
+            core: getrlimit(Resource::Core),
+        };
+        // The first call is the one that saw the caller's values.
+        let caller = CALLER.get_or_init(|| caller);
+        limit_core(caller, Some(0));
+        // No memory images for debuggers of the same user or for crash reporters.
+        #[cfg(target_os = "linux")]
+        let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    }
+
+    /// Gives the caller's values back until the guard is dropped.
+    pub(super) fn open_up() -> ClosesAgain {
+        if let Some(caller) = CALLER.get() {
+            umask(caller.umask);
+            limit_core(caller, caller.core.current);
+        }
+        ClosesAgain
+    }
+
+    pub(super) struct ClosesAgain;
+
+    impl Drop for ClosesAgain {
+        fn drop(&mut self) {
+            if let Some(caller) = CALLER.get() {
+                umask(Mode::RWXG | Mode::RWXO);
+                limit_core(caller, Some(0));
+            }
+        }
+    }
+
+    /// Only the soft limit: a child must be able to have its own back.
+    fn limit_core(caller: &Caller, current: Option<u64>) {
+        let _ = setrlimit(
+            Resource::Core,
+            Rlimit {
+                current,
+                maximum: caller.core.maximum,
+            },
+        );
+    }
+}
+
+#[cfg(not(unix))]
+mod system {
+    pub(super) fn harden() {}
+
+    pub(super) fn open_up() {}
+}

@@ -1,0 +1,514 @@
+//! Who did what to which key, when, and how it ended: JSON Lines whose chain shows any later change.
+//!
+//! Each line ends in a MAC over the exact bytes of the line before and its own. The newest lines are in `audit.jsonl`;
+//! at 8 MiB it becomes `audit.1.jsonl`, `audit.2.jsonl`, … for good, and the chain goes on in a new file.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    fs::File,
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
+};
+
+use data_encoding::HEXLOWER;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    files::{FileError, Folder},
+    lock::Lock,
+};
+use crate::domain::{KeyId, Label, ProviderId};
+
+/// The file that lines are added to.
+pub const FILE: &str = "audit.jsonl";
+
+/// From which size on, in bytes, a file is closed and the next one begun.
+const ROTATE_AT: u64 = 8 << 20;
+
+/// The longest line that is read as one, in bytes; ours are far shorter.
+const LONGEST_LINE: usize = 16 << 10;
+
+/// The longest detail kept, in characters.
+const LONGEST_DETAIL: usize = 300;
+
+/// How a line ends: this, 64 hexadecimal digits, and `"}`.
+const MAC_FIELD: &[u8] = b",\"mac\":\"";
+
+/// The keyed MAC over a list of parts, each taken with its length.
+///
+/// Its key is the same for the whole life of the trail, also through a `rekey`: old lines must stay verifiable.
+pub type Mac<'a> = &'a dyn Fn(&[&[u8]]) -> [u8; 32];
+
+/// What is to be recorded; never a secret.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    pub at: Timestamp,
+    /// Who asked: `cli`, or the MCP client by its name.
+    pub actor: String,
+    pub action: Action,
+    pub provider: Option<ProviderId>,
+    pub label: Option<Label>,
+    pub key_id: Option<KeyId>,
+    pub outcome: Outcome,
+    /// An error's code, or a few words.
+    pub detail: Option<String>,
+}
+
+/// What was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Action {
+    CreateVault,
+    UnlockVault,
+    AddKey,
+    RemoveKey,
+    PurgeKey,
+    RotateKey,
+    PromoteKey,
+    RetireKey,
+    Undo,
+    ValidateKey,
+    /// The secret was handed out, for what `detail` says.
+    RevealKey,
+    RunCommand,
+    AddSlot,
+    RemoveSlot,
+    ChangePassphrase,
+    Rekey,
+    Recover,
+    AcceptRollback,
+    /// The trail itself: a line cut short by a crash was taken off.
+    RepairTrail,
+}
+
+/// How far it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// About to happen; a line about the same key says how it ended, unless the process died.
+    Begun,
+    Done,
+    /// In place, but the system would not say that it survives a power cut.
+    DurabilityUnknown,
+    /// Nothing was changed, by our own rules.
+    Refused,
+    /// Nothing was changed, because something failed.
+    Failed,
+}
+
+/// Place and MAC of a line: kept elsewhere, it shows that the trail's end was cut off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Head {
+    pub seq: u64,
+    /// 64 lower-case hexadecimal digits.
+    pub mac: String,
+}
+
+/// A line as it is read back; fields and words of newer versions do no harm.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    pub seq: u64,
+    pub at: Timestamp,
+    pub actor: String,
+    pub action: String,
+    #[serde(default)]
+    pub provider: Option<String>,
+    #[serde(default)]
+    pub label: Option<String>,
+    #[serde(default)]
+    pub key_id: Option<String>,
+    pub outcome: String,
+    #[serde(default)]
+    pub detail: Option<String>,
+    pub mac: String,
+}
+
+/// What [`verify`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Report {
+    /// Lines whose MAC is right, up to the first break.
+    pub entries: u64,
+    /// The last of them.
+    pub head: Option<Head>,
+    /// The first place where the trail is not what was written.
+    pub fault: Option<Break>,
+    /// The last line was cut short by a crash; the next entry repairs that.
+    pub torn: bool,
+}
+
+/// The first place where the trail is not what was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Break {
+    pub file: String,
+    /// Counted from 1; one more than the file has lines where the end is missing.
+    pub line: u64,
+    pub why: BreakKind,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakKind {
+    /// Not a line that this program writes.
+    Unreadable,
+    /// The line, or the one before it, was changed, moved, put in or taken out.
+    WrongMac,
+    /// The trail ends before the newest line known elsewhere.
+    Shortened,
+    /// The newest line known elsewhere has other contents.
+    OtherTrail,
+}
+
+/// Why the trail could not be written or read.
+#[derive(Debug)]
+pub enum AuditError {
+    File(FileError),
+    /// More numbered files than can be counted.
+    Full,
+}
+
+/// A line as it is written, without its MAC.
+#[derive(Serialize)]
+struct Body<'a> {
+    seq: u64,
+    at: Timestamp,
+    actor: &'a str,
+    action: Action,
+    provider: Option<&'a ProviderId>,
+    label: Option<&'a Label>,
+    key_id: Option<KeyId>,
+    outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+}
+
+/// Adds `entry` and returns once it is on the disk, with the new head.
+///
+/// A line that a crash cut short is taken off first, and that is recorded. A trail that somebody has changed is carried
+/// on: [`verify`] reports it ever after, and nobody can stop the vault by it.
+pub fn append(_held: &Lock, folder: &Folder, mac: Mac<'_>, entry: &Entry) -> Result<Head, AuditError> {
+    append_rotating(folder, mac, entry, ROTATE_AT)
+}
+
+fn append_rotating(folder: &Folder, mac: Mac<'_>, entry: &Entry, rotate_at: u64) -> Result<Head, AuditError> {
+    let mut end = End::of(folder)?;
+    let mut lines = Vec::new();
+    if end.torn > 0 {
+        folder.shorten(&end.file, end.length)?;
+        let note = Entry {
+            at: entry.at,
+            actor: "api-keys".to_owned(),
+            action: Action::RepairTrail,
+            provider: None,
+            label: None,
+            key_id: None,
+            outcome: Outcome::Done,
+            detail: Some(format!("took off {} bytes of a line cut short by a crash", end.torn)),
+        };
+        lines = end.add(mac, &note);
+    }
+    if end.file == FILE && end.length >= rotate_at {
+        let number = numbered(folder)?.last().map_or(Some(1), |last| last.0.checked_add(1));
+        folder.rename_to_free(FILE, &file_name(number.ok_or(AuditError::Full)?))?;
+    }
+    lines.extend_from_slice(&end.add(mac, entry));
+    folder.append(FILE, &lines)?;
+    Ok(Head {
+        seq: end.seq,
+        mac: end.mac,
+    })
+}
+
+/// Checks every line of all files, and that the newest line `known` from elsewhere is among them.
+///
+/// Takes no lock: an entry being written meanwhile looks torn, never broken.
+pub fn verify(folder: &Folder, mac: Mac<'_>, known: Option<&Head>) -> Result<Report, AuditError> {
+    let mut report = Report {
+        entries: 0,
+        head: None,
+        fault: None,
+        torn: false,
+    };
+    let mut before = Vec::new();
+    let (mut file, mut line) = (FILE.to_owned(), 0);
+    for name in names(folder)? {
+        let Some((opened, _)) = folder.open_to_read(&name)? else {
+            continue;
+        };
+        (file, line) = (name, 0);
+        let mut lines = Lines::new(opened);
+        while let Some(bytes) = lines.next(folder, &file)? {
+            line += 1;
+            if !bytes.ends_with(b"\n") {
+                if file == FILE {
+                    report.torn = true;
+                } else {
+                    report.fault = Some(broken(&file, line, BreakKind::Unreadable));
+                }
+                break;
+            }
+            let text = bytes.trim_ascii_end();
+            let Some((seq, found)) = read_chain_fields(text) else {
+                report.fault = Some(broken(&file, line, BreakKind::Unreadable));
+                break;
+            };
+            let expected = mac_of(mac, &before, body_of(text));
+            if expected != found || bytes.len() != text.len() + 1 {
+                report.fault = Some(broken(&file, line, BreakKind::WrongMac));
+                break;
+            }
+            if known.is_some_and(|known| known.seq == seq && known.mac != found) {
+                report.fault = Some(broken(&file, line, BreakKind::OtherTrail));
+                break;
+            }
+            report.entries += 1;
+            report.head = Some(Head { seq, mac: found });
+            before = text.to_vec();
+        }
+        if report.fault.is_some() {
+            return Ok(report);
+        }
+    }
+    let reached = report.head.as_ref().map_or(0, |head| head.seq);
+    if known.is_some_and(|known| known.seq > reached) {
+        report.fault = Some(broken(&file, line + 1, BreakKind::Shortened));
+    }
+    Ok(report)
+}
+
+/// The newest records, at most `most`, oldest first. Lines that cannot be read are left out: [`verify`] reports them.
+pub fn recent(folder: &Folder, most: usize) -> Result<Vec<Record>, AuditError> {
+    let mut found: VecDeque<Record> = VecDeque::new();
+    for name in names(folder)?.iter().rev() {
+        let Some((opened, _)) = folder.open_to_read(name)? else {
+            continue;
+        };
+        let wanted = most - found.len();
+        let mut of_file: VecDeque<Record> = VecDeque::new();
+        let mut lines = Lines::new(opened);
+        while let Some(bytes) = lines.next(folder, name)? {
+            if let Ok(record) = serde_json::from_slice(&bytes) {
+                of_file.push_back(record);
+                if of_file.len() > wanted {
+                    of_file.pop_front();
+                }
+            }
+        }
+        of_file.append(&mut found);
+        found = of_file;
+        if found.len() >= most {
+            break;
+        }
+    }
+    Ok(found.into())
+}
+
+/// Where the trail ends.
+struct End {
+    /// The file with the last line.
+    file: String,
+    /// Its length without a torn line.
+    length: u64,
+    /// Bytes of a torn line.
+    torn: u64,
+    seq: u64,
+    mac: String,
+    /// The last whole line, without its end.
+    line: Vec<u8>,
+}
+
+impl End {
+    fn of(folder: &Folder) -> Result<Self, AuditError> {
+        let mut end = Self {
+            file: FILE.to_owned(),
+            length: 0,
+            torn: 0,
+            seq: 0,
+            mac: String::new(),
+            line: Vec::new(),
+        };
+        for name in names(folder)?.into_iter().rev() {
+            let Some((file, stamp)) = folder.open_to_read(&name)? else {
+                continue;
+            };
+            let tail = read_tail(file, stamp.length()).map_err(|source| failed(folder, &name, source))?;
+            let whole = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            if name == FILE {
+                end.torn = u64::try_from(tail.len() - whole).unwrap_or_default();
+                end.length = stamp.length() - end.torn;
+            }
+            let lines = tail.get(..whole).unwrap_or_default().trim_ascii_end();
+            if lines.is_empty() {
+                continue;
+            }
+            end.line = lines.rsplit(|byte| *byte == b'\n').next().unwrap_or_default().to_vec();
+            // Somebody may have changed the last lines; the newest that can be read tells how far it went.
+            end.seq = lines
+                .rsplit(|byte| *byte == b'\n')
+                .find_map(read_chain_fields)
+                .map_or(0, |(seq, _)| seq);
+            break;
+        }
+        Ok(end)
+    }
+
+    /// The line for `entry`, with its end; from now on the last one.
+    fn add(&mut self, mac: Mac<'_>, entry: &Entry) -> Vec<u8> {
+        self.seq = self.seq.saturating_add(1);
+        let detail: Option<String> = entry
+            .detail
+            .as_ref()
+            .map(|detail| detail.chars().take(LONGEST_DETAIL).collect());
+        let actor: String = entry.actor.chars().take(LONGEST_DETAIL).collect();
+        let body = serde_json::to_vec(&Body {
+            seq: self.seq,
+            at: entry.at,
+            actor: &actor,
+            action: entry.action,
+            provider: entry.provider.as_ref(),
+            label: entry.label.as_ref(),
+            key_id: entry.key_id,
+            outcome: entry.outcome,
+            detail: detail.as_deref(),
+        })
+        .expect("plain fields become JSON");
+        let body = body.strip_suffix(b"}").unwrap_or(&body);
+        self.mac = mac_of(mac, &self.line, body);
+        let mut line = [body, MAC_FIELD, self.mac.as_bytes(), b"\"}"].concat();
+        self.line.clone_from(&line);
+        line.push(b'\n');
+        line
+    }
+}
+
+/// The lines of one file, each with its end; what is longer than a line can be comes in pieces.
+struct Lines(BufReader<File>);
+
+impl Lines {
+    fn new(file: File) -> Self {
+        Self(BufReader::new(file))
+    }
+
+    fn next(&mut self, folder: &Folder, name: &str) -> Result<Option<Vec<u8>>, AuditError> {
+        let mut bytes = Vec::new();
+        let most = u64::try_from(LONGEST_LINE).unwrap_or(u64::MAX);
+        self.0
+            .by_ref()
+            .take(most)
+            .read_until(b'\n', &mut bytes)
+            .map_err(|source| failed(folder, name, source))?;
+        Ok((!bytes.is_empty()).then_some(bytes))
+    }
+}
+
+/// The last bytes of a file: more than a line can be long.
+fn read_tail(mut file: File, length: u64) -> io::Result<Vec<u8>> {
+    let most = 4 * u64::try_from(LONGEST_LINE).unwrap_or(u64::MAX);
+    file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
+    let mut tail = Vec::new();
+    file.take(length.min(most)).read_to_end(&mut tail)?;
+    Ok(tail)
+}
+
+/// The trail's files, oldest first.
+fn names(folder: &Folder) -> Result<Vec<String>, AuditError> {
+    let mut names: Vec<String> = numbered(folder)?.into_iter().map(|(_, name)| name).collect();
+    names.push(FILE.to_owned());
+    Ok(names)
+}
+
+fn numbered(folder: &Folder) -> Result<Vec<(u64, String)>, AuditError> {
+    let mut found: Vec<(u64, String)> = folder
+        .names()?
+        .into_iter()
+        .filter_map(|name| {
+            let number = name.strip_prefix("audit.")?.strip_suffix(".jsonl")?.parse().ok()?;
+            (file_name(number) == name).then_some((number, name))
+        })
+        .collect();
+    found.sort_unstable();
+    Ok(found)
+}
+
+fn file_name(number: u64) -> String {
+    format!("audit.{number}.jsonl")
+}
+
+/// Number and MAC of a line that ends as ours do.
+fn read_chain_fields(line: &[u8]) -> Option<(u64, String)> {
+    #[derive(Deserialize)]
+    struct Fields {
+        seq: u64,
+        mac: String,
+    }
+    let Fields { seq, mac } = serde_json::from_slice(line).ok()?;
+    let ending = [MAC_FIELD, mac.as_bytes(), b"\"}"].concat();
+    (mac.len() == 64 && line.ends_with(&ending)).then_some((seq, mac))
+}
+
+/// The part of a line that its MAC covers.
+fn body_of(line: &[u8]) -> &[u8] {
+    line.get(..line.len().saturating_sub(MAC_FIELD.len() + 64 + 2))
+        .unwrap_or_default()
+}
+
+fn mac_of(mac: Mac<'_>, before: &[u8], body: &[u8]) -> String {
+    HEXLOWER.encode(&mac(&[before, body]))
+}
+
+fn broken(file: &str, line: u64, why: BreakKind) -> Break {
+    Break {
+        file: file.to_owned(),
+        line,
+        why,
+    }
+}
+
+fn failed(folder: &Folder, name: &str, source: io::Error) -> AuditError {
+    AuditError::File(FileError::Io {
+        path: folder.path().join(name),
+        doing: "read",
+        source,
+    })
+}
+
+impl From<FileError> for AuditError {
+    fn from(why: FileError) -> Self {
+        Self::File(why)
+    }
+}
+
+impl fmt::Display for AuditError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(why) => why.fmt(f),
+            Self::Full => f.write_str("the audit trail has no free file name"),
+        }
+    }
+}
+
+impl std::error::Error for AuditError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::File(why) => why.source(),
+            Self::Full => None,
+        }
+    }
+}
+
+impl fmt::Display for Break {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} line {}: {}", self.file, self.line, self.why)
+    }
+}
+
+impl fmt::Display for BreakKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Unreadable => "not a line of the audit trail",
+            Self::WrongMac => "a line was changed, moved, put in or taken out here",
+            Self::Shortened => "lines that were written are missing at the end",
+            Self::OtherTrail => "the newest known line has other contents",
+        })
+    }
+}

@@ -1,0 +1,221 @@
+//! Files as Unix has them: everything is reached from an open directory and no link is followed.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs::{self, DirBuilder, File, Permissions},
+    io,
+    os::unix::{
+        ffi::{OsStrExt, OsStringExt},
+        fs::{DirBuilderExt, MetadataExt, PermissionsExt},
+    },
+    path::Path,
+};
+
+use rustix::{
+    fs::{AtFlags, Dir, FileType, Mode, OFlags},
+    process::geteuid,
+};
+
+use super::Stamp;
+
+/// An open directory.
+#[derive(Debug)]
+pub(super) struct Directory(File);
+
+/// What a file is opened for; it is private from its creation on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    Read,
+    /// An existing file, at its end.
+    Append,
+    /// A file that must not exist yet, to write and append.
+    CreateNew,
+    /// A file that may exist, to hold a lock on.
+    Lock,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    File,
+    Directory,
+    Link,
+    Pipe,
+    Socket,
+    Device,
+    Unknown,
+}
+
+/// What other users may do with a file or folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Others {
+    Out,
+    Read,
+    Write,
+}
+
+/// What is known about a file without reading it.
+#[derive(Debug)]
+pub(super) struct Details {
+    pub(super) kind: Kind,
+    pub(super) ours: bool,
+    pub(super) others: Others,
+    /// Shared on purpose, such as /tmp.
+    pub(super) sticky: bool,
+    pub(super) stamp: Stamp,
+}
+
+impl Directory {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(Self(rustix::fs::open(path, flags, Mode::empty())?.into()))
+    }
+
+    pub(super) fn details(&self) -> io::Result<Details> {
+        details(&self.0)
+    }
+
+    pub(super) fn details_of(&self, name: &str) -> io::Result<Option<Details>> {
+        match rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(Details::from_stat(&stat))),
+            Err(rustix::io::Errno::NOENT) => Ok(None),
+            Err(why) => Err(why.into()),
+        }
+    }
+
+    pub(super) fn open_file(&self, name: &str, how: How) -> io::Result<File> {
+        let flags = match how {
+            How::Read => OFlags::RDONLY,
+            // Readable too, so that it can be locked and looked at.
+            How::Append => OFlags::RDWR | OFlags::APPEND,
+            How::CreateNew => OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL,
+            How::Lock => OFlags::RDWR | OFlags::CREATE,
+        };
+        // NONBLOCK: a pipe in the file's place must not hold us. It means nothing to regular files.
+        let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+        let file = File::from(rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?);
+        if how == How::CreateNew && file.metadata()?.mode() & 0o600 != 0o600 {
+            // A umask can only take bits away: give the owner's back.
+            file.set_permissions(Permissions::from_mode(0o600))?;
+        }
+        Ok(file)
+    }
+
+    pub(super) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.0, from, &self.0, to)?)
+    }
+
+    pub(super) fn remove(&self, name: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
+    }
+
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+
+    pub(super) fn close_to_others(&self) -> io::Result<()> {
+        self.0.set_permissions(Permissions::from_mode(0o700))
+    }
+
+    pub(super) fn names(&self) -> io::Result<Vec<OsString>> {
+        let mut names = Vec::new();
+        for entry in Dir::read_from(&self.0)? {
+            let name = OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned();
+            if name != "." && name != ".." {
+                names.push(OsString::from_vec(name.into_vec()));
+            }
+        }
+        Ok(names)
+    }
+}
+
+/// Makes a directory that is ours alone under any umask.
+pub(super) fn make_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().mode(0o700).create(path)?;
+    if fs::symlink_metadata(path)?.mode() & 0o700 != 0o700 {
+        fs::set_permissions(path, Permissions::from_mode(0o700))?;
+    }
+    Ok(())
+}
+
+/// Puts the directory entry of `path` on the disk.
+pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
+    let parent = path
+        .parent()
+        .filter(|parent| *parent != Path::new(""))
+        .unwrap_or(Path::new("."));
+    match File::open(parent) {
+        Ok(parent) => parent.sync_all(),
+        // A parent that we may write to but not read cannot be synced.
+        Err(why) if why.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        Err(why) => Err(why),
+    }
+}
+
+pub(super) fn details(file: &File) -> io::Result<Details> {
+    Ok(Details::from_stat(&rustix::fs::fstat(file)?))
+}
+
+/// What is at `path` itself, without following a link; `None` where nothing is.
+pub(super) fn details_at(path: &Path) -> io::Result<Option<Details>> {
+    match rustix::fs::lstat(path) {
+        Ok(stat) => Ok(Some(Details::from_stat(&stat))),
+        Err(rustix::io::Errno::NOENT) => Ok(None),
+        Err(why) => Err(why.into()),
+    }
+}
+
+impl Details {
+    // The fields' types differ between systems: u32 here, i64 or u16 there.
+    #[expect(
+        clippy::useless_conversion,
+        clippy::cast_sign_loss,
+        clippy::cast_possible_wrap,
+        clippy::unnecessary_cast,
+        reason = "the fields' types differ between systems; a stamp is only compared for equality"
+    )]
+    fn from_stat(stat: &rustix::fs::Stat) -> Self {
+        let mode = u32::from(stat.st_mode);
+        Self {
+            kind: Kind::of(FileType::from_raw_mode(stat.st_mode)),
+            ours: stat.st_uid == geteuid().as_raw(),
+            others: match mode & 0o077 {
+                0 => Others::Out,
+                access if access & 0o022 == 0 => Others::Read,
+                _ => Others::Write,
+            },
+            sticky: mode & 0o1000 != 0,
+            stamp: Stamp {
+                device: stat.st_dev as u64,
+                inode: stat.st_ino as u64,
+                modified: (stat.st_mtime as i64, stat.st_mtime_nsec as i64),
+                length: stat.st_size as u64,
+            },
+        }
+    }
+}
+
+impl Kind {
+    fn of(kind: FileType) -> Self {
+        match kind {
+            FileType::RegularFile => Self::File,
+            FileType::Directory => Self::Directory,
+            FileType::Symlink => Self::Link,
+            FileType::Fifo => Self::Pipe,
+            FileType::Socket => Self::Socket,
+            FileType::CharacterDevice | FileType::BlockDevice => Self::Device,
+            FileType::Unknown => Self::Unknown,
+        }
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::File => "a file",
+            Self::Directory => "a folder",
+            Self::Link => "a symbolic link",
+            Self::Pipe => "a pipe",
+            Self::Socket => "a socket",
+            Self::Device => "a device",
+            Self::Unknown => "something unknown",
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! One writer at a time: a lock on a file that is never renamed or removed.
+
+use std::{
+    fmt,
+    fs::{File, TryLockError},
+    hash::{BuildHasher, RandomState},
+    thread,
+    time::Duration,
+};
+
+use super::files::{FileError, Folder};
+
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_millis(16);
+
+/// The right to write in a folder, until it is dropped. The system gives it back when the process dies.
+#[derive(Debug)]
+#[must_use]
+pub struct Lock {
+    /// Closing the file gives the lock back.
+    _file: File,
+}
+
+/// Why the right to write was not given.
+#[derive(Debug)]
+pub enum LockError {
+    /// Another process, or another thread, kept it for the whole time waited.
+    Busy { waited: Duration },
+    /// The lock file itself is the trouble.
+    File(FileError),
+}
+
+/// Takes the lock on the file `name` of `folder`, waiting for at most about `wait`.
+pub fn acquire(folder: &Folder, name: &str, wait: Duration) -> Result<Lock, LockError> {
+    let mut waited = Duration::ZERO;
+    let mut pause = Duration::from_millis(1);
+    loop {
+        let (file, opened) = folder.open_lock(name)?;
+        match file.try_lock() {
+            // Somebody may have removed the file, and a third process locked a new one: only the named one counts.
+            Ok(()) if folder.stamp(name)?.is_some_and(|named| named.is_same_file(opened)) => {
+                return Ok(Lock { _file: file });
+            }
+            Ok(()) | Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(source)) => {
+                return Err(LockError::File(FileError::Io {
+                    path: folder.path().join(name),
+                    doing: "lock",
+                    source,
+                }));
+            }
+        }
+        drop(file);
+        if waited >= wait {
+            return Err(LockError::Busy { waited });
+        }
+        let rest = jittered(pause).min(wait.saturating_sub(waited));
+        thread::sleep(rest);
+        waited += rest.max(Duration::from_micros(1));
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Between a half and the whole of `pause`, so that waiting processes do not try in step.
+fn jittered(pause: Duration) -> Duration {
+    let chance = u32::try_from(RandomState::new().hash_one(()) % 1024).unwrap_or_default();
+    pause / 2 + pause / 2 * chance / 1024
+}
+
+impl From<FileError> for LockError {
+    fn from(why: FileError) -> Self {
+        Self::File(why)
+    }
+}
+
+impl fmt::Display for LockError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Busy { waited } => write!(f, "another process held the vault for {} ms", waited.as_millis()),
+            Self::File(why) => why.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for LockError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Busy { .. } => None,
+            Self::File(why) => why.source(),
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The vault.
+
+pub mod keychain;
