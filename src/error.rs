@@ -1,5 +1,8 @@
 //! The one error that crosses borders: a permanent code, a message, and a way out.
 
+mod providers;
+mod settings;
+
 use std::fmt;
 
 use serde_json::{Value, json};

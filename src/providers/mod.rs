@@ -1,7 +1,25 @@
 //! The providers: each declared once, with how to ask whether a key works; the only HTTP client.
+//!
+//! A row of [`PROVIDERS`] says where a provider is, how it takes a key, what its keys look like,
+//! which request tells whether a key works without spending a token, and how to read the answer.
+//! [`Checker`] sends that request. Nothing a provider writes reaches a result but ids and scopes
+//! that pass a strict filter, because an answer may echo the key.
 
-/// Whether `text` holds something that looks like an API key.
-pub fn looks_like_key(text: &str) -> bool {
-    let _ = text;
-    false
-}
+mod address;
+mod answer;
+mod catalogue;
+mod checker;
+mod declaration;
+mod provider;
+mod readings;
+mod shape;
+
+pub use self::{
+    address::{Address, AddressError},
+    answer::{Account, Answer, Verdict},
+    catalogue::PROVIDERS,
+    checker::{Checked, Checker},
+    declaration::{Auth, Check, KeyUse, Method, ProviderDef},
+    provider::{Provider, ProviderKind},
+    shape::{ShapeError, ShapeWarning, check_shape, looks_like_key},
+};

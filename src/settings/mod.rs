@@ -1,1 +1,94 @@
-//! (in work)
+//! The settings: environment over `config.toml` over what is built in.
+//!
+//! Only this module reads the process's environment. Each variable is declared once, in
+//! [`VARIABLES`]; the configuration file is read strictly, and an error names the field and the
+//! line and never quotes a value, because a value may be a key in the wrong place.
+
+mod config;
+mod decimal;
+mod environment;
+mod paths;
+mod section;
+mod source;
+
+use std::sync::Arc;
+
+pub use self::{
+    config::{
+        Budget, Config, KeysInChat, MasterKey, Objective, Price, ProviderConfig, Routing, TASKS, UnknownProvider,
+        VaultConfig,
+    },
+    decimal::Billionths,
+    environment::{Environment, VARIABLES, Variable, VariableError},
+    paths::Paths,
+    section::ConfigError,
+};
+use crate::domain::{Passphrase, Secret};
+
+/// Why there are no settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SettingsError {
+    /// Neither `API_KEYS_HOME` nor a home folder says where the files belong.
+    HomeMissing,
+}
+
+/// The settings in force, re-read when the file changes.
+#[derive(Debug)]
+pub struct Settings {
+    environment: Environment,
+    paths: Paths,
+    source: source::Source,
+}
+
+impl Settings {
+    /// Finds the folders and reads `config.toml`, if there is one.
+    ///
+    /// A broken file is not an error here: see [`Settings::problem`] and [`Settings::required`].
+    pub fn open(environment: &Environment) -> Result<Self, SettingsError> {
+        let paths = Paths::find(environment)?;
+        let source = source::Source::new(paths.config_file());
+        Ok(Self {
+            environment: environment.clone(),
+            paths,
+            source,
+        })
+    }
+
+    pub fn paths(&self) -> &Paths {
+        &self.paths
+    }
+
+    pub fn environment(&self) -> &Environment {
+        &self.environment
+    }
+
+    /// The configuration in force: the file's, else the last good one, else what is built in.
+    pub fn current(&self) -> Arc<Config> {
+        self.source.current().0
+    }
+
+    /// What is wrong with the file as it stands now.
+    pub fn problem(&self) -> Option<ConfigError> {
+        self.source.current().1
+    }
+
+    /// The configuration in force, or the error of a file that has never been good since the start.
+    ///
+    /// For everything that stores or sends a key: what is built in must not stand in for rules
+    /// that somebody wrote and mistyped.
+    pub fn required(&self) -> Result<Arc<Config>, ConfigError> {
+        self.source.required()
+    }
+
+    /// The secret in the environment variable `name`.
+    pub fn variable(&self, name: &str) -> Result<Secret, VariableError> {
+        self.environment.secret(name)
+    }
+
+    /// The passphrase that the configured variable holds, if it is set.
+    pub fn passphrase_from_environment(&self) -> Option<Passphrase> {
+        self.variable(&self.current().vault.passphrase_env)
+            .ok()
+            .map(Passphrase::new)
+    }
+}

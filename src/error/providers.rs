@@ -1,0 +1,18 @@
+//! Keys in the wrong place, as users meet them.
+
+use super::{Code, Error};
+use crate::providers::ShapeError;
+
+impl From<ShapeError> for Error {
+    fn from(why: ShapeError) -> Self {
+        let hint = match &why {
+            ShapeError::OtherProvider { .. } => {
+                "check that the provider and the key belong together, and add the key under the provider that issued it"
+            }
+            ShapeError::AdminKey { .. } => {
+                "make an ordinary key in the provider's console and add that; an administration key can change the whole organisation"
+            }
+        };
+        Self::new(Code::MalformedKey, why.to_string()).hint(hint)
+    }
+}

@@ -1,0 +1,43 @@
+//! Mistakes in settings, as users meet them.
+
+use super::{Code, Error};
+use crate::settings::{ConfigError, SettingsError, UnknownProvider, VariableError};
+
+impl From<SettingsError> for Error {
+    fn from(why: SettingsError) -> Self {
+        match why {
+            SettingsError::HomeMissing => Self::new(
+                Code::HomeMissing,
+                "no folder for the files could be determined: neither API_KEYS_HOME nor a home folder is set",
+            )
+            .hint("set API_KEYS_HOME to a folder of your own, or HOME to your home folder"),
+        }
+    }
+}
+
+impl From<ConfigError> for Error {
+    fn from(why: ConfigError) -> Self {
+        Self::new(Code::ConfigInvalid, why.to_string())
+            .hint("correct the file; `api-keys doctor` shows where it is and whether it is good")
+    }
+}
+
+impl From<VariableError> for Error {
+    fn from(why: VariableError) -> Self {
+        let hint = match &why {
+            VariableError::BadName => {
+                "give the name of the variable, not its value; if that was a key, treat it as exposed"
+            }
+            VariableError::NotSet { .. } | VariableError::Empty { .. } | VariableError::NotText { .. } => {
+                "set it where this program is started; a server that already runs does not see variables set later"
+            }
+        };
+        Self::new(Code::VariableMissing, why.to_string()).hint(hint)
+    }
+}
+
+impl From<UnknownProvider> for Error {
+    fn from(why: UnknownProvider) -> Self {
+        Self::new(Code::UnknownProvider, why.to_string()).hint(format!("the providers are: {}", why.known.join(", ")))
+    }
+}

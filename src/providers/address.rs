@@ -1,0 +1,142 @@
+//! Where a key may be sent: https anywhere, http only to this machine.
+
+use std::fmt;
+
+use url::{Host, Url};
+
+/// A provider's address, checked: the only form in which one is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Address {
+    /// Without a slash at its end.
+    text: String,
+    origin: String,
+    is_loopback: bool,
+    is_https: bool,
+}
+
+/// Why a text cannot be a provider's address; never says what the text was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AddressError {
+    NotAnAddress,
+    /// Neither https nor this machine.
+    Insecure,
+    Credentials,
+    Query,
+}
+
+impl Address {
+    /// The address that `text` spells.
+    pub fn parse(text: &str) -> Result<Self, AddressError> {
+        let url = Url::parse(text).map_err(|_| AddressError::NotAnAddress)?;
+        let host = url.host().ok_or(AddressError::NotAnAddress)?;
+        let is_loopback = match host {
+            Host::Domain(name) => name == "localhost",
+            Host::Ipv4(address) => address.is_loopback(),
+            Host::Ipv6(address) => address.is_loopback(),
+        };
+        let is_https = match (url.scheme(), is_loopback) {
+            ("https", _) => true,
+            ("http", true) => false,
+            _ => return Err(AddressError::Insecure),
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(AddressError::Credentials);
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(AddressError::Query);
+        }
+        Ok(Self {
+            text: url.as_str().trim_end_matches('/').to_owned(),
+            origin: url.origin().ascii_serialization(),
+            is_loopback,
+            is_https,
+        })
+    }
+
+    /// The address as it was written, but for slashes at its end.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Scheme, host and, where it is not the usual one, port.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Whether it is on this machine, by its literal address or the name `localhost`.
+    pub fn is_loopback(&self) -> bool {
+        self.is_loopback
+    }
+
+    pub(super) fn is_https(&self) -> bool {
+        self.is_https
+    }
+}
+
+impl fmt::Display for AddressError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotAnAddress => "must be an address such as https://api.example.com/v1",
+            Self::Insecure => "must begin with https, or name this machine (localhost, 127.0.0.1 or [::1])",
+            Self::Credentials => "must not hold a user name or password",
+            Self::Query => "must not hold a query or fragment",
+        })
+    }
+}
+
+impl std::error::Error for AddressError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_goes_over_https_or_stays_on_this_machine() {
+        for (text, origin, is_loopback) in [
+            ("https://api.anthropic.com", "https://api.anthropic.com", false),
+            ("https://api.openai.com/v1/", "https://api.openai.com", false),
+            ("https://api.example.com:8443/v1", "https://api.example.com:8443", false),
+            ("http://127.0.0.1:11434", "http://127.0.0.1:11434", true),
+            ("http://127.9.9.9/v1", "http://127.9.9.9", true),
+            ("http://localhost:8000/v1", "http://localhost:8000", true),
+            ("http://LOCALHOST:8000/v1", "http://localhost:8000", true),
+            ("http://[::1]:8000", "http://[::1]:8000", true),
+            ("https://localhost", "https://localhost", true),
+            // How URLs are defined: a host of numbers is an IPv4 address.
+            ("http://127.1", "http://127.0.0.1", true),
+            ("http://2130706433", "http://127.0.0.1", true),
+        ] {
+            let address = Address::parse(text).expect(text);
+            assert_eq!(
+                (address.origin(), address.is_loopback()),
+                (origin, is_loopback),
+                "{text}"
+            );
+            assert!(!address.as_str().ends_with('/'), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_other_address_is_refused_with_the_reason() {
+        for (text, why) in [
+            ("", AddressError::NotAnAddress),
+            ("api.openai.com", AddressError::NotAnAddress),
+            ("data:text/plain,x", AddressError::NotAnAddress),
+            ("http://api.openai.com/v1", AddressError::Insecure),
+            ("http://10.0.0.1", AddressError::Insecure),
+            ("http://0.0.0.0:8000", AddressError::Insecure),
+            ("http://localhost.example.com", AddressError::Insecure),
+            ("http://127.0.0.1.example.com", AddressError::Insecure),
+            ("http://localhost.", AddressError::Insecure),
+            ("http://[::ffff:127.0.0.1]", AddressError::Insecure),
+            ("ftp://localhost", AddressError::Insecure),
+            ("https://user@api.openai.com", AddressError::Credentials),
+            ("https://user:word@api.openai.com", AddressError::Credentials),
+            ("http://localhost@api.openai.com", AddressError::Insecure),
+            ("https://api.openai.com/v1?key=x", AddressError::Query),
+            ("https://api.openai.com/v1#x", AddressError::Query),
+        ] {
+            assert_eq!(Address::parse(text), Err(why), "{text}");
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! A provider as it is in force: its declaration and what the configuration changed.
+
+use super::{Address, KeyUse, PROVIDERS, ProviderDef, catalogue};
+use crate::domain::{ApiKey, ProviderId};
+
+/// A provider as it is in force.
+#[derive(Debug, Clone)]
+pub struct Provider {
+    pub id: ProviderId,
+    pub title: String,
+    pub kind: ProviderKind,
+    pub enabled: bool,
+    /// Where requests go; empty where the provider has no address until one is configured.
+    pub base_url: String,
+    /// Scheme, host and port of `base_url`: where a key may be sent.
+    pub origin: String,
+    /// The variable that programs read its key from.
+    pub env_var: String,
+    /// Requests per minute; nothing is no limit.
+    pub rate_limit: Option<u32>,
+    /// Only these models, in this order; nothing is all.
+    pub models: Option<Vec<String>>,
+    pub def: &'static ProviderDef,
+    pub(super) address: Option<Address>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProviderKind {
+    /// A row of [`PROVIDERS`].
+    BuiltIn,
+    /// An endpoint of the user's own.
+    OpenAiCompatible,
+}
+
+impl Provider {
+    /// The built-in provider `id`, unchanged.
+    pub fn built_in(id: &ProviderId) -> Option<Self> {
+        let def = PROVIDERS.iter().find(|def| def.id == id.as_str())?;
+        let env_var = def.env_vars.first().copied().unwrap_or_default().to_owned();
+        let mut provider = Self {
+            id: id.clone(),
+            title: def.title.to_owned(),
+            kind: ProviderKind::BuiltIn,
+            enabled: true,
+            base_url: String::new(),
+            origin: String::new(),
+            env_var,
+            rate_limit: None,
+            models: None,
+            def,
+            address: None,
+        };
+        if let Some(address) = def.base_url.and_then(|url| Address::parse(url).ok()) {
+            provider.move_to(&address);
+        }
+        Some(provider)
+    }
+
+    /// An endpoint of the user's own, called `id`, without an address yet.
+    pub fn own(id: ProviderId) -> Self {
+        let variable = id.as_str().to_ascii_uppercase().replace('-', "_");
+        Self {
+            title: id.as_str().to_owned(),
+            kind: ProviderKind::OpenAiCompatible,
+            enabled: true,
+            base_url: String::new(),
+            origin: String::new(),
+            env_var: format!("{variable}_API_KEY"),
+            rate_limit: None,
+            models: None,
+            def: &catalogue::OPENAI_COMPATIBLE,
+            address: None,
+            id,
+        }
+    }
+
+    /// Sends its requests to `address` from now on.
+    pub fn move_to(&mut self, address: &Address) {
+        address.as_str().clone_into(&mut self.base_url);
+        address.origin().clone_into(&mut self.origin);
+        self.address = Some(address.clone());
+    }
+
+    /// Whether it works only with a key.
+    pub fn needs_key(&self) -> bool {
+        match self.def.key {
+            KeyUse::Required => true,
+            KeyUse::Optional => false,
+        }
+    }
+
+    /// All variables that its key is read from, the one in force first.
+    pub fn env_vars(&self) -> Vec<&str> {
+        let others = self.def.env_vars.iter().copied().filter(|name| *name != self.env_var);
+        std::iter::once(self.env_var.as_str())
+            .filter(|name| !name.is_empty())
+            .chain(others)
+            .collect()
+    }
+
+    /// The form of `key` that people recognise and nobody can use.
+    pub fn masked(&self, key: &ApiKey) -> String {
+        // EXPOSE: compared with published prefixes, only one of which leaves
+        let text = key.expose();
+        let prefix = self.def.prefixes.iter().find(|prefix| text.starts_with(**prefix));
+        key.masked(prefix.copied().unwrap_or_default())
+    }
+}

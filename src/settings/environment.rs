@@ -1,0 +1,180 @@
+//! The process's environment: the only place that reads it.
+
+use std::{collections::BTreeMap, ffi::OsString, fmt, path::PathBuf, sync::Arc};
+
+use zeroize::Zeroizing;
+
+use crate::{domain::Secret, providers};
+
+/// A variable that this program reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variable {
+    pub name: &'static str,
+    /// What it does, for the documentation.
+    pub what: &'static str,
+}
+
+pub(super) const HOME: Variable = Variable {
+    name: "API_KEYS_HOME",
+    what: "Holds all files in this one folder, instead of the platform's folders for configuration and data",
+};
+pub(super) const PASSPHRASE: Variable = Variable {
+    name: "API_KEYS_PASSPHRASE",
+    what: "Unlocks a passphrase vault where nobody can type; `vault.passphrase_env` names another variable",
+};
+const LOG: Variable = Variable {
+    name: "API_KEYS_LOG",
+    what: "Filters the log on standard error, such as `debug`; only for this program's own modules",
+};
+
+/// Every variable that this program reads, besides the providers' own.
+pub const VARIABLES: &[Variable] = &[HOME, PASSPHRASE, LOG];
+
+/// Where variables come from: the process, or a fixed set in tests.
+#[derive(Clone, Default)]
+pub struct Environment(Option<Arc<BTreeMap<String, OsString>>>);
+
+/// Why a variable gives no secret; never says what it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VariableError {
+    /// The name is not one that a variable can have, or looks like a key, and is not repeated.
+    BadName,
+    NotSet {
+        name: String,
+    },
+    Empty {
+        name: String,
+    },
+    /// The value is not UTF-8.
+    NotText {
+        name: String,
+    },
+}
+
+impl Environment {
+    /// The environment of this process.
+    pub fn process() -> Self {
+        Self(None)
+    }
+
+    /// A fixed environment, for tests.
+    pub fn of<'a>(variables: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let variables = variables
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.into()));
+        Self(Some(Arc::new(variables.collect())))
+    }
+
+    /// The value of `name` where it is set and not empty.
+    pub(super) fn value(&self, name: &str) -> Option<OsString> {
+        let value = match &self.0 {
+            None => std::env::var_os(name),
+            Some(variables) => variables.get(name).cloned(),
+        };
+        value.filter(|value| !value.is_empty())
+    }
+
+    /// The log filter that the user asks for.
+    pub fn log_filter(&self) -> Option<String> {
+        self.value(LOG.name)?.into_string().ok()
+    }
+
+    /// The program that is running.
+    pub fn program(&self) -> Option<PathBuf> {
+        std::env::current_exe().ok()
+    }
+
+    /// Whether `name` is set to something.
+    pub fn is_set(&self, name: &str) -> bool {
+        self.value(name).is_some()
+    }
+
+    /// The secret in the variable `name`.
+    pub fn secret(&self, name: &str) -> Result<Secret, VariableError> {
+        if !is_variable_name(name) || providers::looks_like_key(name) {
+            return Err(VariableError::BadName);
+        }
+        let value = match &self.0 {
+            None => std::env::var_os(name),
+            Some(variables) => variables.get(name).cloned(),
+        };
+        let name = name.to_owned();
+        match value.map(OsString::into_string) {
+            None => Err(VariableError::NotSet { name }),
+            Some(Err(bytes)) => {
+                drop(Zeroizing::new(bytes.into_encoded_bytes()));
+                Err(VariableError::NotText { name })
+            }
+            Some(Ok(text)) => {
+                let text = Zeroizing::new(text);
+                if text.is_empty() {
+                    Err(VariableError::Empty { name })
+                } else {
+                    Ok(Secret::new(&text))
+                }
+            }
+        }
+    }
+}
+
+/// Whether `name` can be a variable's: letters, digits and underscores, not beginning with a digit.
+pub(super) fn is_variable_name(name: &str) -> bool {
+    (1..=128).contains(&name.len())
+        && !name.starts_with(|c: char| c.is_ascii_digit())
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() {
+            "Environment(fixed)"
+        } else {
+            "Environment(process)"
+        })
+    }
+}
+
+impl fmt::Display for VariableError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadName => f.write_str("that is not the name of an environment variable"),
+            Self::NotSet { name } => write!(f, "the environment variable {name} is not set"),
+            Self::Empty { name } => write!(f, "the environment variable {name} is empty"),
+            Self::NotText { name } => write!(f, "the environment variable {name} does not hold text"),
+        }
+    }
+}
+
+impl std::error::Error for VariableError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_variable_is_named_and_a_key_in_its_place_is_not() {
+        let environment = Environment::of([("SET", "value"), ("EMPTY", "")]);
+        assert!(environment.secret("SET").is_ok());
+        assert_eq!(
+            environment.secret("EMPTY").err(),
+            Some(VariableError::Empty { name: "EMPTY".into() })
+        );
+        assert_eq!(
+            environment.secret("GONE").err(),
+            Some(VariableError::NotSet { name: "GONE".into() })
+        );
+        for name in ["", "A=B", "A\0", "sk-ant-api03-0123456789abcdef", "a b", "9A"] {
+            assert_eq!(environment.secret(name).err(), Some(VariableError::BadName), "{name}");
+        }
+        assert_eq!(format!("{environment:?}"), "Environment(fixed)");
+    }
+
+    #[test]
+    fn every_variable_is_declared_once_and_described() {
+        for (at, variable) in VARIABLES.iter().enumerate() {
+            assert!(variable.name.starts_with("API_KEYS_"));
+            assert!(!variable.what.ends_with('.'));
+            assert!(VARIABLES.iter().skip(at + 1).all(|other| other.name != variable.name));
+        }
+    }
+}
