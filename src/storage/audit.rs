@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    files::{FileError, Folder},
+    files::{FileError, Folder, Stamp},
     lock::Lock,
 };
 use crate::domain::{KeyId, Label, ProviderId};
@@ -219,10 +219,23 @@ fn append_rotating(folder: &Folder, mac: Mac<'_>, entry: &Entry, rotate_at: u64)
     })
 }
 
-/// Checks every line of all files, and that the newest line `known` from elsewhere is among them.
+/// Checks every line of all files, and that the newest line `known` from elsewhere (and read before) is among them.
 ///
 /// Takes no lock: an entry being written meanwhile looks torn, never broken.
 pub fn verify(folder: &Folder, mac: Mac<'_>, known: Option<&Head>) -> Result<Report, AuditError> {
+    let mut before = states(folder)?;
+    loop {
+        let report = verify_once(folder, mac, known)?;
+        let after = states(folder)?;
+        // A trail that went on meanwhile, perhaps in a new file, can look broken: only one that stood still is.
+        if report.fault.is_none() || before == after {
+            return Ok(report);
+        }
+        before = after;
+    }
+}
+
+fn verify_once(folder: &Folder, mac: Mac<'_>, known: Option<&Head>) -> Result<Report, AuditError> {
     let mut report = Report {
         entries: 0,
         head: None,
@@ -239,41 +252,43 @@ pub fn verify(folder: &Folder, mac: Mac<'_>, known: Option<&Head>) -> Result<Rep
         let mut lines = Lines::new(opened);
         while let Some(bytes) = lines.next(folder, &file)? {
             line += 1;
-            if !bytes.ends_with(b"\n") {
-                if file == FILE {
-                    report.torn = true;
-                } else {
-                    report.fault = Some(broken(&file, line, BreakKind::Unreadable));
+            if file == FILE && !bytes.ends_with(b"\n") && bytes.len() < LONGEST_LINE {
+                report.torn = true;
+                break;
+            }
+            match check_line(mac, &before, &bytes, known) {
+                Ok(head) => report.head = Some(head),
+                Err(why) => {
+                    report.fault = Some(Break { file, line, why });
+                    return Ok(report);
                 }
-                break;
-            }
-            let text = bytes.trim_ascii_end();
-            let Some((seq, found)) = read_chain_fields(text) else {
-                report.fault = Some(broken(&file, line, BreakKind::Unreadable));
-                break;
-            };
-            let expected = mac_of(mac, &before, body_of(text));
-            if expected != found || bytes.len() != text.len() + 1 {
-                report.fault = Some(broken(&file, line, BreakKind::WrongMac));
-                break;
-            }
-            if known.is_some_and(|known| known.seq == seq && known.mac != found) {
-                report.fault = Some(broken(&file, line, BreakKind::OtherTrail));
-                break;
             }
             report.entries += 1;
-            report.head = Some(Head { seq, mac: found });
-            before = text.to_vec();
-        }
-        if report.fault.is_some() {
-            return Ok(report);
+            before = bytes.trim_ascii_end().to_vec();
         }
     }
     let reached = report.head.as_ref().map_or(0, |head| head.seq);
     if known.is_some_and(|known| known.seq > reached) {
-        report.fault = Some(broken(&file, line + 1, BreakKind::Shortened));
+        report.fault = Some(Break {
+            file,
+            line: if report.torn { line } else { line + 1 },
+            why: BreakKind::Shortened,
+        });
     }
     Ok(report)
+}
+
+/// The head that the line `bytes`, its end included, makes after the line `before`.
+fn check_line(mac: Mac<'_>, before: &[u8], bytes: &[u8], known: Option<&Head>) -> Result<Head, BreakKind> {
+    let line = bytes.strip_suffix(b"\n").ok_or(BreakKind::Unreadable)?;
+    let (seq, found) = read_chain_fields(line).ok_or(BreakKind::Unreadable)?;
+    if mac_of(mac, before, body_of(line)) != found {
+        return Err(BreakKind::WrongMac);
+    }
+    if known.is_some_and(|known| known.seq == seq && known.mac != found) {
+        return Err(BreakKind::OtherTrail);
+    }
+    Ok(Head { seq, mac: found })
 }
 
 /// The newest records, at most `most`, oldest first. Lines that cannot be read are left out: [`verify`] reports them.
@@ -456,12 +471,11 @@ fn mac_of(mac: Mac<'_>, before: &[u8], body: &[u8]) -> String {
     HEXLOWER.encode(&mac(&[before, body]))
 }
 
-fn broken(file: &str, line: u64, why: BreakKind) -> Break {
-    Break {
-        file: file.to_owned(),
-        line,
-        why,
-    }
+fn states(folder: &Folder) -> Result<Vec<(String, Option<Stamp>)>, AuditError> {
+    names(folder)?
+        .into_iter()
+        .map(|name| Ok((name.clone(), folder.stamp(&name)?)))
+        .collect()
 }
 
 fn failed(folder: &Folder, name: &str, source: io::Error) -> AuditError {
@@ -512,3 +526,6 @@ impl fmt::Display for BreakKind {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,10 +4,9 @@ use std::{
     ffi::OsStr,
     fmt,
     fs::File,
+    hash::{BuildHasher, RandomState},
     io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
-    process,
-    sync::atomic::{AtomicU64, Ordering},
 };
 
 use zeroize::Zeroizing;
@@ -22,9 +21,6 @@ use system::{Details, Directory, How, Kind, Others};
 
 /// What a temporary file's name ends in; with the dot in front, nothing of a user's looks like it.
 const TEMPORARY: &str = ".api-keys-tmp";
-
-/// Sets temporary files of one process apart.
-static NEXT_TEMPORARY: AtomicU64 = AtomicU64::new(0);
 
 /// A private folder: a real directory, ours, and closed to everybody else.
 ///
@@ -170,11 +166,8 @@ impl Folder {
     /// Puts `bytes` in place of the file `name`. After an error the file is what it was before.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<Written, FileError> {
         self.stamp(name)?;
-        let temporary = format!(
-            ".{name}.{}-{}{TEMPORARY}",
-            process::id(),
-            NEXT_TEMPORARY.fetch_add(1, Ordering::Relaxed)
-        );
+        // A chance of its own for each, so that no killed process's leftover is in the way.
+        let temporary = format!(".{name}.{:016x}{TEMPORARY}", RandomState::new().hash_one(name));
         let written = self
             .directory
             .open_file(&temporary, How::CreateNew)
@@ -391,3 +384,7 @@ impl fmt::Display for Written {
         })
     }
 }
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests;

@@ -90,3 +90,61 @@ impl std::error::Error for LockError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::files::Written;
+
+    fn folder() -> (tempfile::TempDir, Folder) {
+        let home = tempfile::tempdir().unwrap();
+        let folder = Folder::create(&home.path().join("data")).unwrap();
+        (home, folder)
+    }
+
+    #[test]
+    fn the_lock_is_given_to_one_at_a_time_and_given_back_on_drop() {
+        let (_home, folder) = folder();
+        let held = acquire(&folder, "lock", Duration::ZERO).unwrap();
+        let refused = acquire(&folder, "lock", Duration::from_millis(20));
+        assert!(
+            matches!(refused, Err(LockError::Busy { waited }) if waited >= Duration::from_millis(20)),
+            "{refused:?}"
+        );
+        drop(held);
+        assert!(acquire(&folder, "lock", Duration::ZERO).is_ok());
+    }
+
+    #[test]
+    fn a_lock_on_a_file_that_was_taken_away_does_not_count() {
+        let (_home, folder) = folder();
+        let _held = acquire(&folder, "lock", Duration::ZERO).unwrap();
+        assert!(folder.remove("lock").unwrap());
+        // The file is another one now, and its lock is free.
+        let _new = acquire(&folder, "lock", Duration::ZERO).unwrap();
+        assert!(matches!(
+            acquire(&folder, "lock", Duration::ZERO),
+            Err(LockError::Busy { .. })
+        ));
+    }
+
+    #[test]
+    fn no_change_is_lost_between_threads() {
+        let (home, folder) = folder();
+        assert!(matches!(folder.replace("count", b"0"), Ok(Written::Durable)));
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let folder = Folder::open(&home.path().join("data")).unwrap().unwrap();
+                    for _ in 0..25 {
+                        let _held = acquire(&folder, "lock", Duration::from_secs(30)).unwrap();
+                        let (bytes, _) = folder.read("count", 10).unwrap().unwrap();
+                        let count: u32 = std::str::from_utf8(&bytes).unwrap().parse().unwrap();
+                        let _durable = folder.replace("count", (count + 1).to_string().as_bytes()).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(folder.read("count", 10).unwrap().unwrap().0.as_slice(), b"100");
+    }
+}

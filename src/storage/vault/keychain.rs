@@ -197,3 +197,35 @@ impl fmt::Display for KeychainError {
 }
 
 impl std::error::Error for KeychainError {}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Barrier};
+
+    use super::*;
+
+    #[test]
+    fn a_call_that_hangs_is_given_up_and_hanging_calls_do_not_pile_up() {
+        let keychain = Keychain::new(Duration::from_millis(10));
+        let (hold, released) = (Arc::new(Barrier::new(MOST_HANGING + 1)), Arc::new(AtomicUsize::new(0)));
+        for _ in 0..MOST_HANGING {
+            let (hold, released) = (Arc::clone(&hold), Arc::clone(&released));
+            let outcome = keychain.call(move || {
+                hold.wait();
+                released.fetch_add(1, Ordering::SeqCst);
+                Ok(())
+            });
+            assert_eq!(outcome, Err(KeychainError::TimedOut));
+        }
+        let patient = Keychain::new(Duration::from_mins(10));
+        assert_eq!(patient.call(|| Ok(())), Err(KeychainError::TimedOut), "fails at once");
+        hold.wait();
+        while UNDER_WAY.load(Ordering::SeqCst) > 0 {
+            thread::yield_now();
+        }
+        assert_eq!(released.load(Ordering::SeqCst), MOST_HANGING);
+        assert_eq!(patient.call(|| Ok(7)), Ok(7), "works again once they came back");
+        let panicked: Result<(), _> = patient.call(|| panic!("inside the store's crate"));
+        assert_eq!(panicked, Err(KeychainError::Unavailable));
+    }
+}
