@@ -1,1 +1,16 @@
-//! (in work)
+//! The one-time page on which a person types a secret, so that it never passes through a model.
+//!
+//! A server on the loopback address listens only while somebody is being asked. A page is found
+//! by a random ticket in its address, lives five minutes and takes one secret, by POST only.
+//! It shows what is asked for and what will happen, and never a secret that is stored.
+
+mod form;
+mod page;
+mod server;
+mod ticket;
+
+pub use self::{
+    page::{Judge, Request},
+    server::{Intake, LIFETIME},
+    ticket::{Outcome, Ticket, Turn},
+};

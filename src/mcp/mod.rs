@@ -3,17 +3,23 @@
 //! One handler serves every revision of the protocol, those with a handshake and those without.
 //! Nothing on the way to the first answer opens the vault, the keychain or a connection.
 
+mod client;
 mod describe;
 mod guard;
+mod rounds;
 mod server;
 mod stdio;
 
 use std::{sync::Arc, time::Duration};
 
 use rmcp::{ServiceExt, service::ServerInitializeError};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use self::{server::Server, stdio::Stdio};
+use self::{
+    server::Server,
+    stdio::{Lines, streams},
+};
 use crate::{
     app::App,
     error::{Code, Error, Result},
@@ -35,17 +41,35 @@ pub async fn serve(app: Arc<App>) -> Result<()> {
     // Signals first: a client that starts and stops us at once must find a clean exit.
     let signal = signals()?;
     let gone = CancellationToken::new();
-    let server = Server::new(app);
+    let (reader, writer) = streams();
+    let lines = Lines::new(reader, writer, gone.clone());
+    converse(Server::new(app, gone.clone()), lines, gone, signal).await
+}
+
+/// Answers what comes over `lines` until `gone` is cancelled or `signal` ends.
+async fn converse<R, W>(
+    server: Server,
+    lines: Lines<R, W>,
+    gone: CancellationToken,
+    signal: impl Future<Output = ()>,
+) -> Result<()>
+where
+    R: AsyncRead + Unpin + Send + 'static,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
     let session = async {
-        let transport = Stdio::open(gone.clone());
-        match server.serve_with_ct(transport, CancellationToken::new()).await {
+        match server.serve_with_ct(lines, CancellationToken::new()).await {
             Ok(running) => running.waiting().await.map(drop).map_err(|why| {
                 Error::new(Code::Internal, "the protocol loop ended unexpectedly")
                     .hint("start the server again, and report it if it happens twice")
                     .caused_by(why)
             }),
             // A client that only probes and hangs up has done nothing wrong.
-            Err(ServerInitializeError::ConnectionClosed(_) | ServerInitializeError::Cancelled) => Ok(()),
+            Err(
+                ServerInitializeError::ConnectionClosed(_)
+                | ServerInitializeError::TransportError { .. }
+                | ServerInitializeError::Cancelled,
+            ) => Ok(()),
             Err(why) => Err(
                 Error::new(Code::InvalidArgument, "the client did not begin as the protocol asks")
                     .hint("this command is for MCP clients; people use `api-keys --help`")
@@ -94,3 +118,6 @@ fn signals() -> Result<impl Future<Output = ()>> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

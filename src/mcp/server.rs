@@ -1,22 +1,32 @@
 //! What the server answers.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{
+    pin::pin,
+    sync::{Arc, Mutex},
+};
 
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ListToolsResult, PaginatedRequestParams, ServerConfig,
-        Tool,
+        CallToolRequestParams, CallToolResponse, CallToolResult, ListToolsResult, PaginatedRequestParams,
+        ProgressNotificationParam, ServerConfig, Tool,
     },
     service::RequestContext,
 };
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
-use super::{describe, guard::guarded};
+use super::{
+    client::{Client, Desk, PATIENCE, lock},
+    describe,
+    guard::guarded,
+    rounds::{self, Rounds},
+};
 use crate::{
     app::App,
-    domain::Secret,
-    error::{Code, Error, Result},
-    tools::{Caller, CallerKind, Input, Question, TOOLS, ToolDef},
+    error::{Code, Error},
+    intake::Intake,
+    tools::{Input, TOOLS, ToolDef},
 };
 
 /// One client's server: everything it shows is built once.
@@ -25,15 +35,28 @@ pub(super) struct Server {
     defs: &'static [ToolDef],
     tools: Vec<Tool>,
     config: ServerConfig,
+    desk: Desk,
 }
 
 impl Server {
-    pub(super) fn new(app: Arc<App>) -> Self {
+    pub(super) fn new(app: Arc<App>, gone: CancellationToken) -> Self {
+        let desk = Desk {
+            intake: Intake::default(),
+            rounds: Rounds::new(),
+            patience: PATIENCE,
+            gone,
+        };
+        Self::with(app, TOOLS, desk)
+    }
+
+    /// A server of `defs` that asks at `desk`.
+    pub(super) fn with(app: Arc<App>, defs: &'static [ToolDef], desk: Desk) -> Self {
         Self {
             app,
-            defs: TOOLS,
-            tools: TOOLS.iter().map(describe::tool).collect(),
-            config: describe::server(TOOLS),
+            defs,
+            tools: defs.iter().map(describe::tool).collect(),
+            config: describe::server(defs),
+            desk,
         }
     }
 }
@@ -64,44 +87,53 @@ impl ServerHandler for Server {
             // The name is not repeated: it may be anything, a key too.
             return Err(ErrorData::invalid_params("there is no tool of that name", None));
         };
-        let caller = Client {
-            name: client_name(&context),
+        let arguments = request.arguments.unwrap_or_default();
+        let call = rounds::call_of(def.name, &arguments);
+        let resumed = match request.request_state {
+            Some(state) => match self.desk.rounds.open(&state, &call, request.input_responses.as_ref()) {
+                Ok(resumed) => Some(resumed),
+                Err(error) => return Ok(CallToolResult::structured_error(error.to_json()).into()),
+            },
+            None => None,
         };
-        let call = (def.call)(&self.app, &caller, Input::Json(request.arguments.unwrap_or_default()));
-        let result = match guarded(call).await {
+        let (sender, mut news) = mpsc::unbounded_channel();
+        let client = Client {
+            desk: &self.desk,
+            context: &context,
+            call,
+            resumed: Mutex::new(resumed),
+            needed: Mutex::default(),
+            used: Mutex::default(),
+            progress: context.meta.get_progress_token().map(|token| (token, sender)),
+        };
+        let outcome = {
+            let mut work = pin!(guarded((def.call)(&self.app, &client, Input::Json(arguments))));
+            loop {
+                tokio::select! {
+                    biased;
+                    Some(news) = news.recv() => tell(&context, news).await,
+                    outcome = &mut work => break outcome,
+                    // The client has dropped the call and takes no answer.
+                    () = context.ct.cancelled() => break Err(Error::new(Code::Interrupted, "the call was cancelled")),
+                }
+            }
+        };
+        while let Ok(news) = news.try_recv() {
+            tell(&context, news).await;
+        }
+        client.finish(&outcome);
+        if let Some(needed) = lock(&client.needed).take() {
+            return Ok(needed.into());
+        }
+        Ok(match outcome {
             Ok(answer) => CallToolResult::structured(answer.json),
             Err(error) => CallToolResult::structured_error(error.to_json()),
-        };
-        Ok(result.into())
-    }
-}
-
-/// The client's name and version, cleaned and cut: it is whatever the other side says.
-fn client_name(context: &RequestContext<RoleServer>) -> String {
-    let Some(info) = context.client_info() else {
-        return "unknown".to_owned();
-    };
-    format!("{}/{}", info.name, info.version)
-        .chars()
-        .filter(|c| c.is_ascii_graphic())
-        .take(64)
-        .collect()
-}
-
-struct Client {
-    name: String,
-}
-
-impl Caller for Client {
-    fn kind(&self) -> CallerKind {
-        CallerKind::Mcp {
-            client: self.name.clone(),
         }
+        .into())
     }
+}
 
-    fn ask<'a>(&'a self, _question: Question) -> Pin<Box<dyn Future<Output = Result<Secret>> + Send + 'a>> {
-        Box::pin(async move { Err(Error::new(Code::KeyRequired, "this client cannot be asked for a key")) })
-    }
-
-    fn progress(&self, _done: usize, _total: usize, _message: &str) {}
+/// Tells of progress; a client that does not hear it misses nothing else.
+async fn tell(context: &RequestContext<RoleServer>, news: ProgressNotificationParam) {
+    let _ = context.peer.notify_progress(news).await;
 }

@@ -9,72 +9,95 @@ use std::{
 
 use rmcp::{
     RoleServer,
-    model::JsonRpcMessage,
+    model::{ClientRequest, GetMeta, JsonRpcMessage, ProtocolVersion},
     service::{RxJsonRpcMessage, TxJsonRpcMessage},
     transport::{StdioReader, StdioWriter, Transport, async_rw::AsyncRwTransport, stdio_pipes},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
-/// Lines of JSON on standard input and output; tells when the client has hung up.
-pub(super) struct Stdio {
-    lines: AsyncRwTransport<RoleServer, Reader, Writer>,
+/// Lines of JSON in both directions; tells when the client has hung up.
+pub(super) struct Lines<R: AsyncRead, W: AsyncWrite> {
+    framed: AsyncRwTransport<RoleServer, R, W>,
     gone: CancellationToken,
-    /// Whether a request has come: what arrives before has nothing to belong to.
+    /// Whether the client has chosen a lifecycle.
     begun: bool,
 }
 
-impl Stdio {
-    /// Takes over standard input and output; cancels `gone` when the input ends.
-    pub(super) fn open(gone: CancellationToken) -> Self {
-        let (reader, writer) = streams();
+impl<R, W> Lines<R, W>
+where
+    R: AsyncRead + Unpin + Send + 'static,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
+    /// Cancels `gone` when the input ends.
+    pub(super) fn new(reader: R, writer: W, gone: CancellationToken) -> Self {
         Self {
-            lines: AsyncRwTransport::new_server(reader, writer),
+            framed: AsyncRwTransport::new_server(reader, writer),
             gone,
             begun: false,
         }
     }
 }
 
-impl Transport<RoleServer> for Stdio {
+impl<R, W> Transport<RoleServer> for Lines<R, W>
+where
+    R: AsyncRead + Unpin + Send + 'static,
+    W: AsyncWrite + Unpin + Send + 'static,
+{
     type Error = io::Error;
 
     fn send(
         &mut self,
         item: TxJsonRpcMessage<RoleServer>,
     ) -> impl Future<Output = Result<(), io::Error>> + Send + 'static {
-        self.lines.send(item)
+        self.framed.send(item)
     }
 
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
         loop {
-            let Some(message) = self.lines.receive().await else {
+            let Some(message) = self.framed.receive().await else {
                 // Those who wait for a person must learn it now: the library gives them five seconds.
                 self.gone.cancel();
                 return None;
             };
-            self.begun |= matches!(message, JsonRpcMessage::Request(_));
-            // The library would give up on a stray notification before the first request.
-            if self.begun {
+            let request = match &message {
+                JsonRpcMessage::Request(request) => Some(&request.request),
+                _ => None,
+            };
+            self.begun |= request.is_some_and(begins);
+            // Until the session has begun, the library gives up on whatever is not a request.
+            if self.begun || request.is_some() {
                 return Some(message);
             }
         }
     }
 
     async fn close(&mut self) -> Result<(), io::Error> {
-        self.lines.close().await
+        self.framed.close().await
+    }
+}
+
+/// Whether the library takes `request` as the beginning of a session: probes are answered and forgotten.
+fn begins(request: &ClientRequest) -> bool {
+    match request {
+        ClientRequest::InitializeRequest(_) => true,
+        ClientRequest::PingRequest(_) | ClientRequest::DiscoverRequest(_) => false,
+        other => other
+            .get_meta()
+            .missing_required_keys(&ProtocolVersion::V_2026_07_28)
+            .is_empty(),
     }
 }
 
 /// Where requests come from.
-enum Reader {
+pub(super) enum Reader {
     Standard(StdioReader),
     #[cfg(unix)]
     Socket(tokio::net::UnixStream),
 }
 
 /// Where answers go.
-enum Writer {
+pub(super) enum Writer {
     Standard(StdioWriter),
     #[cfg(unix)]
     Socket(tokio::net::UnixStream),
@@ -83,7 +106,7 @@ enum Writer {
 /// Both streams, without a thread between them and us where the system allows it.
 ///
 /// Clients on Node give a server sockets, most others pipes; what remains is read on a thread.
-fn streams() -> (Reader, Writer) {
+pub(super) fn streams() -> (Reader, Writer) {
     #[cfg(unix)]
     if let (Some(reader), Some(writer)) = (socket(&io::stdin()), socket(&io::stdout())) {
         return (Reader::Socket(reader), Writer::Socket(writer));
