@@ -1,4 +1,6 @@
 //! Tests at the border, in one binary: it builds once.
 
 mod cli;
+mod concurrency;
+mod keychain;
 mod support;

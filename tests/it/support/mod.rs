@@ -9,6 +9,8 @@ use std::{
 
 use serde_json::Value;
 
+pub(crate) mod outside;
+
 /// A private folder that the program keeps everything in; gone when dropped.
 pub(crate) struct Home {
     folder: tempfile::TempDir,

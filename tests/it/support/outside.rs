@@ -1,0 +1,54 @@
+//! Programs of the machine that some tests need, and this test binary as a child of itself.
+
+use std::{path::Path, process::Command};
+
+/// Whether all `programs` are installed. In CI a missing one is a failure; elsewhere the test says so and passes.
+pub(crate) fn installed(programs: &[&str]) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let missing: Vec<&str> = programs
+        .iter()
+        .copied()
+        .filter(|program| !std::env::split_paths(&path).any(|folder| folder.join(program).is_file()))
+        .collect();
+    missing.is_empty() || not_possible(&format!("not installed: {}", missing.join(", ")))
+}
+
+/// Says why a test cannot be done here; in CI that is a failure.
+pub(crate) fn not_possible(why: &str) -> bool {
+    assert!(std::env::var_os("CI").is_none(), "CI must be able to do this: {why}");
+    eprintln!("nothing was tested: {why}");
+    false
+}
+
+/// The test binary as a process of its own that runs only the test `name`, which looks into its environment for what to
+/// do.
+pub(crate) fn this_test(name: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().expect("the test binary"));
+    command.args([name, "--exact", "--nocapture", "--test-threads=1", "--quiet"]);
+    command
+}
+
+/// What a child told by [`tell`] among the test harness's own words.
+pub(crate) fn told(stdout: &[u8]) -> Vec<String> {
+    String::from_utf8_lossy(stdout)
+        .lines()
+        .filter_map(|line| line.split_once("told: ").map(|(_, told)| told.to_owned()))
+        .collect()
+}
+
+/// Says something to the test that started this process.
+pub(crate) fn tell(what: &str) {
+    println!("told: {what}");
+}
+
+/// Whether `path` or anything below holds `needle`.
+pub(crate) fn holds(path: &Path, needle: &[u8]) -> bool {
+    if path.is_dir() {
+        std::fs::read_dir(path)
+            .into_iter()
+            .flatten()
+            .any(|entry| entry.is_ok_and(|entry| holds(&entry.path(), needle)))
+    } else {
+        std::fs::read(path).is_ok_and(|bytes| bytes.windows(needle.len()).any(|window| window == needle))
+    }
+}
