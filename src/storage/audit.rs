@@ -5,7 +5,6 @@
 
 use std::{
     collections::VecDeque,
-    fmt,
     fs::File,
     io::{self, BufRead, BufReader, Read, Seek, SeekFrom},
 };
@@ -19,6 +18,10 @@ use super::{
     lock::Lock,
 };
 use crate::domain::{KeyId, Label, ProviderId};
+
+mod record;
+
+pub use record::{Action, AuditError, Break, BreakKind, Entry, Head, Outcome, Record, Report};
 
 /// The file that lines are added to.
 pub const FILE: &str = "audit.jsonl";
@@ -39,133 +42,6 @@ const MAC_FIELD: &[u8] = b",\"mac\":\"";
 ///
 /// Its key is the same for the whole life of the trail, also through a `rekey`: old lines must stay verifiable.
 pub type Mac<'a> = &'a dyn Fn(&[&[u8]]) -> [u8; 32];
-
-/// What is to be recorded; never a secret.
-#[derive(Debug, Clone)]
-pub struct Entry {
-    pub at: Timestamp,
-    /// Who asked: `cli`, or the MCP client by its name.
-    pub actor: String,
-    pub action: Action,
-    pub provider: Option<ProviderId>,
-    pub label: Option<Label>,
-    pub key_id: Option<KeyId>,
-    pub outcome: Outcome,
-    /// An error's code, or a few words.
-    pub detail: Option<String>,
-}
-
-/// What was done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Action {
-    CreateVault,
-    UnlockVault,
-    AddKey,
-    RemoveKey,
-    PurgeKey,
-    RotateKey,
-    PromoteKey,
-    RetireKey,
-    Undo,
-    ValidateKey,
-    /// The secret was handed out, for what `detail` says.
-    RevealKey,
-    RunCommand,
-    AddSlot,
-    RemoveSlot,
-    ChangePassphrase,
-    Rekey,
-    Recover,
-    AcceptRollback,
-    /// The trail itself: a line cut short by a crash was taken off.
-    RepairTrail,
-}
-
-/// How far it came.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// About to happen; a line about the same key says how it ended, unless the process died.
-    Begun,
-    Done,
-    /// In place, but the system would not say that it survives a power cut.
-    DurabilityUnknown,
-    /// Nothing was changed, by our own rules.
-    Refused,
-    /// Nothing was changed, because something failed.
-    Failed,
-}
-
-/// Place and MAC of a line: kept elsewhere, it shows that the trail's end was cut off.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Head {
-    pub seq: u64,
-    /// 64 lower-case hexadecimal digits.
-    pub mac: String,
-}
-
-/// A line as it is read back; fields and words of newer versions do no harm.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    pub seq: u64,
-    pub at: Timestamp,
-    pub actor: String,
-    pub action: String,
-    #[serde(default)]
-    pub provider: Option<String>,
-    #[serde(default)]
-    pub label: Option<String>,
-    #[serde(default)]
-    pub key_id: Option<String>,
-    pub outcome: String,
-    #[serde(default)]
-    pub detail: Option<String>,
-    pub mac: String,
-}
-
-/// What [`verify`] found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
-    /// Lines whose MAC is right, up to the first break.
-    pub entries: u64,
-    /// The last of them.
-    pub head: Option<Head>,
-    /// The first place where the trail is not what was written.
-    pub fault: Option<Break>,
-    /// The last line was cut short by a crash; the next entry repairs that.
-    pub torn: bool,
-}
-
-/// The first place where the trail is not what was written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Break {
-    pub file: String,
-    /// Counted from 1; one more than the file has lines where the end is missing.
-    pub line: u64,
-    pub why: BreakKind,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BreakKind {
-    /// Not a line that this program writes.
-    Unreadable,
-    /// The line, or the one before it, was changed, moved, put in or taken out.
-    WrongMac,
-    /// The trail ends before the newest line known elsewhere.
-    Shortened,
-    /// The newest line known elsewhere has other contents.
-    OtherTrail,
-}
-
-/// Why the trail could not be written or read.
-#[derive(Debug)]
-pub enum AuditError {
-    File(FileError),
-    /// More numbered files than can be counted.
-    Full,
-}
 
 /// A line as it is written, without its MAC.
 #[derive(Serialize)]
@@ -484,47 +360,6 @@ fn failed(folder: &Folder, name: &str, source: io::Error) -> AuditError {
         doing: "read",
         source,
     })
-}
-
-impl From<FileError> for AuditError {
-    fn from(why: FileError) -> Self {
-        Self::File(why)
-    }
-}
-
-impl fmt::Display for AuditError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(why) => why.fmt(f),
-            Self::Full => f.write_str("the audit trail has no free file name"),
-        }
-    }
-}
-
-impl std::error::Error for AuditError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::File(why) => why.source(),
-            Self::Full => None,
-        }
-    }
-}
-
-impl fmt::Display for Break {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} line {}: {}", self.file, self.line, self.why)
-    }
-}
-
-impl fmt::Display for BreakKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Unreadable => "not a line of the audit trail",
-            Self::WrongMac => "a line was changed, moved, put in or taken out here",
-            Self::Shortened => "lines that were written are missing at the end",
-            Self::OtherTrail => "the newest known line has other contents",
-        })
-    }
 }
 
 #[cfg(test)]
