@@ -1,8 +1,35 @@
-//! The providers that are built in.
+//! The providers that are built in: one row each.
+//!
+//! Addresses, headers and prefixes as of November 2026, from the providers' documentation, their
+//! own SDKs and the rule sets of secret scanners. A row without a check is a provider of which no
+//! way is known to try a key without paying for it, or whose list of models answers anybody.
 
 use super::{
     declaration::{Auth, Check, KeyUse, ProviderDef},
     readings,
+};
+
+/// A chat request that no provider can serve, and therefore bill.
+const NO_SUCH_CHAT_MODEL: &str =
+    r#"{"model":"no-such-model","messages":[{"role":"user","content":"x"}],"max_tokens":1}"#;
+/// An embedding request that no provider can serve, and therefore bill.
+const NO_SUCH_EMBEDDING_MODEL: &str = r#"{"model":"no-such-model","input":["x"]}"#;
+/// Counts the tokens of one letter, which uses none.
+const TOKENIZE: &str = r#"{"model":"glm-4.6","messages":[{"role":"user","content":"x"}]}"#;
+
+/// What most rows have in common.
+const COMMON: ProviderDef = ProviderDef {
+    id: "",
+    title: "",
+    env_vars: &[],
+    base_url: None,
+    key: KeyUse::Required,
+    auth: Auth::Bearer,
+    prefixes: &[],
+    console: "",
+    account_header: None,
+    check: None,
+    read: readings::usual,
 };
 
 /// Every built-in provider, in the order in which people read them.
@@ -12,64 +39,346 @@ pub static PROVIDERS: &[ProviderDef] = &[
         title: "Anthropic",
         env_vars: &["ANTHROPIC_API_KEY"],
         base_url: Some("https://api.anthropic.com"),
-        key: KeyUse::Required,
         auth: Auth::Header("x-api-key"),
         prefixes: &["sk-ant-api03-", "sk-ant-"],
         console: "https://platform.claude.com/settings/keys",
+        account_header: Some("anthropic-organization-id"),
         check: Some(Check {
             headers: &[("anthropic-version", "2023-06-01")],
             ..Check::get(&["/v1/models"])
         }),
-        read: readings::usual,
+        read: readings::anthropic,
+        ..COMMON
     },
     ProviderDef {
         id: "openai",
         title: "OpenAI",
         env_vars: &["OPENAI_API_KEY"],
         base_url: Some("https://api.openai.com/v1"),
-        key: KeyUse::Required,
-        auth: Auth::Bearer,
         prefixes: &["sk-svcacct-", "sk-service-", "sk-proj-", "sk-"],
         console: "https://platform.openai.com/api-keys",
+        account_header: Some("openai-organization"),
         check: Some(Check::get(&["/models"])),
-        read: readings::usual,
+        read: readings::openai,
+        ..COMMON
     },
     ProviderDef {
         id: "google",
         title: "Google Gemini",
         env_vars: &["GEMINI_API_KEY", "GOOGLE_API_KEY"],
         base_url: Some("https://generativelanguage.googleapis.com"),
-        key: KeyUse::Required,
         auth: Auth::Header("x-goog-api-key"),
         prefixes: &["AIza", "AQ."],
         console: "https://aistudio.google.com/apikey",
         check: Some(Check::get(&["/v1beta/models"])),
-        read: readings::usual,
+        read: readings::google,
+        ..COMMON
     },
     ProviderDef {
         id: "local",
         title: "Ollama",
-        env_vars: &[],
+        env_vars: &["OLLAMA_API_KEY"],
         base_url: Some("http://127.0.0.1:11434"),
         key: KeyUse::Optional,
-        auth: Auth::Bearer,
-        prefixes: &[],
-        console: "",
         check: Some(Check::get(&["/api/version", "/api/tags"])),
-        read: readings::usual,
+        read: readings::ollama,
+        ..COMMON
+    },
+    ProviderDef {
+        id: "mistral",
+        title: "Mistral",
+        env_vars: &["MISTRAL_API_KEY"],
+        base_url: Some("https://api.mistral.ai/v1"),
+        console: "https://console.mistral.ai/api-keys",
+        check: Some(Check::get(&["/models"])),
+        ..COMMON
+    },
+    ProviderDef {
+        id: "groq",
+        title: "Groq",
+        env_vars: &["GROQ_API_KEY"],
+        base_url: Some("https://api.groq.com/openai/v1"),
+        prefixes: &["gsk_"],
+        console: "https://console.groq.com/keys",
+        check: Some(Check::get(&["/models"])),
+        ..COMMON
+    },
+    ProviderDef {
+        id: "deepseek",
+        title: "DeepSeek",
+        env_vars: &["DEEPSEEK_API_KEY"],
+        base_url: Some("https://api.deepseek.com"),
+        prefixes: &["sk-"],
+        console: "https://platform.deepseek.com/api_keys",
+        check: Some(Check::get(&["/models"])),
+        ..COMMON
+    },
+    ProviderDef {
+        id: "xai",
+        title: "xAI",
+        env_vars: &["XAI_API_KEY"],
+        base_url: Some("https://api.x.ai/v1"),
+        prefixes: &["xai-"],
+        console: "https://console.x.ai",
+        check: Some(Check::get(&["/api-key"])),
+        read: readings::xai,
+        ..COMMON
+    },
+    ProviderDef {
+        id: "openrouter",
+        title: "OpenRouter",
+        env_vars: &["OPENROUTER_API_KEY"],
+        base_url: Some("https://openrouter.ai/api/v1"),
+        prefixes: &["sk-or-v1-"],
+        console: "https://openrouter.ai/settings/keys",
+        check: Some(Check::get(&["/key"])),
+        read: readings::openrouter,
+        ..COMMON
+    },
+    ProviderDef {
+        id: "cohere",
+        title: "Cohere",
+        env_vars: &["CO_API_KEY", "COHERE_API_KEY"],
+        base_url: Some("https://api.cohere.com"),
+        console: "https://dashboard.cohere.com/api-keys",
+        check: Some(Check::post(&["/v1/check-api-key"], "{}")),
+        read: readings::cohere,
+        ..COMMON
+    },
+    ProviderDef {
+        id: "together",
+        title: "Together AI",
+        env_vars: &["TOGETHER_API_KEY"],
+        base_url: Some("https://api.together.xyz/v1"),
+        prefixes: &["tgp_v1_"],
+        console: "https://api.together.ai/settings/api-keys",
+        check: Some(Check::get(&["/models"])),
+        read: readings::vague_403,
+        ..COMMON
+    },
+    ProviderDef {
+        id: "fireworks",
+        title: "Fireworks AI",
+        env_vars: &["FIREWORKS_API_KEY"],
+        base_url: Some("https://api.fireworks.ai/inference/v1"),
+        prefixes: &["fw_"],
+        console: "https://app.fireworks.ai/settings/users/api-keys",
+        check: Some(Check::get(&["/models"])),
+        ..COMMON
+    },
+    ProviderDef {
+        id: "perplexity",
+        title: "Perplexity",
+        env_vars: &["PERPLEXITY_API_KEY", "PPLX_API_KEY"],
+        base_url: Some("https://api.perplexity.ai"),
+        prefixes: &["pplx-"],
+        console: "https://www.perplexity.ai/account/api/keys",
+        check: Some(Check::post(&["/chat/completions"], NO_SUCH_CHAT_MODEL)),
+        read: readings::perplexity,
+        ..COMMON
+    },
+    ProviderDef {
+        id: "azure-openai",
+        title: "Azure OpenAI",
+        env_vars: &["AZURE_OPENAI_API_KEY"],
+        auth: Auth::Header("api-key"),
+        console: "https://portal.azure.com",
+        check: Some(Check::get(&["/openai/deployments?api-version=2023-03-15-preview"])),
+        ..COMMON
+    },
+    ProviderDef {
+        id: "voyage",
+        title: "Voyage AI",
+        env_vars: &["VOYAGE_API_KEY"],
+        base_url: Some("https://api.voyageai.com/v1"),
+        prefixes: &["pa-", "al-"],
+        console: "https://dashboard.voyageai.com/organization/api-keys",
+        check: Some(Check::post(&["/embeddings"], NO_SUCH_EMBEDDING_MODEL)),
+        read: readings::voyage,
+        ..COMMON
+    },
+    ProviderDef {
+        id: "huggingface",
+        title: "Hugging Face",
+        env_vars: &["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"],
+        base_url: Some("https://huggingface.co"),
+        prefixes: &["api_org_", "hf_"],
+        console: "https://huggingface.co/settings/tokens",
+        check: Some(Check::get(&["/api/whoami-v2"])),
+        read: readings::hugging_face,
+        ..COMMON
+    },
+    ProviderDef {
+        id: "replicate",
+        title: "Replicate",
+        env_vars: &["REPLICATE_API_TOKEN"],
+        base_url: Some("https://api.replicate.com"),
+        prefixes: &["r8_"],
+        console: "https://replicate.com/account/api-tokens",
+        check: Some(Check::get(&["/v1/account"])),
+        read: readings::replicate,
+        ..COMMON
+    },
+    ProviderDef {
+        id: "cerebras",
+        title: "Cerebras",
+        env_vars: &["CEREBRAS_API_KEY"],
+        base_url: Some("https://api.cerebras.ai/v1"),
+        prefixes: &["csk-"],
+        console: "https://cloud.cerebras.ai",
+        check: Some(Check::get(&["/models"])),
+        read: readings::vague_403,
+        ..COMMON
+    },
+    ProviderDef {
+        id: "moonshot",
+        title: "Moonshot AI (Kimi)",
+        env_vars: &["MOONSHOT_API_KEY", "KIMI_API_KEY"],
+        base_url: Some("https://api.moonshot.ai/v1"),
+        prefixes: &["sk-"],
+        console: "https://platform.moonshot.ai/console/api-keys",
+        check: Some(Check::get(&["/models"])),
+        read: readings::vague_403,
+        ..COMMON
+    },
+    ProviderDef {
+        id: "zai",
+        title: "Z.ai",
+        env_vars: &["ZAI_API_KEY", "Z_AI_API_KEY"],
+        base_url: Some("https://api.z.ai/api/paas/v4"),
+        console: "https://z.ai/manage-apikey/apikey-list",
+        check: Some(Check::post(&["/tokenizer"], TOKENIZE)),
+        read: readings::z_ai,
+        ..COMMON
+    },
+    ProviderDef {
+        id: "minimax",
+        title: "MiniMax",
+        env_vars: &["MINIMAX_API_KEY"],
+        base_url: Some("https://api.minimax.io/v1"),
+        prefixes: &["sk-api-", "sk-"],
+        console: "https://platform.minimax.io/user-center/basic-information/interface-key",
+        check: Some(Check::get(&["/models"])),
+        read: readings::vague_403,
+        ..COMMON
+    },
+    ProviderDef {
+        id: "vercel",
+        title: "Vercel AI Gateway",
+        env_vars: &["AI_GATEWAY_API_KEY"],
+        base_url: Some("https://ai-gateway.vercel.sh/v1"),
+        prefixes: &["vck_"],
+        console: "https://vercel.com/ai-gateway",
+        check: Some(Check::get(&["/credits"])),
+        read: readings::vague_403,
+        ..COMMON
+    },
+    ProviderDef {
+        id: "elevenlabs",
+        title: "ElevenLabs",
+        env_vars: &["ELEVENLABS_API_KEY", "ELEVEN_API_KEY"],
+        base_url: Some("https://api.elevenlabs.io"),
+        auth: Auth::Header("xi-api-key"),
+        prefixes: &["sk_"],
+        console: "https://elevenlabs.io/app/settings/api-keys",
+        check: Some(Check::get(&["/v1/user"])),
+        read: readings::elevenlabs,
+        ..COMMON
+    },
+    ProviderDef {
+        id: "nvidia",
+        title: "NVIDIA NIM",
+        env_vars: &["NVIDIA_API_KEY"],
+        base_url: Some("https://integrate.api.nvidia.com/v1"),
+        prefixes: &["nvapi-"],
+        console: "https://build.nvidia.com/settings/api-keys",
+        ..COMMON
+    },
+    ProviderDef {
+        id: "bedrock",
+        title: "Amazon Bedrock",
+        env_vars: &["AWS_BEARER_TOKEN_BEDROCK"],
+        base_url: Some("https://bedrock-runtime.us-east-1.amazonaws.com"),
+        prefixes: &["bedrock-api-key-", "ABSK"],
+        console: "https://console.aws.amazon.com/bedrock/home#/api-keys",
+        ..COMMON
+    },
+    ProviderDef {
+        id: "ollama-cloud",
+        title: "Ollama Cloud",
+        env_vars: &["OLLAMA_API_KEY"],
+        base_url: Some("https://ollama.com"),
+        console: "https://ollama.com/settings/keys",
+        ..COMMON
     },
 ];
 
 /// What an endpoint of the user's own is taken for.
 pub(super) static OPENAI_COMPATIBLE: ProviderDef = ProviderDef {
-    id: "",
     title: "OpenAI-compatible endpoint",
-    env_vars: &[],
-    base_url: None,
     key: KeyUse::Optional,
-    auth: Auth::Bearer,
-    prefixes: &[],
-    console: "",
     check: Some(Check::get(&["/models"])),
-    read: readings::usual,
+    ..COMMON
 };
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::{
+        domain::ProviderId,
+        providers::{Address, Auth, Provider},
+        settings::Config,
+    };
+
+    #[test]
+    fn every_row_is_complete_and_named_once() {
+        let mut ids = BTreeSet::new();
+        for def in PROVIDERS {
+            assert!(ids.insert(def.id), "{}", def.id);
+            assert_eq!(
+                def.id.parse::<ProviderId>().map(String::from),
+                Ok(def.id.to_owned()),
+                "its own name"
+            );
+            assert!(!def.title.is_empty() && !def.env_vars.is_empty(), "{}", def.id);
+            if let Some(url) = def.base_url {
+                let address = Address::parse(url).expect(url);
+                assert_eq!(address.as_str(), url, "no slash at its end");
+                assert_eq!(address.is_loopback(), def.id == "local");
+            }
+            for (at, prefix) in def.prefixes.iter().enumerate() {
+                let covered = def.prefixes.iter().take(at).any(|before| prefix.starts_with(before));
+                assert!(!covered, "{}: a longer prefix comes first", def.id);
+            }
+            assert!(
+                def.console.is_empty() || def.console.starts_with("https://"),
+                "{}",
+                def.id
+            );
+            if let Auth::Header(name) = def.auth {
+                assert_eq!(name, name.to_ascii_lowercase(), "as HTTP libraries want it");
+            }
+            for path in def.check.iter().flat_map(|check| check.paths) {
+                assert!(path.starts_with('/'), "{}", def.id);
+            }
+        }
+    }
+
+    #[test]
+    fn the_four_first_providers_are_where_their_own_sdks_find_them() {
+        let config = Config::default();
+        for (id, url) in [
+            ("anthropic", "https://api.anthropic.com"),
+            ("openai", "https://api.openai.com/v1"),
+            ("google", "https://generativelanguage.googleapis.com"),
+            ("local", "http://127.0.0.1:11434"),
+        ] {
+            assert_eq!(config.provider(id).expect(id).base_url, url);
+        }
+        let order: Vec<_> = PROVIDERS.iter().take(4).map(|def| def.id).collect();
+        assert_eq!(order, ["anthropic", "openai", "google", "local"]);
+        assert!(Provider::own("my-vllm".parse().expect("a name")).env_var == "MY_VLLM_API_KEY");
+    }
+}

@@ -20,6 +20,8 @@ pub struct ProviderDef {
     pub prefixes: &'static [&'static str],
     /// The page where people make and revoke keys.
     pub console: &'static str,
+    /// The header of an answer that names the account.
+    pub account_header: Option<&'static str>,
     /// How to ask whether a key works; nothing where no way without spending tokens is known.
     pub check: Option<Check>,
     /// What an answer to that says of the key.

@@ -16,7 +16,7 @@ mod shape;
 
 pub use self::{
     address::{Address, AddressError},
-    answer::{Account, Answer, Verdict},
+    answer::{Account, Answer, Body, Verdict},
     catalogue::PROVIDERS,
     checker::{Checked, Checker},
     declaration::{Auth, Check, KeyUse, Method, ProviderDef},

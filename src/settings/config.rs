@@ -370,9 +370,9 @@ fn read_prices(field: Field<'_, '_>) -> Result<Vec<Price>, ConfigError> {
         let mut section = item.section()?;
         let field = section.field("model").ok_or(no_model)?;
         let model = model_name(&field)?;
-        if !model
+        if model
             .split_once('/')
-            .is_some_and(|(provider, _)| provider.parse::<ProviderId>().is_ok())
+            .is_none_or(|(provider, _)| provider.parse::<ProviderId>().is_err())
         {
             return Err(field.wrong("must be \"provider/model\""));
         }

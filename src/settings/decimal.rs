@@ -30,7 +30,7 @@ impl Billionths {
         let power = 10u128.checked_pow(places.unsigned_abs())?;
         let billionths = if places >= 0 {
             number.checked_mul(power)?
-        } else if number % power == 0 {
+        } else if number.is_multiple_of(power) {
             number / power
         } else {
             return None;

@@ -73,7 +73,7 @@ impl<'t, 'i> Section<'t, 'i> {
 
     /// The table `name`, if it is there.
     pub(super) fn section(&mut self, name: &'static str) -> Result<Option<Self>, ConfigError> {
-        self.field(name).map(|field| field.section()).transpose()
+        self.field(name).map(Field::section).transpose()
     }
 
     /// All fields, whatever their names are.
@@ -219,8 +219,7 @@ pub(super) fn parse(text: &str) -> Result<Spanned<DeTable<'_>>, ConfigError> {
 
 /// The line of a byte, counted from 1.
 fn line(text: &str, at: usize) -> usize {
-    let before = text.as_bytes().get(..at).unwrap_or(text.as_bytes());
-    1 + before.iter().filter(|byte| **byte == b'\n').count()
+    1 + text.get(..at).unwrap_or(text).matches('\n').count()
 }
 
 /// A field's name as it may be shown: short, plain, and not a key.
