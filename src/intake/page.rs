@@ -12,7 +12,7 @@ use crate::{
 /// The style of every page.
 const STYLE: &str = include_str!("page.css");
 /// What allows [`STYLE`] and nothing else: the SHA-256 of its text, which a test compares.
-const STYLE_HASH: &str = "sha256-wsdSFbZNe2MVmNkCiSItBvKEhjkAIlw8O/y3B3YWzyw=";
+const STYLE_HASH: &str = "sha256-CxisoFn+Es5wDXtp9E8fNtXRXcyobuJlY6gtcnEVtNQ=";
 
 /// The field that holds the secret.
 pub(super) const FIELD: &str = "secret";
@@ -27,6 +27,8 @@ pub struct Request {
     pub question: Question,
     /// The provider's name for people, where the question is about one.
     pub provider_title: String,
+    /// Where people make keys, if that is known: an https address.
+    pub console: Option<&'static str>,
     pub judge: Judge,
 }
 
@@ -40,19 +42,18 @@ pub(super) fn ask(ticket: &Ticket, problem: Option<&Error>) -> String {
     let Request {
         question,
         provider_title,
+        console,
         ..
     } = &ticket.request;
     let words = Words::of(question, provider_title);
-    let mut body = format!("<h1>{}</h1><p class=\"lead\">{}</p><dl>", words.heading, words.lead);
-    if let Question::NewKey { label, .. } = question {
-        let _ = write!(
-            body,
-            "<dt>Provider</dt><dd>{}</dd><dt>Label</dt><dd>{}</dd>",
-            escape(provider_title),
-            escape(label.as_str())
-        );
-    }
-    let _ = write!(body, "<dt>Code</dt><dd class=\"code\">{}</dd></dl>", ticket.code());
+    let mut body = format!("<h1>{}</h1><p class=\"lead\">{}</p>", words.heading, words.lead);
+    body.push_str(&subject(question, provider_title));
+    let _ = write!(
+        body,
+        "<p class=\"note wait match\"><span>Your assistant shows this code too:</span> <strong \
+         class=\"code\">{}</strong></p>",
+        ticket.code()
+    );
     if let Some(problem) = problem {
         let _ = write!(
             body,
@@ -67,9 +68,15 @@ pub(super) fn ask(ticket: &Ticket, problem: Option<&Error>) -> String {
     };
     let _ = write!(
         body,
-        "<form method=\"post\" autocomplete=\"off\"><label for=\"{FIELD}\">{}</label>\
+        "<form method=\"post\" autocomplete=\"off\"><label for=\"{FIELD}\">{}</label>{}\
          <input id=\"{FIELD}\" name=\"{FIELD}\" {HIDDEN_INPUT} autofocus aria-describedby=\"{described}\"{invalid}>",
-        words.field
+        words.field,
+        console.map_or_else(String::new, |console| format!(
+            "<p class=\"hint\">Keys are made in <a href=\"{}\" target=\"_blank\" rel=\"noopener \
+             noreferrer\">the console of {}</a>.</p>",
+            escape(console),
+            escape(provider_title)
+        )),
     );
     if *question == Question::NewPassphrase {
         let _ = write!(
@@ -95,14 +102,7 @@ pub(super) fn outcome(ticket: &Ticket, outcome: &Outcome) -> String {
     let words = Words::of(&ticket.request.question, &ticket.request.provider_title);
     match outcome {
         Outcome::Done => {
-            let subject = match &ticket.request.question {
-                Question::NewKey { label, .. } => format!(
-                    "<dl><dt>Provider</dt><dd>{}</dd><dt>Label</dt><dd>{}</dd></dl>",
-                    escape(&ticket.request.provider_title),
-                    escape(label.as_str())
-                ),
-                Question::Passphrase | Question::NewPassphrase => String::new(),
-            };
+            let subject = subject(&ticket.request.question, &ticket.request.provider_title);
             let body = format!(
                 "<div class=\"mark good\">{TICK}</div><h1>{}</h1><p class=\"lead\">{}</p>{subject}<p>You can close \
                  this tab and go back to your assistant.</p>",
@@ -123,8 +123,20 @@ pub(super) fn outcome(ticket: &Ticket, outcome: &Outcome) -> String {
     }
 }
 
+/// Which key it is about.
+fn subject(question: &Question, provider_title: &str) -> String {
+    match question {
+        Question::NewKey { label, .. } => format!(
+            "<dl><dt>Provider</dt><dd>{}</dd><dt>Label</dt><dd>{}</dd></dl>",
+            escape(provider_title),
+            escape(label.as_str())
+        ),
+        Question::Passphrase | Question::NewPassphrase => String::new(),
+    }
+}
+
 /// The page while the caller has not come back for the secret, or is not done with it.
-pub(super) fn received(ticket: &Ticket, working: bool) -> String {
+pub(super) fn received(working: bool) -> String {
     let lead = if working {
         "Your assistant is at work with it and will show the result."
     } else {
@@ -132,9 +144,8 @@ pub(super) fn received(ticket: &Ticket, working: bool) -> String {
          minutes; after that you would be asked again."
     };
     let body = format!(
-        "<div class=\"mark wait\">{TICK}</div><h1>Received</h1><p class=\"lead\">{lead}</p><dl><dt>Code</dt>\
-         <dd class=\"code\">{}</dd></dl><p>You can close this tab.</p>",
-        ticket.code()
+        "<div class=\"mark wait\">{TICK}</div><h1>Received</h1><p class=\"lead\">{lead}</p><p>You \
+         can close this tab.</p>"
     );
     document("Received", &body)
 }
@@ -155,7 +166,7 @@ const TICK: &str = "<svg width=\"26\" height=\"26\" viewBox=\"0 0 24 24\" fill=\
 const CROSS: &str = "<svg width=\"26\" height=\"26\" viewBox=\"0 0 24 24\" fill=\"none\" stroke=\"currentColor\" \
                      stroke-width=\"2.5\" stroke-linecap=\"round\" aria-hidden=\"true\"><path d=\"M12 6.5v7M12 \
                      17.5v.1\"/></svg>";
-const KEY: &str = "<svg width=\"22\" height=\"22\" viewBox=\"0 0 24 24\" fill=\"none\" stroke=\"currentColor\" \
+const KEY: &str = "<svg viewBox=\"0 0 24 24\" fill=\"none\" stroke=\"currentColor\" \
                    stroke-width=\"2\" stroke-linecap=\"round\" stroke-linejoin=\"round\" aria-hidden=\"true\"><circle \
                    cx=\"8\" cy=\"15\" r=\"4.5\"/><path d=\"M11.5 11.5L20 3M16 7l3 3\"/></svg>";
 
@@ -173,7 +184,7 @@ struct Words {
 impl Words {
     fn of(question: &Question, provider_title: &str) -> Self {
         let provider = escape(provider_title);
-        let code = "Go on only if your assistant shows the same code.".to_owned();
+        let code = "If your assistant shows another code, or none, close this tab.".to_owned();
         match question {
             Question::NewKey { rotation: false, .. } => Self {
                 heading: "Add an API key",

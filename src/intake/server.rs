@@ -378,8 +378,8 @@ async fn typed(desk: &Desk, ticket: &Shared, body: &[u8]) -> (StatusCode, String
     desk.rest();
     let html = match ticket.progress(FETCH, WORK).await {
         Progress::Finished(outcome) => page::outcome(ticket, &outcome),
-        Progress::Working => page::received(ticket, true),
-        Progress::Waiting => page::received(ticket, false),
+        Progress::Working => page::received(true),
+        Progress::Waiting => page::received(false),
         Progress::Closed => return GONE.into_page(),
     };
     (StatusCode::OK, html)

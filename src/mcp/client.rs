@@ -235,6 +235,7 @@ fn request(question: &Question) -> intake::Request {
     intake::Request {
         question: question.clone(),
         provider_title,
+        console: None,
         judge: Box::new(move |secret| {
             if is_key {
                 ApiKey::parse(secret).map(drop)?;

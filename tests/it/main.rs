@@ -2,5 +2,6 @@
 
 mod cli;
 mod concurrency;
+mod intake;
 mod keychain;
 mod support;
