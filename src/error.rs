@@ -8,6 +8,7 @@ use std::fmt;
 use serde_json::{Value, json};
 
 mod storage;
+mod vault;
 
 /// The result of everything above storage.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

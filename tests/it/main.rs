@@ -5,3 +5,4 @@ mod concurrency;
 mod intake;
 mod keychain;
 mod support;
+mod vault;

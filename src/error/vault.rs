@@ -1,0 +1,130 @@
+//! What the vault's failures mean to the user, and the way out of each.
+
+use super::{Code, Error};
+use crate::storage::vault::{SealError, SlotInfo, SlotKind, VaultError};
+
+/// The way out where the file was put there by somebody.
+const READ_ONLY: &str = "keys can be read but not changed; put the newest file back; or, if you put this one there yourself: `api-keys vault accept-rollback`";
+
+impl From<VaultError> for Error {
+    fn from(why: VaultError) -> Self {
+        let (code, hint) = match &why {
+            VaultError::File(_) | VaultError::Lock(_) | VaultError::Audit(_) | VaultError::Keychain(_) => {
+                return from_below(why);
+            }
+            VaultError::Absent => (Code::VaultAbsent, "make one: `api-keys vault init`".to_owned()),
+            VaultError::Exists { .. } => (
+                Code::VaultExists,
+                "use it as it is; `api-keys vault status` tells what opens it".to_owned(),
+            ),
+            VaultError::Remains { path } => (
+                Code::VaultExists,
+                format!(
+                    "restore vault.json from a backup; or, if that vault is given up for good, move {} away and try again",
+                    path.display()
+                ),
+            ),
+            VaultError::Locked { slots } => (Code::VaultLocked, how_to_unlock(slots)),
+            VaultError::WrongPassphrase => (
+                Code::WrongPassphrase,
+                "try again; if it is forgotten: `api-keys vault recover` with the recovery code".to_owned(),
+            ),
+            VaultError::WrongRecoveryCode => (
+                Code::WrongPassphrase,
+                "the code is typed right but belongs to another vault or was replaced; look for a newer one".to_owned(),
+            ),
+            VaultError::MistypedRecoveryCode => (
+                Code::WrongPassphrase,
+                "compare it with the paper, group by group: 8 groups of 4 letters and digits".to_owned(),
+            ),
+            VaultError::NoSlotOfKind(_) | VaultError::NoSuchSlot(_) => (
+                Code::SlotNotFound,
+                "`api-keys vault status` lists the ways to open this vault".to_owned(),
+            ),
+            VaultError::LastSlot => (
+                Code::LastSlot,
+                "first add another way to open the vault: `api-keys vault add-slot`".to_owned(),
+            ),
+            VaultError::Damaged { path, .. } if path.ends_with("anchor.json") => (
+                Code::VaultDamaged,
+                "if the vault's contents are right, take them as the newest: `api-keys vault accept-rollback`".to_owned(),
+            ),
+            VaultError::Damaged { path, .. } => (
+                Code::VaultDamaged,
+                format!(
+                    "keep {} as it is and put a copy from a backup in its place; nothing was changed",
+                    path.display()
+                ),
+            ),
+            VaultError::TooNew { .. } => (
+                Code::VaultTooNew,
+                "update `api-keys` to the version that wrote the vault; nothing was changed".to_owned(),
+            ),
+            VaultError::Foreign { .. } => (
+                Code::VaultForeign,
+                "put the right file back; or, if you put this one there yourself: `api-keys vault accept-rollback`".to_owned(),
+            ),
+            VaultError::RolledBack { .. } => (Code::VaultRolledBack, READ_ONLY.to_owned()),
+            VaultError::Forked { .. } => (Code::VaultForked, READ_ONLY.to_owned()),
+            VaultError::Full(_) => (
+                Code::VaultFull,
+                "remove keys or slots that are no longer used".to_owned(),
+            ),
+            VaultError::NoSuchKey(_) | VaultError::NoSuchSecret { .. } => (
+                Code::KeyNotFound,
+                "`api-keys list` shows the keys that are stored".to_owned(),
+            ),
+            VaultError::KeyFileMissing { .. } => (
+                Code::KeyFileMissing,
+                "put the key file back from a backup, or open the vault with its recovery code: `api-keys vault recover`".to_owned(),
+            ),
+            VaultError::KeyFileWrong { path } => (
+                Code::KeyFileMissing,
+                format!(
+                    "put the right file back as {}, or use the recovery code: `api-keys vault recover`",
+                    path.display()
+                ),
+            ),
+            VaultError::KeychainEntryMissing | VaultError::KeychainEntryWrong => (
+                Code::KeychainEntryMissing,
+                "was the keychain reset or another user's? Restore it, or open the vault with its recovery code: `api-keys vault recover`".to_owned(),
+            ),
+            VaultError::Seal(SealError::NotAuthentic) => (
+                Code::VaultDamaged,
+                "put a copy from a backup in the vault's place; nothing was changed".to_owned(),
+            ),
+            VaultError::Seal(SealError::NoMemory) => (
+                Code::StorageFailed,
+                "close other programs or raise the memory limit, and try again".to_owned(),
+            ),
+            VaultError::Seal(SealError::NoRandomness) => (
+                Code::StorageFailed,
+                "the system's source of random bytes does not work; nothing was changed".to_owned(),
+            ),
+            VaultError::Misused(_) => (Code::Internal, "please report this; nothing was changed".to_owned()),
+        };
+        Self::new(code, why.to_string()).hint(hint).caused_by(why)
+    }
+}
+
+/// The ways out that the failure of a file, a lock, the trail or the keychain has by itself.
+fn from_below(why: VaultError) -> Error {
+    match why {
+        VaultError::File(why) => why.into(),
+        VaultError::Lock(why) => why.into(),
+        VaultError::Audit(why) => why.into(),
+        VaultError::Keychain(why) => why.into(),
+        other => Error::new(Code::Internal, other.to_string()),
+    }
+}
+
+fn how_to_unlock(slots: &[SlotInfo]) -> String {
+    let has = |kind| slots.iter().any(|slot| slot.kind == kind);
+    if has(SlotKind::Passphrase) {
+        "run a command on a terminal, where the passphrase can be typed, or set API_KEYS_PASSPHRASE".to_owned()
+    } else if has(SlotKind::Recovery) {
+        "open it with the recovery code: `api-keys vault recover`".to_owned()
+    } else {
+        "`api-keys vault status` tells what opens it".to_owned()
+    }
+}

@@ -1,0 +1,146 @@
+//! The rollback anchor: which vault was last written here, kept beside it and in the keychain.
+//!
+//! A file cannot tell that it is an old copy of itself. The anchor is written after the vault file, and read before
+//! it: a file that is older than an anchor read earlier was put back by somebody.
+//! The anchor is not authenticated, because whoever can write it can also put an old one back; only the copy in the
+//! keychain withstands that.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    error::VaultError,
+    format::{Header, Hex},
+};
+use crate::storage::{
+    audit,
+    files::{FileError, Folder},
+};
+
+/// The file that the anchor is in.
+pub(super) const FILE: &str = "anchor.json";
+/// Longer than any anchor, in bytes.
+const LONGEST: u64 = 4096;
+/// What the anchor's first field says.
+const FORMAT: &str = "api-keys anchor 1";
+
+/// Which vault file was last written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Anchor {
+    format: String,
+    pub(super) vault_id: Hex<16>,
+    pub(super) generation: u64,
+    pub(super) mac: Hex<32>,
+    /// The newest line of the audit trail, which may be newer than the vault file.
+    pub(super) audit: Option<audit::Head>,
+}
+
+/// How the vault file stands to the last one written here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// It is that one, or follows it; or nothing is known of an earlier one.
+    Current,
+    /// It is older: readable, not writable until somebody accepts it.
+    RolledBack { newest: u64 },
+    /// It is as old and another: readable, not writable until somebody accepts it.
+    Forked,
+    /// It is another vault: neither, until somebody accepts it.
+    Foreign,
+    /// The anchor cannot be read: readable, not writable until somebody accepts it.
+    AnchorDamaged,
+}
+
+/// What is known of the vault file last written here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Known {
+    Nothing,
+    Anchor(Anchor),
+    /// There is an anchor, and it cannot be read.
+    Damaged,
+}
+
+impl Anchor {
+    pub(super) fn new(header: &Header, mac: [u8; 32], audit: Option<audit::Head>) -> Self {
+        Self {
+            format: FORMAT.to_owned(),
+            vault_id: header.vault_id,
+            generation: header.generation,
+            mac: Hex(mac),
+            audit,
+        }
+    }
+
+    /// How the file with this header and mac stands to the one that the anchor knows.
+    pub(super) fn judge(&self, header: &Header, mac: &[u8; 32]) -> Standing {
+        if header.vault_id != self.vault_id {
+            return Standing::Foreign;
+        }
+        match header.generation.checked_sub(self.generation) {
+            None => Standing::RolledBack {
+                newest: self.generation,
+            },
+            Some(0) if *mac != self.mac.0 => Standing::Forked,
+            Some(1) if header.prev_mac != self.mac => Standing::Forked,
+            // Newer by more: written by processes that were killed before they came to the anchor.
+            Some(_) => Standing::Current,
+        }
+    }
+
+    /// What the keychain keeps of it.
+    pub(super) fn to_keychain(&self) -> Vec<u8> {
+        [self.generation.to_le_bytes().as_slice(), &self.mac.0].concat()
+    }
+
+    /// The anchor of the vault `vault_id` in what the keychain kept.
+    pub(super) fn from_keychain(vault_id: Hex<16>, bytes: &[u8]) -> Option<Self> {
+        let (generation, mac) = bytes.split_first_chunk::<8>()?;
+        Some(Self {
+            format: FORMAT.to_owned(),
+            vault_id,
+            generation: u64::from_le_bytes(*generation),
+            mac: Hex(mac.try_into().ok()?),
+            audit: None,
+        })
+    }
+}
+
+impl Known {
+    /// How the file with this header and mac stands to the one that is known.
+    pub(super) fn judge(&self, header: &Header, mac: &[u8; 32]) -> Standing {
+        match self {
+            Self::Nothing => Standing::Current,
+            Self::Anchor(anchor) => anchor.judge(header, mac),
+            Self::Damaged => Standing::AnchorDamaged,
+        }
+    }
+
+    /// The anchor, if it is of the vault `vault_id`.
+    pub(super) fn of(self, vault_id: Hex<16>) -> Option<Anchor> {
+        match self {
+            Self::Anchor(anchor) if anchor.vault_id == vault_id => Some(anchor),
+            Self::Anchor(_) | Self::Nothing | Self::Damaged => None,
+        }
+    }
+}
+
+/// What the anchor kept in `folder` knows.
+pub(super) fn read(folder: &Folder) -> Result<Known, VaultError> {
+    let bytes = match folder.read(FILE, LONGEST) {
+        Ok(Some((bytes, _))) => bytes,
+        Ok(None) => return Ok(Known::Nothing),
+        Err(FileError::TooLarge { .. }) => return Ok(Known::Damaged),
+        Err(why) => return Err(why.into()),
+    };
+    Ok(match serde_json::from_slice::<Anchor>(&bytes) {
+        Ok(anchor) if anchor.format == FORMAT => Known::Anchor(anchor),
+        Ok(_) | Err(_) => Known::Damaged,
+    })
+}
+
+/// Keeps `anchor` in `folder`.
+pub(super) fn write(folder: &Folder, anchor: &Anchor) -> Result<(), VaultError> {
+    let mut bytes = serde_json::to_vec(anchor).expect("strings and numbers can be written");
+    bytes.push(b'\n');
+    // One that a power cut takes back is only older, which is no alarm.
+    folder.replace(FILE, &bytes).map(drop).map_err(VaultError::from)
+}

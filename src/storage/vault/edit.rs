@@ -1,0 +1,132 @@
+//! A change of the vault's contents in the making.
+
+use super::{
+    error::VaultError,
+    opened::{Contents, Draft},
+};
+use crate::domain::{ApiKey, KeyId, KeyRecord};
+
+/// A change in the making: nothing of it exists until [`super::Vault::change`] has written it.
+#[derive(Debug)]
+pub struct Edit {
+    draft: Draft,
+    changed: bool,
+    broken_rule: Option<&'static str>,
+}
+
+/// What a change returned, and whether it is known to survive a power cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[must_use]
+pub enum Committed<T> {
+    Durable(T),
+    /// In place for every reader, but the system would not say that it is on the disk: nothing to retry.
+    DurabilityUnknown(T),
+}
+
+impl Edit {
+    pub(super) fn new(draft: Draft) -> Self {
+        Self {
+            draft,
+            changed: false,
+            broken_rule: None,
+        }
+    }
+
+    /// The contents as this change leaves them so far.
+    pub fn contents(&self) -> &Contents {
+        &self.draft.contents
+    }
+
+    /// Puts `record` in, in place of the one with its id.
+    ///
+    /// Provider and origin of a record whose secrets are stored are fixed: the whole change is refused otherwise.
+    pub fn record(&mut self, record: KeyRecord) {
+        if let Some(before) = self.draft.contents.keys.get(&record.key_id)
+            && (&before.provider, &before.origin) != (&record.provider, &record.origin)
+            && self.draft.sealed.keys().any(|(key_id, _)| *key_id == record.key_id)
+        {
+            self.broken_rule = Some("provider and origin of a stored key are fixed");
+        }
+        self.draft.contents.keys.insert(record.key_id, record);
+        self.changed = true;
+    }
+
+    /// Seals `key` as the secret of one version of a record, which has to be in already.
+    pub fn secret(&mut self, key_id: KeyId, version: u32, key: &ApiKey) -> Result<(), VaultError> {
+        let record = self
+            .draft
+            .contents
+            .keys
+            .get(&key_id)
+            .ok_or(VaultError::NoSuchKey(key_id))?;
+        let sealed = self.draft.keys.seal(record, version, key)?;
+        self.draft.sealed.insert((key_id, version), sealed);
+        self.changed = true;
+        Ok(())
+    }
+
+    /// Whether the secret of that version is stored.
+    pub fn has_secret(&self, key_id: KeyId, version: u32) -> bool {
+        self.draft.sealed.contains_key(&(key_id, version))
+    }
+
+    /// Drops the secret of one version for good. A secret whose version leaves its record has to be dropped too.
+    pub fn forget_secret(&mut self, key_id: KeyId, version: u32) {
+        self.changed |= self.draft.sealed.remove(&(key_id, version)).is_some();
+    }
+
+    /// Drops a record and all its secrets for good.
+    pub fn remove_record(&mut self, key_id: KeyId) {
+        self.changed |= self.draft.contents.keys.remove(&key_id).is_some();
+        self.draft.sealed.retain(|(of, _), _| *of != key_id);
+    }
+
+    /// A keyed hash of `key`, for [`crate::domain::KeyVersion::fingerprint`]: equal for equal keys of this vault.
+    pub fn fingerprint(&self, key: &ApiKey) -> String {
+        // EXPOSE: hashed under a key of the vault
+        self.draft.lasting.fingerprint("key", key.expose())
+    }
+
+    /// A keyed hash of a provider's account id: equal for equal ids of this vault.
+    pub fn account_fingerprint(&self, account: &str) -> String {
+        self.draft.lasting.fingerprint("account", account)
+    }
+
+    /// What is to be written; `None` where nothing was changed.
+    pub(super) fn finish(self) -> Result<Option<Draft>, VaultError> {
+        match self.broken_rule {
+            Some(rule) => Err(VaultError::Misused(rule)),
+            None => Ok(self.changed.then_some(self.draft)),
+        }
+    }
+}
+
+impl<T> Committed<T> {
+    pub(super) fn new(durable: bool, value: T) -> Self {
+        if durable {
+            Self::Durable(value)
+        } else {
+            Self::DurabilityUnknown(value)
+        }
+    }
+
+    /// What the change returned.
+    pub fn into_inner(self) -> T {
+        match self {
+            Self::Durable(value) | Self::DurabilityUnknown(value) => value,
+        }
+    }
+
+    /// Whether the change is known to be on the disk.
+    pub fn is_durable(&self) -> bool {
+        matches!(self, Self::Durable(_))
+    }
+
+    /// The same with what `change` makes of the value.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Committed<U> {
+        match self {
+            Self::Durable(value) => Committed::Durable(change(value)),
+            Self::DurabilityUnknown(value) => Committed::DurabilityUnknown(change(value)),
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! The vault file as text: one strict JSON object that has exactly one spelling.
+//!
+//! A file is read, written again and compared: white space, escapes, order, repeated or unknown fields that
+//! differ from what this module writes are refused before any cryptography. What the text says is trusted
+//! only after [`VaultFile::authenticate`] agreed with its mac.
+
+use std::fmt;
+
+use data_encoding::{BASE64_NOPAD, HEXLOWER};
+use jiff::Timestamp;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::seal;
+use crate::domain::KeyId;
+
+/// The version this program writes; also the newest it reads.
+pub(super) const VERSION: u32 = 1;
+/// The longest file that is read or written, in bytes.
+pub(super) const LONGEST_FILE: u64 = 16 * 1024 * 1024;
+/// The most keyslots a vault has.
+pub(super) const MOST_SLOTS: usize = 16;
+/// The most secrets a vault holds.
+pub(super) const MOST_RECORDS: usize = 10_000;
+/// What the first field of the file says.
+const FORMAT: &str = "api-keys vault";
+/// The most memory that stretching one passphrase may take, in KiB.
+const MOST_MEMORY_KIB: u64 = 1024 * 1024;
+/// The most memory times passes, over all slots together, in KiB.
+const MOST_WORK_KIB: u64 = 4 * 1024 * 1024;
+
+/// Why a text is not a vault file that this version reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FormatError {
+    /// What does not hold, as a fragment.
+    Malformed(&'static str),
+    /// The file says that only this version and later ones can read it.
+    TooNew(u32),
+}
+
+/// The whole file; [`parse`] checks its shape, nothing more.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VaultFile {
+    format: String,
+    /// The header's exact text, which is what is authenticated.
+    header: String,
+    manifest: Sealed,
+    records: Vec<SealedRecord>,
+    mac: Hex<32>,
+}
+
+/// What must be known before anything can be opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Header {
+    pub(super) version: u32,
+    pub(super) min_reader: u32,
+    pub(super) vault_id: Hex<16>,
+    /// Counts the writes of this vault.
+    pub(super) generation: u64,
+    /// The mac of the file that this one replaced; zeros in the first.
+    pub(super) prev_mac: Hex<32>,
+    /// Tells data keys apart without telling anything of them.
+    pub(super) data_key: Hex<32>,
+    pub(super) slots: Vec<Slot>,
+}
+
+/// One way to get at the data key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Slot {
+    pub(super) id: Hex<8>,
+    pub(super) added_at: Timestamp,
+    pub(super) opens_with: OpensWith,
+    /// Compared before anything is unwrapped: the cipher does not commit to its key.
+    pub(super) commitment: Hex<32>,
+    /// The data key, sealed under the slot's key.
+    pub(super) wrapped: Sealed,
+}
+
+/// What a slot needs to be opened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) enum OpensWith {
+    Keychain {},
+    KeyFile {},
+    /// Argon2id, version 1.3.
+    Passphrase {
+        salt: Hex<16>,
+        memory_kib: u32,
+        passes: u32,
+        lanes: u32,
+    },
+    Recovery {},
+}
+
+/// One sealed secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SealedRecord {
+    pub(super) key_id: KeyId,
+    pub(super) version: u32,
+    pub(super) sealed: Sealed,
+}
+
+/// Bytes written as lower-case hexadecimal digits, exactly as many as fit.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hex<const N: usize>(pub [u8; N]);
+
+/// Nonce, ciphertext and tag, written as base64 without padding and kept as that text.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Sealed(String);
+
+/// Only what every version of the format will have.
+#[derive(Deserialize)]
+struct AnyFile {
+    format: String,
+    header: String,
+}
+
+#[derive(Deserialize)]
+struct AnyHeader {
+    min_reader: u32,
+}
+
+/// The file and its header in `bytes`, with every bound checked and nothing authenticated.
+pub(super) fn parse(bytes: &[u8]) -> Result<(VaultFile, Header), FormatError> {
+    use FormatError::Malformed;
+    if bytes.len() as u64 > LONGEST_FILE {
+        return Err(Malformed("the file is too long"));
+    }
+    let any: AnyFile = serde_json::from_slice(bytes).map_err(|_| Malformed("it is not a JSON object of a vault"))?;
+    if any.format != FORMAT {
+        return Err(Malformed("the format name is another"));
+    }
+    let about: AnyHeader = serde_json::from_str(&any.header).map_err(|_| Malformed("the header is not readable"))?;
+    if about.min_reader > VERSION {
+        return Err(FormatError::TooNew(about.min_reader));
+    }
+    let file: VaultFile =
+        serde_json::from_slice(bytes).map_err(|_| Malformed("a field is missing, unknown or wrong"))?;
+    if file.to_bytes() != bytes {
+        return Err(Malformed("it is not spelled as it was written"));
+    }
+    let header: Header = serde_json::from_str(&file.header)
+        .map_err(|_| Malformed("a field of the header is missing, unknown or wrong"))?;
+    if header.to_text() != file.header {
+        return Err(Malformed("the header is not spelled as it was written"));
+    }
+    header.check()?;
+    if file.records.len() > MOST_RECORDS {
+        return Err(Malformed("there are too many records"));
+    }
+    if !file.records.is_sorted_by(|one, other| one.place() < other.place()) {
+        return Err(Malformed("the records are out of order"));
+    }
+    Ok((file, header))
+}
+
+impl VaultFile {
+    /// A file of these parts, without its mac.
+    pub(super) fn new(header: &Header, manifest: Sealed, records: Vec<SealedRecord>) -> Self {
+        Self {
+            format: FORMAT.to_owned(),
+            header: header.to_text(),
+            manifest,
+            records,
+            mac: Hex([0; 32]),
+        }
+    }
+
+    /// The mac over every part of the file but the mac, in order.
+    pub(super) fn authenticate(&self, key: &seal::Key) -> [u8; 32] {
+        let mut mac = seal::Authenticator::new(key);
+        mac.part(self.format.as_bytes());
+        mac.part(self.header.as_bytes());
+        mac.part(self.manifest.0.as_bytes());
+        mac.part(&(self.records.len() as u64).to_le_bytes());
+        for record in &self.records {
+            mac.part(record.key_id.as_bytes());
+            mac.part(&record.version.to_le_bytes());
+            mac.part(record.sealed.0.as_bytes());
+        }
+        mac.finish()
+    }
+
+    pub(super) fn mac(&self) -> &[u8; 32] {
+        &self.mac.0
+    }
+
+    #[must_use]
+    pub(super) fn with_mac(mut self, mac: [u8; 32]) -> Self {
+        self.mac = Hex(mac);
+        self
+    }
+
+    pub(super) fn manifest(&self) -> &Sealed {
+        &self.manifest
+    }
+
+    pub(super) fn header_text(&self) -> &str {
+        &self.header
+    }
+
+    pub(super) fn records(&self) -> &[SealedRecord] {
+        &self.records
+    }
+
+    /// The one spelling of the file.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec_pretty(self).expect("strings and numbers can be written");
+        bytes.push(b'\n');
+        bytes
+    }
+}
+
+impl Header {
+    pub(super) fn to_text(&self) -> String {
+        serde_json::to_string(self).expect("strings and numbers can be written")
+    }
+
+    /// Bounds over all slots, before any of them may cost time or memory.
+    fn check(&self) -> Result<(), FormatError> {
+        use FormatError::Malformed;
+        if self.version == 0 || self.min_reader == 0 || self.min_reader > self.version {
+            return Err(Malformed("the version is impossible"));
+        }
+        if self.generation == 0 {
+            return Err(Malformed("the generation is impossible"));
+        }
+        if !(1..=MOST_SLOTS).contains(&self.slots.len()) {
+            return Err(Malformed("there are no keyslots or too many"));
+        }
+        let mut work = 0_u64;
+        for (at, slot) in self.slots.iter().enumerate() {
+            if self.slots.iter().take(at).any(|earlier| earlier.id == slot.id) {
+                return Err(Malformed("two keyslots have the same id"));
+            }
+            if slot
+                .wrapped
+                .bytes()
+                .is_none_or(|bytes| bytes.len() != 32 + seal::OVERHEAD)
+            {
+                return Err(Malformed("a keyslot has another length than a wrapped key"));
+            }
+            if let OpensWith::Passphrase {
+                memory_kib,
+                passes,
+                lanes,
+                ..
+            } = slot.opens_with
+            {
+                let (memory, passes, lanes) = (u64::from(memory_kib), u64::from(passes), u64::from(lanes));
+                work += memory * passes;
+                let fits = (1..=8).contains(&lanes)
+                    && (8 * lanes..=MOST_MEMORY_KIB).contains(&memory)
+                    && (1..=16).contains(&passes)
+                    && work <= MOST_WORK_KIB;
+                if !fits {
+                    return Err(Malformed("a keyslot asks for more work than is allowed"));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Slot {
+    /// What the wrapped data key is bound to, next to the vault's id.
+    pub(super) fn context(&self) -> Vec<u8> {
+        serde_json::to_vec(&(&self.id, &self.added_at, &self.opens_with)).expect("strings and numbers can be written")
+    }
+}
+
+impl SealedRecord {
+    pub(super) fn place(&self) -> (KeyId, u32) {
+        (self.key_id, self.version)
+    }
+}
+
+impl Sealed {
+    pub(super) fn new(bytes: &[u8]) -> Self {
+        Self(BASE64_NOPAD.encode(bytes))
+    }
+
+    /// The bytes, unless the text is not the one spelling of any.
+    pub(super) fn bytes(&self) -> Option<Vec<u8>> {
+        BASE64_NOPAD.decode(self.0.as_bytes()).ok()
+    }
+}
+
+impl<const N: usize> fmt::Display for Hex<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&HEXLOWER.encode(&self.0))
+    }
+}
+
+impl<const N: usize> fmt::Debug for Hex<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl<const N: usize> std::str::FromStr for Hex<N> {
+    type Err = NotHex;
+
+    fn from_str(text: &str) -> Result<Self, NotHex> {
+        let bytes = HEXLOWER.decode(text.as_bytes()).map_err(|_| NotHex)?;
+        bytes.try_into().map(Self).map_err(|_| NotHex)
+    }
+}
+
+/// A text is not the lower-case hexadecimal form of the right number of bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotHex;
+
+impl fmt::Display for NotHex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not lower-case hexadecimal digits of the right number")
+    }
+}
+
+impl std::error::Error for NotHex {}
+
+impl<const N: usize> Serialize for Hex<N> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de, const N: usize> Deserialize<'de> for Hex<N> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
+    }
+}

@@ -1,0 +1,209 @@
+//! All cryptography of the vault: the only place that names the crates for it.
+//!
+//! XChaCha20-Poly1305 seals, HKDF-SHA256 derives, HMAC-SHA256 authenticates, Argon2id stretches passphrases.
+//! Every function that takes several parts binds each one's length, so that no two lists of parts mean the same.
+
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use chacha20poly1305::aead::{Aead, Payload};
+use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
+use hkdf::Hkdf;
+use hmac::{Hmac, Mac};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+/// Bytes that precede every sealed text.
+const NONCE: usize = 24;
+/// How much longer a sealed text is than what it holds: nonce and tag.
+pub(super) const OVERHEAD: usize = NONCE + 16;
+
+/// Why a cryptographic operation gave nothing; never says what it worked on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealError {
+    /// The sealed bytes are not what was written, or belong elsewhere.
+    NotAuthentic,
+    /// The system gives no random bytes.
+    NoRandomness,
+    /// The system gives not enough memory to stretch a passphrase.
+    NoMemory,
+}
+
+/// Thirty-two secret bytes, wiped when dropped.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub(super) struct Key([u8; 32]);
+
+/// The cost of stretching one passphrase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stretch {
+    pub(super) memory_kib: u32,
+    pub(super) passes: u32,
+    pub(super) lanes: u32,
+}
+
+/// An HMAC-SHA256 over parts that come one after the other.
+pub(super) struct Authenticator(Hmac<Sha256>);
+
+/// What is wiped when dropped, checked when this is compiled: the feature that does it is optional in these crates.
+const _: () = {
+    const fn wiped<T: ZeroizeOnDrop>() {}
+    wiped::<XChaCha20Poly1305>();
+    // HMAC and HKDF hold their keys in nothing but states of this hash.
+    wiped::<Sha256>();
+    wiped::<Key>();
+};
+
+impl Key {
+    /// A key of random bytes.
+    pub(super) fn make_random() -> Result<Self, SealError> {
+        let mut key = Self([0; 32]);
+        fill_random(&mut key.0)?;
+        Ok(key)
+    }
+
+    /// The key in `bytes`, if there are exactly 32.
+    pub(super) fn from_slice(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// The bytes themselves, for sealing under another key or handing to a store of secrets.
+    pub(super) fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// A second copy, for a holder that outlives this one.
+    pub(super) fn copy(&self) -> Self {
+        Self(self.0)
+    }
+
+    /// The key for one purpose: HKDF-SHA256 with the vault's id as salt.
+    pub(super) fn derive(&self, salt: &[u8; 16], purpose: &[&[u8]]) -> Self {
+        derive(salt, &self.0, purpose)
+    }
+}
+
+impl Authenticator {
+    pub(super) fn new(key: &Key) -> Self {
+        Self(Hmac::new_from_slice(&key.0).expect("HMAC takes keys of any length"))
+    }
+
+    pub(super) fn part(&mut self, part: &[u8]) {
+        self.0.update(&(part.len() as u64).to_le_bytes());
+        self.0.update(part);
+    }
+
+    pub(super) fn finish(self) -> [u8; 32] {
+        self.0.finalize().into_bytes().into()
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl std::fmt::Display for SealError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NotAuthentic => "the sealed bytes are not authentic",
+            Self::NoRandomness => "the system gives no random bytes",
+            Self::NoMemory => "not enough memory to stretch the passphrase",
+        })
+    }
+}
+
+impl std::error::Error for SealError {}
+
+/// Random bytes from the system, as many as the array holds.
+pub(super) fn make_random<const N: usize>() -> Result<[u8; N], SealError> {
+    let mut bytes = [0; N];
+    fill_random(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The key for `purpose` from input that is secret and has at least 128 bits of entropy.
+pub(super) fn derive(salt: &[u8; 16], input: &[u8], purpose: &[&[u8]]) -> Key {
+    let mut key = Key([0; 32]);
+    Hkdf::<Sha256>::new(Some(salt), input)
+        .expand(&framed(purpose), &mut key.0)
+        .expect("32 bytes are within the limit of HKDF-SHA256");
+    key
+}
+
+/// `plain` sealed under `key` and bound to `context`: nonce, ciphertext, tag.
+pub(super) fn seal(key: &Key, context: &[&[u8]], plain: &[u8]) -> Result<Vec<u8>, SealError> {
+    let nonce = make_random::<NONCE>()?;
+    seal_with(key, &nonce, context, plain)
+}
+
+/// What `sealed` holds, if it was sealed under `key` and bound to `context`.
+pub(super) fn open(key: &Key, context: &[&[u8]], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    let (nonce, text) = sealed.split_first_chunk::<NONCE>().ok_or(SealError::NotAuthentic)?;
+    let payload = Payload {
+        msg: text,
+        aad: &framed(context),
+    };
+    XChaCha20Poly1305::new(&key.0.into())
+        .decrypt(&XNonce::from(*nonce), payload)
+        .map(Zeroizing::new)
+        .map_err(|_| SealError::NotAuthentic)
+}
+
+/// The HMAC-SHA256 of `parts` under `key`.
+pub(super) fn mac(key: &Key, parts: &[&[u8]]) -> [u8; 32] {
+    let mut mac = Authenticator::new(key);
+    for part in parts {
+        mac.part(part);
+    }
+    mac.finish()
+}
+
+/// The SHA-256 of `parts`; for checksums of what is not secret or has full entropy.
+pub(super) fn digest(parts: &[&[u8]]) -> [u8; 32] {
+    Sha256::digest(framed(parts)).into()
+}
+
+/// Whether two values are equal, in time that does not tell where they differ.
+pub(super) fn equal(one: &[u8; 32], other: &[u8; 32]) -> bool {
+    one.ct_eq(other).into()
+}
+
+/// The key that Argon2id makes of `passphrase`; the memory it worked in is wiped.
+pub(super) fn stretch(passphrase: &str, salt: &[u8; 16], cost: Stretch) -> Result<Key, SealError> {
+    let params =
+        Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(32)).map_err(|_| SealError::NotAuthentic)?;
+    let count = params.block_count();
+    let mut blocks: Zeroizing<Vec<Block>> = Zeroizing::default();
+    blocks.try_reserve_exact(count).map_err(|_| SealError::NoMemory)?;
+    blocks.resize(count, Block::new());
+    let mut key = Key([0; 32]);
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into_with_memory(passphrase.as_bytes(), salt, &mut key.0, blocks.as_mut_slice())
+        .map_err(|_| SealError::NotAuthentic)?;
+    Ok(key)
+}
+
+fn seal_with(key: &Key, nonce: &[u8; NONCE], context: &[&[u8]], plain: &[u8]) -> Result<Vec<u8>, SealError> {
+    let payload = Payload {
+        msg: plain,
+        aad: &framed(context),
+    };
+    let text = XChaCha20Poly1305::new(&key.0.into())
+        .encrypt(&XNonce::from(*nonce), payload)
+        .map_err(|_| SealError::NoMemory)?;
+    Ok([nonce.as_slice(), &text].concat())
+}
+
+/// The parts one after the other, each behind its length.
+fn framed(parts: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(parts.iter().map(|part| part.len() + 8).sum());
+    for part in parts {
+        bytes.extend_from_slice(&(part.len() as u64).to_le_bytes());
+        bytes.extend_from_slice(part);
+    }
+    bytes
+}
+
+fn fill_random(bytes: &mut [u8]) -> Result<(), SealError> {
+    getrandom::fill(bytes).map_err(|_| SealError::NoRandomness)
+}

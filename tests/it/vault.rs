@@ -1,0 +1,138 @@
+//! The vault through its public functions, on real files.
+
+use api_keys::{
+    domain::{ApiKey, KeyId, KeyRecord, KeyVersion, Passphrase, Secret, VersionState},
+    storage::{
+        audit::{Action, Entry, Outcome},
+        vault::{Committed, NewSlot, SlotKind, Status, Unlock, Vault, VaultError, VaultPlaces},
+    },
+};
+use jiff::Timestamp;
+
+mod damage;
+mod life;
+mod slots;
+mod standing;
+
+/// A vault in a folder of its own.
+struct Home {
+    folder: tempfile::TempDir,
+}
+
+impl Home {
+    fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("a temporary folder"),
+        }
+    }
+
+    fn places(&self) -> VaultPlaces {
+        VaultPlaces::in_folder(self.folder.path().join("home"))
+    }
+
+    /// A handle as another process would have it: locked.
+    fn vault(&self) -> Vault {
+        Vault::new(self.places())
+    }
+
+    /// A handle on a new vault with a key file.
+    fn with_key_file() -> (Self, Vault) {
+        let home = Self::new();
+        let vault = home.vault();
+        vault
+            .create(now(), "test", &[NewSlot::KeyFile])
+            .expect("a vault")
+            .into_inner();
+        (home, vault)
+    }
+
+    fn file(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join("home").join(name)
+    }
+
+    fn bytes(&self) -> Vec<u8> {
+        std::fs::read(self.file("vault.json")).expect("a vault file")
+    }
+
+    /// Puts `bytes` in place of the vault file, as a person would.
+    fn put(&self, bytes: &[u8]) {
+        std::fs::write(self.file("vault.json"), bytes).expect("a file that can be written");
+    }
+}
+
+fn now() -> Timestamp {
+    "2026-03-01T12:00:00Z".parse().expect("a time")
+}
+
+fn entry(action: Action) -> Entry {
+    Entry {
+        at: now(),
+        actor: "test".to_owned(),
+        action,
+        provider: None,
+        label: None,
+        key_id: None,
+        outcome: Outcome::Begun,
+        detail: None,
+    }
+}
+
+fn key(text: &str) -> ApiKey {
+    ApiKey::parse(&Secret::new(text)).expect("a well-formed key")
+}
+
+fn passphrase(text: &str) -> Passphrase {
+    Passphrase::new(Secret::new(text))
+}
+
+fn record(number: u16, versions: u32) -> KeyRecord {
+    let mut id = [0; 16];
+    id[..2].copy_from_slice(&number.to_be_bytes());
+    KeyRecord {
+        key_id: KeyId::from_random(id),
+        provider: "anthropic".parse().expect("a provider"),
+        label: format!("k{number}").parse().expect("a label"),
+        origin: "https://api.anthropic.com".to_owned(),
+        description: None,
+        created_at: now(),
+        expires_at: None,
+        rotation_count: 0,
+        last_used_at: None,
+        removed_at: None,
+        versions: (1..=versions)
+            .map(|version| KeyVersion {
+                version,
+                state: VersionState::Active,
+                masked: "sk-…".to_owned(),
+                fingerprint: String::new(),
+                exposed: false,
+                added_at: now(),
+                account: None,
+                validation: None,
+            })
+            .collect(),
+    }
+}
+
+/// Adds one key with one secret.
+fn add(vault: &Vault, number: u16, secret: &str) -> Result<KeyId, VaultError> {
+    let record = record(number, 1);
+    let key_id = record.key_id;
+    vault
+        .change(&entry(Action::AddKey), |edit| {
+            edit.record(record);
+            edit.secret(key_id, 1, &key(secret))
+        })
+        .map(|done| {
+            assert!(done.is_durable());
+            done.into_inner();
+            key_id
+        })
+}
+
+fn reveal(vault: &Vault, key_id: KeyId) -> Result<String, VaultError> {
+    vault
+        .reveal(&entry(Action::RevealKey), key_id, 1)
+        // EXPOSE: a made-up value in a test
+        .map(|key| key.expose().to_owned())
+}
