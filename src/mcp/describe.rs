@@ -2,17 +2,24 @@
 
 use std::sync::Arc;
 
-use rmcp::model::{Implementation, MetaObject, ServerCapabilities, ServerConfig, Tool, ToolAnnotations};
+use rmcp::model::{Implementation, MetaObject, Resource, ServerCapabilities, ServerConfig, Tool, ToolAnnotations};
 use serde_json::Value;
 
-use crate::tools::ToolDef;
+use crate::{
+    resources::{MIME_TYPE, RESOURCES, ResourceDef},
+    tools::ToolDef,
+};
 
 /// The most characters that instructions may have: clients cut at 4,096, and every session pays for them.
 const INSTRUCTIONS_LIMIT: usize = 1500;
 
 /// What the server says of itself.
 pub(super) fn server(tools: &[ToolDef]) -> ServerConfig {
-    let capabilities = ServerCapabilities::builder().enable_tools().build();
+    let capabilities = ServerCapabilities::builder()
+        .enable_tools()
+        .enable_resources()
+        .enable_resources_subscribe()
+        .build();
     let implementation = Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
         .with_title("API Key Manager")
         .with_description("Keeps the API keys of language-model providers encrypted on this machine")
@@ -36,6 +43,12 @@ pub(super) fn instructions(tools: &[ToolDef]) -> String {
         text.push_str(tool.name);
         text.push_str(": ");
         text.push_str(tool.search_hint);
+    }
+    for resource in RESOURCES {
+        text.push_str("\n- resource ");
+        text.push_str(resource.uri);
+        text.push_str(": ");
+        text.push_str(resource.title);
     }
     debug_assert!(text.chars().count() < INSTRUCTIONS_LIMIT, "instructions are too long");
     text
@@ -68,4 +81,12 @@ pub(super) fn tool(def: &ToolDef) -> Tool {
         .with_raw_output_schema(Arc::new(output))
         .with_annotations(annotations)
         .with_meta(meta)
+}
+
+/// A resource as `resources/list` shows it.
+pub(super) fn resource(def: &ResourceDef) -> Resource {
+    Resource::new(def.uri, def.name)
+        .with_title(def.title)
+        .with_description(def.description)
+        .with_mime_type(MIME_TYPE)
 }

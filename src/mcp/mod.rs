@@ -9,6 +9,7 @@ mod guard;
 mod rounds;
 mod server;
 mod stdio;
+mod subscriptions;
 
 use std::{sync::Arc, time::Duration};
 

@@ -8,10 +8,12 @@ use std::{
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ListToolsResult, PaginatedRequestParams,
-        ProgressNotificationParam, ServerConfig, Tool,
+        CallToolRequestParams, CallToolResponse, CallToolResult, ListResourcesResult, ListToolsResult,
+        PaginatedRequestParams, ProgressNotificationParam, ReadResourceRequestParams, ReadResourceResponse,
+        ReadResourceResult, ResourceContents, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool,
+        UnsubscribeRequestParams,
     },
-    service::RequestContext,
+    service::{RequestContext, SubscriptionContext},
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -21,11 +23,13 @@ use super::{
     describe,
     guard::guarded,
     rounds::{self, Rounds},
+    subscriptions::{self, Subscriptions},
 };
 use crate::{
     app::App,
     error::{Code, Error},
     intake::Intake,
+    resources::{MIME_TYPE, RESOURCES, ResourceDef},
     tools::{Input, TOOLS, ToolDef},
 };
 
@@ -36,6 +40,7 @@ pub(super) struct Server {
     tools: Vec<Tool>,
     config: ServerConfig,
     desk: Desk,
+    subscriptions: Arc<Subscriptions>,
 }
 
 impl Server {
@@ -56,6 +61,7 @@ impl Server {
             defs,
             tools: defs.iter().map(describe::tool).collect(),
             config: describe::server(defs),
+            subscriptions: Arc::new(Subscriptions::new(desk.gone.clone())),
             desk,
         }
     }
@@ -122,6 +128,9 @@ impl ServerHandler for Server {
             tell(&context, news).await;
         }
         client.finish(&outcome);
+        if !def.hints.read_only {
+            self.subscriptions.look_again();
+        }
         if let Some(needed) = lock(&client.needed).take() {
             return Ok(needed.into());
         }
@@ -131,6 +140,72 @@ impl ServerHandler for Server {
         }
         .into())
     }
+
+    async fn list_resources(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        let resources = RESOURCES.iter().map(describe::resource).collect();
+        Ok(ListResourcesResult::with_all_items(resources))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        let def = find(&request.uri)?;
+        let contents = guarded((def.read)(&self.app))
+            .await
+            .map_err(|error| ErrorData::internal_error(error.message().to_owned(), Some(error.to_json())))?;
+        let contents = ResourceContents::text(contents.to_string(), def.uri).with_mime_type(MIME_TYPE);
+        Ok(ReadResourceResult::new(vec![contents]).into())
+    }
+
+    // Sessions (2025-11-25 and earlier) subscribe to one resource after another ...
+    async fn subscribe(
+        &self,
+        request: SubscribeRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.subscriptions
+            .subscribe(&self.app, &context.peer, find(&request.uri)?);
+        Ok(())
+    }
+
+    async fn unsubscribe(
+        &self,
+        request: UnsubscribeRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.subscriptions.unsubscribe(find(&request.uri)?);
+        Ok(())
+    }
+
+    // ... later clients keep one request open that says what they want to hear of.
+    fn accepted_subscription_filter(&self, requested: &SubscriptionFilter) -> Option<SubscriptionFilter> {
+        let known = requested
+            .resource_subscriptions
+            .iter()
+            .flatten()
+            .filter(|uri| subscriptions::resource(uri).is_some());
+        Some(SubscriptionFilter::builder().resource_subscriptions(known).build())
+    }
+
+    async fn listen(&self, context: SubscriptionContext) -> Result<(), ErrorData> {
+        tokio::select! {
+            () = self.subscriptions.follow(&self.app, context.sink()) => {}
+            () = context.cancelled() => {}
+        }
+        Ok(())
+    }
+}
+
+/// The resource at `uri`; an address that is none is not repeated.
+fn find(uri: &str) -> Result<&'static ResourceDef, ErrorData> {
+    subscriptions::resource(uri)
+        .ok_or_else(|| ErrorData::resource_not_found("there is no resource at that address", None))
 }
 
 /// Tells of progress; a client that does not hear it misses nothing else.

@@ -1,0 +1,136 @@
+//! News for those who subscribed: a resource has changed, here or in another process.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use rmcp::{Peer, RoleServer, model::ResourceUpdatedNotificationParam, service::SubscriptionSink};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    app::App,
+    resources::{RESOURCES, ResourceDef},
+};
+
+/// How often files are looked at while somebody is subscribed; other processes tell nobody.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// Who wants to know of what in this session.
+pub(super) struct Subscriptions {
+    /// In sessions: what the client subscribed to, and how it was when the client last heard of it.
+    watched: Mutex<Watch>,
+    /// Woken when a tool of ours may have changed something.
+    changed: Notify,
+    gone: CancellationToken,
+}
+
+/// Resources, and how each was when it was last looked at.
+#[derive(Default)]
+struct Watch(BTreeMap<&'static str, String>);
+
+/// The resource at `uri`.
+pub(super) fn resource(uri: &str) -> Option<&'static ResourceDef> {
+    RESOURCES.iter().find(|def| def.uri == uri)
+}
+
+impl Subscriptions {
+    pub(super) fn new(gone: CancellationToken) -> Self {
+        Self {
+            watched: Mutex::default(),
+            changed: Notify::new(),
+            gone,
+        }
+    }
+
+    /// Says that something may have changed, so that nobody waits for the next look.
+    pub(super) fn look_again(&self) {
+        self.changed.notify_waiters();
+    }
+
+    /// Tells `peer` from now on when `def` changes.
+    pub(super) fn subscribe(self: &Arc<Self>, app: &Arc<App>, peer: &Peer<RoleServer>, def: &'static ResourceDef) {
+        let is_first = {
+            let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+            let is_first = watched.0.is_empty();
+            watched.add(app, def);
+            is_first
+        };
+        if !is_first {
+            return;
+        }
+        let (subscriptions, app, peer) = (Arc::clone(self), Arc::clone(app), peer.clone());
+        tokio::spawn(async move {
+            while subscriptions.pause().await {
+                let changed = {
+                    let mut watched = subscriptions.watched.lock().unwrap_or_else(PoisonError::into_inner);
+                    if watched.0.is_empty() {
+                        return;
+                    }
+                    watched.changed(&app)
+                };
+                for uri in changed {
+                    let news = ResourceUpdatedNotificationParam::new(uri);
+                    if peer.notify_resource_updated(news).await.is_err() {
+                        return;
+                    }
+                }
+            }
+        });
+    }
+
+    pub(super) fn unsubscribe(&self, def: &ResourceDef) {
+        self.watched
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .0
+            .remove(def.uri);
+    }
+
+    /// Tells `sink` of every resource it accepted that changes, until the client is gone.
+    pub(super) async fn follow(&self, app: &App, sink: &SubscriptionSink) {
+        let uris = sink.accepted().resource_subscriptions.iter().flatten();
+        let mut watch = Watch::default();
+        for def in uris.filter_map(|uri| resource(uri)) {
+            watch.add(app, def);
+        }
+        while self.pause().await {
+            for uri in watch.changed(app) {
+                if sink.notify_resource_updated(uri).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Waits until it is time to look again; false once the client is gone.
+    async fn pause(&self) -> bool {
+        tokio::select! {
+            () = tokio::time::sleep(INTERVAL) => true,
+            () = self.changed.notified() => true,
+            () = self.gone.cancelled() => false,
+        }
+    }
+}
+
+impl Watch {
+    fn add(&mut self, app: &App, def: &'static ResourceDef) {
+        self.0.insert(def.uri, (def.stamp)(app));
+    }
+
+    /// What has changed since it was last looked at.
+    fn changed(&mut self, app: &App) -> Vec<&'static str> {
+        let mut changed = Vec::new();
+        for (uri, last) in &mut self.0 {
+            let Some(def) = resource(uri) else { continue };
+            let now = (def.stamp)(app);
+            if *last != now {
+                *last = now;
+                changed.push(*uri);
+            }
+        }
+        changed
+    }
+}
