@@ -16,6 +16,8 @@ pub const RESOURCES: &[ResourceDef] = &[providers::PROVIDERS];
 /// What every resource is written in.
 pub const MIME_TYPE: &str = "application/json";
 
+type Read = for<'a> fn(&'a App) -> Pin<Box<dyn Future<Output = Result<Value>> + Send + 'a>>;
+
 /// One resource as data.
 #[derive(Debug, Clone, Copy)]
 pub struct ResourceDef {
@@ -26,7 +28,7 @@ pub struct ResourceDef {
     pub title: &'static str,
     pub description: &'static str,
     /// Its contents now.
-    pub read: for<'a> fn(&'a App) -> Pin<Box<dyn Future<Output = Result<Value>> + Send + 'a>>,
+    pub read: Read,
     /// A text that changes when the contents may have; cheap, and without opening the vault.
     pub stamp: fn(&App) -> String,
 }

@@ -334,7 +334,7 @@ async fn a_wrong_ticket_finds_nothing() {
     let ticket = open(&intake);
     let path = parts(&ticket).1;
     let upper = path.to_uppercase();
-    let (short, long) = (&path[..path.len() - 2], format!("{path}00"));
+    let (short, long) = (path.get(..path.len() - 2).expect("ASCII"), format!("{path}00"));
     let other = format!("/{}", "0".repeat(32));
     for path in [
         "/",

@@ -1,8 +1,17 @@
 //! Tests at the border, in one binary: it builds once.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::needless_pass_by_value,
+    reason = "a test stops at what it does not expect"
+)]
+
 mod cli;
 mod concurrency;
 mod intake;
 mod keychain;
+mod mcp;
+mod stdio;
 mod support;
 mod vault;

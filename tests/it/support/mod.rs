@@ -9,6 +9,7 @@ use std::{
 
 use serde_json::Value;
 
+pub(crate) mod mcp_client;
 pub(crate) mod outside;
 
 /// A private folder that the program keeps everything in; gone when dropped.
