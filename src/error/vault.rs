@@ -29,6 +29,10 @@ impl From<VaultError> for Error {
                 Code::WrongPassphrase,
                 "try again; if it is forgotten: `api-keys vault recover` with the recovery code".to_owned(),
             ),
+            VaultError::EmptyPassphrase => (
+                Code::InvalidArgument,
+                "type a passphrase; several words in a row are good".to_owned(),
+            ),
             VaultError::WrongRecoveryCode => (
                 Code::WrongPassphrase,
                 "the code is typed right but belongs to another vault or was replaced; look for a newer one".to_owned(),
@@ -62,7 +66,7 @@ impl From<VaultError> for Error {
             ),
             VaultError::Foreign { .. } => (
                 Code::VaultForeign,
-                "put the right file back; or, if you put this one there yourself: `api-keys vault accept-rollback`".to_owned(),
+                "put the right file back; or, if you put this one there yourself, with what opens it: `api-keys vault accept-rollback`".to_owned(),
             ),
             VaultError::RolledBack { .. } => (Code::VaultRolledBack, READ_ONLY.to_owned()),
             VaultError::Forked { .. } => (Code::VaultForked, READ_ONLY.to_owned()),

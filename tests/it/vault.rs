@@ -136,3 +136,10 @@ fn reveal(vault: &Vault, key_id: KeyId) -> Result<String, VaultError> {
         // EXPOSE: a made-up value in a test
         .map(|key| key.expose().to_owned())
 }
+
+/// A file as the program makes them.
+fn private_file(path: &std::path::Path, bytes: &[u8]) {
+    std::fs::write(path, bytes).expect("a file");
+    #[cfg(unix)]
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("its mode");
+}

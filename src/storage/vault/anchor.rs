@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     error::VaultError,
-    format::{Header, Hex},
+    format::{Header, Hex, LAST_GENERATION},
 };
 use crate::storage::{
     audit,
@@ -94,10 +94,12 @@ impl Anchor {
     /// The anchor of the vault `vault_id` in what the keychain kept.
     pub(super) fn from_keychain(vault_id: Hex<16>, bytes: &[u8]) -> Option<Self> {
         let (generation, mac) = bytes.split_first_chunk::<8>()?;
+        let generation = u64::from_le_bytes(*generation);
+        (generation < LAST_GENERATION).then_some(())?;
         Some(Self {
             format: FORMAT.to_owned(),
             vault_id,
-            generation: u64::from_le_bytes(*generation),
+            generation,
             mac: Hex(mac.try_into().ok()?),
             audit: None,
         })
@@ -132,7 +134,7 @@ pub(super) fn read(folder: &Folder) -> Result<Known, VaultError> {
         Err(why) => return Err(why.into()),
     };
     Ok(match serde_json::from_slice::<Anchor>(&bytes) {
-        Ok(anchor) if anchor.format == FORMAT => Known::Anchor(anchor),
+        Ok(anchor) if anchor.format == FORMAT && anchor.generation < LAST_GENERATION => Known::Anchor(anchor),
         Ok(_) | Err(_) => Known::Damaged,
     })
 }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     domain::Secret,
-    storage::files::{FileError, Folder},
+    storage::files::{FileError, Folder, Written},
 };
 
 /// The note of secrets on the move.
@@ -121,6 +121,10 @@ pub(super) fn settle_pending(
     if pending.format != FORMAT || header.is_some_and(|header| header.vault_id != pending.vault_id) {
         return Ok(false);
     }
+    // A vault file that a power cut could still take back may name what is to be removed: first make sure of it.
+    if !matches!(folder.replace(PENDING, &bytes)?, Written::Durable) {
+        return Ok(true);
+    }
     for moving in &pending.slots {
         if header.is_some_and(|header| header.slots.iter().any(|slot| slot.id == moving.id)) {
             continue;
@@ -154,8 +158,17 @@ pub(super) fn make_slot(
     match planned.new {
         NewSlot::KeyFile => {
             let secret = Key::make_random()?;
-            // What may not survive a power cut is known by the vault file, which is synced later in the same way.
-            let _ = Folder::create(&places.key_folder)?.replace(&key_file_name(id), secret.as_bytes())?;
+            let name = key_file_name(id);
+            // Nothing is sealed with it yet, so nothing is lost by not relying on a file that a power cut may take.
+            if let Written::DurabilityUnknown(source) =
+                Folder::create(&places.key_folder)?.replace(&name, secret.as_bytes())?
+            {
+                return Err(VaultError::File(FileError::Io {
+                    path: places.key_folder.join(name),
+                    doing: "make sure of",
+                    source,
+                }));
+            }
             Ok((wrap(OpensWith::KeyFile {}, secret.as_bytes())?, None))
         }
         NewSlot::Keychain => {
@@ -169,6 +182,10 @@ pub(super) fn make_slot(
             Ok((wrap(OpensWith::Keychain {}, secret.as_bytes())?, None))
         }
         NewSlot::Passphrase(passphrase) => {
+            // EXPOSE: only whether there is anything
+            if passphrase.expose().is_empty() {
+                return Err(VaultError::EmptyPassphrase);
+            }
             let (opens_with, secret) = keyslots::stretch_new(passphrase)?;
             Ok((wrap(opens_with, secret.as_bytes())?, None))
         }
@@ -243,7 +260,7 @@ pub(super) fn any_key_file(places: &VaultPlaces) -> Option<std::path::PathBuf> {
     let mut found: Vec<_> = std::fs::read_dir(&places.key_folder)
         .ok()?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| name.starts_with("vault-") && name.ends_with(".key"))
+        .filter(|name| is_key_file_name(name))
         .collect();
     found.sort();
     found.first().map(|name| places.key_folder.join(name))
@@ -251,6 +268,12 @@ pub(super) fn any_key_file(places: &VaultPlaces) -> Option<std::path::PathBuf> {
 
 fn key_file_name(id: SlotId) -> String {
     format!("vault-{id}.key")
+}
+
+fn is_key_file_name(name: &str) -> bool {
+    name.strip_prefix("vault-")
+        .and_then(|rest| rest.strip_suffix(".key"))
+        .is_some_and(|id| id.parse::<SlotId>().is_ok())
 }
 
 fn account(vault_id: Hex<16>, id: SlotId) -> String {

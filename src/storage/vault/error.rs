@@ -32,6 +32,8 @@ pub enum VaultError {
     },
     /// No passphrase slot opens with that passphrase.
     WrongPassphrase,
+    /// A passphrase slot cannot be made of nothing.
+    EmptyPassphrase,
     /// It is a recovery code, and not of this vault.
     WrongRecoveryCode,
     /// It is not a whole recovery code: a symbol is missing or another.
@@ -118,6 +120,7 @@ impl fmt::Display for VaultError {
             ),
             Self::Locked { .. } => f.write_str("the vault is locked"),
             Self::WrongPassphrase => f.write_str("the passphrase does not open the vault"),
+            Self::EmptyPassphrase => f.write_str("the passphrase is empty"),
             Self::WrongRecoveryCode => f.write_str("the recovery code is not of this vault"),
             Self::MistypedRecoveryCode => {
                 f.write_str("that is not a whole recovery code: a symbol is missing, unknown or another")
@@ -178,6 +181,7 @@ impl std::error::Error for VaultError {
             | Self::Remains { .. }
             | Self::Locked { .. }
             | Self::WrongPassphrase
+            | Self::EmptyPassphrase
             | Self::WrongRecoveryCode
             | Self::MistypedRecoveryCode
             | Self::NoSlotOfKind(_)

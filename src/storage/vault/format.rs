@@ -21,6 +21,8 @@ pub(super) const LONGEST_FILE: u64 = 16 * 1024 * 1024;
 pub(super) const MOST_SLOTS: usize = 16;
 /// The most secrets a vault holds.
 pub(super) const MOST_RECORDS: usize = 10_000;
+/// The highest generation: what every reader of JSON can count to.
+pub(super) const LAST_GENERATION: u64 = (1 << 53) - 1;
 /// What the first field of the file says.
 const FORMAT: &str = "api-keys vault";
 /// The most memory that stretching one passphrase may take, in KiB.
@@ -226,7 +228,7 @@ impl Header {
         if self.version == 0 || self.min_reader == 0 || self.min_reader > self.version {
             return Err(Malformed("the version is impossible"));
         }
-        if self.generation == 0 {
+        if !(1..=LAST_GENERATION).contains(&self.generation) {
             return Err(Malformed("the generation is impossible"));
         }
         if !(1..=MOST_SLOTS).contains(&self.slots.len()) {

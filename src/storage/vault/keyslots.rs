@@ -263,3 +263,6 @@ fn derive_keys(vault_id: &Hex<16>, id: SlotId, secret: &[u8]) -> (Key, Key) {
     let key = |purpose: &[u8]| seal::derive(&vault_id.0, secret, &[b"api-keys slot", &id.0, purpose]);
     (key(b"commitment"), key(b"wrapping"))
 }
+
+#[cfg(test)]
+mod tests;

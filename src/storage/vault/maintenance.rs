@@ -44,8 +44,7 @@ impl Vault {
             return Err(VaultError::Exists { path: self.path() });
         }
         folder.clean_stale()?;
-        let settled = custody::settle_pending(&folder, &self.places, None)?;
-        self.refuse_remains(&folder, settled)?;
+        self.refuse_remains(&folder)?;
 
         let vault_id = Hex(seal::make_random()?);
         let planned = Planned::make_ids(slots)?;
@@ -68,14 +67,15 @@ impl Vault {
             known: Known::Nothing,
             cached: None,
         });
-        let head = self.append(&held, &entry(now, actor, Action::CreateVault, None), Outcome::Done);
-        self.adopt(&held, Arc::clone(&held.opened), head.ok());
+        let newest = held.append(&entry(now, actor, Action::CreateVault, None), Outcome::Done);
+        let durable = matches!(written, Written::Durable);
+        self.adopt(&held, Arc::clone(&held.opened), newest.ok(), durable);
         drop(custody::settle_pending(
             &held.folder,
             &self.places,
             Some(&held.opened.header),
         ));
-        Ok(Committed::new(matches!(written, Written::Durable), created))
+        Ok(Committed::new(durable, created))
     }
 
     /// Adds a way to open the vault, which has to be unlocked.
@@ -278,14 +278,15 @@ impl Vault {
     }
 
     /// Something of a vault without its file: making another could cost the old one.
-    fn refuse_remains(&self, folder: &Folder, settled: bool) -> Result<(), VaultError> {
+    fn refuse_remains(&self, folder: &Folder) -> Result<(), VaultError> {
         for name in [anchor::FILE, audit::FILE] {
             if folder.stamp(name)?.is_some() {
                 let path = folder.path().join(name);
                 return Err(VaultError::Remains { path });
             }
         }
-        if !settled {
+        // Neither of those: a note is of an attempt that never came to a vault with anything in it.
+        if !custody::settle_pending(folder, &self.places, None)? {
             let path = folder.path().join(custody::PENDING);
             return Err(VaultError::Remains { path });
         }

@@ -23,7 +23,9 @@ pub mod keychain;
 mod keyslots;
 mod maintenance;
 mod opened;
+mod reading;
 mod seal;
+mod writing;
 
 pub use anchor::Standing;
 pub use edit::{Committed, Edit};
@@ -34,19 +36,16 @@ pub use maintenance::Created;
 pub use opened::Contents;
 pub use seal::SealError;
 
-use anchor::{Anchor, Known};
-use custody::open_slot;
-use format::{Header, LONGEST_FILE, VERSION, VaultFile};
-use keyslots::{RecoveryCode, UnwrapError};
-use opened::{Draft, Keys, Opened};
-use seal::Key;
+use anchor::Known;
+use opened::{Keys, Opened};
+use reading::{Fresh, current, infos};
+use writing::Held;
 
 use crate::{
     domain::{ApiKey, KeyId, Passphrase, Secret},
     storage::{
         audit::{self, Entry, Outcome},
-        files::{FileError, Folder, Stamp, Written},
-        lock::{self, Lock},
+        files::{Folder, Stamp},
     },
 };
 
@@ -85,6 +84,16 @@ pub enum Status {
     Unlocked { slots: Vec<SlotInfo>, by: SlotKind },
 }
 
+/// What a vault file tells of itself without being opened; nothing of it is authenticated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outline {
+    /// The version of the format.
+    pub version: u32,
+    /// Counts the writes of that vault.
+    pub generation: u64,
+    pub slots: Vec<SlotInfo>,
+}
+
 /// What to unlock the vault with.
 #[derive(Debug, Clone, Copy)]
 pub enum Unlock<'a> {
@@ -103,11 +112,14 @@ struct Session {
     cached: Option<(Stamp, Arc<Opened>)>,
 }
 
-/// The right to write, and the file as it stands.
-struct Held {
-    lock: Lock,
-    folder: Folder,
-    opened: Arc<Opened>,
+/// What `bytes`, read from somewhere, tell of themselves if they are a well-formed vault file.
+pub fn inspect(bytes: &[u8]) -> Result<Outline, VaultError> {
+    let (_, header) = format::parse(bytes).map_err(|why| VaultError::from_format(FILE.into(), why))?;
+    Ok(Outline {
+        version: header.version,
+        generation: header.generation,
+        slots: infos(&header),
+    })
 }
 
 impl VaultPlaces {
@@ -169,7 +181,9 @@ impl Vault {
     pub fn unlock(&self, with: Unlock<'_>) -> Result<(), VaultError> {
         let folder = Folder::open(&self.places.data)?.ok_or(VaultError::Absent)?;
         let (_, header, _) = self.read_file(&folder)?.ok_or(VaultError::Absent)?;
-        let (data, by) = self.data_key(&header, with)?;
+        let (data, by) = self
+            .data_key(&header, with)
+            .map_err(|why| self.or_foreign(&folder, &header, why))?;
         let keys = Arc::new(Keys::new(header.vault_id, data));
         if keys.id != header.data_key {
             return Err(self.damaged("a keyslot holds the key of another file"));
@@ -224,7 +238,7 @@ impl Vault {
             Ok((value, None)) => Ok(Committed::Durable(value)),
             Err(why) => {
                 // The refusal stands, whether or not it could be noted.
-                drop(self.append(&held, entry, Outcome::Refused));
+                drop(held.append(entry, Outcome::Refused));
                 Err(why)
             }
         }
@@ -235,23 +249,16 @@ impl Vault {
         let held = self.hold()?;
         self.refuse_foreign(&held.opened)?;
         held.opened.find(key_id, version)?;
-        let head = self.append(&held, entry, Outcome::Done)?;
-        self.note_audit_head(&held, head);
-        match held.opened.secret(key_id, version) {
-            Ok(secret) => Ok(secret),
-            Err(_) => {
-                drop(self.append(&held, entry, Outcome::Failed));
-                Err(self.damaged("a secret is not the one of its record"))
-            }
-        }
+        held.append_and_anchor(entry, Outcome::Done)?;
+        held.opened.secret(key_id, version).map_err(|_| {
+            drop(held.append(entry, Outcome::Failed));
+            self.damaged("a secret is not the one of its record")
+        })
     }
 
     /// Adds `entry` to the audit trail as it is, and returns once it is on the disk.
     pub fn record(&self, entry: &Entry) -> Result<(), VaultError> {
-        let held = self.hold()?;
-        let head = self.append(&held, entry, entry.outcome)?;
-        self.note_audit_head(&held, head);
-        Ok(())
+        self.hold()?.append_and_anchor(entry, entry.outcome)
     }
 
     /// Checks the whole audit trail, also that its end was not cut off; the report has the first break.
@@ -278,249 +285,10 @@ impl Vault {
         }
     }
 
-    /// The data key, and the kind of slot that gave it.
-    fn data_key(&self, header: &Header, with: Unlock<'_>) -> Result<(Key, SlotKind), VaultError> {
-        let of_kind = |kind| header.slots.iter().filter(move |slot| slot.kind() == kind);
-        match with {
-            Unlock::Automatic => {
-                let mut first_failure = None;
-                for slot in of_kind(SlotKind::KeyFile).chain(of_kind(SlotKind::Keychain)) {
-                    match open_slot(&self.places, header.vault_id, slot) {
-                        Ok(key) => return Ok((key, slot.kind())),
-                        Err(why) => first_failure = first_failure.or(Some(why)),
-                    }
-                }
-                // Where a passphrase would do, asking for it is better than explaining what else is missing.
-                match first_failure {
-                    Some(why) if of_kind(SlotKind::Passphrase).next().is_none() => Err(why),
-                    Some(_) | None => Err(VaultError::Locked { slots: infos(header) }),
-                }
-            }
-            Unlock::Passphrase(passphrase) => {
-                let mut secrets = of_kind(SlotKind::Passphrase)
-                    .filter_map(|slot| Some((slot, keyslots::stretch(slot, passphrase)?)))
-                    .peekable();
-                if secrets.peek().is_none() {
-                    return Err(VaultError::NoSlotOfKind(SlotKind::Passphrase));
-                }
-                for (slot, secret) in secrets {
-                    match keyslots::unwrap(&header.vault_id, slot, secret?.as_bytes()) {
-                        Ok(key) => return Ok((key, SlotKind::Passphrase)),
-                        Err(UnwrapError::WrongSecret) => {}
-                        Err(UnwrapError::Damaged) => return Err(custody::damaged_slot(&self.places)),
-                    }
-                }
-                Err(VaultError::WrongPassphrase)
-            }
-            Unlock::Recovery(typed) => {
-                if of_kind(SlotKind::Recovery).next().is_none() {
-                    return Err(VaultError::NoSlotOfKind(SlotKind::Recovery));
-                }
-                let code = RecoveryCode::parse(typed).map_err(|_| VaultError::MistypedRecoveryCode)?;
-                for slot in of_kind(SlotKind::Recovery) {
-                    match keyslots::unwrap(&header.vault_id, slot, code.as_bytes()) {
-                        Ok(key) => return Ok((key, SlotKind::Recovery)),
-                        Err(UnwrapError::WrongSecret) => {}
-                        Err(UnwrapError::Damaged) => return Err(custody::damaged_slot(&self.places)),
-                    }
-                }
-                Err(VaultError::WrongRecoveryCode)
-            }
-        }
-    }
-
-    /// The lock, and the file as it stands under it.
-    fn hold(&self) -> Result<Held, VaultError> {
-        let folder = Folder::open(&self.places.data)?.ok_or(VaultError::Absent)?;
-        let lock = lock::acquire(&folder, LOCK, self.places.lock_wait)?;
-        let opened = self.load(&folder, &mut self.session(), Fresh::Always)?;
-        Ok(Held { lock, folder, opened })
-    }
-
-    /// The same for a writer: what killed writers left is cleaned up, and the file has to be the newest.
-    fn hold_to_write(&self) -> Result<Held, VaultError> {
-        let held = self.hold()?;
-        self.refuse_foreign(&held.opened)?;
-        let header = &held.opened.header;
-        match held.opened.contents.standing {
-            Standing::Current => {}
-            Standing::RolledBack { newest } => {
-                return Err(VaultError::RolledBack {
-                    path: self.path(),
-                    found: header.generation,
-                    newest,
-                });
-            }
-            Standing::Forked => return Err(VaultError::Forked { path: self.path() }),
-            Standing::AnchorDamaged => {
-                return Err(VaultError::Damaged {
-                    path: self.places.data.join(anchor::FILE),
-                    what: "the rollback anchor is not readable",
-                });
-            }
-            Standing::Foreign => return Err(VaultError::Foreign { path: self.path() }),
-        }
-        self.refuse_newer(header)?;
-        held.folder.clean_stale()?;
-        custody::settle_pending(&held.folder, &self.places, Some(header))?;
-        Ok(held)
-    }
-
-    /// Writes `draft` as the vault; whether it is known to be durable.
-    fn commit(&self, held: &Held, entry: &Entry, mut draft: Draft) -> Result<bool, VaultError> {
-        let intent = self.append(held, entry, Outcome::Begun)?;
-        draft.audit_head = Some(intent.clone());
-        let written = draft
-            .finish()
-            .and_then(|(bytes, opened)| Ok((held.folder.replace(FILE, &bytes)?, opened)));
-        let (written, opened) = match written {
-            Ok(written) => written,
-            Err(why) => {
-                drop(self.append(held, entry, Outcome::Failed));
-                return Err(why);
-            }
-        };
-        // From here on the change is made: what fails now is made good by the next writer, and is no failure of this one.
-        let durable = matches!(written, Written::Durable);
-        let outcome = if durable {
-            Outcome::Done
-        } else {
-            Outcome::DurabilityUnknown
-        };
-        let head = self.append(held, entry, outcome).unwrap_or(intent);
-        self.adopt(held, Arc::new(opened), Some(head));
-        Ok(durable)
-    }
-
-    /// Takes a file that was just written as the one that is known, in the anchors and in memory.
-    fn adopt(&self, held: &Held, opened: Arc<Opened>, head: Option<audit::Head>) {
-        let anchor = Anchor::new(&opened.header, opened.mac, head);
-        drop(anchor::write(&held.folder, &anchor));
-        let mut session = self.session();
-        if let Some(session) = &mut *session {
-            if session.by == SlotKind::Keychain {
-                custody::write_keychain_anchor(&self.places, &anchor);
-                session.known = Known::Anchor(anchor);
-            }
-            session.keys = Arc::clone(&opened.keys);
-            let stamp = held.folder.stamp(FILE).ok().flatten();
-            session.cached = stamp.map(|stamp| (stamp, opened));
-        }
-    }
-
-    fn append(&self, held: &Held, entry: &Entry, outcome: Outcome) -> Result<audit::Head, VaultError> {
-        let entry = Entry {
-            outcome,
-            ..entry.clone()
-        };
-        let mac = |parts: &[&[u8]]| held.opened.lasting.audit_mac(parts);
-        Ok(audit::append(&held.lock, &held.folder, &mac, &entry)?)
-    }
-
-    /// Keeps the trail's new end in the anchor, as far as the file on the disk is the one that the anchor knows.
-    fn note_audit_head(&self, held: &Held, head: audit::Head) {
-        if held.opened.contents.standing == Standing::Current {
-            // The entry is on the disk: an anchor that stays older only notices less.
-            drop(anchor::write(
-                &held.folder,
-                &Anchor::new(&held.opened.header, held.opened.mac, Some(head)),
-            ));
-        }
-    }
-
-    /// The file, opened with the keys in memory.
-    fn load(
-        &self,
-        folder: &Folder,
-        session: &mut MutexGuard<'_, Option<Session>>,
-        fresh: Fresh,
-    ) -> Result<Arc<Opened>, VaultError> {
-        if let Some(Session {
-            cached: Some((stamp, opened)),
-            ..
-        }) = &**session
-            && fresh == Fresh::AsNeeded
-            && folder.stamp(FILE)? == Some(*stamp)
-        {
-            return Ok(Arc::clone(opened));
-        }
-        // Before the file: an anchor that is read later may be of a later file.
-        let anchor = anchor::read(folder)?;
-        let (file, header, stamp) = self.read_file(folder)?.ok_or(VaultError::Absent)?;
-        let Some(session) = current(session, &header) else {
-            return Err(VaultError::Locked { slots: infos(&header) });
-        };
-        let standing = [&anchor, &session.known]
-            .into_iter()
-            .map(|known| known.judge(&header, file.mac()))
-            .find(|standing| *standing != Standing::Current)
-            .unwrap_or(Standing::Current);
-        let opened =
-            Opened::open(Arc::clone(&session.keys), &file, header, standing).map_err(|what| self.damaged(what))?;
-        let opened = Arc::new(opened);
-        session.cached = Some((stamp, Arc::clone(&opened)));
-        Ok(opened)
-    }
-
-    /// The file's parts, bounded and well formed, not yet authenticated; `None` where there is no file.
-    fn read_file(&self, folder: &Folder) -> Result<Option<(VaultFile, Header, Stamp)>, VaultError> {
-        let (bytes, stamp) = match folder.read(FILE, LONGEST_FILE) {
-            Ok(Some(read)) => read,
-            Ok(None) => return Ok(None),
-            Err(FileError::TooLarge { .. }) => return Err(self.damaged("the file is too long")),
-            Err(why) => return Err(why.into()),
-        };
-        let (file, header) = format::parse(&bytes).map_err(|why| VaultError::from_format(self.path(), why))?;
-        Ok(Some((file, header, stamp)))
-    }
-
-    fn refuse_foreign(&self, opened: &Opened) -> Result<(), VaultError> {
-        match opened.contents.standing {
-            Standing::Foreign => Err(VaultError::Foreign { path: self.path() }),
-            Standing::Current | Standing::RolledBack { .. } | Standing::Forked | Standing::AnchorDamaged => Ok(()),
-        }
-    }
-
-    /// A file that a newer version wrote may say more than this one would write back.
-    fn refuse_newer(&self, header: &Header) -> Result<(), VaultError> {
-        if header.version > VERSION {
-            return Err(VaultError::TooNew {
-                path: self.path(),
-                version: header.version,
-            });
-        }
-        Ok(())
-    }
-
-    fn damaged(&self, what: &'static str) -> VaultError {
-        VaultError::Damaged {
-            path: self.path(),
-            what,
-        }
-    }
-
     fn session(&self) -> MutexGuard<'_, Option<Session>> {
         // A panic elsewhere leaves nothing half done in here.
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Whether a file that looks unchanged has to be read all the same.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Fresh {
-    AsNeeded,
-    Always,
-}
-
-/// The session, if its keys are those of the file with this header.
-fn current<'a>(session: &'a mut MutexGuard<'_, Option<Session>>, header: &Header) -> Option<&'a mut Session> {
-    session
-        .as_mut()
-        .filter(|session| session.keys.vault_id == header.vault_id && session.keys.id == header.data_key)
-}
-
-fn infos(header: &Header) -> Vec<SlotInfo> {
-    header.slots.iter().map(format::Slot::info).collect()
 }
 
 impl fmt::Debug for Vault {

@@ -10,7 +10,9 @@ use zeroize::Zeroizing;
 use super::{
     anchor::Standing,
     error::VaultError,
-    format::{Header, Hex, LONGEST_FILE, MOST_RECORDS, Sealed, SealedRecord, Slot, VERSION, VaultFile},
+    format::{
+        Header, Hex, LAST_GENERATION, LONGEST_FILE, MOST_RECORDS, Sealed, SealedRecord, Slot, VERSION, VaultFile,
+    },
     seal::{self, Key, SealError},
 };
 use crate::{
@@ -300,6 +302,9 @@ impl Draft {
 
     /// The bytes of the file, and the file as it will be read back.
     pub(super) fn finish(self) -> Result<(Vec<u8>, Opened), VaultError> {
+        if self.header.generation > LAST_GENERATION {
+            return Err(VaultError::Full("it was written too often"));
+        }
         if self.sealed.len() > MOST_RECORDS {
             return Err(VaultError::Full("it holds 10,000 secrets"));
         }
@@ -316,8 +321,9 @@ impl Draft {
             audit_head: self.audit_head,
             keys: self.contents.keys.into_values().collect(),
         };
-        let plain = serde_json::to_vec(&manifest).map_err(|_| VaultError::Misused("a record cannot be written"))?;
-        let plain = Zeroizing::new(plain);
+        // Large enough not to grow: growing leaves copies behind.
+        let mut plain = Zeroizing::new(Vec::with_capacity(4096 + 2048 * manifest.keys.len()));
+        serde_json::to_writer(&mut *plain, &manifest).map_err(|_| VaultError::Misused("a record cannot be written"))?;
         let header_text = self.header.to_text();
         let context: [&[u8]; 2] = [b"manifest", header_text.as_bytes()];
         let sealed = Sealed::new(&seal::seal(&self.keys.manifest, &context, &plain)?);
@@ -382,3 +388,6 @@ impl<'de> Deserialize<'de> for KeyText {
         Key::from_slice(bytes.as_slice()).map(Self).ok_or_else(wrong)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -133,20 +133,14 @@ pub(super) fn derive(salt: &[u8; 16], input: &[u8], purpose: &[&[u8]]) -> Key {
 /// `plain` sealed under `key` and bound to `context`: nonce, ciphertext, tag.
 pub(super) fn seal(key: &Key, context: &[&[u8]], plain: &[u8]) -> Result<Vec<u8>, SealError> {
     let nonce = make_random::<NONCE>()?;
-    seal_with(key, &nonce, context, plain)
+    let text = seal_with(key, &nonce, &framed(context), plain)?;
+    Ok([nonce.as_slice(), &text].concat())
 }
 
 /// What `sealed` holds, if it was sealed under `key` and bound to `context`.
 pub(super) fn open(key: &Key, context: &[&[u8]], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
     let (nonce, text) = sealed.split_first_chunk::<NONCE>().ok_or(SealError::NotAuthentic)?;
-    let payload = Payload {
-        msg: text,
-        aad: &framed(context),
-    };
-    XChaCha20Poly1305::new(&key.0.into())
-        .decrypt(&XNonce::from(*nonce), payload)
-        .map(Zeroizing::new)
-        .map_err(|_| SealError::NotAuthentic)
+    open_with(key, nonce, &framed(context), text)
 }
 
 /// The HMAC-SHA256 of `parts` under `key`.
@@ -160,7 +154,12 @@ pub(super) fn mac(key: &Key, parts: &[&[u8]]) -> [u8; 32] {
 
 /// The SHA-256 of `parts`; for checksums of what is not secret or has full entropy.
 pub(super) fn digest(parts: &[&[u8]]) -> [u8; 32] {
-    Sha256::digest(framed(parts)).into()
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
 }
 
 /// Whether two values are equal, in time that does not tell where they differ.
@@ -183,15 +182,25 @@ pub(super) fn stretch(passphrase: &str, salt: &[u8; 16], cost: Stretch) -> Resul
     Ok(key)
 }
 
-fn seal_with(key: &Key, nonce: &[u8; NONCE], context: &[&[u8]], plain: &[u8]) -> Result<Vec<u8>, SealError> {
+fn seal_with(key: &Key, nonce: &[u8; NONCE], context: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealError> {
     let payload = Payload {
         msg: plain,
-        aad: &framed(context),
+        aad: context,
     };
-    let text = XChaCha20Poly1305::new(&key.0.into())
+    XChaCha20Poly1305::new((&key.0).into())
         .encrypt(&XNonce::from(*nonce), payload)
-        .map_err(|_| SealError::NoMemory)?;
-    Ok([nonce.as_slice(), &text].concat())
+        .map_err(|_| SealError::NoMemory)
+}
+
+fn open_with(key: &Key, nonce: &[u8; NONCE], context: &[u8], text: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+    let payload = Payload {
+        msg: text,
+        aad: context,
+    };
+    XChaCha20Poly1305::new((&key.0).into())
+        .decrypt(&XNonce::from(*nonce), payload)
+        .map(Zeroizing::new)
+        .map_err(|_| SealError::NotAuthentic)
 }
 
 /// The parts one after the other, each behind its length.
@@ -207,3 +216,6 @@ fn framed(parts: &[&[u8]]) -> Vec<u8> {
 fn fill_random(bytes: &mut [u8]) -> Result<(), SealError> {
     getrandom::fill(bytes).map_err(|_| SealError::NoRandomness)
 }
+
+#[cfg(test)]
+mod tests;

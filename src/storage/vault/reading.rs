@@ -1,0 +1,178 @@
+//! Reading: the file, its anchors, and the way from a slot to the data key.
+
+use std::sync::{Arc, MutexGuard};
+
+use super::{
+    FILE, Session, SlotInfo, SlotKind, Standing, Unlock, Vault, VaultError,
+    anchor::{self, Known},
+    custody::{self, open_slot},
+    format::{self, Header, LONGEST_FILE, VERSION, VaultFile},
+    keyslots::{self, RecoveryCode, UnwrapError},
+    opened::Opened,
+    seal::Key,
+};
+use crate::storage::files::{FileError, Folder, Stamp};
+
+/// Whether a file that looks unchanged has to be read all the same.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fresh {
+    AsNeeded,
+    Always,
+}
+
+impl Vault {
+    /// The data key, and the kind of slot that gave it.
+    pub(super) fn data_key(&self, header: &Header, with: Unlock<'_>) -> Result<(Key, SlotKind), VaultError> {
+        let of_kind = |kind| header.slots.iter().filter(move |slot| slot.kind() == kind);
+        match with {
+            Unlock::Automatic => {
+                let mut first_failure = None;
+                for slot in of_kind(SlotKind::KeyFile).chain(of_kind(SlotKind::Keychain)) {
+                    match open_slot(&self.places, header.vault_id, slot) {
+                        Ok(key) => return Ok((key, slot.kind())),
+                        Err(why) => first_failure = first_failure.or(Some(why)),
+                    }
+                }
+                // Where a passphrase would do, asking for it is better than explaining what else is missing.
+                match first_failure {
+                    Some(why) if of_kind(SlotKind::Passphrase).next().is_none() => Err(why),
+                    Some(_) | None => Err(VaultError::Locked { slots: infos(header) }),
+                }
+            }
+            Unlock::Passphrase(passphrase) => {
+                let mut secrets = of_kind(SlotKind::Passphrase)
+                    .filter_map(|slot| Some((slot, keyslots::stretch(slot, passphrase)?)))
+                    .peekable();
+                if secrets.peek().is_none() {
+                    return Err(VaultError::NoSlotOfKind(SlotKind::Passphrase));
+                }
+                for (slot, secret) in secrets {
+                    match keyslots::unwrap(&header.vault_id, slot, secret?.as_bytes()) {
+                        Ok(key) => return Ok((key, SlotKind::Passphrase)),
+                        Err(UnwrapError::WrongSecret) => {}
+                        Err(UnwrapError::Damaged) => return Err(custody::damaged_slot(&self.places)),
+                    }
+                }
+                Err(VaultError::WrongPassphrase)
+            }
+            Unlock::Recovery(typed) => {
+                if of_kind(SlotKind::Recovery).next().is_none() {
+                    return Err(VaultError::NoSlotOfKind(SlotKind::Recovery));
+                }
+                let code = RecoveryCode::parse(typed).map_err(|_| VaultError::MistypedRecoveryCode)?;
+                for slot in of_kind(SlotKind::Recovery) {
+                    match keyslots::unwrap(&header.vault_id, slot, code.as_bytes()) {
+                        Ok(key) => return Ok((key, SlotKind::Recovery)),
+                        Err(UnwrapError::WrongSecret) => {}
+                        Err(UnwrapError::Damaged) => return Err(custody::damaged_slot(&self.places)),
+                    }
+                }
+                Err(VaultError::WrongRecoveryCode)
+            }
+        }
+    }
+
+    /// Why a vault does not open: where it is not the one last written here, that is what there is to say.
+    pub(super) fn or_foreign(&self, folder: &Folder, header: &Header, why: VaultError) -> VaultError {
+        let missing = matches!(
+            why,
+            VaultError::WrongPassphrase
+                | VaultError::WrongRecoveryCode
+                | VaultError::KeyFileMissing { .. }
+                | VaultError::KeyFileWrong { .. }
+                | VaultError::KeychainEntryMissing
+                | VaultError::KeychainEntryWrong
+        );
+        match anchor::read(folder) {
+            Ok(Known::Anchor(anchor)) if missing && anchor.vault_id != header.vault_id => {
+                VaultError::Foreign { path: self.path() }
+            }
+            Ok(Known::Anchor(_) | Known::Nothing | Known::Damaged) | Err(_) => why,
+        }
+    }
+
+    /// The file, opened with the keys in memory.
+    pub(super) fn load(
+        &self,
+        folder: &Folder,
+        session: &mut MutexGuard<'_, Option<Session>>,
+        fresh: Fresh,
+    ) -> Result<Arc<Opened>, VaultError> {
+        if let Some(Session {
+            cached: Some((stamp, opened)),
+            ..
+        }) = &**session
+            && fresh == Fresh::AsNeeded
+            && folder.stamp(FILE)? == Some(*stamp)
+        {
+            return Ok(Arc::clone(opened));
+        }
+        // Before the file: an anchor that is read later may be of a later file.
+        let anchor = anchor::read(folder)?;
+        let (file, header, stamp) = self.read_file(folder)?.ok_or(VaultError::Absent)?;
+        let Some(session) = current(session, &header) else {
+            return Err(VaultError::Locked { slots: infos(&header) });
+        };
+        let standing = [&anchor, &session.known]
+            .into_iter()
+            .map(|known| known.judge(&header, file.mac()))
+            .find(|standing| *standing != Standing::Current)
+            .unwrap_or(Standing::Current);
+        let opened =
+            Opened::open(Arc::clone(&session.keys), &file, header, standing).map_err(|what| self.damaged(what))?;
+        let opened = Arc::new(opened);
+        session.cached = Some((stamp, Arc::clone(&opened)));
+        Ok(opened)
+    }
+
+    /// The file's parts, bounded and well formed, not yet authenticated; `None` where there is no file.
+    pub(super) fn read_file(&self, folder: &Folder) -> Result<Option<(VaultFile, Header, Stamp)>, VaultError> {
+        let (bytes, stamp) = match folder.read(FILE, LONGEST_FILE) {
+            Ok(Some(read)) => read,
+            Ok(None) => return Ok(None),
+            Err(FileError::TooLarge { .. }) => return Err(self.damaged("the file is too long")),
+            Err(why) => return Err(why.into()),
+        };
+        let (file, header) = format::parse(&bytes).map_err(|why| VaultError::from_format(self.path(), why))?;
+        Ok(Some((file, header, stamp)))
+    }
+
+    pub(super) fn refuse_foreign(&self, opened: &Opened) -> Result<(), VaultError> {
+        match opened.contents.standing {
+            Standing::Foreign => Err(VaultError::Foreign { path: self.path() }),
+            Standing::Current | Standing::RolledBack { .. } | Standing::Forked | Standing::AnchorDamaged => Ok(()),
+        }
+    }
+
+    /// A file that a newer version wrote may say more than this one would write back.
+    pub(super) fn refuse_newer(&self, header: &Header) -> Result<(), VaultError> {
+        if header.version > VERSION {
+            return Err(VaultError::TooNew {
+                path: self.path(),
+                version: header.version,
+            });
+        }
+        Ok(())
+    }
+
+    pub(super) fn damaged(&self, what: &'static str) -> VaultError {
+        VaultError::Damaged {
+            path: self.path(),
+            what,
+        }
+    }
+}
+
+/// The session, if its keys are those of the file with this header.
+pub(super) fn current<'a>(
+    session: &'a mut MutexGuard<'_, Option<Session>>,
+    header: &Header,
+) -> Option<&'a mut Session> {
+    session
+        .as_mut()
+        .filter(|session| session.keys.vault_id == header.vault_id && session.keys.id == header.data_key)
+}
+
+pub(super) fn infos(header: &Header) -> Vec<SlotInfo> {
+    header.slots.iter().map(format::Slot::info).collect()
+}

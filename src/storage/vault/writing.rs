@@ -1,0 +1,129 @@
+//! Writing: the lock, the audit trail around each change, the file, the anchors.
+
+use std::sync::Arc;
+
+use super::{
+    FILE, Fresh, LOCK, Opened, SlotKind, Standing, Vault, VaultError,
+    anchor::{self, Anchor, Known},
+    custody,
+    opened::Draft,
+};
+use crate::storage::{
+    audit::{self, Entry, Outcome},
+    files::{Folder, Written},
+    lock::{self, Lock},
+};
+
+/// The right to write, and the file as it stands.
+pub(super) struct Held {
+    pub(super) lock: Lock,
+    pub(super) folder: Folder,
+    pub(super) opened: Arc<Opened>,
+}
+
+impl Held {
+    /// Adds `entry` with this outcome to the audit trail; the trail's new end, which is on the disk.
+    pub(super) fn append(&self, entry: &Entry, outcome: Outcome) -> Result<audit::Head, VaultError> {
+        let entry = Entry {
+            outcome,
+            ..entry.clone()
+        };
+        let mac = |parts: &[&[u8]]| self.opened.lasting.audit_mac(parts);
+        Ok(audit::append(&self.lock, &self.folder, &mac, &entry)?)
+    }
+
+    /// The same, with the new end kept in the anchor, for entries that no change of the file follows.
+    pub(super) fn append_and_anchor(&self, entry: &Entry, outcome: Outcome) -> Result<(), VaultError> {
+        let newest = self.append(entry, outcome)?;
+        if self.opened.contents.standing == Standing::Current {
+            // The entry is on the disk: an anchor that stays older only notices less.
+            let anchor = Anchor::new(&self.opened.header, self.opened.mac, Some(newest));
+            drop(anchor::write(&self.folder, &anchor));
+        }
+        Ok(())
+    }
+}
+
+impl Vault {
+    /// The lock, and the file as it stands under it.
+    pub(super) fn hold(&self) -> Result<Held, VaultError> {
+        let folder = Folder::open(&self.places.data)?.ok_or(VaultError::Absent)?;
+        let lock = lock::acquire(&folder, LOCK, self.places.lock_wait)?;
+        let opened = self.load(&folder, &mut self.session(), Fresh::Always)?;
+        Ok(Held { lock, folder, opened })
+    }
+
+    /// The same for a writer: what killed writers left is cleaned up, and the file has to be the newest.
+    pub(super) fn hold_to_write(&self) -> Result<Held, VaultError> {
+        let held = self.hold()?;
+        self.refuse_foreign(&held.opened)?;
+        let header = &held.opened.header;
+        match held.opened.contents.standing {
+            Standing::Current => {}
+            Standing::RolledBack { newest } => {
+                return Err(VaultError::RolledBack {
+                    path: self.path(),
+                    found: header.generation,
+                    newest,
+                });
+            }
+            Standing::Forked => return Err(VaultError::Forked { path: self.path() }),
+            Standing::AnchorDamaged => {
+                return Err(VaultError::Damaged {
+                    path: self.places.data.join(anchor::FILE),
+                    what: "the rollback anchor is not readable",
+                });
+            }
+            Standing::Foreign => return Err(VaultError::Foreign { path: self.path() }),
+        }
+        self.refuse_newer(header)?;
+        held.folder.clean_stale()?;
+        custody::settle_pending(&held.folder, &self.places, Some(header))?;
+        Ok(held)
+    }
+
+    /// Writes `draft` as the vault; whether it is known to be durable.
+    pub(super) fn commit(&self, held: &Held, entry: &Entry, mut draft: Draft) -> Result<bool, VaultError> {
+        let intent = held.append(entry, Outcome::Begun)?;
+        draft.audit_head = Some(intent.clone());
+        let written = draft
+            .finish()
+            .and_then(|(bytes, opened)| Ok((held.folder.replace(FILE, &bytes)?, opened)));
+        let (written, opened) = match written {
+            Ok(written) => written,
+            Err(why) => {
+                drop(held.append(entry, Outcome::Failed));
+                return Err(why);
+            }
+        };
+        // From here on the change is made: what fails now is made good by the next writer, and is no failure of this one.
+        let durable = matches!(written, Written::Durable);
+        let outcome = if durable {
+            Outcome::Done
+        } else {
+            Outcome::DurabilityUnknown
+        };
+        let newest = held.append(entry, outcome).unwrap_or(intent);
+        self.adopt(held, Arc::new(opened), Some(newest), durable);
+        Ok(durable)
+    }
+
+    /// Takes a file that was just written as the one that is known, in the anchors and in memory.
+    pub(super) fn adopt(&self, held: &Held, opened: Arc<Opened>, newest: Option<audit::Head>, durable: bool) {
+        let anchor = Anchor::new(&opened.header, opened.mac, newest);
+        if durable {
+            // An anchor that stays older is no alarm; one that outlives its file would be a false one.
+            drop(anchor::write(&held.folder, &anchor));
+        }
+        let mut session = self.session();
+        if let Some(session) = &mut *session {
+            if session.by == SlotKind::Keychain && durable {
+                custody::write_keychain_anchor(&self.places, &anchor);
+                session.known = Known::Anchor(anchor);
+            }
+            session.keys = Arc::clone(&opened.keys);
+            let stamp = held.folder.stamp(FILE).ok().flatten();
+            session.cached = stamp.map(|stamp| (stamp, opened));
+        }
+    }
+}
