@@ -1,6 +1,15 @@
-//! Composition root: everything that is held, opened once and lazily; the only place that asks the clock.
+//! Composition root: everything that is held, opened once and lazily; the only place that asks for the time or for chance.
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
+
+use crate::{
+    error::{Code, Error, Result},
+    providers::Checker,
+    settings::Settings,
+    storage::vault::{Vault, VaultPlaces},
+};
 
 /// Where the time comes from.
 #[derive(Debug, Clone, Copy, Default)]
@@ -12,7 +21,7 @@ pub enum Clock {
 }
 
 impl Clock {
-    pub fn now(self) -> Timestamp {
+    fn now(self) -> Timestamp {
         match self {
             Self::System => Timestamp::now(),
             Self::Fixed(at) => at,
@@ -23,16 +32,49 @@ impl Clock {
 /// Everything a tool, a resource or a command works with.
 #[derive(Debug)]
 pub struct App {
+    settings: Settings,
+    vault: Arc<Vault>,
+    checker: Checker,
     clock: Clock,
 }
 
 impl App {
-    /// Prepares everything and opens nothing.
-    pub fn new(clock: Clock) -> Self {
-        Self { clock }
+    /// Prepares everything and opens nothing: no vault, no keychain, no connection.
+    pub fn new(settings: Settings, clock: Clock) -> Self {
+        let paths = settings.paths();
+        let places = VaultPlaces {
+            key_folder: paths.config_folder().to_owned(),
+            ..VaultPlaces::in_folder(paths.data_folder())
+        };
+        let vault = Arc::new(Vault::new(places));
+        Self {
+            settings,
+            vault,
+            checker: Checker::new(),
+            clock,
+        }
+    }
+
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    pub fn vault(&self) -> &Arc<Vault> {
+        &self.vault
+    }
+
+    pub fn checker(&self) -> &Checker {
+        &self.checker
     }
 
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Random bytes of the system.
+    pub fn random<const N: usize>(&self) -> Result<[u8; N]> {
+        let mut bytes = [0; N];
+        getrandom::fill(&mut bytes).map_err(|_| Error::new(Code::Internal, "the system gave no random bytes"))?;
+        Ok(bytes)
     }
 }

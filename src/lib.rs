@@ -1,15 +1,42 @@
 #![doc = include_str!("ARCHITECTURE.md")]
 
-pub mod app;
-pub mod cli;
+// In reading order, lowest first: a module uses only what stands above it, and a test holds that.
+
+/// Values and pure rules.
 pub mod domain;
-pub mod error;
-pub mod intake;
-pub mod mcp;
+
+/// What the process asks of its system before it touches a secret.
 pub mod process;
-pub mod providers;
-pub mod resources;
-pub mod services;
-pub mod settings;
+
+/// Bytes on disk.
 pub mod storage;
+
+/// The providers, and the only HTTP client.
+pub mod providers;
+
+/// Configuration, environment and places.
+pub mod settings;
+
+/// The one error that crosses borders.
+pub mod error;
+
+/// Composition root.
+pub mod app;
+
+/// What the product does.
+pub mod services;
+
+/// The tools, each declared once.
 pub mod tools;
+
+/// The resources, each declared once.
+pub mod resources;
+
+/// The one-time loopback page.
+pub mod intake;
+
+/// The MCP server.
+pub mod mcp;
+
+/// The command line.
+pub mod cli;

@@ -19,6 +19,7 @@ use self::{command_line::Outcome, console::Console};
 use crate::{
     app::{App, Clock},
     error::{Code, Error, ExitCode, Result},
+    settings::{Environment, Settings},
     tools::TOOLS,
 };
 
@@ -55,7 +56,7 @@ pub fn main(arguments: Vec<OsString>) -> process::ExitCode {
 fn run(console: Console, matches: &ArgMatches) -> Result<process::ExitCode> {
     logging::start(None);
     let session = Session {
-        app: Arc::new(App::new(Clock::System)),
+        app: Arc::new(App::new(Settings::open(&Environment::process())?, Clock::System)),
         console,
     };
     let Some((name, matches)) = matches.subcommand() else {

@@ -24,8 +24,6 @@ pub struct KeyRecord {
     pub expires_at: Option<Timestamp>,
     #[serde(default)]
     pub rotation_count: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_used_at: Option<Timestamp>,
     /// When the key was removed; it can be brought back for 30 days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removed_at: Option<Timestamp>,
@@ -46,6 +44,9 @@ pub struct KeyVersion {
     /// Whether the secret passed through a chat before it came here.
     #[serde(default)]
     pub exposed: bool,
+    /// Whether the secret came by rotation, not by adding.
+    #[serde(default)]
+    pub rotated: bool,
     pub added_at: Timestamp,
     /// The provider's own id of the account, where its answer tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,6 +99,14 @@ impl KeyRecord {
             .find(|version| version.state == VersionState::Active)
     }
 
+    /// The secret that an undo would bring back: the one retired last.
+    pub fn previous(&self) -> Option<&KeyVersion> {
+        self.versions
+            .iter()
+            .filter(|version| version.retired_at().is_some())
+            .max_by_key(|version| (version.retired_at(), version.version))
+    }
+
     /// Whether the key may be used at `now`.
     pub fn state(&self, now: Timestamp) -> KeyState {
         if self.removed_at.is_some() {
@@ -147,6 +156,14 @@ impl KeyVersion {
         }
     }
 
+    /// When the secret was replaced, if it was.
+    pub fn retired_at(&self) -> Option<Timestamp> {
+        match self.state {
+            VersionState::Grace { retired_at, .. } | VersionState::Archived { retired_at } => Some(retired_at),
+            VersionState::Staged | VersionState::Active => None,
+        }
+    }
+
     /// Whether the secret is past bringing back at `now`.
     pub fn is_purgeable(&self, now: Timestamp) -> bool {
         match self.state_at(now) {
@@ -154,5 +171,92 @@ impl KeyVersion {
             VersionState::Staged => now.duration_since(self.added_at) > UNDO_WINDOW,
             VersionState::Active | VersionState::Grace { .. } => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(hours: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hours)
+    }
+
+    fn version(version: u32, state: VersionState) -> KeyVersion {
+        KeyVersion {
+            version,
+            state,
+            masked: "…".to_owned(),
+            fingerprint: String::new(),
+            exposed: false,
+            rotated: false,
+            added_at: at(0),
+            account: None,
+            validation: None,
+        }
+    }
+
+    fn record(versions: Vec<KeyVersion>) -> KeyRecord {
+        KeyRecord {
+            key_id: KeyId::from_random([1; 16]),
+            provider: "openai".parse().expect("a provider"),
+            label: Label::default(),
+            origin: "https://api.openai.com".to_owned(),
+            description: None,
+            created_at: at(0),
+            expires_at: None,
+            rotation_count: 0,
+            removed_at: None,
+            versions,
+        }
+    }
+
+    #[test]
+    fn grace_that_ran_out_is_over_whether_or_not_anybody_wrote_that_down() {
+        let old = version(
+            1,
+            VersionState::Grace {
+                retired_at: at(0),
+                usable_until: at(24),
+            },
+        );
+        assert!(matches!(old.state_at(at(23)), VersionState::Grace { .. }));
+        assert_eq!(old.state_at(at(24)), VersionState::Archived { retired_at: at(0) });
+    }
+
+    #[test]
+    fn a_retired_secret_is_kept_for_thirty_days_and_the_one_in_use_for_ever() {
+        let old = version(1, VersionState::Archived { retired_at: at(0) });
+        assert!(!old.is_purgeable(at(30 * 24)));
+        assert!(old.is_purgeable(at(30 * 24 + 1)));
+        assert!(!version(1, VersionState::Active).is_purgeable(at(1_000_000)));
+    }
+
+    #[test]
+    fn expiry_is_told_thirty_seven_and_one_days_ahead() {
+        let mut record = record(vec![version(1, VersionState::Active)]);
+        record.expires_at = Some(at(1000));
+        for (hour, notice) in [
+            (1000 - 31 * 24, None),
+            (1000 - 30 * 24, Some(ExpiryNotice::Within30Days)),
+            (1000 - 7 * 24, Some(ExpiryNotice::Within7Days)),
+            (1000 - 24, Some(ExpiryNotice::Within1Day)),
+            (1000, Some(ExpiryNotice::Expired)),
+        ] {
+            assert_eq!(record.expiry_notice(at(hour)), notice, "hour {hour}");
+        }
+        assert_eq!(record.state(at(999)), KeyState::Usable);
+        assert_eq!(record.state(at(1000)), KeyState::Expired);
+    }
+
+    #[test]
+    fn undo_means_the_secret_retired_last() {
+        let record = record(vec![
+            version(1, VersionState::Archived { retired_at: at(1) }),
+            version(2, VersionState::Archived { retired_at: at(5) }),
+            version(3, VersionState::Active),
+        ]);
+        assert_eq!(record.previous().map(|version| version.version), Some(2));
+        assert_eq!(record.next_version(), 4);
     }
 }

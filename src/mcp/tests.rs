@@ -14,6 +14,7 @@ use crate::{
     app::Clock,
     intake::Intake,
     mcp::{client::Desk, rounds::Rounds},
+    settings::{Environment, Settings},
     tools::{Answer, Caller, Hints, Question, ToolDef, View},
 };
 
@@ -109,7 +110,7 @@ impl Peer {
             patience,
             gone: gone.clone(),
         };
-        let server = Server::with(Arc::new(App::new(Clock::System)), FAKES, desk);
+        let server = Server::with(nowhere(), FAKES, desk);
         let (reader, writer) = tokio::io::split(theirs);
         let lines = Lines::new(reader, writer, gone.clone());
         let server = tokio::spawn(converse(server, lines, gone, pending()));
@@ -408,7 +409,7 @@ async fn the_end_of_input_ends_the_waiting_for_a_person() {
 async fn what_comes_before_the_session_is_passed_over() {
     let (ours, theirs) = tokio::io::duplex(1 << 16);
     let gone = CancellationToken::new();
-    let server = Server::new(Arc::new(App::new(Clock::System)), gone.clone());
+    let server = Server::new(nowhere(), gone.clone());
     let (reader, writer) = tokio::io::split(theirs);
     let lines = Lines::new(reader, writer, gone.clone());
     tokio::spawn(converse(server, lines, gone, pending()));
@@ -425,4 +426,13 @@ async fn what_comes_before_the_session_is_passed_over() {
         let answer: Value = serde_json::from_str(&line).expect("JSON");
         assert_eq!(answer["id"], id);
     }
+}
+
+/// A program without files, variables or keys.
+fn nowhere() -> Arc<App> {
+    let environment = Environment::of([("API_KEYS_HOME", "/nonexistent")]);
+    Arc::new(App::new(
+        Settings::open(&environment).expect("no file is a good configuration"),
+        Clock::System,
+    ))
 }

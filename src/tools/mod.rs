@@ -4,7 +4,14 @@
 //! arguments, and [`Tool`] adds the name, the hints and what it does. From the entry in [`TOOLS`]
 //! come the MCP tool, the shell command with its help, the table in the README and the schema snapshot.
 
+mod add_api_key;
 mod arguments;
+mod key;
+mod list_api_keys;
+mod remove_api_key;
+mod rotate_key;
+mod validate_all_keys;
+mod validate_key;
 pub mod view;
 
 use std::{future::Future, pin::Pin};
@@ -17,11 +24,19 @@ pub use self::view::View;
 pub use crate::services::caller::{Caller, CallerKind, Question};
 use crate::{
     app::App,
+    domain::Label,
     error::{Code, Error, Result},
 };
 
 /// Every tool, in the order in which people and models read them.
-pub const TOOLS: &[ToolDef] = &[];
+pub const TOOLS: &[ToolDef] = &[
+    ToolDef::of::<add_api_key::AddApiKey>(),
+    ToolDef::of::<remove_api_key::RemoveApiKey>(),
+    ToolDef::of::<rotate_key::RotateKey>(),
+    ToolDef::of::<list_api_keys::ListApiKeys>(),
+    ToolDef::of::<validate_key::ValidateKey>(),
+    ToolDef::of::<validate_all_keys::ValidateAllKeys>(),
+];
 
 /// One tool, declared by its struct of arguments.
 pub trait Tool: DeserializeOwned + JsonSchema + clap::Args + Send + 'static {
@@ -135,4 +150,16 @@ fn call<'a, T: Tool>(
             view: T::view(&output),
         })
     })
+}
+
+/// The label that was given, or the default one.
+fn label(text: Option<&str>) -> Result<Label> {
+    text.map_or_else(|| Ok(Label::default()), |text| text.parse().map_err(Error::from))
+}
+
+/// The view with its warnings below.
+fn with_warnings(view: View, warnings: &[String]) -> View {
+    warnings
+        .iter()
+        .fold(view, |view, warning| view.and(view::Block::Warning(warning.clone())))
 }

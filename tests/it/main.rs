@@ -11,6 +11,8 @@ mod cli;
 mod concurrency;
 mod intake;
 mod keychain;
+mod keys;
+mod layers;
 mod mcp;
 mod stdio;
 mod support;

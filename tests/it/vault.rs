@@ -97,7 +97,6 @@ fn record(number: u16, versions: u32) -> KeyRecord {
         created_at: now(),
         expires_at: None,
         rotation_count: 0,
-        last_used_at: None,
         removed_at: None,
         versions: (1..=versions)
             .map(|version| KeyVersion {
@@ -106,6 +105,7 @@ fn record(number: u16, versions: u32) -> KeyRecord {
                 masked: "sk-…".to_owned(),
                 fingerprint: String::new(),
                 exposed: false,
+                rotated: false,
                 added_at: now(),
                 account: None,
                 validation: None,

@@ -1,0 +1,87 @@
+//! Keys for a child process: found, checked, audited, and only then revealed.
+
+use super::{caller::Caller, keys, vault};
+use crate::{
+    app::App,
+    domain::{ApiKey, KeyRecord, KeyState, Label, ProviderId},
+    error::{Code, Error, Result},
+    providers::Provider,
+    storage::audit::Action,
+};
+
+/// One variable of the child's environment, before its value is revealed.
+#[derive(Debug, Clone)]
+pub struct Variable {
+    pub name: String,
+    pub record: KeyRecord,
+}
+
+/// The variables that the wanted keys will be in; without a wish, every usable key with the default label.
+///
+/// Nothing is revealed: this is what a dry run shows.
+pub async fn variables(app: &App, caller: &dyn Caller, wanted: &[(ProviderId, Label)]) -> Result<Vec<Variable>> {
+    match vault::open(app, caller).await {
+        Err(error) => {
+            return Err(match wanted.first() {
+                Some((provider, label)) => keys::without_vault(error, provider, label),
+                None => error,
+            });
+        }
+        Ok(()) => {}
+    }
+    let settings = app.settings().current();
+    let now = app.now();
+    let stored = keys::list(app)?;
+    let records: Vec<&KeyRecord> = if wanted.is_empty() {
+        let default = Label::default();
+        stored
+            .iter()
+            .filter(|record| record.label == default && record.state(now) == KeyState::Usable)
+            .collect()
+    } else {
+        wanted
+            .iter()
+            .map(|(provider, label)| keys::expect(stored.iter(), provider, label))
+            .collect::<Result<_>>()?
+    };
+    let mut variables: Vec<Variable> = Vec::new();
+    for record in records {
+        keys::expect_usable(record, now)?;
+        let provider: Provider = settings.provider(record.provider.as_str())?;
+        let name = &provider.env_var;
+        if let Some(other) = variables.iter().find(|variable| variable.name == *name) {
+            let (one, two) = (&other.record, record);
+            return Err(Error::new(
+                Code::InvalidArgument,
+                format!(
+                    "{}:{} and {}:{} would both be in the variable {name}",
+                    one.provider, one.label, two.provider, two.label
+                ),
+            )
+            .hint("ask for one of the two"));
+        }
+        variables.push(Variable {
+            name: name.clone(),
+            record: record.clone(),
+        });
+    }
+    if variables.is_empty() {
+        return Err(Error::new(Code::KeyNotFound, "there is no usable key to run with")
+            .hint("add one with `api-keys add PROVIDER`"));
+    }
+    Ok(variables)
+}
+
+/// Reveals each key for its variable, after the audit trail has said so.
+pub fn reveal(app: &App, caller: &dyn Caller, variables: Vec<Variable>) -> Result<Vec<(String, ApiKey)>> {
+    variables
+        .into_iter()
+        .map(|Variable { name, record }| {
+            let active = keys::expect_usable(&record, app.now())?;
+            let why = Some("for a command");
+            let entry = keys::entry(app, caller, Action::RevealKey, &record.provider, &record.label, why);
+            let key = app.vault().reveal(&entry, record.key_id, active.version)?;
+            Ok((name, key))
+        })
+        .collect()
+}

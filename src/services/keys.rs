@@ -1,0 +1,445 @@
+//! Taking keys in, listing them, and removing them.
+
+use jiff::{Timestamp, civil, tz::TimeZone};
+
+use super::{
+    caller::{Caller, CallerKind, Question},
+    vault,
+};
+use crate::{
+    app::App,
+    domain::{ApiKey, KeyId, KeyRecord, KeyState, KeyVersion, Label, ProviderId, Secret, VersionState},
+    error::{Code, Error, Result},
+    providers::{self, Provider},
+    settings::KeysInChat,
+    storage::{
+        audit::{Action, Entry, Outcome},
+        vault::Edit,
+    },
+};
+
+/// The longest description, in characters.
+pub const LONGEST_DESCRIPTION: usize = 500;
+
+/// Where a caller says that a new key comes from.
+#[derive(Debug)]
+pub enum Source {
+    /// In an argument; over MCP that means through a chat.
+    Argument(Secret),
+    /// In an environment variable of this process.
+    Variable(String),
+    /// From the person, asked by the caller.
+    Ask,
+}
+
+impl Source {
+    /// The one source that the two arguments name.
+    pub fn of(api_key: Option<Secret>, env_var: Option<String>) -> Result<Self> {
+        match (api_key, env_var) {
+            (Some(_), Some(_)) => Err(Error::new(
+                Code::InvalidArgument,
+                "a key and an environment variable were given; one is needed",
+            )
+            .hint("leave one of the two out")),
+            (Some(key), None) => Ok(Self::Argument(key)),
+            (None, Some(name)) => Ok(Self::Variable(name)),
+            (None, None) => Ok(Self::Ask),
+        }
+    }
+}
+
+/// A new secret, judged by its shape.
+#[derive(Debug)]
+pub(super) struct NewSecret {
+    pub(super) key: ApiKey,
+    pub(super) exposed: bool,
+    pub(super) warnings: Vec<String>,
+}
+
+/// What to store beside a new key.
+#[derive(Debug)]
+pub struct NewKey {
+    pub provider: Provider,
+    pub label: Label,
+    pub description: Option<String>,
+    pub expires_at: Option<Timestamp>,
+    pub source: Source,
+}
+
+/// A stored key, and what to know about it.
+#[derive(Debug)]
+pub struct Added {
+    pub record: KeyRecord,
+    pub replaced: bool,
+    pub warnings: Vec<String>,
+}
+
+/// Stores a key; one that the label already had is kept for undo.
+pub async fn add(app: &App, caller: &dyn Caller, new: NewKey) -> Result<Added> {
+    let NewKey {
+        provider,
+        label,
+        description,
+        expires_at,
+        source,
+    } = new;
+    let question = Question::NewKey {
+        provider: provider.id.clone(),
+        label: label.clone(),
+        rotation: false,
+    };
+    let given = given(app, caller, &provider, source)?;
+    let mut warnings = vault::open_or_create(app, caller).await?;
+    let secret = match given {
+        Some(secret) => secret,
+        None => asked(caller, &provider, question).await?,
+    };
+    let key_id = KeyId::from_random(app.random()?);
+    let now = app.now();
+    let entry = entry(app, caller, Action::AddKey, &provider.id, &label, None);
+    let ((record, replaced, found), notices) = vault::change(app, &entry, |edit| {
+        let fingerprint = edit.fingerprint(&secret.key);
+        let mut found = Vec::new();
+        if let Some(twin) = twin(edit, &provider.id, &label, &fingerprint) {
+            found.push(format!(
+                "the same key is stored as {}:{} too",
+                twin.provider, twin.label
+            ));
+        }
+        let existing = find(edit.contents().keys.values(), &provider.id, &label).cloned();
+        let replaced = existing.is_some();
+        let mut record = existing.unwrap_or_else(|| KeyRecord {
+            key_id,
+            provider: provider.id.clone(),
+            label: label.clone(),
+            origin: provider.origin.clone(),
+            description: None,
+            created_at: now,
+            expires_at: None,
+            rotation_count: 0,
+            removed_at: None,
+            versions: Vec::new(),
+        });
+        record.description = description.or(record.description);
+        record.expires_at = expires_at;
+        if record
+            .active()
+            .is_some_and(|active| active.fingerprint == fingerprint && record.origin == provider.origin)
+        {
+            found.push("this is the key that was stored already; its details were updated".to_owned());
+        } else {
+            // Sealed secrets are bound to their origin, so those of another address cannot come along.
+            if record.origin != provider.origin {
+                found.push(format!(
+                    "the provider's address has changed from {}, so the old key cannot be brought back",
+                    record.origin
+                ));
+                for version in std::mem::take(&mut record.versions) {
+                    edit.forget_secret(record.key_id, version.version);
+                }
+                record.origin = provider.origin.clone();
+            }
+            let version = record.next_version();
+            retire_all(&mut record, now);
+            record.versions.push(KeyVersion {
+                version,
+                state: VersionState::Active,
+                masked: provider.masked(&secret.key),
+                fingerprint,
+                exposed: secret.exposed,
+                rotated: false,
+                added_at: now,
+                account: None,
+                validation: None,
+            });
+            edit.record(record.clone());
+            edit.secret(record.key_id, version, &secret.key)?;
+        }
+        edit.record(record.clone());
+        Ok((record, replaced, found))
+    })?;
+    warnings.extend(secret.warnings);
+    warnings.extend(found);
+    warnings.extend(notices);
+    Ok(Added {
+        record,
+        replaced,
+        warnings,
+    })
+}
+
+/// Hides a key; `api-keys undo` brings it back for 30 days.
+///
+/// Works also for a provider that the configuration no longer has.
+pub async fn remove(app: &App, caller: &dyn Caller, provider: &str, label: &Label) -> Result<(KeyRecord, Vec<String>)> {
+    let known = app.settings().current().provider(provider).map(|provider| provider.id);
+    let provider: ProviderId = match (&known, provider.parse()) {
+        (Ok(id), _) => id.clone(),
+        (Err(_), Ok(id)) => id,
+        (Err(_), Err(why)) => return Err(known.err().map_or_else(|| why.into(), Error::from)),
+    };
+    let opened = vault::open(app, caller).await;
+    let is_stored = opened.is_ok() && list(app)?.iter().any(|record| record.provider == provider);
+    if let (Err(unknown), false) = (known, is_stored) {
+        return Err(unknown.into());
+    }
+    opened.map_err(|error| without_vault(error, &provider, label))?;
+    let now = app.now();
+    let entry = entry(app, caller, Action::RemoveKey, &provider, label, None);
+    vault::change(app, &entry, |edit| {
+        let mut record = expect(edit.contents().keys.values(), &provider, label)?.clone();
+        record.removed_at = Some(now);
+        edit.record(record.clone());
+        Ok(record)
+    })
+}
+
+/// Every key that has not been removed, by provider and label.
+pub fn list(app: &App) -> Result<Vec<KeyRecord>> {
+    let contents = app.vault().contents()?;
+    let mut records: Vec<KeyRecord> = contents
+        .keys
+        .values()
+        .filter(|record| record.removed_at.is_none())
+        .cloned()
+        .collect();
+    records.sort_by(|a, b| (&a.provider, &a.label).cmp(&(&b.provider, &b.label)));
+    Ok(records)
+}
+
+/// The stored key of that provider and label, or an error that names the labels there are.
+pub fn expect<'a>(
+    records: impl Iterator<Item = &'a KeyRecord> + Clone,
+    provider: &ProviderId,
+    label: &Label,
+) -> Result<&'a KeyRecord> {
+    find(records.clone(), provider, label).ok_or_else(|| {
+        let mut labels: Vec<&str> = records
+            .filter(|record| record.provider == *provider && record.removed_at.is_none())
+            .map(|record| record.label.as_str())
+            .collect();
+        labels.sort_unstable();
+        let error = not_found(provider, label);
+        if labels.is_empty() {
+            error
+        } else {
+            error.hint(format!("the labels of {provider} are: {}", labels.join(", ")))
+        }
+    })
+}
+
+fn find<'a>(
+    mut records: impl Iterator<Item = &'a KeyRecord>,
+    provider: &ProviderId,
+    label: &Label,
+) -> Option<&'a KeyRecord> {
+    records.find(|record| record.removed_at.is_none() && record.provider == *provider && record.label == *label)
+}
+
+fn not_found(provider: &ProviderId, label: &Label) -> Error {
+    Error::new(Code::KeyNotFound, format!("no key is stored for {provider}:{label}")).hint(format!(
+        "add it with `{}`, or see `api-keys list`",
+        add_command(provider, label)
+    ))
+}
+
+/// Without a vault there is no key either, which is what the person asked about.
+pub(super) fn without_vault(error: Error, provider: &ProviderId, label: &Label) -> Error {
+    if error.code() == Code::VaultAbsent {
+        not_found(provider, label)
+    } else {
+        error
+    }
+}
+
+/// The shell command that adds such a key.
+pub fn add_command(provider: &ProviderId, label: &Label) -> String {
+    if *label == Label::default() {
+        format!("api-keys add {provider}")
+    } else {
+        format!("api-keys add {provider} --label {label}")
+    }
+}
+
+/// Fails unless the key may be used now.
+pub fn expect_usable(record: &KeyRecord, now: Timestamp) -> Result<&KeyVersion> {
+    let name = format!("{}:{}", record.provider, record.label);
+    match (record.state(now), record.active()) {
+        (KeyState::Usable, Some(version)) => Ok(version),
+        (KeyState::Expired, _) => Err(Error::new(Code::KeyExpired, format!("the key {name} has expired"))
+            .hint(format!("`api-keys rotate {name}` stores its successor"))),
+        (KeyState::Usable | KeyState::Removed | KeyState::Unfinished, _) => {
+            Err(not_found(&record.provider, &record.label))
+        }
+    }
+}
+
+/// Fails where the provider's address is not the one that the key may be sent to.
+pub(super) fn expect_origin(provider: &Provider, record: &KeyRecord) -> Result<()> {
+    if provider.origin == record.origin {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::OriginChanged,
+        format!(
+            "the key {}:{} was added for {}, and the configuration now says {}",
+            record.provider, record.label, record.origin, provider.origin
+        ),
+    )
+    .hint(format!(
+        "set `base_url` of {} back, or add the key again for the new address",
+        record.provider
+    )))
+}
+
+/// Every secret of the record that is in use or in grace, retired at `now`.
+pub(super) fn retire_all(record: &mut KeyRecord, now: Timestamp) {
+    for version in &mut record.versions {
+        if matches!(
+            version.state,
+            VersionState::Active | VersionState::Grace { .. } | VersionState::Staged
+        ) {
+            version.state = VersionState::Archived { retired_at: now };
+        }
+    }
+}
+
+/// The new secret, where it came with the call; judged before the vault is opened, and long before it is changed.
+pub(super) fn given(app: &App, caller: &dyn Caller, provider: &Provider, source: Source) -> Result<Option<NewSecret>> {
+    match source {
+        Source::Argument(text) => {
+            let mut secret = judge(provider, &text)?;
+            if matches!(caller.kind(), CallerKind::Mcp { .. }) {
+                secret.exposed = true;
+                let policy = app.settings().current().vault.keys_in_chat;
+                secret.warnings.extend(chat_warning(policy)?);
+            }
+            Ok(Some(secret))
+        }
+        Source::Variable(name) => judge(provider, &app.settings().variable(&name)?.trimmed()).map(Some),
+        Source::Ask => Ok(None),
+    }
+}
+
+/// The new secret, from the person.
+pub(super) async fn asked(caller: &dyn Caller, provider: &Provider, question: Question) -> Result<NewSecret> {
+    judge(provider, &caller.ask(question).await?.trimmed())
+}
+
+/// The warning that a key in a chat deserves, or the refusal that the configuration asks for.
+pub(super) fn chat_warning(policy: KeysInChat) -> Result<Option<String>> {
+    match policy {
+        KeysInChat::Allow => Ok(None),
+        KeysInChat::Warn => Ok(Some(
+            "this key passed through a chat, so the model's provider and any transcript may hold it: rotate it soon, \
+             and next time leave `api_key` out to type it on a local page"
+                .to_owned(),
+        )),
+        KeysInChat::Refuse => Err(Error::new(
+            Code::KeyInChatRefused,
+            "the configuration refuses keys that pass through a chat; nothing was stored",
+        )
+        .hint("treat that key as exposed and revoke it; leave `api_key` out, or use `api-keys add` in a terminal")),
+    }
+}
+
+fn judge(provider: &Provider, text: &Secret) -> Result<NewSecret> {
+    let key = ApiKey::parse(text)?;
+    let warnings = providers::check_shape(provider, &key)?
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    Ok(NewSecret {
+        key,
+        exposed: false,
+        warnings,
+    })
+}
+
+/// Another key of any provider with the same secret.
+fn twin<'a>(edit: &'a Edit, provider: &ProviderId, label: &Label, fingerprint: &str) -> Option<&'a KeyRecord> {
+    edit.contents().keys.values().find(|record| {
+        record.removed_at.is_none()
+            && (record.provider != *provider || record.label != *label)
+            && record.active().is_some_and(|active| active.fingerprint == fingerprint)
+    })
+}
+
+/// An audit entry about one key; `detail` is a few words of ours.
+pub(super) fn entry(
+    app: &App,
+    caller: &dyn Caller,
+    action: Action,
+    provider: &ProviderId,
+    label: &Label,
+    detail: Option<&str>,
+) -> Entry {
+    Entry {
+        provider: Some(provider.clone()),
+        label: Some(label.clone()),
+        detail: detail.map(str::to_owned),
+        ..general_entry(app, caller, action)
+    }
+}
+
+/// An audit entry about no key in particular.
+pub fn general_entry(app: &App, caller: &dyn Caller, action: Action) -> Entry {
+    Entry {
+        at: app.now(),
+        actor: caller.kind().to_string(),
+        action,
+        provider: None,
+        label: None,
+        key_id: None,
+        outcome: Outcome::Begun,
+        detail: None,
+    }
+}
+
+/// The description without what a terminal or a model could trip over, or why it cannot be kept.
+pub fn description(text: &str) -> Result<String> {
+    if text.chars().count() > LONGEST_DESCRIPTION {
+        return Err(Error::new(
+            Code::InvalidArgument,
+            format!("argument `description` is longer than {LONGEST_DESCRIPTION} characters"),
+        )
+        .hint("a sentence is enough"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Error::new(
+            Code::InvalidArgument,
+            "argument `description` contains a control character",
+        )
+        .hint("use one line of plain text"));
+    }
+    Ok(text.trim().to_owned())
+}
+
+/// The moment that an ISO 8601 date or time names: a date means the end of that day in UTC.
+pub fn expiration_date(text: &str, now: Timestamp) -> Result<Timestamp> {
+    let unreadable = || {
+        Error::new(
+            Code::InvalidArgument,
+            "argument `expiration_date` is not an ISO 8601 date or time",
+        )
+        .hint("write it as 2027-01-31 or 2027-01-31T12:00:00Z")
+    };
+    let text = text.trim();
+    let at = if let Ok(at) = text.parse::<Timestamp>() {
+        at
+    } else {
+        let at = if text.len() > "2027-01-31".len() {
+            text.parse::<civil::DateTime>().map_err(|_| unreadable())?
+        } else {
+            text.parse::<civil::Date>().map_err(|_| unreadable())?.at(23, 59, 59, 0)
+        };
+        at.to_zoned(TimeZone::UTC).map_err(|_| unreadable())?.timestamp()
+    };
+    if at <= now {
+        return Err(
+            Error::new(Code::InvalidArgument, "argument `expiration_date` is in the past")
+                .hint("give the date on which the key will stop working"),
+        );
+    }
+    Ok(at)
+}

@@ -1,0 +1,267 @@
+//! Rotation: a new secret for the same key, in steps that each are one commit.
+//!
+//! stage → validate → promote → grace → archived. A process killed between two steps leaves a state
+//! from which the same call goes on: the staged secret is recognised and promoted.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    caller::{Caller, Question},
+    keys::{self, NewSecret, Source},
+    validation, vault,
+};
+use crate::{
+    app::App,
+    domain::{KeyRecord, KeyStatus, KeyVersion, Label, VersionState},
+    error::{Code, Error, Result},
+    providers::{Account, Checked, Provider},
+    storage::audit::Action,
+};
+
+/// The longest grace, in hours: 30 days.
+pub const LONGEST_GRACE: i64 = 720;
+
+/// What is asked for.
+#[derive(Debug)]
+pub struct Rotation {
+    pub provider: Provider,
+    pub label: Label,
+    /// How long the old secret stays usable; not at all where it is compromised.
+    pub grace: SignedDuration,
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A rotated key.
+#[derive(Debug)]
+pub struct Rotated {
+    pub record: KeyRecord,
+    pub previous: KeyVersion,
+    pub warnings: Vec<String>,
+}
+
+/// Gives a key a new secret that the provider accepts, and keeps the old one through its grace.
+pub async fn rotate(app: &App, caller: &dyn Caller, ask: Rotation, source: Source) -> Result<Rotated> {
+    let Rotation { provider, label, .. } = &ask;
+    vault::open(app, caller)
+        .await
+        .map_err(|error| keys::without_vault(error, &provider.id, label))?;
+    let contents = app.vault().contents()?;
+    let before = keys::expect(contents.keys.values(), &provider.id, label)?;
+    keys::expect_origin(provider, before)?;
+    let question = Question::NewKey {
+        provider: provider.id.clone(),
+        label: label.clone(),
+        rotation: true,
+    };
+    let secret = match keys::given(app, caller, provider, source)? {
+        Some(secret) => secret,
+        None => keys::asked(caller, provider, question).await?,
+    };
+
+    let (version, mut warnings) = stage(app, caller, &ask, &secret)?;
+    let checked = app.checker().check(provider, Some(&secret.key), &provider.origin).await;
+    let outcome = match accept(&checked, &mut warnings) {
+        Ok(()) => promote(app, caller, &ask, before, version, &checked).await,
+        Err(error) => Err(error),
+    };
+    match outcome {
+        Ok((record, previous, notices)) => {
+            if before.expires_at.is_some() && ask.expires_at.is_none() {
+                warnings.push("the expiry date belonged to the old key and was cleared".to_owned());
+            }
+            if provider.needs_key() && !provider.def.console.is_empty() {
+                warnings.push(format!(
+                    "the old key works until it is revoked at the provider: {}",
+                    provider.def.console
+                ));
+            }
+            warnings.extend(secret.warnings);
+            warnings.extend(notices);
+            Ok(Rotated {
+                record,
+                previous,
+                warnings,
+            })
+        }
+        Err(error) => {
+            unstage(app, caller, &ask, version)?;
+            Err(error)
+        }
+    }
+}
+
+/// Stores the new secret beside the one in use; returns its number.
+fn stage(app: &App, caller: &dyn Caller, ask: &Rotation, secret: &NewSecret) -> Result<(u32, Vec<String>)> {
+    let Rotation { provider, label, .. } = ask;
+    let now = app.now();
+    let entry = keys::entry(app, caller, Action::RotateKey, &provider.id, label, Some("staged"));
+    vault::change(app, &entry, |edit| {
+        let fingerprint = edit.fingerprint(&secret.key);
+        let mut record = keys::expect(edit.contents().keys.values(), &provider.id, label)?.clone();
+        if let Some(known) = record
+            .versions
+            .iter()
+            .find(|version| version.fingerprint == fingerprint)
+        {
+            if known.state == VersionState::Staged {
+                return Ok(known.version);
+            }
+            return Err(Error::new(
+                Code::KeyUnchanged,
+                "the new key is one that this record has or had; nothing was changed",
+            )
+            .hint("make a new key in the provider's console; `api-keys undo` goes back to the previous one"));
+        }
+        let version = record.next_version();
+        // A staged secret that is not this one was given up.
+        for given_up in record
+            .versions
+            .extract_if(.., |version| version.state == VersionState::Staged)
+        {
+            edit.forget_secret(record.key_id, given_up.version);
+        }
+        record.versions.push(KeyVersion {
+            version,
+            state: VersionState::Staged,
+            masked: provider.masked(&secret.key),
+            fingerprint,
+            exposed: secret.exposed,
+            rotated: true,
+            added_at: now,
+            account: None,
+            validation: None,
+        });
+        let key_id = record.key_id;
+        edit.record(record);
+        edit.secret(key_id, version, &secret.key)?;
+        Ok(version)
+    })
+}
+
+/// Takes a secret that was refused out again.
+fn unstage(app: &App, caller: &dyn Caller, ask: &Rotation, version: u32) -> Result<()> {
+    let entry = keys::entry(
+        app,
+        caller,
+        Action::RotateKey,
+        &ask.provider.id,
+        &ask.label,
+        Some("refused"),
+    );
+    vault::change(app, &entry, |edit| {
+        let mut record = keys::expect(edit.contents().keys.values(), &ask.provider.id, &ask.label)?.clone();
+        let is_refused =
+            |candidate: &mut KeyVersion| candidate.version == version && candidate.state == VersionState::Staged;
+        if record.versions.extract_if(.., is_refused).count() > 0 {
+            edit.forget_secret(record.key_id, version);
+            edit.record(record);
+        }
+        Ok(())
+    })
+    .map(|_| ())
+}
+
+/// Whether the provider's answer lets the new secret in.
+///
+/// A provider that cannot be asked does not stop a rotation: a compromised key must be replaceable offline.
+fn accept(checked: &Checked, warnings: &mut Vec<String>) -> Result<()> {
+    match checked.status {
+        KeyStatus::Valid => Ok(()),
+        KeyStatus::NoCredit | KeyStatus::Forbidden => {
+            warnings.push(format!("the provider knows the new key, but: {}", checked.message));
+            Ok(())
+        }
+        KeyStatus::RateLimited | KeyStatus::Unreachable => {
+            warnings.push(format!("the new key could not be checked: {}", checked.message));
+            Ok(())
+        }
+        KeyStatus::Invalid | KeyStatus::Expired | KeyStatus::Malformed => Err(Error::new(
+            Code::KeyRejected,
+            format!(
+                "the provider does not accept the new key ({}); the old one stays in use",
+                checked.status.as_str()
+            ),
+        )
+        .hint("copy the new key again from the provider's console and rotate once more")),
+    }
+}
+
+/// Makes the staged secret the active one and gives the old one its grace, unless the two belong to different accounts.
+async fn promote(
+    app: &App,
+    caller: &dyn Caller,
+    ask: &Rotation,
+    before: &KeyRecord,
+    version: u32,
+    checked: &Checked,
+) -> Result<(KeyRecord, KeyVersion, Vec<String>)> {
+    let Rotation { provider, label, .. } = ask;
+    // An old secret that was never asked about is asked about now.
+    let unknown = before.active().is_some_and(|active| active.account.is_none());
+    let old_account = if checked.account.is_some() && unknown {
+        validation::ask_account(app, caller, before, provider).await?
+    } else {
+        None
+    };
+    let now = app.now();
+    let entry = keys::entry(app, caller, Action::PromoteKey, &provider.id, label, None);
+    let ((record, previous), notices) = vault::change(app, &entry, |edit| {
+        let fingerprint = |account: &Account| edit.account_fingerprint(account.as_str());
+        let account = checked.account.as_ref().map(fingerprint);
+        let mut record = keys::expect(edit.contents().keys.values(), &provider.id, label)?.clone();
+        let old = record.active().cloned().ok_or_else(busy)?;
+        let known = old.account.clone().or_else(|| old_account.as_ref().map(fingerprint));
+        if let (Some(new), Some(old)) = (&account, &known)
+            && new != old
+        {
+            return Err(other_account(provider));
+        }
+        let is_staged =
+            |candidate: &&mut KeyVersion| candidate.version == version && candidate.state == VersionState::Staged;
+        let staged = record.versions.iter_mut().find(is_staged).ok_or_else(busy)?;
+        staged.state = VersionState::Active;
+        staged.account = account;
+        staged.validation = Some(validation::of(checked, now));
+        let usable_until = now.checked_add(ask.grace).unwrap_or(now);
+        for candidate in record
+            .versions
+            .iter_mut()
+            .filter(|candidate| candidate.version == old.version)
+        {
+            candidate.state = if usable_until > now {
+                VersionState::Grace {
+                    retired_at: now,
+                    usable_until,
+                }
+            } else {
+                VersionState::Archived { retired_at: now }
+            };
+        }
+        record.expires_at = ask.expires_at.or(checked.expires_at);
+        record.rotation_count += 1;
+        edit.record(record.clone());
+        let previous = record
+            .versions
+            .iter()
+            .find(|candidate| candidate.version == old.version)
+            .cloned();
+        Ok((record, previous.ok_or_else(busy)?))
+    })?;
+    Ok((record, previous, notices))
+}
+
+fn busy() -> Error {
+    Error::new(Code::Busy, "another process changed this key at the same time")
+        .hint("see `api-keys list`, then rotate again if that is still wanted")
+}
+
+fn other_account(provider: &Provider) -> Error {
+    Error::new(
+        Code::OtherAccount,
+        "the new key belongs to another account than the old one; the old one stays in use",
+    )
+    .hint(format!(
+        "to keep both, add it under a label of its own: `api-keys add {} --label NAME`",
+        provider.id
+    ))
+}

@@ -1,0 +1,301 @@
+//! Asking providers whether keys work, without spending tokens.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    caller::{Caller, CallerKind},
+    keys, vault,
+};
+use crate::{
+    app::App,
+    domain::{ApiKey, KeyId, KeyRecord, KeyStatus, Label, Secret, Validation},
+    error::{Code, Error, Result},
+    providers::{self, Account, Checked, Provider},
+    storage::audit::Action,
+};
+
+/// How long an answer stands before the provider is asked again.
+const FRESH: SignedDuration = SignedDuration::from_secs(60);
+/// How many providers are asked at the same time.
+const AT_ONCE: usize = 4;
+/// When a round of questions ends, whoever has not answered.
+const ROUND: Duration = Duration::from_millis(11_500);
+
+/// What is known of one key after asking.
+#[derive(Debug, Clone)]
+pub struct Report {
+    pub provider: Provider,
+    pub label: Label,
+    pub masked: Option<String>,
+    pub validation: Validation,
+    /// Whether the answer is one of the last minute, not a new one.
+    pub cached: bool,
+    pub warnings: Vec<String>,
+    /// Where the answer is to be written down, if it is new and about a stored key.
+    target: Option<Target>,
+}
+
+/// The stored secret that an answer is about.
+#[derive(Debug, Clone)]
+struct Target {
+    key_id: KeyId,
+    version: u32,
+    account: Option<Account>,
+}
+
+/// Asks the provider about a stored key and writes the answer down beside it.
+pub async fn validate(app: &App, caller: &dyn Caller, provider: &Provider, label: &Label) -> Result<Report> {
+    let stored = match vault::open(app, caller).await {
+        Ok(()) => {
+            let contents = app.vault().contents()?;
+            keys::expect(contents.keys.values(), &provider.id, label).cloned()
+        }
+        Err(error) => Err(keys::without_vault(error, &provider.id, label)),
+    };
+    match stored {
+        Ok(record) => {
+            let report = ask(app, caller, provider, &record).await?;
+            let warnings = store(app, caller, std::slice::from_ref(&report))?;
+            Ok(Report { warnings, ..report })
+        }
+        // A server that needs no key can be asked without one.
+        Err(error) if error.code() == Code::KeyNotFound && !provider.needs_key() => {
+            let checked = app.checker().check(provider, None, &provider.origin).await;
+            Ok(report(provider, label, of(&checked, app.now())))
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Asks the provider about a key that is not stored; nothing of it is kept.
+pub async fn validate_given(
+    app: &App,
+    caller: &dyn Caller,
+    provider: &Provider,
+    label: &Label,
+    text: &Secret,
+) -> Result<Report> {
+    let mut warnings = Vec::new();
+    if matches!(caller.kind(), CallerKind::Mcp { .. }) {
+        warnings.extend(keys::chat_warning(app.settings().current().vault.keys_in_chat)?);
+    }
+    let judged = ApiKey::parse(text)
+        .map_err(Error::from)
+        .and_then(|key| Ok((providers::check_shape(provider, &key)?, key)));
+    let (masked, validation) = match judged {
+        Ok((notes, key)) => {
+            warnings.extend(notes.iter().map(ToString::to_string));
+            let checked = app.checker().check(provider, Some(&key), &provider.origin).await;
+            (Some(provider.masked(&key)), of(&checked, app.now()))
+        }
+        Err(error) => (
+            None,
+            Validation {
+                status: KeyStatus::Malformed,
+                http_status: None,
+                message: format!("{error}; it was not sent"),
+                missing_scopes: Vec::new(),
+                latency_ms: 0,
+                validated_at: app.now(),
+            },
+        ),
+    };
+    Ok(Report {
+        masked,
+        warnings,
+        ..report(provider, label, validation)
+    })
+}
+
+/// Asks about every stored key, at most four at a time, and never longer than twelve seconds in all.
+pub async fn validate_all(app: &App, caller: &dyn Caller) -> Result<(Vec<Report>, Vec<String>)> {
+    match vault::open(app, caller).await {
+        Err(error) if error.code() == Code::VaultAbsent => return Ok((Vec::new(), Vec::new())),
+        outcome => outcome?,
+    }
+    let records = keys::list(app)?;
+    let total = records.len();
+    let end = Instant::now() + ROUND;
+    let questions: Vec<_> = records
+        .into_iter()
+        .map(|record| ask_until(app, caller, record, end))
+        .collect();
+    let mut answers = stream::iter(questions).buffer_unordered(AT_ONCE);
+    let mut reports = Vec::with_capacity(total);
+    let mut warnings = Vec::new();
+    while let Some(answer) = answers.next().await {
+        let said = format!(
+            "{}:{} is {}",
+            answer.provider.id,
+            answer.label,
+            answer.validation.status.as_str()
+        );
+        reports.push(answer);
+        caller.progress(reports.len(), total, &said);
+    }
+    reports.sort_by(|a, b| (&a.provider.id, &a.label).cmp(&(&b.provider.id, &b.label)));
+    warnings.extend(store(app, caller, &reports)?);
+    Ok((reports, warnings))
+}
+
+/// Asks about one key of a round; what stands in the way becomes its answer.
+async fn ask_until(app: &App, caller: &dyn Caller, record: KeyRecord, end: Instant) -> Report {
+    let provider = match app.settings().current().provider(record.provider.as_str()) {
+        Ok(provider) => provider,
+        Err(why) => {
+            return not_asked(
+                &Provider::own(record.provider.clone()),
+                &record,
+                why.to_string(),
+                app.now(),
+            );
+        }
+    };
+    match timeout_at(end, ask(app, caller, &provider, &record)).await {
+        Ok(Ok(report)) => report,
+        Ok(Err(error)) => not_asked(&provider, &record, error.to_string(), app.now()),
+        Err(_) => not_asked(
+            &provider,
+            &record,
+            "the provider did not answer in time".to_owned(),
+            app.now(),
+        ),
+    }
+}
+
+/// The account that the stored secret belongs to, where the provider tells.
+pub(super) async fn ask_account(
+    app: &App,
+    caller: &dyn Caller,
+    record: &KeyRecord,
+    provider: &Provider,
+) -> Result<Option<Account>> {
+    let Some(active) = record.active() else {
+        return Ok(None);
+    };
+    let key = reveal(app, caller, record, active.version)?;
+    Ok(app.checker().check(provider, Some(&key), &record.origin).await.account)
+}
+
+/// Asks about one stored key, unless the last answer is fresh.
+async fn ask(app: &App, caller: &dyn Caller, provider: &Provider, record: &KeyRecord) -> Result<Report> {
+    keys::expect_origin(provider, record)?;
+    let active = record
+        .active()
+        .ok_or_else(|| Error::new(Code::KeyNotFound, "the key's first secret was never finished"))?;
+    let masked = Some(active.masked.clone());
+    if let Some(known) = active.validation.as_ref().filter(|known| is_fresh(known, app.now())) {
+        return Ok(Report {
+            masked,
+            cached: true,
+            ..report(provider, &record.label, known.clone())
+        });
+    }
+    let key = reveal(app, caller, record, active.version)?;
+    let checked = app.checker().check(provider, Some(&key), &record.origin).await;
+    let target = Some(Target {
+        key_id: record.key_id,
+        version: active.version,
+        account: checked.account.clone(),
+    });
+    Ok(Report {
+        masked,
+        target,
+        ..report(provider, &record.label, of(&checked, app.now()))
+    })
+}
+
+/// The secret, for its own provider.
+fn reveal(app: &App, caller: &dyn Caller, record: &KeyRecord, version: u32) -> Result<ApiKey> {
+    let why = Some("to ask the provider about it");
+    let entry = keys::entry(app, caller, Action::RevealKey, &record.provider, &record.label, why);
+    Ok(app.vault().reveal(&entry, record.key_id, version)?)
+}
+
+/// Writes the new answers down beside their keys; one that has changed meanwhile is left alone.
+fn store(app: &App, caller: &dyn Caller, reports: &[Report]) -> Result<Vec<String>> {
+    let answers: Vec<(&Target, &Validation)> = reports
+        .iter()
+        .filter_map(|report| Some((report.target.as_ref()?, &report.validation)))
+        .collect();
+    if answers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let entry = match reports {
+        [only] => {
+            let said = Some(only.validation.status.as_str());
+            keys::entry(app, caller, Action::ValidateKey, &only.provider.id, &only.label, said)
+        }
+        _ => keys::general_entry(app, caller, Action::ValidateKey),
+    };
+    let ((), notices) = vault::change(app, &entry, |edit| {
+        for (target, validation) in answers {
+            let Some(mut record) = edit.contents().keys.get(&target.key_id).cloned() else {
+                continue;
+            };
+            let Some(version) = record
+                .versions
+                .iter_mut()
+                .find(|version| version.version == target.version)
+            else {
+                continue;
+            };
+            version.validation = Some(validation.clone());
+            if let Some(account) = &target.account {
+                version.account = Some(edit.account_fingerprint(account.as_str()));
+            }
+            edit.record(record);
+        }
+        Ok(())
+    })?;
+    Ok(notices)
+}
+
+/// The part of a provider's answer that is kept.
+pub(super) fn of(checked: &Checked, now: Timestamp) -> Validation {
+    Validation {
+        status: checked.status,
+        http_status: checked.http_status,
+        message: checked.message.clone(),
+        missing_scopes: checked.missing_scopes.clone(),
+        latency_ms: checked.latency_ms,
+        validated_at: now,
+    }
+}
+
+/// Whether an answer still stands at `now`; one that said nothing of the key never does.
+fn is_fresh(known: &Validation, now: Timestamp) -> bool {
+    let age = now.duration_since(known.validated_at);
+    known.status.is_valid().is_some() && !age.is_negative() && age < FRESH
+}
+
+fn report(provider: &Provider, label: &Label, validation: Validation) -> Report {
+    Report {
+        provider: provider.clone(),
+        label: label.clone(),
+        masked: None,
+        validation,
+        cached: false,
+        warnings: Vec::new(),
+        target: None,
+    }
+}
+
+fn not_asked(provider: &Provider, record: &KeyRecord, why: String, now: Timestamp) -> Report {
+    let validation = Validation {
+        status: KeyStatus::Unreachable,
+        http_status: None,
+        message: why,
+        missing_scopes: Vec::new(),
+        latency_ms: 0,
+        validated_at: now,
+    };
+    Report {
+        masked: record.active().map(|active| active.masked.clone()),
+        ..report(provider, &record.label, validation)
+    }
+}

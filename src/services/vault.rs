@@ -1,0 +1,194 @@
+//! Getting at the vault: opening it by whatever opens it, making one where there is none.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::caller::{Caller, Question};
+use crate::{
+    app::App,
+    domain::{KeyId, KeyRecord, Passphrase},
+    error::{Code, Error, Result},
+    settings::MasterKey,
+    storage::{
+        audit::Entry,
+        vault::{Committed, Created, Edit, NewSlot, SlotKind, Status, Unlock, Vault},
+    },
+};
+
+/// Opens the vault: by the keychain or key file, by the passphrase of the environment, or by asking.
+pub async fn open(app: &App, caller: &dyn Caller) -> Result<()> {
+    match open_unasked(app).await {
+        Err(error) if error.code() == Code::VaultLocked => {}
+        outcome => return outcome,
+    }
+    let passphrase = Passphrase::new(caller.ask(Question::Passphrase).await?);
+    unlock(app, Some(passphrase)).await
+}
+
+/// Opens the vault by what needs nobody: the keychain, the key file, or the passphrase of the environment.
+pub async fn open_unasked(app: &App) -> Result<()> {
+    match app.vault().status()? {
+        Status::Unlocked { .. } => return Ok(()),
+        Status::Absent => return Err(absent()),
+        Status::Locked { .. } => {}
+    }
+    match unlock(app, None).await {
+        Err(error) if error.code() == Code::VaultLocked => {}
+        outcome => return outcome,
+    }
+    match app.settings().passphrase_from_environment() {
+        Some(passphrase) => unlock(app, Some(passphrase)).await,
+        None => Err(locked()),
+    }
+}
+
+/// Opens the vault as [`open`] does, and makes one by the configured master key where there is none.
+///
+/// Returns what people should know about a vault that was just made.
+pub async fn open_or_create(app: &App, caller: &dyn Caller) -> Result<Vec<String>> {
+    match open(app, caller).await {
+        Err(error) if error.code() == Code::VaultAbsent => {}
+        outcome => return outcome.map(|()| Vec::new()),
+    }
+    match create(app, caller, app.settings().current().vault.master_key).await {
+        Ok((_, notices)) => Ok(notices),
+        // Another process was quicker.
+        Err(error) if error.code() == Code::VaultExists => open(app, caller).await.map(|()| Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Makes a vault that `master_key` opens; returns what people should know about it.
+pub async fn create(app: &App, caller: &dyn Caller, master_key: MasterKey) -> Result<(Created, Vec<String>)> {
+    match master_key {
+        MasterKey::Keychain => create_with(app, caller, SlotKind::Keychain, None).await,
+        MasterKey::KeyFile => create_with(app, caller, SlotKind::KeyFile, None).await,
+        MasterKey::Passphrase => {
+            let passphrase = match app.settings().passphrase_from_environment() {
+                Some(passphrase) => passphrase,
+                None => Passphrase::new(caller.ask(Question::NewPassphrase).await?),
+            };
+            create_with(app, caller, SlotKind::Passphrase, Some(passphrase)).await
+        }
+        MasterKey::Auto => match create_with(app, caller, SlotKind::Keychain, None).await {
+            Err(error) if error.code() == Code::KeychainUnavailable => {
+                let (created, mut notices) = create_with(app, caller, SlotKind::KeyFile, None).await?;
+                notices.push(format!(
+                    "no keychain is available ({error}), so a key file on this machine opens the vault: that protects it \
+                     where it is copied or backed up alone, not from programs that run as you; \
+                     `api-keys vault add-slot passphrase` and `vault remove-slot` change that"
+                ));
+                Ok((created, notices))
+            }
+            outcome => outcome,
+        },
+    }
+}
+
+async fn create_with(
+    app: &App,
+    caller: &dyn Caller,
+    kind: SlotKind,
+    passphrase: Option<Passphrase>,
+) -> Result<(Created, Vec<String>)> {
+    let (now, actor) = (app.now(), caller.kind().to_string());
+    on_a_thread(app, move |vault| {
+        let slot = match (kind, &passphrase) {
+            (SlotKind::Passphrase, Some(passphrase)) => NewSlot::Passphrase(passphrase),
+            (SlotKind::Keychain, _) => NewSlot::Keychain,
+            (SlotKind::KeyFile, _) => NewSlot::KeyFile,
+            (SlotKind::Passphrase | SlotKind::Recovery, _) => NewSlot::Recovery,
+        };
+        Ok(settle(vault.create(now, &actor, &[slot])?))
+    })
+    .await
+}
+
+async fn unlock(app: &App, passphrase: Option<Passphrase>) -> Result<()> {
+    on_a_thread(app, move |vault| {
+        let with = passphrase.as_ref().map_or(Unlock::Automatic, Unlock::Passphrase);
+        vault.unlock(with).map_err(Error::from)
+    })
+    .await
+}
+
+/// Does slow work (a keychain that asks its user, a key derivation) where it holds up no other call.
+async fn on_a_thread<T: Send + 'static>(
+    app: &App,
+    work: impl FnOnce(&Vault) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let vault = Arc::clone(app.vault());
+    tokio::task::spawn_blocking(move || work(&vault))
+        .await
+        .map_err(|_| Error::new(Code::Internal, "opening the vault was cut short"))?
+}
+
+/// Makes one change to the vault, after writing down what time has done to its keys.
+pub(super) fn change<T>(
+    app: &App,
+    entry: &Entry,
+    edit: impl FnOnce(&mut Edit) -> Result<T>,
+) -> Result<(T, Vec<String>)> {
+    let now = app.now();
+    let committed = app.vault().change(entry, |contents| {
+        tidy(contents, now);
+        edit(contents)
+    })?;
+    Ok(settle(committed))
+}
+
+/// The value and, where the disk did not confirm it, a warning: that is no failure to retry.
+pub fn settle<T>(committed: Committed<T>) -> (T, Vec<String>) {
+    let notice = "the change was made, but the disk did not confirm it: a power cut may take it back";
+    let notices = if committed.is_durable() {
+        Vec::new()
+    } else {
+        vec![notice.to_owned()]
+    };
+    (committed.into_inner(), notices)
+}
+
+/// Ends grace that ran out, and forgets what is past bringing back.
+fn tidy(edit: &mut Edit, now: Timestamp) {
+    let records: Vec<KeyRecord> = edit.contents().keys.values().cloned().collect();
+    for mut record in records {
+        if record.is_purgeable(now) {
+            edit.remove_record(record.key_id);
+            continue;
+        }
+        let before = record.clone();
+        for version in &mut record.versions {
+            version.state = version.state_at(now);
+        }
+        forget(
+            edit,
+            record.key_id,
+            before
+                .versions
+                .iter()
+                .filter(|version| version.is_purgeable(now))
+                .map(|version| version.version),
+        );
+        record.versions.retain(|version| !version.is_purgeable(now));
+        if record != before {
+            edit.record(record);
+        }
+    }
+}
+
+fn forget(edit: &mut Edit, key_id: KeyId, versions: impl Iterator<Item = u32>) {
+    for version in versions {
+        edit.forget_secret(key_id, version);
+    }
+}
+
+fn absent() -> Error {
+    Error::new(Code::VaultAbsent, "there is no vault yet")
+        .hint("`api-keys setup` makes one; so does adding the first key")
+}
+
+fn locked() -> Error {
+    Error::new(Code::VaultLocked, "the vault is locked: it needs its passphrase")
+        .hint("set API_KEYS_PASSPHRASE where the server is started, or use a tool that changes keys: the passphrase is then asked for on a local page")
+}

@@ -1,0 +1,184 @@
+//! A stored key as results and tables show it: everything that is known of it, and never the secret.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::view::{Cell, Tone};
+use crate::domain::{ExpiryNotice, KeyRecord, KeyState, KeyStatus, KeyVersion, VersionState};
+
+/// A stored key.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Key {
+    /// Stays the same through rotations
+    pub key_id: String,
+    pub provider: String,
+    pub label: String,
+    /// The published prefix and the last four characters
+    pub masked: String,
+    pub created_at: String,
+    pub expires_at: Option<String>,
+    pub description: Option<String>,
+    pub status: State,
+    pub rotation_count: u32,
+    /// Whether the key passed through a chat and should be rotated
+    pub exposed: bool,
+    /// What needs attention, in words
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub attention: Vec<String>,
+    /// The provider's last word on the key
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation: Option<LastValidation>,
+    /// The key before the last rotation, while it is still usable
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<Previous>,
+}
+
+/// Whether a key is in use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum State {
+    Active,
+    Expired,
+    Removed,
+}
+
+/// The provider's last word on a key.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct LastValidation {
+    pub status: KeyStatus,
+    pub message: String,
+    pub validated_at: String,
+}
+
+/// A secret that was replaced.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Previous {
+    pub masked: String,
+    pub retired_at: String,
+    /// Until when it is still kept in use beside its successor; null where it is not
+    pub usable_until: Option<String>,
+}
+
+impl Key {
+    /// The key as it stands at `now`.
+    pub(super) fn of(record: &KeyRecord, now: Timestamp) -> Self {
+        let active = record.active();
+        Self {
+            key_id: record.key_id.to_string(),
+            provider: record.provider.to_string(),
+            label: record.label.to_string(),
+            masked: active.map(|active| active.masked.clone()).unwrap_or_default(),
+            created_at: time(record.created_at),
+            expires_at: record.expires_at.map(time),
+            description: record.description.clone(),
+            status: match record.state(now) {
+                KeyState::Usable | KeyState::Unfinished => State::Active,
+                KeyState::Expired => State::Expired,
+                KeyState::Removed => State::Removed,
+            },
+            rotation_count: record.rotation_count,
+            exposed: active.is_some_and(|active| active.exposed),
+            attention: attention(record, now),
+            validation: active
+                .and_then(|active| active.validation.as_ref())
+                .map(|validation| LastValidation {
+                    status: validation.status,
+                    message: validation.message.clone(),
+                    validated_at: time(validation.validated_at),
+                }),
+            previous: record
+                .previous()
+                .filter(|version| matches!(version.state_at(now), VersionState::Grace { .. }))
+                .map(|version| Previous::of(version, now)),
+        }
+    }
+
+    /// The heads of the columns that [`Key::row`] fills.
+    pub(super) fn headers() -> Vec<&'static str> {
+        vec!["PROVIDER", "LABEL", "KEY", "CHECKED", "EXPIRES", "DESCRIPTION"]
+    }
+
+    /// The key as a row of a table.
+    pub(super) fn row(&self) -> Vec<Cell> {
+        let checked = self.validation.as_ref().map_or_else(
+            || Cell::new(Tone::Faint, "never"),
+            |validation| Cell::new(tone(validation.status), validation.status.as_str()),
+        );
+        let expires = self.expires_at.as_ref().map_or_else(
+            || Cell::new(Tone::Faint, "–"),
+            |at| {
+                let day = at.split('T').next().unwrap_or_default();
+                Cell::new(
+                    if self.status == State::Expired {
+                        Tone::Bad
+                    } else {
+                        Tone::Plain
+                    },
+                    day,
+                )
+            },
+        );
+        vec![
+            self.provider.as_str().into(),
+            self.label.as_str().into(),
+            self.masked.as_str().into(),
+            checked,
+            expires,
+            self.description.as_deref().unwrap_or_default().into(),
+        ]
+    }
+}
+
+impl Previous {
+    pub(super) fn of(version: &KeyVersion, now: Timestamp) -> Self {
+        let usable_until = match version.state_at(now) {
+            VersionState::Grace { usable_until, .. } => Some(time(usable_until)),
+            VersionState::Staged | VersionState::Active | VersionState::Archived { .. } => None,
+        };
+        Self {
+            masked: version.masked.clone(),
+            retired_at: version.retired_at().map(time).unwrap_or_default(),
+            usable_until,
+        }
+    }
+}
+
+/// A moment as results spell it: RFC 3339 in UTC, to the second.
+pub(super) fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// How a status feels.
+pub(super) fn tone(status: KeyStatus) -> Tone {
+    match status {
+        KeyStatus::Valid => Tone::Good,
+        KeyStatus::NoCredit | KeyStatus::Forbidden | KeyStatus::RateLimited | KeyStatus::Unreachable => Tone::Attention,
+        KeyStatus::Invalid | KeyStatus::Expired | KeyStatus::Malformed => Tone::Bad,
+    }
+}
+
+/// What a person should do something about.
+fn attention(record: &KeyRecord, now: Timestamp) -> Vec<String> {
+    let rotate = format!("`api-keys rotate {}:{}`", record.provider, record.label);
+    let expiry = record.expiry_notice(now).map(|notice| match notice {
+        ExpiryNotice::Expired => format!("expired and no longer used: {rotate}"),
+        ExpiryNotice::Within1Day => format!("expires within a day: {rotate}"),
+        ExpiryNotice::Within7Days => format!("expires within 7 days: {rotate}"),
+        ExpiryNotice::Within30Days => format!("expires within 30 days: {rotate}"),
+    });
+    let active = record.active();
+    let exposed = active
+        .is_some_and(|active| active.exposed)
+        .then(|| format!("passed through a chat: {rotate}"));
+    let refused = active
+        .and_then(|active| active.validation.as_ref())
+        .filter(|validation| validation.status.is_valid() == Some(false))
+        .map(|validation| format!("the provider says {}: {rotate}", validation.status.as_str()));
+    let staged = record
+        .versions
+        .iter()
+        .any(|version| version.state == VersionState::Staged)
+        .then(|| format!("a rotation was not finished: {rotate} with the same new key finishes it"));
+    [expiry, exposed, refused, staged].into_iter().flatten().collect()
+}

@@ -1,0 +1,179 @@
+//! `list_api_keys`: what is stored, without the secrets.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Hints, Tool,
+    key::Key,
+    view::{Block, Tone, View},
+};
+use crate::{
+    app::App,
+    error::{Code, Result},
+    services::{
+        caller::{Caller, CallerKind},
+        keys, vault,
+    },
+    storage::vault::Status,
+};
+
+/// List the stored API keys in masked form, with expiry and what needs attention
+#[derive(Debug, Deserialize, JsonSchema, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListApiKeys {
+    /// Whether to tell more than provider, label and masked key
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
+    #[serde(default = "yes")]
+    include_metadata: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Listed {
+    keys: Vec<Listing>,
+    total_count: usize,
+    vault: VaultState,
+}
+
+/// A stored key; more than its name and masked form only with metadata.
+#[derive(Debug, Serialize, JsonSchema)]
+#[serde(untagged)]
+enum Listing {
+    Full(Key),
+    Short {
+        key_id: String,
+        provider: String,
+        label: String,
+        masked: String,
+    },
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct VaultState {
+    state: Openness,
+    /// What opens the vault: keychain, key-file, passphrase, recovery
+    master_key: Option<String>,
+    /// What to do about a vault that is not open
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hint: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Openness {
+    Unlocked,
+    Locked,
+    Absent,
+}
+
+impl Tool for ListApiKeys {
+    const NAME: &'static str = "list_api_keys";
+    const COMMAND: &'static str = "list";
+    const TITLE: &'static str = "List API keys";
+    const SEARCH_HINT: &'static str = "which api keys do i have, show stored keys, expiring keys";
+    const HINTS: Hints = Hints {
+        read_only: true,
+        destructive: false,
+        idempotent: true,
+        open_world: false,
+        requires_user: false,
+    };
+    type Output = Listed;
+
+    async fn call(self, app: &App, caller: &dyn Caller) -> Result<Listed> {
+        let opened = match caller.kind() {
+            CallerKind::Cli => vault::open(app, caller).await,
+            // A list is no occasion to interrupt a person: a client is told that the vault is locked.
+            CallerKind::Mcp { .. } => vault::open_unasked(app).await,
+        };
+        let (state, hint) = match (opened, caller.kind()) {
+            (Ok(()), _) => (Openness::Unlocked, None),
+            (Err(error), _) if error.code() == Code::VaultAbsent => {
+                (Openness::Absent, error.hint_text().map(str::to_owned))
+            }
+            (Err(error), CallerKind::Mcp { .. }) if error.code() == Code::VaultLocked => {
+                (Openness::Locked, error.hint_text().map(str::to_owned))
+            }
+            (Err(error), _) => return Err(error),
+        };
+        let now = app.now();
+        let keys: Vec<Listing> = if state == Openness::Unlocked {
+            keys::list(app)?
+        } else {
+            Vec::new()
+        }
+        .iter()
+        .map(|record| Listing::of(Key::of(record, now), self.include_metadata))
+        .collect();
+        let master_key = match app.vault().status()? {
+            Status::Absent => None,
+            Status::Unlocked { by, .. } => Some(by.to_string()),
+            Status::Locked { slots } => {
+                let kinds: Vec<&str> = slots.iter().map(|slot| slot.kind.as_str()).collect();
+                Some(kinds.join(", "))
+            }
+        };
+        Ok(Listed {
+            total_count: keys.len(),
+            keys,
+            vault: VaultState {
+                state,
+                master_key,
+                hint,
+            },
+        })
+    }
+
+    fn view(output: &Listed) -> View {
+        if output.keys.is_empty() {
+            return View::line(Tone::Plain, "No keys are stored")
+                .and(Block::Hint("add one with `api-keys add anthropic`".to_owned()));
+        }
+        let mut attention = Vec::new();
+        let rows = output.keys.iter().map(|listing| match listing {
+            Listing::Full(key) => {
+                attention.extend(
+                    key.attention
+                        .iter()
+                        .map(|what| format!("{}:{} {what}", key.provider, key.label)),
+                );
+                key.row()
+            }
+            Listing::Short {
+                provider,
+                label,
+                masked,
+                ..
+            } => vec![provider.as_str().into(), label.as_str().into(), masked.as_str().into()],
+        });
+        let rows: Vec<_> = rows.collect();
+        let columns = rows.first().map_or(0, Vec::len);
+        let headers = Key::headers().into_iter().take(columns).collect();
+        super::with_warnings(View::default().and(Block::Table { headers, rows }), &attention)
+    }
+}
+
+impl Listing {
+    fn of(key: Key, include_metadata: bool) -> Self {
+        if include_metadata {
+            return Self::Full(key);
+        }
+        let Key {
+            key_id,
+            provider,
+            label,
+            masked,
+            ..
+        } = key;
+        Self::Short {
+            key_id,
+            provider,
+            label,
+            masked,
+        }
+    }
+}

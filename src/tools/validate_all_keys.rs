@@ -1,0 +1,88 @@
+//! `validate_all_keys`: do all stored keys work?
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Hints, Tool,
+    validate_key::Validated,
+    view::{Block, Tone, View},
+};
+use crate::{
+    app::App,
+    error::Result,
+    services::{caller::Caller, validation},
+};
+
+/// Ask the providers of all stored API keys whether they work, without spending tokens
+#[derive(Debug, Deserialize, JsonSchema, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ValidateAllKeys {}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct AllValidated {
+    total: usize,
+    valid: usize,
+    invalid: usize,
+    /// Keys of which the provider could not say
+    undetermined: usize,
+    results: Vec<Validated>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+impl Tool for ValidateAllKeys {
+    const NAME: &'static str = "validate_all_keys";
+    /// The shell spells it `validate --all`.
+    const COMMAND: &'static str = "validate --all";
+    const TITLE: &'static str = "Validate all API keys";
+    const SEARCH_HINT: &'static str = "check all my api keys, key health";
+    const HINTS: Hints = Hints {
+        read_only: false,
+        destructive: false,
+        idempotent: true,
+        open_world: true,
+        requires_user: false,
+    };
+    type Output = AllValidated;
+
+    async fn call(self, app: &App, caller: &dyn Caller) -> Result<AllValidated> {
+        let (reports, warnings) = validation::validate_all(app, caller).await?;
+        let results: Vec<Validated> = reports.into_iter().map(Validated::of).collect();
+        let count = |is_valid| results.iter().filter(|result| result.is_valid == is_valid).count();
+        Ok(AllValidated {
+            total: results.len(),
+            valid: count(Some(true)),
+            invalid: count(Some(false)),
+            undetermined: count(None),
+            results,
+            warnings,
+        })
+    }
+
+    fn view(output: &AllValidated) -> View {
+        if output.results.is_empty() {
+            return View::line(Tone::Plain, "No keys are stored")
+                .and(Block::Hint("add one with `api-keys add anthropic`".to_owned()));
+        }
+        let rows = output.results.iter().map(Validated::row).collect();
+        let tone = if output.invalid > 0 {
+            Tone::Bad
+        } else if output.undetermined > 0 {
+            Tone::Attention
+        } else {
+            Tone::Good
+        };
+        let sum = format!(
+            "{} of {} work, {} do not, {} undetermined",
+            output.valid, output.total, output.invalid, output.undetermined
+        );
+        let view = View::default()
+            .and(Block::Table {
+                headers: vec!["PROVIDER", "LABEL", "STATUS", "ASKED", "ANSWER"],
+                rows,
+            })
+            .and(Block::Line(tone, sum));
+        super::with_warnings(view, &output.warnings)
+    }
+}

@@ -1,0 +1,361 @@
+//! The life of a key, through the services, at times of our choosing.
+
+use std::{future::Future, path::PathBuf, pin::Pin};
+
+use api_keys::{
+    app::{App, Clock},
+    domain::{KeyRecord, KeyState, Label, ProviderId, Secret, VersionState},
+    error::{Code, Error, Result},
+    services::{
+        caller::{Caller, CallerKind, Question},
+        injection,
+        keys::{self, Added, NewKey, Source},
+        rotation::{self, Rotated, Rotation},
+        undo::{self, Undone},
+        validation,
+    },
+    settings::{Environment, Settings},
+};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::support::Home;
+
+const FIRST: &str = "sk-first-0123456789abcdefghijklmnop";
+const SECOND: &str = "sk-second-0123456789abcdefghijklmno";
+const THIRD: &str = "sk-third-0123456789abcdefghijklmnop";
+
+/// A caller that can be asked for nothing.
+struct Silent;
+
+impl Caller for Silent {
+    fn kind(&self) -> CallerKind {
+        CallerKind::Cli
+    }
+
+    fn ask<'a>(&'a self, _: Question) -> Pin<Box<dyn Future<Output = Result<Secret>> + Send + 'a>> {
+        Box::pin(async { Err(Error::new(Code::KeyRequired, "nobody to ask")) })
+    }
+
+    fn progress(&self, _: usize, _: usize, _: &str) {}
+}
+
+/// A home in which no provider answers.
+struct Stage {
+    home: Home,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let home = Home::new();
+        home.config("[vault]\nmaster_key = \"key-file\"\n[providers.openai]\nbase_url = \"http://127.0.0.1:9/v1\"\n");
+        Self { home }
+    }
+
+    /// The program as it finds things `hours` after the start.
+    fn at(&self, hours: i64) -> App {
+        let environment = Environment::of([("API_KEYS_HOME", self.home.path().to_str().unwrap())]);
+        App::new(Settings::open(&environment).unwrap(), Clock::Fixed(moment(hours)))
+    }
+}
+
+fn moment(hours: i64) -> Timestamp {
+    "2026-11-01T00:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_hours(hours)
+}
+
+fn wait<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(work)
+}
+
+fn openai() -> ProviderId {
+    "openai".parse().unwrap()
+}
+
+fn add(app: &App, label: &str, key: &str) -> Result<Added> {
+    add_expiring(app, label, key, None)
+}
+
+fn add_expiring(app: &App, label: &str, key: &str, expires_at: Option<Timestamp>) -> Result<Added> {
+    let new = NewKey {
+        provider: app.settings().current().provider("openai").unwrap(),
+        label: label.parse().unwrap(),
+        description: None,
+        expires_at,
+        source: Source::Argument(Secret::new(key)),
+    };
+    wait(keys::add(app, &Silent, new))
+}
+
+fn rotate(app: &App, key: &str, grace_hours: i64) -> Result<Rotated> {
+    let ask = Rotation {
+        provider: app.settings().current().provider("openai").unwrap(),
+        label: Label::default(),
+        grace: SignedDuration::from_hours(grace_hours),
+        expires_at: None,
+    };
+    wait(rotation::rotate(app, &Silent, ask, Source::Argument(Secret::new(key))))
+}
+
+fn undo(app: &App) -> Result<(KeyRecord, Undone, Vec<String>)> {
+    wait(undo::undo(app, &Silent, None))
+}
+
+/// The secret that a child process would get.
+fn injected(app: &App) -> Result<String> {
+    let wanted = [(openai(), Label::default())];
+    let variables = wait(injection::variables(app, &Silent, &wanted))?;
+    let mut revealed = injection::reveal(app, &Silent, variables)?;
+    let (name, key) = revealed.remove(0);
+    assert_eq!(name, "OPENAI_API_KEY");
+    // EXPOSE: a made-up key in a test
+    Ok(key.expose().to_owned())
+}
+
+#[test]
+fn a_key_that_is_added_is_there_for_every_later_process() {
+    let stage = Stage::new();
+    let added = add(&stage.at(0), "default", FIRST).unwrap();
+    assert!(!added.replaced);
+    assert_eq!(injected(&stage.at(1)).unwrap(), FIRST);
+    let listed = {
+        let app = stage.at(1);
+        wait(api_keys::services::vault::open(&app, &Silent)).unwrap();
+        keys::list(&app).unwrap()
+    };
+    assert_eq!(listed.len(), 1);
+    assert_eq!(listed[0].key_id, added.record.key_id);
+    assert_eq!(listed[0].active().unwrap().masked, "sk-…mnop");
+}
+
+#[test]
+fn adding_again_replaces_the_secret_and_undo_brings_it_back() {
+    let stage = Stage::new();
+    let first = add(&stage.at(0), "default", FIRST).unwrap();
+    let second = add(&stage.at(1), "default", SECOND).unwrap();
+    assert!(second.replaced);
+    assert_eq!(second.record.key_id, first.record.key_id);
+    assert_eq!(injected(&stage.at(2)).unwrap(), SECOND);
+    let (_, undone, _) = undo(&stage.at(3)).unwrap();
+    assert_eq!(undone, Undone::Secret);
+    assert_eq!(injected(&stage.at(3)).unwrap(), FIRST);
+}
+
+#[test]
+fn adding_the_same_key_again_changes_its_details_only() {
+    let stage = Stage::new();
+    add(&stage.at(0), "default", FIRST).unwrap();
+    let again = add(&stage.at(1), "default", FIRST).unwrap();
+    assert_eq!(again.record.versions.len(), 1);
+    assert!(
+        again.warnings.iter().any(|warning| warning.contains("stored already")),
+        "{:?}",
+        again.warnings
+    );
+    let twin = add(&stage.at(2), "work", FIRST).unwrap();
+    assert!(
+        twin.warnings.iter().any(|warning| warning.contains("openai:default")),
+        "{:?}",
+        twin.warnings
+    );
+}
+
+#[test]
+fn a_removed_key_comes_back_for_thirty_days_and_not_after() {
+    let stage = Stage::new();
+    add(&stage.at(0), "default", FIRST).unwrap();
+    wait(keys::remove(&stage.at(1), &Silent, "openai", &Label::default())).unwrap();
+    assert_eq!(injected(&stage.at(2)).unwrap_err().code(), Code::KeyNotFound);
+    let (record, undone, _) = undo(&stage.at(1 + 30 * 24)).unwrap();
+    assert_eq!((undone, record.state(moment(2))), (Undone::Removal, KeyState::Usable));
+    assert_eq!(injected(&stage.at(1 + 30 * 24)).unwrap(), FIRST);
+
+    wait(keys::remove(&stage.at(2000), &Silent, "openai", &Label::default())).unwrap();
+    assert_eq!(
+        undo(&stage.at(2000 + 30 * 24 + 1)).unwrap_err().code(),
+        Code::NothingToUndo
+    );
+}
+
+#[test]
+fn a_label_that_was_given_to_another_key_stops_the_undo_of_a_removal() {
+    let stage = Stage::new();
+    add(&stage.at(0), "default", FIRST).unwrap();
+    wait(keys::remove(&stage.at(1), &Silent, "openai", &Label::default())).unwrap();
+    add(&stage.at(2), "default", SECOND).unwrap();
+    assert_eq!(undo(&stage.at(3)).unwrap_err().code(), Code::LabelTaken);
+    assert_eq!(injected(&stage.at(3)).unwrap(), SECOND);
+}
+
+#[test]
+fn rotation_keeps_the_old_secret_through_its_grace_and_then_archives_it() {
+    let stage = Stage::new();
+    let added = add(&stage.at(0), "default", FIRST).unwrap();
+    let rotated = rotate(&stage.at(1), SECOND, 24).unwrap();
+    assert_eq!(rotated.record.key_id, added.record.key_id);
+    assert_eq!(rotated.record.rotation_count, 1);
+    assert!(
+        rotated
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("could not be checked")),
+        "{:?}",
+        rotated.warnings
+    );
+    let grace = VersionState::Grace {
+        retired_at: moment(1),
+        usable_until: moment(25),
+    };
+    assert_eq!(rotated.previous.state, grace);
+    assert_eq!(injected(&stage.at(2)).unwrap(), SECOND);
+
+    // The next change writes down that the grace is over.
+    let later = add(&stage.at(26), "other", THIRD).unwrap();
+    drop(later);
+    let app = stage.at(26);
+    wait(api_keys::services::vault::open(&app, &Silent)).unwrap();
+    let record = keys::list(&app)
+        .unwrap()
+        .into_iter()
+        .find(|record| record.label == Label::default())
+        .unwrap();
+    assert_eq!(
+        record.versions[0].state,
+        VersionState::Archived { retired_at: moment(1) }
+    );
+
+    // Thirty days on, the old secret is gone.
+    add(&stage.at(26 + 31 * 24), "third", "sk-fourth-0123456789abcdefghijklmno").unwrap();
+    let app = stage.at(26 + 31 * 24);
+    wait(api_keys::services::vault::open(&app, &Silent)).unwrap();
+    let record = keys::list(&app)
+        .unwrap()
+        .into_iter()
+        .find(|record| record.label == Label::default())
+        .unwrap();
+    assert_eq!(record.versions.len(), 1);
+}
+
+#[test]
+fn a_compromised_key_is_out_of_use_at_once_and_undo_still_knows_it() {
+    let stage = Stage::new();
+    add(&stage.at(0), "default", FIRST).unwrap();
+    let rotated = rotate(&stage.at(1), SECOND, 0).unwrap();
+    assert_eq!(rotated.previous.state, VersionState::Archived { retired_at: moment(1) });
+    let (record, undone, _) = undo(&stage.at(2)).unwrap();
+    assert_eq!((undone, record.rotation_count), (Undone::Secret, 0));
+    assert_eq!(injected(&stage.at(2)).unwrap(), FIRST);
+    let (record, _, _) = undo(&stage.at(3)).unwrap();
+    assert_eq!(record.rotation_count, 1);
+    assert_eq!(injected(&stage.at(3)).unwrap(), SECOND);
+}
+
+#[test]
+fn rotating_to_a_key_of_the_past_is_refused() {
+    let stage = Stage::new();
+    add(&stage.at(0), "default", FIRST).unwrap();
+    assert_eq!(rotate(&stage.at(1), FIRST, 24).unwrap_err().code(), Code::KeyUnchanged);
+    rotate(&stage.at(2), SECOND, 0).unwrap();
+    assert_eq!(rotate(&stage.at(3), FIRST, 24).unwrap_err().code(), Code::KeyUnchanged);
+    assert_eq!(injected(&stage.at(3)).unwrap(), SECOND);
+}
+
+#[test]
+fn an_expired_key_is_kept_and_never_handed_out() {
+    let stage = Stage::new();
+    add_expiring(&stage.at(0), "default", FIRST, Some(moment(48))).unwrap();
+    assert_eq!(injected(&stage.at(47)).unwrap(), FIRST);
+    let refused = injected(&stage.at(48)).unwrap_err();
+    assert_eq!(refused.code(), Code::KeyExpired);
+    assert!(refused.hint_text().unwrap().contains("rotate"));
+    let rotated = rotate(&stage.at(49), SECOND, 24).unwrap();
+    assert!(
+        rotated.warnings.iter().any(|warning| warning.contains("expiry")),
+        "{:?}",
+        rotated.warnings
+    );
+    assert_eq!(injected(&stage.at(50)).unwrap(), SECOND);
+}
+
+#[test]
+fn a_key_stays_bound_to_the_address_it_was_added_for() {
+    let stage = Stage::new();
+    add(&stage.at(0), "default", FIRST).unwrap();
+    stage
+        .home
+        .config("[vault]\nmaster_key = \"key-file\"\n[providers.openai]\nbase_url = \"http://127.0.0.1:10/v1\"\n");
+    let app = stage.at(1);
+    let provider = app.settings().current().provider("openai").unwrap();
+    let refused = wait(validation::validate(&app, &Silent, &provider, &Label::default())).unwrap_err();
+    assert_eq!(refused.code(), Code::OriginChanged);
+    assert_eq!(
+        rotate(&stage.at(1), SECOND, 24).unwrap_err().code(),
+        Code::OriginChanged
+    );
+    let again = add(&stage.at(2), "default", SECOND).unwrap();
+    assert!(
+        again
+            .warnings
+            .iter()
+            .any(|warning| warning.contains("address has changed")),
+        "{:?}",
+        again.warnings
+    );
+    assert_eq!(again.record.versions.len(), 1);
+}
+
+#[test]
+fn an_answer_that_never_came_is_written_down_as_such() {
+    let stage = Stage::new();
+    add(&stage.at(0), "default", FIRST).unwrap();
+    let app = stage.at(1);
+    let provider = app.settings().current().provider("openai").unwrap();
+    let report = wait(validation::validate(&app, &Silent, &provider, &Label::default())).unwrap();
+    assert_eq!(report.validation.status.is_valid(), None);
+    let record = keys::list(&app).unwrap().remove(0);
+    assert_eq!(
+        record.active().unwrap().validation.as_ref().unwrap().validated_at,
+        moment(1)
+    );
+}
+
+#[test]
+fn dates_mean_the_end_of_their_day_and_lie_in_the_future() {
+    let now = moment(0);
+    assert_eq!(
+        keys::expiration_date("2027-01-31", now).unwrap().to_string(),
+        "2027-01-31T23:59:59Z"
+    );
+    assert_eq!(
+        keys::expiration_date("2027-01-31T12:00:00+01:00", now)
+            .unwrap()
+            .to_string(),
+        "2027-01-31T11:00:00Z"
+    );
+    assert_eq!(
+        keys::expiration_date("2027-01-31T12:00:00", now).unwrap().to_string(),
+        "2027-01-31T12:00:00Z"
+    );
+    for text in [
+        "",
+        "soon",
+        "2027-13-01",
+        "2027-02-30",
+        "31.01.2027",
+        "2020-01-01",
+        "99999-01-01",
+    ] {
+        let refused = keys::expiration_date(text, now).unwrap_err();
+        assert_eq!(refused.code(), Code::InvalidArgument, "{text}");
+        assert!(refused.message().contains("expiration_date"), "{text}");
+    }
+}
+
+#[test]
+fn there_is_nothing_to_undo_in_a_new_home() {
+    let stage = Stage::new();
+    assert_eq!(undo(&stage.at(0)).unwrap_err().code(), Code::NothingToUndo);
+    assert!(!PathBuf::from(stage.home.path()).join("vault.json").exists());
+}
