@@ -14,7 +14,6 @@ fn record(id: u8) -> KeyRecord {
         created_at: Timestamp::UNIX_EPOCH,
         expires_at: None,
         rotation_count: 0,
-        last_used_at: None,
         removed_at: None,
         versions: Vec::new(),
     }
