@@ -14,6 +14,8 @@ mod keychain;
 mod keys;
 mod layers;
 mod mcp;
+mod providers;
+mod settings;
 mod stdio;
 mod support;
 mod vault;

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 pub(crate) mod mcp_client;
 pub(crate) mod outside;
+pub(crate) mod stand_in;
 
 /// A private folder that the program keeps everything in; gone when dropped.
 pub(crate) struct Home {
