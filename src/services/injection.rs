@@ -79,7 +79,7 @@ pub fn reveal(app: &App, caller: &dyn Caller, variables: Vec<Variable>) -> Resul
         .map(|Variable { name, record }| {
             let active = keys::expect_usable(&record, app.now())?;
             let why = Some("for a command");
-            let entry = keys::entry(app, caller, Action::RevealKey, &record.provider, &record.label, why);
+            let entry = keys::entry_of(app, caller, Action::RevealKey, &record, why);
             let key = app.vault().reveal(&entry, record.key_id, active.version)?;
             Ok((name, key))
         })

@@ -96,7 +96,12 @@ pub async fn add(app: &App, caller: &dyn Caller, new: NewKey) -> Result<Added> {
     };
     let key_id = KeyId::from_random(app.random()?);
     let now = app.now();
-    let entry = entry(app, caller, Action::AddKey, &provider.id, &label, None);
+    let stored = app.vault().contents()?;
+    let key_id = find(stored.keys.values(), &provider.id, &label).map_or(key_id, |record| record.key_id);
+    let entry = Entry {
+        key_id: Some(key_id),
+        ..entry(app, caller, Action::AddKey, &provider.id, &label, None)
+    };
     let ((record, replaced, found), notices) = vault::change(app, &entry, |edit| {
         let fingerprint = edit.fingerprint(&secret.key);
         let mut found = Vec::new();
@@ -179,13 +184,19 @@ pub async fn remove(app: &App, caller: &dyn Caller, provider: &str, label: &Labe
         (Err(_), Err(why)) => return Err(known.err().map_or_else(|| why.into(), Error::from)),
     };
     let opened = vault::open(app, caller).await;
-    let is_stored = opened.is_ok() && list(app)?.iter().any(|record| record.provider == provider);
-    if let (Err(unknown), false) = (known, is_stored) {
+    let stored = if opened.is_ok() { list(app)? } else { Vec::new() };
+    if let (Err(unknown), false) = (known, stored.iter().any(|record| record.provider == provider)) {
         return Err(unknown.into());
     }
     opened.map_err(|error| without_vault(error, &provider, label))?;
     let now = app.now();
-    let entry = entry(app, caller, Action::RemoveKey, &provider, label, None);
+    let entry = entry_of(
+        app,
+        caller,
+        Action::RemoveKey,
+        expect(stored.iter(), &provider, label)?,
+        None,
+    );
     vault::change(app, &entry, |edit| {
         let mut record = expect(edit.contents().keys.values(), &provider, label)?.clone();
         record.removed_at = Some(now);
@@ -379,6 +390,20 @@ pub(super) fn entry(
         label: Some(label.clone()),
         detail: detail.map(str::to_owned),
         ..general_entry(app, caller, action)
+    }
+}
+
+/// An audit entry about a stored key.
+pub(super) fn entry_of(
+    app: &App,
+    caller: &dyn Caller,
+    action: Action,
+    record: &KeyRecord,
+    detail: Option<&str>,
+) -> Entry {
+    Entry {
+        key_id: Some(record.key_id),
+        ..entry(app, caller, action, &record.provider, &record.label, detail)
     }
 }
 

@@ -58,7 +58,7 @@ pub async fn rotate(app: &App, caller: &dyn Caller, ask: Rotation, source: Sourc
         None => keys::asked(caller, provider, question).await?,
     };
 
-    let (version, mut warnings) = stage(app, caller, &ask, &secret)?;
+    let (version, mut warnings) = stage(app, caller, &ask, before, &secret)?;
     let checked = app.checker().check(provider, Some(&secret.key), &provider.origin).await;
     let outcome = match accept(&checked, &mut warnings) {
         Ok(()) => promote(app, caller, &ask, before, version, &checked).await,
@@ -84,17 +84,23 @@ pub async fn rotate(app: &App, caller: &dyn Caller, ask: Rotation, source: Sourc
             })
         }
         Err(error) => {
-            unstage(app, caller, &ask, version)?;
+            unstage(app, caller, &ask, before, version)?;
             Err(error)
         }
     }
 }
 
 /// Stores the new secret beside the one in use; returns its number.
-fn stage(app: &App, caller: &dyn Caller, ask: &Rotation, secret: &NewSecret) -> Result<(u32, Vec<String>)> {
+fn stage(
+    app: &App,
+    caller: &dyn Caller,
+    ask: &Rotation,
+    before: &KeyRecord,
+    secret: &NewSecret,
+) -> Result<(u32, Vec<String>)> {
     let Rotation { provider, label, .. } = ask;
     let now = app.now();
-    let entry = keys::entry(app, caller, Action::RotateKey, &provider.id, label, Some("staged"));
+    let entry = keys::entry_of(app, caller, Action::RotateKey, before, Some("staged"));
     vault::change(app, &entry, |edit| {
         let fingerprint = edit.fingerprint(&secret.key);
         let mut record = keys::expect(edit.contents().keys.values(), &provider.id, label)?.clone();
@@ -139,15 +145,8 @@ fn stage(app: &App, caller: &dyn Caller, ask: &Rotation, secret: &NewSecret) -> 
 }
 
 /// Takes a secret that was refused out again.
-fn unstage(app: &App, caller: &dyn Caller, ask: &Rotation, version: u32) -> Result<()> {
-    let entry = keys::entry(
-        app,
-        caller,
-        Action::RotateKey,
-        &ask.provider.id,
-        &ask.label,
-        Some("refused"),
-    );
+fn unstage(app: &App, caller: &dyn Caller, ask: &Rotation, before: &KeyRecord, version: u32) -> Result<()> {
+    let entry = keys::entry_of(app, caller, Action::RotateKey, before, Some("refused"));
     vault::change(app, &entry, |edit| {
         let mut record = keys::expect(edit.contents().keys.values(), &ask.provider.id, &ask.label)?.clone();
         let is_refused =
@@ -204,7 +203,7 @@ async fn promote(
         None
     };
     let now = app.now();
-    let entry = keys::entry(app, caller, Action::PromoteKey, &provider.id, label, None);
+    let entry = keys::entry_of(app, caller, Action::PromoteKey, before, None);
     let ((record, previous), notices) = vault::change(app, &entry, |edit| {
         let fingerprint = |account: &Account| edit.account_fingerprint(account.as_str());
         let account = checked.account.as_ref().map(fingerprint);

@@ -15,7 +15,7 @@ use crate::{
     domain::{ApiKey, KeyId, KeyRecord, KeyStatus, Label, Secret, Validation},
     error::{Code, Error, Result},
     providers::{self, Account, Checked, Provider},
-    storage::audit::Action,
+    storage::audit::{Action, Entry},
 };
 
 /// How long an answer stands before the provider is asked again.
@@ -212,7 +212,7 @@ async fn ask(app: &App, caller: &dyn Caller, provider: &Provider, record: &KeyRe
 /// The secret, for its own provider.
 fn reveal(app: &App, caller: &dyn Caller, record: &KeyRecord, version: u32) -> Result<ApiKey> {
     let why = Some("to ask the provider about it");
-    let entry = keys::entry(app, caller, Action::RevealKey, &record.provider, &record.label, why);
+    let entry = keys::entry_of(app, caller, Action::RevealKey, record, why);
     Ok(app.vault().reveal(&entry, record.key_id, version)?)
 }
 
@@ -228,7 +228,10 @@ fn store(app: &App, caller: &dyn Caller, reports: &[Report]) -> Result<Vec<Strin
     let entry = match reports {
         [only] => {
             let said = Some(only.validation.status.as_str());
-            keys::entry(app, caller, Action::ValidateKey, &only.provider.id, &only.label, said)
+            Entry {
+                key_id: only.target.as_ref().map(|target| target.key_id),
+                ..keys::entry(app, caller, Action::ValidateKey, &only.provider.id, &only.label, said)
+            }
         }
         _ => keys::general_entry(app, caller, Action::ValidateKey),
     };

@@ -171,7 +171,13 @@ fn known(properties: &Map<String, Value>) -> String {
 
 /// Checks one value against its property: type, permitted values, bounds, and that it holds no key where none belongs.
 fn check(name: &str, property: &Value, value: &Value) -> Result<()> {
-    let wrong = |rule: String| Error::new(Code::InvalidArgument, format!("argument `{name}` {rule}"));
+    let wrong = |rule: String| {
+        let meaning = property
+            .get("description")
+            .and_then(Value::as_str)
+            .unwrap_or("see the tool's schema");
+        Error::new(Code::InvalidArgument, format!("argument `{name}` {rule}")).hint(format!("`{name}`: {meaning}"))
+    };
     let fits = match property.get("type").and_then(Value::as_str) {
         Some("string") => value.is_string(),
         Some("integer") => value.is_i64() || value.is_u64(),
