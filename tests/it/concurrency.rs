@@ -11,12 +11,20 @@ use std::{
     time::Duration,
 };
 
-use api_keys::storage::{
-    files::{Folder, Written},
-    lock,
+use api_keys::{
+    domain::{ApiKey, KeyId, KeyRecord, Secret},
+    storage::{
+        audit::Action,
+        files::{Folder, Written},
+        lock,
+        vault::{Edit, NewSlot, Unlock, Vault, VaultPlaces},
+    },
 };
 
-use crate::support::outside::{tell, this_test};
+use crate::{
+    support::outside::{remark, tell, this_test},
+    vault::{entry, now, record},
+};
 
 const WRITER: &str = "API_KEYS_TEST_WRITER";
 const FOLDER: &str = "API_KEYS_TEST_FOLDER";
@@ -24,74 +32,126 @@ const RECORDS: &str = "records";
 const WRITERS: usize = 8;
 const WRITES: usize = 50;
 
-/// Does nothing unless a test below started it: then adds its records, one by one, each read-change-replace.
+/// What the writers write, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The next secret of their own key in a vault.
+    Vault,
+    /// Lines of a file that is read, changed and replaced under the lock.
+    Locked,
+    /// The same without the lock.
+    Unlocked,
+}
+
+const KINDS: [(&str, Kind); 3] = [
+    ("vault", Kind::Vault),
+    ("locked", Kind::Locked),
+    ("unlocked", Kind::Unlocked),
+];
+
+/// Does nothing unless a test below started it: then adds its records, one by one.
 #[test]
 fn a_child_writes() {
-    let (Ok(writer), Ok(path)) = (std::env::var(WRITER), std::env::var(FOLDER)) else {
+    let (Ok(task), Ok(path)) = (std::env::var(WRITER), std::env::var(FOLDER)) else {
         return;
     };
-    let (name, locking) = writer.split_once(' ').expect("a name, and whether to lock");
-    let folder = Folder::open(Path::new(&path))
-        .expect("a private folder")
-        .expect("there");
-    let first: usize = std::env::var("API_KEYS_TEST_FIRST")
-        .expect("set")
-        .parse()
-        .expect("a number");
-    for number in first..WRITES {
-        let held = (locking == "locked")
-            .then(|| lock::acquire(&folder, "lock", Duration::from_mins(1)).expect("the lock is free in time"));
-        let (mut bytes, _) = folder.read(RECORDS, 1 << 20).expect("readable").expect("there");
-        bytes.extend_from_slice(format!("{name}-{number}\n").as_bytes());
-        let written = folder.replace(RECORDS, &bytes).expect("writable");
-        assert!(matches!(written, Written::Durable));
-        drop(held);
+    let words: Vec<&str> = task.split(' ').collect();
+    let [kind, writer, first] = words[..] else {
+        panic!("not a task: {task}");
+    };
+    let (_, kind) = KINDS.into_iter().find(|(name, _)| *name == kind).expect("a kind");
+    let writer: usize = writer.parse().expect("a number");
+    let path = Path::new(&path);
+    let vault = Vault::new(VaultPlaces::in_folder(path));
+    if kind == Kind::Vault {
+        vault.unlock(Unlock::Automatic).expect("the key file opens it");
+    }
+    for number in first.parse().expect("a number")..WRITES {
+        match kind {
+            Kind::Vault => next_secret(&vault, writer, number),
+            Kind::Locked => {
+                let folder = Folder::open(path).expect("a private folder").expect("there");
+                let held = lock::acquire(&folder, "lock", Duration::from_mins(1)).expect("free in time");
+                add_line(&folder, writer, number);
+                drop(held);
+            }
+            Kind::Unlocked => add_line(
+                &Folder::open(path).expect("a private folder").expect("there"),
+                writer,
+                number,
+            ),
+        }
         tell(&number.to_string());
     }
 }
 
-/// Lets all writers write at once, and returns the records that were acknowledged and the ones found.
-fn write_at_once(locking: &str, killing: bool) -> (BTreeSet<String>, BTreeSet<String>, usize) {
-    let home = tempfile::tempdir().expect("a temporary folder");
-    let path = home.path().join("data");
-    let folder = Folder::create(&path).expect("a private folder");
-    assert!(matches!(folder.replace(RECORDS, b""), Ok(Written::Durable)));
-    let mut acknowledged = BTreeSet::new();
-    let mut kills = 0;
+fn add_line(folder: &Folder, writer: usize, number: usize) {
+    let (mut bytes, _) = folder.read(RECORDS, 1 << 20).expect("readable").expect("there");
+    bytes.extend_from_slice(format!("{writer}-{number}\n").as_bytes());
+    let written = folder.replace(RECORDS, &bytes).expect("writable");
+    assert!(matches!(written, Written::Durable));
+}
+
+/// Gives the writer's key its secret of that number; the one before has to be there still.
+fn next_secret(vault: &Vault, writer: usize, number: usize) {
+    let count = |number: usize| (number > 0).then(|| number.to_string());
+    let change = |edit: &mut Edit| {
+        let id = KeyId::from_random([u8::try_from(writer).expect("a small number"); 16]);
+        let mut record = edit.contents().keys.get(&id).cloned().unwrap_or_else(|| KeyRecord {
+            key_id: id,
+            ..record(0, 1)
+        });
+        // The last write of a killed writer may have been made, and nobody was told.
+        let counted = &record.description;
+        assert!(
+            *counted == count(number) || *counted == count(number + 1),
+            "{counted:?}"
+        );
+        record.description = count(number + 1);
+        edit.record(record);
+        edit.secret(
+            id,
+            1,
+            &ApiKey::parse(&Secret::new(&secret(writer, number))).expect("well-formed"),
+        )
+    };
+    let entry = entry(Action::AddKey);
+    vault.change(&entry, change).expect("the key is changed").into_inner();
+}
+
+fn secret(writer: usize, number: usize) -> String {
+    format!("sk-made-up-for-the-tests-{writer}-{number}")
+}
+
+/// Lets all writers write at once, each killed now and then; returns how often that was.
+fn write_at_once(folder: &Path, kind: Kind, killing: bool) -> usize {
     thread::scope(|scope| {
         let writers: Vec<_> = (0..WRITERS)
             .map(|writer| {
-                let path = &path;
                 scope.spawn(move || {
                     let (mut first, mut kills) = (0, 0);
                     while first < WRITES {
-                        // Killed for the last time, a writer may finish.
                         let alive = killing.then(|| chance(20) + 1);
-                        let reached = one_life(path, writer, locking, first, alive);
-                        kills += usize::from(reached < WRITES);
-                        first = reached;
+                        first = one_life(folder, kind, writer, first, alive);
+                        kills += usize::from(first < WRITES);
                     }
-                    (writer, kills)
+                    kills
                 })
             })
             .collect();
-        for writer in writers {
-            let (writer, killed) = writer.join().expect("the writer's thread");
-            kills += killed;
-            acknowledged.extend((0..WRITES).map(|number| format!("{writer}-{number}")));
-        }
-    });
-    let (bytes, _) = folder.read(RECORDS, 1 << 20).expect("readable").expect("there");
-    let found = String::from_utf8(bytes.to_vec()).expect("text");
-    (acknowledged, found.lines().map(str::to_owned).collect(), kills)
+        writers
+            .into_iter()
+            .map(|writer| writer.join().expect("the writer's thread"))
+            .sum()
+    })
 }
 
 /// One process's life: it is killed a moment after `alive` acknowledged records. Returns how many there are now.
-fn one_life(folder: &Path, writer: usize, locking: &str, first: usize, alive: Option<u64>) -> usize {
+fn one_life(folder: &Path, kind: Kind, writer: usize, first: usize, alive: Option<u64>) -> usize {
+    let (kind, _) = KINDS.into_iter().find(|(_, listed)| *listed == kind).expect("a kind");
     let mut child = this_test("concurrency::a_child_writes")
-        .env(WRITER, format!("{writer} {locking}"))
+        .env(WRITER, format!("{kind} {writer} {first}"))
         .env(FOLDER, folder)
-        .env("API_KEYS_TEST_FIRST", first.to_string())
         .stdout(Stdio::piped())
         .spawn()
         .expect("the child starts");
@@ -121,23 +181,59 @@ fn chance(below: u64) -> u64 {
     RandomState::new().hash_one(()) % below
 }
 
+/// The records in the file after all writers wrote theirs.
+fn lines_written_at_once(kind: Kind, killing: bool) -> (BTreeSet<String>, usize) {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let folder = Folder::create(&home.path().join("data")).expect("a private folder");
+    assert!(matches!(folder.replace(RECORDS, b""), Ok(Written::Durable)));
+    let kills = write_at_once(folder.path(), kind, killing);
+    let (bytes, _) = folder.read(RECORDS, 1 << 20).expect("readable").expect("there");
+    let found = String::from_utf8(bytes.to_vec()).expect("text");
+    (found.lines().map(str::to_owned).collect(), kills)
+}
+
 #[test]
-fn under_the_lock_nothing_acknowledged_is_lost_whoever_is_killed() {
-    let (acknowledged, found, kills) = write_at_once("locked", true);
-    let lost: Vec<_> = acknowledged.difference(&found).collect();
-    assert!(
-        lost.is_empty(),
-        "{} of {} lost: {lost:?}",
-        lost.len(),
-        acknowledged.len()
+fn no_secret_acknowledged_is_lost_by_eight_processes_whoever_is_killed() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let places = VaultPlaces::in_folder(home.path().join("data"));
+    let vault = Vault::new(places.clone());
+    drop(
+        vault
+            .create(now(), "test", &[NewSlot::KeyFile])
+            .expect("a vault")
+            .into_inner(),
     );
+    let kills = write_at_once(&places.data, Kind::Vault, true);
+    assert!(kills >= WRITERS, "{kills} kills");
+    let vault = Vault::new(places);
+    vault.unlock(Unlock::Automatic).expect("the vault opens");
+    let contents = vault.contents().expect("the vault is whole");
+    assert_eq!(contents.keys.len(), WRITERS);
+    for (writer, id) in contents.keys.keys().enumerate() {
+        // EXPOSE: a made-up value in a test
+        let found = vault
+            .reveal(&entry(Action::RevealKey), *id, 1)
+            .expect("its secret")
+            .expose()
+            .to_owned();
+        assert_eq!(found, secret(writer, WRITES - 1));
+    }
+    let report = vault.verify_audit().expect("the audit trail is readable");
+    assert_eq!(report.fault, None);
+    remark(&format!("{kills} kills, {} lines of audit trail", report.entries));
+}
+
+#[test]
+fn under_the_lock_no_acknowledged_line_is_lost_whoever_is_killed() {
+    let (found, kills) = lines_written_at_once(Kind::Locked, true);
     assert_eq!(found.len(), WRITERS * WRITES);
     assert!(kills >= WRITERS, "{kills} kills");
 }
 
-/// The test above could pass because nothing ever happens at the same time: without the lock, it must fail.
+/// The tests above could pass because nothing ever happens at the same time: without the lock, they must fail.
 #[test]
-fn without_the_lock_records_are_lost() {
-    let (acknowledged, found, _) = write_at_once("unlocked", false);
-    assert!(acknowledged.difference(&found).count() > 0, "nothing was lost");
+fn without_the_lock_lines_are_lost() {
+    let (found, _) = lines_written_at_once(Kind::Unlocked, false);
+    remark(&format!("{} of {} lines kept", found.len(), WRITERS * WRITES));
+    assert!(found.len() < WRITERS * WRITES, "nothing was lost");
 }

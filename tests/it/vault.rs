@@ -60,11 +60,11 @@ impl Home {
     }
 }
 
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     "2026-03-01T12:00:00Z".parse().expect("a time")
 }
 
-fn entry(action: Action) -> Entry {
+pub(crate) fn entry(action: Action) -> Entry {
     Entry {
         at: now(),
         actor: "test".to_owned(),
@@ -85,7 +85,7 @@ fn passphrase(text: &str) -> Passphrase {
     Passphrase::new(Secret::new(text))
 }
 
-fn record(number: u16, versions: u32) -> KeyRecord {
+pub(crate) fn record(number: u16, versions: u32) -> KeyRecord {
     let mut id = [0; 16];
     id[..2].copy_from_slice(&number.to_be_bytes());
     KeyRecord {

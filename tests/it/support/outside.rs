@@ -1,6 +1,6 @@
 //! Programs of the machine that some tests need, and this test binary as a child of itself.
 
-use std::{path::Path, process::Command};
+use std::process::Command;
 
 /// Whether all `programs` are installed. In CI a missing one is a failure; elsewhere the test says so and passes.
 pub(crate) fn installed(programs: &[&str]) -> bool {
@@ -16,7 +16,7 @@ pub(crate) fn installed(programs: &[&str]) -> bool {
 /// Says why a test cannot be done here; in CI that is a failure.
 pub(crate) fn not_possible(why: &str) -> bool {
     assert!(std::env::var_os("CI").is_none(), "CI must be able to do this: {why}");
-    eprintln!("nothing was tested: {why}");
+    remark(&format!("nothing was tested: {why}"));
     false
 }
 
@@ -37,18 +37,13 @@ pub(crate) fn told(stdout: &[u8]) -> Vec<String> {
 }
 
 /// Says something to the test that started this process.
+#[expect(clippy::print_stdout, reason = "the pipe to the test that listens")]
 pub(crate) fn tell(what: &str) {
     println!("told: {what}");
 }
 
-/// Whether `path` or anything below holds `needle`.
-pub(crate) fn holds(path: &Path, needle: &[u8]) -> bool {
-    if path.is_dir() {
-        std::fs::read_dir(path)
-            .into_iter()
-            .flatten()
-            .any(|entry| entry.is_ok_and(|entry| holds(&entry.path(), needle)))
-    } else {
-        std::fs::read(path).is_ok_and(|bytes| bytes.windows(needle.len()).any(|window| window == needle))
-    }
+/// Says something to the person who runs the tests with `--nocapture`.
+#[expect(clippy::print_stderr, reason = "for people, captured otherwise")]
+pub(crate) fn remark(what: &str) {
+    eprintln!("{what}");
 }
