@@ -2,41 +2,44 @@
 
 // In reading order, lowest first: a module uses only what stands above it, and a test holds that.
 
-/// Values and pure rules.
+// Values and pure rules.
 pub mod domain;
 
-/// What the process asks of its system before it touches a secret.
+// What the process asks of its system before it touches a secret.
 pub mod process;
 
-/// Bytes on disk.
+// Bytes on disk.
 pub mod storage;
 
-/// The providers, and the only HTTP client.
+// The providers, and the only HTTP client.
 pub mod providers;
 
-/// Configuration, environment and places.
+// Configuration, environment and places.
 pub mod settings;
 
-/// The one error that crosses borders.
+// The one error that crosses borders.
 pub mod error;
 
-/// Composition root.
+// Composition root.
 pub mod app;
 
-/// What the product does.
+// What the product does.
 pub mod services;
 
-/// The tools, each declared once.
+// The tools, each declared once.
 pub mod tools;
 
-/// The resources, each declared once.
+// The resources, each declared once.
 pub mod resources;
 
-/// The one-time loopback page.
+// The README's tables.
+pub mod docs;
+
+// The one-time loopback page.
 pub mod intake;
 
-/// The MCP server.
+// The MCP server.
 pub mod mcp;
 
-/// The command line.
+// The command line.
 pub mod cli;

@@ -4,9 +4,9 @@ use std::{future::Future, pin::Pin};
 
 use clap::ArgMatches;
 
-use super::{Session, console::Console, secret_source::SecretSource};
+use super::{Session, console::Console, key_name, secret_source::SecretSource};
 use crate::{
-    domain::Secret,
+    domain::{ProviderId, Secret},
     error::{Code, Error, Result},
     tools::{Caller, CallerKind, Question},
 };
@@ -15,14 +15,31 @@ use crate::{
 pub(super) struct Terminal {
     console: Console,
     key_from: SecretSource,
+    passphrase_from: SecretSource,
 }
 
 impl Terminal {
+    /// Keys come from where the command's options say, passphrases from the prompt.
     pub(super) fn new(session: &Session, matches: &ArgMatches) -> Self {
         Self {
             console: session.console,
             key_from: SecretSource::of(matches),
+            passphrase_from: SecretSource::Prompt,
         }
+    }
+
+    /// Passphrases and recovery codes come from where the command's options say: no key is asked for.
+    pub(super) fn for_passphrases(session: &Session, matches: &ArgMatches) -> Self {
+        Self {
+            console: session.console,
+            key_from: SecretSource::Prompt,
+            passphrase_from: SecretSource::of(matches),
+        }
+    }
+
+    /// A recovery code, as it was shown once.
+    pub(super) fn recovery_code(&self) -> Result<Secret> {
+        self.passphrase_from.read("Recovery code: ").map_err(no_passphrase)
     }
 
     fn answer(&self, question: &Question) -> Result<Secret> {
@@ -32,51 +49,62 @@ impl Terminal {
                 label,
                 rotation,
             } => {
-                let what = if *rotation { "New API key" } else { "API key" };
-                let whose = if label.as_str() == "default" {
-                    provider.to_string()
+                let (what, command) = if *rotation {
+                    ("New API key", "rotate")
                 } else {
-                    format!("{provider}:{label}")
+                    ("API key", "add")
                 };
-                self.key_from.read(&format!("{what} for {whose} (hidden): ")).map(|key| key.trimmed()).map_err(|error| {
-                    if error.code() == Code::KeyRequired {
-                        error.hint(format!(
-                            "pipe it in with `--stdin`, or name a variable with `--env-var` or a file with `--from-file`; on a terminal, `api-keys {} {provider}` asks for it",
-                            if *rotation { "rotate" } else { "add" }
-                        ))
-                    } else {
-                        error
-                    }
-                })
+                let prompt = format!("{what} for {} (hidden): ", key_name::show(provider, label));
+                let key = self
+                    .key_from
+                    .read(&prompt)
+                    .map_err(|error| no_key(error, command, provider))?;
+                Ok(key.trimmed())
             }
-            Question::NewPassphrase => new_passphrase(),
-            Question::Passphrase => SecretSource::Prompt
+            Question::Passphrase => self
+                .passphrase_from
                 .read("Passphrase of the vault (hidden): ")
-                .map_err(|error| {
-                    if error.code() == Code::KeyRequired {
-                        Error::new(
-                            Code::VaultLocked,
-                            "the vault is locked and nobody can be asked for its passphrase",
-                        )
-                        .hint("set API_KEYS_PASSPHRASE, or run the command on a terminal")
-                    } else {
-                        error
-                    }
-                }),
+                .map_err(no_passphrase),
+            Question::NewPassphrase => self.new_passphrase().map_err(no_passphrase),
         }
+    }
+
+    /// Asks twice for a passphrase that nobody can recover; a script does not mistype.
+    fn new_passphrase(&self) -> Result<Secret> {
+        let first = self.passphrase_from.read("New passphrase of the vault (hidden): ")?;
+        if self.passphrase_from == SecretSource::Prompt {
+            let again = self.passphrase_from.read("The same again (hidden): ")?;
+            // EXPOSE: compared with the second typing, in memory
+            if first.expose() != again.expose() {
+                return Err(
+                    Error::new(Code::InvalidArgument, "the two passphrases differ").hint("run the command again")
+                );
+            }
+        }
+        Ok(first)
     }
 }
 
-/// Asks twice for a passphrase that nobody can recover.
-fn new_passphrase() -> Result<Secret> {
-    let first = SecretSource::Prompt.read("New passphrase (hidden): ")?;
-    let again = SecretSource::Prompt.read("The same again (hidden): ")?;
-    // EXPOSE: compared with the second typing, in memory
-    if first.expose() == again.expose() {
-        Ok(first)
-    } else {
-        Err(Error::new(Code::InvalidArgument, "the two passphrases differ").hint("run the command again"))
+/// The same error with what to do where nobody can type a key.
+fn no_key(error: Error, command: &str, provider: &ProviderId) -> Error {
+    if error.code() != Code::KeyRequired {
+        return error;
     }
+    error.hint(format!(
+        "pipe it in with `--stdin`, name a variable with `--env-var` or a file with `--from-file`; on a terminal `api-keys {command} {provider}` asks for it"
+    ))
+}
+
+/// The error where nobody can type a passphrase.
+fn no_passphrase(error: Error) -> Error {
+    if error.code() != Code::KeyRequired {
+        return error;
+    }
+    Error::new(
+        Code::VaultLocked,
+        "the vault is locked, and there is no terminal to type its passphrase on",
+    )
+    .hint("set API_KEYS_PASSPHRASE, or run the command on a terminal")
 }
 
 impl Caller for Terminal {

@@ -11,11 +11,11 @@ use clap::{
     value_parser,
 };
 
-use super::{COMMANDS, secret_source::SecretSource};
+use super::{COMMANDS, console::YES, secret_source::SecretSource};
 use crate::{
     error::{Code, Error, Result},
     providers,
-    tools::TOOLS,
+    tools::{TOOLS, ToolDef},
 };
 
 /// What came of the arguments.
@@ -38,8 +38,11 @@ pub(super) struct Look {
     pub(super) color: ColorChoice,
 }
 
+/// Where options stand that every command has.
+const LAST: usize = 900;
+
 /// The whole command line.
-pub(super) fn command() -> Command {
+pub fn command() -> Command {
     let mut command = Command::new("api-keys")
         .version(env!("CARGO_PKG_VERSION"))
         .about("Keep the API keys of language-model providers encrypted, check and rotate them, and use them unseen")
@@ -50,6 +53,7 @@ pub(super) fn command() -> Command {
                 .long("json")
                 .action(ArgAction::SetTrue)
                 .global(true)
+                .display_order(LAST)
                 .help("Print the structured result as JSON"),
         )
         .arg(
@@ -60,19 +64,74 @@ pub(super) fn command() -> Command {
                 .default_value("auto")
                 .hide_default_value(true)
                 .global(true)
+                .display_order(LAST)
                 .help("Use colours"),
         );
     for tool in TOOLS {
-        let mut subcommand = (tool.augment)(Command::new(tool.command));
-        if tool.takes_key {
-            subcommand = SecretSource::options(subcommand);
-        }
-        command = command.subcommand(subcommand);
+        command = match tool.command.split_once(" --") {
+            None => command.subcommand(with_tool(Command::new(tool.command), tool)),
+            Some((name, flag)) => command.mut_subcommand(name, |subcommand| with_variant(subcommand, flag, tool)),
+        };
     }
     for own in COMMANDS {
         command = command.subcommand((own.define)(Command::new(own.name)));
     }
     command
+}
+
+/// The subcommand that is `tool`.
+fn with_tool(subcommand: Command, tool: &ToolDef) -> Command {
+    let mut subcommand = (tool.augment)(subcommand);
+    // What follows the first sentence of a description is for models.
+    let about = subcommand.get_about().map(ToString::to_string).unwrap_or_default();
+    let first = about.split(". ").next().unwrap_or_default().to_owned();
+    subcommand = subcommand.about(first).long_about(None::<&str>);
+    if tool.hints.destructive {
+        subcommand = subcommand.arg(yes());
+    }
+    if tool.takes_key {
+        SecretSource::options(subcommand)
+    } else {
+        subcommand
+    }
+}
+
+/// The option not to be asked.
+pub(super) fn yes() -> Arg {
+    Arg::new(YES)
+        .long(YES)
+        .short('y')
+        .action(ArgAction::SetTrue)
+        .help("Don't ask for confirmation")
+}
+
+/// The subcommand with a flag that makes it another tool, which takes none of its arguments.
+fn with_variant(subcommand: Command, flag: &'static str, tool: &ToolDef) -> Command {
+    let about = (tool.augment)(Command::new(flag))
+        .get_about()
+        .cloned()
+        .unwrap_or_default();
+    subcommand
+        .mut_args(|argument| {
+            let required = argument.is_required_set();
+            let argument = argument.conflicts_with(flag);
+            if required {
+                argument.required(false).required_unless_present(flag)
+            } else {
+                argument
+            }
+        })
+        .arg(Arg::new(flag).long(flag).action(ArgAction::SetTrue).help(about))
+}
+
+/// The tool that the command `name` with `matches` means.
+pub(super) fn tool_of(name: &str, matches: &ArgMatches) -> Option<&'static ToolDef> {
+    let variant = TOOLS.iter().find(|tool| {
+        tool.command
+            .split_once(" --")
+            .is_some_and(|(command, flag)| command == name && matches.get_flag(flag))
+    });
+    variant.or_else(|| TOOLS.iter().find(|tool| tool.command == name))
 }
 
 /// Reads `arguments`, the program's own name first.
@@ -192,17 +251,22 @@ fn explain(error: &clap::Error, arguments: &[OsString]) -> Error {
             let typed = names(error.get(ContextKind::InvalidArg)).pop().unwrap_or_default();
             let typed = typed.split('=').next().unwrap_or_default();
             let takes_key = TOOLS.iter().any(|tool| tool.takes_key && Some(tool.command) == name);
-            if is_a_word(typed) && typed.starts_with("--") {
-                let meant = ours(ContextKind::SuggestedArg);
-                wrong(format!("there is no option `{typed}`")).hint(if meant.is_empty() {
-                    usage
-                } else {
-                    format!("did you mean `{meant}`? {usage}")
-                })
-            } else if takes_key {
-                wrong("there is an argument too many".to_owned()).hint(KEYS_ARE_NEVER_ARGUMENTS)
+            let is_option = is_a_word(typed) && typed.starts_with("--");
+            let means_key = ["key", "token", "secret"].iter().any(|word| typed.contains(word));
+            let meant = ours(ContextKind::SuggestedArg);
+            let hint = if takes_key && (means_key || !is_option) {
+                KEYS_ARE_NEVER_ARGUMENTS.to_owned()
+            } else if is_option && !meant.is_empty() {
+                format!("did you mean `{meant}`? {usage}")
+            } else if name == Some("run") && !is_option {
+                "put `--` before the command: `api-keys run -- CMD ARG…`".to_owned()
             } else {
-                wrong("there is an argument too many".to_owned()).hint(usage)
+                usage
+            };
+            if is_option {
+                wrong(format!("there is no option `{typed}`")).hint(hint)
+            } else {
+                wrong("there is an argument too many".to_owned()).hint(hint)
             }
         }
         ErrorKind::InvalidSubcommand => {

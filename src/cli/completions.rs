@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{Arg, ArgMatches, value_parser};
 use clap_complete::Shell;
 
-use super::{CommandDef, Session, command_line, console::Console};
+use super::{CommandDef, Run, command_line, console::Console};
 use crate::error::Result;
 
 pub(super) const COMMAND: CommandDef = CommandDef {
@@ -21,10 +21,10 @@ pub(super) const COMMAND: CommandDef = CommandDef {
                     .help("The shell that reads the script"),
             )
     },
-    run,
+    run: Run::Bare(run),
 };
 
-fn run(_: &Session, matches: &ArgMatches) -> Result<ExitCode> {
+fn run(matches: &ArgMatches) -> Result<ExitCode> {
     if let Some(shell) = matches.get_one::<Shell>("shell") {
         let mut script = Vec::new();
         clap_complete::generate(*shell, &mut command_line::command(), "api-keys", &mut script);

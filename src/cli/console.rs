@@ -1,9 +1,9 @@
 //! Where answers and errors go: the answer to stdout, everything about it to stderr.
 
-use std::io::{ErrorKind, IsTerminal, Write, stderr, stdout};
+use std::io::{ErrorKind, IsTerminal, Write, stderr, stdin, stdout};
 
 use anstream::AutoStream;
-use clap::ColorChoice;
+use clap::{ArgMatches, ColorChoice};
 use serde_json::Value;
 
 use super::{
@@ -12,8 +12,14 @@ use super::{
 };
 use crate::{
     error::{Code, Error, Result},
-    tools::{Answer, View},
+    tools::{
+        Answer,
+        view::{Block, View},
+    },
 };
+
+/// The option that answers [`Console::confirm`].
+pub(super) const YES: &str = "yes";
 
 /// Standard output and standard error, in the form that was asked for.
 #[derive(Debug, Clone, Copy)]
@@ -56,6 +62,38 @@ impl Console {
         self.out(&answer)?;
         self.err(&remarks);
         Ok(())
+    }
+
+    /// Asks a person whether to go on; scripts, and those who said `--yes`, are not asked.
+    pub(super) fn confirm(self, question: &str, matches: &ArgMatches) -> Result<()> {
+        let sure = matches
+            .try_get_one::<bool>(YES)
+            .ok()
+            .flatten()
+            .copied()
+            .unwrap_or(false);
+        if sure || !stdin().is_terminal() || !stderr().is_terminal() {
+            return Ok(());
+        }
+        self.err(&format!("{} [y/N] ", render::plain(question)));
+        let mut answer = String::new();
+        let read = stdin().read_line(&mut answer);
+        if read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
+            return Ok(());
+        }
+        Err(Error::new(Code::InputDeclined, "not confirmed; nothing was changed").hint("answer `y`, or give `--yes`"))
+    }
+
+    /// Tells something besides the answer, to people.
+    pub(super) fn remark(self, block: &Block) {
+        let painted = render::paint(
+            &View {
+                blocks: vec![block.clone()],
+            },
+            None,
+        );
+        self.err(&painted.answer);
+        self.err(&painted.remarks);
     }
 
     /// Prints help or the version, with colours as escape codes.

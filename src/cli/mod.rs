@@ -1,37 +1,63 @@
 //! The command line: parsed from the declarations, answered on stdout, explained on stderr.
 
+mod audit;
 mod caller;
 mod command_line;
 mod completions;
 mod console;
+mod doctor;
+mod key_name;
 mod logging;
+mod own_server;
+mod prompt;
 mod render;
+mod run;
 mod secret_source;
 mod serve;
+mod setup;
 mod start;
 mod tool;
+mod undo;
+mod vault;
 
 use std::{ffi::OsString, process, sync::Arc};
 
 use clap::ArgMatches;
 
+pub use self::command_line::command;
 use self::{command_line::Outcome, console::Console};
 use crate::{
     app::{App, Clock},
     error::{Code, Error, ExitCode, Result},
     settings::{Environment, Settings},
-    tools::TOOLS,
 };
 
 /// A command of the terminal's own, next to those that are tools.
 struct CommandDef {
     name: &'static str,
     define: fn(clap::Command) -> clap::Command,
-    run: fn(&Session, &ArgMatches) -> Result<process::ExitCode>,
+    run: Run,
+}
+
+/// What a command needs before it can run.
+enum Run {
+    /// Nothing: it runs where there is not even a home folder.
+    Bare(fn(&ArgMatches) -> Result<process::ExitCode>),
+    /// Settings and everything that hangs on them.
+    With(fn(&Session, &ArgMatches) -> Result<process::ExitCode>),
 }
 
 /// Every command that is not a tool, in the order of the help.
-const COMMANDS: &[CommandDef] = &[serve::COMMAND, completions::COMMAND];
+const COMMANDS: &[CommandDef] = &[
+    run::COMMAND,
+    undo::COMMAND,
+    serve::COMMAND,
+    setup::COMMAND,
+    doctor::COMMAND,
+    vault::COMMAND,
+    audit::COMMAND,
+    completions::COMMAND,
+];
 
 /// What a command works with.
 struct Session {
@@ -41,6 +67,7 @@ struct Session {
 
 /// Runs the command line `arguments`, the program's own name first, and says how the process ends.
 pub fn main(arguments: Vec<OsString>) -> process::ExitCode {
+    crate::process::harden();
     let parsed = command_line::parse(arguments);
     let console = Console::new(parsed.look);
     let outcome = parsed.outcome.and_then(|outcome| match outcome {
@@ -54,19 +81,26 @@ pub fn main(arguments: Vec<OsString>) -> process::ExitCode {
 }
 
 fn run(console: Console, matches: &ArgMatches) -> Result<process::ExitCode> {
-    logging::start(None);
-    let session = Session {
-        app: Arc::new(App::new(Settings::open(&Environment::process())?, Clock::System)),
-        console,
+    let environment = Environment::process();
+    logging::start(environment.log_filter().as_deref());
+    let session = || {
+        let settings = Settings::open(&environment)?;
+        let app = Arc::new(App::new(settings, Clock::System));
+        Ok::<_, Error>(Session { app, console })
     };
     let Some((name, matches)) = matches.subcommand() else {
-        return start::run(&session);
+        return start::run(&session()?);
     };
-    if let Some(tool) = TOOLS.iter().find(|tool| tool.command == name) {
-        return tool::run(&session, tool, matches);
+    if let Some(tool) = command_line::tool_of(name, matches) {
+        return tool::run(&session()?, tool, matches);
     }
-    match COMMANDS.iter().find(|command| command.name == name) {
-        Some(command) => (command.run)(&session, matches),
+    match COMMANDS
+        .iter()
+        .find(|command| command.name == name)
+        .map(|command| &command.run)
+    {
+        Some(Run::Bare(run)) => run(matches),
+        Some(Run::With(run)) => run(&session()?, matches),
         None => Err(Error::new(Code::Internal, "a command was parsed that does not exist")),
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
 use crate::{
     error::Error,
@@ -89,7 +89,12 @@ pub(super) fn plain(text: &str) -> String {
         .collect()
 }
 
-/// A table with its columns aligned; one field a line where the terminal is too narrow for it.
+/// The narrowest column that text is wrapped in.
+const NARROWEST: usize = 20;
+
+/// A table with its columns aligned.
+///
+/// Where the terminal is too narrow the last column is wrapped, or else each field gets a line.
 fn table(headers: &[&str], rows: &[Vec<Cell>], width: Option<usize>) -> String {
     let cell = |row: &'_ Vec<Cell>, column: usize| row.get(column).map(|cell| plain(&cell.text)).unwrap_or_default();
     // A column that says nothing is left out.
@@ -101,39 +106,47 @@ fn table(headers: &[&str], rows: &[Vec<Cell>], width: Option<usize>) -> String {
             (widest > 0).then(|| (column, *header, widest.max(header.width())))
         })
         .collect();
-    let total: usize = columns
-        .iter()
-        .map(|(_, _, widest)| widest + GAP.len())
-        .sum::<usize>()
-        .saturating_sub(GAP.len());
-    if width.is_some_and(|width| total > width) {
+    let Some(((last, last_header, _), others)) = columns.split_last() else {
+        return String::new();
+    };
+    let before: usize = others.iter().map(|(_, _, widest)| widest + GAP.len()).sum();
+    let whole: usize = columns.iter().map(|(_, _, widest)| widest + GAP.len()).sum();
+    let room = match width {
+        Some(width) if whole > width + GAP.len() => width.saturating_sub(before),
+        _ => usize::MAX,
+    };
+    if room < NARROWEST {
         return list(&columns, rows);
     }
+    let bold = Style::new().bold();
     let mut text = String::new();
-    let mut line = |fields: &[(Style, String)]| {
-        for (at, ((style, field), (_, _, widest))) in fields.iter().zip(&columns).enumerate() {
-            let _ = write!(text, "{style}{field}{style:#}");
-            if at + 1 < columns.len() {
-                text.push_str(&" ".repeat(widest - field.width()));
-                text.push_str(GAP);
-            }
-        }
-        text.push('\n');
-    };
-    let titles: Vec<_> = columns
-        .iter()
-        .map(|(_, header, _)| (Style::new().bold(), (*header).to_owned()))
-        .collect();
-    line(&titles);
+    for (_, header, widest) in others {
+        let _ = write!(
+            text,
+            "{bold}{header}{bold:#}{}{GAP}",
+            " ".repeat(widest - header.width())
+        );
+    }
+    let _ = writeln!(text, "{bold}{last_header}{bold:#}");
     for row in rows {
-        let fields: Vec<_> = columns
-            .iter()
-            .map(|(column, _, _)| {
-                let tone = row.get(*column).map(|cell| cell.tone).unwrap_or_default();
-                (style(tone), cell(row, *column))
-            })
-            .collect();
-        line(&fields);
+        let style_of = |column: &usize| style(row.get(*column).map(|cell| cell.tone).unwrap_or_default());
+        let mut line = String::new();
+        for (column, _, widest) in others {
+            let (style, field) = (style_of(column), cell(row, *column));
+            let _ = write!(
+                line,
+                "{style}{field}{style:#}{}{GAP}",
+                " ".repeat(widest - field.width())
+            );
+        }
+        let style = style_of(last);
+        for (at, part) in wrapped(&cell(row, *last), room).iter().enumerate() {
+            if at > 0 {
+                let _ = write!(line, "\n{}", " ".repeat(before));
+            }
+            let _ = write!(line, "{style}{part}{style:#}");
+        }
+        let _ = writeln!(text, "{}", line.trim_end());
     }
     text
 }
@@ -162,20 +175,19 @@ fn list(columns: &[(usize, &str, usize)], rows: &[Vec<Cell>]) -> String {
     text
 }
 
-/// `text` cut to `columns`, with an ellipsis where something is missing.
-pub(super) fn cut(text: &str, columns: usize) -> String {
-    if text.width() <= columns {
-        return text.to_owned();
+/// `text` in lines of `columns` at most, broken between words; a word that is longer has a line of its own.
+fn wrapped(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.width() + 1 + word.width() <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
     }
-    let mut used = 1;
-    let kept: String = text
-        .chars()
-        .take_while(|c| {
-            used += c.width().unwrap_or(0);
-            used <= columns
-        })
-        .collect();
-    kept + "…"
+    lines
 }
 
 #[cfg(test)]
@@ -219,8 +231,14 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_text_says_so() {
-        assert_eq!(cut("日本語", 5), "日本…");
-        assert_eq!(cut("short", 5), "short");
+    fn a_long_last_column_is_wrapped_where_the_others_fit() {
+        let view = View::default().and(Block::Table {
+            headers: vec!["STATE", "FOUND"],
+            rows: vec![vec!["ok".into(), "a vault that opens and is whole, twice".into()]],
+        });
+        assert_eq!(
+            seen(&view, Some(30)),
+            "STATE  FOUND\nok     a vault that opens and\n       is whole, twice\n"
+        );
     }
 }

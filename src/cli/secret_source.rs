@@ -9,6 +9,7 @@ use std::{
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use zeroize::Zeroizing;
 
+use super::prompt;
 use crate::{
     domain::Secret,
     error::{Code, Error, Result},
@@ -29,12 +30,7 @@ impl SecretSource {
     /// The options that choose a source.
     pub(super) fn options(command: clap::Command) -> clap::Command {
         command
-            .arg(
-                Arg::new("stdin")
-                    .long("stdin")
-                    .action(ArgAction::SetTrue)
-                    .help("Read the key from the first line of standard input"),
-            )
+            .arg(Self::stdin_option("Read the key from the first line of standard input"))
             .arg(
                 Arg::new("from-file")
                     .long("from-file")
@@ -43,6 +39,11 @@ impl SecretSource {
                     .conflicts_with("stdin")
                     .help("Read the key from a file, once"),
             )
+    }
+
+    /// The option `--stdin` alone.
+    pub(super) fn stdin_option(help: &'static str) -> Arg {
+        Arg::new("stdin").long("stdin").action(ArgAction::SetTrue).help(help)
     }
 
     /// The source that the options of `matches` name; the prompt where they name none.
@@ -60,68 +61,66 @@ impl SecretSource {
     /// The secret as it was typed, piped or stored, without its line end.
     ///
     /// Fails with `key_required` where there is no terminal to type on.
-    pub(super) fn read(&self, prompt: &str) -> Result<Secret> {
+    pub(super) fn read(&self, question: &str) -> Result<Secret> {
         match self {
-            Self::Prompt => ask(prompt),
-            Self::Stdin => first_line(stdin().lock()),
-            Self::File(path) => first_line_of(path),
+            Self::Prompt => prompt::ask(question),
+            Self::Stdin => line(unbuffered_stdin()?),
+            Self::File(path) => line_of(path),
         }
     }
 }
 
-/// Asks on the terminal itself, whatever stdin and stdout are, without echo.
-fn ask(prompt: &str) -> Result<Secret> {
-    match rpassword::prompt_password(prompt) {
-        Ok(text) => Ok(Secret::new(&Zeroizing::new(text))),
-        Err(why) => match why.kind() {
-            ErrorKind::Interrupted => Err(Error::new(Code::Interrupted, "interrupted")),
-            ErrorKind::UnexpectedEof => Err(Error::new(Code::InputDeclined, "nothing was typed")),
-            _ => Err(Error::new(
-                Code::KeyRequired,
-                "there is no terminal to type the key on, and no other source was named",
-            )
-            .caused_by(why)),
-        },
-    }
-}
-
-/// The first line of `source`, in one buffer that is wiped.
-fn first_line(mut source: impl Read) -> Result<Secret> {
+/// The next line of `source`, in one buffer that is wiped.
+///
+/// Byte by byte from an unbuffered source: what follows the line stays there for the next question.
+fn line(mut source: impl Read) -> Result<Secret> {
     let mut buffer = Zeroizing::new([0_u8; LONGEST]);
     let mut filled = 0;
-    while filled < LONGEST {
-        let free = buffer.get_mut(filled..).unwrap_or_default();
-        match source.read(free) {
-            Ok(0) => break,
-            Ok(more) => {
-                let fresh = buffer.get(filled..filled + more).unwrap_or_default();
-                let ended = fresh.contains(&b'\n');
-                filled += more;
-                if ended {
-                    break;
-                }
-            }
-            Err(why) if why.kind() == ErrorKind::Interrupted => {}
-            Err(why) => return Err(Error::new(Code::StorageFailed, "the key could not be read").caused_by(why)),
+    for byte in buffer.iter_mut() {
+        match read_byte(&mut source, byte)? {
+            Some(b'\n') | None => break,
+            Some(_) => filled += 1,
         }
     }
-    let bytes = buffer.get(..filled).unwrap_or_default();
-    let line = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    if line.len() == LONGEST {
-        return Err(Error::new(Code::MalformedKey, "the key is longer than 4096 characters")
-            .hint("copy the whole key from the provider's console, and nothing else"));
+    if filled == LONGEST {
+        return Err(Error::new(Code::MalformedKey, "the first line is far longer than any key").hint(WHOLE_KEY));
     }
+    let line = buffer.get(..filled).unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     match std::str::from_utf8(line) {
         Ok(text) => Ok(Secret::new(text)),
         // The cause would tell where in the secret; its text is dropped on purpose.
-        Err(_) => Err(Error::new(Code::MalformedKey, "the key is not text")
-            .hint("copy the whole key from the provider's console, and nothing else")),
+        Err(_) => Err(Error::new(Code::MalformedKey, "the first line is not text").hint(WHOLE_KEY)),
     }
 }
 
+const WHOLE_KEY: &str = "copy the whole key from the provider's console, and nothing else";
+
+/// Reads one byte into `byte`; nothing at the end of `source`.
+fn read_byte(source: &mut impl Read, byte: &mut u8) -> Result<Option<u8>> {
+    loop {
+        return match source.read(std::slice::from_mut(byte)) {
+            Ok(0) => Ok(None),
+            Ok(_) => Ok(Some(*byte)),
+            Err(why) if why.kind() == ErrorKind::Interrupted => continue,
+            Err(why) => Err(Error::new(Code::StorageFailed, "the key could not be read").caused_by(why)),
+        };
+    }
+}
+
+/// Standard input without the standard library's buffer, which nobody wipes.
+fn unbuffered_stdin() -> Result<File> {
+    #[cfg(unix)]
+    let owned = std::os::fd::AsFd::as_fd(&stdin()).try_clone_to_owned();
+    #[cfg(windows)]
+    let owned = std::os::windows::io::AsHandle::as_handle(&stdin()).try_clone_to_owned();
+    owned
+        .map(File::from)
+        .map_err(|why| Error::new(Code::StorageFailed, "standard input cannot be read").caused_by(why))
+}
+
 /// The first line of the ordinary file at `path`.
-fn first_line_of(path: &Path) -> Result<Secret> {
+fn line_of(path: &Path) -> Result<Secret> {
     let shown = path.display();
     let found = std::fs::metadata(path).map_err(|why| {
         let error = if why.kind() == ErrorKind::NotFound {
@@ -143,7 +142,7 @@ fn first_line_of(path: &Path) -> Result<Secret> {
             .caused_by(why)
             .hint("check that you may read it")
     })?;
-    first_line(file)
+    line(file)
 }
 
 #[cfg(test)]
@@ -151,9 +150,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_question_takes_one_line() {
+        let mut source = &b"first\r\nsecond"[..];
+        // EXPOSE: made-up values in a test
+        assert_eq!(line(&mut source).expect("readable").expose(), "first");
+        // EXPOSE: made-up values in a test
+        assert_eq!(line(&mut source).expect("readable").expose(), "second");
+    }
+
+    #[test]
     fn only_the_first_line_is_read_and_its_end_is_taken_off() {
         for text in ["secret", "secret\n", "secret\r\n", "secret\nmore\n"] {
-            let secret = first_line(text.as_bytes()).expect("readable");
+            let secret = line(text.as_bytes()).expect("readable");
             // EXPOSE: a made-up value in a test
             assert_eq!(secret.expose(), "secret");
         }
@@ -161,20 +169,20 @@ mod tests {
 
     #[test]
     fn endless_input_is_cut_off() {
-        let error = first_line(std::io::repeat(b'k')).expect_err("too long");
+        let error = line(std::io::repeat(b'k')).expect_err("too long");
         assert_eq!(error.code(), Code::MalformedKey);
     }
 
     #[test]
     fn bytes_that_are_not_text_are_refused_without_being_shown() {
-        let error = first_line(&b"sk-\xff\xfe"[..]).expect_err("not text");
-        assert_eq!(error.to_string(), "the key is not text");
+        let error = line(&b"sk-\xff\xfe"[..]).expect_err("not text");
+        assert_eq!(error.to_string(), "the first line is not text");
     }
 
     #[test]
     fn a_device_in_place_of_a_file_is_refused() {
         if cfg!(unix) {
-            let error = first_line_of(Path::new("/dev/zero")).expect_err("a device");
+            let error = line_of(Path::new("/dev/zero")).expect_err("a device");
             assert_eq!(error.code(), Code::UnsafeFile);
         }
     }

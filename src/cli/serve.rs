@@ -2,13 +2,13 @@
 
 use std::{process::ExitCode, sync::Arc};
 
-use super::{CommandDef, Session, runtime};
+use super::{CommandDef, Run, Session, runtime};
 use crate::{error::Result, mcp};
 
 pub(super) const COMMAND: CommandDef = CommandDef {
     name: "serve",
     define: |command| command.about("Speak MCP over standard input and output"),
-    run: |session, _| run(session),
+    run: Run::With(|session, _| run(session)),
 };
 
 /// Serves until the client hangs up.

@@ -11,6 +11,15 @@ use crate::{
 };
 
 pub(super) fn run(session: &Session, tool: &ToolDef, matches: &ArgMatches) -> Result<ExitCode> {
+    if tool.hints.destructive {
+        let named = |id| matches.try_get_one::<String>(id).ok().flatten().map(String::as_str);
+        let key = [named("provider"), named("label")]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(":");
+        session.console.confirm(&format!("{}: {key}?", tool.title), matches)?;
+    }
     let caller = Terminal::new(session, matches);
     let answer = wait((tool.call)(&session.app, &caller, Input::Matches(matches)))?;
     session.console.answer(&answer)?;

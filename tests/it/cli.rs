@@ -1,6 +1,9 @@
-//! The command line from outside.
+//! The command line from outside: what it says, how it ends, and what it never repeats.
 
 use crate::support::Home;
+
+/// Has the shape of a key and never was one.
+const KEY: &str = "sk-ant-api03-MadeUpForTheTests0123456789abcdefXYZW";
 
 #[test]
 fn an_unknown_command_is_a_usage_error_in_both_forms() {
@@ -35,11 +38,255 @@ fn help_and_version_are_answers() {
 }
 
 #[test]
-fn completions_name_the_commands() {
+fn every_command_has_help() {
+    let home = Home::new();
+    for command in [
+        "add",
+        "remove",
+        "rotate",
+        "list",
+        "validate",
+        "run",
+        "undo",
+        "serve",
+        "setup",
+        "doctor",
+        "vault",
+        "audit",
+        "completions",
+    ] {
+        let ended = home.run([command, "--help"]);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let first = ended.stdout.lines().next().unwrap_or_default();
+        assert!(
+            first.len() > 10 && !first.ends_with('.') && !first.starts_with("Usage"),
+            "{command}: {first}"
+        );
+    }
+}
+
+#[test]
+fn completions_name_the_commands_even_without_a_home() {
     let home = Home::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let ended = home.run(["completions", shell]);
+        let mut command = home.command(["completions", shell]);
+        command.env_remove("HOME").env_remove("API_KEYS_HOME");
+        let ended = home.run_with(command, "");
         assert_eq!(ended.code, Some(0), "{ended:?}");
-        assert!(ended.stdout.contains("completions"), "{ended:?}");
+        assert!(ended.stdout.contains("rotate"), "{ended:?}");
     }
+}
+
+#[test]
+fn a_key_as_an_argument_is_refused_and_never_repeated() {
+    let home = Home::new();
+    for arguments in [
+        &["add", "anthropic", KEY][..],
+        &["add", KEY],
+        &["add", "anthropic", "--label", KEY],
+        &["add", "anthropic", &format!("--api-key={KEY}")],
+        &["rotate", "anthropic", KEY],
+        &["validate", KEY],
+        &["list", KEY],
+        &["run", "--provider", KEY, "--", "true"],
+        &[KEY],
+    ] {
+        for json in [false, true] {
+            let mut arguments = arguments.to_vec();
+            if json {
+                arguments.insert(0, "--json");
+            }
+            let ended = home.run(&arguments);
+            assert_eq!(ended.code, Some(2), "{ended:?}");
+            let said = format!("{}{}", ended.stdout, ended.stderr);
+            assert!(!said.contains("MadeUp") && !said.contains("sk-ant"), "{said}");
+            assert!(ended.stderr.contains("hint: "), "{said}");
+            if json {
+                assert_eq!(ended.error_code(), "key_in_wrong_place");
+            }
+        }
+    }
+    assert!(!home.path().join("vault.json").exists());
+}
+
+#[test]
+fn something_after_the_provider_gets_the_right_advice() {
+    let home = Home::new();
+    let ended = home.run(["add", "anthropic", "hunter2"]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(!ended.stderr.contains("hunter2"), "{ended:?}");
+    assert!(ended.stderr.contains("keys are never arguments"), "{ended:?}");
+}
+
+#[test]
+fn a_key_comes_in_by_stdin_variable_or_file() {
+    let home = Home::new();
+    let ended = home.run_with(
+        home.command(["add", "anthropic", "--stdin", "--json"]),
+        &format!("{KEY}\n"),
+    );
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(ended.json()["key"]["provider"], "anthropic");
+    assert_eq!(ended.json()["replaced"], false);
+
+    let mut command = home.command(["add", "anthropic:variable", "--env-var", "SOME_KEY", "--json"]);
+    command.env("SOME_KEY", KEY);
+    let ended = home.run_with(command, "");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(ended.json()["key"]["label"], "variable");
+
+    let file = home.beside("key.txt");
+    std::fs::write(&file, format!("{KEY}\r\n")).expect("a file");
+    let mut arguments = vec![
+        "add".into(),
+        "anthropic".into(),
+        "--label".into(),
+        "file".into(),
+        "--from-file".into(),
+    ];
+    arguments.push(file.into_os_string());
+    let ended = home.run(arguments);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+
+    let listed = home.run(["list", "--json"]);
+    assert_eq!(listed.json()["total_count"], 3);
+    let everything = format!("{ended:?}{listed:?}");
+    assert!(!everything.contains(KEY), "{everything}");
+}
+
+#[test]
+fn without_a_terminal_or_a_source_the_error_names_the_ways() {
+    let home = Home::new();
+    let mut command = home.command(["add", "anthropic", "--json"]);
+    without_terminal(&mut command);
+    let ended = home.run_with(command, "");
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert_eq!(ended.error_code(), "key_required");
+    for way in ["--stdin", "--env-var", "--from-file"] {
+        assert!(ended.stderr.contains(way), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_missing_file_a_device_and_an_empty_line_are_told_apart() {
+    let home = Home::new();
+    let missing = home.beside("missing");
+    let missing = missing.to_str().expect("text");
+    for (source, code) in [(missing, "storage_failed"), ("/dev/zero", "unsafe_file")] {
+        let ended = home.run(["add", "anthropic", "--json", "--from-file", source]);
+        assert_eq!(ended.error_code(), code, "{ended:?}");
+    }
+    let ended = home.run_with(home.command(["add", "anthropic", "--stdin", "--json"]), "\n");
+    assert_eq!(ended.error_code(), "malformed_key", "{ended:?}");
+}
+
+#[test]
+fn a_removed_key_comes_back_by_undo() {
+    let home = Home::new();
+    home.run_with(home.command(["add", "anthropic:work", "--stdin"]), KEY);
+    let removed = home.run(["remove", "anthropic:work", "--json"]);
+    assert_eq!(removed.code, Some(0), "{removed:?}");
+    assert_eq!(removed.json()["removed"], true);
+    assert_eq!(home.run(["list", "--json"]).json()["total_count"], 0);
+
+    let undone = home.run(["undo", "anthropic:work", "--json"]);
+    assert_eq!(undone.code, Some(0), "{undone:?}");
+    assert_eq!(undone.json()["undone"], "removal");
+    assert_eq!(home.run(["list", "--json"]).json()["total_count"], 1);
+    assert_eq!(home.run(["undo", "--json"]).error_code(), "nothing_to_undo");
+}
+
+#[test]
+fn a_list_is_a_table_for_people() {
+    let home = Home::new();
+    let ended = home.run(["list"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("No keys"), "{ended:?}");
+    home.run_with(
+        home.command(["add", "anthropic", "--stdin", "--description", "for work"]),
+        KEY,
+    );
+    let ended = home.run(["list"]);
+    let mut lines = ended.stdout.lines();
+    assert!(
+        lines.next().is_some_and(|head| head.starts_with("PROVIDER")),
+        "{ended:?}"
+    );
+    assert!(
+        lines.next().is_some_and(|row| row.starts_with("anthropic")),
+        "{ended:?}"
+    );
+    assert!(!ended.stdout.contains('\u{1b}'), "{ended:?}");
+}
+
+#[test]
+fn colours_come_only_when_asked_for_or_seen() {
+    let home = Home::new();
+    home.run_with(home.command(["add", "anthropic", "--stdin"]), KEY);
+    let colours = |ended: &crate::support::Ended| ended.stdout.contains("\u{1b}[");
+    assert!(!colours(&home.run(["list"])));
+    assert!(colours(&home.run(["list", "--color", "always"])));
+    let mut command = home.command(["list", "--color", "always"]);
+    command.env("NO_COLOR", "1");
+    assert!(
+        colours(&home.run_with(command, "")),
+        "the option wins over the variable"
+    );
+}
+
+#[test]
+fn a_reader_that_hangs_up_is_no_failure() {
+    let home = Home::new();
+    let mut child = home
+        .command(["completions", "bash"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    drop(child.stdout.take());
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn a_missing_home_is_said_and_nothing_is_guessed() {
+    let home = Home::new();
+    let mut command = home.command(["list", "--json"]);
+    command.env_remove("HOME").env_remove("API_KEYS_HOME");
+    let ended = home.run_with(command, "");
+    assert_eq!(ended.error_code(), "home_missing", "{ended:?}");
+}
+
+#[test]
+fn setup_makes_a_vault_and_proves_the_server_and_can_be_repeated() {
+    let home = Home::new();
+    for made in [true, false] {
+        let ended = home.run(["setup", "--json"]);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let said = ended.json();
+        assert_eq!(said["vault"]["made"], made, "{said}");
+        assert_eq!(said["vault"]["state"], "unlocked", "{said}");
+        assert_eq!(said["keys"], 0, "{said}");
+        assert!(
+            said["server"]["tools"].as_array().is_some_and(|tools| tools.len() >= 6),
+            "{said}"
+        );
+    }
+    let ended = home.run(["setup"]);
+    assert!(ended.stderr.contains("claude mcp add"), "{ended:?}");
+    assert!(!home.path().join("trial").exists());
+}
+
+/// Takes the terminal away that the tests may have been started on.
+pub(crate) fn without_terminal(command: &mut std::process::Command) {
+    // `setsid` of util-linux leaves the session, and with it the terminal.
+    let mut outside = std::process::Command::new("setsid");
+    outside
+        .arg("--wait")
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear();
+    outside.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    if let Some(folder) = command.get_current_dir() {
+        outside.current_dir(folder);
+    }
+    *command = outside;
 }

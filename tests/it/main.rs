@@ -3,11 +3,17 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::string_slice,
     clippy::needless_pass_by_value,
     reason = "a test stops at what it does not expect"
 )]
 
 mod cli;
+mod cli_prompt;
+mod cli_run;
+mod cli_vault;
 mod concurrency;
 mod intake;
 mod keychain;
@@ -15,6 +21,7 @@ mod keys;
 mod layers;
 mod mcp;
 mod providers;
+mod readme;
 mod settings;
 mod stdio;
 mod support;

@@ -1,0 +1,367 @@
+//! `doctor`: looks at everything that can be wrong, and says how to mend it.
+
+use std::{path::Path, process::ExitCode};
+
+use clap::{Arg, ArgAction, ArgMatches};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::{CommandDef, Run, Session, audit, caller::Terminal, console::Console, exit, key_name, wait};
+use crate::{
+    app::App,
+    domain::{KeyRecord, KeyState, KeyStatus},
+    error::{Code, Error, ExitCode as Ending, Result},
+    services::{
+        keys,
+        validation::{self, Report},
+        vault,
+    },
+    storage::{
+        files::Folder,
+        vault::{SlotKind, Standing, Status},
+    },
+    tools::view::{Block, Cell, Tone, View},
+};
+
+pub(super) const COMMAND: CommandDef = CommandDef {
+    name: "doctor",
+    define: |command| {
+        command
+            .about("Check vault, files, audit trail, configuration, clock and providers; say how to mend what is wrong")
+            .arg(
+                Arg::new("offline")
+                    .long("offline")
+                    .action(ArgAction::SetTrue)
+                    .help("Don't ask the providers whether the keys work"),
+            )
+    },
+    run: Run::With(run),
+};
+
+/// How far clocks may differ before somebody should know.
+const CLOCK_SLACK: SignedDuration = SignedDuration::from_mins(5);
+/// Before this program was written nobody can have run it.
+const EARLIEST: i64 = 1_767_225_600;
+
+/// One thing that was looked at.
+struct Finding {
+    check: &'static str,
+    health: Health,
+    said: String,
+    mend: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Health {
+    Good,
+    /// Works, and somebody should know.
+    Notice,
+    Wrong,
+}
+
+impl Finding {
+    fn new(check: &'static str, health: Health, said: impl Into<String>) -> Self {
+        Self {
+            check,
+            health,
+            said: said.into(),
+            mend: None,
+        }
+    }
+
+    fn good(check: &'static str, said: impl Into<String>) -> Self {
+        Self::new(check, Health::Good, said)
+    }
+
+    fn mend(mut self, mend: impl Into<String>) -> Self {
+        self.mend = Some(mend.into());
+        self
+    }
+
+    fn of(check: &'static str, error: &Error) -> Self {
+        let finding = Self::new(check, Health::Wrong, error.message());
+        match error.hint_text() {
+            Some(hint) => finding.mend(hint),
+            None => finding,
+        }
+    }
+}
+
+fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
+    let app = &session.app;
+    let mut findings = vec![configuration(app)];
+    findings.extend(folders(app));
+    let open = wait(vault::open_unasked(app));
+    findings.push(the_vault(app, &open));
+    findings.extend(ways_in(app));
+    if open.is_ok() {
+        findings.push(trail(app));
+    }
+    findings.push(clock(app));
+    if open.is_ok() {
+        findings.extend(stored_keys(app, &keys::list(app)?));
+        if !matches.get_flag("offline") {
+            findings.extend(providers(app, &Terminal::new(session, matches))?);
+        }
+    }
+    report(session, &findings)
+}
+
+fn configuration(app: &App) -> Finding {
+    let file = app.settings().paths().config_file();
+    match app.settings().problem() {
+        Some(problem) => Finding::new("config", Health::Wrong, problem.to_string())
+            .mend(format!("correct {}; until then it is not used", file.display())),
+        None if file.exists() => Finding::good("config", format!("{} is in force", file.display())),
+        None => Finding::good(
+            "config",
+            format!("no {}: the built-in settings are in force", file.display()),
+        ),
+    }
+}
+
+/// Whether the folders and the files in them are for nobody else.
+fn folders(app: &App) -> Vec<Finding> {
+    let paths = app.settings().paths();
+    match Folder::open(paths.data_folder()) {
+        Err(error) => vec![Finding::of("files", &error.into())],
+        Ok(None) => vec![Finding::good(
+            "files",
+            format!("{} does not exist yet", paths.data_folder().display()),
+        )],
+        Ok(Some(_)) => {
+            let open_to_others = open_to_others(paths.data_folder());
+            if open_to_others.is_empty() {
+                vec![Finding::good(
+                    "files",
+                    format!("{} is private", paths.data_folder().display()),
+                )]
+            } else {
+                let found = |path: String| {
+                    Finding::new(
+                        "files",
+                        Health::Wrong,
+                        format!("{path} can be read or written by others"),
+                    )
+                    .mend(format!("chmod 600 '{path}'"))
+                };
+                open_to_others.into_iter().map(found).collect()
+            }
+        }
+    }
+}
+
+#[cfg(unix)]
+fn open_to_others(folder: &Path) -> Vec<String> {
+    use std::os::unix::fs::PermissionsExt;
+
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut found: Vec<String> = entries
+        // The settings hold no secret, and people share them.
+        .filter(|entry| entry.file_name() != "config.toml")
+        .filter(|entry| {
+            let found = entry.metadata();
+            found.is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o077 != 0)
+        })
+        .map(|entry| entry.path().display().to_string())
+        .collect();
+    found.sort();
+    found
+}
+
+#[cfg(not(unix))]
+fn open_to_others(_: &Path) -> Vec<String> {
+    Vec::new()
+}
+
+fn the_vault(app: &App, open: &Result<()>) -> Finding {
+    match open {
+        Ok(()) => {}
+        Err(error) if error.code() == Code::VaultAbsent => {
+            return Finding::new("vault", Health::Notice, "there is no vault yet").mend("`api-keys setup` makes one");
+        }
+        Err(error) if error.code() == Code::VaultLocked => {
+            return Finding::new(
+                "vault",
+                Health::Notice,
+                "locked by a passphrase; what is in it was not looked at",
+            )
+            .mend("set API_KEYS_PASSPHRASE for a whole check");
+        }
+        Err(error) => return Finding::of("vault", error),
+    }
+    match app.vault().contents() {
+        Err(error) => Finding::of("vault", &error.into()),
+        Ok(contents) => {
+            let wrong = |said: &str| {
+                Finding::new("vault", Health::Wrong, said).mend(
+                    "put the newest copy of vault.json back; or, if this one is right, `api-keys vault accept-rollback`",
+                )
+            };
+            match contents.standing {
+                Standing::Current => Finding::good(
+                    "vault",
+                    format!(
+                        "{} opens and is whole, written {} times",
+                        app.vault().path().display(),
+                        contents.generation
+                    ),
+                ),
+                Standing::RolledBack { .. } => wrong("the vault file is older than the last one written here"),
+                Standing::Forked => wrong("the vault file is not the last one written here, and not older"),
+                Standing::Foreign => wrong("the vault file is another vault than the one last written here"),
+                Standing::AnchorDamaged => wrong("the anchor that tells an old vault file from the newest is damaged"),
+            }
+        }
+    }
+}
+
+/// What opens the vault, and whether losing one thing would lose it all.
+fn ways_in(app: &App) -> Option<Finding> {
+    let slots = match app.vault().status() {
+        Ok(Status::Locked { slots } | Status::Unlocked { slots, .. }) => slots,
+        // The check of the vault has said it.
+        Ok(Status::Absent) | Err(_) => return None,
+    };
+    let kinds: Vec<&str> = slots.iter().map(|slot| slot.kind.as_str()).collect();
+    let kinds = kinds.join(", ");
+    let spare = slots.len() > 1 || slots.iter().any(|slot| slot.kind == SlotKind::Recovery);
+    Some(if spare {
+        Finding::good("master key", format!("any of: {kinds}"))
+    } else {
+        Finding::new(
+            "master key",
+            Health::Notice,
+            format!("only {kinds}: if that is lost, so are the keys"),
+        )
+        .mend("`api-keys vault add-slot recovery` makes a code to write down")
+    })
+}
+
+fn trail(app: &App) -> Finding {
+    match app.vault().verify_audit() {
+        Err(error) => Finding::of("audit", &error.into()),
+        Ok(report) => match &report.fault {
+            Some(fault) => Finding::of("audit", &audit::broken(fault)),
+            None if report.torn => Finding::new("audit", Health::Notice, "the last line was cut short by a crash")
+                .mend("nothing to do: the next entry repairs it"),
+            None => Finding::good("audit", format!("{} entries, unbroken", report.entries)),
+        },
+    }
+}
+
+/// Whether the clock can be right: expiry and grace depend on it.
+fn clock(app: &App) -> Finding {
+    let now = app.now();
+    let latest = app
+        .vault()
+        .recent_audit(1)
+        .ok()
+        .and_then(|entries| entries.last().map(|entry| entry.at));
+    let wrong = if now.as_second() < EARLIEST {
+        Some(format!("it says {now}, before this program was written"))
+    } else {
+        latest
+            .filter(|at| at.duration_since(now) > CLOCK_SLACK)
+            .map(|at| format!("it says {now}, and the newest audit entry is of {at}"))
+    };
+    match wrong {
+        Some(said) => Finding::new("clock", Health::Wrong, said)
+            .mend("set the clock: expiry dates and grace periods depend on it"),
+        None => Finding::good("clock", "plausible"),
+    }
+}
+
+fn stored_keys(app: &App, records: &[KeyRecord]) -> Vec<Finding> {
+    let now = app.now();
+    let mut findings: Vec<Finding> = records.iter().filter_map(|record| stored_key(record, now)).collect();
+    if findings.is_empty() && !records.is_empty() {
+        findings.push(Finding::good(
+            "keys",
+            format!("{} stored, none needs attention", records.len()),
+        ));
+    }
+    findings
+}
+
+fn stored_key(record: &KeyRecord, now: Timestamp) -> Option<Finding> {
+    let name = key_name::show(&record.provider, &record.label);
+    let said = if record.state(now) == KeyState::Expired {
+        format!("{name} has expired and is not used any more")
+    } else if record.expiry_notice(now).is_some() {
+        format!("{name} expires soon")
+    } else if record.active().is_some_and(|active| active.exposed) {
+        format!("{name} passed through a chat")
+    } else {
+        return None;
+    };
+    Some(Finding::new("keys", Health::Notice, said).mend(format!("`api-keys rotate {name}`")))
+}
+
+/// What the providers say of the keys right now: whether they can be reached, and whether the keys work.
+fn providers(app: &App, caller: &Terminal) -> Result<Vec<Finding>> {
+    let (reports, _) = wait(validation::validate_all(app, caller))?;
+    let finding = |report: &Report| {
+        let name = key_name::show(&report.provider.id, &report.label);
+        let validation = &report.validation;
+        match (validation.status, validation.status.is_valid()) {
+            (KeyStatus::Valid, _) => Finding::good("provider", format!("{name} works")),
+            (KeyStatus::Unreachable, _) => {
+                Finding::new("provider", Health::Notice, format!("{name}: {}", validation.message)).mend(format!(
+                    "check the network, and `base_url` of {} if it is configured",
+                    report.provider.id
+                ))
+            }
+            (_, Some(false)) => Finding::new("provider", Health::Wrong, format!("{name}: {}", validation.message))
+                .mend(format!("`api-keys rotate {name}`")),
+            (_, Some(true) | None) => {
+                Finding::new("provider", Health::Notice, format!("{name}: {}", validation.message))
+            }
+        }
+    };
+    Ok(reports.iter().map(finding).collect())
+}
+
+fn report(session: &Session, findings: &[Finding]) -> Result<ExitCode> {
+    let ok = findings.iter().all(|finding| finding.health != Health::Wrong);
+    if session.console.is_json() {
+        let findings: Vec<_> = findings
+            .iter()
+            .map(|finding| {
+                let state = match finding.health {
+                    Health::Good => "ok",
+                    Health::Notice => "notice",
+                    Health::Wrong => "wrong",
+                };
+                json!({"check": finding.check, "state": state, "message": finding.said, "mend": finding.mend})
+            })
+            .collect();
+        Console::json(&json!({"ok": ok, "findings": findings}))?;
+    } else {
+        session.console.view(&view(findings))?;
+    }
+    Ok(exit(if ok { Ending::Done } else { Ending::Failed }))
+}
+
+fn view(findings: &[Finding]) -> View {
+    let rows = findings
+        .iter()
+        .map(|finding| {
+            let state = match finding.health {
+                Health::Good => Cell::new(Tone::Good, "ok"),
+                Health::Notice => Cell::new(Tone::Attention, "notice"),
+                Health::Wrong => Cell::new(Tone::Bad, "wrong"),
+            };
+            vec![state, finding.check.into(), finding.said.as_str().into()]
+        })
+        .collect();
+    let table = Block::Table {
+        headers: vec!["STATE", "CHECK", "FOUND"],
+        rows,
+    };
+    findings
+        .iter()
+        .filter_map(|finding| Some((finding, finding.mend.as_ref()?)))
+        .map(|(finding, mend)| Block::Hint(format!("{}: {mend}", finding.check)))
+        .fold(View::default().and(table), View::and)
+}

@@ -1,0 +1,165 @@
+//! `run`: a command with keys in its environment, and nowhere else.
+
+use std::{
+    ffi::OsString,
+    io::{self, ErrorKind},
+    process::{Command, ExitCode},
+};
+
+use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use serde_json::json;
+
+use super::{CommandDef, Run, Session, caller::Terminal, console::Console, key_name, wait};
+use crate::{
+    error::{Code, Error, Result},
+    process,
+    services::injection::{self, Variable},
+    tools::view::{Block, View},
+};
+
+/// What shells answer for a command that is not there.
+const NOT_FOUND: u8 = 127;
+/// What shells answer for a command that cannot be executed.
+const NOT_EXECUTABLE: u8 = 126;
+
+pub(super) const COMMAND: CommandDef = CommandDef {
+    name: "run",
+    define: |command| {
+        command
+            .about("Run a command with keys in its environment")
+            .long_about(
+                "Run a command with keys in its environment, each under its provider's usual variable, such as OPENAI_API_KEY\n\n\
+                 Without --provider every usable key labelled `default` is there. The use is written to the audit trail first; \
+                 expired keys are refused. The command's exit code is the answer; signals reach it directly.",
+            )
+            .arg(
+                Arg::new("providers")
+                    .long("provider")
+                    .short('p')
+                    .value_name("PROVIDER[:LABEL]")
+                    .action(ArgAction::Append)
+                    .help("Only this key; may be given several times"),
+            )
+            .arg(
+                Arg::new("dry-run")
+                    .long("dry-run")
+                    .action(ArgAction::SetTrue)
+                    .help("Show which variables would be set, and run nothing"),
+            )
+            .arg(
+                Arg::new("command")
+                    .value_name("CMD")
+                    .value_parser(value_parser!(OsString))
+                    .num_args(1..)
+                    .last(true)
+                    .required_unless_present("dry-run")
+                    .help("The command and its arguments"),
+            )
+    },
+    run: Run::With(run),
+};
+
+fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
+    let app = &session.app;
+    let caller = Terminal::new(session, matches);
+    let wanted = matches
+        .get_many::<String>("providers")
+        .into_iter()
+        .flatten()
+        .map(|name| key_name::parse(app, name))
+        .collect::<Result<Vec<_>>>()?;
+    let variables = wait(injection::variables(app, &caller, &wanted))?;
+    if matches.get_flag("dry-run") {
+        return show(session, &variables);
+    }
+    let mut words = matches.get_many::<OsString>("command").into_iter().flatten();
+    let Some(program) = words.next() else {
+        return Err(Error::new(Code::InvalidArgument, "there is no command to run"));
+    };
+    let mut command = Command::new(program);
+    command.args(words);
+    // What opens the vault is not the command's business.
+    let passphrase = &app.settings().current().vault.passphrase_env;
+    for name in ["API_KEYS_PASSPHRASE", passphrase] {
+        command.env_remove(name);
+    }
+    for (name, key) in injection::reveal(app, &caller, variables)? {
+        // EXPOSE: the child's environment, which is what the user asked for; nothing of ours reads it back
+        command.env(name, key.expose());
+    }
+    let why = match start(&mut command) {
+        Ok(code) => return Ok(code),
+        Err(why) => why,
+    };
+    // Shells tell these two apart by the exit code, so scripts do too.
+    let (code, message, hint) = match why.kind() {
+        ErrorKind::NotFound => (
+            NOT_FOUND,
+            "the command was not found",
+            "check its name, and that it is on the PATH",
+        ),
+        ErrorKind::PermissionDenied => (
+            NOT_EXECUTABLE,
+            "the command cannot be executed",
+            "check that it is a program and that you may execute it",
+        ),
+        _ => (
+            NOT_EXECUTABLE,
+            "the command could not be started",
+            "try it without `api-keys run`",
+        ),
+    };
+    session
+        .console
+        .error(&Error::new(Code::CommandFailed, message).hint(hint).caused_by(why));
+    Ok(ExitCode::from(code))
+}
+
+/// Becomes the command: its signals, its terminal and its exit code are its own.
+#[cfg(unix)]
+fn start(command: &mut Command) -> io::Result<ExitCode> {
+    use std::os::unix::process::CommandExt;
+
+    Err(process::with_callers_limits(|| command.exec()))
+}
+
+/// Runs the command and waits for it.
+#[cfg(not(unix))]
+fn start(command: &mut Command) -> io::Result<ExitCode> {
+    let status = process::with_callers_limits(|| command.status())?;
+    // Codes beyond a byte, as Windows has them, still say that something failed.
+    Ok(status
+        .code()
+        .and_then(|code| u8::try_from(code).ok())
+        .map_or(ExitCode::FAILURE, ExitCode::from))
+}
+
+/// Names the variables, never their values.
+fn show(session: &Session, variables: &[Variable]) -> Result<ExitCode> {
+    if session.console.is_json() {
+        let variables: Vec<_> = variables
+            .iter()
+            .map(|Variable { name, record }| {
+                json!({"name": name, "provider": record.provider, "label": record.label, "key_id": record.key_id})
+            })
+            .collect();
+        Console::json(&json!({ "variables": variables }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows = variables
+        .iter()
+        .map(|Variable { name, record }| {
+            let masked = record.active().map(|active| active.masked.clone()).unwrap_or_default();
+            vec![
+                name.as_str().into(),
+                key_name::show(&record.provider, &record.label).into(),
+                masked.into(),
+            ]
+        })
+        .collect();
+    session.console.view(&View::default().and(Block::Table {
+        headers: vec!["VARIABLE", "KEY", "MASKED"],
+        rows,
+    }))?;
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,56 @@
+//! `undo`: take back the last removal or rotation.
+
+use std::process::ExitCode;
+
+use clap::{Arg, ArgMatches};
+use serde_json::json;
+
+use super::{CommandDef, Run, Session, caller::Terminal, console::Console, key_name, wait};
+use crate::{
+    error::Result,
+    services::undo::{self, Undone},
+    tools::view::{Block, Tone, View},
+};
+
+pub(super) const COMMAND: CommandDef = CommandDef {
+    name: "undo",
+    define: |command| {
+        command
+            .about("Take back the last removal or rotation of a key, for 30 days")
+            .arg(
+                Arg::new("key")
+                    .value_name("PROVIDER[:LABEL]")
+                    .help("Only of this key; otherwise whatever came last"),
+            )
+    },
+    run: Run::With(run),
+};
+
+fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
+    let app = &session.app;
+    let caller = Terminal::new(session, matches);
+    let key = matches
+        .get_one::<String>("key")
+        .map(|name| key_name::parse(app, name))
+        .transpose()?;
+    let key = key.as_ref().map(|(provider, label)| (provider, label));
+    let (record, undone, warnings) = wait(undo::undo(app, &caller, key))?;
+    let masked = record.active().map(|active| active.masked.as_str()).unwrap_or_default();
+    let (name, done) = match undone {
+        Undone::Removal => ("removal", "is back"),
+        Undone::Secret => ("secret", "has its previous secret again:"),
+    };
+    if session.console.is_json() {
+        Console::json(&json!({
+            "undone": name,
+            "key": {"key_id": record.key_id, "provider": record.provider, "label": record.label, "masked": masked},
+            "warnings": warnings,
+        }))?;
+    } else {
+        let key = key_name::show(&record.provider, &record.label);
+        let view = View::line(Tone::Good, format!("{key} {done} {masked}"));
+        let view = warnings.into_iter().map(Block::Warning).fold(view, View::and);
+        session.console.view(&view)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}

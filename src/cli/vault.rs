@@ -1,0 +1,480 @@
+//! `vault`: make it, look at it, and change what opens it.
+
+use std::process::ExitCode;
+
+use clap::{Arg, ArgMatches, Command, builder::PossibleValuesParser};
+use serde_json::{Value, json};
+
+use super::{
+    CommandDef, Run, Session, caller::Terminal, command_line::yes, console::Console, secret_source::SecretSource, wait,
+};
+use crate::{
+    domain::{Passphrase, Secret},
+    error::{Code, Error, Result},
+    services::{
+        caller::{Caller, Question},
+        vault,
+    },
+    settings::MasterKey,
+    storage::vault::{Committed, NewSlot, SlotId, SlotInfo, SlotKind, Standing, Status, Unlock},
+    tools::view::{Block, Cell, Tone, View},
+};
+
+pub(super) const COMMAND: CommandDef = CommandDef {
+    name: "vault",
+    define,
+    run: Run::With(run),
+};
+
+/// The kinds of slots that can be made, as they are typed.
+const KINDS: [(&str, SlotKind); 4] = [
+    ("keychain", SlotKind::Keychain),
+    ("key-file", SlotKind::KeyFile),
+    ("passphrase", SlotKind::Passphrase),
+    ("recovery", SlotKind::Recovery),
+];
+
+/// What may open a new or recovered vault, as it is typed.
+const MASTER_KEYS: [(&str, MasterKey); 4] = [
+    ("auto", MasterKey::Auto),
+    ("keychain", MasterKey::Keychain),
+    ("passphrase", MasterKey::Passphrase),
+    ("key-file", MasterKey::KeyFile),
+];
+
+fn define(command: Command) -> Command {
+    let stdin = || SecretSource::stdin_option("Read passphrases and codes from standard input, one a line");
+    let master_key = || {
+        Arg::new("master-key")
+            .long("master-key")
+            .value_name("KIND")
+            .value_parser(PossibleValuesParser::new(MASTER_KEYS.map(|(name, _)| name)))
+    };
+    command
+        .about("Make the vault, look at it, or change what opens it")
+        .subcommand_required(true)
+        .subcommand(
+            Command::new("init")
+                .about("Make the vault")
+                .arg(master_key().help("What opens it (default: as configured, else the keychain, else a key file)"))
+                .arg(
+                    Arg::new("recovery-code")
+                        .long("recovery-code")
+                        .action(clap::ArgAction::SetTrue)
+                        .help("Make a recovery code too, and show it once"),
+                )
+                .arg(stdin()),
+        )
+        .subcommand(Command::new("status").about("Show what there is and what opens it; opens nothing"))
+        .subcommand(
+            Command::new("unlock-check")
+                .about("Try to open the vault; exit with 3 where a passphrase is needed")
+                .arg(stdin()),
+        )
+        .subcommand(
+            Command::new("passwd")
+                .about("Replace a passphrase by a new one")
+                .arg(stdin()),
+        )
+        .subcommand(
+            Command::new("add-slot")
+                .about("Add a way to open the vault")
+                .arg(
+                    Arg::new("kind")
+                        .value_name("KIND")
+                        .required(true)
+                        .value_parser(PossibleValuesParser::new(KINDS.map(|(name, _)| name)))
+                        .help("What opens the vault besides"),
+                )
+                .arg(stdin()),
+        )
+        .subcommand(
+            Command::new("remove-slot")
+                .about("Take away a way to open the vault")
+                .arg(
+                    Arg::new("slot")
+                        .value_name("SLOT")
+                        .required(true)
+                        .help("The slot's id, or its kind where there is one of it"),
+                )
+                .arg(yes())
+                .arg(stdin()),
+        )
+        .subcommand(
+            Command::new("rekey")
+                .about("Replace the key that everything is encrypted with, and encrypt it all anew")
+                .arg(yes())
+                .arg(stdin()),
+        )
+        .subcommand(
+            Command::new("recover")
+                .about("Open the vault with its recovery code and make a new way to open it")
+                .arg(master_key().help("What opens it from now on (default: the keychain, else a key file)"))
+                .arg(stdin()),
+        )
+        .subcommand(
+            Command::new("accept-rollback")
+                .about("Take a vault file that is older or another than the last one written for the right one")
+                .arg(yes())
+                .arg(stdin()),
+        )
+}
+
+fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
+    let Some((name, matches)) = matches.subcommand() else {
+        return Err(Error::new(Code::Internal, "`vault` was parsed without a command"));
+    };
+    let work = Work {
+        session,
+        matches,
+        caller: Terminal::for_passphrases(session, matches),
+    };
+    match name {
+        "init" => work.init(),
+        "status" => work.status(),
+        "unlock-check" => work.unlock_check(),
+        "passwd" => work.passwd(),
+        "add-slot" => work.add_slot(),
+        "remove-slot" => work.remove_slot(),
+        "rekey" => work.rekey(),
+        "recover" => work.recover(),
+        "accept-rollback" => work.accept_rollback(),
+        _ => Err(Error::new(Code::Internal, "a command was parsed that does not exist")),
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// One of the commands at work.
+struct Work<'a> {
+    session: &'a Session,
+    matches: &'a ArgMatches,
+    caller: Terminal,
+}
+
+impl Work<'_> {
+    fn init(&self) -> Result<()> {
+        let app = &self.session.app;
+        let master_key = self.master_key().unwrap_or(app.settings().required()?.vault.master_key);
+        let (mut made, warnings) = wait(vault::create(app, &self.caller, master_key))?;
+        if self.matches.get_flag("recovery-code") {
+            let now = app.now();
+            let recovery = self.settled(app.vault().add_slot(now, ACTOR, NewSlot::Recovery)?);
+            made.slots.extend(recovery.slots);
+            made.recovery_code = recovery.recovery_code;
+        }
+        for warning in &warnings {
+            self.warn(warning);
+        }
+        let file = app.vault().path();
+        self.made(
+            &format!("Made the vault {}", file.display()),
+            &made.slots,
+            made.recovery_code.as_ref(),
+        )?;
+        if made.recovery_code.is_none() && !self.session.console.is_json() {
+            self.session.console.remark(&Block::Hint(
+                "`api-keys vault add-slot recovery` makes a code that opens it when all else is lost".to_owned(),
+            ));
+        }
+        Ok(())
+    }
+
+    fn status(&self) -> Result<()> {
+        let app = &self.session.app;
+        let file = app.vault().path();
+        let status = app.vault().status()?;
+        let slots = slots_of(&status);
+        if self.session.console.is_json() {
+            let state = if matches!(status, Status::Absent) {
+                "absent"
+            } else {
+                "locked"
+            };
+            return Console::json(&json!({"state": state, "file": file, "slots": slots_json(slots)}));
+        }
+        let view = if matches!(status, Status::Absent) {
+            View::line(
+                Tone::Plain,
+                format!(
+                    "There is no vault in {}",
+                    app.settings().paths().data_folder().display()
+                ),
+            )
+            .and(Block::Hint(
+                "`api-keys setup` makes one; so does adding the first key".to_owned(),
+            ))
+        } else {
+            View::line(Tone::Plain, format!("{}, opened by any of:", file.display())).and(slots_table(slots))
+        };
+        self.session.console.view(&view)
+    }
+
+    fn unlock_check(&self) -> Result<()> {
+        self.open()?;
+        let vault = self.session.app.vault();
+        let contents = vault.contents()?;
+        if self.session.console.is_json() {
+            return Console::json(&json!({
+                "state": "unlocked",
+                "generation": contents.generation,
+                "standing": standing(contents.standing),
+            }));
+        }
+        let view = View::line(
+            Tone::Good,
+            format!("The vault opens; it was written {} times", contents.generation),
+        );
+        self.session.console.view(&view)
+    }
+
+    fn passwd(&self) -> Result<()> {
+        let app = &self.session.app;
+        let old = match app.settings().passphrase_from_environment() {
+            Some(passphrase) => passphrase,
+            None => self.ask(Question::Passphrase)?,
+        };
+        app.vault().unlock(Unlock::Passphrase(&old))?;
+        let new = self.ask(Question::NewPassphrase)?;
+        let made = self.settled(app.vault().change_passphrase(app.now(), ACTOR, &old, &new)?);
+        self.made("Changed the passphrase", &made.slots, None)
+    }
+
+    fn add_slot(&self) -> Result<()> {
+        self.open()?;
+        let app = &self.session.app;
+        let name = self
+            .matches
+            .get_one::<String>("kind")
+            .map(String::as_str)
+            .unwrap_or_default();
+        let Some((_, kind)) = KINDS.iter().find(|(known, _)| *known == name) else {
+            return Err(Error::new(
+                Code::Internal,
+                "a kind of slot was parsed that does not exist",
+            ));
+        };
+        let passphrase = self.passphrase_for(&[*kind])?;
+        let slots = new_slots(&[*kind], passphrase.as_ref());
+        for slot in slots {
+            let made = self.settled(app.vault().add_slot(app.now(), ACTOR, slot)?);
+            self.made(
+                "Added a way to open the vault",
+                &made.slots,
+                made.recovery_code.as_ref(),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn remove_slot(&self) -> Result<()> {
+        self.open()?;
+        let app = &self.session.app;
+        let named = self
+            .matches
+            .get_one::<String>("slot")
+            .map(String::as_str)
+            .unwrap_or_default();
+        let status = app.vault().status()?;
+        let id = find_slot(slots_of(&status), named)?;
+        self.session
+            .console
+            .confirm(&format!("Remove the slot {named}?"), self.matches)?;
+        let gone = self.settled(app.vault().remove_slot(app.now(), ACTOR, id)?);
+        self.made("Removed a way to open the vault", std::slice::from_ref(&gone), None)
+    }
+
+    fn rekey(&self) -> Result<()> {
+        self.open()?;
+        let app = &self.session.app;
+        let kinds: Vec<SlotKind> = slots_of(&app.vault().status()?).iter().map(|slot| slot.kind).collect();
+        self.session.console.confirm(
+            "Replace the key, and every passphrase and recovery code with it?",
+            self.matches,
+        )?;
+        let passphrase = self.passphrase_for(&kinds)?;
+        let slots = new_slots(&kinds, passphrase.as_ref());
+        let made = self.settled(app.vault().rekey(app.now(), ACTOR, &slots)?);
+        self.made(
+            "Encrypted everything anew; only these open the vault now",
+            &made.slots,
+            made.recovery_code.as_ref(),
+        )
+    }
+
+    fn recover(&self) -> Result<()> {
+        let app = &self.session.app;
+        let code = self.caller.recovery_code()?;
+        let recover = |slot: NewSlot<'_>| Ok::<_, Error>(app.vault().recover(app.now(), ACTOR, &code, &[slot])?);
+        let made = match self.master_key().unwrap_or(MasterKey::Auto) {
+            MasterKey::Keychain => recover(NewSlot::Keychain)?,
+            MasterKey::KeyFile => recover(NewSlot::KeyFile)?,
+            MasterKey::Passphrase => recover(NewSlot::Passphrase(&self.ask(Question::NewPassphrase)?))?,
+            MasterKey::Auto => match recover(NewSlot::Keychain) {
+                Err(error) if error.code() == Code::KeychainUnavailable => recover(NewSlot::KeyFile)?,
+                outcome => outcome?,
+            },
+        };
+        let made = self.settled(made);
+        self.made(
+            "Opened the vault with the recovery code; from now on it is opened by",
+            &made.slots,
+            None,
+        )
+    }
+
+    fn accept_rollback(&self) -> Result<()> {
+        self.open()?;
+        let app = &self.session.app;
+        self.session.console.confirm(
+            "Keys added or rotated since then are lost. Take this file for the right one?",
+            self.matches,
+        )?;
+        let before = self.settled(app.vault().accept_rollback(app.now(), ACTOR)?);
+        if self.session.console.is_json() {
+            return Console::json(&json!({"before": standing(before)}));
+        }
+        let said = match before {
+            Standing::Current => "The vault file was the last one written here; nothing was changed",
+            Standing::RolledBack { .. } | Standing::Forked | Standing::Foreign | Standing::AnchorDamaged => {
+                "This vault file counts as the right one from now on"
+            }
+        };
+        self.session.console.view(&View::line(Tone::Good, said))
+    }
+
+    fn open(&self) -> Result<()> {
+        wait(vault::open(&self.session.app, &self.caller))
+    }
+
+    fn ask(&self, question: Question) -> Result<Passphrase> {
+        wait(self.caller.ask(question)).map(Passphrase::new)
+    }
+
+    /// A new passphrase, where slots of these kinds need one.
+    fn passphrase_for(&self, kinds: &[SlotKind]) -> Result<Option<Passphrase>> {
+        if kinds.contains(&SlotKind::Passphrase) {
+            self.ask(Question::NewPassphrase).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    fn master_key(&self) -> Option<MasterKey> {
+        let name = self.matches.get_one::<String>("master-key")?;
+        MASTER_KEYS
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, kind)| *kind)
+    }
+
+    /// The value of a change that is made, with a warning where a power cut could still take it back.
+    fn settled<T>(&self, committed: Committed<T>) -> T {
+        let (value, warnings) = vault::settle(committed);
+        for warning in &warnings {
+            self.warn(warning);
+        }
+        value
+    }
+
+    fn warn(&self, text: &str) {
+        self.session.console.remark(&Block::Warning(text.to_owned()));
+    }
+
+    /// Tells which slots a change was about, and shows a recovery code this once.
+    fn made(&self, done: &str, slots: &[SlotInfo], code: Option<&Secret>) -> Result<()> {
+        // EXPOSE: shown once to the person who asked for it, on the terminal; it is kept nowhere
+        let code = code.map(Secret::expose);
+        if self.session.console.is_json() {
+            return Console::json(&json!({"slots": slots_json(slots), "recovery_code": code}));
+        }
+        let mut view = View::line(Tone::Good, done).and(slots_table(slots));
+        if let Some(code) = code {
+            view = view
+                .and(Block::Line(Tone::Plain, String::new()))
+                .and(Block::Line(Tone::Attention, format!("Recovery code  {code}")))
+                .and(Block::Warning(
+                    "write the recovery code down and keep it away from this machine: it opens the vault and is never shown again"
+                        .to_owned(),
+                ));
+        }
+        self.session.console.view(&view)
+    }
+}
+
+/// What the audit trail calls these commands.
+const ACTOR: &str = "cli";
+
+/// Slots of these kinds; those that need a passphrase share one.
+fn new_slots<'a>(kinds: &[SlotKind], passphrase: Option<&'a Passphrase>) -> Vec<NewSlot<'a>> {
+    let mut kinds = kinds.to_vec();
+    // Two recovery codes could not be told apart, nor two passphrases that are the same.
+    kinds.sort_unstable();
+    kinds.dedup();
+    kinds
+        .into_iter()
+        .filter_map(|kind| match kind {
+            SlotKind::Keychain => Some(NewSlot::Keychain),
+            SlotKind::KeyFile => Some(NewSlot::KeyFile),
+            SlotKind::Passphrase => passphrase.map(NewSlot::Passphrase),
+            SlotKind::Recovery => Some(NewSlot::Recovery),
+        })
+        .collect()
+}
+
+/// The slot that `named` is the id of, or the kind of where there is one of it.
+fn find_slot(slots: &[SlotInfo], named: &str) -> Result<SlotId> {
+    let mut found = slots
+        .iter()
+        .filter(|slot| slot.id.to_string() == named || slot.kind.as_str() == named);
+    match (found.next(), found.next()) {
+        (Some(slot), None) => Ok(slot.id),
+        (None, _) => {
+            Err(Error::new(Code::SlotNotFound, "the vault has no such slot").hint("`api-keys vault status` lists them"))
+        }
+        (Some(_), Some(_)) => Err(
+            Error::new(Code::SlotNotFound, "the vault has several slots of that kind")
+                .hint("name one by its id; `api-keys vault status` lists them"),
+        ),
+    }
+}
+
+fn slots_of(status: &Status) -> &[SlotInfo] {
+    match status {
+        Status::Absent => &[],
+        Status::Locked { slots } | Status::Unlocked { slots, .. } => slots,
+    }
+}
+
+fn slots_json(slots: &[SlotInfo]) -> Value {
+    slots
+        .iter()
+        .map(|slot| json!({"id": slot.id.to_string(), "kind": slot.kind.as_str(), "added_at": slot.added_at}))
+        .collect()
+}
+
+fn slots_table(slots: &[SlotInfo]) -> Block {
+    Block::Table {
+        headers: vec!["SLOT", "KIND", "ADDED"],
+        rows: slots
+            .iter()
+            .map(|slot| {
+                vec![
+                    Cell::new(Tone::Faint, slot.id.to_string()),
+                    slot.kind.as_str().into(),
+                    slot.added_at.strftime("%Y-%m-%d").to_string().into(),
+                ]
+            })
+            .collect(),
+    }
+}
+
+/// How the file stands to the last one written here, as results spell it.
+fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Current => "current",
+        Standing::RolledBack { .. } => "rolled_back",
+        Standing::Forked => "forked",
+        Standing::Foreign => "foreign",
+        Standing::AnchorDamaged => "anchor_damaged",
+    }
+}

@@ -1,0 +1,145 @@
+//! The tables of the README, made from the declarations, so that they cannot say anything else than the program does.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+use crate::{
+    error::CODES,
+    providers::PROVIDERS,
+    settings::VARIABLES,
+    tools::{TOOLS, ToolDef},
+};
+
+/// `text` with what stands between `<!-- table: NAME -->` and `<!-- end -->` replaced by the table of that name.
+///
+/// `commands` is the command line that the table of commands is made from.
+pub fn with_tables(text: &str, commands: &clap::Command) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut name = None;
+    for line in text.lines() {
+        if line == END {
+            name = None;
+        }
+        if name.is_none() {
+            out.push_str(line);
+            out.push('\n');
+            name = line.strip_prefix(BEGIN).and_then(|rest| rest.strip_suffix(" -->"));
+            if let Some(name) = name {
+                out.push_str(&table(name, commands));
+            }
+        }
+    }
+    out
+}
+
+const BEGIN: &str = "<!-- table: ";
+const END: &str = "<!-- end -->";
+
+fn table(name: &str, commands: &clap::Command) -> String {
+    match name {
+        "tools" => rows(&["tool", "arguments (**required**)", "does"], TOOLS.iter().map(tool)),
+        "commands" => rows(&["command", "does"], commands.get_subcommands().map(command)),
+        "providers" => rows(
+            &["provider", "name", "variable"],
+            PROVIDERS.iter().map(|provider| {
+                let variables: Vec<String> = provider.env_vars.iter().map(|name| format!("`{name}`")).collect();
+                vec![
+                    format!("`{}`", provider.id),
+                    provider.title.to_owned(),
+                    variables.join(", "),
+                ]
+            }),
+        ),
+        "variables" => rows(
+            &["variable", "does"],
+            VARIABLES
+                .iter()
+                .map(|variable| vec![format!("`{}`", variable.name), variable.what.to_owned()]),
+        ),
+        "codes" => rows(
+            &["code", "exit", "means"],
+            CODES.iter().map(|(_, name, meaning, exit)| {
+                vec![format!("`{name}`"), (*exit as u8).to_string(), (*meaning).to_owned()]
+            }),
+        ),
+        // An unknown name leaves its place empty, which the test of the README notices.
+        _ => String::new(),
+    }
+}
+
+fn tool(tool: &ToolDef) -> Vec<String> {
+    let schema = (tool.input_schema)();
+    let description = schema.get("description").and_then(Value::as_str).unwrap_or_default();
+    let required: Vec<&str> = schema
+        .get("required")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    let arguments: Vec<String> = schema
+        .get("properties")
+        .and_then(Value::as_object)
+        .into_iter()
+        .flat_map(|properties| properties.keys())
+        .map(|name| {
+            if required.contains(&name.as_str()) {
+                format!("**{name}**")
+            } else {
+                name.clone()
+            }
+        })
+        .collect();
+    let arguments = if arguments.is_empty() {
+        "–".to_owned()
+    } else {
+        arguments.join(", ")
+    };
+    vec![format!("`{}`", tool.name), arguments, description.to_owned()]
+}
+
+fn command(command: &clap::Command) -> Vec<String> {
+    let mut usage = format!("api-keys {}", command.get_name());
+    for argument in command.get_positionals() {
+        let name = argument.get_value_names().and_then(|names| names.first()).map_or_else(
+            || argument.get_id().as_str().to_uppercase(),
+            |name| name.to_string().to_uppercase(),
+        );
+        let _ = match (argument.is_last_set(), argument.is_required_set()) {
+            (true, _) => write!(usage, " -- {name}…"),
+            (false, true) => write!(usage, " {name}"),
+            (false, false) => write!(usage, " [{name}]"),
+        };
+    }
+    let verbs: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+    if !verbs.is_empty() {
+        let _ = write!(usage, " {}", verbs.join("/"));
+    }
+    let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+    vec![format!("`{usage}`"), about]
+}
+
+fn rows(headers: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
+    let mut text = format!("| {} |\n|{}\n", headers.join(" | "), "---|".repeat(headers.len()));
+    for row in rows {
+        let cells: Vec<String> = row.iter().map(|cell| cell.replace('|', "\\|")).collect();
+        let _ = writeln!(text, "| {} |", cells.join(" | "));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_stands_between_the_markers_changes() {
+        let text = "before\n<!-- table: variables -->\n| stale row |\n<!-- end -->\nafter\n";
+        let once = with_tables(text, &clap::Command::new("api-keys"));
+        assert!(once.starts_with("before\n<!-- table: variables -->\n| variable | does |\n"));
+        assert!(once.ends_with("\n<!-- end -->\nafter\n"));
+        assert!(!once.contains("stale row"));
+        assert_eq!(with_tables(&once, &clap::Command::new("api-keys")), once);
+    }
+}

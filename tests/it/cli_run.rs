@@ -1,0 +1,144 @@
+//! `run`: keys in the child's environment, and the child's own end.
+#![cfg(unix)]
+
+use std::process::Command;
+
+use crate::support::{Ended, Home};
+
+const KEY: &str = "sk-proj-MadeUpForTheTests0123456789abcdefXYZW";
+const OTHER: &str = "sk-ant-api03-MadeUpForTheTests0123456789abcdefXYZW";
+
+fn with_keys() -> Home {
+    let home = Home::new();
+    for (name, key) in [("openai", KEY), ("anthropic:work", OTHER)] {
+        let ended = home.run_with(home.command(["add", name, "--stdin"]), key);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+    }
+    home
+}
+
+fn run(home: &Home, arguments: &[&str]) -> Ended {
+    home.run([&["run"], arguments].concat())
+}
+
+#[test]
+fn the_command_finds_the_keys_under_their_usual_names() {
+    let home = with_keys();
+    let ended = run(&home, &["--", "sh", "-c", "echo $OPENAI_API_KEY:$ANTHROPIC_API_KEY"]);
+    assert_eq!(
+        (ended.code, ended.stdout.trim()),
+        (Some(0), format!("{KEY}:").as_str()),
+        "{ended:?}"
+    );
+    let ended = run(
+        &home,
+        &[
+            "--provider",
+            "openai",
+            "-p",
+            "anthropic:work",
+            "--",
+            "sh",
+            "-c",
+            "echo $OPENAI_API_KEY:$ANTHROPIC_API_KEY",
+        ],
+    );
+    assert_eq!(ended.stdout.trim(), format!("{KEY}:{OTHER}"), "{ended:?}");
+}
+
+#[test]
+fn the_exit_code_and_a_signal_are_the_commands_own() {
+    let home = with_keys();
+    assert_eq!(run(&home, &["--", "sh", "-c", "exit 42"]).code, Some(42));
+    // Ended by a signal: no exit code, as if the command had been started directly.
+    assert_eq!(run(&home, &["--", "sh", "-c", "kill -TERM $$"]).code, None);
+    let ended = home.run_with(home.command(["run", "--", "cat"]), "what is piped in");
+    assert_eq!(ended.stdout, "what is piped in");
+}
+
+#[test]
+fn a_command_that_cannot_start_ends_as_in_a_shell() {
+    let home = with_keys();
+    let ended = run(&home, &["--", "no-such-command-anywhere"]);
+    assert_eq!(ended.code, Some(127), "{ended:?}");
+    assert!(
+        ended.stderr.starts_with("error: ") && ended.stderr.contains("hint: "),
+        "{ended:?}"
+    );
+    let file = home.beside("not-executable");
+    std::fs::write(&file, "#!/bin/sh\n").expect("a file");
+    let ended = run(&home, &["--", file.to_str().expect("text")]);
+    assert_eq!(ended.code, Some(126), "{ended:?}");
+}
+
+#[test]
+fn a_dry_run_names_variables_and_runs_nothing() {
+    let home = with_keys();
+    let touched = home.beside("touched");
+    let ended = run(&home, &["--dry-run", "--", "touch", touched.to_str().expect("text")]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(
+        ended.stdout.contains("OPENAI_API_KEY") && !ended.stdout.contains(KEY),
+        "{ended:?}"
+    );
+    assert!(!touched.exists());
+    let ended = run(&home, &["--dry-run", "--json"]);
+    assert_eq!(ended.json()["variables"][0]["name"], "OPENAI_API_KEY", "{ended:?}");
+}
+
+#[test]
+fn what_opens_the_vault_is_not_handed_on() {
+    let home = with_keys();
+    let mut command = home.command(["run", "--", "sh", "-c", "echo [$API_KEYS_PASSPHRASE]"]);
+    command.env("API_KEYS_PASSPHRASE", "not for the child");
+    assert_eq!(home.run_with(command, "").stdout.trim(), "[]");
+}
+
+#[test]
+fn the_command_gets_the_callers_umask_and_core_limit_back() {
+    let home = with_keys();
+    let mut direct = Command::new("sh");
+    direct.args(["-c", "umask; ulimit -S -c"]);
+    let direct = home.run_with(direct, "").stdout;
+    assert_eq!(run(&home, &["--", "sh", "-c", "umask; ulimit -S -c"]).stdout, direct);
+}
+
+#[test]
+fn the_use_is_in_the_audit_trail() {
+    let home = with_keys();
+    run(&home, &["--provider", "openai", "--", "true"]);
+    let entries = home.run(["audit", "--json"]).json();
+    let last = entries["entries"]
+        .as_array()
+        .and_then(|entries| entries.last())
+        .expect("entries");
+    assert_eq!(
+        (last["provider"].as_str(), last["actor"].as_str()),
+        (Some("openai"), Some("cli")),
+        "{last}"
+    );
+}
+
+#[test]
+fn an_expired_or_missing_key_starts_nothing() {
+    let home = with_keys();
+    let touched = home.beside("touched");
+    for name in ["groq", "openai:other"] {
+        let ended = run(
+            &home,
+            &[
+                "--json",
+                "--provider",
+                name,
+                "--",
+                "touch",
+                touched.to_str().expect("text"),
+            ],
+        );
+        assert_eq!(ended.error_code(), "key_not_found", "{ended:?}");
+    }
+    assert!(!touched.exists());
+    let ended = run(&home, &["--provider", "openai", "true"]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("--"), "{ended:?}");
+}

@@ -1,0 +1,245 @@
+//! `vault`, `audit` and `doctor` from outside.
+
+use crate::{
+    cli::without_terminal,
+    support::{Ended, Home},
+};
+
+const KEY: &str = "sk-proj-MadeUpForTheTests0123456789abcdefXYZW";
+
+/// Runs without a terminal, with `input` on stdin, and with a passphrase in the environment or none.
+fn run(home: &Home, arguments: &[&str], passphrase: Option<&str>, input: &str) -> Ended {
+    let mut command = home.command(arguments);
+    if let Some(passphrase) = passphrase {
+        command.env("API_KEYS_PASSPHRASE", passphrase);
+    }
+    without_terminal(&mut command);
+    home.run_with(command, input)
+}
+
+fn slot_kinds(home: &Home) -> Vec<String> {
+    let status = home.run(["vault", "status", "--json"]).json();
+    let slots = status["slots"].as_array().expect("slots");
+    slots
+        .iter()
+        .map(|slot| slot["kind"].as_str().expect("a kind").to_owned())
+        .collect()
+}
+
+#[test]
+fn a_vault_is_made_once_and_says_what_opens_it() {
+    let home = Home::new();
+    assert_eq!(home.run(["vault", "status", "--json"]).json()["state"], "absent");
+    assert_eq!(
+        home.run(["vault", "unlock-check", "--json"]).error_code(),
+        "vault_absent"
+    );
+    let made = home.run(["vault", "init", "--master-key", "key-file", "--json"]);
+    assert_eq!(made.code, Some(0), "{made:?}");
+    assert_eq!(slot_kinds(&home), ["key-file"]);
+    assert_eq!(home.run(["vault", "init", "--json"]).error_code(), "vault_exists");
+    assert_eq!(
+        home.run(["vault", "unlock-check", "--json"]).json()["state"],
+        "unlocked"
+    );
+}
+
+#[test]
+fn adding_the_first_key_makes_a_vault_and_says_what_protects_it() {
+    let home = Home::new();
+    let added = home.run_with(home.command(["add", "openai", "--stdin"]), KEY);
+    assert_eq!(added.code, Some(0), "{added:?}");
+    assert!(added.stderr.contains("key file"), "{added:?}");
+}
+
+#[test]
+fn a_passphrase_vault_is_locked_without_it_and_exits_with_3() {
+    let home = Home::new();
+    home.config("[vault]\nmaster_key = \"passphrase\"\n");
+    let made = run(&home, &["vault", "init"], Some("correct horse"), "");
+    assert_eq!(made.code, Some(0), "{made:?}");
+    for (passphrase, code) in [(None, "vault_locked"), (Some("wrong"), "wrong_passphrase")] {
+        let ended = run(&home, &["vault", "unlock-check", "--json"], passphrase, "");
+        assert_eq!((ended.code, ended.error_code().as_str()), (Some(3), code), "{ended:?}");
+    }
+    assert_eq!(
+        run(&home, &["vault", "unlock-check"], Some("correct horse"), "").code,
+        Some(0)
+    );
+
+    let changed = run(
+        &home,
+        &["vault", "passwd", "--stdin"],
+        Some("correct horse"),
+        "battery staple\n",
+    );
+    assert_eq!(changed.code, Some(0), "{changed:?}");
+    assert_eq!(
+        run(&home, &["vault", "unlock-check"], Some("correct horse"), "").code,
+        Some(3)
+    );
+    assert_eq!(
+        run(&home, &["vault", "unlock-check"], Some("battery staple"), "").code,
+        Some(0)
+    );
+}
+
+#[test]
+fn two_passphrases_are_two_lines_of_standard_input() {
+    let home = Home::new();
+    let made = run(
+        &home,
+        &["vault", "init", "--master-key", "passphrase", "--stdin"],
+        None,
+        "first one\n",
+    );
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let changed = run(&home, &["vault", "passwd", "--stdin"], None, "first one\nsecond one\n");
+    assert_eq!(changed.code, Some(0), "{changed:?}");
+    let opened = run(&home, &["vault", "unlock-check", "--stdin"], None, "second one\n");
+    assert_eq!(opened.code, Some(0), "{opened:?}");
+}
+
+#[test]
+fn a_recovery_code_opens_the_vault_when_the_key_file_is_lost() {
+    let home = Home::new();
+    home.run_with(home.command(["add", "openai", "--stdin"]), KEY);
+    let added = home.run(["vault", "add-slot", "recovery", "--json"]);
+    let code = added.json()["recovery_code"].as_str().expect("a code").to_owned();
+    for entry in std::fs::read_dir(home.path()).expect("a folder").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.contains("key") {
+            std::fs::remove_file(entry.path()).expect("removed");
+        }
+    }
+    assert_eq!(home.run(["list", "--json"]).error_code(), "key_file_missing");
+    let wrong = run(&home, &["vault", "recover", "--stdin", "--json"], None, "nonsense\n");
+    assert_ne!(wrong.code, Some(0), "{wrong:?}");
+    let recovered = run(&home, &["vault", "recover", "--stdin"], None, &format!("{code}\n"));
+    assert_eq!(recovered.code, Some(0), "{recovered:?}");
+    assert_eq!(home.run(["list", "--json"]).json()["total_count"], 1);
+}
+
+#[test]
+fn slots_come_and_go_but_never_the_last() {
+    let home = Home::new();
+    home.run(["vault", "init", "--master-key", "key-file"]);
+    assert_eq!(
+        home.run(["vault", "remove-slot", "key-file", "--json"]).error_code(),
+        "last_slot"
+    );
+    assert_eq!(
+        home.run(["vault", "remove-slot", "keychain", "--json"]).error_code(),
+        "slot_not_found"
+    );
+    let added = run(
+        &home,
+        &["vault", "add-slot", "passphrase", "--stdin"],
+        None,
+        "some words\n",
+    );
+    assert_eq!(added.code, Some(0), "{added:?}");
+    let removed = home.run(["vault", "remove-slot", "key-file"]);
+    assert_eq!(removed.code, Some(0), "{removed:?}");
+    assert_eq!(slot_kinds(&home), ["passphrase"]);
+    assert_eq!(run(&home, &["list"], None, "").code, Some(3));
+    assert_eq!(run(&home, &["list"], Some("some words"), "").code, Some(0));
+}
+
+#[test]
+fn rekey_keeps_the_keys() {
+    let home = Home::new();
+    home.run_with(home.command(["add", "openai", "--stdin"]), KEY);
+    let done = home.run(["vault", "rekey", "--json"]);
+    assert_eq!(done.code, Some(0), "{done:?}");
+    let shown = home.run(["run", "--", "sh", "-c", "echo $OPENAI_API_KEY"]);
+    assert_eq!(shown.stdout.trim(), KEY, "{shown:?}");
+    assert_eq!(home.run(["audit", "--verify", "--json"]).json()["ok"], true);
+}
+
+#[test]
+fn an_older_vault_file_is_noticed_and_can_be_accepted() {
+    let home = Home::new();
+    home.run_with(home.command(["add", "openai", "--stdin"]), KEY);
+    let file = home.path().join("vault.json");
+    let old = std::fs::read(&file).expect("a vault");
+    home.run_with(home.command(["add", "openai:second", "--stdin"]), KEY);
+    std::fs::write(&file, old).expect("put back");
+    let add = |label: &str| home.run_with(home.command(["add", label, "--stdin", "--json"]), KEY);
+    assert_eq!(add("openai:third").error_code(), "vault_rolled_back");
+    let doctor = home.run(["doctor", "--offline"]);
+    assert_eq!(doctor.code, Some(1), "{doctor:?}");
+    assert!(doctor.stderr.contains("accept-rollback"), "{doctor:?}");
+    let accepted = home.run(["vault", "accept-rollback", "--json"]);
+    assert_eq!(accepted.json()["before"], "rolled_back", "{accepted:?}");
+    assert_eq!(add("openai:third").code, Some(0));
+}
+
+#[test]
+fn the_audit_trail_is_a_table_and_a_changed_line_is_found() {
+    let home = Home::new();
+    home.run_with(home.command(["add", "openai", "--stdin"]), KEY);
+    home.run(["remove", "openai"]);
+    let shown = home.run(["audit"]);
+    assert!(
+        shown.stdout.starts_with("TIME") && shown.stdout.contains("remove key"),
+        "{shown:?}"
+    );
+    let newest = home.run(["audit", "--limit", "1", "--json"]).json();
+    assert_eq!(newest["entries"].as_array().map(Vec::len), Some(1));
+    let whole = home.run(["audit", "--verify", "--json"]).json();
+    assert_eq!(whole["ok"], true, "{whole}");
+
+    let file = home.path().join("audit.jsonl");
+    let text = std::fs::read_to_string(&file).expect("a trail");
+    let changed: Vec<String> = text
+        .lines()
+        .enumerate()
+        .map(|(at, line)| {
+            if at == 1 {
+                line.replacen("\"cli\"", "\"me\"", 1)
+            } else {
+                line.to_owned()
+            }
+        })
+        .collect();
+    assert_ne!(changed.join("\n") + "\n", text, "the second line names its actor");
+    std::fs::write(&file, changed.join("\n") + "\n").expect("changed");
+    let broken = home.run(["audit", "--verify", "--json"]);
+    assert_eq!(broken.code, Some(1), "{broken:?}");
+    assert_eq!(broken.json()["break"]["line"], 2, "{broken:?}");
+    let told = home.run(["audit", "--verify"]);
+    assert!(told.stderr.contains("line 2 of audit.jsonl"), "{told:?}");
+    assert_eq!(home.run(["doctor", "--offline"]).code, Some(1));
+}
+
+#[test]
+fn doctor_is_content_with_a_fresh_vault_and_finds_what_is_wrong() {
+    let home = Home::new();
+    home.run_with(home.command(["add", "openai", "--stdin"]), KEY);
+    let well = home.run(["doctor", "--offline", "--json"]);
+    assert_eq!(well.code, Some(0), "{well:?}");
+    assert_eq!(well.json()["ok"], true);
+
+    home.config("[vault]\nmaster_kee = \"auto\"\n");
+    let ill = home.run(["doctor", "--offline"]);
+    assert_eq!(ill.code, Some(1), "{ill:?}");
+    assert!(
+        ill.stdout.contains("master_kee") && ill.stderr.contains("config.toml"),
+        "{ill:?}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn doctor_finds_a_file_that_others_can_read() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let home = Home::new();
+    home.run_with(home.command(["add", "openai", "--stdin"]), KEY);
+    let file = home.path().join("vault.json");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("opened");
+    let ended = home.run(["doctor", "--offline", "--json"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("chmod"), "{ended:?}");
+}
