@@ -281,19 +281,13 @@ impl Failure {
 }
 
 /// Whether TLS is somewhere among the causes of `why`.
-fn is_tls(why: &reqwest::Error) -> bool {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = std::error::Error::source(why);
-    while let Some(error) = cause {
-        let within = error
-            .downcast_ref::<std::io::Error>()
-            .and_then(std::io::Error::get_ref)
-            .is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>);
-        if within || error.is::<rustls::Error>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
+fn is_tls(why: &(dyn std::error::Error + 'static)) -> bool {
+    // An I/O error that wraps another names as its source what is behind that one.
+    let wrapped = why
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref)
+        .is_some_and(|inner| is_tls(inner));
+    wrapped || why.is::<rustls::Error>() || why.source().is_some_and(is_tls)
 }
 
 impl Checked {

@@ -4,7 +4,7 @@ use std::{process::Command, time::Duration};
 
 use api_keys::{
     domain::{ApiKey, KeyStatus, Secret},
-    providers::{Account, Checked, Checker, PROVIDERS, Provider, ProviderDef},
+    providers::{Account, Answer, Checked, Checker, PROVIDERS, Provider, ProviderDef},
     settings::Config,
 };
 use serde_json::json;
@@ -12,6 +12,7 @@ use serde_json::json;
 use crate::support::stand_in::{Reply, StandIn};
 
 mod answers;
+mod tls;
 
 use answers::{REQUESTS, rows};
 
@@ -448,4 +449,29 @@ fn a_proxy_never_sees_what_stays_on_this_machine() {
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success() && text.contains("1 passed"), "{text}");
     assert_eq!(proxy.connections(), 0);
+}
+
+proptest::proptest! {
+    /// What the fuzz target does at length, on every build.
+    #[test]
+    fn any_answer_is_read_and_nothing_of_the_key_comes_out(
+        row in 0..PROVIDERS.len(),
+        http_status in 100u16..1000,
+        is_cut: bool,
+        start in proptest::sample::select(vec!["", "{", "[", "<", "{\"error\":{\"message\":\"Missing scopes: ", "{\"data\":{\"creator_user_id\":\""]),
+        middle in "[ -~]{0,60}",
+        echo: bool,
+        end in proptest::sample::select(vec!["", "}", "\"}", "\"}}", "]"]),
+    ) {
+        let body = format!("{start}{middle}{}{end}", if echo { GOOD } else { "" });
+        let key = key(GOOD);
+        let def = &PROVIDERS[row];
+        let verdict = (def.read)(&Answer::new(def.title, http_status, body.as_bytes(), is_cut, Some(&key)));
+        let shown = format!("{verdict:?} {:?}", verdict.account.as_ref().map(Account::as_str));
+        proptest::prop_assert!(!shown.to_lowercase().contains(&GOOD.to_lowercase()), "{}", shown);
+        proptest::prop_assert!(verdict.message.starts_with(def.title));
+        if matches!(http_status, 403 | 429 | 500..) && def.id != "voyage" {
+            proptest::prop_assert_ne!(verdict.status, KeyStatus::Invalid);
+        }
+    }
 }
