@@ -107,6 +107,7 @@ async fn create_with(
 
 async fn unlock(app: &App, passphrase: Option<Passphrase>) -> Result<()> {
     on_a_thread(app, move |vault| {
+        tracing::debug!("opening the vault");
         let with = passphrase.as_ref().map_or(Unlock::Automatic, Unlock::Passphrase);
         vault.unlock(with).map_err(Error::from)
     })

@@ -142,7 +142,15 @@ fn call<'a, T: Tool>(
         }
     };
     Box::pin(async move {
-        let output = tool?.call(app, caller).await?;
+        let outcome = match tool {
+            Ok(tool) => tool.call(app, caller).await,
+            Err(why) => Err(why),
+        };
+        match &outcome {
+            Ok(_) => tracing::info!(tool = T::NAME, caller = %caller.kind(), "done"),
+            Err(why) => tracing::info!(tool = T::NAME, caller = %caller.kind(), error = why.code().as_str(), "failed"),
+        }
+        let output = outcome?;
         let json = serde_json::to_value(&output)
             .map_err(|why| Error::new(Code::Internal, "the result could not be written").caused_by(why))?;
         Ok(Answer {

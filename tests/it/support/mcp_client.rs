@@ -198,6 +198,12 @@ impl McpClient {
             .to_owned()
     }
 
+    /// Ends the server without a warning, as a power cut would.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("a child");
+        self.child.wait().expect("a child");
+    }
+
     /// Hangs up and waits for the server to end.
     pub(crate) fn hang_up(mut self) -> Goodbye {
         let since = Instant::now();

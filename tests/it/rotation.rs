@@ -1,0 +1,160 @@
+//! Rotation against a provider that answers, through the program itself.
+
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+use crate::support::{
+    Home,
+    mcp_client::{LEGACY, McpClient},
+    stand_in::{Reply, StandIn},
+};
+
+const OLD: &str = "sk-or-v1-old0123456789abcdef0123456789abcdef";
+const NEW: &str = "sk-or-v1-new0123456789abcdef0123456789abcdef";
+
+/// OpenRouter, which tells whose key it is: each key it knows belongs to an account.
+struct Provider {
+    stand_in: StandIn,
+    accounts: Arc<Mutex<Vec<(&'static str, &'static str)>>>,
+}
+
+impl Provider {
+    fn new(accounts: &[(&'static str, &'static str)]) -> Self {
+        let accounts = Arc::new(Mutex::new(accounts.to_vec()));
+        let known = Arc::clone(&accounts);
+        let stand_in = StandIn::start(move |request| {
+            let key = request.header("authorization").unwrap_or_default().trim_start_matches("Bearer ").to_owned();
+            let known = known.lock().unwrap();
+            known.iter().find(|(known, _)| *known == key).map_or_else(
+                || Reply::json(401, &json!({"error": {"message": "No auth credentials found", "code": 401}})),
+                |(_, account)| Reply::json(200, &json!({"data": {"label": "x", "usage": 0, "is_free_tier": false, "creator_user_id": account}})),
+            )
+        });
+        Self { stand_in, accounts }
+    }
+
+    fn home(&self) -> Home {
+        let home = Home::new();
+        home.config(&format!(
+            "[vault]\nmaster_key = \"key-file\"\n[providers.openrouter]\nbase_url = \"{}/api/v1\"\n",
+            self.stand_in.url()
+        ));
+        home
+    }
+}
+
+fn start(home: &Home) -> McpClient {
+    McpClient::open(home.command(["serve"]), LEGACY, json!({}))
+}
+
+fn add(client: &mut McpClient) -> Value {
+    client.structured("add_api_key", json!({"provider": "openrouter", "api_key": OLD}))
+}
+
+fn rotate(client: &mut McpClient) -> Value {
+    client.call("rotate_key", json!({"provider": "openrouter", "new_api_key": NEW}))
+}
+
+/// What a child process would get.
+fn in_use(home: &Home) -> String {
+    let ended = home.run(["run", "--provider", "openrouter", "--", "sh", "-c", "printf %s \"$OPENROUTER_API_KEY\""]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    ended.stdout
+}
+
+#[test]
+fn a_key_that_the_provider_accepts_takes_over() {
+    let provider = Provider::new(&[(OLD, "me"), (NEW, "me")]);
+    let home = provider.home();
+    let mut client = start(&home);
+    let added = add(&mut client);
+    let rotated = rotate(&mut client);
+    assert_ne!(rotated["isError"], true, "{rotated}");
+    let rotated = &rotated["structuredContent"];
+    assert_eq!(rotated["key"]["key_id"], added["key"]["key_id"]);
+    assert_eq!(rotated["key"]["rotation_count"], 1);
+    assert_eq!(rotated["previous"]["masked"], added["key"]["masked"]);
+    assert!(rotated["previous"]["usable_until"].is_string());
+    assert_eq!(rotated["key"]["validation"]["status"], "valid");
+    assert_eq!(in_use(&home), NEW);
+}
+
+#[test]
+fn a_key_that_the_provider_does_not_know_changes_nothing() {
+    let provider = Provider::new(&[(OLD, "me")]);
+    let home = provider.home();
+    let mut client = start(&home);
+    add(&mut client);
+    let before = client.structured("list_api_keys", json!({}));
+    let refused = rotate(&mut client);
+    assert_eq!(refused["structuredContent"]["error"]["code"], "key_rejected", "{refused}");
+    assert_eq!(client.structured("list_api_keys", json!({})), before);
+    assert_eq!(in_use(&home), OLD);
+
+    // The same key, once the provider knows it, is as good as any.
+    provider.accounts.lock().unwrap().push((NEW, "me"));
+    let rotated = rotate(&mut client);
+    assert_eq!(rotated["structuredContent"]["key"]["rotation_count"], 1, "{rotated}");
+}
+
+#[test]
+fn a_key_of_another_account_is_refused_whether_or_not_the_old_one_was_ever_checked() {
+    for checked in [false, true] {
+        let provider = Provider::new(&[(OLD, "me"), (NEW, "somebody-else")]);
+        let home = provider.home();
+        let mut client = start(&home);
+        add(&mut client);
+        if checked {
+            let valid = client.structured("validate_key", json!({"provider": "openrouter"}));
+            assert_eq!(valid["status"], "valid");
+        }
+        let refused = rotate(&mut client);
+        assert_eq!(refused["structuredContent"]["error"]["code"], "other_account", "{refused}");
+        assert_eq!(in_use(&home), OLD);
+    }
+}
+
+#[test]
+fn an_answer_of_the_last_minute_is_not_asked_for_again() {
+    let provider = Provider::new(&[(OLD, "me")]);
+    let home = provider.home();
+    let mut client = start(&home);
+    add(&mut client);
+    let first = client.structured("validate_key", json!({"provider": "openrouter"}));
+    let second = client.structured("validate_key", json!({"provider": "openrouter"}));
+    assert_eq!((&first["cached"], &second["cached"]), (&json!(false), &json!(true)));
+    assert_eq!(first["validated_at"], second["validated_at"]);
+    assert_eq!(provider.stand_in.requests().len(), 1);
+}
+
+#[test]
+fn a_rotation_that_was_killed_goes_on_with_the_same_key() {
+    let provider = Provider::new(&[(OLD, "me"), (NEW, "me")]);
+    let home = provider.home();
+    add(&mut start(&home));
+    let mut interrupted = start(&home);
+    provider.accounts.lock().unwrap().clear();
+    let blocking = provider.accounts.lock().unwrap();
+    interrupted.request(
+        "tools/call",
+        json!({"name": "rotate_key", "arguments": {"provider": "openrouter", "new_api_key": NEW}}),
+    );
+    // The provider was asked, so the new key is staged; it cannot answer while the list is held.
+    let since = std::time::Instant::now();
+    while provider.stand_in.requests().is_empty() {
+        assert!(since.elapsed() < std::time::Duration::from_secs(10), "the provider is asked");
+        std::thread::yield_now();
+    }
+    interrupted.kill();
+    drop(blocking);
+    assert_eq!(in_use(&home), OLD);
+
+    let mut client = start(&home);
+    let listed = client.structured("list_api_keys", json!({}));
+    assert!(listed["keys"][0]["attention"].to_string().contains("not finished"), "{listed}");
+    provider.accounts.lock().unwrap().extend([(OLD, "me"), (NEW, "me")]);
+    let rotated = rotate(&mut client);
+    assert_eq!(rotated["structuredContent"]["key"]["rotation_count"], 1, "{rotated}");
+    assert_eq!(in_use(&home), NEW);
+}
