@@ -119,14 +119,13 @@ fn unbuffered_stdin() -> Result<File> {
         .map_err(|why| Error::new(Code::StorageFailed, "standard input cannot be read").caused_by(why))
 }
 
-/// The first line of the ordinary file at `path`.
+/// The first line of the ordinary file at `path`, which no error repeats: it may be a key in the wrong place.
 fn line_of(path: &Path) -> Result<Secret> {
-    let shown = path.display();
     let found = std::fs::metadata(path).map_err(|why| {
         let error = if why.kind() == ErrorKind::NotFound {
-            Error::new(Code::StorageFailed, format!("there is no file {shown}"))
+            Error::new(Code::StorageFailed, "the file of `--from-file` does not exist")
         } else {
-            Error::new(Code::StorageFailed, format!("the file {shown} cannot be read"))
+            Error::new(Code::StorageFailed, "the file of `--from-file` cannot be read")
         };
         error
             .caused_by(why)
@@ -134,11 +133,13 @@ fn line_of(path: &Path) -> Result<Secret> {
     })?;
     // A pipe or device could block for ever, or never end.
     if !found.is_file() {
-        return Err(Error::new(Code::UnsafeFile, format!("{shown} is not an ordinary file"))
-            .hint("name a file that holds the key and nothing else; for a pipe use `--stdin`"));
+        return Err(
+            Error::new(Code::UnsafeFile, "what `--from-file` names is not an ordinary file")
+                .hint("name a file that holds the key and nothing else; for a pipe use `--stdin`"),
+        );
     }
     let file = File::open(path).map_err(|why| {
-        Error::new(Code::StorageFailed, format!("the file {shown} cannot be read"))
+        Error::new(Code::StorageFailed, "the file of `--from-file` cannot be read")
             .caused_by(why)
             .hint("check that you may read it")
     })?;

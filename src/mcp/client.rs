@@ -24,6 +24,7 @@ use crate::{
     domain::{ApiKey, Label, Secret},
     error::{Code, Error, Result},
     intake::{self, Intake, Outcome, Ticket},
+    providers::looks_like_key,
     tools::{Answer, Caller, CallerKind, Question},
 };
 
@@ -217,11 +218,19 @@ impl Client<'_> {
         let Some(info) = self.context.client_info() else {
             return "unknown".to_owned();
         };
-        format!("{}/{}", info.name, info.version)
+        let is_plain = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_' | ' ');
+        let clean = |text: &str| text.chars().filter(is_plain).take(48).collect::<String>();
+        let name = clean(&info.name);
+        if looks_like_key(&info.name) || looks_like_key(&name) || name.is_empty() {
+            return "unnamed".to_owned();
+        }
+        let version: String = info
+            .version
             .chars()
-            .filter(char::is_ascii_graphic)
-            .take(64)
-            .collect()
+            .filter(|c| c.is_ascii_digit() || *c == '.')
+            .take(16)
+            .collect();
+        format!("{name}/{version}")
     }
 }
 

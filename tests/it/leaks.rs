@@ -52,7 +52,9 @@ fn leak(bytes: &[u8]) -> Option<&'static str> {
 
 fn assert_clean(what: &str, bytes: &[u8]) {
     if let Some(form) = leak(bytes) {
-        panic!("{what} holds the canary, {form}:\n{}", String::from_utf8_lossy(bytes));
+        let lines = bytes.split(|byte| *byte == b'\n').filter(|line| leak(line).is_some());
+        let lines: Vec<_> = lines.map(String::from_utf8_lossy).collect();
+        panic!("{what} holds the canary, {form}:\n{}", lines.join("\n"));
     }
 }
 
@@ -84,8 +86,16 @@ fn assert_clean_files(folder: &Path) {
 fn echo() -> StandIn {
     let count = Arc::new(AtomicUsize::new(0));
     StandIn::start(move |request| {
-        let heard: String = request.headers.iter().map(|(name, value)| format!("{name}: {value}\n")).collect();
-        let key = request.header("authorization").unwrap_or_default().trim_start_matches("Bearer ").to_owned();
+        let heard: String = request
+            .headers
+            .iter()
+            .map(|(name, value)| format!("{name}: {value}\n"))
+            .collect();
+        let key = request
+            .header("authorization")
+            .unwrap_or_default()
+            .trim_start_matches("Bearer ")
+            .to_owned();
         let body = json!({"error": {"message": heard, "code": key, "type": key}, "data": [{"id": key}], "id": key});
         match count.fetch_add(1, Ordering::SeqCst) % 8 {
             0 => Reply::json(401, &body),
@@ -152,13 +162,27 @@ fn tools(revision: &str) {
     // A key where it belongs, and everywhere it does not.
     let stored = client.call("add_api_key", json!({"provider": "openai", "api_key": key}));
     assert_ne!(stored["isError"], true, "{stored}");
-    for argument in ["provider", "label", "description", "expiration_date", "env_var", "no_such_argument"] {
+    for argument in [
+        "provider",
+        "label",
+        "description",
+        "expiration_date",
+        "env_var",
+        "no_such_argument",
+    ] {
         let mut arguments = json!({"provider": "openai"});
         arguments[argument] = json!(key);
         let refused = client.call("add_api_key", arguments);
         assert_eq!(refused["isError"], true, "{argument}: {refused}");
     }
-    for tool in ["add_api_key", "remove_api_key", "rotate_key", "list_api_keys", "validate_key", "validate_all_keys"] {
+    for tool in [
+        "add_api_key",
+        "remove_api_key",
+        "rotate_key",
+        "list_api_keys",
+        "validate_key",
+        "validate_all_keys",
+    ] {
         for arguments in [
             json!({"provider": key, "api_key": "openai"}),
             json!({"provider": "openai", "label": key}),
@@ -178,7 +202,10 @@ fn tools(revision: &str) {
     for number in 0..8 {
         client.call("validate_key", json!({"provider": "openai", "api_key": canary(number)}));
         client.call("validate_key", json!({"provider": "openai"}));
-        client.call("rotate_key", json!({"provider": "openai", "new_api_key": canary(10 + number), "revoke_now": true}));
+        client.call(
+            "rotate_key",
+            json!({"provider": "openai", "new_api_key": canary(10 + number), "revoke_now": true}),
+        );
         client.call("validate_all_keys", json!({}));
     }
     assert!(provider.requests().len() >= 16, "the provider was asked");
@@ -189,7 +216,10 @@ fn tools(revision: &str) {
         ("tools/call", json!({"name": "list_api_keys", "arguments": key})),
         ("resources/read", json!({"uri": format!("api://{key}")})),
         ("prompts/get", json!({ "name": key })),
-        ("completion/complete", json!({"ref": {"type": "ref/prompt", "name": key}, "argument": {"name": key, "value": key}})),
+        (
+            "completion/complete",
+            json!({"ref": {"type": "ref/prompt", "name": key}, "argument": {"name": key, "value": key}}),
+        ),
         (key.as_str(), json!({})),
     ] {
         let id = client.request(method, params);
@@ -219,8 +249,10 @@ fn a_client_named_after_a_key_does_not_put_it_into_the_audit_trail() {
     let provider = echo();
     let home = home(&provider);
     let mut client = McpClient::start(loud(home.command(["serve"]), &home), LEGACY, json!({}));
-    client.send(&json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": LEGACY,
-        "capabilities": {}, "clientInfo": {"name": canary(1), "version": canary(2)}}}));
+    client.send(
+        &json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": LEGACY,
+        "capabilities": {}, "clientInfo": {"name": canary(1), "version": canary(2)}}}),
+    );
     client.answer(1);
     client.notify("notifications/initialized", json!({}));
     let id = client.request(
@@ -248,7 +280,9 @@ fn no_command_shows_a_key() {
     run(&["validate", "openai"], "");
     run(&["validate", "openai", "--stdin", "--json"], &canary(3));
     run(&["validate", "--all", "--json"], "");
-    for command in ["add", "remove", "rotate", "validate", "list", "run", "vault", "audit", "doctor", "undo", "no-such"] {
+    for command in [
+        "add", "remove", "rotate", "validate", "list", "run", "vault", "audit", "doctor", "undo", "no-such",
+    ] {
         run(&[command, &key], "");
         run(&[command, "openai", &key], "");
         run(&[command, "openai", "--label", &key, "--json"], "");
@@ -263,8 +297,21 @@ fn no_command_shows_a_key() {
 
     let file = home.beside("key.txt");
     fs::write(&file, canary(4)).unwrap();
-    run(&["add", "openai", "--label", "file", "--from-file", file.to_str().unwrap()], "");
-    let mut with_variable = loud(home.command(["add", "openai", "--label", "var", "--env-var", "CANARY"]), &home);
+    run(
+        &[
+            "add",
+            "openai",
+            "--label",
+            "file",
+            "--from-file",
+            file.to_str().unwrap(),
+        ],
+        "",
+    );
+    let mut with_variable = loud(
+        home.command(["add", "openai", "--label", "var", "--env-var", "CANARY"]),
+        &home,
+    );
     with_variable.env("CANARY", canary(5));
     assert_clean_run("add --env-var", &home.run_with(with_variable, ""));
 
@@ -283,7 +330,12 @@ fn no_command_shows_a_key() {
 
     // A key that somebody wrote into the configuration is not read back to them.
     let good = fs::read_to_string(home.path().join("config.toml")).unwrap();
-    for line in [format!("{CORE} = 1"), format!("[vault]\n{CORE} = 1"), format!("[providers.openai]\nenv_var = '{key}'"), format!("x = '{key}' {key}")] {
+    for line in [
+        format!("{CORE} = 1"),
+        format!("[vault]\n{CORE} = 1"),
+        format!("[providers.openai]\nenv_var = '{key}'"),
+        format!("x = '{key}' {key}"),
+    ] {
         home.config(&line);
         run(&["list"], "");
         run(&["doctor", "--json"], "");
@@ -297,10 +349,20 @@ fn a_child_gets_the_key_and_nobody_else_does() {
     let provider = echo();
     let home = home(&provider);
     let key = canary(1);
-    assert_eq!(home.run_with(loud(home.command(["add", "openai", "--stdin"]), &home), &key).code, Some(0));
+    assert_eq!(
+        home.run_with(loud(home.command(["add", "openai", "--stdin"]), &home), &key)
+            .code,
+        Some(0)
+    );
     let seen = home.beside("seen");
     let script = format!("printf %s \"$OPENAI_API_KEY\" > {}", seen.display());
-    let ended = home.run_with(loud(home.command(["run", "--provider", "openai", "--", "sh", "-c", &script]), &home), "");
+    let ended = home.run_with(
+        loud(
+            home.command(["run", "--provider", "openai", "--", "sh", "-c", &script]),
+            &home,
+        ),
+        "",
+    );
     assert_eq!(ended.code, Some(0), "{ended:?}");
     assert_clean_run("run", &ended);
     assert_eq!(fs::read_to_string(seen).unwrap(), key);

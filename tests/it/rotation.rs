@@ -24,11 +24,25 @@ impl Provider {
         let accounts = Arc::new(Mutex::new(accounts.to_vec()));
         let known = Arc::clone(&accounts);
         let stand_in = StandIn::start(move |request| {
-            let key = request.header("authorization").unwrap_or_default().trim_start_matches("Bearer ").to_owned();
+            let key = request
+                .header("authorization")
+                .unwrap_or_default()
+                .trim_start_matches("Bearer ")
+                .to_owned();
             let known = known.lock().unwrap();
             known.iter().find(|(known, _)| *known == key).map_or_else(
-                || Reply::json(401, &json!({"error": {"message": "No auth credentials found", "code": 401}})),
-                |(_, account)| Reply::json(200, &json!({"data": {"label": "x", "usage": 0, "is_free_tier": false, "creator_user_id": account}})),
+                || {
+                    Reply::json(
+                        401,
+                        &json!({"error": {"message": "No auth credentials found", "code": 401}}),
+                    )
+                },
+                |(_, account)| {
+                    Reply::json(
+                        200,
+                        &json!({"data": {"label": "x", "usage": 0, "is_free_tier": false, "creator_user_id": account}}),
+                    )
+                },
             )
         });
         Self { stand_in, accounts }
@@ -58,7 +72,15 @@ fn rotate(client: &mut McpClient) -> Value {
 
 /// What a child process would get.
 fn in_use(home: &Home) -> String {
-    let ended = home.run(["run", "--provider", "openrouter", "--", "sh", "-c", "printf %s \"$OPENROUTER_API_KEY\""]);
+    let ended = home.run([
+        "run",
+        "--provider",
+        "openrouter",
+        "--",
+        "sh",
+        "-c",
+        "printf %s \"$OPENROUTER_API_KEY\"",
+    ]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     ended.stdout
 }
@@ -88,7 +110,10 @@ fn a_key_that_the_provider_does_not_know_changes_nothing() {
     add(&mut client);
     let before = client.structured("list_api_keys", json!({}));
     let refused = rotate(&mut client);
-    assert_eq!(refused["structuredContent"]["error"]["code"], "key_rejected", "{refused}");
+    assert_eq!(
+        refused["structuredContent"]["error"]["code"], "key_rejected",
+        "{refused}"
+    );
     assert_eq!(client.structured("list_api_keys", json!({})), before);
     assert_eq!(in_use(&home), OLD);
 
@@ -110,7 +135,10 @@ fn a_key_of_another_account_is_refused_whether_or_not_the_old_one_was_ever_check
             assert_eq!(valid["status"], "valid");
         }
         let refused = rotate(&mut client);
-        assert_eq!(refused["structuredContent"]["error"]["code"], "other_account", "{refused}");
+        assert_eq!(
+            refused["structuredContent"]["error"]["code"], "other_account",
+            "{refused}"
+        );
         assert_eq!(in_use(&home), OLD);
     }
 }
@@ -143,7 +171,10 @@ fn a_rotation_that_was_killed_goes_on_with_the_same_key() {
     // The provider was asked, so the new key is staged; it cannot answer while the list is held.
     let since = std::time::Instant::now();
     while provider.stand_in.requests().is_empty() {
-        assert!(since.elapsed() < std::time::Duration::from_secs(10), "the provider is asked");
+        assert!(
+            since.elapsed() < std::time::Duration::from_secs(10),
+            "the provider is asked"
+        );
         std::thread::yield_now();
     }
     interrupted.kill();
@@ -152,7 +183,10 @@ fn a_rotation_that_was_killed_goes_on_with_the_same_key() {
 
     let mut client = start(&home);
     let listed = client.structured("list_api_keys", json!({}));
-    assert!(listed["keys"][0]["attention"].to_string().contains("not finished"), "{listed}");
+    assert!(
+        listed["keys"][0]["attention"].to_string().contains("not finished"),
+        "{listed}"
+    );
     provider.accounts.lock().unwrap().extend([(OLD, "me"), (NEW, "me")]);
     let rotated = rotate(&mut client);
     assert_eq!(rotated["structuredContent"]["key"]["rotation_count"], 1, "{rotated}");
