@@ -27,6 +27,11 @@ fn canary(number: usize) -> String {
     format!("sk-proj-{number}\"%+/=\\&~{CORE}{number}xyzw")
 }
 
+/// A key as providers make them, for places where no key belongs.
+fn misplaced() -> String {
+    format!("sk-proj-{CORE}wxyz")
+}
+
 /// How the canary would look where it was leaked.
 fn forms() -> Vec<(&'static str, Vec<u8>)> {
     let mut forms = vec![
@@ -157,7 +162,7 @@ fn tools(revision: &str) {
     let provider = echo();
     let home = home(&provider);
     let mut client = McpClient::open(loud(home.command(["serve"]), &home), revision, json!({}));
-    let key = canary(1);
+    let (key, misplaced) = (canary(1), misplaced());
 
     // A key where it belongs, and everywhere it does not.
     let stored = client.call("add_api_key", json!({"provider": "openai", "api_key": key}));
@@ -170,10 +175,15 @@ fn tools(revision: &str) {
         "env_var",
         "no_such_argument",
     ] {
-        let mut arguments = json!({"provider": "openai"});
-        arguments[argument] = json!(key);
-        let refused = client.call("add_api_key", arguments);
-        assert_eq!(refused["isError"], true, "{argument}: {refused}");
+        let mut arguments = json!({"provider": "openai", "api_key": canary(9)});
+        arguments[argument] = json!(misplaced);
+        let refused = client.failure("add_api_key", arguments);
+        let expected = if argument == "no_such_argument" {
+            "invalid_argument"
+        } else {
+            "key_in_wrong_place"
+        };
+        assert_eq!(refused, expected, "{argument}");
     }
     for tool in [
         "add_api_key",
@@ -184,11 +194,11 @@ fn tools(revision: &str) {
         "validate_all_keys",
     ] {
         for arguments in [
-            json!({"provider": key, "api_key": "openai"}),
-            json!({"provider": "openai", "label": key}),
+            json!({"provider": misplaced, "api_key": "openai"}),
+            json!({"provider": "openai", "label": misplaced}),
             json!({"provider": ["openai", key]}),
             json!({"provider": {"openai": key}, "api_key": {"key": key}}),
-            json!({ &key: true }),
+            json!({ &key: true, &misplaced: true }),
             json!({"include_metadata": key}),
             json!({"provider": "openai", "grace_hours": key, "revoke_now": key}),
             json!({"provider": "anthropic", "api_key": key, "new_api_key": key}),
@@ -280,18 +290,24 @@ fn no_command_shows_a_key() {
     run(&["validate", "openai"], "");
     run(&["validate", "openai", "--stdin", "--json"], &canary(3));
     run(&["validate", "--all", "--json"], "");
+    let misplaced = misplaced();
     for command in [
         "add", "remove", "rotate", "validate", "list", "run", "vault", "audit", "doctor", "undo", "no-such",
     ] {
-        run(&[command, &key], "");
-        run(&[command, "openai", &key], "");
-        run(&[command, "openai", "--label", &key, "--json"], "");
-        run(&[command, "openai", &format!("--{key}"), "--json"], "");
+        for key in [&key, &misplaced] {
+            run(&[command, key], "");
+            run(&[command, "openai", key], "");
+            run(&[command, "openai", "--label", key, "--json"], "");
+            run(&[command, "openai", &format!("--{key}"), "--json"], "");
+        }
     }
-    run(&["add", "openai", "--env-var", &key], "");
+    run(&["add", "openai", "--env-var", &misplaced], "");
     run(&["add", "openai", "--from-file", &format!("/nonexistent/{key}")], "");
     run(&["add", "openai", "--expiration-date", &key], "");
-    run(&["add", "openai", "--stdin", "--description", &key], &key);
+    assert_eq!(
+        run(&["add", "openai", "--stdin", "--description", &misplaced], &key).code,
+        Some(2)
+    );
     run(&["add", "anthropic", "--stdin"], &key);
     run(&["add", "openai", "--stdin"], &format!("{key} {key}"));
 
@@ -331,8 +347,8 @@ fn no_command_shows_a_key() {
     // A key that somebody wrote into the configuration is not read back to them.
     let good = fs::read_to_string(home.path().join("config.toml")).unwrap();
     for line in [
-        format!("{CORE} = 1"),
-        format!("[vault]\n{CORE} = 1"),
+        format!("{misplaced} = 1"),
+        format!("[vault]\n{misplaced} = 1"),
         format!("[providers.openai]\nenv_var = '{key}'"),
         format!("x = '{key}' {key}"),
     ] {
