@@ -20,7 +20,12 @@ mod tool;
 mod undo;
 mod vault;
 
-use std::{ffi::OsString, process, sync::Arc};
+use std::{
+    ffi::OsString,
+    panic::{self, AssertUnwindSafe},
+    process,
+    sync::Arc,
+};
 
 use clap::ArgMatches;
 
@@ -70,13 +75,26 @@ pub fn main(arguments: Vec<OsString>) -> process::ExitCode {
     crate::process::harden();
     let parsed = command_line::parse(arguments);
     let console = Console::new(parsed.look);
-    let outcome = parsed.outcome.and_then(|outcome| match outcome {
-        Outcome::Command(matches) => run(console, &matches),
-        Outcome::Help(text) => console.help(&text).map(|()| process::ExitCode::SUCCESS),
-    });
-    outcome.unwrap_or_else(|error| {
+    let work = || {
+        parsed.outcome.and_then(|outcome| match outcome {
+            Outcome::Command(matches) => run(console, &matches),
+            Outcome::Help(text) => console.help(&text).map(|()| process::ExitCode::SUCCESS),
+        })
+    };
+    whatever_happens(work).unwrap_or_else(|error| {
         console.error(&error);
         exit(error.code().exit_code())
+    })
+}
+
+/// The outcome of `work`; a mistake of ours that stops it is an error like any other.
+fn whatever_happens<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    // The payload is dropped unread: it may hold what was being worked on. The hook has told the place.
+    panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        Err(
+            Error::new(Code::Internal, "a mistake in this program stopped the command")
+                .hint("please report it, with the place that is told above; what was stored before is as it was"),
+        )
     })
 }
 
@@ -119,4 +137,16 @@ fn runtime() -> Result<tokio::runtime::Runtime> {
 
 fn exit(code: ExitCode) -> process::ExitCode {
     process::ExitCode::from(code as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_our_bug_and_its_payload_is_not_told() {
+        let error = whatever_happens(|| -> Result<()> { panic!("sk-secret") }).expect_err("stopped");
+        assert_eq!(error.code().exit_code() as u8, 70);
+        assert!(!error.to_json().to_string().contains("sk-secret"));
+    }
 }

@@ -1,13 +1,14 @@
 //! `vault`: make it, look at it, and change what opens it.
 
+mod arguments;
+
 use std::process::ExitCode;
 
-use clap::{Arg, ArgMatches, Command, builder::PossibleValuesParser};
+use clap::ArgMatches;
 use serde_json::{Value, json};
 
-use super::{
-    CommandDef, Run, Session, caller::Terminal, command_line::yes, console::Console, secret_source::SecretSource, wait,
-};
+use self::arguments::{KINDS, MASTER_KEYS};
+use super::{CommandDef, Run, Session, caller::Terminal, console::Console, wait};
 use crate::{
     domain::{Passphrase, Secret},
     error::{Code, Error, Result},
@@ -22,103 +23,9 @@ use crate::{
 
 pub(super) const COMMAND: CommandDef = CommandDef {
     name: "vault",
-    define,
+    define: arguments::define,
     run: Run::With(run),
 };
-
-/// The kinds of slots that can be made, as they are typed.
-const KINDS: [(&str, SlotKind); 4] = [
-    ("keychain", SlotKind::Keychain),
-    ("key-file", SlotKind::KeyFile),
-    ("passphrase", SlotKind::Passphrase),
-    ("recovery", SlotKind::Recovery),
-];
-
-/// What may open a new or recovered vault, as it is typed.
-const MASTER_KEYS: [(&str, MasterKey); 4] = [
-    ("auto", MasterKey::Auto),
-    ("keychain", MasterKey::Keychain),
-    ("passphrase", MasterKey::Passphrase),
-    ("key-file", MasterKey::KeyFile),
-];
-
-fn define(command: Command) -> Command {
-    let stdin = || SecretSource::stdin_option("Read passphrases and codes from standard input, one a line");
-    let master_key = || {
-        Arg::new("master-key")
-            .long("master-key")
-            .value_name("KIND")
-            .value_parser(PossibleValuesParser::new(MASTER_KEYS.map(|(name, _)| name)))
-    };
-    command
-        .about("Make the vault, look at it, or change what opens it")
-        .subcommand_required(true)
-        .subcommand(
-            Command::new("init")
-                .about("Make the vault")
-                .arg(master_key().help("What opens it (default: as configured, else the keychain, else a key file)"))
-                .arg(
-                    Arg::new("recovery-code")
-                        .long("recovery-code")
-                        .action(clap::ArgAction::SetTrue)
-                        .help("Make a recovery code too, and show it once"),
-                )
-                .arg(stdin()),
-        )
-        .subcommand(Command::new("status").about("Show what there is and what opens it; opens nothing"))
-        .subcommand(
-            Command::new("unlock-check")
-                .about("Try to open the vault; exit with 3 where a passphrase is needed")
-                .arg(stdin()),
-        )
-        .subcommand(
-            Command::new("passwd")
-                .about("Replace a passphrase by a new one")
-                .arg(stdin()),
-        )
-        .subcommand(
-            Command::new("add-slot")
-                .about("Add a way to open the vault")
-                .arg(
-                    Arg::new("kind")
-                        .value_name("KIND")
-                        .required(true)
-                        .value_parser(PossibleValuesParser::new(KINDS.map(|(name, _)| name)))
-                        .help("What opens the vault besides"),
-                )
-                .arg(stdin()),
-        )
-        .subcommand(
-            Command::new("remove-slot")
-                .about("Take away a way to open the vault")
-                .arg(
-                    Arg::new("slot")
-                        .value_name("SLOT")
-                        .required(true)
-                        .help("The slot's id, or its kind where there is one of it"),
-                )
-                .arg(yes())
-                .arg(stdin()),
-        )
-        .subcommand(
-            Command::new("rekey")
-                .about("Replace the key that everything is encrypted with, and encrypt it all anew")
-                .arg(yes())
-                .arg(stdin()),
-        )
-        .subcommand(
-            Command::new("recover")
-                .about("Open the vault with its recovery code and make a new way to open it")
-                .arg(master_key().help("What opens it from now on (default: the keychain, else a key file)"))
-                .arg(stdin()),
-        )
-        .subcommand(
-            Command::new("accept-rollback")
-                .about("Take a vault file that is older or another than the last one written for the right one")
-                .arg(yes())
-                .arg(stdin()),
-        )
-}
 
 fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     let Some((name, matches)) = matches.subcommand() else {
@@ -131,7 +38,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     };
     match name {
         "init" => work.init(),
-        "status" => work.status(),
+        "status" => return work.status(),
         "unlock-check" => work.unlock_check(),
         "passwd" => work.passwd(),
         "add-slot" => work.add_slot(),
@@ -179,52 +86,73 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn status(&self) -> Result<()> {
+    fn status(&self) -> Result<ExitCode> {
         let app = &self.session.app;
         let file = app.vault().path();
+        if matches!(app.vault().status()?, Status::Absent) {
+            let folder = app.settings().paths().data_folder().display();
+            let view = View::line(Tone::Plain, format!("There is no vault in {folder}")).and(Block::Hint(
+                "`api-keys setup` makes one; so does adding the first key".to_owned(),
+            ));
+            self.tell(&json!({"state": "absent", "file": file, "slots": []}), &view)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let opened = wait(vault::open_unasked(app));
         let status = app.vault().status()?;
         let slots = slots_of(&status);
-        if self.session.console.is_json() {
-            let state = if matches!(status, Status::Absent) {
-                "absent"
-            } else {
-                "locked"
-            };
-            return Console::json(&json!({"state": state, "file": file, "slots": slots_json(slots)}));
-        }
-        let view = if matches!(status, Status::Absent) {
-            View::line(
-                Tone::Plain,
-                format!(
-                    "There is no vault in {}",
-                    app.settings().paths().data_folder().display()
-                ),
-            )
-            .and(Block::Hint(
-                "`api-keys setup` makes one; so does adding the first key".to_owned(),
-            ))
-        } else {
-            View::line(Tone::Plain, format!("{}, opened by any of:", file.display())).and(slots_table(slots))
+        let (state, said, tone) = match &opened {
+            Ok(()) => ("unlocked", "opens", Tone::Good),
+            Err(error) if error.code() == Code::VaultLocked => {
+                ("locked", "locked: it needs its passphrase", Tone::Attention)
+            }
+            Err(_) => ("unavailable", "does not open", Tone::Bad),
         };
-        self.session.console.view(&view)
+        let mut view = View::line(tone, format!("{} {said}", file.display()))
+            .and(Block::Line(Tone::Plain, "Any of these opens it:".to_owned()))
+            .and(slots_table(slots));
+        let mut told = json!({"state": state, "file": file, "slots": slots_json(slots)});
+        let problem = opened.as_ref().err().filter(|error| error.code() != Code::VaultLocked);
+        if let (Some(error), Value::Object(fields)) = (problem, &mut told) {
+            fields.insert(
+                "problem".to_owned(),
+                error.to_json().get("error").cloned().unwrap_or_default(),
+            );
+            view = view.and(Block::Warning(error.message().to_owned()));
+            view = error
+                .hint_text()
+                .map(|hint| Block::Hint(hint.to_owned()))
+                .into_iter()
+                .fold(view, View::and);
+        }
+        self.tell(&told, &view)?;
+        Ok(if problem.is_some() {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        })
+    }
+
+    /// Prints what a program or a person reads.
+    fn tell(&self, json: &Value, view: &View) -> Result<()> {
+        if self.session.console.is_json() {
+            Console::json(json)
+        } else {
+            self.session.console.view(view)
+        }
     }
 
     fn unlock_check(&self) -> Result<()> {
         self.open()?;
         let vault = self.session.app.vault();
         let contents = vault.contents()?;
-        if self.session.console.is_json() {
-            return Console::json(&json!({
-                "state": "unlocked",
-                "generation": contents.generation,
-                "standing": standing(contents.standing),
-            }));
-        }
         let view = View::line(
             Tone::Good,
             format!("The vault opens; it was written {} times", contents.generation),
         );
-        self.session.console.view(&view)
+        self.tell(
+            &json!({"state": "unlocked", "generation": contents.generation, "standing": standing(contents.standing)}),
+            &view,
+        )
     }
 
     fn passwd(&self) -> Result<()> {
@@ -330,16 +258,13 @@ impl Work<'_> {
             self.matches,
         )?;
         let before = self.settled(app.vault().accept_rollback(app.now(), ACTOR)?);
-        if self.session.console.is_json() {
-            return Console::json(&json!({"before": standing(before)}));
-        }
         let said = match before {
             Standing::Current => "The vault file was the last one written here; nothing was changed",
             Standing::RolledBack { .. } | Standing::Forked | Standing::Foreign | Standing::AnchorDamaged => {
                 "This vault file counts as the right one from now on"
             }
         };
-        self.session.console.view(&View::line(Tone::Good, said))
+        self.tell(&json!({"before": standing(before)}), &View::line(Tone::Good, said))
     }
 
     fn open(&self) -> Result<()> {
@@ -384,9 +309,6 @@ impl Work<'_> {
     fn made(&self, done: &str, slots: &[SlotInfo], code: Option<&Secret>) -> Result<()> {
         // EXPOSE: shown once to the person who asked for it, on the terminal; it is kept nowhere
         let code = code.map(Secret::expose);
-        if self.session.console.is_json() {
-            return Console::json(&json!({"slots": slots_json(slots), "recovery_code": code}));
-        }
         let mut view = View::line(Tone::Good, done).and(slots_table(slots));
         if let Some(code) = code {
             view = view
@@ -397,7 +319,7 @@ impl Work<'_> {
                         .to_owned(),
                 ));
         }
-        self.session.console.view(&view)
+        self.tell(&json!({"slots": slots_json(slots), "recovery_code": code}), &view)
     }
 }
 

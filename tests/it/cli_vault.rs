@@ -243,3 +243,16 @@ fn doctor_finds_a_file_that_others_can_read() {
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stdout.contains("chmod"), "{ended:?}");
 }
+
+#[test]
+fn the_status_tells_open_locked_and_broken_apart() {
+    let home = Home::new();
+    let state = |passphrase| run(&home, &["vault", "status", "--json"], passphrase, "");
+    assert_eq!(state(None).json()["state"], "absent");
+    run(&home, &["vault", "init", "--master-key", "passphrase"], Some("words"), "");
+    assert_eq!(state(None).json()["state"], "locked");
+    assert_eq!(state(Some("words")).json()["state"], "unlocked");
+    let wrong = state(Some("others"));
+    assert_eq!(wrong.code, Some(1), "{wrong:?}");
+    assert_eq!(wrong.json()["problem"]["code"], "wrong_passphrase");
+}

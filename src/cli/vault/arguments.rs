@@ -1,0 +1,104 @@
+//! The command line of `vault`.
+
+use clap::{Arg, ArgAction, Command, builder::PossibleValuesParser};
+
+use crate::{
+    cli::{command_line::yes, secret_source::SecretSource},
+    settings::MasterKey,
+    storage::vault::SlotKind,
+};
+
+/// The kinds of slots that can be made, as they are typed.
+pub(super) const KINDS: [(&str, SlotKind); 4] = [
+    ("keychain", SlotKind::Keychain),
+    ("key-file", SlotKind::KeyFile),
+    ("passphrase", SlotKind::Passphrase),
+    ("recovery", SlotKind::Recovery),
+];
+
+/// What may open a new or recovered vault, as it is typed.
+pub(super) const MASTER_KEYS: [(&str, MasterKey); 4] = [
+    ("auto", MasterKey::Auto),
+    ("keychain", MasterKey::Keychain),
+    ("passphrase", MasterKey::Passphrase),
+    ("key-file", MasterKey::KeyFile),
+];
+
+/// The commands about the vault.
+pub(super) fn define(command: Command) -> Command {
+    let stdin = || SecretSource::stdin_option("Read passphrases and codes from standard input, one a line");
+    let master_key = || {
+        Arg::new("master-key")
+            .long("master-key")
+            .value_name("KIND")
+            .value_parser(PossibleValuesParser::new(MASTER_KEYS.map(|(name, _)| name)))
+    };
+    command
+        .about("Make the vault, look at it, or change what opens it")
+        .subcommand_required(true)
+        .subcommand(
+            Command::new("init")
+                .about("Make the vault")
+                .arg(master_key().help("What opens it (default: as configured, else the keychain, else a key file)"))
+                .arg(
+                    Arg::new("recovery-code")
+                        .long("recovery-code")
+                        .action(ArgAction::SetTrue)
+                        .help("Make a recovery code too, and show it once"),
+                )
+                .arg(stdin()),
+        )
+        .subcommand(Command::new("status").about("Show whether it opens, and by what"))
+        .subcommand(
+            Command::new("unlock-check")
+                .about("Try to open the vault; exit with 3 where a passphrase is needed")
+                .arg(stdin()),
+        )
+        .subcommand(
+            Command::new("passwd")
+                .about("Replace a passphrase by a new one")
+                .arg(stdin()),
+        )
+        .subcommand(
+            Command::new("add-slot")
+                .about("Add a way to open the vault")
+                .arg(
+                    Arg::new("kind")
+                        .value_name("KIND")
+                        .required(true)
+                        .value_parser(PossibleValuesParser::new(KINDS.map(|(name, _)| name)))
+                        .help("What opens the vault besides"),
+                )
+                .arg(stdin()),
+        )
+        .subcommand(
+            Command::new("remove-slot")
+                .about("Take away a way to open the vault")
+                .arg(
+                    Arg::new("slot")
+                        .value_name("SLOT")
+                        .required(true)
+                        .help("The slot's id, or its kind where there is one of it"),
+                )
+                .arg(yes())
+                .arg(stdin()),
+        )
+        .subcommand(
+            Command::new("rekey")
+                .about("Replace the key that everything is encrypted with, and encrypt it all anew")
+                .arg(yes())
+                .arg(stdin()),
+        )
+        .subcommand(
+            Command::new("recover")
+                .about("Open the vault with its recovery code and make a new way to open it")
+                .arg(master_key().help("What opens it from now on (default: the keychain, else a key file)"))
+                .arg(stdin()),
+        )
+        .subcommand(
+            Command::new("accept-rollback")
+                .about("Take a vault file that is older or another than the last one written for the right one")
+                .arg(yes())
+                .arg(stdin()),
+        )
+}
