@@ -20,14 +20,11 @@ pub struct Variable {
 ///
 /// Nothing is revealed: this is what a dry run shows.
 pub async fn variables(app: &App, caller: &dyn Caller, wanted: &[(ProviderId, Label)]) -> Result<Vec<Variable>> {
-    match vault::open(app, caller).await {
-        Err(error) => {
-            return Err(match wanted.first() {
-                Some((provider, label)) => keys::without_vault(error, provider, label),
-                None => error,
-            });
-        }
-        Ok(()) => {}
+    if let Err(error) = vault::open(app, caller).await {
+        return Err(match wanted.first() {
+            Some((provider, label)) => keys::without_vault(error, provider, label),
+            None => error,
+        });
     }
     let settings = app.settings().current();
     let now = app.now();

@@ -142,7 +142,7 @@ pub async fn add(app: &App, caller: &dyn Caller, new: NewKey) -> Result<Added> {
                 for version in std::mem::take(&mut record.versions) {
                     edit.forget_secret(record.key_id, version.version);
                 }
-                record.origin = provider.origin.clone();
+                record.origin.clone_from(&provider.origin);
             }
             let version = record.next_version();
             retire_all(&mut record, now);

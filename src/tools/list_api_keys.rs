@@ -43,7 +43,7 @@ pub(super) struct Listed {
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
 enum Listing {
-    Full(Key),
+    Full(Box<Key>),
     Short {
         key_id: String,
         provider: String,
@@ -160,7 +160,7 @@ impl Tool for ListApiKeys {
 impl Listing {
     fn of(key: Key, include_metadata: bool) -> Self {
         if include_metadata {
-            return Self::Full(key);
+            return Self::Full(Box::new(key));
         }
         let Key {
             key_id,

@@ -1,6 +1,6 @@
 //! The life of a key, through the services, at times of our choosing.
 
-use std::{future::Future, path::PathBuf, pin::Pin};
+use std::{future::Future, pin::Pin};
 
 use api_keys::{
     app::{App, Clock},
@@ -357,5 +357,5 @@ fn dates_mean_the_end_of_their_day_and_lie_in_the_future() {
 fn there_is_nothing_to_undo_in_a_new_home() {
     let stage = Stage::new();
     assert_eq!(undo(&stage.at(0)).unwrap_err().code(), Code::NothingToUndo);
-    assert!(!PathBuf::from(stage.home.path()).join("vault.json").exists());
+    assert!(!stage.home.path().join("vault.json").exists());
 }

@@ -43,7 +43,7 @@ fn forms() -> Vec<(&'static str, Vec<u8>)> {
     // Base64 depends on where the canary begins; of each alignment, the part that does not depend on its neighbours.
     for skipped in 0..3 {
         let whole = (CORE.len() - skipped) / 3 * 3;
-        let encoded = BASE64.encode(CORE[skipped..skipped + whole].as_bytes());
+        let encoded = BASE64.encode(&CORE.as_bytes()[skipped..skipped + whole]);
         forms.push(("base64", encoded.into_bytes()));
     }
     forms
@@ -91,11 +91,12 @@ fn assert_clean_files(folder: &Path) {
 fn echo() -> StandIn {
     let count = Arc::new(AtomicUsize::new(0));
     StandIn::start(move |request| {
-        let heard: String = request
+        let heard: Vec<String> = request
             .headers
             .iter()
-            .map(|(name, value)| format!("{name}: {value}\n"))
+            .map(|(name, value)| format!("{name}: {value}"))
             .collect();
+        let heard = heard.join("\n");
         let key = request
             .header("authorization")
             .unwrap_or_default()

@@ -3,8 +3,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::print_stderr,
-    clippy::print_stdout,
     clippy::string_slice,
     clippy::needless_pass_by_value,
     reason = "a test stops at what it does not expect"
