@@ -259,7 +259,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         prefixes: &["sk-api-", "sk-"],
         console: "https://platform.minimax.io/user-center/basic-information/interface-key",
         check: Some(Check::get(&["/models"])),
-        read: readings::vague_403,
+        read: readings::minimax,
         ..COMMON
     },
     ProviderDef {

@@ -10,6 +10,7 @@ mod answer;
 mod catalogue;
 mod checker;
 mod declaration;
+mod lookalike;
 mod provider;
 mod readings;
 mod shape;
@@ -20,6 +21,7 @@ pub use self::{
     catalogue::PROVIDERS,
     checker::{Checked, Checker},
     declaration::{Auth, Check, KeyUse, Method, ProviderDef},
+    lookalike::{looks_like_key, may_be_key},
     provider::{Provider, ProviderKind},
-    shape::{ShapeError, ShapeWarning, check_shape, looks_like_key},
+    shape::{ShapeError, ShapeWarning, check_shape},
 };

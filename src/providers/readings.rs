@@ -221,6 +221,18 @@ pub(super) fn elevenlabs(answer: &Answer<'_>) -> Verdict {
     }
 }
 
+/// Errors may come with a success status and a code of their own in the body.
+pub(super) fn minimax(answer: &Answer<'_>) -> Verdict {
+    let code = answer.at("/base_resp/status_code").and_then(Value::as_i64);
+    match (answer.http_status(), code) {
+        (200..=299, Some(1004 | 2049)) => answer.invalid(),
+        (200..=299, Some(1008)) => answer.no_credit(),
+        (200..=299, Some(1002)) => answer.rate_limited(),
+        (200..=299, Some(1..)) => answer.undetermined("has trouble of its own and says nothing of the key"),
+        _ => vague_403(answer),
+    }
+}
+
 pub(super) fn z_ai(answer: &Answer<'_>) -> Verdict {
     match answer.http_status() {
         429 if answer.says(&["insufficient balance"]) => answer.no_credit(),

@@ -91,7 +91,7 @@ impl Environment {
 
     /// The secret in the variable `name`.
     pub fn secret(&self, name: &str) -> Result<Secret, VariableError> {
-        if !is_variable_name(name) || providers::looks_like_key(name) {
+        if !is_variable_name(name) || providers::may_be_key(name) {
             return Err(VariableError::BadName);
         }
         let value = match &self.0 {
@@ -163,7 +163,15 @@ mod tests {
             environment.secret("GONE").err(),
             Some(VariableError::NotSet { name: "GONE".into() })
         );
-        for name in ["", "A=B", "A\0", "sk-ant-api03-0123456789abcdef", "a b", "9A"] {
+        for name in [
+            "",
+            "A=B",
+            "A\0",
+            "sk-ant-api03-0123456789abcdef",
+            "abcdef0123456789abcdef0123456789",
+            "a b",
+            "9A",
+        ] {
             assert_eq!(environment.secret(name).err(), Some(VariableError::BadName), "{name}");
         }
         assert_eq!(format!("{environment:?}"), "Environment(fixed)");

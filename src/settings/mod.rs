@@ -8,6 +8,7 @@ mod config;
 mod decimal;
 mod environment;
 mod paths;
+mod reading;
 mod section;
 mod source;
 

@@ -228,7 +228,7 @@ fn printable(name: &str) -> String {
         && name
             .chars()
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/'));
-    if plain && !providers::looks_like_key(name) {
+    if plain && !providers::may_be_key(name) {
         name.to_owned()
     } else {
         "(a name not shown)".to_owned()

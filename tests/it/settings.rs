@@ -274,6 +274,7 @@ fn an_unknown_provider_is_told_with_the_list_and_a_key_in_its_place_is_not_repea
     for text in [
         "sk-ant-api03-0123456789abcdef",
         "sk-proj-abcdefghijklmnop",
+        "abcdef0123456789abcdef0123456789",
         "",
         "a b",
         &"x".repeat(1 << 20),

@@ -484,6 +484,21 @@ pub(super) fn rows() -> Vec<Row> {
     );
 
     row("minimax", 200, models(), Valid);
+    for (code, means) in [
+        (0, Valid),
+        (1004, Invalid),
+        (2049, Invalid),
+        (1008, NoCredit),
+        (1002, RateLimited),
+        (1000, Unreachable),
+    ] {
+        row(
+            "minimax",
+            200,
+            json!({"base_resp": {"status_code": code, "status_msg": "text"}}),
+            means,
+        );
+    }
     row("minimax", 401, json!({"error": "unauthorized"}), Invalid);
     row("minimax", 403, json!({"error": "forbidden"}), Unreachable);
 

@@ -1,0 +1,234 @@
+//! The configuration's tables, read field by field.
+
+use std::collections::BTreeMap;
+
+use jiff::tz::TimeZone;
+
+use super::{
+    Billionths, ConfigError,
+    config::{Budget, KeysInChat, MasterKey, Objective, Price, ProviderConfig, Routing, TASKS, VaultConfig},
+    environment,
+    section::{Field, Section},
+};
+use crate::{
+    domain::ProviderId,
+    providers::{Address, Provider},
+};
+
+/// The highest rate limit that is taken, in requests per minute.
+const MOST_REQUESTS: u32 = 1_000_000;
+/// The highest amount of money that is taken, in US dollars.
+const MOST_DOLLARS: Billionths = Billionths(1_000_000_000 * Billionths::ONE.0);
+/// The most providers, models of a provider, or prices that a file may list.
+const MOST_ENTRIES: usize = 1_000;
+
+pub(super) fn vault(mut section: Section<'_, '_>) -> Result<VaultConfig, ConfigError> {
+    let mut vault = VaultConfig::default();
+    if let Some(field) = section.field("master_key") {
+        vault.master_key = field.choice(&[
+            ("auto", MasterKey::Auto),
+            ("keychain", MasterKey::Keychain),
+            ("passphrase", MasterKey::Passphrase),
+            ("key-file", MasterKey::KeyFile),
+        ])?;
+    }
+    if let Some(field) = section.field("passphrase_env") {
+        vault.passphrase_env = variable_name(&field)?;
+    }
+    if let Some(field) = section.field("keys_in_chat") {
+        vault.keys_in_chat = field.choice(&[
+            ("allow", KeysInChat::Allow),
+            ("warn", KeysInChat::Warn),
+            ("refuse", KeysInChat::Refuse),
+        ])?;
+    }
+    section.finish()?;
+    Ok(vault)
+}
+
+pub(super) fn providers(all: &Section<'_, '_>) -> Result<BTreeMap<ProviderId, ProviderConfig>, ConfigError> {
+    let mut providers = BTreeMap::new();
+    for (name, field) in all.each() {
+        let id: ProviderId = name
+            .parse()
+            .map_err(|_| field.wrong("is not a provider's name: lower-case letters, digits and hyphens"))?;
+        if providers.len() >= MOST_ENTRIES {
+            return Err(field.wrong(format!("is one too many: at most {MOST_ENTRIES}")));
+        }
+        let twice = field.wrong("is configured twice, under two of its names");
+        let said = provider(&id, field)?;
+        if providers.insert(id, said).is_some() {
+            return Err(twice);
+        }
+    }
+    Ok(providers)
+}
+
+fn provider(id: &ProviderId, field: Field<'_, '_>) -> Result<ProviderConfig, ConfigError> {
+    let unknown = field
+        .wrong("is not a built-in provider; for an endpoint of your own set kind = \"openai-compatible\" and base_url");
+    let no_address = field.wrong("needs a base_url");
+    let is_built_in = Provider::built_in(id).is_some();
+    let mut section = field.section()?;
+    let mut said = ProviderConfig::default();
+    if let Some(kind) = section.field("kind") {
+        kind.choice(&[("openai-compatible", ())])?;
+        if is_built_in {
+            return Err(kind.wrong("cannot be set for a built-in provider; give your endpoint a name of its own"));
+        }
+        said.own = true;
+    } else if !is_built_in {
+        return Err(unknown);
+    }
+    if let Some(field) = section.field("enabled") {
+        said.enabled = field.switch()?;
+    }
+    if let Some(field) = section.field("base_url") {
+        said.base_url = Some(Address::parse(field.text()?).map_err(|why| field.wrong(why.to_string()))?);
+    } else if said.own {
+        return Err(no_address);
+    }
+    if let Some(field) = section.field("env_var") {
+        said.env_var = Some(variable_name(&field)?);
+    }
+    if let Some(field) = section.field("rate_limit") {
+        said.rate_limit = Some(field.count(MOST_REQUESTS)?).filter(|limit| *limit > 0);
+    }
+    if let Some(field) = section.field("models") {
+        let items = field.items()?;
+        said.models = Some(items.iter().map(model_name).collect::<Result<_, _>>()?);
+    }
+    section.finish()?;
+    Ok(said)
+}
+
+pub(super) fn routing(
+    mut section: Section<'_, '_>,
+    configured: &BTreeMap<ProviderId, ProviderConfig>,
+) -> Result<Routing, ConfigError> {
+    let mut routing = Routing::default();
+    let known = |name: &str, field: &Field<'_, '_>| {
+        let id: Option<ProviderId> = name.parse().ok();
+        id.filter(|id| configured.contains_key(id) || Provider::built_in(id).is_some())
+            .ok_or_else(|| field.wrong("names a provider that is neither built in nor configured"))
+    };
+    if let Some(field) = section.field("fallback_order") {
+        routing.fallback_order.clear();
+        for item in field.items()? {
+            let id = known(item.text()?, &item)?;
+            if routing.fallback_order.contains(&id) {
+                return Err(item.wrong("names a provider a second time"));
+            }
+            routing.fallback_order.push(id);
+        }
+    }
+    if let Some(field) = section.field("objective") {
+        routing.objective = field.choice(&[
+            ("balanced", Objective::Balanced),
+            ("quality", Objective::Quality),
+            ("cost", Objective::Cost),
+            ("latency", Objective::Latency),
+        ])?;
+    }
+    if let Some(mut tasks) = section.section("tasks")? {
+        for task in TASKS {
+            let Some(field) = tasks.field(task) else { continue };
+            let text = field.text()?;
+            let target = match text.split_once('/') {
+                None => (known(text, &field)?, None),
+                Some((provider, model)) => (known(provider, &field)?, Some(checked_model(model, &field)?)),
+            };
+            routing.tasks.insert(task, target);
+        }
+        tasks.finish()?;
+    }
+    section.finish()?;
+    Ok(routing)
+}
+
+pub(super) fn budget(mut section: Section<'_, '_>) -> Result<Budget, ConfigError> {
+    let mut budget = Budget::default();
+    if let Some(field) = section.field("enabled") {
+        budget.enabled = field.switch()?;
+    }
+    if let Some(field) = section.field("daily_limit") {
+        budget.daily_limit = field.decimal(MOST_DOLLARS)?;
+    }
+    if let Some(field) = section.field("monthly_limit") {
+        budget.monthly_limit = field.decimal(MOST_DOLLARS)?;
+    }
+    if let Some(field) = section.field("alert_threshold") {
+        budget.alert_threshold = field.decimal(Billionths::ONE)?;
+    }
+    if let Some(field) = section.field("time_zone") {
+        budget.time_zone = match field.text()? {
+            "UTC" => TimeZone::UTC,
+            "local" => TimeZone::system(),
+            name => TimeZone::get(name)
+                .map_err(|_| field.wrong("must be \"UTC\", \"local\" or an IANA name such as \"Europe/Berlin\""))?,
+        };
+    }
+    section.finish()?;
+    Ok(budget)
+}
+
+pub(super) fn prices(field: Field<'_, '_>) -> Result<Vec<Price>, ConfigError> {
+    let too_many = field.wrong(format!("has too many entries: at most {MOST_ENTRIES}"));
+    let items = field.items()?;
+    if items.len() > MOST_ENTRIES {
+        return Err(too_many);
+    }
+    let mut prices: Vec<Price> = Vec::with_capacity(items.len());
+    for item in items {
+        let missing = |name: &str| item.wrong(format!("needs `{name}`"));
+        let (no_model, no_input, no_output) = (missing("model"), missing("input"), missing("output"));
+        let mut section = item.section()?;
+        let field = section.field("model").ok_or(no_model)?;
+        let model = model_name(&field)?;
+        if model
+            .split_once('/')
+            .is_none_or(|(provider, _)| provider.parse::<ProviderId>().is_err())
+        {
+            return Err(field.wrong("must be \"provider/model\""));
+        }
+        if prices.iter().any(|price| price.model == model) {
+            return Err(field.wrong("names a model a second time"));
+        }
+        let mut price = |name| section.field(name).map(|field| field.decimal(MOST_DOLLARS)).transpose();
+        prices.push(Price {
+            model,
+            input: price("input")?.ok_or(no_input)?,
+            output: price("output")?.ok_or(no_output)?,
+            cache_read: price("cache_read")?,
+            cache_write: price("cache_write")?,
+            cache_write_1h: price("cache_write_1h")?,
+            batch_input: price("batch_input")?,
+            batch_output: price("batch_output")?,
+            reasoning: price("reasoning")?,
+        });
+        section.finish()?;
+    }
+    Ok(prices)
+}
+
+fn variable_name(field: &Field<'_, '_>) -> Result<String, ConfigError> {
+    let name = field.text()?;
+    if environment::is_variable_name(name) {
+        Ok(name.to_owned())
+    } else {
+        Err(field.wrong("must be a variable's name: letters, digits and underscores"))
+    }
+}
+
+fn model_name(field: &Field<'_, '_>) -> Result<String, ConfigError> {
+    checked_model(field.text()?, field)
+}
+
+fn checked_model(name: &str, field: &Field<'_, '_>) -> Result<String, ConfigError> {
+    let fits = (1..=200).contains(&name.len()) && name.chars().all(|c| !c.is_whitespace() && !c.is_control());
+    if fits {
+        Ok(name.to_owned())
+    } else {
+        Err(field.wrong("must be a model's name: 1 to 200 characters without white space"))
+    }
+}
