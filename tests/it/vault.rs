@@ -10,6 +10,7 @@ use api_keys::{
 use jiff::Timestamp;
 
 mod damage;
+mod golden;
 mod life;
 mod slots;
 mod standing;
