@@ -5,7 +5,7 @@ use std::{fs, thread, time::Duration};
 use serde_json::{Value, json};
 
 use super::{
-    golden::{WORDS, copy, golden},
+    golden::{WORDS, copy, golden, small_copy},
     *,
 };
 use api_keys::storage::vault::inspect;
@@ -22,13 +22,13 @@ fn refusal(home: &Home, bytes: &[u8]) -> VaultError {
 
 #[test]
 fn every_flipped_bit_is_refused() {
-    let good = golden("vault.json");
+    let good = small_copy().bytes();
     let parts = 2;
     thread::scope(|scope| {
         for part in 0..parts {
             let good = &good;
             scope.spawn(move || {
-                let home = copy();
+                let home = small_copy();
                 for at in (part..good.len()).step_by(parts) {
                     for bit in 0..8 {
                         let mut bytes = good.clone();
@@ -40,9 +40,13 @@ fn every_flipped_bit_is_refused() {
                             continue;
                         }
                         let why = refusal(&home, &bytes);
+                        // A slot that is not what it was does not open; everything else is seen once one did.
                         let told = matches!(
                             why,
-                            VaultError::Damaged { .. } | VaultError::Foreign { .. } | VaultError::Locked { .. }
+                            VaultError::Damaged { .. }
+                                | VaultError::Foreign { .. }
+                                | VaultError::KeyFileMissing { .. }
+                                | VaultError::KeyFileWrong { .. }
                         );
                         assert!(told, "byte {at}, bit {bit}: {why}");
                     }
@@ -160,21 +164,20 @@ fn records_that_are_swapped_moved_taken_out_or_put_in_are_refused() {
 fn the_same_meaning_in_another_spelling_is_refused() {
     let home = copy();
     let text = String::from_utf8(golden("vault.json")).expect("text");
+    let with = |field: &str, change: fn(&str) -> String| {
+        let mut file = parsed(&golden("vault.json"));
+        file[field] = change(file[field].as_str().expect("text")).into();
+        String::from_utf8(spelled(&file)).expect("text")
+    };
     let spellings = [
         (
             "an escaped letter",
             text.replace("api-keys vault", "\\u0061pi-keys vault"),
         ),
-        (
-            "upper-case digits",
-            text.replace("\"mac\": \"3b26d54194aa", "\"mac\": \"3B26D54194AA"),
-        ),
+        ("upper-case digits", with("mac", str::to_uppercase)),
         ("no white space", parsed(&golden("vault.json")).to_string()),
         ("other line ends", text.replace('\n', "\r\n")),
-        (
-            "padding",
-            text.replace("4ZYLAED", "4ZYLAED=").replace("TFSU\"", "TFSU=\""),
-        ),
+        ("padding", with("manifest", |text| format!("{text}="))),
         (
             "a repeated field",
             text.replacen("{\n", "{\n  \"format\": \"api-keys vault\",\n", 1),

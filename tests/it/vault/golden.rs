@@ -1,29 +1,47 @@
 //! A vault of each version of the format, as that version wrote it: never edited, always readable.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::*;
 
 /// What was printed when the vault was made.
-pub(super) const CODE: &str = "XXT9-FFCG-ZF9H-24J7-5HGH-BAXP-2R2X-9WM9";
+pub(super) const CODE: &str = "8J4T-SFPQ-NZ82-GNM4-H8KY-BKB8-GZAE-0Q66";
 pub(super) const WORDS: &str = "correct horse battery staple";
 
 /// The bytes of a golden file.
 pub(super) fn golden(name: &str) -> Vec<u8> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/data/vault-1")
-        .join(name);
-    fs::read(path).expect("a golden file")
+    read("vault-1", name)
 }
 
 /// A copy of the golden vault in a folder of its own.
 pub(super) fn copy() -> Home {
+    copy_of("vault-1")
+}
+
+/// A copy of a golden vault with one key and one slot: for what is done to every bit.
+pub(super) fn small_copy() -> Home {
+    copy_of("vault-1-small")
+}
+
+fn read(vault: &str, name: &str) -> Vec<u8> {
+    fs::read(folder(vault).join(name)).expect("a golden file")
+}
+
+fn copy_of(vault: &str) -> Home {
     let home = Home::new();
     crate::support::private_folder(&home.file(""));
-    for name in ["vault.json", "anchor.json", "audit.jsonl", "vault-7cabaafd2eb193c7.key"] {
-        private_file(&home.file(name), &golden(name));
+    for entry in fs::read_dir(folder(vault)).expect("a golden vault") {
+        let name = entry.expect("an entry").file_name().to_string_lossy().into_owned();
+        private_file(&home.file(&name), &read(vault, &name));
     }
     home
+}
+
+fn folder(vault: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(vault)
 }
 
 #[test]
