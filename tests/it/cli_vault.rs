@@ -249,7 +249,12 @@ fn the_status_tells_open_locked_and_broken_apart() {
     let home = Home::new();
     let state = |passphrase| run(&home, &["vault", "status", "--json"], passphrase, "");
     assert_eq!(state(None).json()["state"], "absent");
-    run(&home, &["vault", "init", "--master-key", "passphrase"], Some("words"), "");
+    run(
+        &home,
+        &["vault", "init", "--master-key", "passphrase"],
+        Some("words"),
+        "",
+    );
     assert_eq!(state(None).json()["state"], "locked");
     assert_eq!(state(Some("words")).json()["state"], "unlocked");
     let wrong = state(Some("others"));
