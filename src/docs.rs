@@ -39,7 +39,12 @@ const END: &str = "<!-- end -->";
 fn table(name: &str, commands: &clap::Command) -> String {
     match name {
         "tools" => rows(&["tool", "arguments (**required**)", "does"], TOOLS.iter().map(tool)),
-        "commands" => rows(&["command", "does"], commands.get_subcommands().map(command)),
+        "commands" => rows(
+            &["command", "does"],
+            commands
+                .get_subcommands()
+                .flat_map(|known| [command(known)].into_iter().chain(variants(known))),
+        ),
         "providers" => rows(
             &["provider", "name", "variable"],
             PROVIDERS.iter().map(|provider| {
@@ -97,6 +102,19 @@ fn tool(tool: &ToolDef) -> Vec<String> {
         arguments.join(", ")
     };
     vec![format!("`{}`", tool.name), arguments, description.to_owned()]
+}
+
+/// The tools that are a command with a flag.
+fn variants(command: &clap::Command) -> impl Iterator<Item = Vec<String>> {
+    let flagged = format!("{} --", command.get_name());
+    TOOLS
+        .iter()
+        .filter(move |tool| tool.command.starts_with(&flagged))
+        .map(|tool| {
+            let schema = (tool.input_schema)();
+            let description = schema.get("description").and_then(Value::as_str).unwrap_or_default();
+            vec![format!("`api-keys {}`", tool.command), description.to_owned()]
+        })
 }
 
 fn command(command: &clap::Command) -> Vec<String> {

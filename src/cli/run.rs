@@ -6,7 +6,7 @@ use std::{
     process::{Command, ExitCode},
 };
 
-use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, ValueHint, value_parser};
 use serde_json::json;
 
 use super::{CommandDef, Run, Session, caller::Terminal, console::Console, key_name, wait};
@@ -50,6 +50,7 @@ pub(super) const COMMAND: CommandDef = CommandDef {
                 Arg::new("command")
                     .value_name("CMD")
                     .value_parser(value_parser!(OsString))
+                    .value_hint(ValueHint::CommandWithArguments)
                     .num_args(1..)
                     .last(true)
                     .required_unless_present("dry-run")

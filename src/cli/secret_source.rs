@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, ValueHint, value_parser};
 use zeroize::Zeroizing;
 
 use super::prompt;
@@ -36,6 +36,7 @@ impl SecretSource {
                     .long("from-file")
                     .value_name("PATH")
                     .value_parser(value_parser!(PathBuf))
+                    .value_hint(ValueHint::FilePath)
                     .conflicts_with("stdin")
                     .help("Read the key from a file, once"),
             )

@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 
-use super::{Session, caller::Terminal, wait};
+use super::{Session, caller::Terminal, secret_source::SecretSource, wait};
 use crate::{
     error::Result,
-    tools::{Input, ToolDef},
+    tools::{Input, ToolDef, view::Block},
 };
 
 pub(super) fn run(session: &Session, tool: &ToolDef, matches: &ArgMatches) -> Result<ExitCode> {
@@ -23,5 +23,11 @@ pub(super) fn run(session: &Session, tool: &ToolDef, matches: &ArgMatches) -> Re
     let caller = Terminal::new(session, matches);
     let answer = wait((tool.call)(&session.app, &caller, Input::Matches(matches)))?;
     session.console.answer(&answer)?;
+    if let SecretSource::File(path) = SecretSource::of(matches)
+        && !session.console.is_json()
+    {
+        let said = format!("{} still holds the key: delete it", path.display());
+        session.console.remark(&Block::Hint(said));
+    }
     Ok(ExitCode::SUCCESS)
 }

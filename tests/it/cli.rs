@@ -147,6 +147,7 @@ fn a_key_comes_in_by_stdin_variable_or_file() {
     arguments.push(file.into_os_string());
     let ended = home.run(arguments);
     assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("key.txt still holds the key"), "{ended:?}");
 
     let listed = home.run(["list", "--json"]);
     assert_eq!(listed.json()["total_count"], 3);
