@@ -47,6 +47,7 @@ pub enum Code {
     InsecureAddress,
     VaultAbsent,
     VaultExists,
+    VaultMissing,
     VaultLocked,
     WrongPassphrase,
     VaultDamaged,
@@ -210,6 +211,12 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
         Code::VaultExists,
         "vault_exists",
         "there is a vault already",
+        ExitCode::Failed,
+    ),
+    (
+        Code::VaultMissing,
+        "vault_missing",
+        "the vault file is gone, but what belongs to it is still there",
         ExitCode::Failed,
     ),
     (

@@ -18,10 +18,10 @@ impl From<VaultError> for Error {
                 "use it as it is; `api-keys vault status` tells what opens it".to_owned(),
             ),
             VaultError::Remains { path } => (
-                Code::VaultExists,
+                Code::VaultMissing,
                 format!(
-                    "restore vault.json from a backup; or, if that vault is given up for good, move {} away and try again",
-                    path.display()
+                    "put vault.json back from a backup; or, if that vault is given up for good, move everything in {} away",
+                    path.parent().unwrap_or(path).display()
                 ),
             ),
             VaultError::Locked { slots } => (Code::VaultLocked, how_to_unlock(slots)),

@@ -12,7 +12,7 @@ use crate::{
     settings::MasterKey,
     storage::{
         audit::Entry,
-        vault::{Committed, Created, Edit, NewSlot, SlotKind, Status, Unlock, Vault},
+        vault::{Committed, Created, Edit, NewSlot, SlotKind, Standing, Status, Unlock, Vault},
     },
 };
 
@@ -57,6 +57,24 @@ pub async fn open_or_create(app: &App, caller: &dyn Caller) -> Result<Vec<String
         Err(error) if error.code() == Code::VaultExists => open(app, caller).await.map(|()| Vec::new()),
         Err(error) => Err(error),
     }
+}
+
+/// What is wrong with an open vault that can only be read, and what to do about it.
+pub fn standing(app: &App) -> Result<Option<String>> {
+    let contents = app.vault().contents()?;
+    let problem = match contents.standing {
+        Standing::Current => return Ok(None),
+        Standing::RolledBack { newest } => format!(
+            "this vault file is older than the last one written here (write {} of {newest})",
+            contents.generation
+        ),
+        Standing::Forked => "this vault file is another than the last one written here".to_owned(),
+        Standing::Foreign => "this is another vault than the one written here".to_owned(),
+        Standing::AnchorDamaged => "what tells the newest vault file from an older one is damaged".to_owned(),
+    };
+    Ok(Some(format!(
+        "{problem}: keys can be read but not changed; put the newest file back, or accept this one with `api-keys vault accept-rollback`"
+    )))
 }
 
 /// Makes a vault that `master_key` opens; returns what people should know about it.

@@ -57,7 +57,7 @@ struct VaultState {
     state: Openness,
     /// What opens the vault: keychain, key-file, passphrase, recovery
     master_key: Option<String>,
-    /// What to do about a vault that is not open
+    /// What to do about a vault that is not open, or not the newest
     #[serde(skip_serializing_if = "Option::is_none")]
     hint: Option<String>,
 }
@@ -90,7 +90,7 @@ impl Tool for ListApiKeys {
             // A list is no occasion to interrupt a person: a client is told that the vault is locked.
             CallerKind::Mcp { .. } => vault::open_unasked(app).await,
         };
-        let (state, hint) = match (opened, caller.kind()) {
+        let (state, mut hint) = match (opened, caller.kind()) {
             (Ok(()), _) => (Openness::Unlocked, None),
             (Err(error), _) if error.code() == Code::VaultAbsent => {
                 (Openness::Absent, error.hint_text().map(str::to_owned))
@@ -100,6 +100,9 @@ impl Tool for ListApiKeys {
             }
             (Err(error), _) => return Err(error),
         };
+        if state == Openness::Unlocked {
+            hint = vault::standing(app)?;
+        }
         let now = app.now();
         let keys: Vec<Listing> = if state == Openness::Unlocked {
             keys::list(app)?
@@ -130,10 +133,11 @@ impl Tool for ListApiKeys {
 
     fn view(output: &Listed) -> View {
         if output.keys.is_empty() {
-            return View::line(Tone::Plain, "No keys are stored")
+            let view = View::line(Tone::Plain, "No keys are stored")
                 .and(Block::Hint("add one with `api-keys add anthropic`".to_owned()));
+            return super::with_warnings(view, output.vault.hint.as_slice());
         }
-        let mut attention = Vec::new();
+        let mut attention: Vec<String> = output.vault.hint.iter().cloned().collect();
         let rows = output.keys.iter().map(|listing| match listing {
             Listing::Full(key) => {
                 attention.extend(

@@ -354,6 +354,45 @@ fn dates_mean_the_end_of_their_day_and_lie_in_the_future() {
 }
 
 #[test]
+fn a_vault_whose_file_is_gone_is_an_error_and_never_a_fresh_start() {
+    let stage = Stage::new();
+    add(&stage.at(0), "default", FIRST).unwrap();
+    let file = stage.home.path().join("vault.json");
+    let kept = std::fs::read(&file).unwrap();
+    std::fs::remove_file(&file).unwrap();
+    let app = stage.at(1);
+    assert_eq!(
+        wait(api_keys::services::vault::open(&app, &Silent)).unwrap_err().code(),
+        Code::VaultMissing
+    );
+    assert_eq!(add(&app, "default", SECOND).unwrap_err().code(), Code::VaultMissing);
+    assert!(!file.exists());
+    std::fs::write(&file, kept).unwrap();
+    std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    assert_eq!(injected(&stage.at(2)).unwrap(), FIRST);
+}
+
+#[test]
+fn a_vault_file_from_the_past_is_readable_and_says_so() {
+    let stage = Stage::new();
+    add(&stage.at(0), "default", FIRST).unwrap();
+    let file = stage.home.path().join("vault.json");
+    let old = std::fs::read(&file).unwrap();
+    add(&stage.at(1), "work", SECOND).unwrap();
+    std::fs::write(&file, old).unwrap();
+    let app = stage.at(2);
+    wait(api_keys::services::vault::open(&app, &Silent)).unwrap();
+    assert!(
+        api_keys::services::vault::standing(&app)
+            .unwrap()
+            .unwrap()
+            .contains("older")
+    );
+    assert_eq!(injected(&app).unwrap(), FIRST);
+    assert_eq!(add(&app, "third", THIRD).unwrap_err().code(), Code::VaultRolledBack);
+}
+
+#[test]
 fn there_is_nothing_to_undo_in_a_new_home() {
     let stage = Stage::new();
     assert_eq!(undo(&stage.at(0)).unwrap_err().code(), Code::NothingToUndo);

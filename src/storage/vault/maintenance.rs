@@ -279,12 +279,7 @@ impl Vault {
 
     /// Something of a vault without its file: making another could cost the old one.
     fn refuse_remains(&self, folder: &Folder) -> Result<(), VaultError> {
-        for name in [anchor::FILE, audit::FILE] {
-            if folder.stamp(name)?.is_some() {
-                let path = folder.path().join(name);
-                return Err(VaultError::Remains { path });
-            }
-        }
+        super::refuse_remains_of_written(folder)?;
         // Neither of those: a note is of an attempt that never came to a vault with anything in it.
         if !custody::settle_pending(folder, &self.places, None)? {
             let path = folder.path().join(custody::PENDING);

@@ -150,6 +150,8 @@ impl Vault {
     }
 
     /// Whether there is a vault and whether it is unlocked; opens nothing, asks nobody.
+    ///
+    /// A vault whose file is gone is not absent: that is [`VaultError::Remains`].
     pub fn status(&self) -> Result<Status, VaultError> {
         let Some(folder) = Folder::open(&self.places.data)? else {
             return Ok(Status::Absent);
@@ -166,6 +168,7 @@ impl Vault {
             return Ok(Status::Unlocked { slots, by: *by });
         }
         let Some((_, header, _)) = self.read_file(&folder)? else {
+            refuse_remains_of_written(&folder)?;
             return Ok(Status::Absent);
         };
         let slots = infos(&header);
@@ -297,4 +300,14 @@ impl fmt::Debug for Vault {
             .field("places", &self.places)
             .finish_non_exhaustive()
     }
+}
+/// Fails where a vault was written that is not there any more.
+fn refuse_remains_of_written(folder: &Folder) -> Result<(), VaultError> {
+    for name in [anchor::FILE, audit::FILE] {
+        if folder.stamp(name)?.is_some() {
+            let path = folder.path().join(name);
+            return Err(VaultError::Remains { path });
+        }
+    }
+    Ok(())
 }

@@ -284,7 +284,7 @@ fn no_vault_is_made_where_there_is_one_or_something_of_one() {
     );
 
     fs::remove_file(home.file("vault.json")).expect("a file to lose");
-    assert!(matches!(home.vault().status(), Ok(Status::Absent)));
+    assert!(matches!(home.vault().status(), Err(VaultError::Remains { .. })));
     for gone in ["anchor.json", "audit.jsonl"] {
         assert!(matches!(create(), Err(VaultError::Remains { path }) if path == home.file(gone)));
         fs::rename(home.file(gone), home.file(&format!("{gone}.moved"))).expect("moved away");
