@@ -114,7 +114,7 @@ pub(super) fn outcome(ticket: &Ticket, outcome: &Outcome) -> String {
             let body = format!(
                 "<div class=\"mark bad\">{CROSS}</div><h1>That did not work</h1>\
                  <div class=\"note bad\" role=\"alert\"><p><strong>{}.</strong></p><p>{}</p></div>\
-                 <p>What you typed was not kept. Close this tab, go back to your assistant and ask again.</p>",
+                 <p>Close this tab, go back to your assistant and ask again.</p>",
                 escape(&sentence(message)),
                 escape(&full_stop(&sentence(hint))),
             );

@@ -21,10 +21,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::rounds::{INPUT, Resumed, Rounds};
 use crate::{
+    app::App,
     domain::{ApiKey, Label, Secret},
     error::{Code, Error, Result},
     intake::{self, Intake, Outcome, Ticket},
-    providers::looks_like_key,
+    providers::{check_shape, looks_like_key},
     tools::{Answer, Caller, CallerKind, Question},
 };
 
@@ -33,6 +34,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(45);
 
 /// The client behind one call.
 pub(super) struct Client<'a> {
+    pub(super) app: &'a App,
     pub(super) desk: &'a Desk,
     pub(super) context: &'a RequestContext<RoleServer>,
     /// What the state between two rounds is bound to.
@@ -124,7 +126,7 @@ impl Client<'_> {
             self.heed(&action, &ticket)?;
             return self.wait(ticket).await;
         }
-        let ticket = self.desk.intake.open(request(question))?;
+        let ticket = self.desk.intake.open(request(self.app, question))?;
         let elicitation = ElicitRequest::new(ElicitRequestParams::UrlElicitationParams {
             meta: None,
             message: message(question, &ticket),
@@ -140,7 +142,7 @@ impl Client<'_> {
 
     /// Protocol 2025-11-25 and earlier: the client is asked while the call waits.
     async fn answer_in_session(&self, question: &Question) -> Result<(Arc<Ticket>, Secret)> {
-        let ticket = self.desk.intake.open(request(question))?;
+        let ticket = self.desk.intake.open(request(self.app, question))?;
         let Some(_turn) = ticket.turn() else {
             // Another call is asking the same already; one dialog is enough.
             return self.wait(ticket).await;
@@ -235,19 +237,28 @@ impl Client<'_> {
 }
 
 /// What the page asks for, and how it judges what is typed.
-fn request(question: &Question) -> intake::Request {
-    let provider_title = match question {
-        Question::NewKey { provider, .. } => provider.to_string(),
-        Question::Passphrase | Question::NewPassphrase => String::new(),
+fn request(app: &App, question: &Question) -> intake::Request {
+    let provider = match question {
+        Question::NewKey { provider, .. } => app.settings().current().provider(provider.as_str()).ok(),
+        Question::Passphrase | Question::NewPassphrase => None,
     };
     let is_key = matches!(question, Question::NewKey { .. });
     intake::Request {
         question: question.clone(),
-        provider_title,
-        console: None,
+        provider_title: provider
+            .as_ref()
+            .map(|provider| provider.title.clone())
+            .unwrap_or_default(),
+        console: provider
+            .as_ref()
+            .map(|provider| provider.def.console)
+            .filter(|console| console.starts_with("https://")),
         judge: Box::new(move |secret| {
             if is_key {
-                ApiKey::parse(secret).map(drop)?;
+                let key = ApiKey::parse(secret)?;
+                if let Some(provider) = &provider {
+                    check_shape(provider, &key)?;
+                }
             }
             Ok(())
         }),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use rmcp::model::{Implementation, MetaObject, Resource, ServerCapabilities, ServerConfig, Tool, ToolAnnotations};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::{
     resources::{MIME_TYPE, RESOURCES, ResourceDef},
@@ -42,7 +42,7 @@ pub(super) fn instructions(tools: &[ToolDef]) -> String {
         text.push_str("\n- ");
         text.push_str(tool.name);
         text.push_str(": ");
-        text.push_str(tool.search_hint);
+        text.push_str(&purpose(tool));
     }
     for resource in RESOURCES {
         text.push_str("\n- resource ");
@@ -54,6 +54,14 @@ pub(super) fn instructions(tools: &[ToolDef]) -> String {
     text
 }
 
+/// What the tool does: the first sentence of its description.
+fn purpose(tool: &ToolDef) -> String {
+    let schema = (tool.input_schema)();
+    let description = schema.get("description").and_then(Value::as_str).unwrap_or(tool.title);
+    let sentence = description.split(". ").next().unwrap_or_default();
+    sentence.trim_end_matches('.').to_owned()
+}
+
 /// A tool as `tools/list` shows it.
 pub(super) fn tool(def: &ToolDef) -> Tool {
     let mut input = (def.input_schema)();
@@ -61,8 +69,7 @@ pub(super) fn tool(def: &ToolDef) -> Tool {
         Some(Value::String(text)) => text,
         _ => String::new(),
     };
-    let mut output = (def.output_schema)();
-    output.remove("description");
+    let output = with_failures((def.output_schema)());
     let annotations = ToolAnnotations::from_raw(
         Some(def.title.to_owned()),
         Some(def.hints.read_only),
@@ -81,6 +88,30 @@ pub(super) fn tool(def: &ToolDef) -> Tool {
         .with_raw_output_schema(Arc::new(output))
         .with_annotations(annotations)
         .with_meta(meta)
+}
+
+/// The schema of a result, which a failure satisfies too: the TypeScript SDK 1 holds failures against it as well.
+fn with_failures(mut schema: Map<String, Value>) -> Map<String, Value> {
+    schema.remove("description");
+    let failure = json!({
+        "type": "object",
+        "description": "Why the call failed; nothing else is there then",
+        "properties": {
+            "code": {"type": "string"},
+            "message": {"type": "string"},
+            "hint": {"type": "string", "description": "What to do about it"},
+        },
+        "required": ["code", "message", "hint"],
+    });
+    let properties = schema.entry("properties").or_insert_with(|| json!({}));
+    if let Value::Object(properties) = properties {
+        properties.insert("error".to_owned(), failure);
+    }
+    if let Some(required) = schema.remove("required") {
+        schema.insert("if".to_owned(), json!({"required": ["error"]}));
+        schema.insert("else".to_owned(), json!({"required": required}));
+    }
+    schema
 }
 
 /// A resource as `resources/list` shows it.

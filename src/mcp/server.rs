@@ -117,6 +117,7 @@ impl ServerHandler for Server {
         };
         let (sender, mut news) = mpsc::unbounded_channel();
         let client = Client {
+            app: &self.app,
             desk: &self.desk,
             context: &context,
             call,

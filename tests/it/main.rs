@@ -13,6 +13,7 @@ mod cli_prompt;
 mod cli_run;
 mod cli_vault;
 mod concurrency;
+mod elicitation;
 mod intake;
 mod keychain;
 mod keys;

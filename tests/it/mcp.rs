@@ -1,14 +1,44 @@
 //! What clients see of tools and resources, in both eras.
 
-use serde_json::{Value, json};
+use std::time::Duration;
+
+use jsonschema::Validator;
+use serde_json::{Map, Value, json};
 
 use crate::support::{
     Home,
     mcp_client::{LEGACY, MODERN, McpClient},
+    stand_in::{Reply, StandIn},
 };
+
+const KEY: &str = "sk-0123456789abcdefghijklmnopqrstuv";
+const OTHER_KEY: &str = "sk-zyxwvutsrqponmlkjihgfedcba9876543";
 
 fn open(home: &Home, revision: &str) -> McpClient {
     McpClient::open(home.command(["serve"]), revision, json!({}))
+}
+
+/// A home in which `openai` is a provider of ours that takes every key.
+fn home_with(provider: &StandIn) -> Home {
+    let home = Home::new();
+    home.config(&format!(
+        "[vault]\nmaster_key = \"key-file\"\n[providers.openai]\nbase_url = \"{}/v1\"\n",
+        provider.url()
+    ));
+    home
+}
+
+fn provider() -> StandIn {
+    StandIn::answering(Reply::json(200, &json!({"object": "list", "data": []})))
+}
+
+fn tools(client: &mut McpClient) -> Map<String, Value> {
+    let listed = client.result("tools/list", json!({}));
+    let tools = listed["tools"].as_array().expect("tools");
+    tools
+        .iter()
+        .map(|tool| (tool["name"].as_str().expect("a name").to_owned(), tool.clone()))
+        .collect()
 }
 
 #[test]
@@ -23,6 +53,185 @@ fn both_eras_see_the_same_tools_and_resources() {
 }
 
 #[test]
+fn every_tool_is_shown_as_it_was_agreed() {
+    let home = Home::new();
+    for (name, tool) in tools(&mut open(&home, LEGACY)) {
+        insta::assert_json_snapshot!(name, tool);
+    }
+}
+
+#[test]
+fn every_tool_says_what_clients_want_to_know() {
+    let home = Home::new();
+    for (name, tool) in tools(&mut open(&home, LEGACY)) {
+        assert_eq!(tool["title"], tool["annotations"]["title"], "{name}");
+        for hint in ["readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"] {
+            assert!(tool["annotations"][hint].is_boolean(), "{name}: {hint}");
+        }
+        let description = tool["description"].as_str().expect("a description");
+        assert!((20..=300).contains(&description.len()), "{name}: {description}");
+        assert!(tool["_meta"]["anthropic/searchHint"].is_string(), "{name}");
+        for schema in [&tool["inputSchema"], &tool["outputSchema"]] {
+            assert_eq!(schema["type"], "object", "{name}");
+            assert!(schema["properties"].is_object(), "{name}");
+            for word in ["oneOf", "anyOf", "allOf"] {
+                assert!(schema.get(word).is_none(), "{name}: {word}");
+            }
+            let text = schema.to_string();
+            assert!(!text.contains("$ref") && !text.contains("\"uint"), "{name}");
+        }
+        assert_eq!(tool["inputSchema"]["additionalProperties"], false, "{name}");
+    }
+}
+
+/// Calls in an order in which they make sense, and the code of those that fail.
+fn calls() -> Vec<(&'static str, Value, Option<&'static str>)> {
+    vec![
+        ("list_api_keys", json!({}), None),
+        ("validate_all_keys", json!({}), None),
+        (
+            "add_api_key",
+            json!({"provider": "openai", "api_key": KEY, "description": "for tests"}),
+            None,
+        ),
+        (
+            "add_api_key",
+            json!({"provider": "openai", "api_key": KEY, "label": "soon", "expiration_date": "2999-01-01"}),
+            None,
+        ),
+        ("list_api_keys", json!({"include_metadata": true}), None),
+        ("list_api_keys", json!({"include_metadata": false}), None),
+        ("validate_key", json!({"provider": "openai"}), None),
+        (
+            "validate_key",
+            json!({"provider": "openai", "api_key": OTHER_KEY}),
+            None,
+        ),
+        ("validate_all_keys", json!({}), None),
+        (
+            "rotate_key",
+            json!({"provider": "openai", "new_api_key": OTHER_KEY}),
+            None,
+        ),
+        ("list_api_keys", json!({}), None),
+        (
+            "rotate_key",
+            json!({"provider": "openai", "new_api_key": OTHER_KEY}),
+            Some("key_unchanged"),
+        ),
+        (
+            "rotate_key",
+            json!({"provider": "openai", "label": "soon"}),
+            Some("key_required"),
+        ),
+        ("add_api_key", json!({"provider": "openai"}), Some("key_required")),
+        (
+            "add_api_key",
+            json!({"provider": "nobody", "api_key": KEY}),
+            Some("unknown_provider"),
+        ),
+        (
+            "add_api_key",
+            json!({"provider": "openai", "api_key": ""}),
+            Some("malformed_key"),
+        ),
+        (
+            "add_api_key",
+            json!({"provider": KEY, "api_key": "openai"}),
+            Some("key_in_wrong_place"),
+        ),
+        (
+            "add_api_key",
+            json!({"provider": "openai", "api_key": 7}),
+            Some("invalid_argument"),
+        ),
+        (
+            "add_api_key",
+            json!({"provider": "openai", "env_var": "NOT_SET"}),
+            Some("variable_missing"),
+        ),
+        ("add_api_key", json!({"api_key": KEY}), Some("invalid_argument")),
+        (
+            "remove_api_key",
+            json!({"provider": "openai", "label": "none"}),
+            Some("key_not_found"),
+        ),
+        (
+            "remove_api_key",
+            json!({"provider": "openai", "colour": 1}),
+            Some("invalid_argument"),
+        ),
+        (
+            "list_api_keys",
+            json!({"include_metadata": "yes"}),
+            Some("invalid_argument"),
+        ),
+        (
+            "validate_all_keys",
+            json!({"provider": "openai"}),
+            Some("invalid_argument"),
+        ),
+        ("remove_api_key", json!({"provider": "openai"}), None),
+        ("remove_api_key", json!({"provider": "openai", "label": "soon"}), None),
+    ]
+}
+
+#[test]
+fn every_result_and_every_failure_satisfies_its_schema() {
+    let provider = provider();
+    let home = home_with(&provider);
+    for revision in [LEGACY, MODERN] {
+        let mut client = open(&home, revision);
+        let schemas: Map<String, Value> = tools(&mut client)
+            .into_iter()
+            .map(|(name, tool)| (name, tool["outputSchema"].clone()))
+            .collect();
+        let mut untried: Vec<&String> = schemas.keys().collect();
+        for (tool, arguments, fails) in calls() {
+            let what = format!("{revision}: {tool} {arguments}");
+            let result = client.call(tool, arguments);
+            let structured = &result["structuredContent"];
+            let validator: Validator = jsonschema::validator_for(&schemas[tool]).expect("a schema");
+            let mistakes: Vec<String> = validator.iter_errors(structured).map(|why| why.to_string()).collect();
+            assert!(mistakes.is_empty(), "{what}: {mistakes:?} in {structured}");
+            let text = result["content"][0]["text"].as_str().expect("text");
+            assert_eq!(
+                serde_json::from_str::<Value>(text).expect("JSON"),
+                *structured,
+                "{what}"
+            );
+            assert_eq!(structured["error"]["code"].as_str(), fails, "{what}: {structured}");
+            assert_eq!(result["isError"] == true, fails.is_some(), "{what}");
+            if fails.is_some() {
+                for field in ["message", "hint"] {
+                    assert!(
+                        structured["error"][field].as_str().is_some_and(|text| !text.is_empty()),
+                        "{what}"
+                    );
+                }
+            }
+            untried.retain(|name| *name != tool);
+        }
+        assert!(untried.is_empty(), "not called: {untried:?}");
+        assert!(!client.transcript.contains(KEY) && !client.transcript.contains(OTHER_KEY));
+    }
+}
+
+#[test]
+fn a_schema_tells_a_result_from_a_failure_and_from_nonsense() {
+    let home = Home::new();
+    for (name, tool) in tools(&mut open(&home, LEGACY)) {
+        let validator = jsonschema::validator_for(&tool["outputSchema"]).expect("a schema");
+        assert!(
+            validator.is_valid(&json!({"error": {"code": "x", "message": "y", "hint": "z"}})),
+            "{name}"
+        );
+        assert!(!validator.is_valid(&json!({"error": "x"})), "{name}");
+        assert!(!validator.is_valid(&json!({})), "{name}");
+    }
+}
+
+#[test]
 fn an_unknown_tool_is_a_protocol_error_and_no_result() {
     let home = Home::new();
     for revision in [LEGACY, MODERN] {
@@ -34,7 +243,8 @@ fn an_unknown_tool_is_a_protocol_error_and_no_result() {
 
 #[test]
 fn the_providers_can_be_read_as_json() {
-    let home = Home::new();
+    let provider = provider();
+    let home = home_with(&provider);
     for revision in [LEGACY, MODERN] {
         let mut client = open(&home, revision);
         let listed = client.result("resources/list", json!({}));
@@ -45,12 +255,131 @@ fn the_providers_can_be_read_as_json() {
             .clone();
         assert_eq!(resource["mimeType"], "application/json");
         assert!(resource["title"].is_string() && resource["description"].is_string());
-        let read = client.result("resources/read", json!({"uri": "api://providers"}));
-        assert_eq!(read["contents"][0]["mimeType"], "application/json");
-        let text = read["contents"][0]["text"].as_str().expect("text");
-        assert!(serde_json::from_str::<Value>(text).is_ok_and(|value| value.is_object()));
+        client.structured("add_api_key", json!({"provider": "openai", "api_key": KEY}));
+        let providers = read(&mut client);
+        let of = |id: &str| {
+            let all = providers["providers"].as_array().expect("providers");
+            all.iter()
+                .find(|provider| provider["provider"] == id)
+                .expect("it is there")
+                .clone()
+        };
+        assert_eq!(
+            (&of("openai")["keys"], &of("openai")["status"]),
+            (&json!(1), &json!("ready"))
+        );
+        assert_eq!(
+            (&of("anthropic")["keys"], &of("anthropic")["status"]),
+            (&json!(0), &json!("no_key"))
+        );
+        assert_eq!(of("local")["status"], "ready");
+        assert_eq!(providers["vault"]["state"], "unlocked");
+        assert_eq!(providers["routing"]["tasks"]["embeddings"], "local");
+        assert_eq!(providers["budget"]["alert_threshold"], json!(0.8));
+        assert_eq!(providers["config"]["problem"], Value::Null);
         let id = client.request("resources/read", json!({"uri": "api://nothing"}));
         let code = if client.is_modern() { -32602 } else { -32002 };
         assert_eq!(client.answer(id)["error"]["code"], code);
+        assert!(!client.transcript.contains(KEY));
     }
+}
+
+#[test]
+fn a_broken_configuration_is_shown_and_the_last_good_one_stays_in_force() {
+    let provider = provider();
+    let home = home_with(&provider);
+    let mut client = open(&home, LEGACY);
+    assert_eq!(read(&mut client)["config"]["problem"], Value::Null);
+    home.config("[vault]\nmaster_keys = \"key-file\"\n");
+    let shown = read(&mut client);
+    assert_eq!(shown["config"]["problem"]["line"], 2);
+    assert_eq!(shown["config"]["problem"]["field"], "vault.master_keys");
+    assert!(
+        shown.to_string().contains(&provider.url()),
+        "the old address is in force"
+    );
+}
+
+#[test]
+fn subscribers_hear_of_changes_that_another_process_makes() {
+    let provider = provider();
+    let home = home_with(&provider);
+    for revision in [LEGACY, MODERN] {
+        let mut client = open(&home, revision);
+        client.result("tools/list", json!({}));
+        let uri = "api://providers";
+        let subscription = if client.is_modern() {
+            let id = client.request(
+                "subscriptions/listen",
+                json!({"notifications": {"resourceSubscriptions": [uri, "api://nothing"]}}),
+            );
+            let acknowledged = client.next();
+            assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
+            assert_eq!(
+                acknowledged["params"]["notifications"]["resourceSubscriptions"],
+                json!([uri])
+            );
+            id
+        } else {
+            client.result("resources/subscribe", json!({"uri": uri}));
+            let id = client.request("resources/subscribe", json!({"uri": "api://nothing"}));
+            assert!(client.answer(id)["error"].is_object());
+            0
+        };
+        for (arguments, input) in [
+            (["add", "openai", "--stdin"], KEY),
+            (["remove", "openai", "--json"], ""),
+        ] {
+            let ended = home.run_with(home.command(arguments), &format!("{input}\n"));
+            assert_eq!(ended.code, Some(0), "{}", ended.stderr);
+            let news = client.next();
+            assert_eq!(news["method"], "notifications/resources/updated", "{revision}");
+            assert_eq!(news["params"]["uri"], uri);
+            while client.next_within(Duration::from_millis(50)).is_some() {}
+        }
+        // Our own changes are told too, and after the end nothing is.
+        client.structured("add_api_key", json!({"provider": "openai", "api_key": KEY}));
+        let told = client.aside.drain(..).any(|message| message["params"]["uri"] == uri);
+        assert!(told || client.next()["params"]["uri"] == uri);
+        if client.is_modern() {
+            client.notify("notifications/cancelled", json!({"requestId": subscription}));
+        } else {
+            client.result("resources/unsubscribe", json!({"uri": uri}));
+        }
+        client.result("tools/list", json!({}));
+        client.structured("remove_api_key", json!({"provider": "openai"}));
+        assert!(client.hang_up().status.success());
+    }
+}
+
+#[test]
+fn progress_is_told_to_those_who_ask_for_it() {
+    let provider = provider();
+    let home = home_with(&provider);
+    let mut client = open(&home, LEGACY);
+    for label in ["a", "b", "c"] {
+        client.structured(
+            "add_api_key",
+            json!({"provider": "openai", "api_key": KEY, "label": label}),
+        );
+    }
+    let params = json!({"name": "validate_all_keys", "arguments": {}, "_meta": {"progressToken": "t"}});
+    client.result("tools/call", params);
+    let news: Vec<Value> = client.aside.drain(..).collect();
+    assert!(!news.is_empty());
+    for message in &news {
+        assert_eq!(message["method"], "notifications/progress");
+        assert_eq!(message["params"]["progressToken"], "t");
+    }
+    let last = &news.last().expect("some")["params"];
+    assert_eq!(last["progress"], last["total"]);
+    client.structured("validate_all_keys", json!({}));
+    assert!(client.aside.is_empty(), "{:?}", client.aside);
+}
+
+fn read(client: &mut McpClient) -> Value {
+    let read = client.result("resources/read", json!({"uri": "api://providers"}));
+    assert_eq!(read["contents"][0]["mimeType"], "application/json");
+    let text = read["contents"][0]["text"].as_str().expect("text");
+    serde_json::from_str(text).expect("JSON")
 }
