@@ -17,7 +17,7 @@ use super::{
 use crate::{
     domain::{Passphrase, Secret},
     storage::{
-        audit::{self, Action, Entry, Outcome},
+        audit::{Action, Entry, Outcome},
         files::{Folder, Written},
         lock,
     },
