@@ -86,14 +86,26 @@ fn with_tool(subcommand: Command, tool: &ToolDef) -> Command {
     let about = subcommand.get_about().map(ToString::to_string).unwrap_or_default();
     let first = about.split(". ").next().unwrap_or_default().to_owned();
     subcommand = subcommand.about(first).long_about(None::<&str>);
-    if tool.hints.destructive {
+    if is_confirmed(tool) {
         subcommand = subcommand.arg(yes());
+    }
+    if takes(&subcommand, "provider") && takes(&subcommand, "label") {
+        subcommand = subcommand.mut_arg("provider", |argument| argument.value_name("PROVIDER[:LABEL]"));
     }
     if tool.takes_key {
         SecretSource::options(subcommand)
     } else {
         subcommand
     }
+}
+
+/// Whether a person is asked before the tool does its work; who types a key has thought about it already.
+pub(super) fn is_confirmed(tool: &ToolDef) -> bool {
+    tool.hints.destructive && !tool.takes_key
+}
+
+fn takes(subcommand: &Command, id: &str) -> bool {
+    subcommand.get_arguments().any(|argument| argument.get_id() == id)
 }
 
 /// The option not to be asked.
@@ -206,8 +218,7 @@ fn split_labels(command: &Command, arguments: Vec<OsString>) -> Vec<OsString> {
     let Some(subcommand) = subcommand_of(command, &arguments) else {
         return arguments;
     };
-    let takes = |id: &str| subcommand.get_arguments().any(|argument| argument.get_id() == id);
-    if !(takes("provider") && takes("label")) {
+    if !(takes(subcommand, "provider") && takes(subcommand, "label")) {
         return arguments;
     }
     let mut split = Vec::with_capacity(arguments.len() + 1);

@@ -4,14 +4,14 @@ use std::process::ExitCode;
 
 use clap::ArgMatches;
 
-use super::{Session, caller::Terminal, secret_source::SecretSource, wait};
+use super::{Session, caller::Terminal, command_line, secret_source::SecretSource, wait};
 use crate::{
     error::Result,
     tools::{Input, ToolDef, view::Block},
 };
 
 pub(super) fn run(session: &Session, tool: &ToolDef, matches: &ArgMatches) -> Result<ExitCode> {
-    if tool.hints.destructive {
+    if command_line::is_confirmed(tool) {
         let named = |id| matches.try_get_one::<String>(id).ok().flatten().map(String::as_str);
         let key = [named("provider"), named("label")]
             .into_iter()
