@@ -52,7 +52,13 @@ pub async fn open_or_create(app: &App, caller: &dyn Caller) -> Result<Vec<String
         outcome => return outcome.map(|()| Vec::new()),
     }
     match create(app, caller, app.settings().current().vault.master_key).await {
-        Ok((_, notices)) => Ok(notices),
+        Ok((_, mut notices)) => {
+            notices.push(
+                "the vault is new: `api-keys vault add-slot recovery` makes a code that opens it when all else is lost"
+                    .to_owned(),
+            );
+            Ok(notices)
+        }
         // Another process was quicker.
         Err(error) if error.code() == Code::VaultExists => open(app, caller).await.map(|()| Vec::new()),
         Err(error) => Err(error),

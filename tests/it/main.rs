@@ -26,4 +26,5 @@ mod rotation;
 mod settings;
 mod stdio;
 mod support;
+mod validation;
 mod vault;

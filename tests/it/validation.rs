@@ -1,0 +1,122 @@
+//! Validation through the server: all keys at once, in bounded time, and written down.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use serde_json::json;
+
+use crate::support::{
+    Home,
+    mcp_client::{LEGACY, McpClient},
+    stand_in::{Reply, StandIn},
+};
+
+fn home(provider: &StandIn) -> Home {
+    let home = Home::new();
+    home.config(&format!(
+        "[vault]\nmaster_key = \"key-file\"\n[providers.openai]\nbase_url = \"{}/v1\"\n",
+        provider.url()
+    ));
+    home
+}
+
+fn start(home: &Home, keys: usize) -> McpClient {
+    let mut client = McpClient::open(home.command(["serve"]), LEGACY, json!({}));
+    for number in 0..keys {
+        client.structured(
+            "add_api_key",
+            json!({"provider": "openai", "label": format!("key-{number}"), "api_key": format!("sk-proj-{number}-0123456789abcdefghij")}),
+        );
+    }
+    client
+}
+
+#[test]
+fn all_keys_are_asked_about_within_twelve_seconds_whatever_hangs() {
+    let provider = StandIn::answering(Reply::silence());
+    let home = home(&provider);
+    let mut client = start(&home, 6);
+    let since = Instant::now();
+    let result = client.structured("validate_all_keys", json!({}));
+    let took = since.elapsed();
+    assert!(took < Duration::from_secs(12), "{took:?}");
+    assert_eq!(
+        (&result["total"], &result["undetermined"]),
+        (&json!(6), &json!(6)),
+        "{result}"
+    );
+    assert!(
+        result["results"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|one| one["is_valid"].is_null() && one["status"] == "unreachable")
+    );
+}
+
+#[test]
+fn four_keys_are_asked_about_at_a_time_and_progress_is_told() {
+    let asking = Arc::new(AtomicUsize::new(0));
+    let most = Arc::new(AtomicUsize::new(0));
+    let (now, peak) = (Arc::clone(&asking), Arc::clone(&most));
+    let provider = StandIn::start(move |request| {
+        peak.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(60));
+        now.fetch_sub(1, Ordering::SeqCst);
+        let key = request.header("authorization").unwrap_or_default();
+        if key.contains("-3-") {
+            Reply::json(401, &json!({"error": {"code": "invalid_api_key"}}))
+        } else {
+            Reply::json(200, &json!({"object": "list", "data": []}))
+        }
+    });
+    let home = home(&provider);
+    let mut client = start(&home, 9);
+    let id = client.request(
+        "tools/call",
+        json!({"name": "validate_all_keys", "arguments": {}, "_meta": {"progressToken": "round"}}),
+    );
+    let answer = client.answer(id);
+    let result = &answer["result"]["structuredContent"];
+    assert_eq!(
+        (&result["total"], &result["valid"], &result["invalid"]),
+        (&json!(9), &json!(8), &json!(1)),
+        "{answer}"
+    );
+    assert_eq!(most.load(Ordering::SeqCst), 4);
+    let told: Vec<_> = client
+        .aside
+        .iter()
+        .filter(|message| message["method"] == "notifications/progress")
+        .collect();
+    assert_eq!(told.len(), 9, "{told:?}");
+    assert_eq!(told[8]["params"]["progress"].as_f64(), Some(9.0));
+    assert_eq!(told[8]["params"]["total"].as_f64(), Some(9.0));
+
+    // Written down, for this process and the next.
+    let listed = home.run(["list", "--json"]).json();
+    let refused = listed["keys"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|key| key["label"] == "key-3")
+        .unwrap();
+    assert_eq!(refused["validation"]["status"], "invalid");
+    assert!(refused["attention"].to_string().contains("invalid"), "{refused}");
+}
+
+#[test]
+fn a_server_without_keys_can_be_asked_about_without_one() {
+    let ollama = StandIn::routes([("GET /api/version", Reply::json(200, &json!({"version": "0.9.0"})))]);
+    let home = Home::new();
+    home.config(&format!("[providers.local]\nbase_url = \"{}\"\n", ollama.url()));
+    let ended = home.run(["validate", "ollama", "--json"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(ended.json()["status"], "valid");
+    assert!(!home.path().join("vault.json").exists(), "asking made no vault");
+}
