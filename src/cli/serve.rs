@@ -1,9 +1,13 @@
 //! `serve`: speak MCP over stdio.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{
+    io::{IsTerminal, stdin},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use super::{CommandDef, Run, Session, runtime};
-use crate::{error::Result, mcp};
+use crate::{error::Result, mcp, tools::view::Block};
 
 pub(super) const COMMAND: CommandDef = CommandDef {
     name: "serve",
@@ -13,6 +17,11 @@ pub(super) const COMMAND: CommandDef = CommandDef {
 
 /// Serves until the client hangs up.
 pub(super) fn run(session: &Session) -> Result<ExitCode> {
+    if stdin().is_terminal() {
+        session.console.remark(&Block::Hint(
+            "this speaks MCP with a program; end it with Ctrl-D. Commands for people: `api-keys --help`".to_owned(),
+        ));
+    }
     let runtime = runtime()?;
     let outcome = runtime.block_on(mcp::serve(Arc::clone(&session.app)));
     // A thread may be stuck reading standard input; nothing is waited for.

@@ -7,7 +7,11 @@ use clap::ArgMatches;
 use super::{Session, caller::Terminal, command_line, secret_source::SecretSource, wait};
 use crate::{
     error::Result,
-    tools::{Input, ToolDef, view::Block},
+    storage::vault::Status,
+    tools::{
+        Input, ToolDef,
+        view::{Block, Tone},
+    },
 };
 
 pub(super) fn run(session: &Session, tool: &ToolDef, matches: &ArgMatches) -> Result<ExitCode> {
@@ -20,8 +24,14 @@ pub(super) fn run(session: &Session, tool: &ToolDef, matches: &ArgMatches) -> Re
             .join(":");
         session.console.confirm(&format!("{}: {key}?", tool.title), matches)?;
     }
+    let vault = session.app.vault();
+    let first = tool.takes_key && matches!(vault.status(), Ok(Status::Absent));
     let caller = Terminal::new(session, matches);
     let answer = wait((tool.call)(&session.app, &caller, Input::Matches(matches)))?;
+    if let (true, false, Ok(Status::Unlocked { by, .. })) = (first, session.console.is_json(), vault.status()) {
+        let said = format!("Made the vault {}; the {by} opens it", vault.path().display());
+        session.console.remark(&Block::Line(Tone::Plain, said));
+    }
     session.console.answer(&answer)?;
     if let SecretSource::File(path) = SecretSource::of(matches)
         && !session.console.is_json()

@@ -276,6 +276,16 @@ fn setup_makes_a_vault_and_proves_the_server_and_can_be_repeated() {
     assert!(!home.path().join("trial").exists());
 }
 
+#[test]
+fn alone_without_a_terminal_it_is_a_server_that_ends_with_its_input() {
+    let home = Home::new();
+    let ended = home.run([""; 0]);
+    assert_eq!(
+        (ended.code, ended.stdout.as_str(), ended.stderr.as_str()),
+        (Some(0), "", "")
+    );
+}
+
 /// Takes the terminal away that the tests may have been started on.
 pub(crate) fn without_terminal(command: &mut std::process::Command) {
     // `setsid` of util-linux leaves the session, and with it the terminal.

@@ -49,7 +49,12 @@ fn adding_the_first_key_makes_a_vault_and_says_what_protects_it() {
     let home = Home::new();
     let added = home.run_with(home.command(["add", "openai", "--stdin"]), KEY);
     assert_eq!(added.code, Some(0), "{added:?}");
-    assert!(added.stderr.contains("key file"), "{added:?}");
+    assert!(
+        added.stderr.contains("Made the vault") && added.stderr.contains("key file"),
+        "{added:?}"
+    );
+    let again = home.run_with(home.command(["add", "openai:second", "--stdin"]), KEY);
+    assert!(!again.stderr.contains("Made the vault"), "{again:?}");
 }
 
 #[test]
