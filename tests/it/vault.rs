@@ -11,9 +11,12 @@ use jiff::Timestamp;
 
 mod damage;
 mod golden;
+mod keychain;
+mod laws;
 mod life;
 mod slots;
 mod standing;
+mod trail;
 
 /// A vault in a folder of its own.
 struct Home {
@@ -143,4 +146,36 @@ fn private_file(path: &std::path::Path, bytes: &[u8]) {
     std::fs::write(path, bytes).expect("a file");
     #[cfg(unix)]
     std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).expect("its mode");
+}
+
+/// Numbers that are the same in every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self, below: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        usize::try_from(self.0 % below as u64).expect("small")
+    }
+
+    /// Changes `bytes` in one to three places.
+    fn damage(&mut self, bytes: &mut Vec<u8>) {
+        for _ in 0..=self.next(3) {
+            let (from, to) = (self.next(bytes.len()), self.next(bytes.len()));
+            match self.next(5) {
+                0 => bytes[from] = u8::try_from(self.next(256)).expect("a byte"),
+                1 => drop(bytes.drain(from.min(to)..from.max(to))),
+                2 => bytes.insert(from, b"{}[]\",:0\\ \n"[self.next(11)]),
+                3 => bytes.swap(from, to),
+                _ => {
+                    let piece = bytes[from..(from + 40).min(bytes.len())].to_vec();
+                    bytes.splice(to..to, piece);
+                }
+            }
+            if bytes.is_empty() {
+                return;
+            }
+        }
+    }
 }

@@ -89,6 +89,8 @@ pub enum Status {
 pub struct Outline {
     /// The version of the format.
     pub version: u32,
+    /// Stays the same for the life of the vault.
+    pub vault_id: Hex<16>,
     /// Counts the writes of that vault.
     pub generation: u64,
     pub slots: Vec<SlotInfo>,
@@ -117,6 +119,7 @@ pub fn inspect(bytes: &[u8]) -> Result<Outline, VaultError> {
     let (_, header) = format::parse(bytes).map_err(|why| VaultError::from_format(FILE.into(), why))?;
     Ok(Outline {
         version: header.version,
+        vault_id: header.vault_id,
         generation: header.generation,
         slots: infos(&header),
     })
