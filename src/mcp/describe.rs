@@ -69,7 +69,8 @@ pub(super) fn tool(def: &ToolDef) -> Tool {
         Some(Value::String(text)) => text,
         _ => String::new(),
     };
-    let output = with_failures((def.output_schema)());
+    let mut output = with_failures((def.output_schema)());
+    output.values_mut().for_each(split_nullable);
     let annotations = ToolAnnotations::from_raw(
         Some(def.title.to_owned()),
         Some(def.hints.read_only),
@@ -112,6 +113,23 @@ fn with_failures(mut schema: Map<String, Value>) -> Map<String, Value> {
         schema.insert("else".to_owned(), json!({"required": required}));
     }
     schema
+}
+
+/// Says "this or null" by `anyOf`: more clients understand that than a list of types.
+fn split_nullable(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            map.values_mut().for_each(split_nullable);
+            let Some(Value::Array(kinds)) = map.get("type") else {
+                return;
+            };
+            let branches = kinds.iter().map(|kind| json!({"type": kind})).collect();
+            map.remove("type");
+            map.insert("anyOf".to_owned(), Value::Array(branches));
+        }
+        Value::Array(items) => items.iter_mut().for_each(split_nullable),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// A resource as `resources/list` shows it.

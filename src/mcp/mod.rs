@@ -11,10 +11,16 @@ mod server;
 mod stdio;
 mod subscriptions;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use rmcp::{ServiceExt, service::ServerInitializeError};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -33,6 +39,8 @@ pub const LOG_DIRECTIVE: &str = "rmcp=off";
 
 /// How long calls in flight may go on once the client is gone.
 const LAST_WORDS: Duration = Duration::from_millis(35);
+/// How many times longer it may be for calls that need nobody else, sent just before the input ended.
+const PATIENCE_FOR_OWN_WORK: usize = 60;
 
 /// Speaks MCP over standard input and output until the client hangs up or a signal asks to stop.
 ///
@@ -58,6 +66,7 @@ where
     R: AsyncRead + Unpin + Send + 'static,
     W: AsyncWrite + Unpin + Send + 'static,
 {
+    let own_work = server.own_work();
     let session = async {
         match server.serve_with_ct(lines, CancellationToken::new()).await {
             Ok(running) => running.waiting().await.map(drop).map_err(|why| {
@@ -78,14 +87,26 @@ where
             ),
         }
     };
-    tokio::pin!(session);
+    tokio::pin!(session, signal);
     tokio::select! {
         outcome = &mut session => return outcome,
-        () = signal => gone.cancel(),
+        () = &mut signal => {
+            gone.cancel();
+            return timeout(LAST_WORDS, session).await.unwrap_or(Ok(()));
+        }
         () = gone.cancelled() => {}
     }
-    // Whoever waits for a person has given up by now; the rest gets a moment to answer.
-    tokio::time::timeout(LAST_WORDS, session).await.unwrap_or(Ok(()))
+    // Whoever waits for a person has given up by now, and others are not waited for.
+    for _ in 0..PATIENCE_FOR_OWN_WORK {
+        tokio::select! {
+            outcome = timeout(LAST_WORDS, &mut session) => if let Ok(outcome) = outcome { return outcome },
+            () = &mut signal => break,
+        }
+        if own_work.load(Ordering::Acquire) == 0 {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Ends when the system or the client asks us to stop; listening begins at once.

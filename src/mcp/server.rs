@@ -2,7 +2,10 @@
 
 use std::{
     pin::pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use rmcp::{
@@ -41,6 +44,23 @@ pub(super) struct Server {
     config: ServerConfig,
     desk: Desk,
     subscriptions: Arc<Subscriptions>,
+    own_work: Arc<AtomicUsize>,
+}
+
+/// A call that needs nobody else, while it runs.
+struct OwnWork<'a>(&'a AtomicUsize);
+
+impl<'a> OwnWork<'a> {
+    fn begin(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(count)
+    }
+}
+
+impl Drop for OwnWork<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 impl Server {
@@ -62,8 +82,14 @@ impl Server {
             tools: defs.iter().map(describe::tool).collect(),
             config: describe::server(defs),
             subscriptions: Arc::new(Subscriptions::new(desk.gone.clone())),
+            own_work: Arc::default(),
             desk,
         }
+    }
+
+    /// How many calls that need nobody else are running.
+    pub(super) fn own_work(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.own_work)
     }
 }
 
@@ -126,6 +152,7 @@ impl ServerHandler for Server {
             used: Mutex::default(),
             progress: context.meta.get_progress_token().map(|token| (token, sender)),
         };
+        let _own_work = (!def.hints.open_world).then(|| OwnWork::begin(&self.own_work));
         let outcome = {
             let mut work = pin!(guarded((def.call)(&self.app, &client, Input::Json(arguments))));
             loop {

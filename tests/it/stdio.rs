@@ -213,6 +213,25 @@ fn requests_sent_all_at_once_before_the_end_of_input_are_answered() {
 }
 
 #[test]
+fn a_key_sent_just_before_the_end_of_input_is_stored_and_answered() {
+    let home = Home::new();
+    home.config("[vault]\nmaster_key = \"key-file\"\n");
+    let initialize = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}});
+    let add = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "add_api_key",
+        "arguments": {"provider": "openai", "api_key": "sk-0123456789abcdefghijklmnopqrstuv"}}});
+    let ended = home.run_with(serve(&home), &format!("{initialize}\n{add}\n"));
+    assert_eq!(ended.code, Some(0));
+    let answer = ended.stdout.lines().last().expect("answers");
+    let answer: Value = serde_json::from_str(answer).expect("JSON");
+    assert_eq!(
+        (&answer["id"], &answer["result"]["isError"]),
+        (&json!(2), &json!(false)),
+        "{answer}"
+    );
+}
+
+#[test]
 fn lines_that_are_no_requests_do_no_harm() {
     let home = Home::new();
     let mut client = McpClient::open(serve(&home), LEGACY, json!({}));
