@@ -63,6 +63,14 @@ impl Caller for Client<'_> {
 
     fn ask<'a>(&'a self, question: Question) -> Pin<Box<dyn Future<Output = Result<Secret>> + Send + 'a>> {
         Box::pin(async move {
+            // Whoever asks on has used the passphrase that was typed before.
+            lock(&self.used).retain(|ticket| {
+                let is_key = matches!(ticket.question(), Question::NewKey { .. });
+                if !is_key {
+                    ticket.finish(Outcome::Done);
+                }
+                is_key
+            });
             let (ticket, secret) = tokio::select! {
                 answer = self.answer(&question) => answer?,
                 () = self.desk.gone.cancelled() => return Err(interrupted()),
