@@ -341,9 +341,14 @@ fn names(value: Option<&ContextValue>) -> Vec<String> {
     }
 }
 
+/// No key has fewer characters.
+const SHORTEST_KEY: usize = 16;
+
 /// Whether `text` may be repeated: a short word such as an option or a command, and no key.
 fn is_a_word(text: &str) -> bool {
-    text.len() <= 24 && text.chars().all(|c| c.is_ascii_lowercase() || c == '-') && !providers::looks_like_key(text)
+    text.trim_start_matches('-').len() < SHORTEST_KEY
+        && text.chars().all(|c| c.is_ascii_lowercase() || c == '-')
+        && !providers::looks_like_key(text)
 }
 
 #[cfg(test)]
