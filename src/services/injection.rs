@@ -63,8 +63,17 @@ pub async fn variables(app: &App, caller: &dyn Caller, wanted: &[(ProviderId, La
         });
     }
     if variables.is_empty() {
-        return Err(Error::new(Code::KeyNotFound, "there is no usable key to run with")
-            .hint("add one with `api-keys add PROVIDER`"));
+        let named = stored.iter().find(|record| record.state(now) == KeyState::Usable);
+        let hint = named.map_or_else(
+            || "add one with `api-keys add PROVIDER`".to_owned(),
+            |record| {
+                format!(
+                    "keys with labels are named: `--provider {}:{}`",
+                    record.provider, record.label
+                )
+            },
+        );
+        return Err(Error::new(Code::KeyNotFound, "there is no usable key to run with").hint(hint));
     }
     Ok(variables)
 }

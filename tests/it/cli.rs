@@ -288,6 +288,9 @@ fn alone_without_a_terminal_it_is_a_server_that_ends_with_its_input() {
 
 /// Takes the terminal away that the tests may have been started on.
 pub(crate) fn without_terminal(command: &mut std::process::Command) {
+    if !cfg!(target_os = "linux") {
+        return;
+    }
     // `setsid` of util-linux leaves the session, and with it the terminal.
     let mut outside = std::process::Command::new("setsid");
     outside

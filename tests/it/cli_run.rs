@@ -142,3 +142,12 @@ fn an_expired_or_missing_key_starts_nothing() {
     assert_eq!(ended.code, Some(2), "{ended:?}");
     assert!(ended.stderr.contains("--"), "{ended:?}");
 }
+
+#[test]
+fn a_key_with_a_label_is_named_where_no_other_is_there() {
+    let home = Home::new();
+    home.run_with(home.command(["add", "anthropic:work", "--stdin"]), OTHER);
+    let ended = run(&home, &["--", "true"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stderr.contains("--provider anthropic:work"), "{ended:?}");
+}
