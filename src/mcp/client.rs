@@ -108,6 +108,13 @@ impl Client<'_> {
     }
 
     async fn answer(&self, question: &Question) -> Result<(Arc<Ticket>, Secret)> {
+        // A person who says no means it, even after typing.
+        if let Some(Resumed { ticket, action }) = &*lock(&self.resumed)
+            && ticket.question() == question
+            && *action == ElicitationAction::Decline
+        {
+            self.heed(action, ticket)?;
+        }
         // What was typed after an earlier call had given up is here already.
         if let Some(ticket) = self.desk.intake.find(question)
             && let Some(secret) = ticket.typed()
