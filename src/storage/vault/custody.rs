@@ -62,8 +62,11 @@ pub(super) struct Planned<'a> {
 
 impl<'a> Planned<'a> {
     pub(super) fn make_ids(slots: &[NewSlot<'a>]) -> Result<Vec<Self>, VaultError> {
+        let mut has_recovery = false;
         slots
             .iter()
+            // One code is shown: of a second slot nobody would ever know the code.
+            .filter(|new| new.kind() != SlotKind::Recovery || !std::mem::replace(&mut has_recovery, true))
             .map(|new| {
                 Ok(Self {
                     id: Hex(seal::make_random()?),

@@ -132,16 +132,15 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(VaultFile, Header), FormatError> {
     if bytes.len() as u64 > LONGEST_FILE {
         return Err(Malformed("the file is too long"));
     }
-    let any: AnyFile = serde_json::from_slice(bytes).map_err(|_| Malformed("it is not a JSON object of a vault"))?;
-    if any.format != FORMAT {
+    let file: VaultFile = match serde_json::from_slice(bytes) {
+        Ok(file) => file,
+        // It may be of a version that has other fields.
+        Err(_) => return Err(why_not(bytes)),
+    };
+    if file.format != FORMAT {
         return Err(Malformed("the format name is another"));
     }
-    let about: AnyHeader = serde_json::from_str(&any.header).map_err(|_| Malformed("the header is not readable"))?;
-    if about.min_reader > VERSION {
-        return Err(FormatError::TooNew(about.min_reader));
-    }
-    let file: VaultFile =
-        serde_json::from_slice(bytes).map_err(|_| Malformed("a field is missing, unknown or wrong"))?;
+    check_readable(&file.header)?;
     if file.to_bytes() != bytes {
         return Err(Malformed("it is not spelled as it was written"));
     }
@@ -158,6 +157,28 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(VaultFile, Header), FormatError> {
         return Err(Malformed("the records are out of order"));
     }
     Ok((file, header))
+}
+
+/// Why bytes that are no file of this version are none.
+fn why_not(bytes: &[u8]) -> FormatError {
+    use FormatError::Malformed;
+    match serde_json::from_slice::<AnyFile>(bytes) {
+        Ok(any) if any.format == FORMAT => check_readable(&any.header)
+            .err()
+            .unwrap_or(Malformed("a field is missing, unknown or wrong")),
+        Ok(_) => Malformed("the format name is another"),
+        Err(_) => Malformed("it is not a JSON object of a vault"),
+    }
+}
+
+/// Whether a header says that this version can read its file.
+fn check_readable(header: &str) -> Result<(), FormatError> {
+    let about: AnyHeader =
+        serde_json::from_str(header).map_err(|_| FormatError::Malformed("the header is not readable"))?;
+    if about.min_reader > VERSION {
+        return Err(FormatError::TooNew(about.min_reader));
+    }
+    Ok(())
 }
 
 impl VaultFile {
@@ -205,8 +226,8 @@ impl VaultFile {
         &self.header
     }
 
-    pub(super) fn records(&self) -> &[SealedRecord] {
-        &self.records
+    pub(super) fn into_records(self) -> Vec<SealedRecord> {
+        self.records
     }
 
     /// The one spelling of the file.

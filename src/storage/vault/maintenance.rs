@@ -5,13 +5,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
-    FILE, Held, LOCK, NewSlot, Session, SlotId, SlotInfo, SlotKind, Standing, Unlock, Vault, VaultError,
+    FILE, Held, LOCK, NewSlot, Session, SlotId, SlotInfo, SlotKind, Standing, Status, Unlock, Vault, VaultError,
     anchor::{self, Known},
     custody::{self, Planned},
     edit::Committed,
     format::{Hex, MOST_SLOTS, Slot},
     keyslots,
     opened::{Draft, Keys},
+    reading::{Fresh, Read},
     seal::{self, Key},
 };
 use crate::{
@@ -26,7 +27,7 @@ use crate::{
 /// What was made: slots, and the recovery code if one was asked for.
 #[derive(Debug)]
 pub struct Created {
-    /// The slots that were made, in the order asked for.
+    /// The slots that were made, in the order asked for; of several recovery slots only the first is made.
     pub slots: Vec<SlotInfo>,
     /// To be shown once: the vault does not keep it.
     pub recovery_code: Option<Secret>,
@@ -101,7 +102,7 @@ impl Vault {
         Ok(removed.map(|_| gone))
     }
 
-    /// Replaces the passphrase `old` by `new`; the other slots stay as they are.
+    /// Replaces the passphrase `old`, which may open the vault for it, by `new`; the other slots stay as they are.
     pub fn change_passphrase(
         &self,
         now: Timestamp,
@@ -109,6 +110,9 @@ impl Vault {
         old: &Passphrase,
         new: &Passphrase,
     ) -> Result<Committed<Created>, VaultError> {
+        if matches!(self.status()?, Status::Locked { .. }) {
+            self.unlock(Unlock::Passphrase(old))?;
+        }
         // Stretching takes a moment: it is done before the lock is taken.
         let replaced = self.slot_of_passphrase(old)?;
         let held = self.hold_to_write()?;
@@ -147,7 +151,7 @@ impl Vault {
 
     /// Takes the vault file as it is for the newest from now on, and returns what it stood like before.
     pub fn accept_rollback(&self, now: Timestamp, actor: &str) -> Result<Committed<Standing>, VaultError> {
-        let held = self.hold()?;
+        let held = self.hold(Fresh::Always)?;
         self.refuse_newer(&held.opened.header)?;
         let before = held.opened.contents.standing;
         if before == Standing::Current {
@@ -264,7 +268,7 @@ impl Vault {
     /// Which slot a passphrase opens.
     fn slot_of_passphrase(&self, passphrase: &Passphrase) -> Result<SlotId, VaultError> {
         let folder = Folder::open(&self.places.data)?.ok_or(VaultError::Absent)?;
-        let (_, header, _) = self.read_file(&folder)?.ok_or(VaultError::Absent)?;
+        let Read { header, .. } = self.read_file(&folder)?.ok_or(VaultError::Absent)?;
         let mut wrong = VaultError::NoSlotOfKind(SlotKind::Passphrase);
         for slot in &header.slots {
             if let Some(secret) = keyslots::stretch(slot, passphrase) {

@@ -38,7 +38,7 @@ pub use seal::SealError;
 
 use anchor::Known;
 use opened::{Keys, Opened};
-use reading::{Fresh, current, infos};
+use reading::{Fresh, Read, current, infos};
 use writing::Held;
 
 use crate::{
@@ -170,7 +170,7 @@ impl Vault {
             let slots = infos(&opened.header);
             return Ok(Status::Unlocked { slots, by: *by });
         }
-        let Some((_, header, _)) = self.read_file(&folder)? else {
+        let Some(Read { header, .. }) = self.read_file(&folder)? else {
             refuse_remains_of_written(&folder)?;
             return Ok(Status::Absent);
         };
@@ -186,10 +186,11 @@ impl Vault {
     /// Succeeds also on a file that is rolled back, forked or foreign: [`Contents::standing`] tells.
     pub fn unlock(&self, with: Unlock<'_>) -> Result<(), VaultError> {
         let folder = Folder::open(&self.places.data)?.ok_or(VaultError::Absent)?;
-        let (_, header, _) = self.read_file(&folder)?.ok_or(VaultError::Absent)?;
+        let read = self.read_file(&folder)?.ok_or(VaultError::Absent)?;
+        let header = &read.header;
         let (data, by) = self
-            .data_key(&header, with)
-            .map_err(|why| self.or_foreign(&folder, &header, why))?;
+            .data_key(header, with)
+            .map_err(|why| self.or_foreign(&folder, header, why))?;
         let keys = Arc::new(Keys::new(header.vault_id, data));
         if keys.id != header.data_key {
             return Err(self.damaged("a keyslot holds the key of another file"));
@@ -205,14 +206,15 @@ impl Vault {
             known,
             cached: None,
         });
-        // Reads the file again, after the anchors: another process may have written since.
-        match self.load(&folder, &mut session, Fresh::AsNeeded) {
-            Ok(_) => Ok(()),
-            Err(why) => {
-                *session = None;
-                Err(why)
-            }
-        }
+        let opened = anchor::read(&folder).and_then(|anchor| {
+            // As it is now that the anchors are read: another process may have written since.
+            let read = match folder.stamp(FILE)? {
+                Some(stamp) if stamp == read.stamp => read,
+                Some(_) | None => self.read_file(&folder)?.ok_or(VaultError::Absent)?,
+            };
+            self.open_read(&mut session, &anchor, read)
+        });
+        opened.map(drop).inspect_err(|_| *session = None)
     }
 
     /// Forgets the vault's keys and everything read with them.
@@ -252,7 +254,7 @@ impl Vault {
 
     /// The secret of one version of a key; that it is handed out is in the audit trail, on the disk, before.
     pub fn reveal(&self, entry: &Entry, key_id: KeyId, version: u32) -> Result<ApiKey, VaultError> {
-        let held = self.hold()?;
+        let held = self.hold(Fresh::AsNeeded)?;
         self.refuse_foreign(&held.opened)?;
         held.opened.find(key_id, version)?;
         held.append_and_anchor(entry, Outcome::Done)?;
@@ -264,7 +266,7 @@ impl Vault {
 
     /// Adds `entry` to the audit trail as it is, and returns once it is on the disk.
     pub fn record(&self, entry: &Entry) -> Result<(), VaultError> {
-        self.hold()?.append_and_anchor(entry, entry.outcome)
+        self.hold(Fresh::AsNeeded)?.append_and_anchor(entry, entry.outcome)
     }
 
     /// Checks the whole audit trail, also that its end was not cut off; the report has the first break.

@@ -178,7 +178,7 @@ impl Opened {
     /// Authenticates `file` and reads its manifest; an error says what is not as it was written.
     pub(super) fn open(
         keys: Arc<Keys>,
-        file: &VaultFile,
+        file: VaultFile,
         header: Header,
         standing: Standing,
     ) -> Result<Self, &'static str> {
@@ -207,7 +207,7 @@ impl Opened {
             audit_head: manifest.audit_head,
             header,
             contents: Arc::new(contents),
-            records: file.records().to_vec(),
+            records: file.into_records(),
         })
     }
 

@@ -109,24 +109,35 @@ impl Vault {
         }
         // Before the file: an anchor that is read later may be of a later file.
         let anchor = anchor::read(folder)?;
-        let (file, header, stamp) = self.read_file(folder)?.ok_or(VaultError::Absent)?;
+        let read = self.read_file(folder)?.ok_or(VaultError::Absent)?;
+        self.open_read(session, &anchor, read)
+    }
+
+    /// A file that was read after the anchors, opened with the keys in memory and kept there.
+    pub(super) fn open_read(
+        &self,
+        session: &mut MutexGuard<'_, Option<Session>>,
+        anchor: &Known,
+        read: Read,
+    ) -> Result<Arc<Opened>, VaultError> {
+        let Read { file, header, stamp } = read;
         let Some(session) = current(session, &header) else {
             return Err(VaultError::Locked { slots: infos(&header) });
         };
-        let standing = [&anchor, &session.known]
+        let standing = [anchor, &session.known]
             .into_iter()
             .map(|known| known.judge(&header, file.mac()))
             .find(|standing| *standing != Standing::Current)
             .unwrap_or(Standing::Current);
         let opened =
-            Opened::open(Arc::clone(&session.keys), &file, header, standing).map_err(|what| self.damaged(what))?;
+            Opened::open(Arc::clone(&session.keys), file, header, standing).map_err(|what| self.damaged(what))?;
         let opened = Arc::new(opened);
         session.cached = Some((stamp, Arc::clone(&opened)));
         Ok(opened)
     }
 
     /// The file's parts, bounded and well formed, not yet authenticated; `None` where there is no file.
-    pub(super) fn read_file(&self, folder: &Folder) -> Result<Option<(VaultFile, Header, Stamp)>, VaultError> {
+    pub(super) fn read_file(&self, folder: &Folder) -> Result<Option<Read>, VaultError> {
         let (bytes, stamp) = match folder.read(FILE, LONGEST_FILE) {
             Ok(Some(read)) => read,
             Ok(None) => return Ok(None),
@@ -134,7 +145,7 @@ impl Vault {
             Err(why) => return Err(why.into()),
         };
         let (file, header) = format::parse(&bytes).map_err(|why| VaultError::from_format(self.path(), why))?;
-        Ok(Some((file, header, stamp)))
+        Ok(Some(Read { file, header, stamp }))
     }
 
     pub(super) fn refuse_foreign(&self, opened: &Opened) -> Result<(), VaultError> {
@@ -161,6 +172,13 @@ impl Vault {
             what,
         }
     }
+}
+
+/// A file as it was read: bounded and well formed, not yet authenticated.
+pub(super) struct Read {
+    pub(super) file: VaultFile,
+    pub(super) header: Header,
+    pub(super) stamp: Stamp,
 }
 
 /// The session, if its keys are those of the file with this header.

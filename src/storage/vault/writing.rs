@@ -46,16 +46,17 @@ impl Held {
 
 impl Vault {
     /// The lock, and the file as it stands under it.
-    pub(super) fn hold(&self) -> Result<Held, VaultError> {
+    pub(super) fn hold(&self, fresh: Fresh) -> Result<Held, VaultError> {
         let folder = Folder::open(&self.places.data)?.ok_or(VaultError::Absent)?;
         let lock = lock::acquire(&folder, LOCK, self.places.lock_wait)?;
-        let opened = self.load(&folder, &mut self.session(), Fresh::Always)?;
+        let opened = self.load(&folder, &mut self.session(), fresh)?;
         Ok(Held { lock, folder, opened })
     }
 
     /// The same for a writer: what killed writers left is cleaned up, and the file has to be the newest.
     pub(super) fn hold_to_write(&self) -> Result<Held, VaultError> {
-        let held = self.hold()?;
+        // Two changes within one tick of the clock can look like none: what is built upon is read.
+        let held = self.hold(Fresh::Always)?;
         self.refuse_foreign(&held.opened)?;
         let header = &held.opened.header;
         match held.opened.contents.standing {
