@@ -5,6 +5,7 @@
 //! It shows what is asked for and what will happen, and never a secret that is stored.
 
 mod form;
+mod gate;
 mod page;
 mod server;
 mod ticket;

@@ -140,8 +140,8 @@ pub(super) fn received(working: bool) -> String {
     let lead = if working {
         "Your assistant is at work with it and will show the result."
     } else {
-        "Go back to your assistant and tell it to go on. What you typed is held in memory only, and only for a few \
-         minutes; after that you would be asked again."
+        "Go back to your assistant and continue there: then it is used. Until then it is held in memory only, and no \
+         longer than five minutes."
     };
     let body = format!(
         "<div class=\"mark wait\">{TICK}</div><h1>Received</h1><p class=\"lead\">{lead}</p><p>You \

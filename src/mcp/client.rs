@@ -280,12 +280,10 @@ fn request(app: &App, question: &Question) -> intake::Request {
     }
 }
 
-/// What the client shows with the link.
+/// What the client shows with the link: the code first, since terminals cut long lines.
 fn message(question: &Question, ticket: &Ticket) -> String {
     let (what, code) = (what(question), ticket.code());
-    format!(
-        "Type {what} on this local page, so that it does not pass through the assistant. The page shows the code {code}."
-    )
+    format!("Code {code}. Type {what} on this local page; the assistant does not see it.")
 }
 
 /// What is asked for, for people.

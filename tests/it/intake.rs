@@ -426,7 +426,7 @@ async fn what_was_typed_waits_for_a_caller_who_comes_late() {
     let intake = Intake::default();
     let ticket = open(&intake);
     let page = type_in(&ticket, KEY).await;
-    assert!(page.body.contains("Received") && page.body.contains("go on"));
+    assert!(page.body.contains("Received") && page.body.contains("continue there"));
     let found = intake.find(&key_question("work")).expect("the same page");
     // EXPOSE: a made-up value in a test
     assert_eq!(found.typed().expect("the key").expose(), KEY);

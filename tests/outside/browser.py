@@ -78,7 +78,7 @@ async def with_person(binary, environment, mode, browser, at_page, tool, argumen
     async def sit_down():
         while not asked:
             await anyio.sleep(0.01)
-        code = asked[0].message.split("code ")[1].rstrip(".")
+        code = asked[0].message.split("Code ")[1].split(".")[0]
         await anyio.to_thread.run_sync(at_page, browser, asked[0].url, code)
 
     server = StdioServerParameters(command=binary, args=["serve"], env=environment)
