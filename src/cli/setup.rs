@@ -177,7 +177,12 @@ impl Report {
         }
         let settings = session.app.settings();
         let mut offered = false;
-        for provider in settings.current().providers() {
+        for provider in settings
+            .current()
+            .providers()
+            .iter()
+            .filter(|provider| provider.needs_key())
+        {
             for name in provider.env_vars() {
                 if settings.environment().is_set(name) {
                     offered = true;

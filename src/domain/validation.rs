@@ -60,6 +60,9 @@ pub struct Validation {
     pub http_status: Option<u16>,
     /// One sentence of our own; never text that the provider sent.
     pub message: String,
+    /// Whether the key is good for part of the provider's API only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restricted: bool,
     /// Permissions that the provider says the key lacks.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing_scopes: Vec<String>,

@@ -26,7 +26,7 @@ pub async fn variables(app: &App, caller: &dyn Caller, wanted: &[(ProviderId, La
             None => error,
         });
     }
-    let settings = app.settings().current();
+    let settings = app.settings().required()?;
     let now = app.now();
     let stored = keys::list(app)?;
     let records: Vec<&KeyRecord> = if wanted.is_empty() {

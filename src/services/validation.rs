@@ -45,6 +45,8 @@ struct Target {
     key_id: KeyId,
     version: u32,
     account: Option<Account>,
+    /// When the provider says that the key expires.
+    expires_at: Option<Timestamp>,
 }
 
 /// Asks the provider about a stored key and writes the answer down beside it.
@@ -98,6 +100,7 @@ pub async fn validate_given(
                 status: KeyStatus::Malformed,
                 http_status: None,
                 message: format!("{error}; it was not sent"),
+                restricted: false,
                 missing_scopes: Vec::new(),
                 latency_ms: 0,
                 validated_at: app.now(),
@@ -201,6 +204,7 @@ async fn ask(app: &App, caller: &dyn Caller, provider: &Provider, record: &KeyRe
         key_id: record.key_id,
         version: active.version,
         account: checked.account.clone(),
+        expires_at: checked.expires_at,
     });
     Ok(Report {
         masked,
@@ -251,6 +255,8 @@ fn store(app: &App, caller: &dyn Caller, reports: &[Report]) -> Result<Vec<Strin
             if let Some(account) = &target.account {
                 version.account = Some(edit.account_fingerprint(account.as_str()));
             }
+            // What the provider says of the expiry is better than what anybody noted.
+            record.expires_at = target.expires_at.or(record.expires_at);
             edit.record(record);
         }
         Ok(())
@@ -264,6 +270,7 @@ pub(super) fn of(checked: &Checked, now: Timestamp) -> Validation {
         status: checked.status,
         http_status: checked.http_status,
         message: checked.message.clone(),
+        restricted: checked.restricted,
         missing_scopes: checked.missing_scopes.clone(),
         latency_ms: checked.latency_ms,
         validated_at: now,
@@ -293,6 +300,7 @@ fn not_asked(provider: &Provider, record: &KeyRecord, why: String, now: Timestam
         status: KeyStatus::Unreachable,
         http_status: None,
         message: why,
+        restricted: false,
         missing_scopes: Vec::new(),
         latency_ms: 0,
         validated_at: now,

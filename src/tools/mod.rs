@@ -142,9 +142,11 @@ fn call<'a, T: Tool>(
         }
     };
     Box::pin(async move {
-        let outcome = match tool {
-            Ok(tool) => tool.call(app, caller).await,
-            Err(why) => Err(why),
+        // A configuration that was never good must not be taken for none: it may forbid what is asked for.
+        let outcome = match (app.settings().required(), tool) {
+            (Ok(_), Ok(tool)) => tool.call(app, caller).await,
+            (Err(why), Ok(_)) => Err(why.into()),
+            (_, Err(why)) => Err(why),
         };
         match &outcome {
             Ok(_) => tracing::info!(tool = T::NAME, caller = %caller.kind(), "done"),

@@ -112,7 +112,7 @@ impl Validated {
             message: validation.message,
             latency_ms: validation.latency_ms,
             validated_at: key::time(validation.validated_at),
-            restricted: !validation.missing_scopes.is_empty(),
+            restricted: validation.restricted,
             missing_scopes: validation.missing_scopes,
             cached,
             warnings,

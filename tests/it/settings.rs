@@ -8,7 +8,11 @@ use api_keys::{
     settings::{Billionths, Config, Environment, KeysInChat, MasterKey, Objective, Settings},
 };
 
-use crate::support::{Home, private_folder};
+use crate::support::{
+    Home,
+    mcp_client::{LEGACY, McpClient},
+    private_folder,
+};
 
 /// The whole file of the contract, with names of our own for the models.
 const WHOLE: &str = r#"
@@ -388,4 +392,26 @@ proptest::proptest! {
             proptest::prop_assert!(!why.problem.is_empty());
         }
     }
+}
+
+#[test]
+fn a_configuration_that_was_never_good_is_not_taken_for_none() {
+    let home = Home::new();
+    home.config("[vault]\nkeys_in_chat = \"refuse\"\nno_such_setting = 1\n");
+    for command in [
+        ["list", "--json"].as_slice(),
+        &["validate", "local", "--json"],
+        &["remove", "openai", "--yes", "--json"],
+    ] {
+        let ended = home.run(command);
+        assert_eq!(
+            (ended.code, ended.error_code().as_str()),
+            (Some(1), "config_invalid"),
+            "{command:?}"
+        );
+    }
+    let mut client = McpClient::open(home.command(["serve"]), LEGACY, serde_json::json!({}));
+    let arguments = serde_json::json!({"provider": "openai", "api_key": "sk-proj-0123456789abcdefghij"});
+    assert_eq!(client.failure("add_api_key", arguments), "config_invalid");
+    assert!(!home.path().join("vault.json").exists());
 }

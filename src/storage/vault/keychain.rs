@@ -17,6 +17,7 @@ use data_encoding::HEXLOWER;
 use zeroize::Zeroizing;
 
 /// Under which name the store files our entries.
+#[cfg(feature = "keychain")]
 const SERVICE: &str = "api-keys";
 
 /// How many calls may hang before further ones fail at once.
