@@ -123,7 +123,7 @@ impl Client<'_> {
         }
         let capabilities = self.context.client_capabilities().unwrap_or_default();
         if capabilities.elicitation.is_none_or(|modes| modes.url.is_none()) {
-            return Err(required(question, "this client has no way to ask for a secret"));
+            return Err(self.required(question, "this client has no way to ask for a secret"));
         }
         if self.is_modern() {
             self.answer_in_rounds(question).await
@@ -198,7 +198,39 @@ impl Client<'_> {
                 .hint("do not ask again unless the user wants to"));
         }
         // Clients without anybody in front of them cancel at once.
-        Err(required(ticket.question(), "nobody opened the page for it"))
+        Err(self.required(ticket.question(), "nobody opened the page for it"))
+    }
+
+    /// What the user can do at a terminal instead.
+    fn required(&self, question: &Question, why: &str) -> Error {
+        match question {
+            Question::NewKey {
+                provider,
+                label,
+                rotation,
+            } => {
+                let command = if *rotation { "rotate" } else { "add" };
+                let label = if *label == Label::default() {
+                    String::new()
+                } else {
+                    format!(" --label {label}")
+                };
+                Error::new(Code::KeyRequired, format!("a key is needed, and {why}")).hint(format!(
+                    "ask the user to run `api-keys {command} {provider}{label}` in a terminal; it asks for the key there"
+                ))
+            }
+            Question::Passphrase => Error::new(Code::VaultLocked, format!("the vault is locked, and {why}")).hint(
+    format!(
+                "ask the user to set {} for this server, or to run `api-keys vault add-slot keychain` in a terminal so that \
+                 the system's keychain opens the vault",
+                self.app.settings().current().vault.passphrase_env
+            )),
+            Question::NewPassphrase => Error::new(
+                Code::VaultAbsent,
+                format!("there is no vault yet, a passphrase for it is needed, and {why}"),
+            )
+            .hint("ask the user to run `api-keys vault init` in a terminal"),
+        }
     }
 
     async fn wait(&self, ticket: Arc<Ticket>) -> Result<(Arc<Ticket>, Secret)> {
@@ -303,36 +335,6 @@ fn what(question: &Question) -> String {
         }
         Question::Passphrase => "the passphrase of your API key vault".to_owned(),
         Question::NewPassphrase => "a passphrase for your new API key vault".to_owned(),
-    }
-}
-
-/// What the user can do at a terminal instead.
-fn required(question: &Question, why: &str) -> Error {
-    match question {
-        Question::NewKey {
-            provider,
-            label,
-            rotation,
-        } => {
-            let command = if *rotation { "rotate" } else { "add" };
-            let label = if *label == Label::default() {
-                String::new()
-            } else {
-                format!(" --label {label}")
-            };
-            Error::new(Code::KeyRequired, format!("a key is needed, and {why}")).hint(format!(
-                "ask the user to run `api-keys {command} {provider}{label}` in a terminal; it asks for the key there"
-            ))
-        }
-        Question::Passphrase => Error::new(Code::VaultLocked, format!("the vault is locked, and {why}")).hint(
-            "ask the user to set API_KEYS_PASSPHRASE for this server, or to run `api-keys vault add-slot keychain` \
-             in a terminal so that the system's keychain opens the vault",
-        ),
-        Question::NewPassphrase => Error::new(
-            Code::VaultAbsent,
-            format!("there is no vault yet, a passphrase for it is needed, and {why}"),
-        )
-        .hint("ask the user to run `api-keys vault init` in a terminal"),
     }
 }
 

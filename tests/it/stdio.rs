@@ -2,7 +2,7 @@
 
 use std::{
     io::Write,
-    process::Stdio,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -12,12 +12,13 @@ use serde_json::{Value, json};
 use crate::support::{
     Home,
     mcp_client::{LEGACY, MODERN, McpClient},
+    outside::installed,
 };
 
 /// An exit is at once where a person notices nothing; tests share their cores.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-fn serve(home: &Home) -> std::process::Command {
+fn serve(home: &Home) -> Command {
     home.command(["serve"])
 }
 
@@ -229,6 +230,42 @@ fn a_key_sent_just_before_the_end_of_input_is_stored_and_answered() {
         (&json!(2), &json!(false)),
         "{answer}"
     );
+}
+
+#[test]
+fn the_first_answers_open_no_vault_and_no_connection() {
+    if !installed(&["strace"]) {
+        return;
+    }
+    let home = Home::new();
+    home.config("[vault]\nmaster_key = \"key-file\"\n");
+    let added = home.run_with(
+        home.command(["add", "openai", "--stdin"]),
+        "sk-0123456789abcdefghijklmnopqrstuv\n",
+    );
+    assert_eq!(added.code, Some(0), "{}", added.stderr);
+    let (serve, trace) = (serve(&home), home.beside("trace"));
+    for revision in [LEGACY, MODERN] {
+        let mut traced = Command::new("strace");
+        traced
+            .args(["-f", "-qq", "-e", "trace=%file,%network", "-o"])
+            .arg(&trace)
+            .arg(serve.get_program())
+            .args(serve.get_args())
+            .env_clear()
+            .envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let mut client = McpClient::open(traced, revision, json!({}));
+        client.result("tools/list", json!({}));
+        client.result("resources/list", json!({}));
+        let calls = std::fs::read_to_string(&trace).expect("a trace");
+        assert!(calls.contains("execve"), "the trace is empty");
+        for unwanted in ["vault.json", "connect(", "socket(AF_INET", "audit.jsonl", "ssl"] {
+            assert!(!calls.contains(unwanted), "{unwanted} in {calls}");
+        }
+        client.structured("list_api_keys", json!({}));
+        let calls = std::fs::read_to_string(&trace).expect("a trace");
+        assert!(calls.contains("vault.json"), "a tool that needs the vault opens it");
+    }
 }
 
 #[test]
