@@ -296,7 +296,7 @@ impl Lines {
 fn read_tail(mut file: File, length: u64) -> io::Result<Vec<u8>> {
     let most = 4 * u64::try_from(LONGEST_LINE).unwrap_or(u64::MAX);
     file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
-    let mut tail = Vec::new();
+    let mut tail = Vec::with_capacity(usize::try_from(length.min(most)).unwrap_or_default());
     file.take(length.min(most)).read_to_end(&mut tail)?;
     Ok(tail)
 }

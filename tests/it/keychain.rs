@@ -10,7 +10,10 @@ use std::{
 use api_keys::storage::vault::keychain::Keychain;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::support::outside::{installed, tell, this_test, told};
+use crate::support::{
+    Ended, Home,
+    outside::{holds, installed, tell, this_test, told},
+};
 
 const TASK: &str = "API_KEYS_TEST_KEYCHAIN";
 const DEADLINE: Duration = Duration::from_millis(700);
@@ -249,4 +252,100 @@ fn a_session_without_a_keyring_and_a_machine_without_a_bus_are_told_from_an_empt
     desktop.address = "unix:path=/nonexistent".to_owned();
     let (answers, _) = desktop.keychain("read write=one");
     assert_eq!(answers, ["Unavailable", "Unavailable"]);
+}
+
+/// Runs the program in `desktop` and `home`.
+fn run(desktop: &Desktop, home: &Home, arguments: &[&str], input: &str) -> Ended {
+    let mut command = home.command(arguments);
+    desktop.join(&mut command);
+    home.run_with(command, input)
+}
+
+const KEY: &str = "sk-proj-MadeUpForTheTests0123456789abcdefXYZW";
+
+/// A vault that only the keychain opens, with one key.
+fn keychain_vault(desktop: &Desktop) -> Home {
+    let home = Home::new();
+    let made = run(desktop, &home, &["vault", "init", "--json"], "");
+    assert_eq!(made.json()["slots"][0]["kind"], "keychain", "{made:?}");
+    let added = run(desktop, &home, &["add", "openai", "--stdin"], KEY);
+    assert_eq!(added.code, Some(0), "{added:?}");
+    home
+}
+
+#[test]
+fn a_new_vault_takes_the_keychain_where_it_works_and_every_process_opens_it() {
+    let Some(desktop) = Desktop::with_open_keyring() else {
+        return;
+    };
+    let home = keychain_vault(&desktop);
+    let listed = run(&desktop, &home, &["list", "--json"], "");
+    assert_eq!(listed.json()["vault"]["master_key"], "keychain", "{listed:?}");
+    let shown = run(&desktop, &home, &["run", "--", "printenv", "OPENAI_API_KEY"], "");
+    assert_eq!(shown.stdout.trim(), KEY, "{shown:?}");
+    let keyrings = desktop.home.path().join("data");
+    for folder in [home.path(), keyrings] {
+        assert!(
+            !holds(&folder, KEY.as_bytes()),
+            "{} holds the key in the clear",
+            folder.display()
+        );
+    }
+}
+
+#[test]
+fn a_keychain_that_is_locked_hung_or_gone_leaves_the_vault_as_it_is_and_answers_in_time() {
+    let Some(desktop) = Desktop::with_open_keyring() else {
+        return;
+    };
+    let home = keychain_vault(&desktop);
+    let vault = std::fs::read(home.path().join("vault.json")).expect("a vault");
+    let refused = |code: &str, arguments: &[&str]| {
+        let begun = Instant::now();
+        let ended = run(&desktop, &home, arguments, KEY);
+        assert_ne!(ended.code, Some(0), "{ended:?}");
+        assert_eq!(ended.error_code(), code, "{ended:?}");
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+        let now = std::fs::read(home.path().join("vault.json")).expect("a vault");
+        assert!(now == vault, "the vault was changed");
+    };
+    desktop.hang();
+    refused("keychain_unavailable", &["vault", "unlock-check", "--json"]);
+    refused("keychain_unavailable", &["add", "groq", "--stdin", "--json"]);
+    desktop.wake();
+    desktop.lock();
+    refused("keychain_unavailable", &["vault", "unlock-check", "--json"]);
+    refused("vault_exists", &["vault", "init", "--json"]);
+
+    // Another desktop, whose keyring is open and knows nothing of this vault: never a first run.
+    let other = Desktop::with_open_keyring().expect("it worked before");
+    for (code, arguments) in [
+        ("keychain_entry_missing", ["vault", "unlock-check", "--json"]),
+        ("vault_exists", ["vault", "init", "--json"]),
+    ] {
+        let ended = run(&other, &home, &arguments, "");
+        assert_eq!(ended.error_code(), code, "{ended:?}");
+    }
+    assert!(std::fs::read(home.path().join("vault.json")).expect("a vault") == vault);
+}
+
+#[test]
+fn a_new_vault_takes_a_key_file_and_says_so_where_the_keychain_does_not_work() {
+    let Some(desktop) = Desktop::with_open_keyring() else {
+        return;
+    };
+    desktop.hang();
+    let home = Home::new();
+    let made = run(&desktop, &home, &["vault", "init"], "");
+    assert_eq!(made.code, Some(0), "{made:?}");
+    assert!(made.stderr.contains("key file"), "{made:?}");
+    let strict = Home::new();
+    let made = run(
+        &desktop,
+        &strict,
+        &["vault", "init", "--master-key", "keychain", "--json"],
+        "",
+    );
+    assert_eq!(made.error_code(), "keychain_unavailable", "{made:?}");
+    assert!(!strict.path().join("vault.json").exists(), "nothing weaker was made");
 }

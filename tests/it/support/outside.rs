@@ -1,6 +1,6 @@
 //! Programs of the machine that some tests need, and this test binary as a child of itself.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 /// Whether all `programs` are installed. In CI a missing one is a failure; elsewhere the test says so and passes.
 pub(crate) fn installed(programs: &[&str]) -> bool {
@@ -46,4 +46,15 @@ pub(crate) fn tell(what: &str) {
 #[expect(clippy::print_stderr, reason = "for people, captured otherwise")]
 pub(crate) fn remark(what: &str) {
     eprintln!("{what}");
+}
+
+/// Whether the file `path`, or one below the folder `path`, holds `needle`.
+pub(crate) fn holds(path: &Path, needle: &[u8]) -> bool {
+    if path.is_dir() {
+        let mut entries = std::fs::read_dir(path).expect("a folder");
+        entries.any(|entry| holds(&entry.expect("readable").path(), needle))
+    } else {
+        let bytes = std::fs::read(path).unwrap_or_default();
+        bytes.windows(needle.len()).any(|window| window == needle)
+    }
 }
