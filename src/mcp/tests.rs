@@ -400,7 +400,7 @@ async fn the_end_of_input_ends_the_waiting_for_a_person() {
         peer.receive().await;
         peer.requests.shutdown().await.expect("closed");
         drop(peer.requests);
-        let ended = tokio::time::timeout(Duration::from_millis(500), peer.server).await;
+        let ended = tokio::time::timeout(Duration::from_secs(3), peer.server).await;
         assert!(ended.expect("it ends at once").expect("it did not panic").is_ok());
     }
 }

@@ -173,8 +173,8 @@ fn a_client_that_hangs_up_while_a_person_is_asked_leaves_no_server_behind() {
         }
         let end = client.hang_up();
         assert_eq!((end.status.code(), end.stderr.as_str()), (Some(0), ""));
-        // 50 ms is what is promised of a machine that has nothing else to do.
-        assert!(end.took < Duration::from_secs(1), "{:?}", end.took);
+        // On an idle machine it is below 50 ms; the library alone would take five seconds.
+        assert!(end.took < Duration::from_secs(3), "{:?}", end.took);
         assert!(TcpStream::connect(asked.address.split('/').nth(2).unwrap()).is_err());
     }
 }
