@@ -132,3 +132,69 @@ fn how_to_unlock(slots: &[SlotInfo]) -> String {
         "`api-keys vault status` tells what opens it".to_owned()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::{domain::KeyId, storage::vault::Hex};
+
+    #[test]
+    fn every_failure_of_the_vault_says_what_to_do() {
+        let path = PathBuf::from("/home/someone/vault.json");
+        let key_id = KeyId::from_random([1; 16]);
+        let failures = [
+            (VaultError::Absent, Code::VaultAbsent),
+            (VaultError::Exists { path: path.clone() }, Code::VaultExists),
+            (VaultError::Remains { path: path.clone() }, Code::VaultMissing),
+            (VaultError::Locked { slots: Vec::new() }, Code::VaultLocked),
+            (VaultError::WrongPassphrase, Code::WrongPassphrase),
+            (VaultError::EmptyPassphrase, Code::InvalidArgument),
+            (VaultError::WrongRecoveryCode, Code::WrongPassphrase),
+            (VaultError::MistypedRecoveryCode, Code::WrongPassphrase),
+            (VaultError::NoSlotOfKind(SlotKind::Passphrase), Code::SlotNotFound),
+            (VaultError::NoSuchSlot(Hex([0; 8])), Code::SlotNotFound),
+            (VaultError::LastSlot, Code::LastSlot),
+            (
+                VaultError::Damaged {
+                    path: path.clone(),
+                    what: "it is",
+                },
+                Code::VaultDamaged,
+            ),
+            (
+                VaultError::TooNew {
+                    path: path.clone(),
+                    version: 2,
+                },
+                Code::VaultTooNew,
+            ),
+            (VaultError::Foreign { path: path.clone() }, Code::VaultForeign),
+            (
+                VaultError::RolledBack {
+                    path: path.clone(),
+                    found: 1,
+                    newest: 2,
+                },
+                Code::VaultRolledBack,
+            ),
+            (VaultError::Forked { path: path.clone() }, Code::VaultForked),
+            (VaultError::Full("it is"), Code::VaultFull),
+            (VaultError::NoSuchKey(key_id), Code::KeyNotFound),
+            (VaultError::NoSuchSecret { key_id, version: 1 }, Code::KeyNotFound),
+            (VaultError::Misused("a rule"), Code::Internal),
+            (VaultError::KeyFileMissing { path: path.clone() }, Code::KeyFileMissing),
+            (VaultError::KeyFileWrong { path }, Code::KeyFileMissing),
+            (VaultError::KeychainEntryMissing, Code::KeychainEntryMissing),
+            (VaultError::KeychainEntryWrong, Code::KeychainEntryMissing),
+            (VaultError::Seal(SealError::NoMemory), Code::StorageFailed),
+        ];
+        for (why, code) in failures {
+            let error = Error::from(why);
+            assert_eq!(error.code(), code, "{error}");
+            assert!(error.hint_text().is_some_and(|hint| hint.len() > 10), "{error}");
+            assert!(!error.message().ends_with('.'), "{error}");
+        }
+    }
+}

@@ -146,3 +146,48 @@ pub(super) fn write(folder: &Folder, anchor: &Anchor) -> Result<(), VaultError> 
     // One that a power cut takes back is only older, which is no alarm.
     folder.replace(FILE, &bytes).map(drop).map_err(VaultError::from)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn header(vault_id: u8, generation: u64, prev_mac: u8) -> Header {
+        Header {
+            version: 1,
+            min_reader: 1,
+            vault_id: Hex([vault_id; 16]),
+            generation,
+            prev_mac: Hex([prev_mac; 32]),
+            data_key: Hex([0; 32]),
+            slots: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_file_is_judged_by_vault_generation_and_descent() {
+        let anchor = Anchor::new(&header(1, 7, 6), [7; 32], None);
+        for (what, header, mac, standing) in [
+            ("the same file", header(1, 7, 6), 7, Standing::Current),
+            ("its successor", header(1, 8, 7), 8, Standing::Current),
+            ("a later one", header(1, 9, 8), 9, Standing::Current),
+            ("an older one", header(1, 6, 5), 6, Standing::RolledBack { newest: 7 }),
+            ("another of its age", header(1, 7, 6), 9, Standing::Forked),
+            ("another's successor", header(1, 8, 9), 8, Standing::Forked),
+            ("another vault", header(2, 7, 6), 7, Standing::Foreign),
+            ("another older vault", header(2, 1, 0), 1, Standing::Foreign),
+        ] {
+            assert_eq!(anchor.judge(&header, &[mac; 32]), standing, "{what}");
+        }
+    }
+
+    #[test]
+    fn what_the_keychain_keeps_reads_back_and_nothing_else_does() {
+        let anchor = Anchor::new(&header(1, 7, 6), [7; 32], None);
+        let bytes = anchor.to_keychain();
+        assert_eq!(Anchor::from_keychain(Hex([1; 16]), &bytes), Some(anchor));
+        let endless = [u64::MAX.to_le_bytes().as_slice(), &[7; 32]].concat();
+        for bytes in [&bytes[..39], &[bytes.as_slice(), &[0]].concat(), &[], &endless] {
+            assert_eq!(Anchor::from_keychain(Hex([1; 16]), bytes), None);
+        }
+    }
+}

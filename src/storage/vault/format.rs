@@ -1,5 +1,30 @@
 //! The vault file as text: one strict JSON object that has exactly one spelling.
 //!
+//! ```text
+//! { "format": "api-keys vault",
+//!   "header": "{…}",            a string: its exact text is what is authenticated
+//!   "manifest": "…",            base64(nonce ‖ ciphertext ‖ tag): all that is known of the keys, the audit trail's end
+//!   "records": [ { "key_id": "key_…", "version": 1, "sealed": "…" }, … ],      one for each secret, in order
+//!   "mac": "…" }                HMAC-SHA256 over everything above
+//!
+//! header: { version, min_reader, vault_id, generation, prev_mac, data_key,
+//!           slots: [ { id, added_at, opens_with: { kind, … }, commitment, wrapped }, … ] }
+//! ```
+//! Bytes are lower-case hexadecimal digits or base64 without padding; the file is indented JSON and ends in a line
+//! feed, the header is JSON without white space. Every list of parts that is hashed, authenticated, derived from or
+//! bound to is framed: each part behind its length as 64 bits, little end first.
+//!
+//! | key or mac | made as |
+//! |---|---|
+//! | slot secret | 32 random bytes (key file, keychain), Argon2id (passphrase), the 28 random symbols (recovery code) |
+//! | commitment, wrapping key | HKDF-SHA256(salt `vault_id`, slot secret, `api-keys slot`, slot id, `commitment` or `wrapping`) |
+//! | wrapped | the data key under the wrapping key, bound to `slot`, `vault_id`, `[id,added_at,opens_with]` |
+//! | records, manifest, mac keys; `data_key` | HKDF-SHA256(salt `vault_id`, data key, `api-keys vault`, `records`, `manifest`, `mac`; `commitment`) |
+//! | audit, fingerprint keys | HKDF-SHA256(salt `vault_id`, the manifest's `lasting_key`, `api-keys lasting`, `audit`, `fingerprints`) |
+//! | manifest | under its key, bound to `manifest`, the header's text |
+//! | sealed | length (16 bits), secret, zeros to a multiple of 256; bound to `record`, `vault_id`, key id, provider, origin, version (32 bits) |
+//! | mac | over format, header, manifest, number of records (64 bits), and of each record key id, version, sealed |
+//!
 //! A file is read, written again and compared: white space, escapes, order, repeated or unknown fields that
 //! differ from what this module writes are refused before any cryptography. What the text says is trusted
 //! only after [`VaultFile::authenticate`] agreed with its mac.
