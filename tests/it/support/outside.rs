@@ -1,6 +1,6 @@
 //! Programs of the machine that some tests need, and this test binary as a child of itself.
 
-use std::{path::Path, process::Command};
+use std::process::Command;
 
 /// Whether all `programs` are installed. In CI a missing one is a failure; elsewhere the test says so and passes.
 pub(crate) fn installed(programs: &[&str]) -> bool {
@@ -29,6 +29,7 @@ pub(crate) fn this_test(name: &str) -> Command {
 }
 
 /// What a child told by [`tell`] among the test harness's own words.
+#[cfg(all(target_os = "linux", feature = "keychain"))]
 pub(crate) fn told(stdout: &[u8]) -> Vec<String> {
     String::from_utf8_lossy(stdout)
         .lines()
@@ -49,7 +50,8 @@ pub(crate) fn remark(what: &str) {
 }
 
 /// Whether the file `path`, or one below the folder `path`, holds `needle`.
-pub(crate) fn holds(path: &Path, needle: &[u8]) -> bool {
+#[cfg(all(target_os = "linux", feature = "keychain"))]
+pub(crate) fn holds(path: &std::path::Path, needle: &[u8]) -> bool {
     if path.is_dir() {
         let mut entries = std::fs::read_dir(path).expect("a folder");
         entries.any(|entry| holds(&entry.expect("readable").path(), needle))
