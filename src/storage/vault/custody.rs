@@ -135,6 +135,7 @@ pub(super) fn settle_pending(
         match moving.store {
             Store::KeyFile => {
                 if let Some(keys) = Folder::open(&places.key_folder)? {
+                    keys.clean_stale()?;
                     keys.remove(&key_file_name(moving.id))?;
                 }
             }

@@ -363,3 +363,28 @@ fn a_vault_that_only_a_recovery_code_opens_is_not_made() {
         assert!(matches!(home.vault().status(), Ok(Status::Absent)));
     }
 }
+
+#[test]
+fn a_killed_create_leaves_nothing_in_a_key_folder_of_its_own() {
+    let home = Home::new();
+    let places = VaultPlaces {
+        key_folder: home.file("keys"),
+        ..home.places()
+    };
+    crate::support::private_folder(&home.file(""));
+    crate::support::private_folder(&places.key_folder);
+    let stale = places.key_folder.join(".vault-0011223344556677.key.1-0.api-keys-tmp");
+    private_file(&stale, &[1; 32]);
+    private_file(&places.key_folder.join("vault-0011223344556677.key"), &[1; 32]);
+    let note = r#"{"format":"api-keys pending slots 1","vault_id":"00112233445566778899aabbccddeeff","slots":[{"id":"0011223344556677","store":"key-file"}]}"#;
+    private_file(&home.file("vault.pending.json"), note.as_bytes());
+    let vault = Vault::new(places.clone());
+    vault
+        .create(now(), "test", &[NewSlot::KeyFile])
+        .expect("a vault")
+        .into_inner();
+    let left = fs::read_dir(&places.key_folder).expect("a folder").count();
+    assert_eq!(left, 1, "only the new key file");
+    let other = Vault::new(places);
+    other.unlock(Unlock::Automatic).expect("opened from there");
+}
