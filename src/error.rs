@@ -28,7 +28,6 @@ pub struct Error {
 pub enum Code {
     InvalidArgument,
     UnknownProvider,
-    ProviderDisabled,
     MalformedKey,
     KeyInWrongPlace,
     KeyInChatRefused,
@@ -44,7 +43,6 @@ pub enum Code {
     OtherAccount,
     NothingToUndo,
     OriginChanged,
-    InsecureAddress,
     VaultAbsent,
     VaultExists,
     VaultMissing,
@@ -62,7 +60,6 @@ pub enum Code {
     KeychainEntryMissing,
     KeyFileMissing,
     AuditBroken,
-    DurabilityUnknown,
     UnsafeFile,
     StorageFailed,
     Busy,
@@ -98,12 +95,6 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
         "unknown_provider",
         "no provider of that name is built in or configured",
         ExitCode::Usage,
-    ),
-    (
-        Code::ProviderDisabled,
-        "provider_disabled",
-        "the configuration switches the provider off",
-        ExitCode::Failed,
     ),
     (
         Code::MalformedKey,
@@ -193,12 +184,6 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
         Code::OriginChanged,
         "origin_changed",
         "the provider's address is not the one the key was added for",
-        ExitCode::Failed,
-    ),
-    (
-        Code::InsecureAddress,
-        "insecure_address",
-        "the provider's address is neither https nor loopback",
         ExitCode::Failed,
     ),
     (
@@ -301,12 +286,6 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
         Code::AuditBroken,
         "audit_broken",
         "the audit trail is not what was written",
-        ExitCode::Failed,
-    ),
-    (
-        Code::DurabilityUnknown,
-        "durability_unknown",
-        "the change was made, but whether it survives a power cut is not known",
         ExitCode::Failed,
     ),
     (

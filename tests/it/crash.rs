@@ -140,7 +140,9 @@ fn replacing_the_vaults_key_survives_a_fault_at_every_call() {
 }
 
 fn survives(change: &Change) {
-    if !installed(&["strace"]) {
+    // A hardened process shows the paths of its files to root alone.
+    let is_root = rustix::process::geteuid().is_root();
+    if !installed(&["strace"]) || !(is_root || not_possible("strace has to run as root here")) {
         return;
     }
     let may_trace = Command::new("strace")

@@ -235,3 +235,17 @@ fn main_is_short() {
     let main = sources.iter().find(|source| source.name == "main.rs").unwrap();
     assert!(main.text.lines().count() <= 40);
 }
+
+#[test]
+fn every_error_code_can_happen() {
+    let sources = sources();
+    for (code, name, ..) in api_keys::error::CODES {
+        let used = format!("Code::{code:?}");
+        let elsewhere =
+            |source: &&Source| source.name != "error.rs" && source.code().any(|(_, line)| line.contains(&used));
+        assert!(
+            sources.iter().any(|source| elsewhere(&source)),
+            "{name} is documented and never given"
+        );
+    }
+}
