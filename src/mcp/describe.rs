@@ -22,8 +22,7 @@ pub(super) fn server(tools: &[ToolDef]) -> ServerConfig {
         .build();
     let implementation = Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
         .with_title("API Key Manager")
-        .with_description("Keeps the API keys of language-model providers encrypted on this machine")
-        .with_website_url(concat!("https://crates.io/crates/", env!("CARGO_PKG_NAME")));
+        .with_description("Keeps the API keys of language-model providers encrypted on this machine");
     ServerConfig::new(capabilities)
         .with_server_info(implementation)
         .with_instructions(instructions(tools))
