@@ -84,7 +84,7 @@ pub enum Input<'a> {
     Matches(&'a clap::ArgMatches),
 }
 
-/// What a call answers: the structured result, and its form for people.
+/// What a call answers: the structured result, and its form for people where one asked.
 #[derive(Debug)]
 pub struct Answer {
     pub json: Value,
@@ -135,6 +135,8 @@ fn call<'a, T: Tool>(
     caller: &'a dyn Caller,
     input: Input<'a>,
 ) -> Pin<Box<dyn Future<Output = Result<Answer>> + Send + 'a>> {
+    // Only people look at the form for people.
+    let is_for_people = matches!(input, Input::Matches(_));
     let tool = match input {
         Input::Json(arguments) => arguments::read::<T>(arguments),
         Input::Matches(matches) => {
@@ -157,7 +159,7 @@ fn call<'a, T: Tool>(
             .map_err(|why| Error::new(Code::Internal, "the result could not be written").caused_by(why))?;
         Ok(Answer {
             json,
-            view: T::view(&output),
+            view: if is_for_people { T::view(&output) } else { View::default() },
         })
     })
 }
