@@ -159,7 +159,11 @@ fn call<'a, T: Tool>(
             .map_err(|why| Error::new(Code::Internal, "the result could not be written").caused_by(why))?;
         Ok(Answer {
             json,
-            view: if is_for_people { T::view(&output) } else { View::default() },
+            view: if is_for_people {
+                T::view(&output)
+            } else {
+                View::default()
+            },
         })
     })
 }
