@@ -8,6 +8,9 @@ pub mod domain;
 // What the process asks of its system before it touches a secret.
 pub mod process;
 
+// The models, their prices and abilities.
+pub mod catalog;
+
 // Bytes on disk.
 pub mod storage;
 

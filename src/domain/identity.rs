@@ -14,6 +14,12 @@ pub struct IdentityError {
     rule: &'static str,
 }
 
+impl IdentityError {
+    pub(super) const fn new(what: &'static str, rule: &'static str) -> Self {
+        Self { what, rule }
+    }
+}
+
 impl fmt::Display for IdentityError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} must be {}", self.what, self.rule)
@@ -38,10 +44,10 @@ impl FromStr for ProviderId {
 
     /// Takes any letter case; `claude`, `gemini` and `ollama` mean the provider of that model family.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = IdentityError {
-            what: "a provider",
-            rule: "1 to 64 lower-case letters, digits and hyphens, beginning with a letter",
-        };
+        let error = IdentityError::new(
+            "a provider",
+            "1 to 64 lower-case letters, digits and hyphens, beginning with a letter",
+        );
         let name = text.trim().to_ascii_lowercase();
         let name = match name.as_str() {
             "claude" => "anthropic",
@@ -79,10 +85,10 @@ impl FromStr for Label {
     type Err = IdentityError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = IdentityError {
-            what: "a label",
-            rule: "1 to 64 letters, digits, dots, hyphens and underscores, beginning with a letter or digit",
-        };
+        let error = IdentityError::new(
+            "a label",
+            "1 to 64 letters, digits, dots, hyphens and underscores, beginning with a letter or digit",
+        );
         let fits = (1..=LONGEST).contains(&text.len())
             && text.starts_with(|c: char| c.is_ascii_alphanumeric())
             && text
@@ -112,10 +118,7 @@ impl FromStr for KeyId {
     type Err = IdentityError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = IdentityError {
-            what: "a key id",
-            rule: "`key_` and 32 lower-case hexadecimal digits",
-        };
+        let error = IdentityError::new("a key id", "`key_` and 32 lower-case hexadecimal digits");
         let hex = text.strip_prefix("key_").ok_or(error)?;
         let bytes = data_encoding::HEXLOWER.decode(hex.as_bytes()).map_err(|_| error)?;
         bytes.try_into().map(Self).map_err(|_| error)

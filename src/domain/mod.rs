@@ -1,13 +1,27 @@
 //! Values and pure rules: no input or output, no clock, no async.
 
 mod api_key;
+mod decimal;
 mod identity;
 mod key_record;
+mod model;
+mod money;
+mod price;
 mod secret;
+mod task;
+mod tokens;
+mod usage;
 mod validation;
 
 pub use api_key::{ApiKey, MalformedKey};
+pub use decimal::Billionths;
 pub use identity::{IdentityError, KeyId, Label, ProviderId};
 pub use key_record::{ExpiryNotice, KeyRecord, KeyState, KeyVersion, VersionState};
+pub use model::{Capability, ModelId, ModelKind, ModelRef};
+pub use money::{Exact, Rate, Usd};
+pub use price::{Cost, Price, Rates, Service, Tier};
 pub use secret::{Passphrase, Secret};
+pub use task::{Objective, Task};
+pub use tokens::{MOST_TOKENS, TokenCounts, Tokens, TokensError};
+pub use usage::{Outcome, RecordedCost, Source, UsageRecord};
 pub use validation::{KeyStatus, Validation};

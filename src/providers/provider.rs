@@ -1,7 +1,7 @@
 //! A provider as it is in force: its declaration and what the configuration changed.
 
 use super::{Address, KeyUse, PROVIDERS, ProviderDef, catalogue};
-use crate::domain::{ApiKey, ProviderId};
+use crate::domain::{ApiKey, ModelId, ProviderId};
 
 /// A provider as it is in force.
 #[derive(Debug, Clone)]
@@ -19,7 +19,7 @@ pub struct Provider {
     /// Requests per minute; nothing is no limit.
     pub rate_limit: Option<u32>,
     /// Only these models, in this order; nothing is all.
-    pub models: Option<Vec<String>>,
+    pub models: Option<Vec<ModelId>>,
     pub def: &'static ProviderDef,
     pub(super) address: Option<Address>,
 }

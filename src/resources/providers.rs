@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
-use serde_json::{Map, Number, Value, json};
+use serde_json::{Value, json};
 
 use super::ResourceDef;
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
     error::{Code, Error, Result},
     providers::{Provider, ProviderKind},
     services::{keys, vault},
-    settings::{Billionths, Budget, Objective, Routing},
+    settings::{Budget, Routing},
     storage::vault::{SlotKind, Status},
 };
 
@@ -134,44 +134,26 @@ fn routing(routing: &Routing) -> Value {
         .tasks
         .iter()
         .map(|(task, (provider, model))| match model {
-            Some(model) => (*task, format!("{provider}/{model}")),
-            None => (*task, provider.to_string()),
+            Some(model) => (task.as_str(), format!("{provider}/{model}")),
+            None => (task.as_str(), provider.to_string()),
         })
         .collect();
     let order: Vec<&str> = routing.fallback_order.iter().map(ProviderId::as_str).collect();
     json!({
         "fallback_order": order,
-        "objective": match routing.objective {
-            Objective::Balanced => "balanced",
-            Objective::Quality => "quality",
-            Objective::Cost => "cost",
-            Objective::Latency => "latency",
-        },
+        "objective": routing.objective.as_str(),
         "tasks": tasks,
     })
 }
 
 fn budget(budget: &Budget) -> Value {
-    let mut settings = Map::new();
-    settings.insert("enabled".to_owned(), budget.enabled.into());
-    for (name, amount) in [
-        ("daily_limit_usd", budget.daily_limit),
-        ("monthly_limit_usd", budget.monthly_limit),
-        ("alert_threshold", budget.alert_threshold),
-    ] {
-        settings.insert(name.to_owned(), decimal(amount));
-    }
-    let zone = budget.time_zone.iana_name().unwrap_or("UTC");
-    settings.insert("time_zone".to_owned(), zone.into());
-    settings.into()
-}
-
-/// The number as JSON spells it, digit by digit: no float holds it on the way.
-fn decimal(number: Billionths) -> Value {
-    let (whole, fraction) = (number.0 / Billionths::ONE.0, number.0 % Billionths::ONE.0);
-    let mut text = format!("{whole}.{fraction:09}");
-    text.truncate(text.trim_end_matches('0').trim_end_matches('.').len());
-    text.parse::<Number>().map_or(Value::Null, Value::Number)
+    json!({
+        "enabled": budget.enabled,
+        "daily_limit_usd": budget.daily_limit.to_json(),
+        "monthly_limit_usd": budget.monthly_limit.to_json(),
+        "alert_threshold": budget.alert_threshold.to_json(),
+        "time_zone": budget.time_zone.iana_name().unwrap_or("UTC"),
+    })
 }
 
 /// Files by their change, and whether the vault waits for a person.
@@ -201,22 +183,4 @@ fn stamp_file(stamp: &mut String, file: &Path) {
         }
     }
     stamp.push(';');
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn decimals_are_written_exactly() {
-        for (billionths, text) in [
-            (0, "0"),
-            (10_000_000_000, "10"),
-            (800_000_000, "0.8"),
-            (1, "1e-9"),
-            (1_000_500_000_000, "1000.5"),
-        ] {
-            assert_eq!(decimal(Billionths(billionths)).to_string(), text);
-        }
-    }
 }

@@ -5,24 +5,13 @@ use std::{collections::BTreeMap, fmt};
 use jiff::tz::TimeZone;
 
 use super::{
-    Billionths, ConfigError, environment, reading,
+    ConfigError, environment, reading,
     section::{self, Section},
 };
 use crate::{
-    domain::ProviderId,
+    domain::{Billionths, ModelId, ModelRef, Objective, ProviderId, Rates, Task, Usd},
     providers::{self, Address, PROVIDERS, Provider},
 };
-
-/// The task types that requests are routed by.
-pub const TASKS: [&str; 7] = [
-    "code_generation",
-    "code_review",
-    "embeddings",
-    "analysis",
-    "chat",
-    "summarization",
-    "data_extraction",
-];
 
 /// The whole configuration; its default is what is built in.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -32,7 +21,7 @@ pub struct Config {
     pub providers: BTreeMap<ProviderId, ProviderConfig>,
     pub routing: Routing,
     pub budget: Budget,
-    pub prices: Vec<Price>,
+    pub prices: Vec<PriceOverride>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,52 +61,34 @@ pub struct ProviderConfig {
     /// Requests per minute; nothing is no limit.
     pub rate_limit: Option<u32>,
     /// Only these models, in this order; nothing is all.
-    pub models: Option<Vec<String>>,
+    pub models: Option<Vec<ModelId>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Routing {
     pub fallback_order: Vec<ProviderId>,
     pub objective: Objective,
-    /// For every task of [`TASKS`] a provider, and a model where one is named.
-    pub tasks: BTreeMap<&'static str, (ProviderId, Option<String>)>,
-}
-
-/// What a route is chosen for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Objective {
-    Balanced,
-    Quality,
-    Cost,
-    Latency,
+    /// For every task a provider, and a model where one is named.
+    pub tasks: BTreeMap<Task, (ProviderId, Option<ModelId>)>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Budget {
     pub enabled: bool,
-    /// US dollars.
-    pub daily_limit: Billionths,
-    /// US dollars.
-    pub monthly_limit: Billionths,
+    pub daily_limit: Usd,
+    pub monthly_limit: Usd,
     /// The part of a limit at which an alert is due, from 0 to 1.
     pub alert_threshold: Billionths,
     /// Where days and months begin.
     pub time_zone: TimeZone,
 }
 
-/// A price of the user's own, in US dollars per million tokens.
+/// A price of the user's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Price {
-    /// `provider/model`.
-    pub model: String,
-    pub input: Billionths,
-    pub output: Billionths,
-    pub cache_read: Option<Billionths>,
-    pub cache_write: Option<Billionths>,
-    pub cache_write_1h: Option<Billionths>,
-    pub batch_input: Option<Billionths>,
-    pub batch_output: Option<Billionths>,
-    pub reasoning: Option<Billionths>,
+pub struct PriceOverride {
+    pub model: ModelRef,
+    pub standard: Rates,
+    pub batch: Option<Rates>,
 }
 
 /// A provider that is neither built in nor configured.
@@ -224,19 +195,15 @@ impl Default for ProviderConfig {
 impl Default for Routing {
     fn default() -> Self {
         let provider = |name: &str| name.parse::<ProviderId>().expect("a name of PROVIDERS");
-        let tasks = [
-            ("code_generation", "anthropic"),
-            ("code_review", "anthropic"),
-            ("chat", "anthropic"),
-            ("summarization", "anthropic"),
-            ("analysis", "openai"),
-            ("data_extraction", "openai"),
-            ("embeddings", "local"),
-        ];
+        let default = |task| match task {
+            Task::CodeGeneration | Task::CodeReview | Task::Chat | Task::Summarization => "anthropic",
+            Task::Analysis | Task::DataExtraction => "openai",
+            Task::Embeddings => "local",
+        };
         Self {
             fallback_order: ["anthropic", "openai", "google", "local"].map(provider).to_vec(),
             objective: Objective::Balanced,
-            tasks: tasks.map(|(task, name)| (task, (provider(name), None))).into(),
+            tasks: Task::ALL.map(|task| (task, (provider(default(task)), None))).into(),
         }
     }
 }
@@ -245,8 +212,8 @@ impl Default for Budget {
     fn default() -> Self {
         Self {
             enabled: true,
-            daily_limit: Billionths(10 * Billionths::ONE.0),
-            monthly_limit: Billionths(100 * Billionths::ONE.0),
+            daily_limit: Usd::from_nano(10_000_000_000),
+            monthly_limit: Usd::from_nano(100_000_000_000),
             alert_threshold: Billionths(800_000_000),
             time_zone: TimeZone::UTC,
         }

@@ -5,7 +5,6 @@
 //! line and never quotes a value, because a value may be a key in the wrong place.
 
 mod config;
-mod decimal;
 mod environment;
 mod paths;
 mod reading;
@@ -16,10 +15,8 @@ use std::sync::Arc;
 
 pub use self::{
     config::{
-        Budget, Config, KeysInChat, MasterKey, Objective, Price, ProviderConfig, Routing, TASKS, UnknownProvider,
-        VaultConfig,
+        Budget, Config, KeysInChat, MasterKey, PriceOverride, ProviderConfig, Routing, UnknownProvider, VaultConfig,
     },
-    decimal::Billionths,
     environment::{Environment, VARIABLES, Variable, VariableError},
     paths::Paths,
     section::ConfigError,

@@ -5,13 +5,13 @@ use std::collections::BTreeMap;
 use jiff::tz::TimeZone;
 
 use super::{
-    Billionths, ConfigError,
-    config::{Budget, KeysInChat, MasterKey, Objective, Price, ProviderConfig, Routing, TASKS, VaultConfig},
+    ConfigError,
+    config::{Budget, KeysInChat, MasterKey, PriceOverride, ProviderConfig, Routing, VaultConfig},
     environment,
     section::{Field, Section},
 };
 use crate::{
-    domain::ProviderId,
+    domain::{Billionths, ModelId, ModelRef, Objective, ProviderId, Rate, Rates, Task},
     providers::{Address, Provider},
 };
 
@@ -123,16 +123,13 @@ pub(super) fn routing(
         }
     }
     if let Some(field) = section.field("objective") {
-        routing.objective = field.choice(&[
-            ("balanced", Objective::Balanced),
-            ("quality", Objective::Quality),
-            ("cost", Objective::Cost),
-            ("latency", Objective::Latency),
-        ])?;
+        routing.objective = field.choice(&Objective::ALL.map(|objective| (objective.as_str(), objective)))?;
     }
     if let Some(mut tasks) = section.section("tasks")? {
-        for task in TASKS {
-            let Some(field) = tasks.field(task) else { continue };
+        for task in Task::ALL {
+            let Some(field) = tasks.field(task.as_str()) else {
+                continue;
+            };
             let text = field.text()?;
             let target = match text.split_once('/') {
                 None => (known(text, &field)?, None),
@@ -152,10 +149,10 @@ pub(super) fn budget(mut section: Section<'_, '_>) -> Result<Budget, ConfigError
         budget.enabled = field.switch()?;
     }
     if let Some(field) = section.field("daily_limit") {
-        budget.daily_limit = field.decimal(MOST_DOLLARS)?;
+        budget.daily_limit = field.decimal(MOST_DOLLARS)?.into();
     }
     if let Some(field) = section.field("monthly_limit") {
-        budget.monthly_limit = field.decimal(MOST_DOLLARS)?;
+        budget.monthly_limit = field.decimal(MOST_DOLLARS)?.into();
     }
     if let Some(field) = section.field("alert_threshold") {
         budget.alert_threshold = field.decimal(Billionths::ONE)?;
@@ -172,41 +169,53 @@ pub(super) fn budget(mut section: Section<'_, '_>) -> Result<Budget, ConfigError
     Ok(budget)
 }
 
-pub(super) fn prices(field: Field<'_, '_>) -> Result<Vec<Price>, ConfigError> {
+pub(super) fn prices(field: Field<'_, '_>) -> Result<Vec<PriceOverride>, ConfigError> {
     let too_many = field.wrong(format!("has too many entries: at most {MOST_ENTRIES}"));
     let items = field.items()?;
     if items.len() > MOST_ENTRIES {
         return Err(too_many);
     }
-    let mut prices: Vec<Price> = Vec::with_capacity(items.len());
+    let mut prices: Vec<PriceOverride> = Vec::with_capacity(items.len());
     for item in items {
         let missing = |name: &str| item.wrong(format!("needs `{name}`"));
         let (no_model, no_input, no_output) = (missing("model"), missing("input"), missing("output"));
+        let (no_batch_input, no_batch_output) = (missing("batch_input"), missing("batch_output"));
         let mut section = item.section()?;
         let field = section.field("model").ok_or(no_model)?;
-        let model = model_name(&field)?;
-        if model
-            .split_once('/')
-            .is_none_or(|(provider, _)| provider.parse::<ProviderId>().is_err())
-        {
-            return Err(field.wrong("must be \"provider/model\""));
-        }
+        let model: ModelRef = model_name(&field)?
+            .as_str()
+            .parse()
+            .map_err(|_| field.wrong("must be \"provider/model\""))?;
         if prices.iter().any(|price| price.model == model) {
             return Err(field.wrong("names a model a second time"));
         }
-        let mut price = |name| section.field(name).map(|field| field.decimal(MOST_DOLLARS)).transpose();
-        prices.push(Price {
-            model,
+        let mut price = |name| {
+            let field = section.field(name);
+            field
+                .map(|field| field.decimal(MOST_DOLLARS).map(Rate::from))
+                .transpose()
+        };
+        let standard = Rates {
             input: price("input")?.ok_or(no_input)?,
             output: price("output")?.ok_or(no_output)?,
             cache_read: price("cache_read")?,
             cache_write: price("cache_write")?,
             cache_write_1h: price("cache_write_1h")?,
-            batch_input: price("batch_input")?,
-            batch_output: price("batch_output")?,
             reasoning: price("reasoning")?,
-        });
+        };
+        let (batch_input, batch_output) = (price("batch_input")?, price("batch_output")?);
         section.finish()?;
+        let batch = match (batch_input, batch_output) {
+            (None, None) => None,
+            (Some(input), Some(output)) => Some(Rates {
+                input,
+                output,
+                ..Rates::default()
+            }),
+            (Some(_), None) => return Err(no_batch_output),
+            (None, Some(_)) => return Err(no_batch_input),
+        };
+        prices.push(PriceOverride { model, standard, batch });
     }
     Ok(prices)
 }
@@ -220,15 +229,11 @@ fn variable_name(field: &Field<'_, '_>) -> Result<String, ConfigError> {
     }
 }
 
-fn model_name(field: &Field<'_, '_>) -> Result<String, ConfigError> {
+fn model_name(field: &Field<'_, '_>) -> Result<ModelId, ConfigError> {
     checked_model(field.text()?, field)
 }
 
-fn checked_model(name: &str, field: &Field<'_, '_>) -> Result<String, ConfigError> {
-    let fits = (1..=200).contains(&name.len()) && name.chars().all(|c| !c.is_whitespace() && !c.is_control());
-    if fits {
-        Ok(name.to_owned())
-    } else {
-        Err(field.wrong("must be a model's name: 1 to 200 characters without white space"))
-    }
+fn checked_model(name: &str, field: &Field<'_, '_>) -> Result<ModelId, ConfigError> {
+    name.parse()
+        .map_err(|_| field.wrong("must be a model's name: 1 to 200 characters without white space"))
 }

@@ -7,8 +7,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::Billionths;
-use crate::providers;
+use crate::{domain::Billionths, providers};
 
 /// A mistake in the configuration file: where, and by which rule; never a value.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use std::{fs, path::Path};
 
 use api_keys::{
-    domain::ProviderId,
+    domain::{Billionths, ModelId, Objective, ProviderId, Task, Usd},
     error::Error,
-    settings::{Billionths, Config, Environment, KeysInChat, MasterKey, Objective, Settings},
+    settings::{Config, Environment, KeysInChat, MasterKey, Settings},
 };
 
 use crate::support::{
@@ -64,8 +64,8 @@ fn settings(home: &Home) -> Settings {
     Settings::open(&environment).expect("a home")
 }
 
-fn dollars(whole: u64) -> Billionths {
-    Billionths(whole * Billionths::ONE.0)
+fn dollars(whole: i64) -> Usd {
+    Usd::from_nano(whole * 1_000_000_000)
 }
 
 #[test]
@@ -81,9 +81,10 @@ fn everything_that_the_file_can_say_is_read() {
     assert_eq!(anthropic.origin, "https://proxy.example.com");
     assert_eq!(anthropic.env_vars(), ["CLAUDE_KEY", "ANTHROPIC_API_KEY"]);
     assert_eq!(anthropic.rate_limit, Some(100));
+    let models = anthropic.models.expect("listed");
     assert_eq!(
-        anthropic.models.as_deref(),
-        Some(&["claude-one".to_owned(), "claude-two".to_owned()][..])
+        models.iter().map(ModelId::as_str).collect::<Vec<_>>(),
+        ["claude-one", "claude-two"]
     );
     let own = config.provider("my-vllm").expect("configured");
     assert_eq!(
@@ -95,15 +96,21 @@ fn everything_that_the_file_can_say_is_read() {
     let order: Vec<&str> = config.routing.fallback_order.iter().map(ProviderId::as_str).collect();
     assert_eq!(order, ["openai", "anthropic", "my-vllm"]);
     assert_eq!(config.routing.objective, Objective::Cost);
-    let (provider, model) = &config.routing.tasks["chat"];
-    assert_eq!((provider.as_str(), model.as_deref()), ("openai", Some("gpt-x")));
+    let (provider, model) = &config.routing.tasks[&Task::Chat];
     assert_eq!(
-        config.routing.tasks["embeddings"].0.as_str(),
+        (provider.as_str(), model.as_ref().map(ModelId::as_str)),
+        ("openai", Some("gpt-x"))
+    );
+    assert_eq!(
+        config.routing.tasks[&Task::Embeddings].0.as_str(),
         "local",
         "what the file leaves out stays"
     );
-    assert_eq!(config.budget.daily_limit, Billionths(10_500_000_000));
-    assert_eq!(config.prices[0].cache_read, Some(Billionths(125_000_000)));
+    assert_eq!(config.budget.daily_limit, Usd::from_nano(10_500_000_000));
+    assert_eq!(
+        config.prices[0].standard.cache_read,
+        Some(Billionths(125_000_000).into())
+    );
 }
 
 #[test]
@@ -116,15 +123,15 @@ fn an_empty_file_and_none_mean_what_is_built_in() {
     assert_eq!(config.budget.daily_limit, dollars(10));
     assert_eq!(config.budget.monthly_limit, dollars(100));
     for (task, provider) in [
-        ("code_generation", "anthropic"),
-        ("code_review", "anthropic"),
-        ("chat", "anthropic"),
-        ("summarization", "anthropic"),
-        ("analysis", "openai"),
-        ("data_extraction", "openai"),
-        ("embeddings", "local"),
+        (Task::CodeGeneration, "anthropic"),
+        (Task::CodeReview, "anthropic"),
+        (Task::Chat, "anthropic"),
+        (Task::Summarization, "anthropic"),
+        (Task::Analysis, "openai"),
+        (Task::DataExtraction, "openai"),
+        (Task::Embeddings, "local"),
     ] {
-        assert_eq!(config.routing.tasks[task].0.as_str(), provider, "{task}");
+        assert_eq!(config.routing.tasks[&task].0.as_str(), provider, "{task:?}");
     }
 }
 

@@ -1,4 +1,8 @@
-//! Decimal numbers of the configuration, kept exactly.
+//! Decimal numbers, kept exactly from the text they are read from to the text they are written in.
+
+use std::{fmt, str::FromStr};
+
+use serde_json::{Number, Value};
 
 /// A number that is not negative, in billionths: no float ever holds money.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -12,7 +16,13 @@ impl Billionths {
 
     /// The number that `text` spells, as TOML spells integers and floats; nothing where it is
     /// negative, not finite, too large or has more than nine decimal places.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::parse_shifted(text, 0)
+    }
+
+    /// The number that `text` spells, times ten to the power of `shift`, such as 6 to read dollars per token as dollars
+    /// per million.
+    pub fn parse_shifted(text: &str, shift: i32) -> Option<Self> {
         let text: String = text.chars().filter(|c| *c != '_').collect();
         let text = text.strip_prefix('+').unwrap_or(&text);
         let (mantissa, exponent) = match text.split_once(['e', 'E']) {
@@ -25,8 +35,8 @@ impl Billionths {
             return None;
         }
         let number: u128 = digits.parse().ok()?;
-        let shift = i32::try_from(PLACES).ok()? - i32::try_from(fraction.len()).ok()?;
-        let places = exponent.checked_add(shift)?;
+        let places = i32::try_from(PLACES).ok()? - i32::try_from(fraction.len()).ok()?;
+        let places = exponent.checked_add(places)?.checked_add(shift)?;
         let power = 10u128.checked_pow(places.unsigned_abs())?;
         let billionths = if places >= 0 {
             number.checked_mul(power)?
@@ -37,6 +47,31 @@ impl Billionths {
         };
         u64::try_from(billionths).ok().map(Self)
     }
+
+    /// The number as JSON spells it: the very digits of [`fmt::Display`].
+    pub fn to_json(self) -> Value {
+        json(&self.to_string())
+    }
+}
+
+impl fmt::Display for Billionths {
+    /// All digits that are there and no more, such as `0.8` or `10`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&digits(self.0))
+    }
+}
+
+/// `billionths` as a decimal number without zeros at its end.
+pub(super) fn digits(billionths: u64) -> String {
+    let (whole, fraction) = (billionths / Billionths::ONE.0, billionths % Billionths::ONE.0);
+    let mut text = format!("{whole}.{fraction:09}");
+    text.truncate(text.trim_end_matches('0').trim_end_matches('.').len());
+    text
+}
+
+/// A JSON number of the digits in `text`.
+pub(super) fn json(text: &str) -> Value {
+    Number::from_str(text).map_or(Value::Null, Value::Number)
 }
 
 #[cfg(test)]
@@ -75,6 +110,32 @@ mod tests {
             "1e-2147483648",
         ] {
             assert_eq!(Billionths::parse(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_price_per_token_is_read_as_one_per_million() {
+        for (text, billionths) in [("1.25e-06", 1_250_000_000), ("0.000003", 3_000_000_000), ("0", 0)] {
+            assert_eq!(
+                Billionths::parse_shifted(text, 6),
+                Some(Billionths(billionths)),
+                "{text}"
+            );
+        }
+        assert_eq!(Billionths::parse_shifted("1e-16", 6), None, "finer than what is kept");
+    }
+
+    #[test]
+    fn numbers_are_written_exactly() {
+        for (billionths, text, json) in [
+            (0, "0", "0"),
+            (10_000_000_000, "10", "10"),
+            (800_000_000, "0.8", "0.8"),
+            (1, "0.000000001", "1e-9"),
+            (1_000_500_000_000, "1000.5", "1000.5"),
+        ] {
+            assert_eq!(Billionths(billionths).to_string(), text);
+            assert_eq!(Billionths(billionths).to_json().to_string(), json);
         }
     }
 

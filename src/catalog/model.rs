@@ -1,0 +1,116 @@
+//! One model of the catalogue.
+
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+
+use crate::domain::{Capability, ModelId, ModelKind, ModelRef, Price, Rates};
+
+/// A model as the catalogue knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Model {
+    pub id: ModelRef,
+    pub kind: ModelKind,
+    /// Other names by which the provider takes it.
+    pub aliases: Vec<ModelId>,
+    /// The most tokens that input and output may have together; nothing where nobody says.
+    pub context_window: Option<u64>,
+    pub max_input: Option<u64>,
+    pub max_output: Option<u64>,
+    /// Nothing where nobody says what it can do.
+    pub capabilities: Option<Capabilities>,
+    pub status: Status,
+    /// When the provider stops serving it, where that is announced.
+    pub retires_on: Option<Date>,
+    /// Its prices, oldest first; never empty.
+    pub prices: Vec<DatedPrice>,
+}
+
+/// What a model can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "a set with names, as the public sets list it"
+)]
+pub struct Capabilities {
+    pub tools: bool,
+    pub vision: bool,
+    pub json_schema: bool,
+    pub reasoning: bool,
+    pub prompt_caching: bool,
+}
+
+/// Whether the provider still wants a model to be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    Active,
+    Deprecated,
+    Retired,
+}
+
+/// A price, and from when on it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatedPrice {
+    /// The first day (UTC) of the price; nothing for the first one known.
+    pub from: Option<Date>,
+    pub price: Price,
+    /// Hours of the day with other standard rates.
+    pub hours: Vec<Hours>,
+    /// Who says so, such as `genai-prices 0.2.3`.
+    pub source: String,
+    /// When that was looked up.
+    pub as_of: Date,
+}
+
+/// Hours of the day (UTC) with rates of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Hours {
+    /// The first minute of the day.
+    pub from_minute: u16,
+    /// The first minute after.
+    pub to_minute: u16,
+    pub rates: Rates,
+}
+
+impl Model {
+    /// Whether it can do `capability`; nothing where nobody says.
+    pub fn can(&self, capability: Capability) -> Option<bool> {
+        self.capabilities.map(|it| match capability {
+            Capability::Tools => it.tools,
+            Capability::Vision => it.vision,
+            Capability::JsonSchema => it.json_schema,
+            Capability::Reasoning => it.reasoning,
+            Capability::PromptCaching => it.prompt_caching,
+        })
+    }
+
+    /// The entry of [`Model::prices`] that is in force at `at`.
+    pub fn dated_price_at(&self, at: Timestamp) -> Option<&DatedPrice> {
+        let day = at.to_zoned(TimeZone::UTC).date();
+        let begun = |dated: &&DatedPrice| dated.from.is_none_or(|from| from <= day);
+        self.prices.iter().rev().find(begun).or_else(|| self.prices.first())
+    }
+
+    /// The price in force at `at`, by date and by hour.
+    pub fn price_at(&self, at: Timestamp) -> Option<Price> {
+        self.dated_price_at(at).map(|dated| dated.at(at))
+    }
+
+    /// Whether the provider serves it at `at`, as far as is known.
+    pub fn is_served_at(&self, at: Timestamp) -> bool {
+        let day = at.to_zoned(TimeZone::UTC).date();
+        self.status != Status::Retired && self.retires_on.is_none_or(|end| day < end)
+    }
+}
+
+impl DatedPrice {
+    /// The price with the standard rates of the hour.
+    fn at(&self, at: Timestamp) -> Price {
+        let time = at.to_zoned(TimeZone::UTC).time();
+        let minute = i32::from(time.hour()) * 60 + i32::from(time.minute());
+        let now = |hours: &&Hours| (i32::from(hours.from_minute)..i32::from(hours.to_minute)).contains(&minute);
+        let mut price = self.price.clone();
+        if let Some(hours) = self.hours.iter().find(now) {
+            price.standard = hours.rates;
+        }
+        price
+    }
+}

@@ -1,0 +1,73 @@
+//! What a request to a provider used, as the ledger keeps it.
+
+use jiff::Timestamp;
+
+use super::{Label, ModelRef, Service, Task, Tokens, Usd};
+
+/// One request to a provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UsageRecord {
+    pub at: Timestamp,
+    pub model: ModelRef,
+    /// Which of the provider's keys it was made with, where that is known.
+    pub label: Option<Label>,
+    pub task: Option<Task>,
+    pub project: Option<String>,
+    /// The client's session, where it named one.
+    pub session: Option<String>,
+    pub source: Source,
+    pub service: Service,
+    pub tokens: Tokens,
+    pub outcome: Outcome,
+    pub cost: RecordedCost,
+    /// The caller's or the provider's own name for the request: of one provider it counts once.
+    pub request_id: Option<String>,
+}
+
+/// Who says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// A client or a person told us.
+    Reported,
+    /// It passed through the gateway.
+    Gateway,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    pub success: bool,
+    pub status_code: Option<u16>,
+    pub latency_ms: Option<u32>,
+}
+
+/// What a request cost, and how we know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RecordedCost {
+    /// Computed from the tokens and a price that was in force.
+    Computed { cost: Usd, price: String },
+    /// Computed from an estimate of the tokens.
+    Estimated { cost: Usd, price: String },
+    /// Not known: no price of the model is.
+    Unpriced,
+}
+
+impl RecordedCost {
+    /// The amount, where it is known.
+    pub fn usd(&self) -> Option<Usd> {
+        match self {
+            Self::Computed { cost, .. } | Self::Estimated { cost, .. } => Some(*cost),
+            Self::Unpriced => None,
+        }
+    }
+}
+
+impl Source {
+    /// The source as results and files spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reported => "reported",
+            Self::Gateway => "gateway",
+        }
+    }
+}
