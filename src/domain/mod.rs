@@ -1,11 +1,13 @@
 //! Values and pure rules: no input or output, no clock, no async.
 
 mod api_key;
+mod budget;
 mod decimal;
 mod identity;
 mod key_record;
 mod model;
 mod money;
+mod period;
 mod price;
 mod secret;
 mod task;
@@ -14,11 +16,13 @@ mod usage;
 mod validation;
 
 pub use api_key::{ApiKey, MalformedKey};
+pub use budget::{Forecast, Standing, forecast};
 pub use decimal::Billionths;
 pub use identity::{IdentityError, KeyId, Label, ProviderId};
 pub use key_record::{ExpiryNotice, KeyRecord, KeyState, KeyVersion, VersionState};
 pub use model::{Capability, ModelId, ModelKind, ModelRef};
 pub use money::{Exact, Rate, Usd};
+pub use period::{Span, Window, last_days, months_of};
 pub use price::{Cost, Price, Rates, Service, Tier};
 pub use secret::{Passphrase, Secret};
 pub use task::{Objective, Task};
