@@ -11,7 +11,7 @@ use clap::{
     value_parser,
 };
 
-use super::{COMMANDS, console::YES, secret_source::SecretSource};
+use super::{COMMANDS, console::YES, secret_source::SecretSource, tool};
 use crate::{
     error::{Code, Error, Result},
     providers,
@@ -93,10 +93,9 @@ fn with_tool(subcommand: Command, tool: &ToolDef) -> Command {
         subcommand = subcommand.mut_arg("provider", |argument| argument.value_name("PROVIDER[:LABEL]"));
     }
     if tool.takes_key {
-        SecretSource::options(subcommand)
-    } else {
-        subcommand
+        subcommand = SecretSource::options(subcommand);
     }
+    tool::options(tool, subcommand)
 }
 
 /// Whether a person is asked before the tool does its work; who types a key has thought about it already.

@@ -6,6 +6,7 @@ mod command_line;
 mod completions;
 mod console;
 mod doctor;
+mod export;
 mod key_name;
 mod logging;
 mod own_server;

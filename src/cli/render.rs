@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::{
     error::Error,
-    tools::view::{Block, Cell, Tone, View},
+    tools::view::{Align, Block, Cell, Tone, View},
 };
 
 const GAP: &str = "  ";
@@ -106,7 +106,7 @@ fn table(headers: &[&str], rows: &[Vec<Cell>], width: Option<usize>) -> String {
             (widest > 0).then(|| (column, *header, widest.max(header.width())))
         })
         .collect();
-    let Some(((last, last_header, _), others)) = columns.split_last() else {
+    let Some(((last, last_header, last_widest), others)) = columns.split_last() else {
         return String::new();
     };
     let before: usize = others.iter().map(|(_, _, widest)| widest + GAP.len()).sum();
@@ -120,26 +120,35 @@ fn table(headers: &[&str], rows: &[Vec<Cell>], width: Option<usize>) -> String {
     }
     let bold = Style::new().bold();
     let mut text = String::new();
-    for (_, header, widest) in others {
-        let _ = write!(
-            text,
-            "{bold}{header}{bold:#}{}{GAP}",
-            " ".repeat(widest - header.width())
-        );
+    for (column, header, widest) in others {
+        let align = rows.first().and_then(|row| row.get(*column)).map(|cell| cell.align);
+        text.push_str(&aligned(bold, header, *widest, align.unwrap_or_default()));
+        text.push_str(GAP);
     }
-    let _ = writeln!(text, "{bold}{last_header}{bold:#}");
+    let is_number = |row: &Vec<Cell>| row.get(*last).is_some_and(|cell| cell.align == Align::Right);
+    let room_of_last = if rows.first().is_some_and(is_number) {
+        *last_widest
+    } else {
+        0
+    };
+    let _ = writeln!(text, "{}", aligned(bold, last_header, room_of_last, Align::Right));
     for row in rows {
         let style_of = |column: &usize| style(row.get(*column).map(|cell| cell.tone).unwrap_or_default());
         let mut line = String::new();
         for (column, _, widest) in others {
-            let (style, field) = (style_of(column), cell(row, *column));
-            let _ = write!(
-                line,
-                "{style}{field}{style:#}{}{GAP}",
-                " ".repeat(widest - field.width())
-            );
+            let align = row.get(*column).map(|cell| cell.align).unwrap_or_default();
+            line.push_str(&aligned(style_of(column), &cell(row, *column), *widest, align));
+            line.push_str(GAP);
         }
         let style = style_of(last);
+        if is_number(row) {
+            let _ = writeln!(
+                text,
+                "{line}{}",
+                aligned(style, &cell(row, *last), *last_widest, Align::Right)
+            );
+            continue;
+        }
         for (at, part) in wrapped(&cell(row, *last), room).iter().enumerate() {
             if at > 0 {
                 let _ = write!(line, "\n{}", " ".repeat(before));
@@ -149,6 +158,15 @@ fn table(headers: &[&str], rows: &[Vec<Cell>], width: Option<usize>) -> String {
         let _ = writeln!(text, "{}", line.trim_end());
     }
     text
+}
+
+/// `text` in a column of `widest`.
+fn aligned(style: Style, text: &str, widest: usize, align: Align) -> String {
+    let pad = " ".repeat(widest.saturating_sub(text.width()));
+    match align {
+        Align::Left => format!("{style}{text}{style:#}{pad}"),
+        Align::Right => format!("{pad}{style}{text}{style:#}"),
+    }
 }
 
 /// The same table with one field a line, for narrow terminals.
@@ -213,6 +231,19 @@ mod tests {
         assert_eq!(
             seen(&two_keys(), Some(80)),
             "PROVIDER   LABEL    KEY\nanthropic  default  sk-ant-…WXYZ\nopenai     日本     …1234\n"
+        );
+    }
+
+    #[test]
+    fn numbers_stand_below_each_other() {
+        let row = |name: &str, number: &str| vec![name.into(), Cell::number(number), Cell::number(number)];
+        let view = View::default().and(Block::Table {
+            headers: vec!["NAME", "N", "COST"],
+            rows: vec![row("a", "1"), row("b", "12,345")],
+        });
+        assert_eq!(
+            seen(&view, None),
+            "NAME       N    COST\na          1       1\nb     12,345  12,345\n"
         );
     }
 

@@ -2,11 +2,12 @@
 
 use std::process::ExitCode;
 
-use clap::ArgMatches;
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde_json::Value;
 
-use super::{Session, caller::Terminal, command_line, secret_source::SecretSource, wait};
+use super::{Session, caller::Terminal, command_line, exit, export, secret_source::SecretSource, wait};
 use crate::{
-    error::Result,
+    error::{ExitCode as Ending, Result},
     storage::vault::Status,
     tools::{
         Input, ToolDef,
@@ -14,7 +15,27 @@ use crate::{
     },
 };
 
+/// The option of `budget` by which scripts learn whether it holds.
+const CHECK: &str = "check";
+
+/// The command of `tool` with what only the shell can do.
+pub(super) fn options(tool: &ToolDef, command: Command) -> Command {
+    match tool.command {
+        "usage" => export::option(command),
+        "budget" => command.arg(
+            Arg::new(CHECK)
+                .long(CHECK)
+                .action(ArgAction::SetTrue)
+                .help("Exit with 1 if a limit is exceeded, for scripts and hooks"),
+        ),
+        _ => command,
+    }
+}
+
 pub(super) fn run(session: &Session, tool: &ToolDef, matches: &ArgMatches) -> Result<ExitCode> {
+    if let Some(done) = export::run(session, matches) {
+        return done;
+    }
     if command_line::is_confirmed(tool) {
         let named = |id| matches.try_get_one::<String>(id).ok().flatten().map(String::as_str);
         let key = [named("provider"), named("label")]
@@ -39,5 +60,16 @@ pub(super) fn run(session: &Session, tool: &ToolDef, matches: &ArgMatches) -> Re
         let said = format!("{} still holds the key: delete it", path.display());
         session.console.remark(&Block::Hint(said));
     }
+    let is_checked = matches!(matches.try_get_one(CHECK), Ok(Some(true)));
+    if is_checked && is_exceeded(&answer.json) {
+        return Ok(exit(Ending::Failed));
+    }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whether one of the budgets in the result is exceeded.
+fn is_exceeded(budgets: &Value) -> bool {
+    ["daily", "monthly"]
+        .iter()
+        .any(|window| budgets[window]["exceeded"] == true)
 }

@@ -48,9 +48,36 @@ impl Billionths {
         u64::try_from(billionths).ok().map(Self)
     }
 
+    /// `part` of `whole`, such as 0.9231, to four places; nothing of nothing.
+    pub fn ratio(part: u64, whole: u64) -> Option<Self> {
+        let unit = u128::from(Self::ONE.0 / 10_000);
+        let places = (whole > 0).then(|| u128::from(part) * 10_000 / u128::from(whole))?;
+        u64::try_from(places * unit).ok().map(Self)
+    }
+
     /// The number as JSON spells it: the very digits of [`fmt::Display`].
     pub fn to_json(self) -> Value {
         json(&self.to_string())
+    }
+}
+
+impl serde::Serialize for Billionths {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_json().serialize(serializer)
+    }
+}
+
+impl schemars::JsonSchema for Billionths {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Decimal".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({"type": "number"})
     }
 }
 

@@ -81,8 +81,8 @@ impl schemars::JsonSchema for Usd {
         "Usd".into()
     }
 
-    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        schemars::json_schema!({"type": "number"})
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Billionths::json_schema(generator)
     }
 }
 
@@ -152,7 +152,21 @@ impl From<Billionths> for Rate {
 
 impl serde::Serialize for Rate {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.per_million().to_json().serialize(serializer)
+        self.per_million().serialize(serializer)
+    }
+}
+
+impl schemars::JsonSchema for Rate {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Rate".into()
+    }
+
+    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        Billionths::json_schema(generator)
     }
 }
 

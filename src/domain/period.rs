@@ -71,6 +71,11 @@ pub fn months_of(span: Span, zone: &TimeZone) -> Vec<(Date, Span)> {
     months
 }
 
+/// A moment as results spell it: RFC 3339 in UTC, to the second.
+pub fn utc_text(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
 fn day(date: Date, zone: &TimeZone) -> Span {
     Span {
         from: start_of(date, zone),

@@ -3,6 +3,7 @@
 //! From the entry in [`RESOURCES`] come the listing, the reading and the news that it has changed.
 
 mod providers;
+mod usage;
 
 use std::{future::Future, pin::Pin};
 
@@ -11,7 +12,7 @@ use serde_json::Value;
 use crate::{app::App, error::Result};
 
 /// Every resource, in the order in which people read them.
-pub const RESOURCES: &[ResourceDef] = &[providers::PROVIDERS];
+pub const RESOURCES: &[ResourceDef] = &[providers::PROVIDERS, usage::USAGE];
 
 /// What every resource is written in.
 pub const MIME_TYPE: &str = "application/json";

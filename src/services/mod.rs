@@ -1,9 +1,13 @@
 //! What the product does, for whoever asks: tools, commands, resources.
 
+pub mod budget;
 pub mod caller;
+pub mod cost;
 pub mod injection;
 pub mod keys;
 pub mod rotation;
+pub mod spending;
 pub mod undo;
+pub mod usage;
 pub mod validation;
 pub mod vault;

@@ -27,8 +27,17 @@ const LOG: Variable = Variable {
     what: "Filters the log on standard error, such as `debug`; only for this program's own modules",
 };
 
+const SESSION: Variable = Variable {
+    name: "CLAUDE_CODE_SESSION_ID",
+    what: "Set by Claude Code: the session that usage is recorded under",
+};
+const PROJECT: Variable = Variable {
+    name: "CLAUDE_PROJECT_DIR",
+    what: "Set by Claude Code: the folder whose name usage is recorded under as the project, where the call names none",
+};
+
 /// Every variable that this program reads, besides the providers' own.
-pub const VARIABLES: &[Variable] = &[HOME, PASSPHRASE, LOG];
+pub const VARIABLES: &[Variable] = &[HOME, PASSPHRASE, LOG, SESSION, PROJECT];
 
 /// Where variables come from: the process, or a fixed set in tests.
 #[derive(Clone, Default)]
@@ -79,6 +88,29 @@ impl Environment {
         self.value(LOG.name)?.into_string().ok()
     }
 
+    /// The client's session, where it names one.
+    pub fn session(&self) -> Option<String> {
+        self.name(SESSION)
+    }
+
+    /// The name of the project that the client works on, where it says so.
+    pub fn project(&self) -> Option<String> {
+        let folder = PathBuf::from(self.value(PROJECT.name)?);
+        folder
+            .file_name()?
+            .to_str()
+            .filter(|name| is_a_name(name))
+            .map(str::to_owned)
+    }
+
+    /// What a client calls something; nothing where that is not a short plain name, or may be a key.
+    fn name(&self, variable: Variable) -> Option<String> {
+        self.value(variable.name)?
+            .into_string()
+            .ok()
+            .filter(|name| is_a_name(name))
+    }
+
     /// The program that is running.
     pub fn program(&self) -> Option<PathBuf> {
         std::env::current_exe().ok()
@@ -115,6 +147,11 @@ impl Environment {
             }
         }
     }
+}
+
+/// Whether `text` can stand in the ledger as the name of something.
+fn is_a_name(text: &str) -> bool {
+    (1..=100).contains(&text.chars().count()) && !text.chars().any(char::is_control) && !providers::looks_like_key(text)
 }
 
 /// Whether `name` can be a variable's: letters, digits and underscores, not beginning with a digit.
@@ -180,7 +217,7 @@ mod tests {
     #[test]
     fn every_variable_is_declared_once_and_described() {
         for (at, variable) in VARIABLES.iter().enumerate() {
-            assert!(variable.name.starts_with("API_KEYS_"));
+            assert!(variable.name.starts_with("API_KEYS_") || variable.name.starts_with("CLAUDE_"));
             assert!(!variable.what.ends_with('.'));
             assert!(VARIABLES.iter().skip(at + 1).all(|other| other.name != variable.name));
         }

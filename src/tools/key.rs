@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::view::{Cell, Tone};
+pub(super) use crate::domain::utc_text as time;
 use crate::domain::{ExpiryNotice, KeyRecord, KeyState, KeyStatus, KeyVersion, VersionState};
 
 /// A stored key.
@@ -142,11 +143,6 @@ impl Previous {
             usable_until,
         }
     }
-}
-
-/// A moment as results spell it: RFC 3339 in UTC, to the second.
-pub(super) fn time(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// How a status feels.

@@ -6,10 +6,15 @@
 
 mod add_api_key;
 mod arguments;
+mod check_budget;
+mod estimate_cost;
+mod get_usage;
 mod key;
 mod list_api_keys;
 mod remove_api_key;
 mod rotate_key;
+mod spending;
+mod track_request;
 mod validate_all_keys;
 mod validate_key;
 pub mod view;
@@ -36,6 +41,10 @@ pub const TOOLS: &[ToolDef] = &[
     ToolDef::of::<list_api_keys::ListApiKeys>(),
     ToolDef::of::<validate_key::ValidateKey>(),
     ToolDef::of::<validate_all_keys::ValidateAllKeys>(),
+    ToolDef::of::<get_usage::GetUsage>(),
+    ToolDef::of::<estimate_cost::EstimateCost>(),
+    ToolDef::of::<check_budget::CheckBudget>(),
+    ToolDef::of::<track_request::TrackRequest>(),
 ];
 
 /// One tool, declared by its struct of arguments.
@@ -73,6 +82,17 @@ pub struct Hints {
     pub open_world: bool,
     /// Ask the person even under allow-lists.
     pub requires_user: bool,
+}
+
+impl Hints {
+    /// Looks at what is on this machine, and changes nothing.
+    const READ_ONLY: Self = Self {
+        read_only: true,
+        destructive: false,
+        idempotent: true,
+        open_world: false,
+        requires_user: false,
+    };
 }
 
 /// What a call came with.
@@ -171,6 +191,19 @@ fn call<'a, T: Tool>(
 /// The label that was given, or the default one.
 fn label(text: Option<&str>) -> Result<Label> {
     text.map_or_else(|| Ok(Label::default()), |text| text.parse().map_err(Error::from))
+}
+
+/// The name of something of the caller's, as the ledger keeps it.
+fn name(argument: &str, text: String) -> Result<String> {
+    let text = text.trim();
+    if text.is_empty() || text.chars().any(char::is_control) {
+        return Err(Error::new(
+            Code::InvalidArgument,
+            format!("argument `{argument}` must be a name without control characters"),
+        )
+        .hint(format!("leave `{argument}` out where there is none")));
+    }
+    Ok(text.to_owned())
 }
 
 /// The view with its warnings below.

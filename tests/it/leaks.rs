@@ -10,6 +10,7 @@ use std::{
     },
 };
 
+use api_keys::{resources::RESOURCES, tools::TOOLS};
 use data_encoding::{BASE64, HEXLOWER, HEXUPPER};
 use serde_json::{Value, json};
 
@@ -186,14 +187,7 @@ fn tools(revision: &str) {
         };
         assert_eq!(refused, expected, "{argument}");
     }
-    for tool in [
-        "add_api_key",
-        "remove_api_key",
-        "rotate_key",
-        "list_api_keys",
-        "validate_key",
-        "validate_all_keys",
-    ] {
+    for tool in TOOLS.iter().map(|tool| tool.name) {
         for arguments in [
             json!({"provider": misplaced, "api_key": "openai"}),
             json!({"provider": "openai", "label": misplaced}),
@@ -202,6 +196,12 @@ fn tools(revision: &str) {
             json!({ &key: true, &misplaced: true }),
             json!({"include_metadata": key}),
             json!({"provider": "openai", "grace_hours": key, "revoke_now": key}),
+            json!({"provider": "openai", "model": key, "input_tokens": 1, "output_tokens": 1}),
+            json!({"provider": "openai", "model": misplaced, "input_tokens": 1, "output_tokens": 1, "text": key}),
+            json!({"provider": "openai", "model": "m", "input_tokens": key, "output_tokens": 1, "project": misplaced}),
+            json!({"provider": "openai", "model": "m", "input_tokens": 1, "output_tokens": 1, "request_id": misplaced}),
+            json!({"provider": "openai", "model": "m", "input_tokens": 1, "output_tokens": 1, "project": misplaced}),
+            json!({"provider": "openai", "days": key, "group_by": key, "task_type": key}),
             json!({"provider": "anthropic", "api_key": key, "new_api_key": key}),
             json!({"provider": "openai", "api_key": format!("{key} {key}"), "new_api_key": format!("{key}\n")}),
             json!({"provider": "openai", "api_key": key.repeat(200)}),
@@ -221,7 +221,9 @@ fn tools(revision: &str) {
     }
     assert!(provider.requests().len() >= 16, "the provider was asked");
     client.call("list_api_keys", json!({}));
-    client.result("resources/read", json!({"uri": "api://providers"}));
+    for resource in RESOURCES {
+        client.result("resources/read", json!({"uri": resource.uri}));
+    }
     for (method, params) in [
         ("tools/call", json!({"name": key, "arguments": {}})),
         ("tools/call", json!({"name": "list_api_keys", "arguments": key})),
@@ -292,9 +294,8 @@ fn no_command_shows_a_key() {
     run(&["validate", "openai", "--stdin", "--json"], &canary(3));
     run(&["validate", "--all", "--json"], "");
     let misplaced = misplaced();
-    for command in [
-        "add", "remove", "rotate", "validate", "list", "run", "vault", "audit", "doctor", "undo", "no-such",
-    ] {
+    let tools = TOOLS.iter().filter_map(|tool| tool.command.split(' ').next());
+    for command in tools.chain(["run", "vault", "audit", "doctor", "undo", "prices", "no-such"]) {
         for key in [&key, &misplaced] {
             run(&[command, key], "");
             run(&[command, "openai", key], "");

@@ -28,5 +28,6 @@ mod rotation;
 mod settings;
 mod stdio;
 mod support;
+mod usage;
 mod validation;
 mod vault;

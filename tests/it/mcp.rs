@@ -173,6 +173,35 @@ fn calls() -> Vec<(&'static str, Value, Option<&'static str>)> {
         ),
         ("remove_api_key", json!({"provider": "openai"}), None),
         ("remove_api_key", json!({"provider": "openai", "label": "soon"}), None),
+        (
+            "track_request",
+            json!({"provider": "local", "model": "m", "input_tokens": 9, "output_tokens": 1, "request_id": "1"}),
+            None,
+        ),
+        (
+            "track_request",
+            json!({"provider": "openai", "model": "no-such-model", "input_tokens": 9, "output_tokens": 1}),
+            None,
+        ),
+        (
+            "track_request",
+            json!({"provider": "local", "model": "m", "input_tokens": -9, "output_tokens": 1}),
+            Some("invalid_argument"),
+        ),
+        ("get_usage", json!({"group_by": "task"}), None),
+        ("get_usage", json!({"days": 3660, "group_by": "day"}), None),
+        ("get_usage", json!({"days": 0}), Some("invalid_argument")),
+        ("check_budget", json!({}), None),
+        (
+            "estimate_cost",
+            json!({"provider": "anthropic", "output_tokens": 1, "text": "hello", "compare": true}),
+            None,
+        ),
+        (
+            "estimate_cost",
+            json!({"provider": "anthropic", "model": "no-such-model", "input_tokens": 1, "output_tokens": 1}),
+            Some("unknown_model"),
+        ),
     ]
 }
 

@@ -1,0 +1,187 @@
+//! `usage --export`: every record of the days asked for, for spreadsheets and scripts.
+
+use std::process::ExitCode;
+
+use clap::{Arg, ArgMatches, Command, ValueEnum, value_parser};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Session, console::Console};
+use crate::{
+    domain::{Label, Span, Task, UsageRecord, Usd, last_days},
+    error::{Code, Error, Result},
+    storage::ledger::{Exported, Filter},
+};
+
+const EXPORT: &str = "export";
+/// How many bytes are gathered before they are printed.
+const CHUNK: usize = 1 << 16;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Csv,
+    Jsonl,
+}
+
+/// One record as it is exported; the columns are API.
+#[derive(Debug, Serialize)]
+struct Row<'a> {
+    id: u64,
+    at: Timestamp,
+    provider: &'a str,
+    model: &'a str,
+    label: Option<&'a str>,
+    task_type: Option<&'a str>,
+    project: Option<&'a str>,
+    session: Option<&'a str>,
+    client: Option<&'a str>,
+    source: &'a str,
+    service: &'a str,
+    input_tokens: u64,
+    output_tokens: u64,
+    cache_read_tokens: u64,
+    cache_write_tokens: u64,
+    reasoning_tokens: u64,
+    /// Empty where nobody knows
+    cost_usd: Option<Usd>,
+    success: bool,
+    status_code: Option<u16>,
+    latency_ms: Option<u32>,
+    request_id: Option<&'a str>,
+}
+
+/// The option that makes `usage` an export.
+pub(super) fn option(command: Command) -> Command {
+    command.arg(
+        Arg::new(EXPORT)
+            .long(EXPORT)
+            .value_name("FORMAT")
+            .value_parser(value_parser!(Format))
+            .conflicts_with("group_by")
+            .help("Print every record instead of sums"),
+    )
+}
+
+/// Prints the records, if that was asked for.
+pub(super) fn run(session: &Session, matches: &ArgMatches) -> Option<Result<ExitCode>> {
+    let format = *matches.try_get_one::<Format>(EXPORT).ok().flatten()?;
+    Some(export(session, matches, format).map(|()| ExitCode::SUCCESS))
+}
+
+fn export(session: &Session, matches: &ArgMatches, format: Format) -> Result<()> {
+    let app = &session.app;
+    let settings = app.settings().required()?;
+    let provider = matches
+        .get_one::<String>("provider")
+        .map(|name| settings.provider(name))
+        .transpose()?;
+    let days = matches.get_one::<u16>("days").copied().unwrap_or(1);
+    let days = last_days(days, app.now(), &settings.budget.time_zone);
+    let (Some((_, first)), Some((_, last))) = (days.first(), days.last()) else {
+        return Ok(());
+    };
+    let span = Span {
+        from: first.from,
+        to: last.to,
+    };
+    let filter = Filter {
+        provider: provider.map(|provider| provider.id),
+        ..Filter::default()
+    };
+    let mut printer = Printer::new(format);
+    app.ledger()
+        .export(span, &filter, |exported| printer.row(&Row::of(exported)))?;
+    printer.print()
+}
+
+/// Writes rows in one of the formats, a chunk at a time.
+struct Printer {
+    format: Format,
+    buffer: Vec<u8>,
+    has_begun: bool,
+}
+
+impl Printer {
+    fn new(format: Format) -> Self {
+        Self {
+            format,
+            buffer: Vec::with_capacity(CHUNK),
+            has_begun: false,
+        }
+    }
+
+    fn row(&mut self, row: &Row<'_>) -> Result<()> {
+        match self.format {
+            Format::Csv => {
+                let mut csv = csv::WriterBuilder::new()
+                    .has_headers(!self.has_begun)
+                    .from_writer(&mut self.buffer);
+                csv.serialize(row).map_err(unwritten)?;
+                csv.flush().map_err(unwritten)?;
+            }
+            Format::Jsonl => {
+                serde_json::to_writer(&mut self.buffer, row).map_err(unwritten)?;
+                self.buffer.push(b'\n');
+            }
+        }
+        self.has_begun = true;
+        if self.buffer.len() > CHUNK {
+            self.print()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn print(&mut self) -> Result<()> {
+        Console::raw(&self.buffer)?;
+        self.buffer.clear();
+        Ok(())
+    }
+}
+
+impl<'a> Row<'a> {
+    fn of(exported: &'a Exported) -> Self {
+        let UsageRecord {
+            at,
+            model,
+            label,
+            task,
+            project,
+            session,
+            client,
+            source,
+            service,
+            tokens,
+            outcome,
+            cost,
+            request_id,
+        } = &exported.record;
+        Self {
+            id: exported.id,
+            at: *at,
+            provider: model.provider.as_str(),
+            model: model.model.as_str(),
+            label: label.as_ref().map(Label::as_str),
+            task_type: task.map(Task::as_str),
+            project: project.as_deref(),
+            session: session.as_deref(),
+            client: client.as_deref(),
+            source: source.as_str(),
+            service: service.as_str(),
+            input_tokens: tokens.input(),
+            output_tokens: tokens.output(),
+            cache_read_tokens: tokens.cache_read(),
+            cache_write_tokens: tokens.cache_write(),
+            reasoning_tokens: tokens.reasoning(),
+            cost_usd: cost.usd(),
+            success: outcome.success,
+            status_code: outcome.status_code,
+            latency_ms: outcome.latency_ms,
+            request_id: request_id.as_deref(),
+        }
+    }
+}
+
+fn unwritten(why: impl std::error::Error + Send + Sync + 'static) -> Error {
+    Error::new(Code::Internal, "a record could not be written").caused_by(why)
+}

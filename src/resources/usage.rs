@@ -1,0 +1,58 @@
+//! `api://usage`: what is used and spent today and this month.
+
+use serde_json::{Value, json};
+
+use super::ResourceDef;
+use crate::{
+    app::App,
+    domain::Window,
+    error::{Code, Error, Result},
+    services::{
+        budget,
+        spending::{BudgetReport, Totals},
+        usage,
+    },
+    storage::ledger,
+};
+
+pub(super) const USAGE: ResourceDef = ResourceDef {
+    uri: "api://usage",
+    name: "usage",
+    title: "Usage",
+    description: "Requests, tokens and cost of today and this month, by provider, and how the budgets stand",
+    read: |app| Box::pin(async { read(app) }),
+    stamp: |app| {
+        // The ledger, and the settings that say what a budget is and when a day begins.
+        format!("{} {:?}", app.ledger().stamp(), app.settings().current().budget)
+    },
+};
+
+fn read(app: &App) -> Result<Value> {
+    let window = |window| -> Result<Value> {
+        let mut all = ledger::Totals::default();
+        let mut by_provider = Vec::new();
+        for (provider, totals) in usage::now_by_provider(app, window)? {
+            all.add(&totals);
+            let mut row = sums(&totals)?;
+            row["provider"] = provider.into();
+            by_provider.push(row);
+        }
+        let mut window = sums(&all)?;
+        window["by_provider"] = by_provider.into();
+        Ok(window)
+    };
+    Ok(json!({
+        "today": window(Window::Day)?,
+        "this_month": window(Window::Month)?,
+        "budget": written(&BudgetReport::from(&budget::check(app)?))?,
+    }))
+}
+
+fn sums(totals: &ledger::Totals) -> Result<Value> {
+    written(&Totals::from(totals))
+}
+
+fn written(result: &impl serde::Serialize) -> Result<Value> {
+    serde_json::to_value(result)
+        .map_err(|why| Error::new(Code::Internal, "the resource could not be written").caused_by(why))
+}

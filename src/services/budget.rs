@@ -1,0 +1,138 @@
+//! Budgets: how much of them is spent, where that leads, and who has been told.
+
+use jiff::tz::TimeZone;
+
+use crate::{
+    app::App,
+    domain::{Billionths, Standing, Usd, Window, forecast, last_days},
+    error::Result,
+    storage::ledger::Filter,
+};
+
+/// How many whole days before today say what is usual.
+const USUAL_DAYS: u16 = 7;
+
+/// The budgets as they stand.
+#[derive(Debug, Clone)]
+pub struct Budgets {
+    /// Whether the limits are in force; where they are not, nothing alerts and nothing is exceeded.
+    pub enabled: bool,
+    /// The part of a limit at which people are told, from 0 to 1.
+    pub alert_threshold: Billionths,
+    pub time_zone: TimeZone,
+    pub daily: Standing,
+    pub monthly: Standing,
+}
+
+/// A threshold that was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alert {
+    pub window: Window,
+    pub threshold_percent: u8,
+    pub spent: Usd,
+    pub limit: Usd,
+}
+
+impl Budgets {
+    pub fn standings(&self) -> [&Standing; 2] {
+        [&self.daily, &self.monthly]
+    }
+
+    pub fn is_alert(&self, standing: &Standing) -> bool {
+        self.enabled && standing.is_alert(self.alert_threshold)
+    }
+
+    pub fn is_exceeded(&self, standing: &Standing) -> bool {
+        self.enabled && standing.is_exceeded()
+    }
+
+    /// The highest threshold that each budget has reached.
+    pub fn reached(&self) -> Vec<Alert> {
+        let reached = |standing: &&Standing| {
+            standing.reached(self.alert_threshold).map(|threshold_percent| Alert {
+                window: standing.window,
+                threshold_percent,
+                spent: standing.spent,
+                limit: standing.limit,
+            })
+        };
+        self.standings()
+            .iter()
+            .filter(|_| self.enabled)
+            .filter_map(reached)
+            .collect()
+    }
+}
+
+impl Alert {
+    /// What people are told.
+    pub fn message(&self) -> String {
+        let Self {
+            window,
+            threshold_percent,
+            spent,
+            limit,
+        } = self;
+        let window = window.as_str();
+        if spent > limit {
+            return format!("the {window} budget of {limit} is exceeded: {spent} are spent");
+        }
+        format!("{threshold_percent} % of the {window} budget of {limit} are reached: {spent} are spent")
+    }
+}
+
+/// The budgets now.
+pub fn check(app: &App) -> Result<Budgets> {
+    let settings = app.settings().current();
+    let budget = &settings.budget;
+    let (now, zone) = (app.now(), &budget.time_zone);
+    let windows = Window::ALL.map(|window| (window, window.around(now, zone)));
+    let spent = app.ledger().spent(None, &windows.map(|(_, span)| span), now)?;
+    let days = last_days(USUAL_DAYS + 1, now, zone);
+    let before_today: Vec<_> = days.iter().rev().skip(1).rev().map(|(_, span)| *span).collect();
+    let recent: Vec<Usd> = app
+        .ledger()
+        .windows(&before_today, &Filter::default())?
+        .into_iter()
+        // The days before the first use say nothing of what is usual.
+        .skip_while(|day| day.requests == 0)
+        .map(|day| day.cost)
+        .collect();
+    let standing = |at: usize, limit| {
+        let ((window, span), spent) = (windows[at], &spent[at]);
+        Standing {
+            window,
+            span,
+            limit,
+            spent: spent.recorded,
+            reserved: spent.reserved,
+            unpriced_requests: spent.unpriced_requests,
+            forecast: forecast(span, now, spent.recorded, &recent),
+        }
+    };
+    Ok(Budgets {
+        enabled: budget.enabled,
+        alert_threshold: budget.alert_threshold,
+        time_zone: budget.time_zone.clone(),
+        daily: standing(0, budget.daily_limit),
+        monthly: standing(1, budget.monthly_limit),
+    })
+}
+
+/// The thresholds that `budgets` have reached and nobody was told of yet: each is given once, whichever process asks.
+pub fn new_alerts(app: &App, budgets: &Budgets) -> Result<Vec<Alert>> {
+    let mut new = Vec::new();
+    for alert in budgets.reached() {
+        let span = match alert.window {
+            Window::Day => budgets.daily.span,
+            Window::Month => budgets.monthly.span,
+        };
+        let is_first = app
+            .ledger()
+            .alert_once(alert.window.as_str(), span.from, alert.threshold_percent, app.now())?;
+        if is_first {
+            new.push(alert);
+        }
+    }
+    Ok(new)
+}

@@ -1,0 +1,201 @@
+//! What a request would cost, and what it would cost elsewhere.
+
+use jiff::civil::Date;
+
+use super::pricing::{self, Priced, Pricing, Unpriced};
+use crate::{
+    app::App,
+    catalog::{Catalog, Model},
+    domain::{Cost, ModelId, ModelKind, ModelRef, Rates, Service, Span, Tokens, Usd, last_days},
+    error::{Code, Error, Result},
+    providers::Provider,
+    storage::ledger::{Dimension, Filter},
+};
+
+/// How many days back a model counts as used.
+const USED_DAYS: u16 = 30;
+/// The most alternatives that are named.
+const MOST_ALTERNATIVES: usize = 20;
+/// What the model is called where a provider runs here and any model costs the same: nothing.
+const ANY_MODEL: &str = "any";
+
+/// A request that somebody thinks of.
+#[derive(Debug)]
+pub struct Ask {
+    pub provider: Provider,
+    /// Nothing for the model that the provider is used with.
+    pub model: Option<ModelId>,
+    pub tokens: Tokens,
+    pub service: Service,
+}
+
+/// What it would cost.
+#[derive(Debug)]
+pub struct Estimate {
+    pub model: ModelRef,
+    pub chosen: Chosen,
+    pub cost: Cost,
+    pub priced: Priced,
+    /// The rates that the cost is made of: those of a long prompt, of the hour, of the batch service.
+    pub rates: Rates,
+    /// The day (UTC) of the next price that is announced.
+    pub next_price_from: Option<Date>,
+    /// The most tokens of the request that the model takes, where the request has more.
+    pub too_long_for: Option<u64>,
+}
+
+/// Why this model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chosen {
+    Asked,
+    Configured,
+    MostUsed,
+    /// Of the provider's models for chats the one of middle price.
+    Typical,
+}
+
+/// What the request would cost now.
+pub fn estimate(app: &App, ask: &Ask) -> Result<Estimate> {
+    let (now, catalog) = (app.now(), app.catalog()?);
+    let (model, chosen) = match &ask.model {
+        Some(model) => (model.clone(), Chosen::Asked),
+        None => usual_model(app, &catalog, &ask.provider)?,
+    };
+    let model = ModelRef {
+        provider: ask.provider.id.clone(),
+        model,
+    };
+    let priced = match pricing::price_of(app, &model, now)? {
+        Pricing::Priced(priced) => priced,
+        Pricing::Unpriced(why) => return Err(unpriced(&catalog, &model, why)),
+    };
+    let Some(rates) = priced.price.rates(ask.service, ask.tokens.input()).copied() else {
+        let message = format!("no {} price of {model} is known", ask.service.as_str());
+        return Err(Error::new(Code::InvalidArgument, message)
+            .hint(format!("leave `{}` out for the standard price", ask.service.as_str())));
+    };
+    let known = catalog.find(&model).map(|found| found.model);
+    let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
+    Ok(Estimate {
+        chosen,
+        cost: rates.cost(&ask.tokens),
+        rates,
+        next_price_from: known.and_then(|known| {
+            known
+                .prices
+                .iter()
+                .filter_map(|dated| dated.from)
+                .find(|from| *from > today)
+        }),
+        too_long_for: known
+            .and_then(|known| room(known))
+            .filter(|room| length(&ask.tokens) > *room),
+        priced,
+        model,
+    })
+}
+
+/// What the same request would cost at other models of the same kind that could take it, the cheapest first.
+pub fn alternatives(app: &App, estimate: &Estimate, ask: &Ask) -> Result<Vec<(ModelRef, Usd)>> {
+    let (now, catalog, settings) = (app.now(), app.catalog()?, app.settings().current());
+    let kind = catalog
+        .find(&estimate.model)
+        .map_or(ModelKind::Chat, |found| found.model.kind);
+    let fits = |model: &&Model| {
+        model.kind == kind
+            && model.is_served_at(now)
+            && model.id != estimate.priced.model
+            && room(model).is_none_or(|room| length(&ask.tokens) <= room)
+            && model.max_output.is_none_or(|most| ask.tokens.output() <= most)
+            && settings
+                .provider(model.id.provider.as_str())
+                .is_ok_and(|provider| provider.enabled)
+    };
+    let mut alternatives = Vec::new();
+    for model in catalog.models().filter(fits) {
+        let cost = pricing::price_of(app, &model.id, now)?
+            .priced()
+            .and_then(|priced| priced.price.cost(ask.service, &ask.tokens));
+        alternatives.extend(cost.map(|cost| (model.id.clone(), cost.total)));
+    }
+    alternatives.sort_by(|(one, a), (other, b)| a.cmp(b).then_with(|| one.cmp(other)));
+    alternatives.truncate(MOST_ALTERNATIVES);
+    Ok(alternatives)
+}
+
+/// The model that a provider is used with where nobody names one.
+fn usual_model(app: &App, catalog: &Catalog, provider: &Provider) -> Result<(ModelId, Chosen)> {
+    if let Some(first) = provider.models.as_ref().and_then(|models| models.first()) {
+        return Ok((first.clone(), Chosen::Configured));
+    }
+    if let Some(used) = most_used(app, provider)? {
+        return Ok((used, Chosen::MostUsed));
+    }
+    let now = app.now();
+    let mut models: Vec<(Usd, &ModelId)> = catalog
+        .models_of(&provider.id)
+        .filter(|model| model.kind == ModelKind::Chat && model.is_served_at(now))
+        .filter_map(|model| Some((typical_cost(model.price_at(now)?.standard), &model.id.model)))
+        .collect();
+    models.sort_unstable();
+    if let Some((_, model)) = models.get(models.len() / 2) {
+        return Ok(((*model).clone(), Chosen::Typical));
+    }
+    if pricing::runs_here(app, &provider.id) {
+        return Ok((ANY_MODEL.parse()?, Chosen::Typical));
+    }
+    Err(Error::new(
+        Code::InvalidArgument,
+        format!("no model of {} is known; `model` is needed", provider.id),
+    )
+    .hint(format!(
+        "name a model, and give its price as [[prices]] with model = \"{}/MODEL\" in config.toml",
+        provider.id
+    )))
+}
+
+/// The provider's model that the most requests of the last days went to.
+fn most_used(app: &App, provider: &Provider) -> Result<Option<ModelId>> {
+    let (now, settings) = (app.now(), app.settings().current());
+    let days = last_days(USED_DAYS, now, &settings.budget.time_zone);
+    let from = days.first().map_or(now, |(_, day)| day.from);
+    let filter = Filter {
+        provider: Some(provider.id.clone()),
+        ..Filter::default()
+    };
+    let used = app
+        .ledger()
+        .grouped(Span { from, to: now }, &filter, Dimension::Model)?;
+    let most = used
+        .into_iter()
+        .max_by(|(one, a), (other, b)| a.requests.cmp(&b.requests).then_with(|| other.cmp(one)));
+    Ok(most
+        .and_then(|(name, _)| name?.parse::<ModelRef>().ok())
+        .map(|model| model.model))
+}
+
+/// What a million tokens cost, a fifth of them output: tells models of different price apart.
+fn typical_cost(rates: Rates) -> Usd {
+    (rates.input.times(800_000) + rates.output.times(200_000)).rounded()
+}
+
+/// The most tokens that input and output of a request may have.
+fn room(model: &Model) -> Option<u64> {
+    model.context_window
+}
+
+fn length(tokens: &Tokens) -> u64 {
+    tokens.input() + tokens.output()
+}
+
+fn unpriced(catalog: &Catalog, model: &ModelRef, why: Unpriced) -> Error {
+    let near: Vec<String> = catalog.near(model).iter().map(ToString::to_string).collect();
+    let meant = if near.is_empty() {
+        String::new()
+    } else {
+        format!("did you mean {}? ", near.join(", "))
+    };
+    Error::new(Code::UnknownModel, format!("{}: {model}", why.as_str())).hint(format!(
+        "{meant}give its price as [[prices]] with model = \"{model}\" in config.toml"
+    ))
+}

@@ -1,0 +1,137 @@
+//! Usage and budgets in the form of results: what tools answer and resources show.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::budget::{self, Budgets};
+use crate::{
+    domain::{Billionths, Standing, Usd, utc_text},
+    storage::ledger,
+};
+
+/// What requests used and cost.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Totals {
+    pub requests: u64,
+    pub errors: u64,
+    /// From 0 to 1; null without requests
+    pub success_rate: Option<Billionths>,
+    /// Cached input included
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    pub cache_read_tokens: u64,
+    pub cache_write_tokens: u64,
+    pub reasoning_tokens: u64,
+    /// Of the requests whose cost is known
+    pub cost_usd: Usd,
+    /// Requests whose cost nobody knows
+    pub unpriced_requests: u64,
+}
+
+impl From<&ledger::Totals> for Totals {
+    fn from(totals: &ledger::Totals) -> Self {
+        Self {
+            requests: totals.requests,
+            errors: totals.errors,
+            success_rate: Billionths::ratio(totals.requests - totals.errors, totals.requests),
+            input_tokens: totals.input_tokens,
+            output_tokens: totals.output_tokens,
+            cache_read_tokens: totals.cache_read_tokens,
+            cache_write_tokens: totals.cache_write_tokens,
+            reasoning_tokens: totals.reasoning_tokens,
+            cost_usd: totals.cost,
+            unpriced_requests: totals.unpriced_requests,
+        }
+    }
+}
+
+/// One budget.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Budget {
+    pub spent_usd: Usd,
+    /// What requests under way may cost at most
+    pub reserved_usd: Usd,
+    pub limit_usd: Usd,
+    pub remaining_usd: Usd,
+    /// Of the limit; null where the limit is 0
+    pub percent: Option<i64>,
+    /// Whether the alert threshold is reached
+    pub alert: bool,
+    pub exceeded: bool,
+    pub resets_at: String,
+    /// Expected at the end of the window
+    pub forecast_usd: Usd,
+    pub forecast_low_usd: Usd,
+    pub forecast_high_usd: Usd,
+    /// Requests whose cost nobody knows, and which are not in it
+    pub unpriced_requests: u64,
+}
+
+/// Both budgets.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct BudgetReport {
+    /// Whether the limits are in force
+    pub enabled: bool,
+    /// The part of a limit, from 0 to 1, at which an alert is due
+    pub alert_threshold: Billionths,
+    /// Where days and months begin
+    pub time_zone: String,
+    /// `advisory`: requests that do not pass through the gateway are counted when they are told of, and not stopped
+    pub enforcement: &'static str,
+    pub daily: Budget,
+    pub monthly: Budget,
+    /// The highest thresholds that are reached now
+    pub alerts: Vec<Alert>,
+}
+
+/// A threshold that was reached.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Alert {
+    /// `daily` or `monthly`
+    pub budget: &'static str,
+    pub threshold_percent: u8,
+    pub message: String,
+}
+
+impl From<&budget::Alert> for Alert {
+    fn from(alert: &budget::Alert) -> Self {
+        Self {
+            budget: alert.window.as_str(),
+            threshold_percent: alert.threshold_percent,
+            message: alert.message(),
+        }
+    }
+}
+
+impl Budget {
+    fn of(budgets: &Budgets, standing: &Standing) -> Self {
+        Self {
+            spent_usd: standing.spent,
+            reserved_usd: standing.reserved,
+            limit_usd: standing.limit,
+            remaining_usd: standing.remaining(),
+            percent: standing.spent.percent_of(standing.limit),
+            alert: budgets.is_alert(standing),
+            exceeded: budgets.is_exceeded(standing),
+            resets_at: utc_text(standing.span.to),
+            forecast_usd: standing.forecast.expected,
+            forecast_low_usd: standing.forecast.low,
+            forecast_high_usd: standing.forecast.high,
+            unpriced_requests: standing.unpriced_requests,
+        }
+    }
+}
+
+impl From<&Budgets> for BudgetReport {
+    fn from(budgets: &Budgets) -> Self {
+        Self {
+            enabled: budgets.enabled,
+            alert_threshold: budgets.alert_threshold,
+            time_zone: budgets.time_zone.iana_name().unwrap_or("UTC").to_owned(),
+            enforcement: "advisory",
+            daily: Budget::of(budgets, &budgets.daily),
+            monthly: Budget::of(budgets, &budgets.monthly),
+            alerts: budgets.reached().iter().map(Alert::from).collect(),
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Usage: recorded truly, and summed up in whatever way somebody asks.
+
+use jiff::civil::Date;
+
+use super::{
+    budget::{self, Alert, Budgets},
+    pricing::{self, Pricing},
+};
+use crate::{
+    app::App,
+    domain::{
+        Label, ModelRef, Outcome, ProviderId, RecordedCost, Service, Source, Span, Task, Tokens, UsageRecord, Usd,
+        Window, last_days, months_of,
+    },
+    error::Result,
+    storage::ledger::{Dimension, Filter, Totals},
+};
+
+/// The longest stretch of days that is summed up.
+pub const MOST_DAYS: u16 = 3_660;
+/// The most groups that a report has: results are read by models.
+pub const MOST_GROUPS: usize = 100;
+
+/// A request that somebody tells of.
+#[derive(Debug)]
+pub struct Told {
+    pub model: ModelRef,
+    pub label: Option<Label>,
+    pub task: Option<Task>,
+    pub project: Option<String>,
+    pub tokens: Tokens,
+    pub outcome: Outcome,
+    pub request_id: Option<String>,
+}
+
+/// What came of recording it.
+#[derive(Debug)]
+pub struct Tracked {
+    pub id: u64,
+    /// Whether a request of that id was recorded before; this one was not counted again.
+    pub duplicate: bool,
+    /// What it cost, as recorded; nothing where no price is known.
+    pub cost: Option<Usd>,
+    /// Why no price is known.
+    pub unpriced: Option<String>,
+    /// What the provider's requests of this month cost.
+    pub provider_total: Usd,
+    pub budgets: Budgets,
+    pub alerts: Vec<Alert>,
+}
+
+/// What groups are made by.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
+pub enum GroupBy {
+    Provider,
+    Model,
+    Day,
+    Month,
+    Task,
+    Project,
+    Key,
+}
+
+/// Usage of some days.
+#[derive(Debug)]
+pub struct Report {
+    pub span: Span,
+    pub totals: Totals,
+    /// The dearest first; days and months in their order. Nothing is the name of what nobody named.
+    pub groups: Vec<(Option<String>, Totals)>,
+    /// How many groups more there are.
+    pub omitted: usize,
+    /// Every day, oldest first.
+    pub days: Vec<(Date, Totals)>,
+}
+
+/// Records a request that somebody tells of, at the price in force now.
+pub fn track(app: &App, told: Told) -> Result<Tracked> {
+    let now = app.now();
+    let pricing = pricing::price_of(app, &told.model, now)?;
+    let (cost, unpriced) = match pricing {
+        Pricing::Priced(priced) => match priced.price.cost(Service::Standard, &told.tokens) {
+            Some(cost) => (
+                RecordedCost::Computed {
+                    cost: cost.total,
+                    price: priced.version,
+                },
+                None,
+            ),
+            None => (
+                RecordedCost::Unpriced,
+                Some("its price has no standard rate".to_owned()),
+            ),
+        },
+        Pricing::Unpriced(why) => (RecordedCost::Unpriced, Some(why.as_str().to_owned())),
+    };
+    let environment = app.settings().environment();
+    let provider = told.model.provider.clone();
+    let record = UsageRecord {
+        at: now,
+        model: told.model,
+        label: told.label,
+        task: told.task,
+        project: told.project.or_else(|| environment.project()),
+        session: environment.session(),
+        source: Source::Reported,
+        service: Service::Standard,
+        tokens: told.tokens,
+        outcome: told.outcome,
+        cost,
+        request_id: told.request_id,
+    };
+    let recorded = app.ledger().record(&record)?;
+    let budgets = budget::check(app)?;
+    let alerts = budget::new_alerts(app, &budgets)?;
+    let month = app.ledger().totals(budgets.monthly.span, &of_provider(provider))?;
+    Ok(Tracked {
+        id: recorded.id,
+        duplicate: recorded.duplicate,
+        cost: recorded.cost,
+        unpriced: unpriced.filter(|_| recorded.cost.is_none()),
+        provider_total: month.cost,
+        budgets,
+        alerts,
+    })
+}
+
+/// The usage of the last `days` days, today included.
+pub fn report(app: &App, provider: Option<ProviderId>, days: u16, group_by: GroupBy) -> Result<Report> {
+    let (now, ledger) = (app.now(), app.ledger());
+    let zone = app.settings().current().budget.time_zone.clone();
+    let calendar = last_days(days, now, &zone);
+    let span = Span {
+        from: calendar.first().map_or(now, |(_, day)| day.from),
+        to: calendar.last().map_or(now, |(_, day)| day.to),
+    };
+    let filter = Filter {
+        provider,
+        ..Filter::default()
+    };
+    let by_window = |named: Vec<(Date, Span)>| -> Result<Vec<(Date, Totals)>> {
+        let spans: Vec<Span> = named.iter().map(|(_, span)| *span).collect();
+        let totals = ledger.windows(&spans, &filter)?;
+        Ok(named.into_iter().map(|(date, _)| date).zip(totals).collect())
+    };
+    let by = |dimension| -> Result<Vec<(Option<String>, Totals)>> {
+        let mut groups = ledger.grouped(span, &filter, dimension)?;
+        groups.sort_by(|(one, a), (other, b)| {
+            let weight = |totals: &Totals| (totals.cost, totals.requests);
+            weight(b).cmp(&weight(a)).then_with(|| one.cmp(other))
+        });
+        Ok(groups)
+    };
+    let used = |totals: &Totals| totals.requests > 0;
+    let days = by_window(calendar)?;
+    let mut groups = match group_by {
+        GroupBy::Provider => by(Dimension::Provider)?,
+        GroupBy::Model => by(Dimension::Model)?,
+        GroupBy::Task => by(Dimension::Task)?,
+        GroupBy::Project => by(Dimension::Project)?,
+        GroupBy::Key => by(Dimension::Key)?,
+        GroupBy::Day => named(days.iter().rev().filter(|(_, day)| used(day)).cloned(), "%Y-%m-%d"),
+        GroupBy::Month => named(
+            by_window(months_of(span, &zone))?
+                .into_iter()
+                .rev()
+                .filter(|(_, month)| used(month)),
+            "%Y-%m",
+        ),
+    };
+    let omitted = groups.len().saturating_sub(MOST_GROUPS);
+    groups.truncate(MOST_GROUPS);
+    if matches!(group_by, GroupBy::Day | GroupBy::Month) {
+        groups.reverse();
+    }
+    Ok(Report {
+        span: Span { to: now, ..span },
+        totals: ledger.totals(span, &filter)?,
+        groups,
+        omitted,
+        days,
+    })
+}
+
+/// What is spent and done in the day and the month that it is now, by provider.
+pub fn now_by_provider(app: &App, window: Window) -> Result<Vec<(Option<String>, Totals)>> {
+    let zone = &app.settings().current().budget.time_zone;
+    Ok(app
+        .ledger()
+        .grouped(window.around(app.now(), zone), &Filter::default(), Dimension::Provider)?)
+}
+
+fn of_provider(provider: ProviderId) -> Filter {
+    Filter {
+        provider: Some(provider),
+        ..Filter::default()
+    }
+}
+
+fn named(dated: impl Iterator<Item = (Date, Totals)>, format: &str) -> Vec<(Option<String>, Totals)> {
+    dated
+        .map(|(date, totals)| (Some(date.strftime(format).to_string()), totals))
+        .collect()
+}

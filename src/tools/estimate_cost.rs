@@ -1,0 +1,301 @@
+//! `estimate_cost`: what would a request cost, here and elsewhere?
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Hints, Tool,
+    view::{self, Block, Cell, Tone, View},
+};
+use crate::{
+    app::App,
+    domain::{MOST_TOKENS, Rate, Service, TokenCounts, TokenEstimate, Tokens, Usd, estimate_tokens},
+    error::{Code, Error, Result},
+    services::{
+        caller::Caller,
+        cost::{self, Ask, Chosen, Estimate},
+    },
+};
+
+/// The provider whose tokenizer the counting of text was fitted to.
+const FITTED: &str = "openai";
+/// The longest text that is counted, in characters.
+const LONGEST_TEXT: usize = 2_000_000;
+
+/// Estimate what a request would cost, from token counts or from the prompt's text; compare to see who is cheaper
+#[derive(Debug, Deserialize, JsonSchema, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EstimateCost {
+    /// Provider to ask
+    provider: String,
+    /// Tokens of the whole prompt, cached ones included; or give `text`
+    #[schemars(range(max = MOST_TOKENS))]
+    #[arg(allow_negative_numbers = true, required_unless_present = "text")]
+    input_tokens: Option<u64>,
+    /// Tokens of the answer, reasoning included
+    #[schemars(range(max = MOST_TOKENS))]
+    #[arg(allow_negative_numbers = true, required_unless_present = "text")]
+    output_tokens: Option<u64>,
+    /// Model, as the provider calls it (default: the configured, most used or typical one)
+    #[schemars(length(max = 200))]
+    #[arg(long)]
+    model: Option<String>,
+    /// Part of the input tokens that is read from a cache
+    #[schemars(range(max = MOST_TOKENS))]
+    #[serde(default)]
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    cache_read_tokens: u64,
+    /// Part of the input tokens that is written to a cache
+    #[schemars(range(max = MOST_TOKENS))]
+    #[serde(default)]
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    cache_write_tokens: u64,
+    /// Whether it is sent in bulk, for an answer within a day
+    #[serde(default)]
+    #[arg(long)]
+    batch: bool,
+    /// Whether to compare with models of other providers
+    #[serde(default)]
+    #[arg(long)]
+    compare: bool,
+    /// The prompt, whose tokens are counted approximately, instead of input_tokens
+    #[schemars(length(max = LONGEST_TEXT))]
+    #[arg(long)]
+    text: Option<String>,
+}
+
+/// What a request would cost.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Estimated {
+    provider: String,
+    model: String,
+    /// Why this model: `asked`, `configured`, `most_used` or `typical`
+    model_chosen: &'static str,
+    input_tokens: u64,
+    output_tokens: u64,
+    cost: CostParts,
+    price: Price,
+    /// How the tokens of the text were counted
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counted: Option<Counted>,
+    /// The same request elsewhere, the cheapest first
+    #[serde(skip_serializing_if = "Option::is_none")]
+    alternatives: Option<Vec<Alternative>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+#[expect(clippy::struct_field_names, reason = "the contract's names, which carry the unit")]
+struct CostParts {
+    /// Input that no cache has a part in
+    input_usd: Usd,
+    output_usd: Usd,
+    cache_read_usd: Usd,
+    cache_write_usd: Usd,
+    total_usd: Usd,
+}
+
+/// US dollars per million tokens.
+#[derive(Debug, Serialize, JsonSchema)]
+struct Price {
+    input_per_million: Rate,
+    output_per_million: Rate,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_read_per_million: Option<Rate>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cache_write_per_million: Option<Rate>,
+    /// `standard` or `batch`
+    service: &'static str,
+    /// When it was looked up; null for a price of the user's own
+    as_of: Option<String>,
+    /// Who says so
+    source: String,
+    /// Since when it holds, where that is known
+    from: Option<String>,
+    /// When the next announced price begins
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_price_from: Option<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Counted {
+    method: &'static str,
+    /// Nine in ten texts lie within this many percent
+    margin_percent: u8,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Alternative {
+    provider: String,
+    model: String,
+    total_usd: Usd,
+}
+
+impl EstimateCost {
+    /// The input tokens as told or counted, and the output tokens.
+    fn counts(&self, provider: &str) -> Result<(u64, u64, Option<TokenEstimate>)> {
+        let missing = |name: &str| {
+            Error::new(Code::InvalidArgument, format!("argument `{name}` is missing"))
+                .hint("give `input_tokens` or `text`, and `output_tokens`")
+        };
+        let counted = self
+            .text
+            .as_deref()
+            .map(|text| estimate_tokens(text, provider == FITTED));
+        match (counted, self.input_tokens, self.output_tokens) {
+            (Some(_), Some(_), Some(_)) => Err(Error::new(
+                Code::InvalidArgument,
+                "`text` and `input_tokens` cannot go together",
+            )
+            .hint("leave one of them out")),
+            (Some(counted), None, Some(output)) => Ok((counted.tokens, output, Some(counted))),
+            // In the shell the one number besides a text is the output.
+            (Some(counted), Some(output), None) => Ok((counted.tokens, output, Some(counted))),
+            (None, Some(input), Some(output)) => Ok((input, output, None)),
+            (None, None, _) => Err(missing("input_tokens")),
+            (_, _, None) => Err(missing("output_tokens")),
+        }
+    }
+}
+
+impl Tool for EstimateCost {
+    const NAME: &'static str = "estimate_cost";
+    const COMMAND: &'static str = "estimate";
+    const TITLE: &'static str = "Estimate cost";
+    const SEARCH_HINT: &'static str = "how much would a request cost, price of a model, compare prices, cheapest model";
+    const HINTS: Hints = Hints::READ_ONLY;
+    type Output = Estimated;
+
+    async fn call(self, app: &App, _caller: &dyn Caller) -> Result<Estimated> {
+        let provider = app.settings().current().provider(&self.provider)?;
+        let (input, output, counted) = self.counts(provider.id.as_str())?;
+        let ask = Ask {
+            provider,
+            model: self.model.as_deref().map(str::parse).transpose()?,
+            tokens: Tokens::new(TokenCounts {
+                input,
+                output,
+                cache_read: self.cache_read_tokens,
+                cache_write: self.cache_write_tokens,
+                ..TokenCounts::default()
+            })?,
+            service: if self.batch { Service::Batch } else { Service::Standard },
+        };
+        let estimate = cost::estimate(app, &ask)?;
+        let alternatives = if self.compare {
+            let named = cost::alternatives(app, &estimate, &ask)?
+                .into_iter()
+                .map(|(model, total_usd)| Alternative {
+                    provider: model.provider.to_string(),
+                    model: model.model.to_string(),
+                    total_usd,
+                });
+            Some(named.collect())
+        } else {
+            None
+        };
+        let warnings = estimate.too_long_for.map(|room| {
+            format!(
+                "the request is longer than the model's context window of {} tokens",
+                view::count(room)
+            )
+        });
+        Ok(Estimated {
+            provider: estimate.model.provider.to_string(),
+            model: estimate.model.model.to_string(),
+            model_chosen: match estimate.chosen {
+                Chosen::Asked => "asked",
+                Chosen::Configured => "configured",
+                Chosen::MostUsed => "most_used",
+                Chosen::Typical => "typical",
+            },
+            input_tokens: input,
+            output_tokens: output,
+            cost: CostParts {
+                input_usd: estimate.cost.input,
+                output_usd: estimate.cost.output,
+                cache_read_usd: estimate.cost.cache_read,
+                cache_write_usd: estimate.cost.cache_write,
+                total_usd: estimate.cost.total,
+            },
+            price: Price::of(&estimate, ask.service),
+            counted: counted.map(|counted| Counted {
+                method: "estimated from the kinds of characters, fitted to o200k_base",
+                margin_percent: counted.margin_percent,
+            }),
+            alternatives,
+            warnings: warnings.into_iter().collect(),
+        })
+    }
+
+    fn view(output: &Estimated) -> View {
+        let model = format!("{}/{}", output.provider, output.model);
+        let about = if output.counted.is_some() { "about " } else { "" };
+        let mut view = View::line(Tone::Good, format!("{model}: {about}{}", output.cost.total_usd)).and(Block::Line(
+            Tone::Faint,
+            format!(
+                "{about}{} in at ${} and {} out at ${} a million ({}{})",
+                view::count(output.input_tokens),
+                output.price.input_per_million.per_million(),
+                view::count(output.output_tokens),
+                output.price.output_per_million.per_million(),
+                output.price.source,
+                output
+                    .price
+                    .as_of
+                    .as_ref()
+                    .map_or_else(String::new, |day| format!(", {day}")),
+            ),
+        ));
+        if let Some(counted) = &output.counted {
+            let said = format!("tokens are {}: ± {} %", counted.method, counted.margin_percent);
+            view = view.and(Block::Line(Tone::Faint, said));
+        }
+        if let Some(day) = &output.price.next_price_from {
+            view = view.and(Block::Line(
+                Tone::Attention,
+                format!("another price is announced from {day} on"),
+            ));
+        }
+        if let Some(alternatives) = &output.alternatives {
+            let rows = alternatives
+                .iter()
+                .map(|other| {
+                    vec![
+                        other.provider.as_str().into(),
+                        other.model.as_str().into(),
+                        Cell::number(other.total_usd.to_string()),
+                    ]
+                })
+                .collect();
+            view = view.and(Block::Table {
+                headers: vec!["PROVIDER", "MODEL", "COST"],
+                rows,
+            });
+        }
+        super::with_warnings(view, &output.warnings)
+    }
+}
+
+impl Price {
+    fn of(estimate: &Estimate, service: Service) -> Self {
+        let Estimate {
+            rates,
+            priced,
+            next_price_from,
+            ..
+        } = estimate;
+        Self {
+            input_per_million: rates.input,
+            output_per_million: rates.output,
+            cache_read_per_million: rates.cache_read,
+            cache_write_per_million: rates.cache_write,
+            service: service.as_str(),
+            as_of: priced.as_of.map(|day| day.to_string()),
+            source: priced.source.clone(),
+            from: priced.from.map(|day| day.to_string()),
+            next_price_from: next_price_from.map(|day| day.to_string()),
+        }
+    }
+}

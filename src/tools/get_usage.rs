@@ -1,0 +1,227 @@
+//! `get_usage`: what was used, by whom and for what?
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Hints, Tool, key, spending,
+    view::{self, Block, Cell, Tone, View},
+};
+use crate::{
+    app::App,
+    domain::{ProviderId, Usd},
+    error::Result,
+    services::{
+        caller::Caller,
+        spending::Totals,
+        usage::{self, GroupBy, MOST_DAYS},
+    },
+};
+
+/// The most days whose spending is listed one by one.
+const LISTED_DAYS: usize = 62;
+
+/// Sum up requests, tokens and cost of the last days, by provider or by what else is asked for
+#[derive(Debug, Deserialize, JsonSchema, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub(super) struct GetUsage {
+    /// Only this provider
+    provider: Option<String>,
+    /// How many days back, today included
+    #[schemars(range(min = 1, max = MOST_DAYS))]
+    #[serde(default = "thirty")]
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_DAYS)))]
+    days: u16,
+    /// What to make groups by
+    #[serde(default = "by_provider")]
+    #[arg(long, value_enum, default_value = "provider")]
+    group_by: GroupBy,
+}
+
+/// Usage of some days.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Usage {
+    /// The provider asked for; null for all
+    provider: Option<String>,
+    group_by: GroupBy,
+    period: Period,
+    totals: Totals,
+    /// The dearest first; days and months in their order
+    groups: Vec<Group>,
+    /// How many groups more there are
+    #[serde(skip_serializing_if = "is_none")]
+    groups_omitted: usize,
+    /// What each day cost, oldest first, for up to 62 days
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    daily: Vec<Day>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Period {
+    from: String,
+    to: String,
+    days: u16,
+    /// Where days begin
+    time_zone: String,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Group {
+    /// Null where nobody said
+    name: Option<String>,
+    #[serde(flatten)]
+    totals: Totals,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+struct Day {
+    date: String,
+    requests: u64,
+    cost_usd: Usd,
+}
+
+fn thirty() -> u16 {
+    30
+}
+
+fn by_provider() -> GroupBy {
+    GroupBy::Provider
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_none(count: &usize) -> bool {
+    *count == 0
+}
+
+impl Tool for GetUsage {
+    const NAME: &'static str = "get_usage";
+    const COMMAND: &'static str = "usage";
+    const TITLE: &'static str = "Get usage";
+    const SEARCH_HINT: &'static str = "usage costs spending tokens requests statistics by model provider day project";
+    const HINTS: Hints = Hints::READ_ONLY;
+    type Output = Usage;
+
+    async fn call(self, app: &App, _caller: &dyn Caller) -> Result<Usage> {
+        let settings = app.settings().current();
+        let provider: Option<ProviderId> = match &self.provider {
+            Some(name) => Some(settings.provider(name)?.id),
+            None => None,
+        };
+        let report = usage::report(app, provider.clone(), self.days, self.group_by)?;
+        let daily = if report.days.len() <= LISTED_DAYS {
+            report
+                .days
+                .iter()
+                .map(|(date, totals)| Day {
+                    date: date.to_string(),
+                    requests: totals.requests,
+                    cost_usd: totals.cost,
+                })
+                .collect()
+        } else {
+            Vec::new()
+        };
+        Ok(Usage {
+            provider: provider.map(String::from),
+            group_by: self.group_by,
+            period: Period {
+                from: key::time(report.span.from),
+                to: key::time(report.span.to),
+                days: self.days,
+                time_zone: settings.budget.time_zone.iana_name().unwrap_or("UTC").to_owned(),
+            },
+            totals: Totals::from(&report.totals),
+            groups: report
+                .groups
+                .iter()
+                .map(|(name, totals)| Group {
+                    name: name.clone(),
+                    totals: Totals::from(totals),
+                })
+                .collect(),
+            groups_omitted: report.omitted,
+            daily,
+        })
+    }
+
+    fn view(output: &Usage) -> View {
+        let first_day: String = output.period.from.chars().take("2026-11-24".len()).collect();
+        let of = output
+            .provider
+            .as_ref()
+            .map_or_else(String::new, |provider| format!(" of {provider}"));
+        if output.totals.requests == 0 {
+            return View::line(Tone::Plain, format!("No requests{of} are recorded since {first_day}")).and(
+                Block::Hint("`api-keys track PROVIDER MODEL INPUT OUTPUT` records one".to_owned()),
+            );
+        }
+        let row =
+            |name: Cell, totals: &Totals| std::iter::once(name).chain(spending::cells(totals)).collect::<Vec<_>>();
+        let mut rows: Vec<Vec<Cell>> = output
+            .groups
+            .iter()
+            .map(|group| row(group.name.as_deref().unwrap_or("–").into(), &group.totals))
+            .collect();
+        if output.groups.len() > 1 {
+            rows.push(row(Cell::new(Tone::Faint, "total"), &output.totals));
+        }
+        let head = match output.group_by {
+            GroupBy::Provider => "PROVIDER",
+            GroupBy::Model => "MODEL",
+            GroupBy::Day => "DAY",
+            GroupBy::Month => "MONTH",
+            GroupBy::Task => "TASK",
+            GroupBy::Project => "PROJECT",
+            GroupBy::Key => "KEY",
+        };
+        let mut view = View::line(
+            Tone::Faint,
+            format!(
+                "Usage{of} since {first_day} ({} days, {})",
+                output.period.days, output.period.time_zone
+            ),
+        )
+        .and(Block::Table {
+            headers: std::iter::once(head).chain(spending::HEADERS).collect(),
+            rows,
+        });
+        if output.groups_omitted > 0 {
+            let more = format!("and {} more, of lower cost", output.groups_omitted);
+            view = view.and(Block::Line(Tone::Faint, more));
+        }
+        if output.daily.len() > 1 {
+            view = view.and(Block::Line(Tone::Plain, by_day(&output.daily)));
+        }
+        if output.totals.unpriced_requests > 0 {
+            view = view.and(Block::Warning(format!(
+                "the cost of {} requests is not known and not in it; `api-keys usage --group-by model` shows which, and [[prices]] in config.toml gives them a price",
+                output.totals.unpriced_requests
+            )));
+        }
+        view
+    }
+}
+
+/// The days as a line of columns, by cost, or by requests where nothing cost anything.
+fn by_day(days: &[Day]) -> String {
+    let costs: Vec<u64> = days
+        .iter()
+        .map(|day| u64::try_from(day.cost_usd.nano()).unwrap_or(0))
+        .collect();
+    let dearest = days.iter().max_by_key(|day| (day.cost_usd, day.requests));
+    let is_free = costs.iter().all(|cost| *cost == 0);
+    let values = if is_free {
+        days.iter().map(|day| day.requests).collect()
+    } else {
+        costs
+    };
+    let most = dearest.map_or_else(String::new, |day| {
+        let most = if is_free {
+            format!("{} requests", day.requests)
+        } else {
+            day.cost_usd.to_string()
+        };
+        format!("  most on {}: {most}", day.date)
+    });
+    format!("by day  ▕{}▏{most}", view::sparkline(&values))
+}

@@ -1,0 +1,96 @@
+//! Usage and budgets as tables show them.
+
+use super::view::{self, Block, Cell, Tone, View};
+use crate::{
+    domain::Usd,
+    services::spending::{Alert, Budget, BudgetReport, Totals},
+};
+
+/// The heads of the columns that [`cells`] fills.
+pub(super) const HEADERS: [&str; 6] = ["REQUESTS", "ERRORS", "INPUT", "OUTPUT", "CACHED", "COST"];
+
+/// What was used, as fields of a row.
+pub(super) fn cells(totals: &Totals) -> [Cell; 6] {
+    let number = |count: u64| Cell::number(if count == 0 { String::new() } else { view::count(count) });
+    let cost = if totals.requests == totals.unpriced_requests && totals.requests > 0 {
+        Cell::number("unknown").toned(Tone::Attention)
+    } else if totals.unpriced_requests > 0 {
+        Cell::number(format!("≥ {}", totals.cost_usd)).toned(Tone::Attention)
+    } else {
+        Cell::number(totals.cost_usd.to_string())
+    };
+    [
+        Cell::number(view::count(totals.requests)),
+        number(totals.errors).toned(Tone::Bad),
+        number(totals.input_tokens),
+        number(totals.output_tokens),
+        number(totals.cache_read_tokens),
+        cost,
+    ]
+}
+
+/// Both budgets as a table with bars.
+pub(super) fn budgets(report: &BudgetReport) -> View {
+    let headers = vec![
+        "BUDGET",
+        "",
+        "USED",
+        "SPENT",
+        "LIMIT",
+        "LEFT",
+        "FORECAST",
+        "RESETS (UTC)",
+    ];
+    let mut view = View::default().and(Block::Table {
+        headers,
+        rows: vec![row("today", &report.daily), row("this month", &report.monthly)],
+    });
+    if !report.enabled {
+        let said = "The limits are not in force: budget.enabled is false";
+        view = view.and(Block::Line(Tone::Faint, said.to_owned()));
+    }
+    if report.monthly.unpriced_requests > 0 {
+        view = view.and(Block::Warning(format!(
+            "{} requests of this month are not in it: nobody knows their price; give it as [[prices]] in config.toml",
+            report.monthly.unpriced_requests
+        )));
+    }
+    with_alerts(view, &report.alerts)
+}
+
+fn row(name: &str, budget: &Budget) -> Vec<Cell> {
+    let tone = if budget.exceeded {
+        Tone::Bad
+    } else if budget.alert {
+        Tone::Attention
+    } else {
+        Tone::Good
+    };
+    let nano = |amount: Usd| u64::try_from(amount.nano()).unwrap_or(0);
+    let percent = budget
+        .percent
+        .map_or_else(String::new, |percent| format!("{percent} %"));
+    let forecast = if budget.forecast_low_usd == budget.forecast_high_usd {
+        budget.forecast_usd.to_string()
+    } else {
+        format!("{} – {}", budget.forecast_low_usd, budget.forecast_high_usd)
+    };
+    let resets: String = budget.resets_at.chars().take("2026-11-24T00:00".len()).collect();
+    vec![
+        name.into(),
+        Cell::new(tone, view::bar(nano(budget.spent_usd), nano(budget.limit_usd))),
+        Cell::number(percent).toned(tone),
+        Cell::number(budget.spent_usd.to_string()),
+        Cell::number(budget.limit_usd.to_string()),
+        Cell::number(budget.remaining_usd.to_string()),
+        Cell::number(forecast).toned(Tone::Faint),
+        Cell::new(Tone::Faint, resets.replace('T', " ")),
+    ]
+}
+
+/// The view with its alerts below.
+pub(super) fn with_alerts(view: View, alerts: &[Alert]) -> View {
+    alerts
+        .iter()
+        .fold(view, |view, alert| view.and(Block::Warning(alert.message.clone())))
+}

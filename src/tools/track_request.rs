@@ -1,0 +1,197 @@
+//! `track_request`: a request was made, and this is what it used.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Hints, Tool, spending,
+    view::{Block, Tone, View},
+};
+use crate::{
+    app::App,
+    domain::{Label, MOST_TOKENS, ModelRef, Outcome, Task, TokenCounts, Tokens, Usd},
+    error::Result,
+    services::{caller::Caller, spending::Alert, usage},
+};
+
+/// Record what a request to a provider used, and what it cost. Input tokens include cached ones
+#[derive(Debug, Deserialize, JsonSchema, clap::Args)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TrackRequest {
+    /// Provider that served it
+    provider: String,
+    /// Model that served it, as the provider calls it
+    #[schemars(length(max = 200))]
+    model: String,
+    /// Tokens of the whole prompt, cached ones included
+    #[schemars(range(max = MOST_TOKENS))]
+    #[arg(allow_negative_numbers = true)]
+    input_tokens: u64,
+    /// Tokens of the answer, reasoning included
+    #[schemars(range(max = MOST_TOKENS))]
+    #[arg(allow_negative_numbers = true)]
+    output_tokens: u64,
+    /// Whether the provider answered as asked
+    #[serde(default = "yes")]
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    success: bool,
+    /// Part of the input tokens that was read from a cache
+    #[schemars(range(max = MOST_TOKENS))]
+    #[serde(default)]
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    cache_read_tokens: u64,
+    /// Part of the input tokens that was written to a cache
+    #[schemars(range(max = MOST_TOKENS))]
+    #[serde(default)]
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    cache_write_tokens: u64,
+    /// Part of the output tokens that was reasoning
+    #[schemars(range(max = MOST_TOKENS))]
+    #[serde(default)]
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    reasoning_tokens: u64,
+    /// Milliseconds until the answer was complete
+    #[schemars(range(max = 86_400_000))]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(..=86_400_000))]
+    latency_ms: Option<u32>,
+    /// HTTP status of the answer
+    #[schemars(range(min = 100, max = 599))]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(100..=599))]
+    status_code: Option<u16>,
+    /// What the provider's Retry-After header asked to wait
+    #[schemars(range(max = 604_800))]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(..=604_800))]
+    retry_after_seconds: Option<u32>,
+    /// The request's own id: of one provider it is counted once, however often it is told
+    #[schemars(length(max = 200))]
+    #[arg(long)]
+    request_id: Option<String>,
+    /// What it was for
+    #[arg(long, value_enum)]
+    task_type: Option<Task>,
+    /// Project to count it under
+    #[schemars(length(max = 100))]
+    #[arg(long)]
+    project: Option<String>,
+    /// Which of the provider's keys it was made with
+    #[arg(long)]
+    label: Option<String>,
+}
+
+/// What was recorded.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Recorded {
+    id: u64,
+    provider: String,
+    model: String,
+    /// Whether this request_id was recorded before; it was not counted again
+    duplicate: bool,
+    /// Whether a price of the model is known
+    priced: bool,
+    /// Null where no price is known
+    cost_usd: Option<Usd>,
+    /// What the provider's requests of this month cost
+    provider_total_usd: Usd,
+    budget: BudgetFlags,
+    /// Thresholds that this request reached; each is told once
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    alerts: Vec<Alert>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+}
+
+/// Whether the budgets hold.
+#[derive(Debug, Serialize, JsonSchema)]
+struct BudgetFlags {
+    daily_exceeded: bool,
+    monthly_exceeded: bool,
+    /// Whether one of them has reached the alert threshold
+    alert: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Tool for TrackRequest {
+    const NAME: &'static str = "track_request";
+    const COMMAND: &'static str = "track";
+    const TITLE: &'static str = "Track request";
+    const SEARCH_HINT: &'static str = "record log tokens used by a request, usage tracking";
+    const HINTS: Hints = Hints {
+        read_only: false,
+        destructive: false,
+        idempotent: false,
+        open_world: false,
+        requires_user: false,
+    };
+    type Output = Recorded;
+
+    async fn call(self, app: &App, _caller: &dyn Caller) -> Result<Recorded> {
+        let provider = app.settings().current().provider(&self.provider)?;
+        let tokens = Tokens::new(TokenCounts {
+            input: self.input_tokens,
+            output: self.output_tokens,
+            cache_read: self.cache_read_tokens,
+            cache_write: self.cache_write_tokens,
+            cache_write_1h: 0,
+            reasoning: self.reasoning_tokens,
+        })?;
+        let model = ModelRef {
+            provider: provider.id,
+            model: self.model.parse()?,
+        };
+        let told = usage::Told {
+            model: model.clone(),
+            label: self.label.as_deref().map(str::parse::<Label>).transpose()?,
+            task: self.task_type,
+            project: self.project.map(|name| super::name("project", name)).transpose()?,
+            tokens,
+            outcome: Outcome {
+                success: self.success,
+                status_code: self.status_code,
+                latency_ms: self.latency_ms,
+            },
+            request_id: self.request_id.map(|id| super::name("request_id", id)).transpose()?,
+        };
+        let tracked = usage::track(app, told)?;
+        let budgets = &tracked.budgets;
+        let mut warnings = Vec::new();
+        if let Some(why) = tracked.unpriced {
+            warnings.push(format!("counted without a cost: {why}"));
+        }
+        Ok(Recorded {
+            id: tracked.id,
+            provider: model.provider.to_string(),
+            model: model.model.to_string(),
+            duplicate: tracked.duplicate,
+            priced: tracked.cost.is_some(),
+            cost_usd: tracked.cost,
+            provider_total_usd: tracked.provider_total,
+            budget: BudgetFlags {
+                daily_exceeded: budgets.is_exceeded(&budgets.daily),
+                monthly_exceeded: budgets.is_exceeded(&budgets.monthly),
+                alert: budgets.standings().iter().any(|standing| budgets.is_alert(standing)),
+            },
+            alerts: tracked.alerts.iter().map(Alert::from).collect(),
+            warnings,
+        })
+    }
+
+    fn view(output: &Recorded) -> View {
+        let cost = output
+            .cost_usd
+            .map_or_else(|| "unknown cost".to_owned(), |cost| cost.to_string());
+        let line = if output.duplicate {
+            format!("Counted before as {}: {cost}; not counted again", output.id)
+        } else {
+            format!("Recorded {}/{} as {}: {cost}", output.provider, output.model, output.id)
+        };
+        let tone = if output.priced { Tone::Good } else { Tone::Attention };
+        let view = View::line(tone, line).and(Block::Line(
+            Tone::Faint,
+            format!("{} this month: {}", output.provider, output.provider_total_usd),
+        ));
+        spending::with_alerts(super::with_warnings(view, &output.warnings), &output.alerts)
+    }
+}
