@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::{
+    catalog::Catalog,
     error::{Code, Error, Result},
     providers::Checker,
     settings::Settings,
@@ -65,6 +66,11 @@ impl App {
 
     pub fn checker(&self) -> &Checker {
         &self.checker
+    }
+
+    /// The models and prices in force.
+    pub fn catalog(&self) -> Result<Arc<Catalog>> {
+        Ok(Catalog::built_in())
     }
 
     pub fn now(&self) -> Timestamp {

@@ -4,6 +4,12 @@
 //! `api-keys prices update` took in, and over both the prices of `config.toml`. A model that is
 //! not found has no price, and nothing is ever costed by a name that merely looks alike.
 
+mod book;
+mod form;
 mod model;
 
-pub use self::model::{Capabilities, DatedPrice, Hours, Model, Status};
+pub use self::{
+    book::{Catalog, Found, Matched},
+    form::{CatalogError, Overlay},
+    model::{Capabilities, DatedPrice, Days, Hours, Model, Origin, Status},
+};

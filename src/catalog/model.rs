@@ -1,6 +1,13 @@
 //! One model of the catalogue.
 
-use jiff::{Timestamp, civil::Date, tz::TimeZone};
+use std::collections::BTreeMap;
+
+use jiff::{
+    Timestamp,
+    civil::{Date, DateTime, Weekday},
+    tz::TimeZone,
+};
+use serde::{Deserialize, Serialize};
 
 use crate::domain::{Capability, ModelId, ModelKind, ModelRef, Price, Rates};
 
@@ -20,8 +27,14 @@ pub struct Model {
     pub status: Status,
     /// When the provider stops serving it, where that is announced.
     pub retires_on: Option<Date>,
-    /// Its prices, oldest first; never empty.
+    /// Its prices, oldest first; empty where it is not charged by the token.
     pub prices: Vec<DatedPrice>,
+    /// What it also costs and token counts do not tell, in words.
+    pub not_costed: Vec<String>,
+    /// What the sets of prices that were compared say: `agrees`, or what they say otherwise.
+    pub compared: BTreeMap<String, String>,
+    /// Why the prices are not those of the set that they would be taken from.
+    pub pinned: Option<String>,
 }
 
 /// What a model can do.
@@ -39,11 +52,26 @@ pub struct Capabilities {
 }
 
 /// Whether the provider still wants a model to be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Status {
+    #[default]
     Active,
     Deprecated,
     Retired,
+    /// The sets differ on whether there is still such a model.
+    Unverified,
+}
+
+/// Where a price stands written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Origin {
+    /// In the catalogue that is built in.
+    BuiltIn,
+    /// In the file that `prices update` took in.
+    Overlay,
+    /// In `config.toml`.
+    Config,
 }
 
 /// A price, and from when on it holds.
@@ -54,10 +82,11 @@ pub struct DatedPrice {
     pub price: Price,
     /// Hours of the day with other standard rates.
     pub hours: Vec<Hours>,
+    pub origin: Origin,
     /// Who says so, such as `genai-prices 0.2.3`.
     pub source: String,
-    /// When that was looked up.
-    pub as_of: Date,
+    /// When that was looked up; nothing for the user's own word.
+    pub as_of: Option<Date>,
 }
 
 /// Hours of the day (UTC) with rates of their own.
@@ -67,7 +96,18 @@ pub struct Hours {
     pub from_minute: u16,
     /// The first minute after.
     pub to_minute: u16,
+    pub days: Days,
+    /// Of the standard service.
     pub rates: Rates,
+}
+
+/// On which days of the week hours have rates of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Days {
+    #[default]
+    Every,
+    MondayToFriday,
 }
 
 impl Model {
@@ -104,13 +144,43 @@ impl Model {
 impl DatedPrice {
     /// The price with the standard rates of the hour.
     fn at(&self, at: Timestamp) -> Price {
-        let time = at.to_zoned(TimeZone::UTC).time();
-        let minute = i32::from(time.hour()) * 60 + i32::from(time.minute());
-        let now = |hours: &&Hours| (i32::from(hours.from_minute)..i32::from(hours.to_minute)).contains(&minute);
+        let at = at.to_zoned(TimeZone::UTC).datetime();
         let mut price = self.price.clone();
-        if let Some(hours) = self.hours.iter().find(now) {
+        if let Some(hours) = self.hours.iter().find(|hours| hours.include(at)) {
             price.standard = hours.rates;
         }
         price
+    }
+}
+
+impl Hours {
+    fn include(&self, at: DateTime) -> bool {
+        let minute = i32::from(at.hour()) * 60 + i32::from(at.minute());
+        let weekend = matches!(at.weekday(), Weekday::Saturday | Weekday::Sunday);
+        (i32::from(self.from_minute)..i32::from(self.to_minute)).contains(&minute)
+            && (self.days == Days::Every || !weekend)
+    }
+}
+
+impl Status {
+    /// The status as results and files spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Deprecated => "deprecated",
+            Self::Retired => "retired",
+            Self::Unverified => "unverified",
+        }
+    }
+}
+
+impl Origin {
+    /// The origin as results spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BuiltIn => "built_in",
+            Self::Overlay => "prices.json",
+            Self::Config => "config.toml",
+        }
     }
 }

@@ -20,11 +20,16 @@ pub struct Rates {
 }
 
 /// Other rates for requests with a long prompt: for the whole request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Tier {
     /// The smallest prompt, cached or not, that the rates are for.
     pub from_input_tokens: u64,
+    /// Of the standard service.
     pub rates: Rates,
+    pub batch: Option<Rates>,
+    pub flex: Option<Rates>,
+    pub priority: Option<Rates>,
+    pub fast: Option<Rates>,
 }
 
 /// How the provider is asked to process a request.
@@ -46,7 +51,7 @@ pub enum Service {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Price {
     pub standard: Rates,
-    /// By ascending threshold; for the standard service.
+    /// By ascending threshold.
     pub tiers: Vec<Tier>,
     pub batch: Option<Rates>,
     pub flex: Option<Rates>,
@@ -85,21 +90,19 @@ impl Price {
 
     /// The rates for a request of `input_tokens`, cached or not; nothing where the service has no known price.
     pub fn rates(&self, service: Service, input_tokens: u64) -> Option<&Rates> {
-        match service {
-            Service::Standard => {
-                let reached = |tier: &&Tier| tier.from_input_tokens <= input_tokens;
-                Some(
-                    self.tiers
-                        .iter()
-                        .rev()
-                        .find(reached)
-                        .map_or(&self.standard, |tier| &tier.rates),
-                )
-            }
-            Service::Batch => self.batch.as_ref(),
-            Service::Flex => self.flex.as_ref(),
-            Service::Priority => self.priority.as_ref(),
-            Service::Fast => self.fast.as_ref(),
+        let reached = |tier: &&Tier| tier.from_input_tokens <= input_tokens;
+        let tier = self.tiers.iter().rev().find(reached);
+        match (service, tier) {
+            (Service::Standard, None) => Some(&self.standard),
+            (Service::Standard, Some(tier)) => Some(&tier.rates),
+            (Service::Batch, None) => self.batch.as_ref(),
+            (Service::Batch, Some(tier)) => tier.batch.as_ref(),
+            (Service::Flex, None) => self.flex.as_ref(),
+            (Service::Flex, Some(tier)) => tier.flex.as_ref(),
+            (Service::Priority, None) => self.priority.as_ref(),
+            (Service::Priority, Some(tier)) => tier.priority.as_ref(),
+            (Service::Fast, None) => self.fast.as_ref(),
+            (Service::Fast, Some(tier)) => tier.fast.as_ref(),
         }
     }
 
@@ -137,6 +140,8 @@ impl Rates {
 }
 
 impl Service {
+    pub const ALL: [Self; 5] = [Self::Standard, Self::Batch, Self::Flex, Self::Priority, Self::Fast];
+
     /// The service as results and files spell it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -202,6 +207,8 @@ mod tests {
             tiers: vec![Tier {
                 from_input_tokens: 200_001,
                 rates: rates("2", "4"),
+                batch: Some(rates("1", "2")),
+                ..Tier::default()
             }],
             ..Price::FREE
         };
@@ -216,6 +223,12 @@ mod tests {
         };
         assert_eq!(cost(200_000), "2.2");
         assert_eq!(cost(200_001), "4.400002");
+        assert!(price.rates(Service::Batch, 200_001).is_some());
+        assert_eq!(
+            price.rates(Service::Fast, 200_001),
+            None,
+            "nothing is made up for a service"
+        );
     }
 
     #[test]

@@ -81,6 +81,11 @@ impl Provider {
         self.address = Some(address.clone());
     }
 
+    /// Whether its address is on this machine.
+    pub fn is_loopback(&self) -> bool {
+        self.address.as_ref().is_some_and(Address::is_loopback)
+    }
+
     /// Whether it works only with a key.
     pub fn needs_key(&self) -> bool {
         match self.def.key {

@@ -1,0 +1,445 @@
+//! How models and prices are written in files: strict, with a version, numbers exact.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use jiff::civil::Date;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
+use serde_json::value::RawValue;
+
+use super::{Capabilities, DatedPrice, Days, Hours, Model, Origin, Status};
+use crate::domain::{Billionths, Capability, ModelId, ModelKind, ModelRef, Price, Rate, Rates, Tier};
+
+/// The version of both formats that is written, and the only one that is read.
+const VERSION: u32 = 1;
+/// The name of the format of the built-in catalogue.
+const CATALOGUE: &str = "api-keys catalogue";
+/// The name of the format of the file that `prices update` writes.
+const OVERLAY: &str = "api-keys prices";
+/// The highest price that is taken, in US dollars per million tokens.
+pub(super) const MOST_PER_MILLION: Billionths = Billionths(100_000 * Billionths::ONE.0);
+/// The most models that a file may list.
+pub(super) const MOST_MODELS: usize = 20_000;
+/// The most prices of a model, tiers of a price and hours of a day that are taken.
+const MOST_PARTS: usize = 100;
+
+/// Why a file of models and prices is not one; never quotes what stands in it but a model's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CatalogError {
+    /// Not JSON, or not of this form.
+    Form {
+        line: usize,
+        column: usize,
+    },
+    /// Another kind of file.
+    Format,
+    /// Written by a newer version.
+    TooNew {
+        version: u32,
+    },
+    TooManyModels,
+    /// Something of a model breaks a rule.
+    Model {
+        model: ModelRef,
+        rule: &'static str,
+    },
+}
+
+/// Prices and models that lie over the built-in ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Overlay {
+    /// When they were taken in.
+    pub as_of: Date,
+    pub models: Vec<Model>,
+}
+
+/// What a file says.
+pub(super) struct Contents {
+    pub(super) as_of: Date,
+    pub(super) models: Vec<Model>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FileForm {
+    format: String,
+    version: u32,
+    as_of: Date,
+    /// The sets that prices were taken from, with their versions.
+    sources: BTreeMap<String, String>,
+    models: Vec<ModelForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ModelForm {
+    id: String,
+    kind: ModelKind,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    aliases: Vec<ModelId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    context_window: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_input: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_output: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    can: Option<Vec<Capability>>,
+    #[serde(default, skip_serializing_if = "is_default")]
+    status: Status,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retires_on: Option<Date>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    not_costed: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pinned: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    compared: BTreeMap<String, String>,
+    prices: Vec<PriceForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PriceForm {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    from: Option<Date>,
+    /// A key of the file's `sources`.
+    source: String,
+    standard: RatesForm,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    batch: Option<RatesForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    flex: Option<RatesForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    priority: Option<RatesForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fast: Option<RatesForm>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tiers: Vec<TierForm>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    hours: Vec<HoursForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TierForm {
+    from_input_tokens: u64,
+    standard: RatesForm,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    batch: Option<RatesForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    flex: Option<RatesForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    priority: Option<RatesForm>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fast: Option<RatesForm>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HoursForm {
+    from: Minute,
+    to: Minute,
+    #[serde(default, skip_serializing_if = "is_default")]
+    days: Days,
+    standard: RatesForm,
+}
+
+/// US dollars per million tokens.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RatesForm {
+    input: Amount,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    output: Option<Amount>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cache_read: Option<Amount>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cache_write: Option<Amount>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cache_write_1h: Option<Amount>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reasoning: Option<Amount>,
+}
+
+/// A price as JSON spells it, read from its digits and not through a float.
+#[derive(Clone, Copy)]
+struct Amount(Billionths);
+
+/// A minute of the day, spelled `HH:MM`.
+#[derive(Clone, Copy)]
+struct Minute(u16);
+
+/// The built-in catalogue that `text` spells.
+pub(super) fn catalogue(text: &str) -> Result<Contents, CatalogError> {
+    read(text, CATALOGUE, Origin::BuiltIn)
+}
+
+impl Overlay {
+    /// The overlay that `text` spells.
+    pub fn parse(text: &str) -> Result<Self, CatalogError> {
+        let Contents { as_of, models } = read(text, OVERLAY, Origin::Overlay)?;
+        Ok(Self { as_of, models })
+    }
+}
+
+fn read(text: &str, format: &str, origin: Origin) -> Result<Contents, CatalogError> {
+    /// What every version has.
+    #[derive(Deserialize)]
+    struct Head {
+        format: String,
+        version: u32,
+    }
+    let misformed = |why: serde_json::Error| CatalogError::Form {
+        line: why.line(),
+        column: why.column(),
+    };
+    let head: Head = serde_json::from_str(text).map_err(misformed)?;
+    if head.format != format {
+        return Err(CatalogError::Format);
+    }
+    if head.version != VERSION {
+        return Err(CatalogError::TooNew { version: head.version });
+    }
+    let file: FileForm = serde_json::from_str(text).map_err(misformed)?;
+    if file.models.len() > MOST_MODELS {
+        return Err(CatalogError::TooManyModels);
+    }
+    let mut models = Vec::with_capacity(file.models.len());
+    for form in file.models {
+        models.push(form.model(&file.sources, file.as_of, origin)?);
+    }
+    check_names(&models)?;
+    Ok(Contents {
+        as_of: file.as_of,
+        models,
+    })
+}
+
+/// No name may mean two models.
+fn check_names(models: &[Model]) -> Result<(), CatalogError> {
+    let mut names = BTreeSet::new();
+    for model in models {
+        let own = std::iter::once(&model.id.model).chain(&model.aliases);
+        for name in own {
+            if !names.insert((&model.id.provider, name)) {
+                return Err(CatalogError::Model {
+                    model: model.id.clone(),
+                    rule: "has a name that another model of the provider has too",
+                });
+            }
+        }
+    }
+    Ok(())
+}
+
+impl ModelForm {
+    fn model(self, sources: &BTreeMap<String, String>, as_of: Date, origin: Origin) -> Result<Model, CatalogError> {
+        let id: ModelRef = self.id.parse().map_err(|_| CatalogError::Form { line: 0, column: 0 })?;
+        let broken = |rule| CatalogError::Model {
+            model: id.clone(),
+            rule,
+        };
+        let prices = self
+            .prices
+            .into_iter()
+            .map(|price| price.price(sources, as_of, origin))
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(broken)?;
+        let model = Model {
+            kind: self.kind,
+            aliases: self.aliases,
+            context_window: self.context_window,
+            max_input: self.max_input,
+            max_output: self.max_output,
+            capabilities: self.can.map(Capabilities::from_iter),
+            status: self.status,
+            retires_on: self.retires_on,
+            prices,
+            not_costed: self.not_costed,
+            compared: self.compared,
+            pinned: self.pinned,
+            id: id.clone(),
+        };
+        match model.broken_rule() {
+            Some(rule) => Err(broken(rule)),
+            None => Ok(model),
+        }
+    }
+}
+
+impl Model {
+    /// The rule that the model breaks, if it does.
+    pub(super) fn broken_rule(&self) -> Option<&'static str> {
+        let prices = &self.prices;
+        if prices.len() > MOST_PARTS {
+            return Some("has too many prices");
+        }
+        if prices.first().is_some_and(|first| first.from.is_some()) {
+            return Some("has no price for the time before its first date");
+        }
+        if !prices.is_sorted_by(|a, b| a.from < b.from) {
+            return Some("has prices that are not in the order of their dates");
+        }
+        if prices.iter().any(|dated| {
+            !dated
+                .price
+                .tiers
+                .is_sorted_by(|a, b| a.from_input_tokens < b.from_input_tokens)
+        }) {
+            return Some("has tiers that do not ascend");
+        }
+        if self.max_input > self.context_window && self.context_window.is_some() {
+            return Some("takes more input than its context window holds");
+        }
+        let gives_text = matches!(self.kind, ModelKind::Chat | ModelKind::Image);
+        let nonsense =
+            |rates: &Rates| rates.output != Rate::ZERO || rates.cache_write.is_some() || rates.reasoning.is_some();
+        if !gives_text && prices.iter().any(|dated| nonsense(&dated.price.standard)) {
+            return Some("gives no text, and has a price for text");
+        }
+        if !gives_text && self.can(Capability::Tools) == Some(true) {
+            return Some("gives no text, and calls tools");
+        }
+        None
+    }
+}
+
+impl PriceForm {
+    fn price(
+        self,
+        sources: &BTreeMap<String, String>,
+        as_of: Date,
+        origin: Origin,
+    ) -> Result<DatedPrice, &'static str> {
+        let version = sources
+            .get(&self.source)
+            .ok_or("names a source that the file does not list")?;
+        if self.tiers.len() > MOST_PARTS || self.hours.len() > MOST_PARTS {
+            return Err("has too many tiers or hours");
+        }
+        Ok(DatedPrice {
+            from: self.from,
+            price: Price {
+                standard: self.standard.into(),
+                tiers: self.tiers.into_iter().map(Tier::from).collect(),
+                batch: self.batch.map(Rates::from),
+                flex: self.flex.map(Rates::from),
+                priority: self.priority.map(Rates::from),
+                fast: self.fast.map(Rates::from),
+            },
+            hours: self.hours.into_iter().map(Hours::from).collect(),
+            origin,
+            source: format!("{} {version}", self.source),
+            as_of: Some(as_of),
+        })
+    }
+}
+
+impl From<RatesForm> for Rates {
+    fn from(form: RatesForm) -> Self {
+        let rate = |amount: Amount| Rate::from(amount.0);
+        Self {
+            input: rate(form.input),
+            output: form.output.map_or(Rate::ZERO, rate),
+            cache_read: form.cache_read.map(rate),
+            cache_write: form.cache_write.map(rate),
+            cache_write_1h: form.cache_write_1h.map(rate),
+            reasoning: form.reasoning.map(rate),
+        }
+    }
+}
+
+impl From<TierForm> for Tier {
+    fn from(form: TierForm) -> Self {
+        Self {
+            from_input_tokens: form.from_input_tokens,
+            rates: form.standard.into(),
+            batch: form.batch.map(Rates::from),
+            flex: form.flex.map(Rates::from),
+            priority: form.priority.map(Rates::from),
+            fast: form.fast.map(Rates::from),
+        }
+    }
+}
+
+impl From<HoursForm> for Hours {
+    fn from(form: HoursForm) -> Self {
+        Self {
+            from_minute: form.from.0,
+            to_minute: form.to.0,
+            days: form.days,
+            rates: form.standard.into(),
+        }
+    }
+}
+
+impl FromIterator<Capability> for Capabilities {
+    fn from_iter<I: IntoIterator<Item = Capability>>(named: I) -> Self {
+        let mut it = Self::default();
+        for capability in named {
+            match capability {
+                Capability::Tools => it.tools = true,
+                Capability::Vision => it.vision = true,
+                Capability::JsonSchema => it.json_schema = true,
+                Capability::Reasoning => it.reasoning = true,
+                Capability::PromptCaching => it.prompt_caching = true,
+            }
+        }
+        it
+    }
+}
+
+impl<'de> Deserialize<'de> for Amount {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(deserializer)?;
+        Billionths::parse(raw.get())
+            .filter(|amount| *amount <= MOST_PER_MILLION)
+            .map(Self)
+            .ok_or_else(|| de::Error::custom("not a price"))
+    }
+}
+
+impl Serialize for Amount {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        RawValue::from_string(self.0.to_string())
+            .map_err(ser::Error::custom)?
+            .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Minute {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&str>::deserialize(deserializer)?;
+        let read = || {
+            let (hour, minute) = text.split_once(':')?;
+            let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
+            (text.len() == 5 && hour <= 24 && minute < 60 && hour * 60 + minute <= 24 * 60).then(|| hour * 60 + minute)
+        };
+        read().map(Self).ok_or_else(|| de::Error::custom("not a time of day"))
+    }
+}
+
+impl Serialize for Minute {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        format!("{:02}:{:02}", self.0 / 60, self.0 % 60).serialize(serializer)
+    }
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+impl fmt::Display for CatalogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Form { line, column } => write!(f, "it is not of the expected form at line {line}, column {column}"),
+            Self::Format => f.write_str("it is another kind of file"),
+            Self::TooNew { version } => write!(f, "it has version {version}, which this program does not know"),
+            Self::TooManyModels => write!(f, "it lists more than {MOST_MODELS} models"),
+            Self::Model { model, rule } => write!(f, "{model} {rule}"),
+        }
+    }
+}
+
+impl std::error::Error for CatalogError {}

@@ -1,0 +1,125 @@
+//! What a request to a model costs at a moment, and by whose word.
+
+use jiff::{Timestamp, civil::Date};
+
+use crate::{
+    app::App,
+    catalog::{Matched, Origin},
+    domain::{ModelRef, Price, ProviderId},
+    error::Result,
+    providers::ProviderKind,
+};
+
+/// The provider whose models run on the user's own machine.
+const LOCAL: &str = "local";
+/// Who says that a model costs nothing.
+const OWN_MACHINE: &str = "runs on this machine";
+
+/// What is known of a model's price at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pricing {
+    Priced(Priced),
+    /// Never to be taken for a price of nothing.
+    Unpriced(Unpriced),
+}
+
+/// A price that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Priced {
+    /// The model as the catalogue calls it; as it was asked for where only its provider decides.
+    pub model: ModelRef,
+    pub price: Price,
+    pub matched: Matched,
+    /// Where the price stands; nothing for one that costs nothing because it runs here.
+    pub origin: Option<Origin>,
+    /// Who says so, such as `genai-prices 0.2.3`.
+    pub source: String,
+    /// When that was looked up; nothing for the user's own word.
+    pub as_of: Option<Date>,
+    /// The first day (UTC) of the price; nothing for the first one known.
+    pub from: Option<Date>,
+    /// The version of the prices, for the record.
+    pub version: String,
+}
+
+/// Why a price is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unpriced {
+    /// Neither the catalogue nor the configuration knows the model.
+    UnknownModel,
+    /// It is charged by something else than tokens.
+    NotByTokens,
+}
+
+/// The price of `model` at `at`: of `config.toml`, else nothing for models that run on this machine, else of what
+/// `prices update` took in, else of the built-in catalogue.
+pub fn price_of(app: &App, model: &ModelRef, at: Timestamp) -> Result<Pricing> {
+    let catalog = app.catalog()?;
+    let found = catalog.find(model);
+    let own_word = |found: &crate::catalog::Found<'_>| {
+        found
+            .model
+            .dated_price_at(at)
+            .is_some_and(|dated| dated.origin == Origin::Config)
+    };
+    let version = catalog.digest();
+    if !found.as_ref().is_some_and(own_word) && runs_here(app, &model.provider) {
+        return Ok(Pricing::Priced(Priced {
+            model: model.clone(),
+            price: Price::FREE,
+            matched: Matched::Exact,
+            origin: None,
+            source: OWN_MACHINE.to_owned(),
+            as_of: None,
+            from: None,
+            version,
+        }));
+    }
+    let Some(found) = found else {
+        return Ok(Pricing::Unpriced(Unpriced::UnknownModel));
+    };
+    let (Some(dated), Some(price)) = (found.model.dated_price_at(at), found.model.price_at(at)) else {
+        return Ok(Pricing::Unpriced(Unpriced::NotByTokens));
+    };
+    Ok(Pricing::Priced(Priced {
+        model: found.model.id.clone(),
+        price,
+        matched: found.matched,
+        origin: Some(dated.origin),
+        source: dated.source.clone(),
+        as_of: dated.as_of,
+        from: dated.from,
+        version,
+    }))
+}
+
+/// Whether the provider's models run on this machine, so that they cost nothing: Ollama, and endpoints of the user's
+/// own at a loopback address.
+pub fn runs_here(app: &App, provider: &ProviderId) -> bool {
+    provider.as_str() == LOCAL
+        || app
+            .settings()
+            .current()
+            .provider(provider.as_str())
+            .is_ok_and(|known| known.kind == ProviderKind::OpenAiCompatible && known.is_loopback())
+}
+
+impl Pricing {
+    /// The price, where it is known.
+    pub fn priced(self) -> Option<Priced> {
+        match self {
+            Self::Priced(priced) => Some(priced),
+            Self::Unpriced(_) => None,
+        }
+    }
+}
+
+impl Unpriced {
+    /// The reason as results spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::UnknownModel => "no price of this model is known",
+            Self::NotByTokens => "this model is not charged by the token",
+        }
+    }
+}
