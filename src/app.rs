@@ -9,7 +9,10 @@ use crate::{
     error::{Code, Error, Result},
     providers::Checker,
     settings::Settings,
-    storage::vault::{Vault, VaultPlaces},
+    storage::{
+        ledger::Ledger,
+        vault::{Vault, VaultPlaces},
+    },
 };
 
 /// Where the time comes from.
@@ -35,12 +38,13 @@ impl Clock {
 pub struct App {
     settings: Settings,
     vault: Arc<Vault>,
+    ledger: Ledger,
     checker: Checker,
     clock: Clock,
 }
 
 impl App {
-    /// Prepares everything and opens nothing: no vault, no keychain, no connection.
+    /// Prepares everything and opens nothing: no vault, no keychain, no ledger, no connection.
     pub fn new(settings: Settings, clock: Clock) -> Self {
         let paths = settings.paths();
         let places = VaultPlaces {
@@ -48,9 +52,11 @@ impl App {
             ..VaultPlaces::in_folder(paths.data_folder())
         };
         let vault = Arc::new(Vault::new(places));
+        let ledger = Ledger::new(paths.data_folder());
         Self {
             settings,
             vault,
+            ledger,
             checker: Checker::new(),
             clock,
         }
@@ -62,6 +68,10 @@ impl App {
 
     pub fn vault(&self) -> &Arc<Vault> {
         &self.vault
+    }
+
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     pub fn checker(&self) -> &Checker {

@@ -1,5 +1,6 @@
 //! The one error that crosses borders: a permanent code, a message, and a way out.
 
+mod ledger;
 mod providers;
 mod settings;
 
@@ -60,6 +61,8 @@ pub enum Code {
     KeychainEntryMissing,
     KeyFileMissing,
     AuditBroken,
+    LedgerDamaged,
+    LedgerTooNew,
     UnsafeFile,
     StorageFailed,
     Busy,
@@ -286,6 +289,18 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
         Code::AuditBroken,
         "audit_broken",
         "the audit trail is not what was written",
+        ExitCode::Failed,
+    ),
+    (
+        Code::LedgerDamaged,
+        "ledger_damaged",
+        "the ledger file is not what was written; nothing was changed",
+        ExitCode::Failed,
+    ),
+    (
+        Code::LedgerTooNew,
+        "ledger_too_new",
+        "the ledger was written by a newer version",
         ExitCode::Failed,
     ),
     (

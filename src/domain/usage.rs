@@ -15,6 +15,8 @@ pub struct UsageRecord {
     pub project: Option<String>,
     /// The client's session, where it named one.
     pub session: Option<String>,
+    /// The gateway's client that made it, by its name.
+    pub client: Option<String>,
     pub source: Source,
     pub service: Service,
     pub tokens: Tokens,
@@ -63,6 +65,8 @@ impl RecordedCost {
 }
 
 impl Source {
+    pub const ALL: [Self; 2] = [Self::Reported, Self::Gateway];
+
     /// The source as results and files spell it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -54,6 +54,10 @@ impl Paths {
         self.data.join("vault.json")
     }
 
+    pub fn ledger_file(&self) -> PathBuf {
+        self.data.join("ledger.db")
+    }
+
     pub fn audit_file(&self) -> PathBuf {
         self.data.join("audit.jsonl")
     }

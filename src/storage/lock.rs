@@ -63,7 +63,7 @@ pub fn acquire(folder: &Folder, name: &str, wait: Duration) -> Result<Lock, Lock
 }
 
 /// Between a half and the whole of `pause`, so that waiting processes do not try in step.
-fn jittered(pause: Duration) -> Duration {
+pub(super) fn jittered(pause: Duration) -> Duration {
     let chance = u32::try_from(RandomState::new().hash_one(()) % 1024).unwrap_or_default();
     pause / 2 + pause / 2 * chance / 1024
 }

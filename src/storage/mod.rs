@@ -1,6 +1,7 @@
-//! Bytes on disk: folders, private files written whole, locks, the audit trail and the vault.
+//! Bytes on disk: folders, private files written whole, locks, the audit trail, the ledger and the vault.
 
 pub mod audit;
 pub mod files;
+pub mod ledger;
 pub mod lock;
 pub mod vault;

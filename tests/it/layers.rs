@@ -16,6 +16,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sha2::", &["storage/vault/seal.rs"]),
     ("keyring_core::", &["storage/vault/keychain.rs"]),
     ("zbus_secret_service_keyring_store::", &["storage/vault/keychain.rs"]),
+    ("rusqlite::", &["storage/ledger/"]),
     ("reqwest::", &["providers/"]),
     ("rustls::", &["providers/"]),
     ("hyper::", &["intake/"]),

@@ -21,6 +21,7 @@ mod keychain;
 mod keys;
 mod layers;
 mod leaks;
+mod ledger;
 mod mcp;
 mod providers;
 mod readme;

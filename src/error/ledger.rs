@@ -1,0 +1,41 @@
+//! What the ledger's failures mean to the user, and the way out of each.
+
+use super::{Code, Error};
+use crate::storage::ledger::LedgerError;
+
+impl From<LedgerError> for Error {
+    fn from(why: LedgerError) -> Self {
+        let message = why.to_string();
+        let (code, hint) = match why {
+            LedgerError::File(why) => return why.into(),
+            LedgerError::Damaged { path, .. } => (
+                Code::LedgerDamaged,
+                format!(
+                    "nothing was changed; keep {0} with its -wal file. To get out what can be read: `sqlite3 {0} .recover \
+                     | sqlite3 recovered.db`, and put that in its place. To begin anew: move both away",
+                    path.display()
+                ),
+            ),
+            LedgerError::Foreign { path } => (
+                Code::LedgerDamaged,
+                format!("move {} away, and put the ledger there if you have it", path.display()),
+            ),
+            LedgerError::ForeignWal { path } => (
+                Code::LedgerDamaged,
+                format!(
+                    "nothing was changed; if the ledger was put back from a backup, move {} away",
+                    path.display()
+                ),
+            ),
+            LedgerError::TooNew { .. } => (
+                Code::LedgerTooNew,
+                "update `api-keys` to the version that wrote the ledger; nothing was changed".to_owned(),
+            ),
+            LedgerError::Busy { .. } => (
+                Code::Busy,
+                "try again; if it stays so, look for a stopped `api-keys` process".to_owned(),
+            ),
+        };
+        Self::new(code, message).hint(hint)
+    }
+}

@@ -1,0 +1,106 @@
+//! What all processes know of the health of each provider's keys.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::{
+    Ledger, Result,
+    records::{strange, time},
+};
+use crate::domain::{Label, ProviderId};
+
+/// What is remembered of one key's troubles; times are kept to the millisecond.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Health {
+    /// What is wrong, if anything is.
+    pub trouble: Option<String>,
+    /// When that began or ended.
+    pub since: Timestamp,
+    /// When a cooldown ends.
+    pub until: Timestamp,
+    /// Cooldowns in a row.
+    pub strikes: u32,
+    /// Until when one request has been let through to try.
+    pub probe_until: Option<Timestamp>,
+}
+
+impl Ledger {
+    /// What is known of every key, sorted.
+    pub fn health(&self) -> Result<Vec<(ProviderId, Label, Health)>> {
+        self.read(|transaction| {
+            let mut statement = transaction.sql.prepare_cached(
+                "SELECT trouble, since, until, strikes, probe_until, provider, label FROM health ORDER BY provider, label",
+            )?;
+            let mut rows = statement.query([])?;
+            let mut all = Vec::new();
+            while let Some(row) = rows.next()? {
+                let provider: String = row.get(5)?;
+                let label: String = row.get(6)?;
+                all.push((
+                    provider.parse().map_err(|_| strange("a provider"))?,
+                    label.parse().map_err(|_| strange("a label"))?,
+                    Health::read(row)?,
+                ));
+            }
+            Ok(all)
+        })
+    }
+
+    /// Puts in place of what is known of a key what `change` makes of it, with no other process in between.
+    ///
+    /// `None` stands for nothing known. What `change` returns besides is given back.
+    pub fn change_health<T>(
+        &self,
+        provider: &ProviderId,
+        label: &Label,
+        change: impl FnOnce(Option<Health>) -> (Option<Health>, T),
+    ) -> Result<T> {
+        let key = params![provider.as_str(), label.as_str()];
+        self.write(|transaction| {
+            let before = transaction
+                .sql
+                .prepare_cached(
+                    "SELECT trouble, since, until, strikes, probe_until FROM health WHERE provider = ?1 AND label = ?2",
+                )?
+                .query_row(key, Health::read)
+                .optional()?;
+            let (after, value) = change(before.clone());
+            match &after {
+                _ if after == before => {}
+                Some(health) => {
+                    transaction
+                        .sql
+                        .prepare_cached("INSERT OR REPLACE INTO health VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+                        .execute(params![
+                            provider.as_str(),
+                            label.as_str(),
+                            health.trouble,
+                            health.since.as_millisecond(),
+                            health.until.as_millisecond(),
+                            health.strikes,
+                            health.probe_until.map(Timestamp::as_millisecond),
+                        ])?;
+                }
+                None => {
+                    transaction
+                        .sql
+                        .prepare_cached("DELETE FROM health WHERE provider = ?1 AND label = ?2")?
+                        .execute(key)?;
+                }
+            }
+            Ok(value)
+        })
+    }
+}
+
+impl Health {
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            trouble: row.get(0)?,
+            since: time(row.get(1)?)?,
+            until: time(row.get(2)?)?,
+            strikes: row.get(3)?,
+            probe_until: row.get::<_, Option<i64>>(4)?.map(time).transpose()?,
+        })
+    }
+}

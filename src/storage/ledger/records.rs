@@ -1,0 +1,289 @@
+//! Records: written once, with the sums that they belong to, and read back.
+
+use jiff::Timestamp;
+use rusqlite::{OptionalExtension, Row, params, types::Type};
+
+use super::{
+    Ledger, LedgerError, Result, Transaction,
+    names::Series,
+    totals::{self, Filter, Totals},
+};
+use crate::domain::{
+    Label, ModelRef, Outcome, ProviderId, RecordedCost, Service, Source, Span, Task, TokenCounts, Tokens, UsageRecord,
+    Usd,
+};
+
+/// How many records [`Ledger::outcomes`] looks back at most.
+const MOST_OUTCOMES: u32 = 2_000;
+
+/// How a record was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Recorded {
+    /// Its number: later ones have higher numbers, whatever the clock says.
+    pub id: u64,
+    /// Its provider had a request of that name before: nothing was counted, and all else here is of that one.
+    pub duplicate: bool,
+    pub cost: Option<Usd>,
+}
+
+/// How a request of the past ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Past {
+    pub at: Timestamp,
+    pub model: ModelRef,
+    pub label: Option<Label>,
+    pub outcome: Outcome,
+}
+
+/// A record with its number.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exported {
+    pub id: u64,
+    pub record: UsageRecord,
+}
+
+/// Reads a whole record.
+const RECORDS: &str = "
+    SELECT id, at, series, session, service, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
+        cache_write_1h_tokens, reasoning_tokens, cost, estimated, price, success, status_code, latency_ms, request_id
+    FROM record";
+
+impl Ledger {
+    /// Keeps `record` and counts it; both are on the disk when this returns.
+    pub fn record(&self, record: &UsageRecord) -> Result<Recorded> {
+        self.write(|transaction| transaction.record(record))
+    }
+
+    /// How requests since `since` ended, newest last; only the newest 2,000 of all are looked at.
+    pub fn outcomes(&self, since: Timestamp) -> Result<Vec<Past>> {
+        self.read(|transaction| transaction.outcomes(since))
+    }
+
+    /// Gives every record of `span` that `filter` lets through to `each`, in the order in which they were taken.
+    ///
+    /// Not more than one is in memory. Whatever is recorded meanwhile is not among them, and is not held up.
+    pub fn export<E: From<LedgerError>>(
+        &self,
+        span: Span,
+        filter: &Filter,
+        mut each: impl FnMut(&Exported) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Some(mut open) = self.open_apart()? else {
+            return Ok(());
+        };
+        let mut stopped = Ok(());
+        self.transact(&mut open, rusqlite::TransactionBehavior::Deferred, |transaction| {
+            transaction.export(span, filter, |exported| {
+                stopped = each(exported);
+                stopped.is_ok()
+            })
+        })?;
+        stopped
+    }
+}
+
+impl Transaction<'_> {
+    pub(super) fn record(&mut self, record: &UsageRecord) -> rusqlite::Result<Recorded> {
+        let provider = self.names.of(self.sql, record.model.provider.as_str())?;
+        if let Some(request_id) = &record.request_id {
+            let first = self
+                .sql
+                .prepare_cached("SELECT id, cost FROM record WHERE provider = ?1 AND request_id = ?2")?
+                .query_row(params![provider, request_id], |row| {
+                    Ok((row.get(0)?, cost_of(row.get(1)?)))
+                })
+                .optional()?;
+            if let Some((id, cost)) = first {
+                return Ok(Recorded {
+                    id,
+                    duplicate: true,
+                    cost,
+                });
+            }
+        }
+        let (series_id, series) = self.names.series_of(self.sql, record)?;
+        let id = self.insert(record, series_id, provider)?;
+        totals::add(self.sql, record.at, series_id, series.client, &Totals::of(record))?;
+        Ok(Recorded {
+            id,
+            duplicate: false,
+            cost: record.cost.usd(),
+        })
+    }
+
+    fn insert(&mut self, record: &UsageRecord, series: i64, provider: i64) -> rusqlite::Result<u64> {
+        let (estimated, price) = match &record.cost {
+            RecordedCost::Computed { price, .. } => (false, Some(price.as_str())),
+            RecordedCost::Estimated { price, .. } => (true, Some(price.as_str())),
+            RecordedCost::Unpriced => (false, None),
+        };
+        let session = self.names.of_maybe(self.sql, record.session.as_deref())?;
+        let service = self.names.of(self.sql, record.service.as_str())?;
+        let price = self.names.of_maybe(self.sql, price)?;
+        let id = self
+            .sql
+            .prepare_cached("UPDATE meta SET records = records + 1 RETURNING records")?
+            .query_row([], |row| row.get(0))?;
+        let (tokens, outcome) = (&record.tokens, &record.outcome);
+        self.sql
+            .prepare_cached(
+                "INSERT INTO record VALUES
+                    (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+            )?
+            .execute(params![
+                id,
+                record.at.as_millisecond(),
+                series,
+                session,
+                service,
+                tokens.input(),
+                tokens.output(),
+                tokens.cache_read(),
+                tokens.cache_write(),
+                tokens.cache_write_1h(),
+                tokens.reasoning(),
+                record.cost.usd().map(Usd::nano),
+                estimated,
+                price,
+                outcome.success,
+                outcome.status_code,
+                outcome.latency_ms,
+                provider,
+                record.request_id,
+            ])?;
+        Ok(id)
+    }
+
+    fn outcomes(&mut self, since: Timestamp) -> rusqlite::Result<Vec<Past>> {
+        let mut statement = self.sql.prepare_cached(
+            "SELECT at, series, success, status_code, latency_ms FROM record ORDER BY id DESC LIMIT ?1",
+        )?;
+        let mut rows = statement.query([MOST_OUTCOMES])?;
+        let mut outcomes = Vec::new();
+        while let Some(row) = rows.next()? {
+            let at = time(row.get(0)?)?;
+            // The clock may have been set back: an older one can stand before a newer one.
+            if at < since {
+                continue;
+            }
+            let series = self.names.series(self.sql, row.get(1)?)?;
+            outcomes.push(Past {
+                at,
+                model: self.model(&series)?,
+                label: self.parsed(series.label)?,
+                outcome: Outcome {
+                    success: row.get(2)?,
+                    status_code: row.get(3)?,
+                    latency_ms: row.get(4)?,
+                },
+            });
+        }
+        outcomes.reverse();
+        Ok(outcomes)
+    }
+
+    fn export(
+        &mut self,
+        span: Span,
+        filter: &Filter,
+        mut goes_on: impl FnMut(&Exported) -> bool,
+    ) -> rusqlite::Result<()> {
+        let Some(filter) = self.resolve(filter)? else {
+            return Ok(());
+        };
+        let mut statement = self
+            .sql
+            .prepare(&format!("{RECORDS} WHERE at >= ?1 AND at < ?2 ORDER BY id"))?;
+        let mut rows = statement.query([span.from.as_millisecond(), span.to.as_millisecond()])?;
+        while let Some(row) = rows.next()? {
+            let series = self.names.series(self.sql, row.get("series")?)?;
+            if filter.lets_through(&series) && !goes_on(&self.exported(row, &series)?) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn exported(&mut self, row: &Row<'_>, series: &Series) -> rusqlite::Result<Exported> {
+        let tokens = Tokens::new(TokenCounts {
+            input: row.get("input_tokens")?,
+            output: row.get("output_tokens")?,
+            cache_read: row.get("cache_read_tokens")?,
+            cache_write: row.get("cache_write_tokens")?,
+            cache_write_1h: row.get("cache_write_1h_tokens")?,
+            reasoning: row.get("reasoning_tokens")?,
+        });
+        let cost = cost_of(row.get("cost")?);
+        let price = self.names.text(self.sql, row.get("price")?)?.unwrap_or_default();
+        let record = UsageRecord {
+            at: time(row.get("at")?)?,
+            model: self.model(series)?,
+            label: self.parsed(series.label)?,
+            task: self.one_of(series.task, &Task::ALL, Task::as_str)?,
+            project: self.names.text(self.sql, series.project)?,
+            session: self.names.text(self.sql, row.get("session")?)?,
+            client: self.names.text(self.sql, series.client)?,
+            source: self
+                .one_of(series.source, &Source::ALL, Source::as_str)?
+                .ok_or_else(|| strange("a source"))?,
+            service: self
+                .one_of(row.get("service")?, &Service::ALL, Service::as_str)?
+                .ok_or_else(|| strange("a service"))?,
+            tokens: tokens.map_err(|_| strange("token counts"))?,
+            outcome: Outcome {
+                success: row.get("success")?,
+                status_code: row.get("status_code")?,
+                latency_ms: row.get("latency_ms")?,
+            },
+            cost: match (cost, row.get("estimated")?) {
+                (Some(cost), false) => RecordedCost::Computed { cost, price },
+                (Some(cost), true) => RecordedCost::Estimated { cost, price },
+                (None, _) => RecordedCost::Unpriced,
+            },
+            request_id: row.get("request_id")?,
+        };
+        Ok(Exported {
+            id: row.get("id")?,
+            record,
+        })
+    }
+
+    fn model(&mut self, series: &Series) -> rusqlite::Result<ModelRef> {
+        let provider: Option<ProviderId> = self.parsed(series.provider)?;
+        Ok(ModelRef {
+            provider: provider.ok_or_else(|| strange("a provider"))?,
+            model: self.parsed(series.model)?.ok_or_else(|| strange("a model"))?,
+        })
+    }
+
+    /// The value that a name spells; nothing for no name.
+    fn parsed<T: std::str::FromStr>(&mut self, name: i64) -> rusqlite::Result<Option<T>> {
+        let text = self.names.text(self.sql, name)?;
+        text.map(|text| text.parse().map_err(|_| strange("a name"))).transpose()
+    }
+
+    /// Which of `all` a name spells; nothing for no name.
+    fn one_of<T: Copy>(&mut self, name: i64, all: &[T], spell: fn(T) -> &'static str) -> rusqlite::Result<Option<T>> {
+        let text = self.names.text(self.sql, name)?;
+        text.map(|text| {
+            let found = all.iter().copied().find(|it| spell(*it) == text);
+            found.ok_or_else(|| strange("a name"))
+        })
+        .transpose()
+    }
+}
+
+/// A stored amount, in nano-dollars.
+pub(super) fn cost_of(nano: Option<i64>) -> Option<Usd> {
+    nano.map(Usd::from_nano)
+}
+
+/// A stored time, in milliseconds.
+pub(super) fn time(millisecond: i64) -> rusqlite::Result<Timestamp> {
+    Timestamp::from_millisecond(millisecond).map_err(|_| strange("a time"))
+}
+
+/// A value that this program did not write.
+pub(super) fn strange(what: &'static str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, Type::Null, format!("{what} that it cannot hold").into())
+}

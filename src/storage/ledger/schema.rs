@@ -1,0 +1,64 @@
+//! What the database looks like, and how an older one becomes the newest.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+/// How each version is made from the one before, beginning with an empty database.
+pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
+
+/// Marks the file as a ledger: `akLD`.
+pub(super) const APPLICATION_ID: i32 = i32::from_be_bytes(*b"akLD");
+
+/// What a database is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Nothing is in it yet.
+    Empty,
+    /// A ledger of that version.
+    Version(usize),
+    TooNew(i64),
+    /// Another program's.
+    Foreign,
+}
+
+/// What the database is.
+pub(super) fn find(connection: &Connection, newest: usize) -> rusqlite::Result<Found> {
+    let header = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+    let (application, version) = (header("application_id")?, header("user_version")?);
+    if application == 0 && version == 0 {
+        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        return Ok(if tables == 0 { Found::Empty } else { Found::Foreign });
+    }
+    Ok(match usize::try_from(version) {
+        _ if application != i64::from(APPLICATION_ID) => Found::Foreign,
+        Ok(version @ 1..) if version <= newest => Found::Version(version),
+        Ok(1..) => Found::TooNew(version),
+        Ok(_) | Err(_) => Found::Foreign,
+    })
+}
+
+/// Makes the database the newest version, whole or not at all; returns what it was.
+pub(super) fn migrate(connection: &mut Connection, migrations: &[&str]) -> rusqlite::Result<Found> {
+    let found = find(connection, migrations.len())?;
+    if found == Found::Version(migrations.len()) {
+        return Ok(found);
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    // Another process may have been faster.
+    let found = find(&transaction, migrations.len())?;
+    let from = match found {
+        Found::Empty => 0,
+        Found::Version(version) => version,
+        Found::TooNew(_) | Found::Foreign => return Ok(found),
+    };
+    for migration in migrations.iter().skip(from) {
+        transaction.execute_batch(migration)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    transaction.pragma_update(
+        None,
+        "user_version",
+        i64::try_from(migrations.len()).unwrap_or(i64::MAX),
+    )?;
+    transaction.commit()?;
+    Ok(found)
+}

@@ -1,0 +1,334 @@
+//! Sums over records: made when a record is, kept for good, and read for any stretch of time.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, Row, params};
+
+use super::{
+    Ledger, Result, Transaction,
+    names::{NameId, Series, SeriesId},
+};
+use crate::domain::{ProviderId, Span, UsageRecord, Usd};
+
+/// A quarter of an hour, in seconds: every time zone's day consists of whole ones.
+const QUARTER: i64 = 900;
+/// The quarters of a UTC day.
+const DAY: i64 = 96;
+
+/// What a number of requests used and cost. Sums stop at the largest number that is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Totals {
+    pub requests: u64,
+    /// The requests that failed.
+    pub errors: u64,
+    /// All input, cached or not.
+    pub input_tokens: u64,
+    pub output_tokens: u64,
+    pub cache_read_tokens: u64,
+    pub cache_write_tokens: u64,
+    pub reasoning_tokens: u64,
+    /// What those cost whose cost is known.
+    pub cost: Usd,
+    /// Requests whose cost nobody knows.
+    pub unpriced_requests: u64,
+}
+
+/// Which requests are looked at; the default is all.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Filter {
+    pub provider: Option<ProviderId>,
+    /// The gateway's client that made them.
+    pub client: Option<String>,
+}
+
+/// What requests can be told apart by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dimension {
+    Provider,
+    /// `provider/model`.
+    Model,
+    Task,
+    Project,
+    /// `provider:label`; the provider alone where nobody said which key.
+    Key,
+    Client,
+    Source,
+}
+
+/// A [`Filter`] in the numbers of the database.
+pub(super) struct Resolved {
+    provider: Option<NameId>,
+    client: Option<NameId>,
+}
+
+/// Consecutive sums of one width.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Piece {
+    pub(super) width: i64,
+    pub(super) from: i64,
+    pub(super) to: i64,
+}
+
+impl Ledger {
+    /// What the requests of `span` come to.
+    ///
+    /// Time is counted in quarters of an hour: `span` is widened to whole ones, here and below.
+    pub fn totals(&self, span: Span, filter: &Filter) -> Result<Totals> {
+        let totals = self.windows(&[span], filter)?;
+        Ok(totals.into_iter().next().unwrap_or_default())
+    }
+
+    /// The same for each of `spans`.
+    pub fn windows(&self, spans: &[Span], filter: &Filter) -> Result<Vec<Totals>> {
+        let totals = self.read(|transaction| {
+            let Some(filter) = transaction.resolve(filter)? else {
+                return Ok(Vec::new());
+            };
+            let sum = |span: &Span| {
+                let mut sum = Totals::default();
+                transaction.scan(*span, &filter, |_, _, totals| {
+                    sum.add(totals);
+                    Ok(())
+                })?;
+                Ok(sum)
+            };
+            spans.iter().map(sum).collect()
+        })?;
+        Ok(if totals.is_empty() {
+            vec![Totals::default(); spans.len()]
+        } else {
+            totals
+        })
+    }
+
+    /// The same for each value of `by` that there are requests with, sorted; those without a value are under `None`.
+    pub fn grouped(&self, span: Span, filter: &Filter, by: Dimension) -> Result<Vec<(Option<String>, Totals)>> {
+        self.read(|transaction| {
+            let Some(filter) = transaction.resolve(filter)? else {
+                return Ok(Vec::new());
+            };
+            let mut sums: BTreeMap<(NameId, NameId), Totals> = BTreeMap::new();
+            transaction.scan(span, &filter, |_, series, totals| {
+                sums.entry(by.of(series)).or_default().add(totals);
+                Ok(())
+            })?;
+            let mut groups = Vec::with_capacity(sums.len());
+            for (names, totals) in sums {
+                groups.push((transaction.spell(by, names)?, totals));
+            }
+            groups.sort_by(|one, other| one.0.cmp(&other.0));
+            Ok(groups)
+        })
+    }
+}
+
+impl Transaction<'_> {
+    /// The filter in numbers; nothing where it names what no record has.
+    pub(super) fn resolve(&mut self, filter: &Filter) -> rusqlite::Result<Option<Resolved>> {
+        let mut number = |text: Option<&str>| match text {
+            None => Ok(Some(None)),
+            Some(text) => self.names.find(self.sql, text).map(|found| found.map(Some)),
+        };
+        let provider = number(filter.provider.as_ref().map(ProviderId::as_str))?;
+        let client = number(filter.client.as_deref())?;
+        Ok(provider
+            .zip(client)
+            .map(|(provider, client)| Resolved { provider, client }))
+    }
+
+    fn scan(
+        &mut self,
+        span: Span,
+        filter: &Resolved,
+        mut each: impl FnMut(SeriesId, &Series, &Totals) -> rusqlite::Result<()>,
+    ) -> rusqlite::Result<()> {
+        let mut statement = self.sql.prepare_cached(
+            "SELECT requests, errors, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
+                reasoning_tokens, cost, unpriced_requests, series
+             FROM rollup WHERE width = ?1 AND start >= ?2 AND start < ?3",
+        )?;
+        for Piece { width, from, to } in pieces(span) {
+            let mut rows = statement.query([width, from, to])?;
+            while let Some(row) = rows.next()? {
+                let id = row.get(9)?;
+                let series = self.names.series(self.sql, id)?;
+                if filter.lets_through(&series) {
+                    each(id, &series, &Totals::read(row)?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn spell(&mut self, by: Dimension, (first, second): (NameId, NameId)) -> rusqlite::Result<Option<String>> {
+        let first = self.names.text(self.sql, first)?;
+        let second = self.names.text(self.sql, second)?;
+        Ok(match (first, second) {
+            (Some(provider), Some(name)) => {
+                let between = if by == Dimension::Model { '/' } else { ':' };
+                Some(format!("{provider}{between}{name}"))
+            }
+            (name, None) | (None, name) => name,
+        })
+    }
+}
+
+impl Dimension {
+    pub const ALL: [Self; 7] = [
+        Self::Provider,
+        Self::Model,
+        Self::Task,
+        Self::Project,
+        Self::Key,
+        Self::Client,
+        Self::Source,
+    ];
+
+    /// The one or two names that make a value of it.
+    fn of(self, series: &Series) -> (NameId, NameId) {
+        match self {
+            Self::Provider => (series.provider, 0),
+            Self::Model => (series.provider, series.model),
+            Self::Task => (series.task, 0),
+            Self::Project => (series.project, 0),
+            Self::Key => (series.provider, series.label),
+            Self::Client => (series.client, 0),
+            Self::Source => (series.source, 0),
+        }
+    }
+}
+
+impl Resolved {
+    pub(super) fn lets_through(&self, series: &Series) -> bool {
+        self.provider.is_none_or(|provider| provider == series.provider)
+            && self.client.is_none_or(|client| client == series.client)
+    }
+}
+
+impl Totals {
+    /// Those of one request.
+    pub fn of(record: &UsageRecord) -> Self {
+        let tokens = &record.tokens;
+        Self {
+            requests: 1,
+            errors: u64::from(!record.outcome.success),
+            input_tokens: tokens.input(),
+            output_tokens: tokens.output(),
+            cache_read_tokens: tokens.cache_read(),
+            cache_write_tokens: tokens.cache_write(),
+            reasoning_tokens: tokens.reasoning(),
+            cost: record.cost.usd().unwrap_or_default(),
+            unpriced_requests: u64::from(record.cost.usd().is_none()),
+        }
+    }
+
+    /// Adds the others to these.
+    pub fn add(&mut self, other: &Self) {
+        let add = |own: &mut u64, other: u64| *own = own.saturating_add(other);
+        add(&mut self.requests, other.requests);
+        add(&mut self.errors, other.errors);
+        add(&mut self.input_tokens, other.input_tokens);
+        add(&mut self.output_tokens, other.output_tokens);
+        add(&mut self.cache_read_tokens, other.cache_read_tokens);
+        add(&mut self.cache_write_tokens, other.cache_write_tokens);
+        add(&mut self.reasoning_tokens, other.reasoning_tokens);
+        add(&mut self.unpriced_requests, other.unpriced_requests);
+        self.cost = self.cost + other.cost;
+    }
+
+    /// From the first columns of a row of `rollup`.
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            requests: row.get(0)?,
+            errors: row.get(1)?,
+            input_tokens: row.get(2)?,
+            output_tokens: row.get(3)?,
+            cache_read_tokens: row.get(4)?,
+            cache_write_tokens: row.get(5)?,
+            reasoning_tokens: row.get(6)?,
+            cost: Usd::from_nano(row.get(7)?),
+            unpriced_requests: row.get(8)?,
+        })
+    }
+}
+
+/// Adds `totals` to every sum that they belong to at `at`.
+pub(super) fn add(
+    sql: &Connection,
+    at: Timestamp,
+    series: SeriesId,
+    client: NameId,
+    totals: &Totals,
+) -> rusqlite::Result<()> {
+    // A sum that would not fit stays at the largest number: SQLite would make a float of it.
+    let mut rollup = sql.prepare_cached(
+        "INSERT INTO rollup VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+         ON CONFLICT DO UPDATE SET
+            requests = requests + excluded.requests,
+            errors = errors + excluded.errors,
+            input_tokens = min(input_tokens + excluded.input_tokens, 9223372036854775807),
+            output_tokens = min(output_tokens + excluded.output_tokens, 9223372036854775807),
+            cache_read_tokens = min(cache_read_tokens + excluded.cache_read_tokens, 9223372036854775807),
+            cache_write_tokens = min(cache_write_tokens + excluded.cache_write_tokens, 9223372036854775807),
+            reasoning_tokens = min(reasoning_tokens + excluded.reasoning_tokens, 9223372036854775807),
+            cost = min(cost + excluded.cost, 9223372036854775807),
+            unpriced_requests = unpriced_requests + excluded.unpriced_requests",
+    )?;
+    let mut spending = sql.prepare_cached(
+        "INSERT INTO spending VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO UPDATE SET
+            cost = min(cost + excluded.cost, 9223372036854775807),
+            unpriced_requests = unpriced_requests + excluded.unpriced_requests",
+    )?;
+    let quarter = quarter(at);
+    for (width, start) in [(1, quarter), (DAY, quarter - quarter.rem_euclid(DAY))] {
+        rollup.execute(params![
+            width,
+            start,
+            series,
+            totals.requests,
+            totals.errors,
+            totals.input_tokens,
+            totals.output_tokens,
+            totals.cache_read_tokens,
+            totals.cache_write_tokens,
+            totals.reasoning_tokens,
+            totals.cost.nano(),
+            totals.unpriced_requests,
+        ])?;
+        for client in [0, client].into_iter().take(1 + usize::from(client != 0)) {
+            spending.execute(params![
+                client,
+                width,
+                start,
+                totals.cost.nano(),
+                totals.unpriced_requests
+            ])?;
+        }
+    }
+    Ok(())
+}
+
+/// The quarter of an hour that `at` is in, counted from 1970.
+pub(super) fn quarter(at: Timestamp) -> i64 {
+    at.as_second().div_euclid(QUARTER)
+}
+
+/// The fewest sums that make up `span`, widened to whole quarters: its UTC days, and quarters before and after.
+pub(super) fn pieces(span: Span) -> impl Iterator<Item = Piece> {
+    let from = quarter(span.from);
+    // The first quarter that nothing of the span is in.
+    let to = quarter(span.to) + i64::from(span.to.as_nanosecond().rem_euclid(i128::from(QUARTER) * 1_000_000_000) != 0);
+    let first_day = from + (-from).rem_euclid(DAY);
+    let after_days = to - to.rem_euclid(DAY);
+    let pieces = if first_day < after_days {
+        [(1, from, first_day), (DAY, first_day, after_days), (1, after_days, to)]
+    } else {
+        [(1, from, to), (DAY, 0, 0), (1, 0, 0)]
+    };
+    pieces
+        .into_iter()
+        .filter(|(_, from, to)| from < to)
+        .map(|(width, from, to)| Piece { width, from, to })
+}
