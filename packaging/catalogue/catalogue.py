@@ -17,8 +17,10 @@ The rules, in one place:
 - A date on which a *service* was first verified is not a change of price: the service holds for the whole entry. Only
   dates of standard prices begin a new one.
 - `above N tokens` becomes `from_input_tokens: N + 1`.
-- A cache write that costs 0 in a set (DeepSeek, which does not charge for writing) means that there is no such charge
-  on top of input; here a cache write is charged instead of input, so that rate is left out and input's holds.
+- Here a cache write is charged *instead of* input. A set that gives it less than input means a charge for storage *on
+  top of* input (OpenRouter's documentation of Gemini says so; DeepSeek's 0 is the same): the two are added.
+- A model that makes pictures is priced as if all its output were pictures, and its thinking as text.
+- What only the catalogue knows of a price survives for as long as its plain input and output rates do.
 - What cannot be counted in text tokens (searches, sound, pictures, minutes) is listed under `not_costed`.
 
 Amounts are decimal numbers from end to end; no float is involved.
@@ -120,6 +122,7 @@ GENAI_RATES = {
     "cache_write_mtok": "cache_write",
     "cache_write_1h_mtok": "cache_write_1h",
     "output_reasoning_mtok": "reasoning",
+    "output_image_mtok": "pictures",
 }
 GENAI_SERVICES = {
     ("processing", "batch"): "batch",
@@ -189,7 +192,7 @@ def tariff(tables):
                 for tier in value.tiers:
                     above.setdefault(tier.get("start"), {})[rate] = tier.get("price")
                 value = value.base
-            if value is not None and not (rate == "cache_write" and value == 0):
+            if value is not None:
                 rates[rate] = value
         if "input" not in rates:
             continue
@@ -229,6 +232,7 @@ LITELLM_RATES = {
     "cache_write": "cache_creation_input_token_cost",
     "cache_write_1h": "cache_creation_input_token_cost_above_1hr",
     "reasoning": "output_cost_per_reasoning_token",
+    "pictures": "output_cost_per_image_token",
 }
 LITELLM_SERVICES = {"standard": "", "batch": "_batches", "flex": "_flex", "priority": "_priority"}
 
@@ -241,10 +245,6 @@ def litellm_price(entry):
     def rates(infix, suffix):
         found = {rate: entry.get(key + infix + suffix) for rate, key in LITELLM_RATES.items()}
         found = {rate: Decimal(value) * MILLION for rate, value in found.items() if value is not None}
-        if found.get("cache_write") == 0:
-            del found["cache_write"]
-        if found.get("reasoning") == found.get("output"):
-            found.pop("reasoning", None)
         return found if "input" in found else None
 
     for service, suffix in LITELLM_SERVICES.items():
@@ -253,7 +253,8 @@ def litellm_price(entry):
     if "standard" not in base:
         return None
     for thousands in above:
-        tier = {service: rates(f"_above_{thousands}k_tokens", suffix) or rates_ for service, suffix in LITELLM_SERVICES.items() if (rates_ := base.get(service))}
+        found = {service: rates(f"_above_{thousands}k_tokens", suffix) for service, suffix in LITELLM_SERVICES.items()}
+        tier = {service: rates for service, rates in found.items() if rates}
         tiers[thousands * 1000 + 1] = tier
     ordered = [{"from_input_tokens": start, **tiers[start]} for start in sorted(tiers)]
     return {**base, **({"tiers": ordered} if ordered else {})}
@@ -262,8 +263,158 @@ def litellm_price(entry):
 # --- the catalogue --------------------------------------------------------------------------------------------------
 
 
+def tidied(kind, rates):
+    """Rates by the rules above, in order, to nine decimal places."""
+    rates = dict(rates)
+    if kind in ("embedding", "rerank"):
+        rates = {"input": rates["input"]}
+    pictures = rates.pop("pictures", None)
+    if kind == "image" and pictures is not None:
+        rates["reasoning"], rates["output"] = rates["output"], pictures
+    for write in ("cache_write", "cache_write_1h"):
+        if write in rates and rates[write] < rates["input"]:
+            rates[write] += rates["input"]
+        if rates.get(write) == rates["input"]:
+            del rates[write]
+    if rates.get("reasoning") == rates.get("output"):
+        rates.pop("reasoning", None)
+    return {rate: rates[rate].quantize(Decimal("1e-9")).normalize() for rate in RATES if rate in rates}
+
+
+def tidy(kind, entry):
+    """A price entry with its parts tidied and in order."""
+    # A set that knows the price of pictures knows it of each service, or that service is not for pictures.
+    known = "pictures" not in entry["standard"] or kind != "image"
+    services = {service: tidied(kind, entry[service]) for service in SERVICES if service in entry and (known or "pictures" in entry[service])}
+    head = {key: entry[key] for key in ("from", "source") if key in entry}
+    tiers = [{"from_input_tokens": tier["from_input_tokens"], **tidy(kind, tier)} for tier in entry.get("tiers", ())]
+    hours = [{**{key: value for key, value in window.items() if key not in SERVICES}, **tidy(kind, window)} for window in entry.get("hours", ())]
+    for window in hours:
+        window.pop("source", None)
+    return {**head, **services, **({"tiers": tiers} if tiers else {}), **({"hours": hours} if hours else {})}
+
+
+def in_force(prices, day):
+    return [price for price in prices if price.get("from", "") <= day][-1] if prices else None
+
+
+def fill(entry, other):
+    """Puts into `entry` what only `other` knows, if the two agree on plain input and output."""
+    plain = lambda entry: (entry["standard"].get("input"), entry["standard"].get("output"))
+    if plain(entry) != plain(other):
+        return
+    for service in SERVICES:
+        if service in other:
+            entry.setdefault(service, {})
+            entry[service] = {**other[service], **entry[service]}
+    for tier in entry.get("tiers", ()):
+        # At or above a threshold, or only above it: the sets differ by one token, and mean the same tier.
+        near = lambda theirs: abs(theirs["from_input_tokens"] - tier["from_input_tokens"]) <= 1
+        for theirs in filter(near, other.get("tiers", ())):
+            fill(tier, theirs)
+
+
+NOT_COSTED = {
+    "web_searches_kcount": "web searches: ${} per 1,000",
+    "storage_searches_kcount": "searches of stored files: ${} per 1,000",
+    "input_audio_mtok": "sound as input: ${} per million tokens",
+    "input_image_mtok": "pictures as input: ${} per million tokens",
+    "input_video_mtok": "video as input: ${} per million tokens",
+    "output_audio_mtok": "sound as output: ${} per million tokens",
+    "output_video_mtok": "video as output: ${} per million tokens",
+    "input_audio_hours": "sound as input: ${} per hour",
+}
+
+
+def not_costed(genai, litellm, entry):
+    """What a model also costs, in words."""
+    said = []
+    if genai:
+        prices = genai.prices if isinstance(genai.prices, Node) else genai.prices[-1].prices
+        for key, words in NOT_COSTED.items():
+            value = prices.get(key)
+            if value is not None and value != prices.get("input_mtok"):
+                said.append(words.format(number(value)))
+    if litellm:
+        if "input_cost_per_query" in litellm:
+            said.append(f"searches: ${number(Decimal(litellm['input_cost_per_query']) * 1000)} per 1,000")
+        if "cache_creation_input_token_cost_above_12hr" in litellm:
+            rate = Decimal(litellm["cache_creation_input_token_cost_above_12hr"]) * MILLION
+            said.append(f"cache writes kept for 12 hours: ${number(rate)} per million tokens")
+        for region, key in (("US", "regional_processing_uplift_multiplier_us"), ("EU", "regional_processing_uplift_multiplier_eu")):
+            if key in litellm:
+                said.append(f"processing only in the {region}: {number(litellm[key])} times all rates")
+        if "us" in litellm.get("provider_specific_entry", {}):
+            said.append(f"processing only in the US: {number(litellm['provider_specific_entry']['us'])} times all rates")
+    return said
+
+
+def differences(ours, theirs):
+    """Where two price entries say different things of the same, each as `name theirs`."""
+    if ours is None or theirs is None:
+        return []
+    found = []
+    for service in SERVICES:
+        for rate, value in theirs.get(service, {}).items():
+            if service in ours and value != ours[service].get(rate, value):
+                found.append(f"{service} {rate} {number(value)}")
+    tiers = lambda entry: {tier["from_input_tokens"]: tier for tier in entry.get("tiers", ())}
+    ours_by, theirs_by = tiers(ours), tiers(theirs)
+    if ours_by.keys() != theirs_by.keys():
+        found.append("tiers from " + (", ".join(map(str, theirs_by)) or "nowhere"))
+    for start in ours_by.keys() & theirs_by.keys():
+        found += [f"from {start}: {difference}" for difference in differences({**ours_by[start]}, {**theirs_by[start]})]
+    return found
+
+
+def rebuilt(model, sets, today):
+    """The model as the rules make it from the sets, and what each set says of the price in force today."""
+    provider, name = model["id"].split("/", 1)
+    genai, litellm = genai_model(sets["genai-prices"], provider, name), litellm_model(sets["litellm"], provider, name)
+    by_genai = [tidy(model["kind"], entry) for entry in (genai_prices(genai) if genai else [])]
+    by_litellm = litellm_price(litellm) if litellm else None
+    by_litellm = tidy(model["kind"], by_litellm) if by_litellm else None
+    old, by_hand = model["prices"], {price["source"] for price in model["prices"]} - {"genai-prices", "litellm"}
+    if "pinned" in model or by_hand or not (by_genai or by_litellm):
+        prices = old
+    else:
+        prices = [{"source": "genai-prices", **entry} for entry in by_genai] or [{"source": "litellm", **by_litellm}]
+        current = in_force(prices, today)
+        for other in filter(None, (by_litellm, in_force(old, today))):
+            fill(current, other)
+        prices = [tidy(model["kind"], entry) for entry in prices]
+    current = in_force(prices, today)
+    said = {"genai-prices": in_force(by_genai, today), "litellm": by_litellm}
+    compared = {name: ", ".join(differences(current, entry)) or "agrees" for name, entry in said.items() if entry and current}
+    also = not_costed(genai, litellm, current)
+    order = ("id", "kind", "aliases", "context_window", "max_input", "max_output", "can", "status", "retires_on")
+    facts = {key: model[key] for key in order if key in model}
+    if also:
+        facts["not_costed"] = also
+    if "pinned" in model:
+        facts["pinned"] = model["pinned"]
+    if compared:
+        facts["compared"] = compared
+    return {**facts, "prices": [{**({"from": p["from"]} if "from" in p else {}), "source": p["source"], **{k: v for k, v in p.items() if k not in ("from", "source")}} for p in prices]}, genai, litellm
+
+
+def facts_that_differ(model, genai, litellm):
+    """What the sets say otherwise of a model itself."""
+    found = []
+    for key, theirs in (("max_input_tokens", ("max_input", "context_window")), ("max_output_tokens", ("max_output",))):
+        value = (litellm or {}).get(key)
+        ours = {model.get(name) for name in theirs}
+        if isinstance(value, int) and value not in ours:
+            found.append(f"litellm: {key} {value}, here {sorted(filter(None, ours))}")
+    if genai and genai.get("context_window") and genai.context_window != model.get("context_window"):
+        found.append(f"genai-prices: context_window {genai.context_window}, here {model.get('context_window')}")
+    if litellm and litellm.get("deprecation_date") and litellm["deprecation_date"] != model.get("retires_on"):
+        found.append(f"litellm: deprecation_date {litellm['deprecation_date']}, here {model.get('retires_on')}")
+    return found
+
+
 def number(value):
-    text = format(value.normalize(), "f") if isinstance(value, Decimal) else str(value)
+    text = format(value, "f") if isinstance(value, Decimal) else str(value)
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
@@ -281,11 +432,58 @@ def spelled(value):
 
 def document(catalogue):
     """The file: a model's facts on a line, and each of its prices on another."""
-    head = {key: value for key, value in catalogue.items() if key != "models"}
-    lines = [f"  {json.dumps(key)}: {spelled(value)}," for key, value in head.items()]
+    head = [f"  {json.dumps(key)}: {spelled(value)}," for key, value in catalogue.items() if key != "models"]
     models = []
     for model in catalogue["models"]:
         facts = spelled({key: value for key, value in model.items() if key != "prices"})[:-1]
         prices = ",\n".join(f"      {spelled(price)}" for price in model["prices"])
         models.append(f'    {facts}, "prices": [' + (f"\n{prices}\n    ]" if prices else "]") + "}")
-    return "{\n" + "\n".join(lines) + '\n  "models": [\n' + ",\n".join(models) + "\n  ]\n}\n"
+    return "{\n" + "\n".join(head) + '\n  "models": [\n' + ",\n".join(models) + "\n  ]\n}\n"
+
+
+def parse(text):
+    """The catalogue, with every price a decimal number."""
+    return json.loads(text, parse_float=Decimal, object_hook=lambda o: {key: Decimal(value) if key in RATES and isinstance(value, int) else value for key, value in o.items()})
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("sets", type=pathlib.Path, help="the folder of the downloaded packages")
+    what = options.add_mutually_exclusive_group(required=True)
+    what.add_argument("--check", action="store_true", help="print what differs")
+    what.add_argument("--write", action="store_true", help="rebuild the catalogue")
+    options.add_argument("--today", default=datetime.date.today().isoformat(), metavar="YYYY-MM-DD", help="when the sets were looked up")
+    asked = options.parse_args()
+
+    wheel = lambda name: next(asked.sets.glob(f"{name.replace('-', '_')}-*.whl"))
+    readers = {"genai-prices": read_genai, "litellm": read_litellm}
+    sets = {name: read(wheel(name)) for name, read in readers.items()}
+    versions = {name: wheel(name).name.split("-")[1] for name in readers}
+
+    before = CATALOGUE.read_text()
+    catalogue = parse(before)
+    if asked.check:
+        asked.today = catalogue["as_of"]
+    changed, models = 0, []
+    for model in catalogue["models"]:
+        new, genai, litellm = rebuilt(model, sets, asked.today)
+        models.append(new)
+        for name, said in new.get("compared", {}).items():
+            if said != "agrees":
+                print(f"{model['id']}: {name} says {said}" + (f" [pinned: {model['pinned']}]" if "pinned" in model else ""))
+        for line in facts_that_differ(model, genai, litellm):
+            print(f"{model['id']}: {line}")
+        if not genai and not litellm:
+            print(f"{model['id']}: in neither set")
+        if spelled(new) != spelled(model):
+            changed += 1
+            print(f"{model['id']}: a rebuild changes this model")
+    after = document({**catalogue, "as_of": asked.today, "sources": {**catalogue["sources"], **versions}, "models": models})
+    print(f"{len(models)} models, {changed} that a rebuild changes")
+    if asked.write:
+        CATALOGUE.write_text(after)
+    return 1 if asked.check and after != before else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
