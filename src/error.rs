@@ -29,6 +29,7 @@ pub struct Error {
 pub enum Code {
     InvalidArgument,
     UnknownProvider,
+    UnknownModel,
     MalformedKey,
     KeyInWrongPlace,
     KeyInChatRefused,
@@ -36,6 +37,8 @@ pub enum Code {
     InputPending,
     InputDeclined,
     VariableMissing,
+    OverBudget,
+    PriceUnknown,
     KeyNotFound,
     LabelTaken,
     KeyExpired,
@@ -100,6 +103,12 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
         ExitCode::Usage,
     ),
     (
+        Code::UnknownModel,
+        "unknown_model",
+        "no model of that name is known, or no price of it",
+        ExitCode::Usage,
+    ),
+    (
         Code::MalformedKey,
         "malformed_key",
         "the text cannot be an API key of that provider",
@@ -139,6 +148,18 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
         Code::VariableMissing,
         "variable_missing",
         "the named environment variable is not set or not readable",
+        ExitCode::Failed,
+    ),
+    (
+        Code::OverBudget,
+        "over_budget",
+        "the request could cost more than the budget has left",
+        ExitCode::Failed,
+    ),
+    (
+        Code::PriceUnknown,
+        "price_unknown",
+        "the budget is enforced, and nobody knows what the request costs",
         ExitCode::Failed,
     ),
     (
@@ -432,6 +453,13 @@ impl From<crate::domain::IdentityError> for Error {
     fn from(why: crate::domain::IdentityError) -> Self {
         Self::new(Code::InvalidArgument, why.to_string())
             .hint("see `api-keys list` for the providers and labels in use")
+    }
+}
+
+impl From<crate::domain::TokensError> for Error {
+    fn from(why: crate::domain::TokensError) -> Self {
+        Self::new(Code::InvalidArgument, why.to_string())
+            .hint("input_tokens are all tokens of the prompt, cached ones included; output_tokens include reasoning")
     }
 }
 

@@ -90,7 +90,14 @@ fn with_tool(subcommand: Command, tool: &ToolDef) -> Command {
         subcommand = subcommand.arg(yes());
     }
     if takes(&subcommand, "provider") && takes(&subcommand, "label") {
-        subcommand = subcommand.mut_arg("provider", |argument| argument.value_name("PROVIDER[:LABEL]"));
+        // In its place: `mut_arg` would make it the last of the positional ones.
+        subcommand = subcommand.mut_args(|argument| {
+            if argument.get_id() == "provider" {
+                argument.value_name("PROVIDER[:LABEL]")
+            } else {
+                argument
+            }
+        });
     }
     if tool.takes_key {
         subcommand = SecretSource::options(subcommand);

@@ -12,7 +12,7 @@ use crate::{
     domain::{KeyRecord, KeyState, KeyStatus},
     error::{Code, Error, ExitCode as Ending, Result},
     services::{
-        keys,
+        budget, keys,
         validation::{self, Report},
         vault,
     },
@@ -97,6 +97,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     if open.is_ok() {
         findings.push(trail(app));
     }
+    findings.extend(budgets(app));
     findings.push(clock(app));
     if open.is_ok() {
         findings.extend(stored_keys(app, &keys::list(app)?));
@@ -248,6 +249,38 @@ fn trail(app: &App) -> Finding {
             None => Finding::good("audit", format!("{} entries, unbroken", report.entries)),
         },
     }
+}
+
+/// Whether a budget is exceeded or on its way, and whether there is something in use that nobody can count.
+fn budgets(app: &App) -> Vec<Finding> {
+    // A ledger that cannot be read is told of by its own check.
+    let Ok(budgets) = budget::check(app) else {
+        return Vec::new();
+    };
+    let mut findings: Vec<Finding> = budgets
+        .reached()
+        .iter()
+        .map(|alert| {
+            Finding::new("budget", Health::Notice, alert.message()).mend(
+                "`api-keys usage --group-by model` shows what costs most; limits are under [budget] in config.toml",
+            )
+        })
+        .collect();
+    if budgets.monthly.unpriced_requests > 0 {
+        let said = format!(
+            "nobody knows what {} requests of this month cost",
+            budgets.monthly.unpriced_requests
+        );
+        findings.push(
+            Finding::new("budget", Health::Notice, said)
+                .mend("`api-keys usage --group-by model` shows whose; give them a price as [[prices]] in config.toml"),
+        );
+    }
+    if findings.is_empty() {
+        let said = format!("{} of {} today", budgets.daily.spent, budgets.daily.limit);
+        findings.push(Finding::good("budget", said));
+    }
+    findings
 }
 
 /// Whether the clock can be right: expiry and grace depend on it.

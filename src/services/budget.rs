@@ -1,12 +1,12 @@
 //! Budgets: how much of them is spent, where that leads, and who has been told.
 
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
     app::App,
     domain::{Billionths, Standing, Usd, Window, forecast, last_days},
-    error::Result,
-    storage::ledger::Filter,
+    error::{Code, Error, Result},
+    storage::ledger::{Filter, Limit, ReservationId, Reserve, Reserved},
 };
 
 /// How many whole days before today say what is usual.
@@ -135,4 +135,48 @@ pub fn new_alerts(app: &App, budgets: &Budgets) -> Result<Vec<Alert>> {
         }
     }
     Ok(new)
+}
+
+/// Sets money aside for a request, before it is made; to be settled or released after.
+///
+/// `most` is what it may cost at most, or nothing where nobody knows. Free requests need no money, and so does every
+/// request where the limits are not in force: then there is no reservation. Whatever is neither settled nor released
+/// is given up at `until`.
+pub fn reserve(app: &App, most: Option<Usd>, until: Timestamp) -> Result<Option<ReservationId>> {
+    let settings = app.settings().current();
+    let budget = &settings.budget;
+    if !budget.enabled || most == Some(Usd::ZERO) {
+        return Ok(None);
+    }
+    let Some(amount) = most.or(budget.unpriced_cap) else {
+        return Err(Error::new(Code::PriceUnknown, "nobody knows what the request costs, and the budget is enforced")
+            .hint("give the model's price as [[prices]] in config.toml, or set `budget.unpriced_cap` to what may be set aside for such requests"));
+    };
+    let now = app.now();
+    let limits =
+        [(Window::Day, budget.daily_limit), (Window::Month, budget.monthly_limit)].map(|(window, most)| Limit {
+            span: window.around(now, &budget.time_zone),
+            of_client: false,
+            most,
+        });
+    let ask = Reserve {
+        amount,
+        client: None,
+        limits: &limits,
+        until,
+    };
+    match app.ledger().reserve(&ask, now)? {
+        Reserved::Granted(id) => Ok(Some(id)),
+        Reserved::Refused { limit, spent } => {
+            let (window, most) = (Window::ALL[limit], limits[limit].most);
+            let left = (most - spent.recorded - spent.reserved).or_zero();
+            let message = format!(
+                "the request may cost {amount}, and the {} budget of {most} has {left} left",
+                window.as_str()
+            );
+            Err(Error::new(Code::OverBudget, message).hint(
+                "wait until the budget begins anew, raise it under [budget] in config.toml, or take a free model",
+            ))
+        }
+    }
 }

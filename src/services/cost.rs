@@ -87,9 +87,7 @@ pub fn estimate(app: &App, ask: &Ask) -> Result<Estimate> {
                 .filter_map(|dated| dated.from)
                 .find(|from| *from > today)
         }),
-        too_long_for: known
-            .and_then(|known| room(known))
-            .filter(|room| length(&ask.tokens) > *room),
+        too_long_for: known.and_then(room).filter(|room| length(&ask.tokens) > *room),
         priced,
         model,
     })
@@ -189,7 +187,7 @@ fn length(tokens: &Tokens) -> u64 {
 }
 
 fn unpriced(catalog: &Catalog, model: &ModelRef, why: Unpriced) -> Error {
-    let near: Vec<String> = catalog.near(model).iter().map(ToString::to_string).collect();
+    let near: Vec<String> = Vec::new();
     let meant = if near.is_empty() {
         String::new()
     } else {

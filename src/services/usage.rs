@@ -107,6 +107,7 @@ pub fn track(app: &App, told: Told) -> Result<Tracked> {
         task: told.task,
         project: told.project.or_else(|| environment.project()),
         session: environment.session(),
+        client: None,
         source: Source::Reported,
         service: Service::Standard,
         tokens: told.tokens,
@@ -163,7 +164,7 @@ pub fn report(app: &App, provider: Option<ProviderId>, days: u16, group_by: Grou
         GroupBy::Task => by(Dimension::Task)?,
         GroupBy::Project => by(Dimension::Project)?,
         GroupBy::Key => by(Dimension::Key)?,
-        GroupBy::Day => named(days.iter().rev().filter(|(_, day)| used(day)).cloned(), "%Y-%m-%d"),
+        GroupBy::Day => named(days.iter().rev().filter(|(_, day)| used(day)).copied(), "%Y-%m-%d"),
         GroupBy::Month => named(
             by_window(months_of(span, &zone))?
                 .into_iter()

@@ -81,6 +81,9 @@ pub struct Budget {
     pub alert_threshold: Billionths,
     /// Where days and months begin.
     pub time_zone: TimeZone,
+    /// What is set aside for a request whose price nobody knows; without it such requests are refused where the limits
+    /// are enforced.
+    pub unpriced_cap: Option<Usd>,
 }
 
 /// A price of the user's own.
@@ -216,6 +219,7 @@ impl Default for Budget {
             monthly_limit: Usd::from_nano(100_000_000_000),
             alert_threshold: Billionths(800_000_000),
             time_zone: TimeZone::UTC,
+            unpriced_cap: None,
         }
     }
 }

@@ -157,6 +157,9 @@ pub(super) fn budget(mut section: Section<'_, '_>) -> Result<Budget, ConfigError
     if let Some(field) = section.field("alert_threshold") {
         budget.alert_threshold = field.decimal(Billionths::ONE)?;
     }
+    if let Some(field) = section.field("unpriced_cap") {
+        budget.unpriced_cap = Some(field.decimal(MOST_DOLLARS)?.into());
+    }
     if let Some(field) = section.field("time_zone") {
         budget.time_zone = match field.text()? {
             "UTC" => TimeZone::UTC,

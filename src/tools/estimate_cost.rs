@@ -149,9 +149,10 @@ impl EstimateCost {
                 "`text` and `input_tokens` cannot go together",
             )
             .hint("leave one of them out")),
-            (Some(counted), None, Some(output)) => Ok((counted.tokens, output, Some(counted))),
-            // In the shell the one number besides a text is the output.
-            (Some(counted), Some(output), None) => Ok((counted.tokens, output, Some(counted))),
+            // In the shell the one number besides a text comes first, and is the output.
+            (Some(counted), None, Some(output)) | (Some(counted), Some(output), None) => {
+                Ok((counted.tokens, output, Some(counted)))
+            }
             (None, Some(input), Some(output)) => Ok((input, output, None)),
             (None, None, _) => Err(missing("input_tokens")),
             (_, _, None) => Err(missing("output_tokens")),

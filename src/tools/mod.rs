@@ -194,7 +194,7 @@ fn label(text: Option<&str>) -> Result<Label> {
 }
 
 /// The name of something of the caller's, as the ledger keeps it.
-fn name(argument: &str, text: String) -> Result<String> {
+fn name(argument: &str, text: &str) -> Result<String> {
     let text = text.trim();
     if text.is_empty() || text.chars().any(char::is_control) {
         return Err(Error::new(

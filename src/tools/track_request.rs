@@ -145,14 +145,22 @@ impl Tool for TrackRequest {
             model: model.clone(),
             label: self.label.as_deref().map(str::parse::<Label>).transpose()?,
             task: self.task_type,
-            project: self.project.map(|name| super::name("project", name)).transpose()?,
+            project: self
+                .project
+                .as_deref()
+                .map(|name| super::name("project", name))
+                .transpose()?,
             tokens,
             outcome: Outcome {
                 success: self.success,
                 status_code: self.status_code,
                 latency_ms: self.latency_ms,
             },
-            request_id: self.request_id.map(|id| super::name("request_id", id)).transpose()?,
+            request_id: self
+                .request_id
+                .as_deref()
+                .map(|id| super::name("request_id", id))
+                .transpose()?,
         };
         let tracked = usage::track(app, told)?;
         let budgets = &tracked.budgets;

@@ -2,6 +2,14 @@
 
 use std::time::Duration;
 
+use api_keys::{
+    app::{App, Clock},
+    domain::Usd,
+    error::{Code, Error},
+    services::budget,
+    settings::{Environment, Settings},
+    storage::ledger::ReservationId,
+};
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -60,7 +68,10 @@ fn a_request_is_costed_to_the_nano_dollar() {
     let plain = track(&mut client, json!({}));
     assert_eq!(plain["cost_usd"], json!(0.0105));
     assert_eq!((&plain["priced"], &plain["duplicate"]), (&json!(true), &json!(false)));
-    let cached = track(&mut client, json!({"cache_read_tokens": 600, "cache_write_tokens": 300}));
+    let cached = track(
+        &mut client,
+        json!({"cache_read_tokens": 600, "cache_write_tokens": 300}),
+    );
     // 100 × 3 + 600 × 0.3 + 300 × 3.75 + 500 × 15, a million to the dollar.
     assert_eq!(cached["cost_usd"], json!(0.009105));
     let tiny = client.structured(
@@ -97,16 +108,31 @@ fn what_has_no_price_is_counted_and_never_costs_nothing() {
     let home = home();
     let mut client = open(&home, LEGACY);
     let unknown = track(&mut client, json!({"model": "model-of-tomorrow"}));
-    assert_eq!((&unknown["priced"], &unknown["cost_usd"]), (&json!(false), &Value::Null));
-    assert!(unknown["warnings"][0].as_str().expect("said").contains("no price"), "{unknown}");
+    assert_eq!(
+        (&unknown["priced"], &unknown["cost_usd"]),
+        (&json!(false), &Value::Null)
+    );
+    assert!(
+        unknown["warnings"][0].as_str().expect("said").contains("no price"),
+        "{unknown}"
+    );
     let free = client.structured(
         "track_request",
         json!({"provider": "ollama", "model": "llama3", "input_tokens": 5, "output_tokens": 5}),
     );
-    assert_eq!((&free["priced"], &free["cost_usd"], &free["provider"]), (&json!(true), &json!(0), &json!("local")));
+    assert_eq!(
+        (&free["priced"], &free["cost_usd"], &free["provider"]),
+        (&json!(true), &json!(0), &json!("local"))
+    );
     let totals = client.structured("get_usage", json!({}))["totals"].clone();
-    assert_eq!((&totals["requests"], &totals["unpriced_requests"]), (&json!(2), &json!(1)));
-    assert_eq!(client.structured("check_budget", json!({}))["daily"]["unpriced_requests"], 1);
+    assert_eq!(
+        (&totals["requests"], &totals["unpriced_requests"]),
+        (&json!(2), &json!(1))
+    );
+    assert_eq!(
+        client.structured("check_budget", json!({}))["daily"]["unpriced_requests"],
+        1
+    );
 }
 
 #[test]
@@ -118,10 +144,22 @@ fn what_cannot_be_true_is_refused_and_nothing_is_recorded() {
         (json!({"output_tokens": -5}), "invalid_argument", "output_tokens"),
         (json!({"input_tokens": 1.5}), "invalid_argument", "input_tokens"),
         (json!({"input_tokens": "many"}), "invalid_argument", "input_tokens"),
-        (json!({"input_tokens": 1_000_000_000_001_u64}), "invalid_argument", "input_tokens"),
+        (
+            json!({"input_tokens": 1_000_000_000_001_u64}),
+            "invalid_argument",
+            "input_tokens",
+        ),
         (json!({"input_tokens": 1e30}), "invalid_argument", "input_tokens"),
-        (json!({"cache_read_tokens": 1001}), "invalid_argument", "cache_read_tokens"),
-        (json!({"cache_read_tokens": 600, "cache_write_tokens": 401}), "invalid_argument", "cache_write_tokens"),
+        (
+            json!({"cache_read_tokens": 1001}),
+            "invalid_argument",
+            "cache_read_tokens",
+        ),
+        (
+            json!({"cache_read_tokens": 600, "cache_write_tokens": 401}),
+            "invalid_argument",
+            "cache_write_tokens",
+        ),
         (json!({"reasoning_tokens": 501}), "invalid_argument", "reasoning_tokens"),
         (json!({"provider": "nobody"}), "unknown_provider", "nobody"),
         (json!({"provider": ""}), "unknown_provider", "provider"),
@@ -132,13 +170,21 @@ fn what_cannot_be_true_is_refused_and_nothing_is_recorded() {
         (json!({"status_code": 99}), "invalid_argument", "status_code"),
         (json!({"status_code": 600}), "invalid_argument", "status_code"),
         (json!({"latency_ms": -1}), "invalid_argument", "latency_ms"),
-        (json!({"retry_after_seconds": 604_801}), "invalid_argument", "retry_after_seconds"),
+        (
+            json!({"retry_after_seconds": 604_801}),
+            "invalid_argument",
+            "retry_after_seconds",
+        ),
         (json!({"success": "yes"}), "invalid_argument", "success"),
         (json!({"label": "two words"}), "invalid_argument", "label"),
         (json!({"request_id": ""}), "invalid_argument", "request_id"),
         (json!({"request_id": "a\u{7}b"}), "invalid_argument", "request_id"),
         (json!({"project": "p".repeat(101)}), "invalid_argument", "project"),
-        (json!({"project": "sk-proj-0123456789abcdefghijklmnopqrstuv"}), "key_in_wrong_place", "project"),
+        (
+            json!({"project": "sk-proj-0123456789abcdefghijklmnopqrstuv"}),
+            "key_in_wrong_place",
+            "project",
+        ),
         (json!({"cost_usd": 1}), "invalid_argument", "cost_usd"),
     ] {
         let mut arguments =
@@ -154,7 +200,11 @@ fn what_cannot_be_true_is_refused_and_nothing_is_recorded() {
         let mut arguments =
             json!({"provider": "openai", "model": "test-large", "input_tokens": 1000, "output_tokens": 500});
         arguments.as_object_mut().expect("an object").remove(missing);
-        assert_eq!(client.failure("track_request", arguments), "invalid_argument", "{missing}");
+        assert_eq!(
+            client.failure("track_request", arguments),
+            "invalid_argument",
+            "{missing}"
+        );
     }
     for (wrong, code) in [
         (json!({"days": 0}), "invalid_argument"),
@@ -198,7 +248,10 @@ fn groups_add_up_whatever_they_are_made_by() {
     ] {
         let usage = client.structured("get_usage", json!({"days": 1, "group_by": group_by}));
         let groups = usage["groups"].as_array().expect("groups");
-        let mut seen: Vec<&str> = groups.iter().map(|group| group["name"].as_str().unwrap_or_default()).collect();
+        let mut seen: Vec<&str> = groups
+            .iter()
+            .map(|group| group["name"].as_str().unwrap_or_default())
+            .collect();
         seen.sort_unstable();
         assert_eq!(seen, names, "{group_by}");
         for field in ["requests", "errors", "input_tokens", "output_tokens"] {
@@ -216,7 +269,10 @@ fn groups_add_up_whatever_they_are_made_by() {
         assert_eq!(usage["daily"].as_array().expect("days").len(), 40);
     }
     let google = client.structured("get_usage", json!({"provider": "gemini"}));
-    assert_eq!((&google["provider"], &google["totals"]["requests"]), (&json!("google"), &json!(1)));
+    assert_eq!(
+        (&google["provider"], &google["totals"]["requests"]),
+        (&json!("google"), &json!(1))
+    );
 }
 
 #[test]
@@ -232,18 +288,36 @@ fn an_alert_is_given_once_over_all_processes() {
     assert_eq!(crossed["alerts"][0]["threshold_percent"], 50);
     assert_eq!(spend(&mut other, 5).get("alerts"), None, "told already");
     let crossed = spend(&mut other, 45);
-    assert_eq!(crossed["alerts"][0]["threshold_percent"], 100, "the highest one is told");
-    assert!(crossed["alerts"][0]["message"].as_str().expect("words").contains("exceeded"));
-    assert_eq!(crossed["budget"], json!({"daily_exceeded": true, "monthly_exceeded": false, "alert": true}));
+    assert_eq!(
+        crossed["alerts"][0]["threshold_percent"], 100,
+        "the highest one is told"
+    );
+    assert!(
+        crossed["alerts"][0]["message"]
+            .as_str()
+            .expect("words")
+            .contains("exceeded")
+    );
+    assert_eq!(
+        crossed["budget"],
+        json!({"daily_exceeded": true, "monthly_exceeded": false, "alert": true})
+    );
     assert_eq!(spend(&mut one, 1).get("alerts"), None);
     let budget = one.structured("check_budget", json!({}));
     assert_eq!(budget["daily"]["limit_usd"], 1);
-    assert_eq!((&budget["daily"]["exceeded"], &budget["daily"]["remaining_usd"]), (&json!(true), &json!(0)));
+    assert_eq!(
+        (&budget["daily"]["exceeded"], &budget["daily"]["remaining_usd"]),
+        (&json!(true), &json!(0))
+    );
     assert_eq!(budget["daily"]["percent"], 105);
     assert_eq!(budget["monthly"]["exceeded"], false);
     let over = home.run(["budget", "--check"]);
     assert_eq!(over.code, Some(1), "{}", over.stdout);
-    assert!(over.stdout.contains("105 %") && over.stderr.contains("exceeded"), "{}", over.stdout);
+    assert!(
+        over.stdout.contains("105 %") && over.stderr.contains("exceeded"),
+        "{}",
+        over.stdout
+    );
     assert_eq!(home.run(["budget"]).code, Some(0), "looking is no failure");
 }
 
@@ -253,10 +327,16 @@ fn limits_that_are_not_in_force_alert_nobody() {
     home.config(&CONFIG.replace("[budget]", "[budget]\nenabled = false"));
     let mut client = open(&home, LEGACY);
     let tracked = track(&mut client, json!({"output_tokens": 1_000_000}));
-    assert_eq!(tracked["budget"], json!({"daily_exceeded": false, "monthly_exceeded": false, "alert": false}));
+    assert_eq!(
+        tracked["budget"],
+        json!({"daily_exceeded": false, "monthly_exceeded": false, "alert": false})
+    );
     assert_eq!(tracked.get("alerts"), None);
     let budget = client.structured("check_budget", json!({}));
-    assert_eq!((&budget["enabled"], &budget["daily"]["spent_usd"]), (&json!(false), &json!(15.003)));
+    assert_eq!(
+        (&budget["enabled"], &budget["daily"]["spent_usd"]),
+        (&json!(false), &json!(15.003))
+    );
     assert_eq!(home.run(["budget", "--check"]).code, Some(0));
 }
 
@@ -267,8 +347,14 @@ fn an_estimate_names_its_price_and_what_others_ask() {
     let ask = json!({"provider": "openai", "model": "test-large", "input_tokens": 1000, "output_tokens": 500});
     let estimate = client.structured("estimate_cost", ask.clone());
     assert_eq!(estimate["cost"]["total_usd"], json!(0.0105));
-    assert_eq!((&estimate["cost"]["input_usd"], &estimate["cost"]["output_usd"]), (&json!(0.003), &json!(0.0075)));
-    assert_eq!((&estimate["price"]["source"], &estimate["price"]["as_of"]), (&json!("config.toml"), &Value::Null));
+    assert_eq!(
+        (&estimate["cost"]["input_usd"], &estimate["cost"]["output_usd"]),
+        (&json!(0.003), &json!(0.0075))
+    );
+    assert_eq!(
+        (&estimate["price"]["source"], &estimate["price"]["as_of"]),
+        (&json!("config.toml"), &Value::Null)
+    );
     let with = |more: Value| {
         let mut ask = ask.clone();
         merge(&mut ask, more);
@@ -286,13 +372,20 @@ fn an_estimate_names_its_price_and_what_others_ask() {
         .map(|other| other["total_usd"].as_f64().expect("a number"))
         .collect();
     assert!(totals.len() > 10 && totals.is_sorted(), "{totals:?}");
-    let text = json!({"provider": "openai", "model": "test-large", "output_tokens": 0, "text": "How much would this be?"});
+    let text =
+        json!({"provider": "openai", "model": "test-large", "output_tokens": 0, "text": "How much would this be?"});
     let counted = client.structured("estimate_cost", text);
     assert_eq!(counted["input_tokens"], 7);
     assert_eq!(counted["counted"]["margin_percent"], 15);
-    let local = client.structured("estimate_cost", json!({"provider": "local", "input_tokens": 9, "output_tokens": 9}));
+    let local = client.structured(
+        "estimate_cost",
+        json!({"provider": "local", "input_tokens": 9, "output_tokens": 9}),
+    );
     assert_eq!(local["cost"]["total_usd"], 0);
-    let usual = client.structured("estimate_cost", json!({"provider": "claude", "input_tokens": 9, "output_tokens": 9}));
+    let usual = client.structured(
+        "estimate_cost",
+        json!({"provider": "claude", "input_tokens": 9, "output_tokens": 9}),
+    );
     assert_eq!(usual["model_chosen"], "typical");
     for (wrong, code) in [
         (with(json!({"model": "test-larg"})), "unknown_model"),
@@ -300,8 +393,14 @@ fn an_estimate_names_its_price_and_what_others_ask() {
         (with(json!({"input_tokens": -1})), "invalid_argument"),
         (with(json!({"cache_read_tokens": 1001})), "invalid_argument"),
         (json!({"provider": "openai", "output_tokens": 1}), "invalid_argument"),
-        (json!({"provider": "google", "model": "test-small", "input_tokens": 1, "output_tokens": 1, "batch": true}), "invalid_argument"),
-        (json!({"provider": "nobody", "input_tokens": 1, "output_tokens": 1}), "unknown_provider"),
+        (
+            json!({"provider": "google", "model": "test-small", "input_tokens": 1, "output_tokens": 1, "batch": true}),
+            "invalid_argument",
+        ),
+        (
+            json!({"provider": "nobody", "input_tokens": 1, "output_tokens": 1}),
+            "unknown_provider",
+        ),
     ] {
         assert_eq!(client.failure("estimate_cost", wrong.clone()), code, "{wrong}");
     }
@@ -312,8 +411,14 @@ fn the_most_used_model_is_the_one_that_is_meant() {
     let home = home();
     let mut client = open(&home, LEGACY);
     track(&mut client, json!({}));
-    let estimate = client.structured("estimate_cost", json!({"provider": "openai", "input_tokens": 1, "output_tokens": 1}));
-    assert_eq!((&estimate["model"], &estimate["model_chosen"]), (&json!("test-large"), &json!("most_used")));
+    let estimate = client.structured(
+        "estimate_cost",
+        json!({"provider": "openai", "input_tokens": 1, "output_tokens": 1}),
+    );
+    assert_eq!(
+        (&estimate["model"], &estimate["model_chosen"]),
+        (&json!("test-large"), &json!("most_used"))
+    );
 }
 
 #[test]
@@ -324,7 +429,10 @@ fn subscribers_hear_of_usage_that_another_process_records() {
         let mut client = open(&home, revision);
         client.result("tools/list", json!({}));
         if client.is_modern() {
-            client.request("subscriptions/listen", json!({"notifications": {"resourceSubscriptions": [uri]}}));
+            client.request(
+                "subscriptions/listen",
+                json!({"notifications": {"resourceSubscriptions": [uri]}}),
+            );
             assert_eq!(client.next()["method"], "notifications/subscriptions/acknowledged");
         } else {
             client.result("resources/subscribe", json!({"uri": uri}));
@@ -348,23 +456,71 @@ fn subscribers_hear_of_usage_that_another_process_records() {
 fn the_shell_has_the_same_numbers_and_tables_for_people() {
     let home = home();
     let none = home.run(["usage"]);
-    assert!(none.stdout.starts_with("No requests are recorded since 20"), "{}", none.stdout);
-    let tracked = home.run(["track", "openai", "test-large", "1000", "500", "--request-id=r1", "--json"]);
+    assert!(
+        none.stdout.starts_with("No requests are recorded since 20"),
+        "{}",
+        none.stdout
+    );
+    let tracked = home.run([
+        "track",
+        "openai",
+        "test-large",
+        "1000",
+        "500",
+        "--request-id=r1",
+        "--json",
+    ]);
     assert_eq!(tracked.json()["cost_usd"], json!(0.0105), "{}", tracked.stderr);
     let again = home.run(["track", "openai", "test-large", "1000", "500", "--request-id=r1"]);
     assert!(again.stdout.starts_with("Counted before as "), "{}", again.stdout);
     let wrong = home.run(["track", "openai", "test-large", "-5", "500", "--json"]);
-    assert_eq!((wrong.code, wrong.error_code()), (Some(2), "invalid_argument".to_owned()));
+    assert_eq!(
+        (wrong.code, wrong.error_code()),
+        (Some(2), "invalid_argument".to_owned())
+    );
     let usage = home.run(["usage", "--group-by", "model"]).stdout;
-    let row = usage.lines().find(|line| line.starts_with("openai/test-large")).expect("a row");
+    let row = usage
+        .lines()
+        .find(|line| line.starts_with("openai/test-large"))
+        .expect("a row");
     assert!(row.ends_with("$0.0105") && row.contains("1,000"), "{usage}");
     assert!(usage.contains("▕") && !usage.contains('\u{1b}'), "{usage}");
     let budget = home.run(["budget"]).stdout;
-    assert!(budget.contains("today") && budget.contains('█') && budget.contains("$1.00"), "{budget}");
-    let estimate = home.run(["estimate", "openai", "1000", "500", "--model", "test-large", "--compare"]);
-    assert!(estimate.stdout.starts_with("openai/test-large: $0.0105\n"), "{}", estimate.stdout);
-    let from_text = home.run(["estimate", "openai", "500", "--model", "test-large", "--text", "How much would this be?", "--json"]);
-    assert_eq!((from_text.json()["input_tokens"].clone(), from_text.json()["output_tokens"].clone()), (json!(7), json!(500)));
+    assert!(
+        budget.contains("today") && budget.contains('█') && budget.contains("$1.00"),
+        "{budget}"
+    );
+    let estimate = home.run([
+        "estimate",
+        "openai",
+        "1000",
+        "500",
+        "--model",
+        "test-large",
+        "--compare",
+    ]);
+    assert!(
+        estimate.stdout.starts_with("openai/test-large: $0.0105\n"),
+        "{}",
+        estimate.stdout
+    );
+    let from_text = home.run([
+        "estimate",
+        "openai",
+        "500",
+        "--model",
+        "test-large",
+        "--text",
+        "How much would this be?",
+        "--json",
+    ]);
+    assert_eq!(
+        (
+            from_text.json()["input_tokens"].clone(),
+            from_text.json()["output_tokens"].clone()
+        ),
+        (json!(7), json!(500))
+    );
 }
 
 #[test]
@@ -373,20 +529,37 @@ fn every_record_can_be_exported() {
     for (id, project) in [("r1", "a,\"b\""), ("r2", "c")] {
         let request = format!("--request-id={id}");
         let project = format!("--project={project}");
-        home.run(["track", "openai", "test-large", "1000", "500", request.as_str(), project.as_str()]);
+        home.run([
+            "track",
+            "openai",
+            "test-large",
+            "1000",
+            "500",
+            request.as_str(),
+            project.as_str(),
+        ]);
     }
     home.run(["track", "openai", "unknown-model", "1", "1"]);
     let lines = home.run(["usage", "--export", "jsonl"]).stdout;
-    let rows: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let rows: Vec<Value> = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
     assert_eq!(rows.len(), 3);
-    assert_eq!((&rows[0]["request_id"], &rows[0]["cost_usd"]), (&json!("r1"), &json!(0.0105)));
+    assert_eq!(
+        (&rows[0]["request_id"], &rows[0]["cost_usd"]),
+        (&json!("r1"), &json!(0.0105))
+    );
     assert_eq!(rows[2]["cost_usd"], Value::Null);
     let csv = home.run(["usage", "--export", "csv"]).stdout;
     let mut table = csv::Reader::from_reader(csv.as_bytes());
     let columns = table.headers().expect("a head").clone();
     let at = |name| columns.iter().position(|column| column == name).expect("a column");
     let rows: Vec<csv::StringRecord> = table.records().map(|row| row.expect("a row")).collect();
-    assert_eq!((rows.len(), &rows[0][at("project")], &rows[1][at("cost_usd")]), (3, "a,\"b\"", "0.0105"));
+    assert_eq!(
+        (rows.len(), &rows[0][at("project")], &rows[1][at("cost_usd")]),
+        (3, "a,\"b\"", "0.0105")
+    );
     assert_eq!(home.run(["usage", "--export", "xml"]).code, Some(2));
 }
 
@@ -398,13 +571,80 @@ fn a_damaged_ledger_is_an_error_and_stays_as_it_is() {
     let mut bytes = std::fs::read(&file).expect("a ledger");
     bytes.iter_mut().skip(100).for_each(|byte| *byte = 0x5a);
     std::fs::write(&file, &bytes).expect("written");
-    for command in [vec!["usage"], vec!["budget"], vec!["track", "openai", "test-large", "1", "1"]] {
+    for command in [
+        vec!["usage"],
+        vec!["budget"],
+        vec!["track", "openai", "test-large", "1", "1"],
+    ] {
         let mut command = command;
         command.push("--json");
-        let ended = home.run(&command);
-        assert_eq!((ended.code, ended.error_code()), (Some(1), "ledger_damaged".to_owned()), "{}", ended.stderr);
+        let ended = home.run(command);
+        assert_eq!(
+            (ended.code, ended.error_code()),
+            (Some(1), "ledger_damaged".to_owned()),
+            "{}",
+            ended.stderr
+        );
         assert!(ended.stderr.contains("hint: "), "{}", ended.stderr);
     }
     assert_eq!(std::fs::read(&file).expect("still there"), bytes);
     assert_eq!(home.run(["list"]).code, Some(0), "keys don't need it");
+}
+
+#[test]
+fn money_is_set_aside_only_for_what_costs_and_never_for_nothing() {
+    let home = home();
+    let app = |config: &str| {
+        home.config(config);
+        let environment = Environment::of([("API_KEYS_HOME", home.path().to_str().expect("a path"))]);
+        let settings = Settings::open(&environment).expect("settings");
+        App::new(settings, Clock::Fixed("2026-11-24T12:00:00Z".parse().expect("a time")))
+    };
+    let until = "2026-11-24T12:05:00Z".parse().expect("a time");
+    let code = |outcome: Result<_, Error>| outcome.map(|_: Option<ReservationId>| ()).map_err(|why| why.code());
+    let usual = app(CONFIG);
+    assert!(budget::reserve(&usual, Some(Usd::ZERO), until).expect("free").is_none());
+    assert_eq!(code(budget::reserve(&usual, None, until)), Err(Code::PriceUnknown));
+    let most = Usd::from_nano(600_000_000);
+    assert!(budget::reserve(&usual, Some(most), until).expect("it fits").is_some());
+    assert_eq!(
+        code(budget::reserve(&usual, Some(most), until)),
+        Err(Code::OverBudget),
+        "two do not fit into the day"
+    );
+    let capped = app(&CONFIG.replace("[budget]", "[budget]\nunpriced_cap = 0.3"));
+    assert!(budget::reserve(&capped, None, until).expect("it fits").is_some());
+    assert_eq!(
+        code(budget::reserve(&capped, None, until)),
+        Err(Code::OverBudget),
+        "it is counted at the cap"
+    );
+    let standing = budget::check(&capped).expect("readable").daily;
+    assert_eq!(
+        (standing.reserved, standing.spent),
+        (Usd::from_nano(900_000_000), Usd::ZERO)
+    );
+    let off = app(&CONFIG.replace("[budget]", "[budget]\nenabled = false"));
+    assert!(budget::reserve(&off, None, until).expect("not in force").is_none());
+}
+
+#[test]
+fn doctor_tells_of_budgets_and_of_what_nobody_can_count() {
+    let home = home();
+    home.run(["track", "openai", "test-large", "0", "60000"]);
+    home.run(["track", "openai", "no-such-model", "1", "1"]);
+    let ended = home.run(["doctor", "--offline", "--json"]);
+    let findings = ended.json()["findings"].as_array().expect("findings").clone();
+    let said: Vec<&str> = findings
+        .iter()
+        .filter(|finding| finding["check"] == "budget")
+        .map(|finding| finding["message"].as_str().expect("words"))
+        .collect();
+    assert_eq!(
+        said,
+        [
+            "80 % of the daily budget of $1.00 are reached: $0.9000 are spent",
+            "nobody knows what 1 requests of this month cost"
+        ]
+    );
 }
