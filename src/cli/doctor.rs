@@ -20,7 +20,7 @@ use crate::{
         files::Folder,
         vault::{SlotKind, Standing, Status},
     },
-    tools::view::{Block, Cell, Tone, View},
+    tools::view::{self, Block, Cell, Tone, View},
 };
 
 pub(super) const COMMAND: CommandDef = CommandDef {
@@ -267,13 +267,11 @@ fn budgets(app: &App) -> Vec<Finding> {
         })
         .collect();
     if budgets.monthly.unpriced_requests > 0 {
-        let said = format!(
-            "nobody knows what {} requests of this month cost",
-            budgets.monthly.unpriced_requests
-        );
+        let requests = view::requests(budgets.monthly.unpriced_requests);
+        let said = format!("nobody knows what {requests} of this month cost");
         findings.push(
             Finding::new("budget", Health::Notice, said)
-                .mend("`api-keys usage --group-by model` shows whose; give them a price as [[prices]] in config.toml"),
+                .mend("`api-keys usage --group-by model` shows whose; give it a price as [[prices]] in config.toml"),
         );
     }
     if findings.is_empty() {
@@ -371,12 +369,12 @@ fn report(session: &Session, findings: &[Finding]) -> Result<ExitCode> {
             .collect();
         Console::json(&json!({"ok": ok, "findings": findings}))?;
     } else {
-        session.console.view(&view(findings))?;
+        session.console.view(&table(findings))?;
     }
     Ok(exit(if ok { Ending::Done } else { Ending::Failed }))
 }
 
-fn view(findings: &[Finding]) -> View {
+fn table(findings: &[Finding]) -> View {
     let rows = findings
         .iter()
         .map(|finding| {
@@ -388,7 +386,7 @@ fn view(findings: &[Finding]) -> View {
             vec![state, finding.check.into(), finding.said.as_str().into()]
         })
         .collect();
-    let table = Block::Table {
+    let found = Block::Table {
         headers: vec!["STATE", "CHECK", "FOUND"],
         rows,
     };
@@ -396,5 +394,5 @@ fn view(findings: &[Finding]) -> View {
         .iter()
         .filter_map(|finding| Some((finding, finding.mend.as_ref()?)))
         .map(|(finding, mend)| Block::Hint(format!("{}: {mend}", finding.check)))
-        .fold(View::default().and(table), View::and)
+        .fold(View::default().and(found), View::and)
 }

@@ -4,13 +4,14 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
     app::App,
-    domain::{Billionths, Standing, Usd, Window, forecast, last_days},
+    domain::{Billionths, Span, Standing, Usd, Window, forecast, last_days},
     error::{Code, Error, Result},
     storage::ledger::{Filter, Limit, ReservationId, Reserve, Reserved},
 };
 
 /// How many whole days before today say what is usual.
-const USUAL_DAYS: u16 = 7;
+const USUAL_DAYS: usize = 7;
+const LONGEST_MONTH: u16 = 31;
 
 /// The budgets as they stand.
 #[derive(Debug, Clone)]
@@ -88,15 +89,12 @@ pub fn check(app: &App) -> Result<Budgets> {
     let (now, zone) = (app.now(), &budget.time_zone);
     let windows = Window::ALL.map(|window| (window, window.around(now, zone)));
     let spent = app.ledger().spent(None, &windows.map(|(_, span)| span), now)?;
-    let days = last_days(USUAL_DAYS + 1, now, zone);
-    let before_today: Vec<_> = days.iter().rev().skip(1).rev().map(|(_, span)| *span).collect();
-    let recent: Vec<Usd> = app
-        .ledger()
-        .windows(&before_today, &Filter::default())?
-        .into_iter()
-        // The days before the first use say nothing of what is usual.
-        .skip_while(|day| day.requests == 0)
-        .map(|day| day.cost)
+    let days = used_days(app, now, zone)?;
+    // Today is not over, and the days before the first use say nothing of what is usual.
+    let before_today = days.len().saturating_sub(1);
+    let recent: Vec<Usd> = days[before_today.saturating_sub(USUAL_DAYS)..before_today]
+        .iter()
+        .map(|(_, cost)| *cost)
         .collect();
     let standing = |at: usize, limit| {
         let ((window, span), spent) = (windows[at], &spent[at]);
@@ -107,7 +105,7 @@ pub fn check(app: &App) -> Result<Budgets> {
             spent: spent.recorded,
             reserved: spent.reserved,
             unpriced_requests: spent.unpriced_requests,
-            forecast: forecast(span, now, spent.recorded, &recent),
+            forecast: forecast(first_use(&days, span), now, spent.recorded, &recent),
         }
     };
     Ok(Budgets {
@@ -117,6 +115,29 @@ pub fn check(app: &App) -> Result<Budgets> {
         daily: standing(0, budget.daily_limit),
         monthly: standing(1, budget.monthly_limit),
     })
+}
+
+/// The days of about a month, today the last, with what they cost; from the first one on that something was used.
+fn used_days(app: &App, now: Timestamp, zone: &TimeZone) -> Result<Vec<(Span, Usd)>> {
+    let days: Vec<Span> = last_days(LONGEST_MONTH, now, zone)
+        .into_iter()
+        .map(|(_, day)| day)
+        .collect();
+    let totals = app.ledger().windows(&days, &Filter::default())?;
+    let used = days
+        .into_iter()
+        .zip(totals)
+        .skip_while(|(_, totals)| totals.requests == 0);
+    Ok(used.map(|(day, totals)| (day, totals.cost)).collect())
+}
+
+/// The part of `span` since the first use: somebody who began yesterday does not spend at the pace of a whole month.
+fn first_use(days: &[(Span, Usd)], span: Span) -> Span {
+    let first = days.first().map_or(span.from, |(day, _)| day.from);
+    Span {
+        from: span.from.max(first),
+        ..span
+    }
 }
 
 /// The thresholds that `budgets` have reached and nobody was told of yet: each is given once, whichever process asks.

@@ -174,7 +174,7 @@ impl Tool for GetUsage {
             GroupBy::Project => "PROJECT",
             GroupBy::Key => "KEY",
         };
-        let mut view = View::line(
+        let mut shown = View::line(
             Tone::Faint,
             format!(
                 "Usage{of} since {first_day} ({} days, {})",
@@ -187,18 +187,18 @@ impl Tool for GetUsage {
         });
         if output.groups_omitted > 0 {
             let more = format!("and {} more, of lower cost", output.groups_omitted);
-            view = view.and(Block::Line(Tone::Faint, more));
+            shown = shown.and(Block::Line(Tone::Faint, more));
         }
         if output.daily.len() > 1 {
-            view = view.and(Block::Line(Tone::Plain, by_day(&output.daily)));
+            shown = shown.and(Block::Line(Tone::Plain, by_day(&output.daily)));
         }
         if output.totals.unpriced_requests > 0 {
-            view = view.and(Block::Warning(format!(
-                "the cost of {} requests is not known and not in it; `api-keys usage --group-by model` shows which, and [[prices]] in config.toml gives them a price",
-                output.totals.unpriced_requests
+            shown = shown.and(Block::Warning(format!(
+                "the cost of {} is not known and not in it; `api-keys usage --group-by model` shows which, and [[prices]] in config.toml gives it",
+                view::requests(output.totals.unpriced_requests)
             )));
         }
-        view
+        shown
     }
 }
 
@@ -217,7 +217,7 @@ fn by_day(days: &[Day]) -> String {
     };
     let most = dearest.map_or_else(String::new, |day| {
         let most = if is_free {
-            format!("{} requests", day.requests)
+            view::requests(day.requests)
         } else {
             day.cost_usd.to_string()
         };

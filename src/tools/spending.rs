@@ -41,21 +41,26 @@ pub(super) fn budgets(report: &BudgetReport) -> View {
         "FORECAST",
         "RESETS (UTC)",
     ];
-    let mut view = View::default().and(Block::Table {
+    let mut shown = View::default().and(Block::Table {
         headers,
         rows: vec![row("today", &report.daily), row("this month", &report.monthly)],
     });
     if !report.enabled {
         let said = "The limits are not in force: budget.enabled is false";
-        view = view.and(Block::Line(Tone::Faint, said.to_owned()));
+        shown = shown.and(Block::Line(Tone::Faint, said.to_owned()));
     }
     if report.monthly.unpriced_requests > 0 {
-        view = view.and(Block::Warning(format!(
-            "{} requests of this month are not in it: nobody knows their price; give it as [[prices]] in config.toml",
-            report.monthly.unpriced_requests
+        shown = shown.and(Block::Warning(format!(
+            "{} of this month {} not in it: nobody knows the price; give it as [[prices]] in config.toml",
+            view::requests(report.monthly.unpriced_requests),
+            if report.monthly.unpriced_requests == 1 {
+                "is"
+            } else {
+                "are"
+            }
         )));
     }
-    with_alerts(view, &report.alerts)
+    with_alerts(shown, &report.alerts)
 }
 
 fn row(name: &str, budget: &Budget) -> Vec<Cell> {

@@ -100,6 +100,11 @@ pub fn count(number: u64) -> String {
     text
 }
 
+/// So many requests, in words.
+pub fn requests(number: u64) -> String {
+    format!("{} request{}", count(number), if number == 1 { "" } else { "s" })
+}
+
 /// How many characters a [`bar`] has.
 const BAR: u64 = 20;
 

@@ -644,7 +644,7 @@ fn doctor_tells_of_budgets_and_of_what_nobody_can_count() {
         said,
         [
             "80 % of the daily budget of $1.00 are reached: $0.9000 are spent",
-            "nobody knows what 1 requests of this month cost"
+            "nobody knows what 1 request of this month cost"
         ]
     );
 }
