@@ -22,6 +22,10 @@ RELEASE = ROOT / "target" / "release"
 TICK = os.sysconf("SC_CLK_TCK")
 
 
+# What the tools of usage and cost are asked about.
+REQUEST = {"provider": "openai", "model": "gpt-5-mini", "input_tokens": 1000, "output_tokens": 200}
+
+
 class Server:
     """A server on pipes, after its handshake."""
 
@@ -113,6 +117,11 @@ def main():
         ("list_api_keys, 1 key", ours, homes[1], "list_api_keys", {}),
         ("list_api_keys, 1,000 keys", ours, homes[1000], "list_api_keys", {}),
         ("list_api_keys, 1,000 keys, short", ours, homes[1000], "list_api_keys", {"include_metadata": False}),
+        ("estimate_cost", ours, homes[1], "estimate_cost", REQUEST),
+        ("estimate_cost, compared", ours, homes[1], "estimate_cost", {**REQUEST, "compare": True}),
+        ("check_budget", ours, homes[1], "check_budget", {}),
+        ("get_usage", ours, homes[1], "get_usage", {}),
+        ("track_request, durable", ours, homes[1], "track_request", REQUEST),
     ):
         server = Server(command, home)
         idle = server.memory()

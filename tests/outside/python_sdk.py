@@ -104,11 +104,29 @@ async def check(binary, mode):
 
             read = (await client.read_resource("api://providers")).contents[0]
             assert json.loads(read.text)["providers"]
+            await usage(good, bad, client)
             await changes(client, binary, environment, heard)
             await good("remove_api_key", provider="stand-in", label="chat")
         for key in (KEY, OTHER_KEY, THIRD_KEY):
             nowhere(key, path)
     print(f"python sdk: {mode} is good")
+
+
+async def usage(good, bad, client):
+    """What was used is counted once, costed, grouped and shown as a resource."""
+    request = {"provider": "openai", "model": "gpt-5-mini", "input_tokens": 1000, "output_tokens": 200}
+    first = await good("track_request", **request, request_id="r-1", task_type="chat")
+    assert first["priced"] and first["cost_usd"] > 0 and first["duplicate"] is False
+    assert (await good("track_request", **request, request_id="r-1"))["duplicate"] is True
+    assert (await good("track_request", **{**request, "model": "no-such-model"}))["cost_usd"] is None
+    assert (await bad("track_request", **{**request, "input_tokens": -1}))["code"] == "invalid_argument"
+    report = await good("get_usage", group_by="model")
+    assert report["totals"]["requests"] == 2 and report["totals"]["unpriced_requests"] == 1
+    assert (await good("check_budget"))["daily"]["spent_usd"] == first["cost_usd"]
+    estimate = await good("estimate_cost", **request, compare=True)
+    assert estimate["cost"]["total_usd"] == first["cost_usd"] and len(estimate["alternatives"]) > 5
+    read = (await client.read_resource("api://usage")).contents[0]
+    assert json.loads(read.text)["today"]["requests"] == 2
 
 
 async def changes(client, binary, environment, heard):
