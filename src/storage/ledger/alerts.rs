@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 
-use super::{Ledger, Result, records::time};
+use super::{Ledger, Result, Survives, records::time};
 
 /// An alert that was given.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Ledger {
         if given {
             return Ok(false);
         }
-        self.write(|transaction| {
+        self.write(Survives::Kill, |transaction| {
             let added = transaction
                 .sql
                 .prepare_cached("INSERT OR IGNORE INTO alert VALUES (?1, ?2, ?3, ?4)")?

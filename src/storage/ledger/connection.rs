@@ -2,10 +2,10 @@
 
 use std::{fs, path::Path, thread, time::Duration};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, config::DbConfig};
 
 use super::{
-    FILE, LedgerError,
+    FILE, LedgerError, Result,
     names::Names,
     schema::{self, Found},
 };
@@ -20,8 +20,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// The longest pause between two tries. SQLite's own pauses grow to 100 ms: with four busy writers one waited for 0.4 s.
 const PAUSE: Duration = Duration::from_millis(4);
 
-/// The files that SQLite puts beside the database.
-const COMPANIONS: [&str; 3] = ["ledger.db-wal", "ledger.db-shm", "ledger.db-journal"];
+/// The files that SQLite puts beside the database; the first holds what is not yet in the database itself.
+const COMPANIONS: [&str; 3] = [WAL, "ledger.db-shm", "ledger.db-journal"];
+const WAL: &str = "ledger.db-wal";
 
 /// Settings of a connection.
 ///
@@ -44,79 +45,201 @@ pub(super) enum Missing {
     Leave,
 }
 
+/// What a change survives from the moment on that it is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Survives {
+    /// The end of the process, however sudden: enough for what only matters to processes that run.
+    Kill,
+    PowerCut,
+}
+
 /// An open database.
 pub(super) struct Open {
-    pub(super) sql: Connection,
-    pub(super) names: Names,
+    sql: Connection,
+    names: Names,
     /// The file that it is.
     pub(super) file: Stamp,
+    survives: Survives,
+}
+
+/// A transaction: the database and what is known of its names.
+pub(super) struct Transaction<'a> {
+    pub(super) sql: &'a Connection,
+    pub(super) names: &'a mut Names,
 }
 
 /// The database file as it is now in the checked folder; `None` where there is none.
-pub(super) fn look(folder: &Path, missing: Missing) -> Result<Option<Stamp>, LedgerError> {
+pub(super) fn look(path: &Path, missing: Missing) -> Result<Option<Stamp>> {
     let Some(folder) = (match missing {
-        Missing::Make => Some(Folder::create(folder)?),
-        Missing::Leave => Folder::open(folder)?,
+        Missing::Make => Some(Folder::create(path)?),
+        Missing::Leave => Folder::open(path)?,
     }) else {
         return Ok(None);
     };
-    let stamp = folder.stamp(FILE)?;
+    let found = folder.stamp(FILE)?;
+    if found.is_some_and(|file| file.length() > 0) {
+        return Ok(found);
+    }
+    if folder.stamp(WAL)?.is_some_and(|wal| wal.length() > 0) {
+        // SQLite would remove it.
+        return Err(LedgerError::Damaged {
+            path: path.join(FILE),
+            what: "it is gone, and its -wal file is not".to_owned(),
+        });
+    }
     match missing {
-        Missing::Make if stamp.is_none() => {
+        // A first writer may have been killed before it wrote anything.
+        Missing::Leave => Ok(None),
+        Missing::Make => {
             // Made here, so that it is private from the first byte; SQLite gives its companions the same mode.
             folder.append(FILE, b"")?;
             Ok(folder.stamp(FILE)?)
         }
-        Missing::Make => Ok(stamp),
-        // A first writer was killed before it wrote anything.
-        Missing::Leave => Ok(stamp.filter(|stamp| stamp.length() > 0)),
     }
 }
 
 impl Open {
     /// Opens the database that [`look`] has seen, and makes it the newest version.
-    pub(super) fn new(folder: &Path, file: Stamp) -> Result<Self, LedgerError> {
+    pub(super) fn new(folder: &Path, file: Stamp) -> Result<Self> {
         let path = folder.join(FILE);
-        let checked = Folder::open(folder)?;
-        for companion in COMPANIONS {
-            if let Some(folder) = &checked {
-                folder.stamp(companion)?;
+        let has_wal = check_companions(folder)?;
+        let sql_failed = |why: rusqlite::Error| LedgerError::from_sql(&path, &why);
+        // Links above our folder are the user's own; one in place of the file is refused.
+        let real = fs::canonicalize(folder).map_or_else(|_| path.clone(), |folder| folder.join(FILE));
+        let written = has_wal.then(|| id_without_wal(&real)).flatten();
+        let (mut sql, found) = connect(&real).map_err(sql_failed)?;
+        refuse_strange(found, &path)?;
+        if let Some(written) = written
+            && id(&sql).map_err(sql_failed)? != written
+        {
+            let path = folder.join(WAL);
+            return Err(LedgerError::ForeignWal { path });
+        }
+        refuse_strange(make_current(&mut sql, found).map_err(sql_failed)?, &path)?;
+        Ok(Self {
+            sql,
+            names: Names::default(),
+            file,
+            survives: Survives::PowerCut,
+        })
+    }
+
+    /// What `work` reads, all of one moment.
+    pub(super) fn read<T>(
+        &mut self,
+        work: impl FnOnce(&mut Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        self.transact(TransactionBehavior::Deferred, work)
+    }
+
+    /// Does `work` whole or not at all.
+    pub(super) fn write<T>(
+        &mut self,
+        survives: Survives,
+        work: impl FnOnce(&mut Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        if self.survives != survives {
+            let mode = match survives {
+                Survives::Kill => "NORMAL",
+                Survives::PowerCut => "FULL",
+            };
+            self.sql.pragma_update(None, "synchronous", mode)?;
+            self.survives = survives;
+        }
+        self.transact(TransactionBehavior::Immediate, |transaction| {
+            let before = transaction.sql.total_changes();
+            let value = work(transaction)?;
+            if transaction.sql.total_changes() != before {
+                // Every WAL file so tells whose it is, and everybody sees that there was a change.
+                transaction
+                    .sql
+                    .prepare_cached("UPDATE meta SET changes = changes + 1")?
+                    .execute([])?;
             }
+            Ok(value)
+        })
+    }
+
+    fn transact<T>(
+        &mut self,
+        behavior: TransactionBehavior,
+        work: impl FnOnce(&mut Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<T> {
+        let transact = || {
+            let transaction = self.sql.transaction_with_behavior(behavior)?;
+            let value = work(&mut Transaction {
+                sql: &transaction,
+                names: &mut self.names,
+            })?;
+            transaction.commit()?;
+            Ok(value)
+        };
+        let done = transact();
+        if done.is_err() {
+            // It may have named what is not there now.
+            self.names = Names::default();
         }
-        let sql = open(folder).map_err(|why| LedgerError::from_sql(&path, why))?;
-        let (sql, found) = prepared(sql).map_err(|why| LedgerError::from_sql(&path, why))?;
-        match found {
-            Found::Empty | Found::Version(_) => Ok(Self {
-                sql,
-                names: Names::default(),
-                file,
-            }),
-            Found::TooNew(version) => Err(LedgerError::TooNew { path, version }),
-            Found::Foreign => Err(LedgerError::Foreign { path }),
-        }
+        done
     }
 }
 
-fn open(folder: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
-    // Links above our folder are the user's own; one in place of the file is refused.
-    let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_owned());
-    Connection::open_with_flags(folder.join(FILE), flags)
+/// Fails where a file beside the database is not ours alone; returns whether there is something in the WAL.
+fn check_companions(folder: &Path) -> Result<bool> {
+    let Some(folder) = Folder::open(folder)? else {
+        return Ok(false);
+    };
+    let mut has_wal = false;
+    for name in COMPANIONS {
+        let found = folder.stamp(name)?;
+        has_wal |= name == WAL && found.is_some_and(|wal| wal.length() > 0);
+    }
+    Ok(has_wal)
 }
 
-fn prepared(mut sql: Connection) -> rusqlite::Result<(Connection, Found)> {
+/// Which ledger it is.
+fn id(sql: &Connection) -> rusqlite::Result<[u8; 16]> {
+    sql.query_row("SELECT ledger FROM meta", [], |row| row.get(0))
+}
+
+/// Which ledger the database is without what its WAL would add, where it tells.
+fn id_without_wal(path: &Path) -> Option<[u8; 16]> {
+    let mut address = url::Url::from_file_path(path).ok()?;
+    address.set_query(Some("immutable=1"));
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let sql = Connection::open_with_flags(address.as_str(), flags).ok()?;
+    id(&sql).ok()
+}
+
+fn connect(path: &Path) -> rusqlite::Result<(Connection, Found)> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
+    let mut sql = Connection::open_with_flags(path, flags)?;
     sql.busy_handler(Some(has_patience))?;
     sql.set_prepared_statement_cache_capacity(64);
+    // Until the database and its WAL are known to be ours, closing it leaves both as they are.
+    sql.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     sql.execute_batch(SETTINGS)?;
     let found = schema::find(&sql, schema::MIGRATIONS.len())?;
+    Ok((sql, found))
+}
+
+/// Makes the database, which is one of ours, the newest version; returns what it was.
+fn make_current(sql: &mut Connection, found: Found) -> rusqlite::Result<Found> {
     if found == Found::Empty {
         sql.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;
     }
-    if matches!(found, Found::Empty | Found::Version(_)) {
-        use_wal(&sql)?;
-        return schema::migrate(&mut sql, schema::MIGRATIONS).map(|found| (sql, found));
+    use_wal(sql)?;
+    let found = schema::migrate(sql, schema::MIGRATIONS)?;
+    sql.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    Ok(found)
+}
+
+fn refuse_strange(found: Found, path: &Path) -> Result<()> {
+    let path = path.to_owned();
+    match found {
+        Found::Empty | Found::Version(_) => Ok(()),
+        Found::TooNew(version) => Err(LedgerError::TooNew { path, version }),
+        Found::Foreign => Err(LedgerError::Foreign { path }),
     }
-    Ok((sql, found))
 }
 
 /// Readers and a writer at the same time. Not even the busy handler is asked when two processes set it at once.

@@ -40,9 +40,9 @@ pub enum LedgerError {
 
 impl LedgerError {
     /// What `why` means for the ledger at `path`.
-    pub(super) fn from_sql(path: &Path, why: rusqlite::Error) -> Self {
+    pub(super) fn from_sql(path: &Path, why: &rusqlite::Error) -> Self {
         let path = path.to_owned();
-        let io = |kind: io::ErrorKind| io::Error::new(kind, plain(&why));
+        let io = |kind: io::ErrorKind| io::Error::new(kind, plain(why));
         match why.sqlite_error_code() {
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy {
                 waited: super::connection::PATIENCE,
@@ -66,10 +66,7 @@ impl LedgerError {
                 source: io(io::ErrorKind::Other),
             }),
             // What is left is a file whose bytes, tables or values are not ours.
-            _ => Self::Damaged {
-                path,
-                what: plain(&why),
-            },
+            _ => Self::Damaged { path, what: plain(why) },
         }
     }
 }

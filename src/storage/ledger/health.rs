@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::{
-    Ledger, Result,
+    Ledger, Result, Survives,
     records::{strange, time},
 };
 use crate::domain::{Label, ProviderId};
@@ -56,7 +56,7 @@ impl Ledger {
         change: impl FnOnce(Option<Health>) -> (Option<Health>, T),
     ) -> Result<T> {
         let key = params![provider.as_str(), label.as_str()];
-        self.write(|transaction| {
+        self.write(Survives::Kill, |transaction| {
             let before = transaction
                 .sql
                 .prepare_cached(

@@ -8,11 +8,9 @@
 
 use std::{
     fmt,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Mutex, MutexGuard},
 };
-
-use rusqlite::{Connection, TransactionBehavior};
 
 mod alerts;
 mod connection;
@@ -33,8 +31,7 @@ pub use reservations::{Limit, ReservationId, Reserve, Reserved, Spent};
 pub use totals::{Dimension, Filter, Totals};
 pub use upkeep::Condition;
 
-use connection::{Missing, Open, look};
-use names::Names;
+use connection::{Missing, Open, Survives, Transaction, look};
 
 type Result<T, E = LedgerError> = std::result::Result<T, E>;
 
@@ -46,22 +43,7 @@ pub const FILE: &str = "ledger.db";
 /// Reading where there is no ledger finds it empty and makes nothing.
 pub struct Ledger {
     folder: PathBuf,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    open: Option<Open>,
-    /// How often the file was opened.
-    openings: u64,
-    /// How often this handle changed it.
-    commits: u64,
-}
-
-/// A transaction: the database and what is known of its names.
-struct Transaction<'a> {
-    sql: &'a Connection,
-    names: &'a mut Names,
+    open: Mutex<Option<Open>>,
 }
 
 impl Ledger {
@@ -69,7 +51,7 @@ impl Ledger {
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
-            state: Mutex::default(),
+            open: Mutex::default(),
         }
     }
 
@@ -80,95 +62,67 @@ impl Ledger {
 
     /// Changes whenever this or another process has changed the ledger; says nothing else.
     pub fn stamp(&self) -> String {
-        let mut state = self.state();
-        let version = match self.opened(&mut state, Missing::Leave) {
-            Ok(Some(open)) => open
+        self.read(|transaction| {
+            transaction
                 .sql
-                .pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0))
-                .map_err(|why| self.failed(why)),
-            Ok(None) => Ok(0),
-            Err(why) => Err(why),
-        };
-        match version {
-            Ok(version) => format!("{} {} {version}", state.openings, state.commits),
-            Err(why) => why.to_string(),
-        }
+                .prepare_cached("SELECT hex(ledger) || ' ' || changes FROM meta")?
+                .query_row([], |row| row.get(0))
+        })
+        .unwrap_or_else(|why| why.to_string())
     }
 
     /// What `work` reads, all of one moment; `T::default()` where there is no ledger.
     fn read<T: Default>(&self, work: impl FnOnce(&mut Transaction<'_>) -> rusqlite::Result<T>) -> Result<T> {
-        let mut state = self.state();
-        match self.opened(&mut state, Missing::Leave)? {
-            Some(open) => self.transact(open, TransactionBehavior::Deferred, work),
+        match self.opened(&mut self.open(), Missing::Leave)? {
+            Some(open) => open.read(work).map_err(|why| self.failed(&why)),
             None => Ok(T::default()),
         }
     }
 
-    /// Does `work` whole or not at all; it is on the disk when this returns.
-    fn write<T>(&self, work: impl FnOnce(&mut Transaction<'_>) -> rusqlite::Result<T>) -> Result<T> {
-        let mut state = self.state();
-        let open = self
-            .opened(&mut state, Missing::Make)?
-            .ok_or_else(|| self.failed(rusqlite::Error::InvalidQuery))?;
-        let done = self.transact(open, TransactionBehavior::Immediate, work);
-        state.commits += u64::from(done.is_ok());
-        done
-    }
-
-    fn transact<T>(
+    /// Does `work` whole or not at all, in a ledger that is made if there is none.
+    fn write<T>(
         &self,
-        open: &mut Open,
-        behavior: TransactionBehavior,
+        survives: Survives,
         work: impl FnOnce(&mut Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T> {
-        let Open { sql, names, .. } = open;
-        let transact = || {
-            let transaction = sql.transaction_with_behavior(behavior)?;
-            let value = work(&mut Transaction {
-                sql: &transaction,
-                names,
-            })?;
-            transaction.commit()?;
-            Ok(value)
-        };
-        let done = transact().map_err(|why| self.failed(why));
-        if done.is_err() {
-            // It may have named what is not there now.
-            *names = Names::default();
+        match self.opened(&mut self.open(), Missing::Make)? {
+            Some(open) => open.write(survives, work).map_err(|why| self.failed(&why)),
+            None => Err(self.failed(&rusqlite::Error::InvalidQuery)),
         }
-        done
     }
 
     /// The database, opened anew where the file is another one than before.
-    fn opened<'a>(&self, state: &'a mut State, missing: Missing) -> Result<Option<&'a mut Open>> {
+    fn opened<'a>(&self, open: &'a mut Option<Open>, missing: Missing) -> Result<Option<&'a mut Open>> {
         let Some(file) = look(&self.folder, missing)? else {
-            state.open = None;
+            *open = None;
             return Ok(None);
         };
-        if !state.open.as_ref().is_some_and(|open| open.file.is_same_file(file)) {
-            state.open = None;
-            state.open = Some(Open::new(&self.folder, file)?);
-            state.openings += 1;
+        if !open.as_ref().is_some_and(|open| open.file.is_same_file(file)) {
+            *open = None;
+            *open = Some(Open::new(&self.folder, file)?);
         }
-        Ok(state.open.as_mut())
+        Ok(open.as_mut())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| {
+    /// A connection of its own, for what takes its time; nothing where there is no ledger.
+    fn open_apart(&self) -> Result<Option<Open>> {
+        look(&self.folder, Missing::Leave)?
+            .map(|file| Open::new(&self.folder, file))
+            .transpose()
+    }
+
+    fn open(&self) -> MutexGuard<'_, Option<Open>> {
+        self.open.lock().unwrap_or_else(|poisoned| {
             // What a panic left half done goes with its connection.
-            self.state.clear_poison();
-            let mut state = poisoned.into_inner();
-            state.open = None;
-            state
+            self.open.clear_poison();
+            let mut open = poisoned.into_inner();
+            *open = None;
+            open
         })
     }
 
-    fn failed(&self, why: rusqlite::Error) -> LedgerError {
+    fn failed(&self, why: &rusqlite::Error) -> LedgerError {
         LedgerError::from_sql(&self.path(), why)
-    }
-
-    fn folder(&self) -> &Path {
-        &self.folder
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use crate::domain::UsageRecord;
+use crate::domain::{Label, Task, UsageRecord};
 
 /// How many are kept; sessions would be without end.
 const MOST: usize = 20_000;
@@ -88,8 +88,8 @@ impl Names {
         let series = Series {
             provider: self.of(sql, record.model.provider.as_str())?,
             model: self.of(sql, record.model.model.as_str())?,
-            label: self.of_maybe(sql, record.label.as_ref().map(|label| label.as_str()))?,
-            task: self.of_maybe(sql, record.task.map(|task| task.as_str()))?,
+            label: self.of_maybe(sql, record.label.as_ref().map(Label::as_str))?,
+            task: self.of_maybe(sql, record.task.map(Task::as_str))?,
             project: self.of_maybe(sql, record.project.as_deref())?,
             client: self.of_maybe(sql, record.client.as_deref())?,
             source: self.of(sql, record.source.as_str())?,

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, params, types::Type};
 
 use super::{
-    Ledger, LedgerError, Result, Transaction,
+    Ledger, LedgerError, Result, Survives, Transaction,
     names::Series,
     totals::{self, Filter, Totals},
 };
@@ -51,7 +51,14 @@ const RECORDS: &str = "
 impl Ledger {
     /// Keeps `record` and counts it; both are on the disk when this returns.
     pub fn record(&self, record: &UsageRecord) -> Result<Recorded> {
-        self.write(|transaction| transaction.record(record))
+        self.write(Survives::PowerCut, |transaction| transaction.record(record))
+    }
+
+    /// The same for many, all or none of them, at the price of one.
+    pub fn record_all<'a>(&self, records: impl IntoIterator<Item = &'a UsageRecord>) -> Result<Vec<Recorded>> {
+        self.write(Survives::PowerCut, |transaction| {
+            records.into_iter().map(|record| transaction.record(record)).collect()
+        })
     }
 
     /// How requests since `since` ended, newest last; only the newest 2,000 of all are looked at.
@@ -72,12 +79,13 @@ impl Ledger {
             return Ok(());
         };
         let mut stopped = Ok(());
-        self.transact(&mut open, rusqlite::TransactionBehavior::Deferred, |transaction| {
+        open.read(|transaction| {
             transaction.export(span, filter, |exported| {
                 stopped = each(exported);
                 stopped.is_ok()
             })
-        })?;
+        })
+        .map_err(|why| self.failed(&why))?;
         stopped
     }
 }

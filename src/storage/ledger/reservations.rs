@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 
 use super::{
-    Ledger, Recorded, Result, Transaction,
+    Ledger, Recorded, Result, Survives, Transaction,
     names::NameId,
     records::cost_of,
     totals::{Piece, pieces},
@@ -85,17 +85,17 @@ impl Ledger {
 
     /// Sets money aside if it fits into every limit together with what is spent and reserved already.
     pub fn reserve(&self, ask: &Reserve<'_>, now: Timestamp) -> Result<Reserved> {
-        self.write(|transaction| transaction.reserve(ask, now))
+        self.write(Survives::Kill, |transaction| transaction.reserve(ask, now))
     }
 
     /// Records what a reservation became, and frees it; it may have expired. A second time changes nothing.
     pub fn settle(&self, id: ReservationId, record: &UsageRecord) -> Result<Recorded> {
-        self.write(|transaction| transaction.settle(id, record))
+        self.write(Survives::PowerCut, |transaction| transaction.settle(id, record))
     }
 
     /// Frees a reservation that became nothing. A second time, or of a settled one, changes nothing.
     pub fn release(&self, id: ReservationId) -> Result<()> {
-        self.write(|transaction| {
+        self.write(Survives::Kill, |transaction| {
             transaction
                 .sql
                 .prepare_cached("DELETE FROM reservation WHERE id = ?1 AND record IS NULL")?

@@ -1,6 +1,6 @@
 //! Sums over records: made when a record is, kept for good, and read for any stretch of time.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::AddAssign};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
@@ -88,7 +88,7 @@ impl Ledger {
             let sum = |span: &Span| {
                 let mut sum = Totals::default();
                 transaction.scan(*span, &filter, |_, _, totals| {
-                    sum.add(totals);
+                    sum += *totals;
                     Ok(())
                 })?;
                 Ok(sum)
@@ -110,7 +110,7 @@ impl Ledger {
             };
             let mut sums: BTreeMap<(NameId, NameId), Totals> = BTreeMap::new();
             transaction.scan(span, &filter, |_, series, totals| {
-                sums.entry(by.of(series)).or_default().add(totals);
+                *sums.entry(by.of(series)).or_default() += *totals;
                 Ok(())
             })?;
             let mut groups = Vec::with_capacity(sums.len());
@@ -223,20 +223,6 @@ impl Totals {
         }
     }
 
-    /// Adds the others to these.
-    pub fn add(&mut self, other: &Self) {
-        let add = |own: &mut u64, other: u64| *own = own.saturating_add(other);
-        add(&mut self.requests, other.requests);
-        add(&mut self.errors, other.errors);
-        add(&mut self.input_tokens, other.input_tokens);
-        add(&mut self.output_tokens, other.output_tokens);
-        add(&mut self.cache_read_tokens, other.cache_read_tokens);
-        add(&mut self.cache_write_tokens, other.cache_write_tokens);
-        add(&mut self.reasoning_tokens, other.reasoning_tokens);
-        add(&mut self.unpriced_requests, other.unpriced_requests);
-        self.cost = self.cost + other.cost;
-    }
-
     /// From the first columns of a row of `rollup`.
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
@@ -250,6 +236,21 @@ impl Totals {
             cost: Usd::from_nano(row.get(7)?),
             unpriced_requests: row.get(8)?,
         })
+    }
+}
+
+impl AddAssign for Totals {
+    fn add_assign(&mut self, other: Self) {
+        let add = |own: &mut u64, other: u64| *own = own.saturating_add(other);
+        add(&mut self.requests, other.requests);
+        add(&mut self.errors, other.errors);
+        add(&mut self.input_tokens, other.input_tokens);
+        add(&mut self.output_tokens, other.output_tokens);
+        add(&mut self.cache_read_tokens, other.cache_read_tokens);
+        add(&mut self.cache_write_tokens, other.cache_write_tokens);
+        add(&mut self.reasoning_tokens, other.reasoning_tokens);
+        add(&mut self.unpriced_requests, other.unpriced_requests);
+        self.cost = self.cost + other.cost;
     }
 }
 

@@ -1,21 +1,20 @@
 //! Looking after the database: whether it is whole, and what is not needed any more.
 
 use jiff::Timestamp;
-use rusqlite::Connection;
+use rusqlite::params;
 
-use super::{
-    Ledger, Result,
-    connection::{Missing, Open, look},
-};
+use super::{Ledger, Result, Survives, Transaction};
 
 /// How many records are looked at in one transaction that removes some.
 const BATCH: u64 = 10_000;
+/// How many pages are given back to the file system in one transaction.
+const PAGES: u32 = 1_000;
 
 /// What an inspection found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Condition {
     /// The version of the format.
-    pub version: i64,
+    pub version: u32,
     /// The length of the file, in bytes.
     pub bytes: u64,
     /// The records that are kept.
@@ -25,68 +24,88 @@ pub struct Condition {
 }
 
 impl Ledger {
-    /// Removes the records from before `before`; what they add up to stays. Returns how many there were.
+    /// Removes the records from before `before`, and alerts; what the records add up to stays. Returns how many there
+    /// were.
     ///
-    /// Others can write in between. A request of theirs that is reported again counts again.
+    /// Others can write in between. A request that is gone and is reported again counts again.
     pub fn prune(&self, before: Timestamp) -> Result<u64> {
-        let Some((mut first, last)) = self.read(|transaction| {
-            transaction
-                .sql
-                .query_row("SELECT min(id), max(id) FROM record", [], |row| {
-                    let (first, last): (Option<u64>, Option<u64>) = (row.get(0)?, row.get(1)?);
-                    Ok(first.zip(last))
-                })
-        })?
-        else {
+        let range = |transaction: &mut Transaction<'_>| {
+            let range = "SELECT min(id), max(id) FROM record";
+            transaction.sql.query_row(range, [], |row| {
+                let (first, last): (Option<u64>, Option<u64>) = (row.get(0)?, row.get(1)?);
+                Ok(first.zip(last))
+            })
+        };
+        let Some((first, last)) = self.read(range)? else {
             return Ok(0);
         };
         let mut removed = 0;
-        while first <= last {
-            removed += self.write(|transaction| {
-                let mut statement = transaction
+        for from in (first..=last).step_by(usize::try_from(BATCH).unwrap_or(usize::MAX)) {
+            removed += self.write(Survives::Kill, |transaction| {
+                let batch = params![from, from.saturating_add(BATCH), before.as_millisecond()];
+                let removed = transaction
                     .sql
-                    .prepare_cached("DELETE FROM record WHERE id >= ?1 AND id < ?2 AND at < ?3")?;
-                let removed = statement.execute([
-                    i64::try_from(first).unwrap_or(i64::MAX),
-                    i64::try_from(first.saturating_add(BATCH)).unwrap_or(i64::MAX),
-                    before.as_millisecond(),
-                ])?;
+                    .prepare_cached("DELETE FROM record WHERE id >= ?1 AND id < ?2 AND at < ?3")?
+                    .execute(batch)?;
                 Ok(u64::try_from(removed).unwrap_or(u64::MAX))
             })?;
-            first = first.saturating_add(BATCH);
         }
+        self.write(Survives::PowerCut, |transaction| {
+            transaction
+                .sql
+                .execute("DELETE FROM alert WHERE at < ?1", [before.as_millisecond()])
+        })?;
+        self.shrink()?;
         Ok(removed)
+    }
+
+    /// Gives the pages that are free back to the file system.
+    fn shrink(&self) -> Result<()> {
+        let shrunk = |transaction: &mut Transaction<'_>| {
+            let pages = |sql: &rusqlite::Connection| sql.pragma_query_value(None, "freelist_count", |row| row.get(0));
+            let before: u32 = pages(transaction.sql)?;
+            transaction.sql.pragma(None, "incremental_vacuum", PAGES, |_| Ok(()))?;
+            Ok(pages(transaction.sql)? < before)
+        };
+        while self.write(Survives::Kill, shrunk)? {}
+        Ok(())
     }
 
     /// Reads the whole database and says what it found; nothing where there is no ledger.
     pub fn check(&self) -> Result<Option<Condition>> {
-        let Some(open) = self.open_apart()? else {
+        let Some(mut open) = self.open_apart()? else {
             return Ok(None);
         };
-        inspect(&open.sql)
-            .map(|condition| {
-                Some(Condition {
-                    bytes: open.file.length(),
-                    ..condition
-                })
-            })
-            .map_err(|why| self.failed(why))
-    }
-
-    /// A connection of its own, for what takes its time; nothing where there is no ledger.
-    pub(super) fn open_apart(&self) -> Result<Option<Open>> {
-        look(self.folder(), Missing::Leave)?
-            .map(|file| Open::new(self.folder(), file))
-            .transpose()
+        let bytes = open.file.length();
+        open.read(|transaction| transaction.inspect(bytes))
+            .map(Some)
+            .map_err(|why| self.failed(&why))
     }
 }
 
-fn inspect(sql: &Connection) -> rusqlite::Result<Condition> {
-    let whole: String = sql.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
-    Ok(Condition {
-        version: sql.pragma_query_value(None, "user_version", |row| row.get(0))?,
-        bytes: 0,
-        records: sql.query_row("SELECT count(*) FROM record", [], |row| row.get(0))?,
-        fault: (whole != "ok").then_some(whole),
-    })
+impl Transaction<'_> {
+    fn inspect(&mut self, bytes: u64) -> rusqlite::Result<Condition> {
+        let said: String = self.sql.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+        let sums: Vec<u64> = self
+            .sql
+            .prepare("SELECT sum(requests) FROM rollup GROUP BY width")?
+            .query_map([], |row| row.get(0))?
+            .collect::<rusqlite::Result<_>>()?;
+        let records = self
+            .sql
+            .query_row("SELECT count(*) FROM record", [], |row| row.get(0))?;
+        let fault = if said != "ok" {
+            Some(said)
+        } else if sums.iter().any(|sum| *sum != sums[0] || *sum < records) {
+            Some("its sums do not agree".to_owned())
+        } else {
+            None
+        };
+        Ok(Condition {
+            version: self.sql.pragma_query_value(None, "user_version", |row| row.get(0))?,
+            bytes,
+            records,
+            fault,
+        })
+    }
 }

@@ -3,10 +3,11 @@
 CREATE TABLE meta (
     one          INTEGER PRIMARY KEY CHECK (one = 1),
     ledger       BLOB    NOT NULL,              -- tells this ledger from every other
-    records      INTEGER NOT NULL,              -- ids given out so far
+    changes      INTEGER NOT NULL,              -- counts the transactions
+    records      INTEGER NOT NULL,              -- numbers given out so far
     reservations INTEGER NOT NULL
 ) STRICT;
-INSERT INTO meta VALUES (1, randomblob(16), 0, 0);
+INSERT INTO meta VALUES (1, randomblob(16), 0, 0, 0);
 
 -- Texts that come again and again; never removed. 0 stands for none.
 CREATE TABLE name (
