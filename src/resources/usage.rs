@@ -32,7 +32,7 @@ fn read(app: &App) -> Result<Value> {
         let mut all = ledger::Totals::default();
         let mut by_provider = Vec::new();
         for (provider, totals) in usage::now_by_provider(app, window)? {
-            all.add(&totals);
+            all += totals;
             let mut row = sums(&totals)?;
             row["provider"] = provider.into();
             by_provider.push(row);

@@ -73,7 +73,7 @@ fn a_request_is_costed_to_the_nano_dollar() {
         json!({"cache_read_tokens": 600, "cache_write_tokens": 300}),
     );
     // 100 × 3 + 600 × 0.3 + 300 × 3.75 + 500 × 15, a million to the dollar.
-    assert_eq!(cached["cost_usd"], json!(0.009105));
+    assert_eq!(cached["cost_usd"], json!(0.009_105));
     let tiny = client.structured(
         "track_request",
         json!({"provider": "google", "model": "test-small", "input_tokens": 7, "output_tokens": 0}),
@@ -83,7 +83,7 @@ fn a_request_is_costed_to_the_nano_dollar() {
     let usage = client.structured("get_usage", json!({"group_by": "model"}));
     assert_eq!(usage["totals"]["cost_usd"], json!(0.019_605_14));
     assert_eq!(usage["groups"][0]["name"], "openai/test-large");
-    assert_eq!(usage["groups"][0]["cost_usd"], json!(0.019605));
+    assert_eq!(usage["groups"][0]["cost_usd"], json!(0.019_605));
     assert_eq!(usage["totals"]["cache_read_tokens"], 600);
 }
 
