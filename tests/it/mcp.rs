@@ -86,6 +86,44 @@ fn every_tool_says_what_clients_want_to_know() {
 
 /// Calls in an order in which they make sense, and the code of those that fail.
 fn calls() -> Vec<(&'static str, Value, Option<&'static str>)> {
+    [key_calls(), usage_calls()].concat()
+}
+
+fn usage_calls() -> Vec<(&'static str, Value, Option<&'static str>)> {
+    vec![
+        (
+            "track_request",
+            json!({"provider": "local", "model": "m", "input_tokens": 9, "output_tokens": 1, "request_id": "1"}),
+            None,
+        ),
+        (
+            "track_request",
+            json!({"provider": "openai", "model": "no-such-model", "input_tokens": 9, "output_tokens": 1}),
+            None,
+        ),
+        (
+            "track_request",
+            json!({"provider": "local", "model": "m", "input_tokens": -9, "output_tokens": 1}),
+            Some("invalid_argument"),
+        ),
+        ("get_usage", json!({"group_by": "task"}), None),
+        ("get_usage", json!({"days": 3660, "group_by": "day"}), None),
+        ("get_usage", json!({"days": 0}), Some("invalid_argument")),
+        ("check_budget", json!({}), None),
+        (
+            "estimate_cost",
+            json!({"provider": "anthropic", "output_tokens": 1, "text": "hello", "compare": true}),
+            None,
+        ),
+        (
+            "estimate_cost",
+            json!({"provider": "anthropic", "model": "no-such-model", "input_tokens": 1, "output_tokens": 1}),
+            Some("unknown_model"),
+        ),
+    ]
+}
+
+fn key_calls() -> Vec<(&'static str, Value, Option<&'static str>)> {
     vec![
         ("list_api_keys", json!({}), None),
         ("validate_all_keys", json!({}), None),
@@ -173,35 +211,6 @@ fn calls() -> Vec<(&'static str, Value, Option<&'static str>)> {
         ),
         ("remove_api_key", json!({"provider": "openai"}), None),
         ("remove_api_key", json!({"provider": "openai", "label": "soon"}), None),
-        (
-            "track_request",
-            json!({"provider": "local", "model": "m", "input_tokens": 9, "output_tokens": 1, "request_id": "1"}),
-            None,
-        ),
-        (
-            "track_request",
-            json!({"provider": "openai", "model": "no-such-model", "input_tokens": 9, "output_tokens": 1}),
-            None,
-        ),
-        (
-            "track_request",
-            json!({"provider": "local", "model": "m", "input_tokens": -9, "output_tokens": 1}),
-            Some("invalid_argument"),
-        ),
-        ("get_usage", json!({"group_by": "task"}), None),
-        ("get_usage", json!({"days": 3660, "group_by": "day"}), None),
-        ("get_usage", json!({"days": 0}), Some("invalid_argument")),
-        ("check_budget", json!({}), None),
-        (
-            "estimate_cost",
-            json!({"provider": "anthropic", "output_tokens": 1, "text": "hello", "compare": true}),
-            None,
-        ),
-        (
-            "estimate_cost",
-            json!({"provider": "anthropic", "model": "no-such-model", "input_tokens": 1, "output_tokens": 1}),
-            Some("unknown_model"),
-        ),
     ]
 }
 
