@@ -48,6 +48,9 @@ pub struct KeyVersion {
     #[serde(default)]
     pub rotated: bool,
     pub added_at: Timestamp,
+    /// When a secret that was replaced expires, for undo; of the one in use the record knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
     /// The provider's own id of the account, where its answer tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
@@ -105,6 +108,27 @@ impl KeyRecord {
             .iter()
             .filter(|version| version.retired_at().is_some())
             .max_by_key(|version| (version.retired_at(), version.version))
+    }
+
+    /// Takes the secret in use out of it, into `state`, with its expiry date; whoever comes next has another.
+    pub fn retire_active(&mut self, state: VersionState) {
+        let expires_at = self.expires_at.take();
+        for version in &mut self.versions {
+            if version.state == VersionState::Active {
+                version.state = state;
+                version.expires_at = expires_at;
+            }
+        }
+    }
+
+    /// Puts the secret `number` in use, with the expiry date that it had.
+    pub fn activate(&mut self, number: u32) {
+        for version in &mut self.versions {
+            if version.version == number {
+                version.state = VersionState::Active;
+                self.expires_at = version.expires_at.take();
+            }
+        }
     }
 
     /// Whether the key may be used at `now`.
@@ -191,6 +215,7 @@ mod tests {
             exposed: false,
             rotated: false,
             added_at: at(0),
+            expires_at: None,
             account: None,
             validation: None,
         }

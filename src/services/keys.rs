@@ -21,6 +21,9 @@ use crate::{
 /// The longest description, in characters.
 pub const LONGEST_DESCRIPTION: usize = 500;
 
+/// What is said where a new key takes the place of one that had an expiry date.
+pub(super) const EXPIRY_CLEARED: &str = "the expiry date belonged to the old key and was cleared";
+
 /// Where a caller says that a new key comes from.
 #[derive(Debug)]
 pub enum Source {
@@ -54,6 +57,31 @@ pub(super) struct NewSecret {
     pub(super) key: ApiKey,
     pub(super) exposed: bool,
     pub(super) warnings: Vec<String>,
+}
+
+impl NewSecret {
+    /// The secret as the version `number` of a key; one that is staged comes by rotation.
+    pub(super) fn as_version(
+        &self,
+        provider: &Provider,
+        number: u32,
+        state: VersionState,
+        fingerprint: String,
+        now: Timestamp,
+    ) -> KeyVersion {
+        KeyVersion {
+            version: number,
+            state,
+            masked: provider.masked(&self.key),
+            fingerprint,
+            exposed: self.exposed,
+            rotated: state == VersionState::Staged,
+            added_at: now,
+            expires_at: None,
+            account: None,
+            validation: None,
+        }
+    }
 }
 
 /// What to store beside a new key.
@@ -126,15 +154,18 @@ pub async fn add(app: &App, caller: &dyn Caller, new: NewKey) -> Result<Added> {
             versions: Vec::new(),
         });
         record.description = description.or(record.description);
-        record.expires_at = expires_at;
-        if record
-            .active()
-            .is_some_and(|active| active.fingerprint == fingerprint && record.origin == provider.origin)
-        {
+        let is_moved = record.origin != provider.origin;
+        let known = record
+            .versions
+            .iter_mut()
+            .find(|version| version.state == VersionState::Active && version.fingerprint == fingerprint);
+        if let (Some(known), false) = (known, is_moved) {
+            known.exposed |= secret.exposed;
+            record.expires_at = expires_at.or(record.expires_at);
             found.push("this is the key that was stored already; its details were updated".to_owned());
         } else {
             // Sealed secrets are bound to their origin, so those of another address cannot come along.
-            if record.origin != provider.origin {
+            if is_moved {
                 found.push(format!(
                     "the provider's address has changed from {}, so the old key cannot be brought back",
                     record.origin
@@ -144,19 +175,14 @@ pub async fn add(app: &App, caller: &dyn Caller, new: NewKey) -> Result<Added> {
                 }
                 record.origin.clone_from(&provider.origin);
             }
+            if record.expires_at.is_some() && expires_at.is_none() {
+                found.push(EXPIRY_CLEARED.to_owned());
+            }
             let version = record.next_version();
             retire_all(&mut record, now);
-            record.versions.push(KeyVersion {
-                version,
-                state: VersionState::Active,
-                masked: provider.masked(&secret.key),
-                fingerprint,
-                exposed: secret.exposed,
-                rotated: false,
-                added_at: now,
-                account: None,
-                validation: None,
-            });
+            record.expires_at = expires_at;
+            let active = secret.as_version(&provider, version, VersionState::Active, fingerprint, now);
+            record.versions.push(active);
             edit.record(record.clone());
             edit.secret(record.key_id, version, &secret.key)?;
         }
@@ -303,14 +329,13 @@ pub(super) fn expect_origin(provider: &Provider, record: &KeyRecord) -> Result<(
     )))
 }
 
-/// Every secret of the record that is in use or in grace, retired at `now`.
-pub(super) fn retire_all(record: &mut KeyRecord, now: Timestamp) {
+/// Every secret of the record that is in use, in grace or staged, put away at `now`.
+fn retire_all(record: &mut KeyRecord, now: Timestamp) {
+    let archived = VersionState::Archived { retired_at: now };
+    record.retire_active(archived);
     for version in &mut record.versions {
-        if matches!(
-            version.state,
-            VersionState::Active | VersionState::Grace { .. } | VersionState::Staged
-        ) {
-            version.state = VersionState::Archived { retired_at: now };
+        if matches!(version.state, VersionState::Grace { .. } | VersionState::Staged) {
+            version.state = archived;
         }
     }
 }

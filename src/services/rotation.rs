@@ -66,8 +66,8 @@ pub async fn rotate(app: &App, caller: &dyn Caller, ask: Rotation, source: Sourc
     };
     match outcome {
         Ok((record, previous, notices)) => {
-            if before.expires_at.is_some() && ask.expires_at.is_none() {
-                warnings.push("the expiry date belonged to the old key and was cleared".to_owned());
+            if before.expires_at.is_some() && record.expires_at.is_none() {
+                warnings.push(keys::EXPIRY_CLEARED.to_owned());
             }
             if provider.needs_key() && !provider.def.console.is_empty() {
                 warnings.push(format!(
@@ -126,17 +126,8 @@ fn stage(
         {
             edit.forget_secret(record.key_id, given_up.version);
         }
-        record.versions.push(KeyVersion {
-            version,
-            state: VersionState::Staged,
-            masked: provider.masked(&secret.key),
-            fingerprint,
-            exposed: secret.exposed,
-            rotated: true,
-            added_at: now,
-            account: None,
-            validation: None,
-        });
+        let staged = secret.as_version(provider, version, VersionState::Staged, fingerprint, now);
+        record.versions.push(staged);
         let key_id = record.key_id;
         edit.record(record);
         edit.secret(key_id, version, &secret.key)?;
@@ -218,24 +209,18 @@ async fn promote(
         let is_staged =
             |candidate: &&mut KeyVersion| candidate.version == version && candidate.state == VersionState::Staged;
         let staged = record.versions.iter_mut().find(is_staged).ok_or_else(busy)?;
-        staged.state = VersionState::Active;
         staged.account = account;
         staged.validation = Some(validation::of(checked, now));
         let usable_until = now.checked_add(ask.grace).unwrap_or(now);
-        for candidate in record
-            .versions
-            .iter_mut()
-            .filter(|candidate| candidate.version == old.version)
-        {
-            candidate.state = if usable_until > now {
-                VersionState::Grace {
-                    retired_at: now,
-                    usable_until,
-                }
-            } else {
-                VersionState::Archived { retired_at: now }
-            };
-        }
+        record.retire_active(if usable_until > now {
+            VersionState::Grace {
+                retired_at: now,
+                usable_until,
+            }
+        } else {
+            VersionState::Archived { retired_at: now }
+        });
+        record.activate(version);
         record.expires_at = ask.expires_at.or(checked.expires_at);
         record.rotation_count += 1;
         edit.record(record.clone());

@@ -82,13 +82,8 @@ fn swap(record: &mut KeyRecord, now: Timestamp) {
     let again = record
         .previous()
         .is_some_and(|previous| previous.rotated && record.active().is_none_or(|active| active.version < back));
-    for version in &mut record.versions {
-        if version.version == back {
-            version.state = VersionState::Active;
-        } else if version.state == VersionState::Active {
-            version.state = VersionState::Archived { retired_at: now };
-        }
-    }
+    record.retire_active(VersionState::Archived { retired_at: now });
+    record.activate(back);
     record.rotation_count = record.rotation_count.saturating_sub(rotated.into()) + u32::from(again);
 }
 

@@ -39,6 +39,23 @@ impl Caller for Silent {
     fn progress(&self, _: usize, _: usize, _: &str) {}
 }
 
+/// A model that was given a key in the chat.
+struct Chat;
+
+impl Caller for Chat {
+    fn kind(&self) -> CallerKind {
+        CallerKind::Mcp {
+            client: "chat".to_owned(),
+        }
+    }
+
+    fn ask<'a>(&'a self, question: Question) -> Pin<Box<dyn Future<Output = Result<Secret>> + Send + 'a>> {
+        Silent.ask(question)
+    }
+
+    fn progress(&self, _: usize, _: usize, _: &str) {}
+}
+
 /// A home in which no provider answers.
 struct Stage {
     home: Home,
@@ -79,6 +96,10 @@ fn add(app: &App, label: &str, key: &str) -> Result<Added> {
 }
 
 fn add_expiring(app: &App, label: &str, key: &str, expires_at: Option<Timestamp>) -> Result<Added> {
+    add_from(&Silent, app, label, key, expires_at)
+}
+
+fn add_from(caller: &dyn Caller, app: &App, label: &str, key: &str, expires_at: Option<Timestamp>) -> Result<Added> {
     let new = NewKey {
         provider: app.settings().current().provider("openai").unwrap(),
         label: label.parse().unwrap(),
@@ -86,7 +107,7 @@ fn add_expiring(app: &App, label: &str, key: &str, expires_at: Option<Timestamp>
         expires_at,
         source: Source::Argument(Secret::new(key)),
     };
-    wait(keys::add(app, &Silent, new))
+    wait(keys::add(app, caller, new))
 }
 
 fn rotate(app: &App, key: &str, grace_hours: i64) -> Result<Rotated> {
@@ -160,6 +181,46 @@ fn adding_the_same_key_again_changes_its_details_only() {
         "{:?}",
         twin.warnings
     );
+}
+
+#[test]
+fn a_key_that_turns_up_in_a_chat_is_exposed_although_it_was_stored_before() {
+    let stage = Stage::new();
+    let added = add(&stage.at(0), "default", FIRST).unwrap();
+    assert!(!added.record.active().unwrap().exposed);
+    let again = add_from(&Chat, &stage.at(1), "default", FIRST, None).unwrap();
+    assert!(again.record.active().unwrap().exposed);
+    let typed = add(&stage.at(2), "default", FIRST).unwrap();
+    assert!(typed.record.active().unwrap().exposed, "once seen, always seen");
+}
+
+#[test]
+fn the_expiry_date_stays_with_its_key() {
+    let stage = Stage::new();
+    let expiry = |app: &App| {
+        wait(api_keys::services::vault::open(app, &Silent)).unwrap();
+        keys::list(app).unwrap().remove(0).expires_at
+    };
+    let says_cleared = |warnings: &[String]| warnings.iter().any(|warning| warning.contains("expiry"));
+    add_expiring(&stage.at(0), "default", FIRST, Some(moment(48))).unwrap();
+    // The same key again, and nobody says anything of a date.
+    let again = add(&stage.at(1), "default", FIRST).unwrap();
+    assert_eq!(again.record.expires_at, Some(moment(48)));
+    assert!(!says_cleared(&again.warnings));
+
+    let replaced = add(&stage.at(2), "default", SECOND).unwrap();
+    assert_eq!(replaced.record.expires_at, None);
+    assert!(says_cleared(&replaced.warnings), "{:?}", replaced.warnings);
+    undo(&stage.at(3)).unwrap();
+    assert_eq!(expiry(&stage.at(3)), Some(moment(48)));
+
+    rotate(&stage.at(4), THIRD, 24).unwrap();
+    assert_eq!(expiry(&stage.at(4)), None);
+    undo(&stage.at(5)).unwrap();
+    assert_eq!(injected(&stage.at(47)).unwrap(), FIRST);
+    assert_eq!(injected(&stage.at(48)).unwrap_err().code(), Code::KeyExpired);
+    undo(&stage.at(49)).unwrap();
+    assert_eq!(injected(&stage.at(1000)).unwrap(), THIRD);
 }
 
 #[test]

@@ -111,6 +111,7 @@ pub(crate) fn record(number: u16, versions: u32) -> KeyRecord {
                 exposed: false,
                 rotated: false,
                 added_at: now(),
+                expires_at: None,
                 account: None,
                 validation: None,
             })
