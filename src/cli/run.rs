@@ -84,7 +84,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     for name in ["API_KEYS_PASSPHRASE", passphrase] {
         command.env_remove(name);
     }
-    for (name, key) in injection::reveal(app, &caller, variables)? {
+    for (name, key) in wait(injection::reveal(app, &caller, variables))? {
         // EXPOSE: the child's environment, which is what the user asked for; nothing of ours reads it back
         command.env(name, key.expose());
     }

@@ -6,7 +6,6 @@ use crate::{
     domain::{ApiKey, KeyRecord, KeyState, Label, ProviderId},
     error::{Code, Error, Result},
     providers::Provider,
-    storage::audit::Action,
 };
 
 /// One variable of the child's environment, before its value is revealed.
@@ -79,15 +78,12 @@ pub async fn variables(app: &App, caller: &dyn Caller, wanted: &[(ProviderId, La
 }
 
 /// Reveals each key for its variable, after the audit trail has said so.
-pub fn reveal(app: &App, caller: &dyn Caller, variables: Vec<Variable>) -> Result<Vec<(String, ApiKey)>> {
-    variables
-        .into_iter()
-        .map(|Variable { name, record }| {
-            let active = keys::expect_usable(&record, app.now())?;
-            let why = Some("for a command");
-            let entry = keys::entry_of(app, caller, Action::RevealKey, &record, why);
-            let key = app.vault().reveal(&entry, record.key_id, active.version)?;
-            Ok((name, key))
-        })
-        .collect()
+pub async fn reveal(app: &App, caller: &dyn Caller, variables: Vec<Variable>) -> Result<Vec<(String, ApiKey)>> {
+    let mut revealed = Vec::with_capacity(variables.len());
+    for Variable { name, record } in variables {
+        let active = keys::expect_usable(&record, app.now())?;
+        let key = keys::reveal(app, caller, &record, active.version, "for a command").await?;
+        revealed.push((name, key));
+    }
+    Ok(revealed)
 }

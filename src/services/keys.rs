@@ -188,7 +188,8 @@ pub async fn add(app: &App, caller: &dyn Caller, new: NewKey) -> Result<Added> {
         }
         edit.record(record.clone());
         Ok((record, replaced, found))
-    })?;
+    })
+    .await?;
     warnings.extend(secret.warnings);
     warnings.extend(found);
     warnings.extend(notices);
@@ -229,6 +230,20 @@ pub async fn remove(app: &App, caller: &dyn Caller, provider: &str, label: &Labe
         edit.record(record.clone());
         Ok(record)
     })
+    .await
+}
+
+/// One secret of a key, for what `why` says: the audit trail has that before.
+pub(super) async fn reveal(
+    app: &App,
+    caller: &dyn Caller,
+    record: &KeyRecord,
+    version: u32,
+    why: &str,
+) -> Result<ApiKey> {
+    vault::turn(app).await?;
+    let entry = entry_of(app, caller, Action::RevealKey, record, Some(why));
+    Ok(app.vault().reveal(&entry, record.key_id, version)?)
 }
 
 /// Every key that has not been removed, by provider and label.

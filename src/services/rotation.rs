@@ -1,7 +1,7 @@
 //! Rotation: a new secret for the same key, in steps that each are one commit.
 //!
 //! stage → validate → promote → grace → archived. A process killed between two steps leaves a state
-//! from which the same call goes on: the staged secret is recognised and promoted.
+//! from which the next call goes on: with the staged secret, which nobody has to find and type again.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -48,17 +48,25 @@ pub async fn rotate(app: &App, caller: &dyn Caller, ask: Rotation, source: Sourc
     let contents = app.vault().contents()?;
     let before = keys::expect(contents.keys.values(), &provider.id, label)?;
     keys::expect_origin(provider, before)?;
-    let question = Question::NewKey {
-        provider: provider.id.clone(),
-        label: label.clone(),
-        rotation: true,
-    };
-    let secret = match keys::given(app, caller, provider, source)? {
-        Some(secret) => secret,
-        None => keys::asked(caller, provider, question).await?,
+    let unfinished = before
+        .versions
+        .iter()
+        .find(|version| version.state == VersionState::Staged);
+    let secret = match (keys::given(app, caller, provider, source)?, unfinished) {
+        (Some(secret), _) => secret,
+        // Providers show a key once: whoever began this rotation may have it nowhere else.
+        (None, Some(staged)) => resume(app, caller, before, staged).await?,
+        (None, None) => {
+            let question = Question::NewKey {
+                provider: provider.id.clone(),
+                label: label.clone(),
+                rotation: true,
+            };
+            keys::asked(caller, provider, question).await?
+        }
     };
 
-    let (version, mut warnings) = stage(app, caller, &ask, before, &secret)?;
+    let (version, mut warnings) = stage(app, caller, &ask, before, &secret).await?;
     let checked = app.checker().check(provider, Some(&secret.key), &provider.origin).await;
     let outcome = match accept(&checked, &mut warnings) {
         Ok(()) => promote(app, caller, &ask, before, version, &checked).await,
@@ -84,14 +92,31 @@ pub async fn rotate(app: &App, caller: &dyn Caller, ask: Rotation, source: Sourc
             })
         }
         Err(error) => {
-            unstage(app, caller, &ask, before, version)?;
+            // What is nobody's word on the key may be over the next time: it stays staged for that.
+            if matches!(error.code(), Code::KeyRejected | Code::OtherAccount) {
+                drop(unstage(app, caller, &ask, before, version).await);
+            }
             Err(error)
         }
     }
 }
 
+/// The secret of a rotation that was begun and not finished.
+async fn resume(app: &App, caller: &dyn Caller, before: &KeyRecord, staged: &KeyVersion) -> Result<NewSecret> {
+    let key = keys::reveal(app, caller, before, staged.version, "to finish its rotation").await?;
+    Ok(NewSecret {
+        key,
+        exposed: staged.exposed,
+        warnings: vec![format!(
+            "this finished the rotation to {} that was begun on {}; for another key rotate again",
+            staged.masked,
+            staged.added_at.strftime("%Y-%m-%d")
+        )],
+    })
+}
+
 /// Stores the new secret beside the one in use; returns its number.
-fn stage(
+async fn stage(
     app: &App,
     caller: &dyn Caller,
     ask: &Rotation,
@@ -106,11 +131,14 @@ fn stage(
         let mut record = keys::expect(edit.contents().keys.values(), &provider.id, label)?.clone();
         if let Some(known) = record
             .versions
-            .iter()
+            .iter_mut()
             .find(|version| version.fingerprint == fingerprint)
         {
             if known.state == VersionState::Staged {
-                return Ok(known.version);
+                let number = known.version;
+                known.exposed |= secret.exposed;
+                edit.record(record);
+                return Ok(number);
             }
             return Err(Error::new(
                 Code::KeyUnchanged,
@@ -133,10 +161,11 @@ fn stage(
         edit.secret(key_id, version, &secret.key)?;
         Ok(version)
     })
+    .await
 }
 
 /// Takes a secret that was refused out again.
-fn unstage(app: &App, caller: &dyn Caller, ask: &Rotation, before: &KeyRecord, version: u32) -> Result<()> {
+async fn unstage(app: &App, caller: &dyn Caller, ask: &Rotation, before: &KeyRecord, version: u32) -> Result<()> {
     let entry = keys::entry_of(app, caller, Action::RotateKey, before, Some("refused"));
     vault::change(app, &entry, |edit| {
         let mut record = keys::expect(edit.contents().keys.values(), &ask.provider.id, &ask.label)?.clone();
@@ -148,7 +177,8 @@ fn unstage(app: &App, caller: &dyn Caller, ask: &Rotation, before: &KeyRecord, v
         }
         Ok(())
     })
-    .map(|_| ())
+    .await
+    .map(drop)
 }
 
 /// Whether the provider's answer lets the new secret in.
@@ -156,7 +186,12 @@ fn unstage(app: &App, caller: &dyn Caller, ask: &Rotation, before: &KeyRecord, v
 /// A provider that cannot be asked does not stop a rotation: a compromised key must be replaceable offline.
 fn accept(checked: &Checked, warnings: &mut Vec<String>) -> Result<()> {
     match checked.status {
-        KeyStatus::Valid => Ok(()),
+        KeyStatus::Valid => {
+            if checked.restricted {
+                warnings.push(format!("the new key may not do everything: {}", checked.message));
+            }
+            Ok(())
+        }
         KeyStatus::NoCredit | KeyStatus::Forbidden => {
             warnings.push(format!("the provider knows the new key, but: {}", checked.message));
             Ok(())
@@ -230,7 +265,8 @@ async fn promote(
             .find(|candidate| candidate.version == old.version)
             .cloned();
         Ok((record, previous.ok_or_else(busy)?))
-    })?;
+    })
+    .await?;
     Ok((record, previous, notices))
 }
 

@@ -62,7 +62,8 @@ pub async fn undo(
         };
         edit.record(record.clone());
         Ok((record, undone))
-    })?;
+    })
+    .await?;
     Ok((record, undone, warnings))
 }
 

@@ -22,8 +22,10 @@ use crate::{
 const FRESH: SignedDuration = SignedDuration::from_secs(60);
 /// How many providers are asked at the same time.
 const AT_ONCE: usize = 4;
-/// When a round of questions ends, whoever has not answered.
-const ROUND: Duration = Duration::from_millis(11_500);
+/// Why a secret is revealed here, as the audit trail says it.
+const TO_ASK: &str = "to ask the provider about it";
+/// When a round of questions ends, whoever has not answered: writing the answers down comes after.
+const ROUND: Duration = Duration::from_secs(11);
 
 /// What is known of one key after asking.
 #[derive(Debug, Clone)]
@@ -61,7 +63,8 @@ pub async fn validate(app: &App, caller: &dyn Caller, provider: &Provider, label
     match stored {
         Ok(record) => {
             let report = ask(app, caller, provider, &record).await?;
-            let warnings = store(app, caller, std::slice::from_ref(&report))?;
+            let end = Instant::now() + app.vault().lock_wait();
+            let warnings = store(app, caller, std::slice::from_ref(&report), end).await;
             Ok(Report { warnings, ..report })
         }
         // A server that needs no key can be asked without one.
@@ -116,20 +119,25 @@ pub async fn validate_given(
 
 /// Asks about every stored key, at most four at a time, and never longer than twelve seconds in all.
 pub async fn validate_all(app: &App, caller: &dyn Caller) -> Result<(Vec<Report>, Vec<String>)> {
-    match vault::open(app, caller).await {
+    let mut since = Instant::now();
+    match vault::open_unasked(app).await {
         Err(error) if error.code() == Code::VaultAbsent => return Ok((Vec::new(), Vec::new())),
+        Err(error) if error.code() == Code::VaultLocked => {
+            vault::open(app, caller).await?;
+            // Whoever types a passphrase takes the time that it takes.
+            since = Instant::now();
+        }
         outcome => outcome?,
     }
+    let end = since + ROUND;
     let records = keys::list(app)?;
     let total = records.len();
-    let end = Instant::now() + ROUND;
     let questions: Vec<_> = records
         .into_iter()
         .map(|record| ask_until(app, caller, record, end))
         .collect();
     let mut answers = stream::iter(questions).buffer_unordered(AT_ONCE);
     let mut reports = Vec::with_capacity(total);
-    let mut warnings = Vec::new();
     while let Some(answer) = answers.next().await {
         let said = format!(
             "{}:{} is {}",
@@ -141,7 +149,7 @@ pub async fn validate_all(app: &App, caller: &dyn Caller) -> Result<(Vec<Report>
         caller.progress(reports.len(), total, &said);
     }
     reports.sort_by(|a, b| (&a.provider.id, &a.label).cmp(&(&b.provider.id, &b.label)));
-    warnings.extend(store(app, caller, &reports)?);
+    let warnings = store(app, caller, &reports, end).await;
     Ok((reports, warnings))
 }
 
@@ -164,7 +172,7 @@ async fn ask_until(app: &App, caller: &dyn Caller, record: KeyRecord, end: Insta
         Err(_) => not_asked(
             &provider,
             &record,
-            "the provider did not answer in time".to_owned(),
+            "the time was up before there was an answer; validate this key alone".to_owned(),
             app.now(),
         ),
     }
@@ -180,7 +188,7 @@ pub(super) async fn ask_account(
     let Some(active) = record.active() else {
         return Ok(None);
     };
-    let key = reveal(app, caller, record, active.version)?;
+    let key = keys::reveal(app, caller, record, active.version, TO_ASK).await?;
     Ok(app.checker().check(provider, Some(&key), &record.origin).await.account)
 }
 
@@ -198,7 +206,7 @@ async fn ask(app: &App, caller: &dyn Caller, provider: &Provider, record: &KeyRe
             ..report(provider, &record.label, known.clone())
         });
     }
-    let key = reveal(app, caller, record, active.version)?;
+    let key = keys::reveal(app, caller, record, active.version, TO_ASK).await?;
     let checked = app.checker().check(provider, Some(&key), &record.origin).await;
     let target = Some(Target {
         key_id: record.key_id,
@@ -213,21 +221,16 @@ async fn ask(app: &App, caller: &dyn Caller, provider: &Provider, record: &KeyRe
     })
 }
 
-/// The secret, for its own provider.
-fn reveal(app: &App, caller: &dyn Caller, record: &KeyRecord, version: u32) -> Result<ApiKey> {
-    let why = Some("to ask the provider about it");
-    let entry = keys::entry_of(app, caller, Action::RevealKey, record, why);
-    Ok(app.vault().reveal(&entry, record.key_id, version)?)
-}
-
 /// Writes the new answers down beside their keys; one that has changed meanwhile is left alone.
-fn store(app: &App, caller: &dyn Caller, reports: &[Report]) -> Result<Vec<String>> {
+///
+/// Until `end` at most. The answers stand, whether or not they could be written down: a warning says so.
+async fn store(app: &App, caller: &dyn Caller, reports: &[Report], end: Instant) -> Vec<String> {
     let answers: Vec<(&Target, &Validation)> = reports
         .iter()
         .filter_map(|report| Some((report.target.as_ref()?, &report.validation)))
         .collect();
     if answers.is_empty() {
-        return Ok(Vec::new());
+        return Vec::new();
     }
     let entry = match reports {
         [only] => {
@@ -239,7 +242,7 @@ fn store(app: &App, caller: &dyn Caller, reports: &[Report]) -> Result<Vec<Strin
         }
         _ => keys::general_entry(app, caller, Action::ValidateKey),
     };
-    let ((), notices) = vault::change(app, &entry, |edit| {
+    let stored = vault::change(app, &entry, |edit| {
         for (target, validation) in answers {
             let Some(mut record) = edit.contents().keys.get(&target.key_id).cloned() else {
                 continue;
@@ -260,8 +263,13 @@ fn store(app: &App, caller: &dyn Caller, reports: &[Report]) -> Result<Vec<Strin
             edit.record(record);
         }
         Ok(())
-    })?;
-    Ok(notices)
+    });
+    let unwritten = |why: &str| vec![format!("the provider's answer could not be written down: {why}")];
+    match timeout_at(end, stored).await {
+        Ok(Ok(((), notices))) => notices,
+        Ok(Err(error)) => unwritten(error.message()),
+        Err(_) => unwritten("another process held the vault for too long"),
+    }
 }
 
 /// The part of a provider's answer that is kept.

@@ -1,20 +1,25 @@
 //! Getting at the vault: opening it by whatever opens it, making one where there is none.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
+use tokio::time::{Instant, sleep};
 
 use super::caller::{Caller, Question};
 use crate::{
     app::App,
-    domain::{KeyId, KeyRecord, Passphrase},
+    domain::{KeyRecord, Passphrase},
     error::{Code, Error, Result},
     settings::MasterKey,
     storage::{
-        audit::Entry,
+        audit::{Action, Entry, Outcome},
+        lock::LockError,
         vault::{Committed, Created, Edit, NewSlot, SlotKind, Standing, Status, Unlock, Vault},
     },
 };
+
+/// The pause between two looks at whether another process still writes.
+const NEXT_LOOK: Duration = Duration::from_millis(2);
 
 /// Opens the vault: by the keychain or key file, by the passphrase of the environment, or by asking.
 pub async fn open(app: &App, caller: &dyn Caller) -> Result<()> {
@@ -149,18 +154,39 @@ async fn on_a_thread<T: Send + 'static>(
         .map_err(|_| Error::new(Code::Internal, "opening the vault was cut short"))?
 }
 
+/// Waits while another process is writing, and holds up no other call meanwhile.
+///
+/// A process that was stopped in the middle keeps its right to write: fails with `busy` after the vault's patience.
+pub(super) async fn turn(app: &App) -> Result<()> {
+    let since = Instant::now();
+    while app.vault().is_held()? {
+        let waited = since.elapsed();
+        if waited >= app.vault().lock_wait() {
+            return Err(LockError::Busy { waited }.into());
+        }
+        sleep(NEXT_LOOK).await;
+    }
+    Ok(())
+}
+
 /// Makes one change to the vault, after writing down what time has done to its keys.
-pub(super) fn change<T>(
+pub(super) async fn change<T>(
     app: &App,
     entry: &Entry,
     edit: impl FnOnce(&mut Edit) -> Result<T>,
 ) -> Result<(T, Vec<String>)> {
+    turn(app).await?;
     let now = app.now();
     let committed = app.vault().change(entry, |contents| {
-        tidy(contents, now);
-        edit(contents)
+        let lapsed = tidy(contents, now);
+        Ok::<_, Error>((edit(contents)?, lapsed))
     })?;
-    Ok(settle(committed))
+    let ((value, lapsed), notices) = settle(committed);
+    for entry in &lapsed {
+        // It has happened: a trail that cannot tell is no reason to undo what was asked for.
+        drop(app.vault().record(entry));
+    }
+    Ok((value, notices))
 }
 
 /// The value and, where the disk did not confirm it, a warning: that is no failure to retry.
@@ -174,11 +200,13 @@ pub fn settle<T>(committed: Committed<T>) -> (T, Vec<String>) {
     (committed.into_inner(), notices)
 }
 
-/// Ends grace that ran out, and forgets what is past bringing back.
-fn tidy(edit: &mut Edit, now: Timestamp) {
+/// Ends grace that ran out, and forgets what is past bringing back; tells what it did as the audit trail does.
+fn tidy(edit: &mut Edit, now: Timestamp) -> Vec<Entry> {
     let records: Vec<KeyRecord> = edit.contents().keys.values().cloned().collect();
+    let mut lapsed = Vec::new();
     for mut record in records {
         if record.is_purgeable(now) {
+            lapsed.push(lapse(Action::PurgeKey, &record, "removed 30 days ago", now));
             edit.remove_record(record.key_id);
             continue;
         }
@@ -186,25 +214,31 @@ fn tidy(edit: &mut Edit, now: Timestamp) {
         for version in &mut record.versions {
             version.state = version.state_at(now);
         }
-        forget(
-            edit,
-            record.key_id,
-            before
-                .versions
-                .iter()
-                .filter(|version| version.is_purgeable(now))
-                .map(|version| version.version),
-        );
-        record.versions.retain(|version| !version.is_purgeable(now));
+        if record != before {
+            lapsed.push(lapse(Action::RetireKey, &record, "its grace is over", now));
+        }
+        for version in record.versions.extract_if(.., |version| version.is_purgeable(now)) {
+            lapsed.push(lapse(Action::PurgeKey, &before, "a secret replaced 30 days ago", now));
+            edit.forget_secret(before.key_id, version.version);
+        }
         if record != before {
             edit.record(record);
         }
     }
+    lapsed
 }
 
-fn forget(edit: &mut Edit, key_id: KeyId, versions: impl Iterator<Item = u32>) {
-    for version in versions {
-        edit.forget_secret(key_id, version);
+/// What time did to a key.
+fn lapse(action: Action, record: &KeyRecord, detail: &str, at: Timestamp) -> Entry {
+    Entry {
+        at,
+        actor: "api-keys".to_owned(),
+        action,
+        provider: Some(record.provider.clone()),
+        label: Some(record.label.clone()),
+        key_id: Some(record.key_id),
+        outcome: Outcome::Done,
+        detail: Some(detail.to_owned()),
     }
 }
 

@@ -156,6 +156,9 @@ pub(super) fn tone(status: KeyStatus) -> Tone {
 
 /// What a person should do something about.
 fn attention(record: &KeyRecord, now: Timestamp) -> Vec<String> {
+    if record.state(now) == KeyState::Removed {
+        return Vec::new();
+    }
     let rotate = format!("`api-keys rotate {}:{}`", record.provider, record.label);
     let expiry = record.expiry_notice(now).map(|notice| match notice {
         ExpiryNotice::Expired => format!("expired and no longer used: {rotate}"),
@@ -175,6 +178,6 @@ fn attention(record: &KeyRecord, now: Timestamp) -> Vec<String> {
         .versions
         .iter()
         .any(|version| version.state == VersionState::Staged)
-        .then(|| format!("a rotation was not finished: {rotate} with the same new key finishes it"));
+        .then(|| format!("a rotation was not finished: {rotate} finishes it"));
     [expiry, exposed, refused, staged].into_iter().flatten().collect()
 }

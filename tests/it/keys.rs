@@ -128,7 +128,7 @@ fn undo(app: &App) -> Result<(KeyRecord, Undone, Vec<String>)> {
 fn injected(app: &App) -> Result<String> {
     let wanted = [(openai(), Label::default())];
     let variables = wait(injection::variables(app, &Silent, &wanted))?;
-    let mut revealed = injection::reveal(app, &Silent, variables)?;
+    let mut revealed = wait(injection::reveal(app, &Silent, variables))?;
     let (name, key) = revealed.remove(0);
     assert_eq!(name, "OPENAI_API_KEY");
     // EXPOSE: a made-up key in a test

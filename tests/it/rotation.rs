@@ -157,7 +157,13 @@ fn an_answer_of_the_last_minute_is_not_asked_for_again() {
 }
 
 #[test]
-fn a_rotation_that_was_killed_goes_on_with_the_same_key() {
+fn a_rotation_that_was_killed_goes_on_with_the_same_key_and_without_it() {
+    for again in [json!({"new_api_key": NEW}), json!({})] {
+        goes_on(again);
+    }
+}
+
+fn goes_on(mut again: Value) {
     let provider = Provider::new(&[(OLD, "me"), (NEW, "me")]);
     let home = provider.home();
     add(&mut start(&home));
@@ -188,7 +194,44 @@ fn a_rotation_that_was_killed_goes_on_with_the_same_key() {
         "{listed}"
     );
     provider.accounts.lock().unwrap().extend([(OLD, "me"), (NEW, "me")]);
-    let rotated = rotate(&mut client);
-    assert_eq!(rotated["structuredContent"]["key"]["rotation_count"], 1, "{rotated}");
+    again["provider"] = json!("openrouter");
+    let rotated = client.structured("rotate_key", again.clone());
+    assert_eq!(rotated["key"]["rotation_count"], 1, "{rotated}");
+    assert_eq!(
+        rotated["warnings"].to_string().contains("begun on"),
+        again["new_api_key"].is_null(),
+        "{rotated}"
+    );
     assert_eq!(in_use(&home), NEW);
+    // Nothing is unfinished any more: without a key there is nobody to ask for one.
+    assert_eq!(
+        client.failure("rotate_key", json!({"provider": "openrouter"})),
+        "key_required"
+    );
+}
+
+#[test]
+fn a_new_key_that_may_do_less_is_taken_with_a_warning() {
+    let provider = StandIn::answering(Reply::json(
+        401,
+        &json!({"error": {"message": "You have insufficient permissions. Missing scopes: api.model.read."}}),
+    ));
+    let home = Home::new();
+    home.config(&format!(
+        "[vault]\nmaster_key = \"key-file\"\n[providers.openai]\nbase_url = \"{}/v1\"\n",
+        provider.url()
+    ));
+    let mut client = start(&home);
+    client.structured(
+        "add_api_key",
+        json!({"provider": "openai", "api_key": "sk-proj-old0123456789abcdef"}),
+    );
+    let rotated = client.structured(
+        "rotate_key",
+        json!({"provider": "openai", "new_api_key": "sk-proj-new0123456789abcdef"}),
+    );
+    assert!(
+        rotated["warnings"].to_string().contains("may not do everything"),
+        "{rotated}"
+    );
 }

@@ -59,6 +59,78 @@ fn all_keys_are_asked_about_within_twelve_seconds_whatever_hangs() {
     );
 }
 
+/// A process that was stopped while it wrote: it keeps the vault for itself.
+fn stopped_writer(home: &Home) -> std::fs::File {
+    let lock = std::fs::File::open(home.path().join("vault.lock")).expect("the lock file");
+    lock.lock().expect("nobody else writes");
+    lock
+}
+
+#[test]
+fn a_stopped_process_that_keeps_the_vault_holds_up_nobody_for_long() {
+    let provider = StandIn::answering(Reply::json(200, &json!({"object": "list", "data": []})));
+    let home = home(&provider);
+    let mut client = start(&home, 6);
+    let held = stopped_writer(&home);
+    let since = Instant::now();
+    let all = client.request("tools/call", json!({"name": "validate_all_keys", "arguments": {}}));
+    let listed = client.structured("list_api_keys", json!({}));
+    assert_eq!(listed["total_count"], 6);
+    assert!(
+        since.elapsed() < Duration::from_secs(5),
+        "others are answered meanwhile: {:?}",
+        since.elapsed()
+    );
+    let answer = client.answer(all);
+    assert!(since.elapsed() < Duration::from_secs(12), "{:?}", since.elapsed());
+    let result = &answer["result"]["structuredContent"];
+    assert_eq!(result["undetermined"], 6, "{answer}");
+    assert!(provider.requests().is_empty(), "no audit line, no use");
+
+    drop(held);
+    assert_eq!(client.structured("validate_all_keys", json!({}))["valid"], 6);
+    // What is waited for at the end of input is not waited for long.
+    let held = stopped_writer(&home);
+    client.request(
+        "tools/call",
+        json!({"name": "remove_api_key", "arguments": {"provider": "openai", "label": "key-0"}}),
+    );
+    let goodbye = client.hang_up();
+    assert!(goodbye.status.success());
+    assert!(goodbye.took < Duration::from_secs(8), "{:?}", goodbye.took);
+    drop(held);
+    assert_eq!(home.run(["list", "--json"]).json()["total_count"], 6);
+}
+
+#[test]
+fn what_the_provider_says_is_told_although_it_cannot_be_written_down() {
+    let provider = StandIn::answering(Reply::json(200, &json!({"object": "list", "data": []})));
+    let home = home(&provider);
+    let file = home.path().join("vault.json");
+    let add = |label: &str, key: &str| {
+        let ended = home.run_with(home.command(["add", "openai", "--stdin", "--label", label]), key);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+    };
+    add("one", "sk-proj-one0123456789abcdef");
+    let old = std::fs::read(&file).expect("the vault");
+    add("two", "sk-proj-two0123456789abcdef");
+    std::fs::write(&file, old).expect("an old vault in its place");
+
+    let one = home.run(["validate", "openai:one", "--json"]).json();
+    assert_eq!(one["status"], "valid", "{one}");
+    assert!(one["warnings"].to_string().contains("older than"), "{one}");
+    let all = home.run(["validate", "--all", "--json"]).json();
+    assert_eq!(all["valid"], 1, "{all}");
+    assert!(all["warnings"].to_string().contains("older than"), "{all}");
+    let doctor = home.run(["doctor", "--json"]);
+    assert_eq!(doctor.code, Some(1));
+    let findings = doctor.json()["findings"].to_string();
+    assert!(
+        findings.contains("older than") && findings.contains("openai:one works"),
+        "{findings}"
+    );
+}
+
 #[test]
 fn four_keys_are_asked_about_at_a_time_and_progress_is_told() {
     let asking = Arc::new(AtomicUsize::new(0));

@@ -30,18 +30,18 @@ pub struct Entry {
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     CreateVault,
-    UnlockVault,
     AddKey,
     RemoveKey,
+    /// A removed key, or a secret that was replaced, is past bringing back and forgotten.
     PurgeKey,
     RotateKey,
     PromoteKey,
+    /// The grace of a secret that was replaced is over.
     RetireKey,
     Undo,
     ValidateKey,
     /// The secret was handed out, for what `detail` says.
     RevealKey,
-    RunCommand,
     AddSlot,
     RemoveSlot,
     ChangePassphrase,

@@ -4,6 +4,8 @@
 //! `vault.pending.json` tells which secrets are on the move: the next writer removes those that the vault does not
 //! name, so that a process killed at any point leaves nothing that is in the way.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +29,8 @@ pub(super) const PENDING: &str = "vault.pending.json";
 const FORMAT: &str = "api-keys pending slots 1";
 /// Longer than any note, in bytes.
 const LONGEST_PENDING: u64 = 16 * 1024;
+/// How long the keychain is waited for when it only keeps the anchor; it goes on by itself after that.
+const ANCHOR_PATIENCE: Duration = Duration::from_millis(500);
 /// How long a key file is, in bytes.
 const KEY_FILE_LENGTH: u64 = 32;
 
@@ -256,7 +260,8 @@ pub(super) fn read_keychain_anchor(places: &VaultPlaces, vault_id: Hex<16>) -> K
 
 /// Keeps `anchor` in the keychain, as far as it lets us: one that stays older is no alarm.
 pub(super) fn write_keychain_anchor(places: &VaultPlaces, anchor: &Anchor) {
-    let _ = keychain(places).write(&anchor_account(anchor.vault_id), &anchor.to_keychain());
+    let keychain = Keychain::new(places.keychain_deadline.min(ANCHOR_PATIENCE));
+    let _ = keychain.write(&anchor_account(anchor.vault_id), &anchor.to_keychain());
 }
 
 /// A key file in the folder for them, if there is any.

@@ -65,11 +65,6 @@ impl Edit {
         Ok(())
     }
 
-    /// Whether the secret of that version is stored.
-    pub fn has_secret(&self, key_id: KeyId, version: u32) -> bool {
-        self.draft.sealed.contains_key(&(key_id, version))
-    }
-
     /// Drops the secret of one version for good. A secret whose version leaves its record has to be dropped too.
     pub fn forget_secret(&mut self, key_id: KeyId, version: u32) {
         self.changed |= self.draft.sealed.remove(&(key_id, version)).is_some();

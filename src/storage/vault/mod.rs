@@ -46,6 +46,7 @@ use crate::{
     storage::{
         audit::{self, Entry, Outcome},
         files::{Folder, Stamp},
+        lock::{self, LockError},
     },
 };
 
@@ -230,6 +231,23 @@ impl Vault {
         Ok(Arc::clone(&opened.contents))
     }
 
+    /// Whether somebody is writing right now; who asks before writing need not wait where waiting holds up others.
+    pub fn is_held(&self) -> Result<bool, VaultError> {
+        let Some(folder) = Folder::open(&self.places.data)? else {
+            return Ok(false);
+        };
+        match lock::acquire(&folder, LOCK, Duration::ZERO) {
+            Ok(_) => Ok(false),
+            Err(LockError::Busy { .. }) => Ok(true),
+            Err(why) => Err(why.into()),
+        }
+    }
+
+    /// How long another writer is waited for.
+    pub fn lock_wait(&self) -> Duration {
+        self.places.lock_wait
+    }
+
     /// Makes one change, whole or not at all, and audits it as `entry`.
     ///
     /// An error of `edit` changes nothing and is audited as refused. An edit that changes nothing writes nothing.
@@ -306,6 +324,7 @@ impl fmt::Debug for Vault {
             .finish_non_exhaustive()
     }
 }
+
 /// Fails where a vault was written that is not there any more.
 fn refuse_remains_of_written(folder: &Folder) -> Result<(), VaultError> {
     for name in [anchor::FILE, audit::FILE] {

@@ -102,7 +102,7 @@ fn a_successor_of_another_file_is_a_fork_too() {
     home.put(&newer);
     fs::remove_file(home.file("anchor.json")).expect("an anchor");
     // Any entry writes the anchor of the file as it stands.
-    vault.record(&entry(Action::RunCommand)).expect("noted");
+    vault.record(&entry(Action::RevealKey)).expect("noted");
     home.put(&fork);
     assert_eq!(standing(&vault), Standing::Forked);
     fs::write(home.file("anchor.json"), elsewhere).expect("the anchor of that file");

@@ -19,7 +19,7 @@ fn whatever_the_trail_holds_it_is_reported_and_carried_on() {
         let before = vault.verify_audit().expect("read");
         assert!(before.fault.is_some() || before.torn || bytes == good);
         vault.recent_audit(3).expect("read");
-        vault.record(&entry(Action::RunCommand)).expect("carried on");
+        vault.record(&entry(Action::RevealKey)).expect("carried on");
         let after = vault.verify_audit().expect("read");
         assert!(!after.torn);
         if bytes != good {
