@@ -85,7 +85,7 @@ fn verify(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     }
     let mut view = View::line(
         Tone::Good,
-        format!("The audit trail is whole: {} entries", report.entries),
+        format!("The audit trail is whole (entries: {})", report.entries),
     );
     if report.torn {
         view = view.and(Block::Warning(

@@ -6,7 +6,7 @@ use clap::ArgMatches;
 
 use super::{Session, console::Console, key_name, secret_source::SecretSource};
 use crate::{
-    domain::{ProviderId, Secret},
+    domain::{Label, ProviderId, Secret},
     error::{Code, Error, Result},
     tools::{Caller, CallerKind, Question},
 };
@@ -39,7 +39,13 @@ impl Terminal {
 
     /// A recovery code, as it was shown once.
     pub(super) fn recovery_code(&self) -> Result<Secret> {
-        self.passphrase_from.read("Recovery code: ").map_err(no_passphrase)
+        self.passphrase_from.read("Recovery code: ").map_err(|error| {
+            if error.code() != Code::KeyRequired {
+                return error;
+            }
+            Error::new(Code::VaultLocked, "there is no terminal to type the recovery code on")
+                .hint("pipe it in with `--stdin`, or run the command on a terminal")
+        })
     }
 
     fn answer(&self, question: &Question) -> Result<Secret> {
@@ -58,7 +64,7 @@ impl Terminal {
                 let key = self
                     .key_from
                     .read(&prompt)
-                    .map_err(|error| no_key(error, command, provider))?;
+                    .map_err(|error| no_key(error, command, provider, label))?;
                 Ok(key.trimmed())
             }
             Question::Passphrase => self
@@ -86,12 +92,13 @@ impl Terminal {
 }
 
 /// The same error with what to do where nobody can type a key.
-fn no_key(error: Error, command: &str, provider: &ProviderId) -> Error {
+fn no_key(error: Error, command: &str, provider: &ProviderId, label: &Label) -> Error {
     if error.code() != Code::KeyRequired {
         return error;
     }
     error.hint(format!(
-        "pipe it in with `--stdin`, name a variable with `--env-var` or a file with `--from-file`; on a terminal `api-keys {command} {provider}` asks for it"
+        "pipe it in with `--stdin`, name a variable with `--env-var` or a file with `--from-file`; on a terminal `api-keys {command} {}` asks for it",
+        key_name::show(provider, label)
     ))
 }
 
@@ -104,7 +111,9 @@ fn no_passphrase(error: Error) -> Error {
         Code::VaultLocked,
         "the vault is locked, and there is no terminal to type its passphrase on",
     )
-    .hint("set API_KEYS_PASSPHRASE, or run the command on a terminal")
+    .hint(
+        "set API_KEYS_PASSPHRASE, or the variable that `vault.passphrase_env` names, or run the command on a terminal",
+    )
 }
 
 impl Caller for Terminal {

@@ -326,10 +326,15 @@ fn explain(error: &clap::Error, arguments: &[OsString]) -> Error {
             } else if typed.is_empty() {
                 wrong(format!("`{argument}` needs a value")).hint(usage)
             } else {
-                // A reason that repeats the value is dropped with it.
-                match reason.filter(|reason| !reason.contains(&typed)) {
-                    Some(reason) => wrong(format!("`{argument}` cannot be that: {reason}")).hint(usage),
-                    None => wrong(format!("`{argument}` cannot be that")).hint(usage),
+                // A reason that repeats the value is dropped with it, unless it only begins with it.
+                let reason = reason.as_deref().unwrap_or_default();
+                let rule = reason.strip_prefix(&typed).filter(|rule| !rule.contains(&typed));
+                match rule {
+                    Some(rule) => wrong(format!("`{argument}`{rule}")).hint(usage),
+                    None if reason.is_empty() || reason.contains(&typed) => {
+                        wrong(format!("`{argument}` cannot be that")).hint(usage)
+                    }
+                    None => wrong(format!("`{argument}` cannot be that: {reason}")).hint(usage),
                 }
             }
         }
@@ -400,6 +405,15 @@ mod tests {
     fn a_slip_of_the_finger_gets_a_suggestion() {
         assert_eq!(error("serv").to_string(), "there is no command `serv`");
         assert!(error("serv").hint_text().is_some_and(|hint| hint.contains("`serve`")));
+    }
+
+    #[test]
+    fn a_value_out_of_range_is_told_with_the_range() {
+        assert_eq!(
+            error("rotate openai --grace-hours 1000").to_string(),
+            "`--grace-hours <HOURS>` is not in 0..=720"
+        );
+        assert!(!error("rotate openai --grace-hours x9x9").to_string().contains("x9"));
     }
 
     #[test]

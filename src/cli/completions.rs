@@ -28,7 +28,19 @@ fn run(matches: &ArgMatches) -> Result<ExitCode> {
     if let Some(shell) = matches.get_one::<Shell>("shell") {
         let mut script = Vec::new();
         clap_complete::generate(*shell, &mut command_line::command(), "api-keys", &mut script);
-        Console::raw(&script)?;
+        Console::raw(&mended(*shell, script))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The script with one spelling of the program's name.
+///
+/// For bash the generator spells the hyphen in two ways, and a command's options are never found
+/// (clap issue 6421).
+fn mended(shell: Shell, script: Vec<u8>) -> Vec<u8> {
+    match (shell, String::from_utf8(script)) {
+        (Shell::Bash, Ok(script)) => script.replace("api__subcmd__keys", "api__keys").into_bytes(),
+        (_, Ok(script)) => script.into_bytes(),
+        (_, Err(why)) => why.into_bytes(),
+    }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     command_line::Look,
-    render::{self, Painted},
+    render::{self, Painted, Width},
 };
 use crate::{
     error::{Code, Error, Result},
@@ -86,12 +86,7 @@ impl Console {
 
     /// Tells something besides the answer, to people.
     pub(super) fn remark(self, block: &Block) {
-        let painted = render::paint(
-            &View {
-                blocks: vec![block.clone()],
-            },
-            None,
-        );
+        let painted = render::paint(&View::default().and(block.clone()), width());
         self.err(&painted.answer);
         self.err(&painted.remarks);
     }
@@ -113,7 +108,7 @@ impl Console {
             let _ = Self::json(&error.to_json());
         }
         tracing::debug!(code = error.code().as_str(), "the command failed");
-        self.err(&render::error(error));
+        self.err(&render::error(error, width().remarks));
     }
 
     /// Shows how far long work has come, to a person who is watching.
@@ -154,7 +149,11 @@ fn written(outcome: std::io::Result<()>) -> Result<()> {
     }
 }
 
-/// Columns of the terminal on stdout; nothing where there is none, and nothing is cut or folded.
-fn width() -> Option<usize> {
-    terminal_size::terminal_size_of(stdout()).map(|(width, _)| usize::from(width.0))
+/// The terminals on stdout and stderr, as far as there are any.
+fn width() -> Width {
+    let columns = |size: Option<(terminal_size::Width, terminal_size::Height)>| Some(usize::from(size?.0.0));
+    Width {
+        answer: columns(terminal_size::terminal_size_of(stdout())),
+        remarks: columns(terminal_size::terminal_size_of(stderr())),
+    }
 }

@@ -176,6 +176,7 @@ fn open_to_others(_: &Path) -> Vec<String> {
 }
 
 fn the_vault(app: &App, open: &Result<()>) -> Finding {
+    let variable = &app.settings().current().vault.passphrase_env;
     match open {
         Ok(()) => {}
         Err(error) if error.code() == Code::VaultAbsent => {
@@ -187,7 +188,7 @@ fn the_vault(app: &App, open: &Result<()>) -> Finding {
                 Health::Notice,
                 "locked by a passphrase; what is in it was not looked at",
             )
-            .mend("set API_KEYS_PASSPHRASE for a whole check");
+            .mend(format!("set {variable} for a whole check"));
         }
         Err(error) => return Finding::of("vault", error),
     }
@@ -203,7 +204,7 @@ fn the_vault(app: &App, open: &Result<()>) -> Finding {
                 Standing::Current => Finding::good(
                     "vault",
                     format!(
-                        "{} opens and is whole, written {} times",
+                        "{} opens and is whole (write {})",
                         app.vault().path().display(),
                         contents.generation
                     ),
@@ -246,7 +247,7 @@ fn trail(app: &App) -> Finding {
             Some(fault) => Finding::of("audit", &audit::broken(fault)),
             None if report.torn => Finding::new("audit", Health::Notice, "the last line was cut short by a crash")
                 .mend("nothing to do: the next entry repairs it"),
-            None => Finding::good("audit", format!("{} entries, unbroken", report.entries)),
+            None => Finding::good("audit", format!("unbroken (entries: {})", report.entries)),
         },
     }
 }

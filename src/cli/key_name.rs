@@ -1,18 +1,30 @@
 //! `PROVIDER[:LABEL]`: how commands name a stored key.
 
+use super::wait;
 use crate::{
     app::App,
     domain::{Label, ProviderId},
     error::Result,
+    services::{caller::Caller, keys},
 };
 
 /// The key that `text` names; a name that is wrong is never repeated where it could be a key.
 pub(super) fn parse(app: &App, text: &str) -> Result<(ProviderId, Label)> {
-    let (provider, label) = match text.split_once(':') {
-        Some((provider, label)) => (provider, label.parse()?),
-        None => (text, Label::default()),
-    };
+    let (provider, label) = split(text)?;
     Ok((app.settings().current().provider(provider)?.id, label))
+}
+
+/// The same, also of a provider that the configuration no longer has.
+pub(super) fn parse_stored(app: &App, caller: &dyn Caller, text: &str) -> Result<(ProviderId, Label)> {
+    let (provider, label) = split(text)?;
+    Ok((wait(keys::stored_provider(app, caller, provider))?, label))
+}
+
+fn split(text: &str) -> Result<(&str, Label)> {
+    match text.split_once(':') {
+        Some((provider, label)) => Ok((provider, label.parse()?)),
+        None => Ok((text, Label::default())),
+    }
 }
 
 /// The key as people name it, and as they can type it again.

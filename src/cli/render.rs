@@ -21,28 +21,39 @@ pub(super) struct Painted {
     pub(super) remarks: String,
 }
 
-/// `view` for a terminal of `width` columns, or for one without an edge.
-pub(super) fn paint(view: &View, width: Option<usize>) -> Painted {
+/// Columns of the terminals that read the two; nothing where there is none, and nothing is cut or folded.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Width {
+    pub(super) answer: Option<usize>,
+    pub(super) remarks: Option<usize>,
+}
+
+/// `view` for terminals of that width; what to do next comes after what to know.
+pub(super) fn paint(view: &View, width: Width) -> Painted {
     let mut painted = Painted::default();
+    let mut hints = String::new();
     for block in &view.blocks {
         match block {
             Block::Line(tone, text) => {
                 painted.answer.push_str(&styled(*tone, &plain(text)));
                 painted.answer.push('\n');
             }
-            Block::Table { headers, rows } => painted.answer.push_str(&table(headers, rows, width)),
-            Block::Warning(text) => painted.remarks.push_str(&remark(WARNING, "warning", text)),
-            Block::Hint(text) => painted.remarks.push_str(&remark(HINT, "hint", text)),
+            Block::Table { headers, rows } => painted.answer.push_str(&table(headers, rows, width.answer)),
+            Block::Warning(text) => painted
+                .remarks
+                .push_str(&remark(WARNING, "warning", text, width.remarks)),
+            Block::Hint(text) => hints.push_str(&remark(HINT, "hint", text, width.remarks)),
         }
     }
+    painted.remarks.push_str(&hints);
     painted
 }
 
-/// What went wrong and what can be done, for stderr.
-pub(super) fn error(error: &Error) -> String {
-    let mut text = remark(ERROR, "error", error.message());
+/// What went wrong and what can be done, for stderr of that many columns.
+pub(super) fn error(error: &Error, width: Option<usize>) -> String {
+    let mut text = remark(ERROR, "error", error.message(), width);
     if let Some(hint) = error.hint_text() {
-        text.push_str(&remark(HINT, "hint", hint));
+        text.push_str(&remark(HINT, "hint", hint, width));
     }
     text
 }
@@ -60,8 +71,22 @@ const ERROR: Style = AnsiColor::Red.on_default().bold();
 const WARNING: Style = AnsiColor::Yellow.on_default().bold();
 const HINT: Style = AnsiColor::Cyan.on_default().bold();
 
-fn remark(style: Style, word: &str, text: &str) -> String {
-    format!("{style}{word}:{style:#} {}\n", plain(text))
+fn remark(style: Style, word: &str, text: &str, width: Option<usize>) -> String {
+    let before = word.len() + 2;
+    format!(
+        "{style}{word}:{style:#} {}\n",
+        wrapped(&plain(text), room(width, before)).join(&line_break(before))
+    )
+}
+
+/// The columns that are left beside `before`, and never fewer than a few words need.
+fn room(width: Option<usize>, before: usize) -> usize {
+    width.map_or(usize::MAX, |width| width.saturating_sub(before).max(NARROWEST))
+}
+
+/// The way to the next line of a text that begins after `before` columns.
+fn line_break(before: usize) -> String {
+    format!("\n{}", " ".repeat(before))
 }
 
 fn style(tone: Tone) -> Style {
@@ -116,7 +141,7 @@ fn table(headers: &[&str], rows: &[Vec<Cell>], width: Option<usize>) -> String {
         _ => usize::MAX,
     };
     if room < NARROWEST {
-        return list(&columns, rows);
+        return list(&columns, rows, width);
     }
     let bold = Style::new().bold();
     let mut text = String::new();
@@ -151,7 +176,7 @@ fn table(headers: &[&str], rows: &[Vec<Cell>], width: Option<usize>) -> String {
         }
         for (at, part) in wrapped(&cell(row, *last), room).iter().enumerate() {
             if at > 0 {
-                let _ = write!(line, "\n{}", " ".repeat(before));
+                line.push_str(&line_break(before));
             }
             let _ = write!(line, "{style}{part}{style:#}");
         }
@@ -170,8 +195,9 @@ fn aligned(style: Style, text: &str, widest: usize, align: Align) -> String {
 }
 
 /// The same table with one field a line, for narrow terminals.
-fn list(columns: &[(usize, &str, usize)], rows: &[Vec<Cell>]) -> String {
+fn list(columns: &[(usize, &str, usize)], rows: &[Vec<Cell>], width: Option<usize>) -> String {
     let widest = columns.iter().map(|(_, header, _)| header.width()).max().unwrap_or(0);
+    let before = widest + GAP.len();
     let mut text = String::new();
     for (at, row) in rows.iter().enumerate() {
         if at > 0 {
@@ -186,17 +212,27 @@ fn list(columns: &[(usize, &str, usize)], rows: &[Vec<Cell>]) -> String {
             let _ = writeln!(
                 text,
                 "{bold}{header}{bold:#}{pad}{GAP}{}",
-                styled(cell.tone, &plain(&cell.text))
+                styled(
+                    cell.tone,
+                    &wrapped(&plain(&cell.text), room(width, before)).join(&line_break(before))
+                )
             );
         }
     }
     text
 }
 
-/// `text` in lines of `columns` at most, broken between words; a word that is longer has a line of its own.
+/// `text` in lines of `columns` at most, broken between words; what is longer has a line of its own.
+///
+/// What stands between backquotes is one word: commands are copied whole.
 fn wrapped(text: &str, columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
+    let mut quoted = false;
+    let words = text.split(|c| {
+        quoted ^= c == '`';
+        c == ' ' && !quoted
+    });
+    for word in words {
         match lines.last_mut() {
             Some(line) if line.width() + 1 + word.width() <= columns => {
                 line.push(' ');
@@ -213,7 +249,19 @@ mod tests {
     use super::*;
 
     fn seen(view: &View, width: Option<usize>) -> String {
+        let width = Width {
+            answer: width,
+            remarks: None,
+        };
         anstream::adapter::strip_str(&paint(view, width).answer).to_string()
+    }
+
+    fn remarked(view: &View, width: Option<usize>) -> String {
+        let width = Width {
+            answer: None,
+            remarks: width,
+        };
+        anstream::adapter::strip_str(&paint(view, width).remarks).to_string()
     }
 
     fn two_keys() -> View {
@@ -252,6 +300,37 @@ mod tests {
         assert_eq!(
             seen(&two_keys(), Some(20)),
             "PROVIDER  anthropic\nLABEL     default\nKEY       sk-ant-…WXYZ\n\nPROVIDER  openai\nLABEL     日本\nKEY       …1234\n"
+        );
+    }
+
+    #[test]
+    fn a_long_field_of_a_narrow_terminal_is_wrapped_beside_its_name() {
+        let view = View::default().and(Block::Table {
+            headers: vec!["PROVIDER", "KEY", "NOTE"],
+            rows: vec![vec![
+                "anthropic".into(),
+                "sk-ant-…WXYZ".into(),
+                "what the key is for in the team".into(),
+            ]],
+        });
+        assert_eq!(
+            seen(&view, Some(32)),
+            "PROVIDER  anthropic\nKEY       sk-ant-…WXYZ\nNOTE      what the key is for in\n          the team\n"
+        );
+    }
+
+    #[test]
+    fn remarks_are_wrapped_between_words_and_commands_stay_whole() {
+        let view = View::default()
+            .and(Block::Hint("type `api-keys add openai` to store it".to_owned()))
+            .and(Block::Warning("the vault is new".to_owned()));
+        assert_eq!(
+            remarked(&view, Some(30)),
+            "warning: the vault is new\nhint: type\n      `api-keys add openai` to\n      store it\n"
+        );
+        assert_eq!(
+            remarked(&view, None),
+            "warning: the vault is new\nhint: type `api-keys add openai` to store it\n"
         );
     }
 

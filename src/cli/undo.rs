@@ -31,7 +31,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     let caller = Terminal::new(session, matches);
     let key = matches
         .get_one::<String>("key")
-        .map(|name| key_name::parse(app, name))
+        .map(|name| key_name::parse_stored(app, &caller, name))
         .transpose()?;
     let key = key.as_ref().map(|(provider, label)| (provider, label));
     let (record, undone, warnings) = wait(undo::undo(app, &caller, key))?;

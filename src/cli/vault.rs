@@ -17,7 +17,7 @@ use crate::{
         vault,
     },
     settings::MasterKey,
-    storage::vault::{Committed, NewSlot, SlotId, SlotInfo, SlotKind, Standing, Status, Unlock},
+    storage::vault::{Committed, NewSlot, SlotId, SlotInfo, SlotKind, Standing, Status, Unlock, VaultError},
     tools::view::{Block, Cell, Tone, View},
 };
 
@@ -145,10 +145,7 @@ impl Work<'_> {
         self.open()?;
         let vault = self.session.app.vault();
         let contents = vault.contents()?;
-        let view = View::line(
-            Tone::Good,
-            format!("The vault opens; it was written {} times", contents.generation),
-        );
+        let view = View::line(Tone::Good, format!("The vault opens (write {})", contents.generation));
         self.tell(
             &json!({"state": "unlocked", "generation": contents.generation, "standing": standing(contents.standing)}),
             &view,
@@ -156,6 +153,7 @@ impl Work<'_> {
     }
 
     fn passwd(&self) -> Result<()> {
+        self.expect_slot(SlotKind::Passphrase)?;
         let app = &self.session.app;
         let old = match app.settings().passphrase_from_environment() {
             Some(passphrase) => passphrase,
@@ -230,6 +228,7 @@ impl Work<'_> {
     }
 
     fn recover(&self) -> Result<()> {
+        self.expect_slot(SlotKind::Recovery)?;
         let app = &self.session.app;
         let code = self.caller.recovery_code()?;
         let recover = |slot: NewSlot<'_>| Ok::<_, Error>(app.vault().recover(app.now(), ACTOR, &code, &[slot])?);
@@ -265,6 +264,18 @@ impl Work<'_> {
             }
         };
         self.tell(&json!({"before": standing(before)}), &View::line(Tone::Good, said))
+    }
+
+    /// Fails where no slot of that kind is there, before anybody types for nothing.
+    fn expect_slot(&self, kind: SlotKind) -> Result<()> {
+        let status = self.session.app.vault().status()?;
+        if status == Status::Absent {
+            Err(VaultError::Absent.into())
+        } else if slots_of(&status).iter().any(|slot| slot.kind == kind) {
+            Ok(())
+        } else {
+            Err(VaultError::NoSlotOfKind(kind).into())
+        }
     }
 
     fn open(&self) -> Result<()> {

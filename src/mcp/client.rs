@@ -26,6 +26,7 @@ use crate::{
     error::{Code, Error, Result},
     intake::{self, Intake, Outcome, Ticket},
     providers::{check_shape, looks_like_key},
+    services::keys,
     tools::{Answer, Caller, CallerKind, Question},
 };
 
@@ -152,7 +153,7 @@ impl Client<'_> {
         let state = self.desk.rounds.seal(&ticket, &self.call)?;
         *lock(&self.needed) = Some(InputRequiredResult::new(Some(requests), Some(state)));
         // The tool ends here; the client gets what is needed in place of this.
-        Err(pending())
+        Err(self.pending(question))
     }
 
     /// Protocol 2025-11-25 and earlier: the client is asked while the call waits.
@@ -201,42 +202,51 @@ impl Client<'_> {
         Err(self.required(ticket.question(), "nobody opened the page for it"))
     }
 
-    /// What the user can do at a terminal instead.
+    /// Nobody can be asked here: what the user can do at a terminal instead.
     fn required(&self, question: &Question, why: &str) -> Error {
+        let (code, message) = match question {
+            Question::NewKey { .. } => (Code::KeyRequired, format!("a key is needed, and {why}")),
+            Question::Passphrase => (Code::VaultLocked, format!("the vault is locked, and {why}")),
+            Question::NewPassphrase => (
+                Code::VaultAbsent,
+                format!("there is no vault yet, a passphrase for it is needed, and {why}"),
+            ),
+        };
+        Error::new(code, message).hint(self.instead(question))
+    }
+
+    /// The page is there, and so is the way around it: some clients say that they show pages and don't.
+    fn pending(&self, question: &Question) -> Error {
+        Error::new(Code::InputPending, "the page is open and nobody has finished it yet").hint(format!(
+            "when the user has typed it there, call this tool again with the same arguments; if no page opened, {}",
+            self.instead(question)
+        ))
+    }
+
+    /// What the user can do at a terminal instead of typing on a page.
+    fn instead(&self, question: &Question) -> String {
         match question {
             Question::NewKey {
                 provider,
                 label,
                 rotation,
             } => {
-                let command = if *rotation { "rotate" } else { "add" };
-                let label = if *label == Label::default() {
-                    String::new()
-                } else {
-                    format!(" --label {label}")
-                };
-                Error::new(Code::KeyRequired, format!("a key is needed, and {why}")).hint(format!(
-                    "ask the user to run `api-keys {command} {provider}{label}` in a terminal; it asks for the key there"
-                ))
+                let command = keys::command(if *rotation { "rotate" } else { "add" }, provider, label);
+                format!("ask the user to run `{command}` in a terminal; it asks for the key there")
             }
-            Question::Passphrase => Error::new(Code::VaultLocked, format!("the vault is locked, and {why}")).hint(
-    format!(
-                "ask the user to set {} for this server, or to run `api-keys vault add-slot keychain` in a terminal so that \
-                 the system's keychain opens the vault",
+            Question::Passphrase => format!(
+                "ask the user to set {} for this server, or to run `api-keys vault add-slot keychain` in a terminal so \
+                 that the system's keychain opens the vault",
                 self.app.settings().current().vault.passphrase_env
-            )),
-            Question::NewPassphrase => Error::new(
-                Code::VaultAbsent,
-                format!("there is no vault yet, a passphrase for it is needed, and {why}"),
-            )
-            .hint("ask the user to run `api-keys vault init` in a terminal"),
+            ),
+            Question::NewPassphrase => "ask the user to run `api-keys vault init` in a terminal".to_owned(),
         }
     }
 
     async fn wait(&self, ticket: Arc<Ticket>) -> Result<(Arc<Ticket>, Secret)> {
         match tokio::time::timeout(self.desk.patience, ticket.secret()).await {
             Ok(secret) => Ok((ticket, secret?)),
-            Err(_) => Err(pending()),
+            Err(_) => Err(self.pending(ticket.question())),
         }
     }
 
@@ -336,11 +346,6 @@ fn what(question: &Question) -> String {
         Question::Passphrase => "the passphrase of your API key vault".to_owned(),
         Question::NewPassphrase => "a passphrase for your new API key vault".to_owned(),
     }
-}
-
-fn pending() -> Error {
-    Error::new(Code::InputPending, "the page is open and nobody has finished it yet")
-        .hint("when the user has typed it there, call this tool again with the same arguments")
 }
 
 fn interrupted() -> Error {

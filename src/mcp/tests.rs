@@ -345,7 +345,12 @@ async fn what_is_typed_after_the_call_gave_up_is_there_for_the_next_one() {
         } else {
             (asked["params"]["url"].clone(), peer.result().await)
         };
-        assert_eq!(result["structuredContent"]["error"]["code"], "input_pending");
+        let error = &result["structuredContent"]["error"];
+        assert_eq!(error["code"], "input_pending");
+        let hint = error["hint"].as_str().expect("a hint");
+        assert!(hint.contains("same arguments"), "{hint}");
+        // Some clients say that they show pages and don't.
+        assert!(hint.contains("`api-keys add anthropic --label work`"), "{hint}");
         let page = type_on_page(address.as_str().expect("an address"), KEY).await;
         assert!(page.contains("Go back to your assistant"), "{page}");
         peer.call("store").await;

@@ -15,7 +15,8 @@ pub struct Variable {
     pub record: KeyRecord,
 }
 
-/// The variables that the wanted keys will be in; without a wish, every usable key with the default label.
+/// The variables that the wanted keys will be in; without a wish, every usable key with the default label of a
+/// provider that is enabled.
 ///
 /// Nothing is revealed: this is what a dry run shows.
 pub async fn variables(app: &App, caller: &dyn Caller, wanted: &[(ProviderId, Label)]) -> Result<Vec<Variable>> {
@@ -30,9 +31,13 @@ pub async fn variables(app: &App, caller: &dyn Caller, wanted: &[(ProviderId, La
     let stored = keys::list(app)?;
     let records: Vec<&KeyRecord> = if wanted.is_empty() {
         let default = Label::default();
+        let in_use = |record: &KeyRecord| {
+            let provider = settings.provider(record.provider.as_str());
+            provider.is_ok_and(|provider| provider.enabled)
+        };
         stored
             .iter()
-            .filter(|record| record.label == default && record.state(now) == KeyState::Usable)
+            .filter(|record| record.label == default && record.state(now) == KeyState::Usable && in_use(record))
             .collect()
     } else {
         wanted
@@ -62,12 +67,14 @@ pub async fn variables(app: &App, caller: &dyn Caller, wanted: &[(ProviderId, La
         });
     }
     if variables.is_empty() {
-        let named = stored.iter().find(|record| record.state(now) == KeyState::Usable);
+        let named = stored.iter().find(|record| {
+            record.state(now) == KeyState::Usable && settings.provider(record.provider.as_str()).is_ok()
+        });
         let hint = named.map_or_else(
             || "add one with `api-keys add PROVIDER`".to_owned(),
             |record| {
                 format!(
-                    "keys with labels are named: `--provider {}:{}`",
+                    "keys with labels, and those of disabled providers, are named: `--provider {}:{}`",
                     record.provider, record.label
                 )
             },

@@ -204,33 +204,46 @@ pub async fn add(app: &App, caller: &dyn Caller, new: NewKey) -> Result<Added> {
 ///
 /// Works also for a provider that the configuration no longer has.
 pub async fn remove(app: &App, caller: &dyn Caller, provider: &str, label: &Label) -> Result<(KeyRecord, Vec<String>)> {
-    let known = app.settings().current().provider(provider).map(|provider| provider.id);
-    let provider: ProviderId = match (&known, provider.parse()) {
-        (Ok(id), _) => id.clone(),
-        (Err(_), Ok(id)) => id,
-        (Err(_), Err(why)) => return Err(known.err().map_or_else(|| why.into(), Error::from)),
-    };
-    let opened = vault::open(app, caller).await;
-    let stored = if opened.is_ok() { list(app)? } else { Vec::new() };
-    if let (Err(unknown), false) = (known, stored.iter().any(|record| record.provider == provider)) {
-        return Err(unknown.into());
-    }
-    opened.map_err(|error| without_vault(error, &provider, label))?;
+    let provider = &stored_provider(app, caller, provider).await?;
+    vault::open(app, caller)
+        .await
+        .map_err(|error| without_vault(error, provider, label))?;
+    let stored = list(app)?;
     let now = app.now();
     let entry = entry_of(
         app,
         caller,
         Action::RemoveKey,
-        expect(stored.iter(), &provider, label)?,
+        expect(stored.iter(), provider, label)?,
         None,
     );
     vault::change(app, &entry, |edit| {
-        let mut record = expect(edit.contents().keys.values(), &provider, label)?.clone();
+        let mut record = expect(edit.contents().keys.values(), provider, label)?.clone();
         record.removed_at = Some(now);
         edit.record(record.clone());
         Ok(record)
     })
     .await
+}
+
+/// The provider called `name`: one that is configured, or else one that keys are kept for, removed ones too.
+pub async fn stored_provider(app: &App, caller: &dyn Caller, name: &str) -> Result<ProviderId> {
+    let unknown = match app.settings().current().provider(name) {
+        Ok(provider) => return Ok(provider.id),
+        Err(unknown) => unknown,
+    };
+    if let Ok(id) = name.parse::<ProviderId>()
+        && vault::open(app, caller).await.is_ok()
+        && app
+            .vault()
+            .contents()?
+            .keys
+            .values()
+            .any(|record| record.provider == id)
+    {
+        return Ok(id);
+    }
+    Err(unknown.into())
 }
 
 /// One secret of a key, for what `why` says: the audit trail has that before.
@@ -291,7 +304,7 @@ fn find<'a>(
 fn not_found(provider: &ProviderId, label: &Label) -> Error {
     Error::new(Code::KeyNotFound, format!("no key is stored for {provider}:{label}")).hint(format!(
         "add it with `{}`, or see `api-keys list`",
-        add_command(provider, label)
+        command("add", provider, label)
     ))
 }
 
@@ -304,12 +317,12 @@ pub(super) fn without_vault(error: Error, provider: &ProviderId, label: &Label) 
     }
 }
 
-/// The shell command that adds such a key.
-pub fn add_command(provider: &ProviderId, label: &Label) -> String {
+/// The shell command that does `verb` to such a key.
+pub fn command(verb: &str, provider: &ProviderId, label: &Label) -> String {
     if *label == Label::default() {
-        format!("api-keys add {provider}")
+        format!("api-keys {verb} {provider}")
     } else {
-        format!("api-keys add {provider} --label {label}")
+        format!("api-keys {verb} {provider} --label {label}")
     }
 }
 
@@ -383,14 +396,14 @@ pub(super) fn chat_warning(policy: KeysInChat) -> Result<Option<String>> {
         KeysInChat::Allow => Ok(None),
         KeysInChat::Warn => Ok(Some(
             "this key passed through a chat, so the model's provider and any transcript may hold it: rotate it soon, \
-             and next time leave `api_key` out to type it on a local page"
+             and next time leave the key out to type it on a local page"
                 .to_owned(),
         )),
         KeysInChat::Refuse => Err(Error::new(
             Code::KeyInChatRefused,
             "the configuration refuses keys that pass through a chat; nothing was stored",
         )
-        .hint("treat that key as exposed and revoke it; leave `api_key` out, or use `api-keys add` in a terminal")),
+        .hint("treat that key as exposed and revoke it; leave the key out, or use `api-keys add` in a terminal")),
     }
 }
 

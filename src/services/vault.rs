@@ -42,9 +42,15 @@ pub async fn open_unasked(app: &App) -> Result<()> {
         Err(error) if error.code() == Code::VaultLocked => {}
         outcome => return outcome,
     }
+    let variable = &app.settings().current().vault.passphrase_env;
     match app.settings().passphrase_from_environment() {
-        Some(passphrase) => unlock(app, Some(passphrase)).await,
-        None => Err(locked()),
+        Some(passphrase) => unlock(app, Some(passphrase)).await.map_err(|error| match error.code() {
+            Code::WrongPassphrase => error.hint(format!(
+                "it came from the variable {variable}: correct it, or unset it to be asked"
+            )),
+            _ => error,
+        }),
+        None => Err(locked(variable)),
     }
 }
 
@@ -106,7 +112,7 @@ pub async fn create(app: &App, caller: &dyn Caller, master_key: MasterKey) -> Re
                 notices.push(format!(
                     "no keychain is available ({error}), so a key file on this machine opens the vault: that protects it \
                      where it is copied or backed up alone, not from programs that run as you; \
-                     `api-keys vault add-slot passphrase` and `vault remove-slot` change that"
+                     `api-keys vault add-slot passphrase`, then `api-keys vault remove-slot key-file`, change that"
                 ));
                 Ok((created, notices))
             }
@@ -247,7 +253,7 @@ fn absent() -> Error {
         .hint("`api-keys setup` makes one; so does adding the first key")
 }
 
-fn locked() -> Error {
+fn locked(variable: &str) -> Error {
     Error::new(Code::VaultLocked, "the vault is locked: it needs its passphrase")
-        .hint("set API_KEYS_PASSPHRASE where the server is started, or use a tool that changes keys: the passphrase is then asked for on a local page")
+        .hint(format!("set {variable} where the server is started, or use a tool that changes keys: the passphrase is then asked for on a local page"))
 }

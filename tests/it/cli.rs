@@ -77,6 +77,32 @@ fn completions_name_the_commands_even_without_a_home() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn bash_completes_commands_and_their_options() {
+    let home = Home::new();
+    let script = home.beside("completions.bash");
+    std::fs::write(&script, home.run(["completions", "bash"]).stdout).expect("a script");
+    for (typed, offered) in [
+        (&["ro"][..], "rotate"),
+        (&["rotate", "--rev"], "--revoke-now"),
+        (&["run", "--dry"], "--dry-run"),
+        (&["vault", "add-"], "add-slot"),
+        (&["vault", "add-slot", "recov"], "recovery"),
+        (&["vault", "add-slot", "--std"], "--stdin"),
+    ] {
+        // What bash does when Tab is pressed after these words.
+        let tab = "source \"$1\"; shift; COMP_WORDS=(api-keys \"$@\"); COMP_CWORD=$#\n\
+                   eval \"$(complete -p api-keys | sed -E 's/.*-F ([^ ]+).*/\\1/')\" \
+                   api-keys '\"${COMP_WORDS[COMP_CWORD]}\"' '\"${COMP_WORDS[COMP_CWORD - 1]}\"'\n\
+                   echo \"${COMPREPLY[@]}\"";
+        let mut bash = std::process::Command::new("bash");
+        bash.args(["--norc", "-c", tab, "bash"]).arg(&script).args(typed);
+        let ended = home.run_with(bash, "");
+        assert_eq!(ended.stdout.trim(), offered, "{typed:?} {ended:?}");
+    }
+}
+
 #[test]
 fn a_key_as_an_argument_is_refused_and_never_repeated() {
     let home = Home::new();
@@ -166,6 +192,10 @@ fn without_a_terminal_or_a_source_the_error_names_the_ways() {
     for way in ["--stdin", "--env-var", "--from-file"] {
         assert!(ended.stderr.contains(way), "{ended:?}");
     }
+    let mut command = home.command(["add", "anthropic:work"]);
+    without_terminal(&mut command);
+    let ended = home.run_with(command, "");
+    assert!(ended.stderr.contains("`api-keys add anthropic:work`"), "{ended:?}");
 }
 
 #[test]

@@ -47,6 +47,33 @@ fn the_command_finds_the_keys_under_their_usual_names() {
 }
 
 #[test]
+fn a_provider_that_is_switched_off_or_gone_stops_no_command() {
+    let home = with_keys();
+    let own = "[providers.mine]\nkind = \"openai-compatible\"\nbase_url = \"http://127.0.0.1:9/v1\"\n";
+    home.config(own);
+    let added = home.run_with(home.command(["add", "mine", "--stdin"]), "mine-0123456789abcdef");
+    assert_eq!(added.code, Some(0), "{added:?}");
+    let names = |home: &Home| run(home, &["--dry-run", "--json"]).json()["variables"].clone();
+    assert_eq!(names(&home).as_array().map(Vec::len), Some(2));
+
+    home.config(&format!("{own}enabled = false\n"));
+    assert_eq!(names(&home)[0]["name"], "OPENAI_API_KEY");
+    assert_eq!(names(&home).as_array().map(Vec::len), Some(1));
+    let asked_for = run(&home, &["--provider", "mine", "--", "sh", "-c", "echo $MINE_API_KEY"]);
+    assert_eq!(asked_for.stdout.trim(), "mine-0123456789abcdef", "{asked_for:?}");
+
+    home.config("");
+    assert_eq!(names(&home).as_array().map(Vec::len), Some(1));
+    // A key of a provider that is gone can be taken away and brought back.
+    assert_eq!(home.run(["remove", "mine"]).code, Some(0));
+    assert_eq!(home.run(["undo", "mine:default"]).code, Some(0));
+    assert_eq!(
+        home.run(["undo", "nonsense", "--json"]).error_code(),
+        "unknown_provider"
+    );
+}
+
+#[test]
 fn the_exit_code_and_a_signal_are_the_commands_own() {
     let home = with_keys();
     assert_eq!(run(&home, &["--", "sh", "-c", "exit 42"]).code, Some(42));

@@ -90,6 +90,41 @@ fn a_passphrase_vault_is_locked_without_it_and_exits_with_3() {
 }
 
 #[test]
+fn nobody_types_for_a_slot_that_is_not_there() {
+    let home = Home::new();
+    assert_eq!(home.run(["vault", "passwd", "--json"]).error_code(), "vault_absent");
+    assert_eq!(home.run(["vault", "init"]).code, Some(0));
+    for command in ["passwd", "recover"] {
+        let ended = home.run(["vault", command, "--json"]);
+        assert_eq!(ended.error_code(), "slot_not_found", "{ended:?}");
+    }
+}
+
+#[test]
+fn a_hint_names_the_variable_that_the_configuration_names() {
+    let home = Home::new();
+    home.config("[vault]\nmaster_key = \"passphrase\"\npassphrase_env = \"VAULT_WORDS\"\n");
+    let with = |words: &str, arguments: &[&str]| {
+        let mut command = home.command(arguments);
+        command.env("VAULT_WORDS", words);
+        home.run_with(command, "")
+    };
+    assert_eq!(with("right", &["vault", "init"]).code, Some(0));
+    let wrong = with("wrong", &["list"]);
+    assert_eq!(wrong.code, Some(3));
+    assert!(wrong.stderr.contains("VAULT_WORDS"), "{wrong:?}");
+    let doctor = home.run(["doctor", "--offline"]);
+    assert!(doctor.stderr.contains("set VAULT_WORDS"), "{doctor:?}");
+    let mut client = crate::support::mcp_client::McpClient::open(
+        home.command(["serve"]),
+        crate::support::mcp_client::LEGACY,
+        serde_json::json!({}),
+    );
+    let listed = client.structured("list_api_keys", serde_json::json!({}));
+    assert!(listed["vault"]["hint"].to_string().contains("VAULT_WORDS"), "{listed}");
+}
+
+#[test]
 fn two_passphrases_are_two_lines_of_standard_input() {
     let home = Home::new();
     let made = run(
