@@ -113,6 +113,15 @@ fn configuration(app: &App) -> Finding {
     match app.settings().problem() {
         Some(problem) => Finding::new("config", Health::Wrong, problem.to_string())
             .mend(format!("correct {}; until then it is not used", file.display())),
+        None if is_writable_by_others(&file) => Finding::new(
+            "config",
+            Health::Wrong,
+            format!(
+                "{} can be changed by everybody, who could send new keys elsewhere",
+                file.display()
+            ),
+        )
+        .mend(format!("`chmod 600 '{}'`", file.display())),
         None if file.exists() => Finding::good("config", format!("{} is in force", file.display())),
         None => Finding::good(
             "config",
@@ -144,12 +153,20 @@ fn folders(app: &App) -> Vec<Finding> {
                         Health::Wrong,
                         format!("{path} can be read or written by others"),
                     )
-                    .mend(format!("chmod 600 '{path}'"))
+                    .mend(format!("`chmod 600 '{path}'`"))
                 };
                 open_to_others.into_iter().map(found).collect()
             }
         }
     }
+}
+
+/// Many systems give each user a group of their own: what a group may do is no alarm.
+#[cfg(unix)]
+fn is_writable_by_others(file: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+
+    std::fs::metadata(file).is_ok_and(|found| found.permissions().mode() & 0o002 != 0)
 }
 
 #[cfg(unix)]
@@ -168,6 +185,11 @@ fn open_to_others(folder: &Path) -> Vec<String> {
         .collect();
     found.sort();
     found
+}
+
+#[cfg(not(unix))]
+fn is_writable_by_others(_: &Path) -> bool {
+    false
 }
 
 #[cfg(not(unix))]

@@ -23,10 +23,10 @@ impl From<FileError> for Error {
                         format!("run as the user that {path} belongs to, or set API_KEYS_HOME to a folder of yours")
                     }
                     Hazard::OpenToOthers => {
-                        format!("if its contents are yours, close it to others: `chmod 600 {path}`")
+                        format!("if its contents are yours, close it to others: `chmod 600 '{path}'`")
                     }
                     Hazard::FolderOpenToOthers => format!(
-                        "choose a folder of its own with API_KEYS_HOME, or, if nobody else uses this one: `chmod 700 {path}`"
+                        "choose a folder of its own with API_KEYS_HOME, or, if nobody else uses this one: `chmod 700 '{path}'`"
                     ),
                 },
             ),
@@ -76,7 +76,7 @@ impl From<KeychainError> for Error {
         let (code, hint) = match why {
             KeychainError::NoEntry => (
                 Code::KeychainEntryMissing,
-                "open the vault with its recovery code or passphrase: `api-keys vault recover`",
+                "open the vault with its recovery code: `api-keys vault recover`",
             ),
             KeychainError::Locked => (
                 Code::KeychainUnavailable,

@@ -47,7 +47,7 @@ impl From<VaultError> for Error {
             ),
             VaultError::LastSlot => (
                 Code::LastSlot,
-                "first add another way to open the vault: `api-keys vault add-slot`".to_owned(),
+                "first add another way to open the vault, such as `api-keys vault add-slot passphrase`".to_owned(),
             ),
             VaultError::Damaged { path, .. } if path.ends_with("anchor.json") => (
                 Code::VaultDamaged,

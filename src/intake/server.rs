@@ -326,5 +326,5 @@ fn trouble(what: &str) -> Error {
         Code::Internal,
         format!("the page for typing a secret could not get {what}"),
     )
-    .hint("use the command line instead: `api-keys add`, `api-keys rotate`")
+    .hint("use the command line instead: `api-keys add PROVIDER`, `api-keys rotate PROVIDER`")
 }

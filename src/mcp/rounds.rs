@@ -125,7 +125,7 @@ fn no_state() -> Error {
         Code::Internal,
         "the state between two rounds of a call could not be made",
     )
-    .hint("use the command line instead: `api-keys add`, `api-keys rotate`")
+    .hint("use the command line instead: `api-keys add PROVIDER`, `api-keys rotate PROVIDER`")
 }
 
 /// One answer for every way in which a state can be wrong.

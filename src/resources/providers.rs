@@ -48,7 +48,11 @@ async fn read(app: &App) -> Result<Value> {
                 "line": problem.line,
                 "field": problem.field,
                 "message": problem.to_string(),
-                "in_force": "the last good configuration",
+                "in_force": if app.settings().required().is_ok() {
+                    "the last good configuration"
+                } else {
+                    "none: tools refuse to work until the file is corrected"
+                },
             })),
         },
     }))

@@ -403,7 +403,9 @@ pub(super) fn chat_warning(policy: KeysInChat) -> Result<Option<String>> {
             Code::KeyInChatRefused,
             "the configuration refuses keys that pass through a chat; nothing was stored",
         )
-        .hint("treat that key as exposed and revoke it; leave the key out, or use `api-keys add` in a terminal")),
+        .hint(
+            "treat that key as exposed and revoke it; leave the key out, or use `api-keys add PROVIDER` in a terminal",
+        )),
     }
 }
 

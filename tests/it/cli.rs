@@ -1,6 +1,12 @@
 //! The command line from outside: what it says, how it ends, and what it never repeats.
 
-use crate::support::Home;
+use serde_json::json;
+
+use crate::support::{
+    Home,
+    mcp_client::{LEGACY, McpClient},
+    stand_in::{Reply, StandIn},
+};
 
 /// Has the shape of a key and never was one.
 const KEY: &str = "sk-ant-api03-MadeUpForTheTests0123456789abcdefXYZW";
@@ -225,6 +231,50 @@ fn a_removed_key_comes_back_by_undo() {
     assert_eq!(undone.json()["undone"], "removal");
     assert_eq!(home.run(["list", "--json"]).json()["total_count"], 1);
     assert_eq!(home.run(["undo", "--json"]).error_code(), "nothing_to_undo");
+}
+
+#[test]
+fn json_is_exactly_what_the_tool_answers() {
+    let provider = StandIn::answering(Reply::json(200, &json!({"object": "list", "data": []})));
+    let home = Home::new();
+    home.config(&format!("[providers.openai]\nbase_url = \"{}/v1\"\n", provider.url()));
+    let key = "sk-proj-MadeUpForTheTests0123456789abcdefXYZW";
+    assert_eq!(
+        home.run_with(home.command(["add", "openai", "--stdin"]), key).code,
+        Some(0)
+    );
+    // From here on it is the answer of the last minute, the same for all.
+    assert_eq!(home.run(["validate", "--all"]).code, Some(0));
+    let mut client = McpClient::open(home.command(["serve"]), LEGACY, json!({}));
+    for (line, tool, arguments) in [
+        (&["list"][..], "list_api_keys", json!({})),
+        (
+            &["list", "--include-metadata", "false"],
+            "list_api_keys",
+            json!({"include_metadata": false}),
+        ),
+        (&["validate", "openai"], "validate_key", json!({"provider": "openai"})),
+        (&["validate", "--all"], "validate_all_keys", json!({})),
+    ] {
+        let printed = home.run([line, &["--json"]].concat());
+        assert_eq!(printed.json(), client.structured(tool, arguments), "{line:?}");
+    }
+    for (line, tool, arguments) in [
+        (&["remove", "groq"][..], "remove_api_key", json!({"provider": "groq"})),
+        (
+            &["validate", "openai:no"],
+            "validate_key",
+            json!({"provider": "openai", "label": "no"}),
+        ),
+        (&["validate", "nobody"], "validate_key", json!({"provider": "nobody"})),
+    ] {
+        let printed = home.run([line, &["--json"]].concat());
+        assert_eq!(
+            printed.json(),
+            client.call(tool, arguments)["structuredContent"],
+            "{line:?}"
+        );
+    }
 }
 
 #[test]

@@ -272,16 +272,23 @@ fn doctor_is_content_with_a_fresh_vault_and_finds_what_is_wrong() {
 
 #[cfg(unix)]
 #[test]
-fn doctor_finds_a_file_that_others_can_read() {
+fn doctor_finds_files_that_are_open_to_others() {
     use std::os::unix::fs::PermissionsExt;
 
     let home = Home::new();
+    home.config("");
     home.run_with(home.command(["add", "openai", "--stdin"]), KEY);
-    let file = home.path().join("vault.json");
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("opened");
-    let ended = home.run(["doctor", "--offline", "--json"]);
-    assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.stdout.contains("chmod"), "{ended:?}");
+    for (name, mode, closed) in [("config.toml", 0o666, 0o644), ("vault.json", 0o644, 0o600)] {
+        let file = home.path().join(name);
+        let set = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).expect("set");
+        assert_eq!(home.run(["doctor", "--offline"]).code, Some(0), "{name}");
+        set(mode);
+        let ended = home.run(["doctor", "--offline", "--json"]);
+        assert_eq!(ended.code, Some(1), "{ended:?}");
+        let mend = format!("`chmod 600 '{}'`", file.display());
+        assert!(ended.stdout.contains(&mend), "{ended:?}");
+        set(closed);
+    }
 }
 
 #[test]

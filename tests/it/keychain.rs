@@ -9,9 +9,11 @@ use std::{
 
 use api_keys::storage::vault::keychain::Keychain;
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::json;
 
 use crate::support::{
     Ended, Home,
+    mcp_client::{LEGACY, McpClient},
     outside::{holds, installed, tell, this_test, told},
 };
 
@@ -327,6 +329,30 @@ fn a_keychain_that_is_locked_hung_or_gone_leaves_the_vault_as_it_is_and_answers_
         assert_eq!(ended.error_code(), code, "{ended:?}");
     }
     assert!(std::fs::read(home.path().join("vault.json")).expect("a vault") == vault);
+}
+
+#[test]
+fn a_server_that_has_opened_its_vault_goes_on_when_the_keychain_hangs() {
+    let Some(desktop) = Desktop::with_open_keyring() else {
+        return;
+    };
+    let home = keychain_vault(&desktop);
+    let mut command = home.command(["serve"]);
+    desktop.join(&mut command);
+    let mut client = McpClient::open(command, LEGACY, json!({}));
+    assert_eq!(client.structured("list_api_keys", json!({}))["total_count"], 1);
+    desktop.hang();
+    for label in 0..6 {
+        let begun = Instant::now();
+        let arguments = json!({"provider": "openai", "label": format!("l{label}"), "api_key": KEY});
+        client.structured("add_api_key", arguments);
+        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+    }
+    desktop.wake();
+    // The keychain's copy of the anchor is older now, which is no alarm.
+    let listed = run(&desktop, &home, &["list", "--json"], "").json();
+    assert_eq!(listed["total_count"], 7);
+    assert_eq!(listed["vault"]["hint"], serde_json::Value::Null, "{listed}");
 }
 
 #[test]

@@ -336,6 +336,15 @@ fn a_broken_configuration_is_shown_and_the_last_good_one_stays_in_force() {
         shown.to_string().contains(&provider.url()),
         "the old address is in force"
     );
+    let in_force = |shown: &Value| {
+        shown["config"]["problem"]["in_force"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    assert_eq!(in_force(&shown), "the last good configuration");
+    let shown = read(&mut open(&home, LEGACY));
+    assert!(in_force(&shown).starts_with("none"), "{shown}");
 }
 
 #[test]
