@@ -12,16 +12,18 @@ use std::{
 };
 
 use api_keys::{
-    domain::{ApiKey, KeyId, KeyRecord, Secret},
+    domain::{ApiKey, KeyId, KeyRecord, Secret, UsageRecord},
     storage::{
         audit::Action,
         files::{Folder, Written},
+        ledger::Ledger,
         lock,
         vault::{Edit, NewSlot, Unlock, Vault, VaultPlaces},
     },
 };
 
 use crate::{
+    ledger::{always, expect_whole, exported, request, total},
     support::outside::{remark, tell, this_test},
     vault::{entry, now, record},
 };
@@ -29,8 +31,6 @@ use crate::{
 const WRITER: &str = "API_KEYS_TEST_WRITER";
 const FOLDER: &str = "API_KEYS_TEST_FOLDER";
 const RECORDS: &str = "records";
-const WRITERS: usize = 8;
-const WRITES: usize = 50;
 
 /// What the writers write, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,12 +41,32 @@ enum Kind {
     Locked,
     /// The same without the lock.
     Unlocked,
+    /// Records of a ledger, each under a name of its own.
+    Ledger,
 }
 
-const KINDS: [(&str, Kind); 3] = [
+impl Kind {
+    fn writers(self) -> usize {
+        match self {
+            Self::Vault | Self::Locked | Self::Unlocked => 8,
+            Self::Ledger => 4,
+        }
+    }
+
+    /// How often each of them writes.
+    fn writes(self) -> usize {
+        match self {
+            Self::Vault | Self::Locked | Self::Unlocked => 50,
+            Self::Ledger => 1000,
+        }
+    }
+}
+
+const KINDS: [(&str, Kind); 4] = [
     ("vault", Kind::Vault),
     ("locked", Kind::Locked),
     ("unlocked", Kind::Unlocked),
+    ("ledger", Kind::Ledger),
 ];
 
 /// Does nothing unless a test below started it: then adds its records, one by one.
@@ -66,7 +86,8 @@ fn a_child_writes() {
     if kind == Kind::Vault {
         vault.unlock(Unlock::Automatic).expect("the key file opens it");
     }
-    for number in first.parse().expect("a number")..WRITES {
+    let ledger = Ledger::new(path);
+    for number in first.parse().expect("a number")..kind.writes() {
         match kind {
             Kind::Vault => next_secret(&vault, writer, number),
             Kind::Locked => {
@@ -80,6 +101,14 @@ fn a_child_writes() {
                 writer,
                 number,
             ),
+            Kind::Ledger => {
+                let named = UsageRecord {
+                    request_id: Some(format!("{writer}-{number}")),
+                    ..request()
+                };
+                // The last record of a killed writer may have been kept, and nobody was told.
+                ledger.record(&named).expect("recorded");
+            }
         }
         tell(&number.to_string());
     }
@@ -126,14 +155,14 @@ fn secret(writer: usize, number: usize) -> String {
 /// Lets all writers write at once, each killed now and then; returns how often that was.
 fn write_at_once(folder: &Path, kind: Kind, killing: bool) -> usize {
     thread::scope(|scope| {
-        let writers: Vec<_> = (0..WRITERS)
+        let writers: Vec<_> = (0..kind.writers())
             .map(|writer| {
                 scope.spawn(move || {
                     let (mut first, mut kills) = (0, 0);
-                    while first < WRITES {
-                        let alive = killing.then(|| chance(20) + 1);
+                    while first < kind.writes() {
+                        let alive = killing.then(|| chance(kind.writes() as u64 * 2 / 5) + 1);
                         first = one_life(folder, kind, writer, first, alive);
-                        kills += usize::from(first < WRITES);
+                        kills += usize::from(first < kind.writes());
                     }
                     kills
                 })
@@ -203,12 +232,13 @@ fn no_secret_acknowledged_is_lost_by_eight_processes_whoever_is_killed() {
             .expect("a vault")
             .into_inner(),
     );
-    let kills = write_at_once(&places.data, Kind::Vault, true);
-    assert!(kills >= WRITERS, "{kills} kills");
+    let kind = Kind::Vault;
+    let kills = write_at_once(&places.data, kind, true);
+    assert!(kills >= kind.writers(), "{kills} kills");
     let vault = Vault::new(places);
     vault.unlock(Unlock::Automatic).expect("the vault opens");
     let contents = vault.contents().expect("the vault is whole");
-    assert_eq!(contents.keys.len(), WRITERS);
+    assert_eq!(contents.keys.len(), kind.writers());
     for (writer, id) in contents.keys.keys().enumerate() {
         // EXPOSE: a made-up value in a test
         let found = vault
@@ -216,7 +246,7 @@ fn no_secret_acknowledged_is_lost_by_eight_processes_whoever_is_killed() {
             .expect("its secret")
             .expose()
             .to_owned();
-        assert_eq!(found, secret(writer, WRITES - 1));
+        assert_eq!(found, secret(writer, kind.writes() - 1));
     }
     let report = vault.verify_audit().expect("the audit trail is readable");
     assert_eq!(report.fault, None);
@@ -225,15 +255,39 @@ fn no_secret_acknowledged_is_lost_by_eight_processes_whoever_is_killed() {
 
 #[test]
 fn under_the_lock_no_acknowledged_line_is_lost_whoever_is_killed() {
-    let (found, kills) = lines_written_at_once(Kind::Locked, true);
-    assert_eq!(found.len(), WRITERS * WRITES);
-    assert!(kills >= WRITERS, "{kills} kills");
+    let kind = Kind::Locked;
+    let (found, kills) = lines_written_at_once(kind, true);
+    assert_eq!(found.len(), kind.writers() * kind.writes());
+    assert!(kills >= kind.writers(), "{kills} kills");
+}
+
+#[test]
+fn no_record_acknowledged_is_lost_or_counted_twice_by_four_processes_whoever_is_killed() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let folder = home.path().join("data");
+    let kind = Kind::Ledger;
+    let kills = write_at_once(&folder, kind, true);
+    assert!(kills >= kind.writers(), "{kills} kills");
+    let ledger = Ledger::new(&folder);
+    let written = kind.writers() * kind.writes();
+    let names: BTreeSet<_> = exported(&ledger)
+        .into_iter()
+        .filter_map(|exported| exported.record.request_id)
+        .collect();
+    assert_eq!(names.len(), written);
+    assert_eq!(total(&ledger).requests, written as u64);
+    let spent = ledger.spent(None, &[always()], now()).expect("readable");
+    assert_eq!(spent[0].recorded, total(&ledger).cost);
+    expect_whole(&ledger);
+    remark(&format!("{kills} kills"));
 }
 
 /// The tests above could pass because nothing ever happens at the same time: without the lock, they must fail.
 #[test]
 fn without_the_lock_lines_are_lost() {
-    let (found, _) = lines_written_at_once(Kind::Unlocked, false);
-    remark(&format!("{} of {} lines kept", found.len(), WRITERS * WRITES));
-    assert!(found.len() < WRITERS * WRITES, "nothing was lost");
+    let kind = Kind::Unlocked;
+    let (found, _) = lines_written_at_once(kind, false);
+    let written = kind.writers() * kind.writes();
+    remark(&format!("{} of {written} lines kept", found.len()));
+    assert!(found.len() < written, "nothing was lost");
 }

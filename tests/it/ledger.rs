@@ -1,34 +1,56 @@
 //! The ledger: what is recorded is counted, once, and shared.
 
+use std::path::Path;
+
 use api_keys::{
     domain::{Label, Outcome, RecordedCost, Service, Source, Span, Task, TokenCounts, Tokens, UsageRecord, Usd},
-    storage::ledger::Ledger,
+    storage::ledger::{Exported, Filter, Ledger, LedgerError, Totals},
 };
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 
+mod damage;
+#[cfg(target_os = "linux")]
+mod faults;
+mod golden;
+mod laws;
 mod life;
+mod money;
+mod shared;
 
 /// The time in these tests: noon of a day.
-pub(crate) const NOON: &str = "2026-11-24T12:00:00Z";
+const NOON: &str = "2026-11-24T12:00:00Z";
+const DAY: i64 = 86_400;
 
 /// An empty ledger in a folder of its own.
-pub(crate) fn ledger() -> (TempDir, Ledger) {
+fn ledger() -> (TempDir, Ledger) {
     let home = tempfile::tempdir().unwrap();
     let ledger = Ledger::new(home.path().join("data"));
     (home, ledger)
 }
 
 /// A time, in seconds after noon.
-pub(crate) fn at(seconds: i64) -> Timestamp {
+fn at(seconds: i64) -> Timestamp {
     NOON.parse::<Timestamp>().unwrap() + SignedDuration::from_secs(seconds)
 }
 
-/// From noon on, in seconds.
-pub(crate) fn span(from: i64, to: i64) -> Span {
+/// From one time to another, in seconds after noon.
+fn span(from: i64, to: i64) -> Span {
     Span {
         from: at(from),
         to: at(to),
+    }
+}
+
+/// A hundred days around noon.
+pub(crate) fn always() -> Span {
+    span(-50 * DAY, 50 * DAY)
+}
+
+fn cost(nano: i64) -> RecordedCost {
+    RecordedCost::Computed {
+        cost: Usd::from_nano(nano),
+        price: "of that day".to_owned(),
     }
 }
 
@@ -58,10 +80,60 @@ pub(crate) fn request() -> UsageRecord {
             status_code: Some(200),
             latency_ms: Some(1234),
         },
-        cost: RecordedCost::Computed {
-            cost: Usd::from_nano(10),
-            price: "of today".to_owned(),
-        },
+        cost: cost(10),
         request_id: None,
+    }
+}
+
+/// What all of `records` come to, added up one by one.
+fn sum<'a>(records: impl IntoIterator<Item = &'a UsageRecord>) -> Totals {
+    records.into_iter().fold(Totals::default(), |mut sum, record| {
+        sum += Totals::of(record);
+        sum
+    })
+}
+
+/// What everything in the ledger comes to.
+pub(crate) fn total(ledger: &Ledger) -> Totals {
+    ledger.totals(always(), &Filter::default()).unwrap()
+}
+
+/// Every record of the ledger.
+pub(crate) fn exported(ledger: &Ledger) -> Vec<Exported> {
+    let mut all = Vec::new();
+    let keep = |exported: &Exported| {
+        all.push(exported.clone());
+        Ok::<_, LedgerError>(())
+    };
+    ledger.export(always(), &Filter::default(), keep).unwrap();
+    all
+}
+
+/// Fails unless the ledger is whole.
+pub(crate) fn expect_whole(ledger: &Ledger) {
+    let condition = ledger.check().unwrap().expect("a ledger");
+    assert_eq!(condition.fault, None);
+}
+
+/// The bytes of the ledger's file in `folder`.
+fn bytes(folder: &Path) -> Vec<u8> {
+    std::fs::read(folder.join("ledger.db")).unwrap()
+}
+
+/// Puts `bytes` in place of the ledger in `folder`, with nothing beside it.
+fn put(folder: &Path, bytes: &[u8]) {
+    crate::support::private_folder(folder);
+    for name in ["ledger.db-wal", "ledger.db-shm"] {
+        let _ = std::fs::remove_file(folder.join(name));
+    }
+    put_file(&folder.join("ledger.db"), bytes);
+}
+
+fn put_file(path: &Path, bytes: &[u8]) {
+    std::fs::write(path, bytes).unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
     }
 }

@@ -62,3 +62,54 @@ pub(super) fn migrate(connection: &mut Connection, migrations: &[&str]) -> rusql
     transaction.commit()?;
     Ok(found)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: &str = "CREATE TABLE old (x INTEGER) STRICT; INSERT INTO old VALUES (1), (2);";
+    const SECOND: &str =
+        "CREATE TABLE new (x INTEGER, y INTEGER) STRICT; INSERT INTO new SELECT x, 2 * x FROM old; DROP TABLE old;";
+
+    fn database() -> (tempfile::TempDir, Connection) {
+        let folder = tempfile::tempdir().unwrap();
+        let sql = Connection::open(folder.path().join("x.db")).unwrap();
+        (folder, sql)
+    }
+
+    #[test]
+    fn an_older_database_is_brought_forward_step_by_step_and_keeps_what_is_in_it() {
+        let (_folder, mut sql) = database();
+        assert_eq!(migrate(&mut sql, &[FIRST]).unwrap(), Found::Empty);
+        assert_eq!(migrate(&mut sql, &[FIRST]).unwrap(), Found::Version(1));
+        assert_eq!(
+            migrate(&mut sql, &[FIRST, SECOND, "SELECT 1"]).unwrap(),
+            Found::Version(1)
+        );
+        assert_eq!(find(&sql, 3).unwrap(), Found::Version(3));
+        let sum: i64 = sql.query_row("SELECT sum(y) FROM new", [], |row| row.get(0)).unwrap();
+        assert_eq!(sum, 6);
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_the_older_database() {
+        let (_folder, mut sql) = database();
+        migrate(&mut sql, &[FIRST]).unwrap();
+        let failed = migrate(&mut sql, &[FIRST, SECOND, "INSERT INTO missing VALUES (1)"]);
+        assert!(failed.is_err());
+        assert_eq!(find(&sql, 3).unwrap(), Found::Version(1));
+        let sum: i64 = sql.query_row("SELECT sum(x) FROM old", [], |row| row.get(0)).unwrap();
+        assert_eq!(sum, 3);
+    }
+
+    #[test]
+    fn a_newer_or_foreign_database_is_left_alone() {
+        let (_folder, mut sql) = database();
+        migrate(&mut sql, &[FIRST, SECOND]).unwrap();
+        assert_eq!(migrate(&mut sql, &[FIRST]).unwrap(), Found::TooNew(2));
+        sql.pragma_update(None, "application_id", 7).unwrap();
+        assert_eq!(migrate(&mut sql, &[FIRST, SECOND, SECOND]).unwrap(), Found::Foreign);
+        sql.query_row("SELECT sum(y) FROM new", [], |row| row.get::<_, i64>(0))
+            .unwrap();
+    }
+}

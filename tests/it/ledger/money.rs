@@ -1,0 +1,176 @@
+//! Budgets: what is spent, and money set aside for requests under way.
+
+use super::*;
+use api_keys::storage::ledger::{Limit, ReservationId, Reserve, Reserved, Spent};
+
+/// Ten dollars' worth of the smallest unit, so that sums are easy to see.
+const LIMIT: i64 = 100;
+
+fn limit(most: i64) -> Limit {
+    Limit {
+        span: span(0, DAY),
+        of_client: false,
+        most: Usd::from_nano(most),
+    }
+}
+
+fn ask(amount: i64, limits: &[Limit]) -> Reserve<'_> {
+    Reserve {
+        amount: Usd::from_nano(amount),
+        client: None,
+        limits,
+        until: at(60),
+    }
+}
+
+fn granted(reserved: Reserved) -> ReservationId {
+    match reserved {
+        Reserved::Granted(id) => id,
+        refused @ Reserved::Refused { .. } => panic!("{refused:?}"),
+    }
+}
+
+/// What is recorded and reserved at some second.
+fn spent(ledger: &Ledger, client: Option<&str>, second: i64) -> (i64, i64) {
+    let spent = ledger.spent(client, &[span(0, DAY)], at(second)).unwrap()[0];
+    (spent.recorded.nano(), spent.reserved.nano())
+}
+
+#[test]
+fn a_reservation_is_granted_as_far_as_every_limit_goes() {
+    let (_home, ledger) = ledger();
+    ledger
+        .record(&UsageRecord {
+            cost: cost(30),
+            ..request()
+        })
+        .unwrap();
+    ledger
+        .record(&UsageRecord {
+            cost: RecordedCost::Unpriced,
+            ..request()
+        })
+        .unwrap();
+    let limits = [limit(LIMIT), limit(90)];
+    granted(ledger.reserve(&ask(50, &limits), at(1)).unwrap());
+    let refused = ledger.reserve(&ask(11, &limits), at(2)).unwrap();
+    let expected = Reserved::Refused {
+        limit: 1,
+        spent: Spent {
+            recorded: Usd::from_nano(30),
+            reserved: Usd::from_nano(50),
+            unpriced_requests: 1,
+        },
+    };
+    assert_eq!(refused, expected);
+    granted(ledger.reserve(&ask(10, &limits), at(2)).unwrap());
+    granted(ledger.reserve(&ask(0, &limits), at(2)).unwrap());
+    assert_eq!(spent(&ledger, None, 3), (30, 60));
+    let tomorrow = Limit {
+        span: span(DAY, 2 * DAY),
+        ..limit(LIMIT)
+    };
+    granted(ledger.reserve(&ask(LIMIT, &[tomorrow]), at(3)).unwrap());
+}
+
+#[test]
+fn a_reservation_ends_when_it_is_settled_released_or_too_old() {
+    let (_home, ledger) = ledger();
+    let limits = [limit(LIMIT)];
+    let settled = granted(ledger.reserve(&ask(40, &limits), at(0)).unwrap());
+    let released = granted(ledger.reserve(&ask(30, &limits), at(0)).unwrap());
+    granted(ledger.reserve(&ask(20, &limits), at(0)).unwrap());
+    assert_eq!(spent(&ledger, None, 59), (0, 90));
+    let record = UsageRecord {
+        cost: cost(25),
+        ..request()
+    };
+    let first = ledger.settle(settled, &record).unwrap();
+    assert_eq!(spent(&ledger, None, 59), (25, 50));
+    ledger.release(released).unwrap();
+    assert_eq!(spent(&ledger, None, 59), (25, 20));
+    assert_eq!(spent(&ledger, None, 60), (25, 0), "given up");
+
+    let again = ledger.settle(settled, &record).unwrap();
+    assert_eq!((again.id, again.duplicate, again.cost), (first.id, true, first.cost));
+    ledger.release(settled).unwrap();
+    ledger.release(released).unwrap();
+    assert!(
+        ledger.settle(settled, &record).unwrap().duplicate,
+        "also after a release"
+    );
+    assert_eq!(spent(&ledger, None, 60), (25, 0));
+}
+
+#[test]
+fn what_an_expired_reservation_became_is_still_recorded_once() {
+    let (_home, ledger) = ledger();
+    let late = granted(ledger.reserve(&ask(40, &[]), at(0)).unwrap());
+    // Another one has the place cleaned up.
+    granted(ledger.reserve(&ask(1, &[]), at(3 * DAY)).unwrap());
+    let record = UsageRecord {
+        request_id: Some("req_late".to_owned()),
+        ..request()
+    };
+    assert!(!ledger.settle(late, &record).unwrap().duplicate);
+    assert!(ledger.settle(late, &record).unwrap().duplicate);
+    assert_eq!(total(&ledger).requests, 1);
+}
+
+#[test]
+fn a_settled_request_that_was_reported_before_counts_once() {
+    let (_home, ledger) = ledger();
+    let record = UsageRecord {
+        request_id: Some("req_1".to_owned()),
+        ..request()
+    };
+    let first = ledger.record(&record).unwrap();
+    let id = granted(ledger.reserve(&ask(40, &[]), at(0)).unwrap());
+    let settled = ledger.settle(id, &record).unwrap();
+    assert_eq!((settled.id, settled.duplicate), (first.id, true));
+    assert_eq!(spent(&ledger, None, 1), (10, 0));
+}
+
+#[test]
+fn a_clients_budget_is_its_own_and_everybodys_is_everybodys() {
+    let (_home, ledger) = ledger();
+    let of = |client: &'static str, amount, limits| Reserve {
+        client: Some(client),
+        ..ask(amount, limits)
+    };
+    let own = [
+        Limit {
+            of_client: true,
+            ..limit(50)
+        },
+        limit(LIMIT),
+    ];
+    let editor = granted(ledger.reserve(&of("editor", 50, &own), at(0)).unwrap());
+    let refused = ledger.reserve(&of("editor", 1, &own), at(0)).unwrap();
+    assert!(matches!(refused, Reserved::Refused { limit: 0, .. }), "{refused:?}");
+    granted(ledger.reserve(&of("agent", 45, &own), at(0)).unwrap());
+    let refused = ledger.reserve(&of("third", 10, &own), at(0)).unwrap();
+    assert!(matches!(refused, Reserved::Refused { limit: 1, .. }), "{refused:?}");
+    let record = UsageRecord {
+        client: Some("editor".to_owned()),
+        cost: cost(20),
+        ..request()
+    };
+    ledger.settle(editor, &record).unwrap();
+    assert_eq!(spent(&ledger, Some("editor"), 1), (20, 0));
+    assert_eq!(spent(&ledger, Some("agent"), 1), (0, 45));
+    assert_eq!(spent(&ledger, Some("nobody"), 1), (0, 0));
+    assert_eq!(spent(&ledger, None, 1), (20, 45));
+}
+
+/// As many as fit, and no more: an amount too large to add is not a small one.
+#[test]
+fn absurd_amounts_do_not_wrap_around() {
+    let (_home, ledger) = ledger();
+    let limits = [limit(i64::MAX - 1)];
+    let refused = ledger.reserve(&ask(i64::MAX, &limits), at(0)).unwrap();
+    assert!(matches!(refused, Reserved::Refused { .. }));
+    granted(ledger.reserve(&ask(i64::MAX - 1, &limits), at(0)).unwrap());
+    let refused = ledger.reserve(&ask(i64::MAX - 1, &limits), at(0)).unwrap();
+    assert!(matches!(refused, Reserved::Refused { .. }));
+}

@@ -1,0 +1,153 @@
+//! A ledger that several processes use at once.
+#![cfg(unix)]
+
+use std::{
+    io::{BufRead, BufReader, Lines, Write},
+    process::{Child, ChildStdout, Stdio},
+    thread,
+};
+
+use super::*;
+use crate::support::outside::{tell, this_test};
+use api_keys::storage::ledger::{Limit, Reserve, Reserved};
+
+const FOLDER: &str = "API_KEYS_TEST_LEDGER_FOLDER";
+const PROCESSES: usize = 4;
+const EACH: usize = 16;
+/// How many a budget is for, and for how much each.
+const FIT: usize = 6;
+const AMOUNT: i64 = 100;
+
+/// Does nothing unless a test below started it: then asks for its part of a budget, in as many threads as it wants parts.
+#[test]
+fn a_child_reserves() {
+    let Ok(folder) = std::env::var(FOLDER) else {
+        return;
+    };
+    let ledger = Ledger::new(folder);
+    let limits = [Limit {
+        span: span(0, DAY),
+        of_client: false,
+        most: Usd::from_nano(AMOUNT * 6 + AMOUNT / 2),
+    }];
+    let ask = Reserve {
+        amount: Usd::from_nano(AMOUNT),
+        client: None,
+        limits: &limits,
+        until: at(60),
+    };
+    ledger.totals(always(), &Filter::default()).unwrap();
+    tell("ready");
+    let mut go = String::new();
+    std::io::stdin().read_line(&mut go).unwrap();
+    thread::scope(|scope| {
+        for _ in 0..EACH {
+            scope.spawn(|| match ledger.reserve(&ask, at(1)).unwrap() {
+                Reserved::Granted(_) => tell("granted"),
+                Reserved::Refused { .. } => tell("refused"),
+            });
+        }
+    });
+    tell("done");
+    // Until it is killed: whoever holds a reservation may die with it.
+    std::io::stdin().read_line(&mut go).unwrap();
+}
+
+/// The next thing that a child told.
+fn told(lines: &mut Lines<BufReader<ChildStdout>>) -> String {
+    lines
+        .find_map(|line| line.unwrap().split_once("told: ").map(|(_, told)| told.to_owned()))
+        .expect("the child tells more")
+}
+
+fn start(folder: &Path) -> (Child, Lines<BufReader<ChildStdout>>) {
+    let mut child = this_test("ledger::shared::a_child_reserves")
+        .env(FOLDER, folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    (child, lines)
+}
+
+#[test]
+fn of_64_reservations_at_once_from_four_processes_as_many_are_granted_as_fit() {
+    let (home, ledger) = ledger();
+    let folder = home.path().join("data");
+    ledger.record(&request()).unwrap();
+    let mut children: Vec<_> = (0..PROCESSES).map(|_| start(&folder)).collect();
+    for (_, lines) in &mut children {
+        assert_eq!(told(lines), "ready");
+    }
+    for (child, _) in &mut children {
+        child.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
+    }
+    let mut answers = Vec::new();
+    for (_, lines) in &mut children {
+        answers.extend((0..EACH).map(|_| told(lines)));
+        assert_eq!(told(lines), "done");
+    }
+    assert_eq!(answers.len(), 64);
+    assert_eq!(answers.iter().filter(|answer| *answer == "granted").count(), FIT);
+    for (child, _) in &mut children {
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let reserved = |second| ledger.spent(None, &[span(0, DAY)], at(second)).unwrap()[0].reserved;
+    assert_eq!(reserved(59), Usd::from_nano(AMOUNT * 6));
+    assert_eq!(reserved(60), Usd::ZERO, "those of the dead end by themselves");
+    expect_whole(&ledger);
+}
+
+/// Also the first ones, who make the ledger.
+#[test]
+fn threads_and_handles_that_begin_at_once_make_one_ledger() {
+    let (home, _) = ledger();
+    let folder = home.path().join("data");
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                let ledger = Ledger::new(&folder);
+                for _ in 0..5 {
+                    ledger.record(&request()).unwrap();
+                }
+            });
+        }
+    });
+    let ledger = Ledger::new(&folder);
+    assert_eq!(total(&ledger).requests, 40);
+    expect_whole(&ledger);
+}
+
+#[test]
+fn everything_of_a_ledger_is_private_from_the_first_byte_under_any_umask() {
+    use std::os::unix::fs::PermissionsExt;
+
+    for umask in ["000", "022", "777"] {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("made/data");
+        let child = this_test("ledger::shared::a_child_reserves");
+        let mut child = std::process::Command::new("sh")
+            .arg("-c")
+            .arg(format!("umask {umask}; exec \"$0\" \"$@\""))
+            .arg(child.get_program())
+            .args(child.get_args())
+            .env(FOLDER, &folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        assert_eq!(told(&mut lines), "ready");
+        child.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
+        while told(&mut lines) != "done" {}
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&folder), 0o700, "umask {umask}");
+        for name in ["ledger.db", "ledger.db-wal", "ledger.db-shm"] {
+            assert_eq!(mode(&folder.join(name)), 0o600, "umask {umask}: {name}");
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}
