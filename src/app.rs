@@ -1,5 +1,7 @@
 //! Composition root: everything that is held, opened once and lazily; the only place that asks for the time or for chance.
 
+mod prices;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -14,6 +16,8 @@ use crate::{
         vault::{Vault, VaultPlaces},
     },
 };
+
+pub(crate) use self::prices::{FILE as PRICES_FILE, overlay};
 
 /// Where the time comes from.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,6 +44,7 @@ pub struct App {
     vault: Arc<Vault>,
     ledger: Ledger,
     checker: Checker,
+    prices: prices::Prices,
     clock: Clock,
 }
 
@@ -58,6 +63,7 @@ impl App {
             vault,
             ledger,
             checker: Checker::new(),
+            prices: prices::Prices::default(),
             clock,
         }
     }
@@ -78,9 +84,11 @@ impl App {
         &self.checker
     }
 
-    /// The models and prices in force.
+    /// The models and prices in force: built in, over them what `prices update` took in, over both `config.toml`.
+    ///
+    /// A damaged `prices.json` is an error for whoever needs a price: nobody is told another one in its place.
     pub fn catalog(&self) -> Result<Arc<Catalog>> {
-        Ok(Catalog::built_in())
+        self.prices.in_force(&self.settings)
     }
 
     pub fn now(&self) -> Timestamp {

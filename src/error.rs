@@ -1,5 +1,6 @@
 //! The one error that crosses borders: a permanent code, a message, and a way out.
 
+mod catalog;
 mod ledger;
 mod providers;
 mod settings;
@@ -70,6 +71,8 @@ pub enum Code {
     StorageFailed,
     Busy,
     ConfigInvalid,
+    PriceOverlayInvalid,
+    PriceOverlayDamaged,
     HomeMissing,
     CommandFailed,
     Interrupted,
@@ -346,6 +349,18 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
         Code::ConfigInvalid,
         "config_invalid",
         "the configuration file has a mistake",
+        ExitCode::Failed,
+    ),
+    (
+        Code::PriceOverlayInvalid,
+        "price_overlay_invalid",
+        "the file of prices cannot be taken; nothing was changed",
+        ExitCode::Failed,
+    ),
+    (
+        Code::PriceOverlayDamaged,
+        "price_overlay_damaged",
+        "the prices that were taken in are not what was written; no price is told until that is mended",
         ExitCode::Failed,
     ),
     (

@@ -361,7 +361,7 @@ def differences(ours, theirs):
     tiers = lambda entry: {tier["from_input_tokens"]: tier for tier in entry.get("tiers", ())}
     ours_by, theirs_by = tiers(ours), tiers(theirs)
     if ours_by.keys() != theirs_by.keys():
-        found.append("tiers from " + (", ".join(map(str, theirs_by)) or "nowhere"))
+        found.append(f"tiers from {', '.join(map(str, theirs_by))}" if theirs_by else "no tiers")
     for start in ours_by.keys() & theirs_by.keys():
         found += [f"from {start}: {difference}" for difference in differences({**ours_by[start]}, {**theirs_by[start]})]
     return found

@@ -7,8 +7,8 @@ use std::{
 
 use jiff::civil::Date;
 
-use super::{Model, form};
-use crate::domain::{ModelId, ModelRef, ProviderId};
+use super::{DatedPrice, Model, Origin, Overlay, Status, form};
+use crate::domain::{ModelId, ModelKind, ModelRef, Price, ProviderId};
 
 /// The models and their prices that are in force.
 #[derive(Debug, Clone)]
@@ -20,6 +20,11 @@ pub struct Catalog {
     as_of: Date,
     digest: u64,
 }
+
+/// How many names are suggested.
+const SUGGESTIONS: usize = 3;
+/// Who says the user's own prices.
+const CONFIG: &str = "config.toml";
 
 /// A model that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,11 +60,7 @@ impl Catalog {
         let mut names = BTreeMap::new();
         for (at, model) in models.iter().enumerate() {
             for alias in &model.aliases {
-                let name = ModelRef {
-                    provider: model.id.provider.clone(),
-                    model: alias.clone(),
-                };
-                names.entry(name).or_insert(at);
+                names.entry(model.id.provider.model(alias)).or_insert(at);
             }
         }
         // An id goes before an alias of another model.
@@ -70,6 +71,66 @@ impl Catalog {
             as_of,
             digest,
         }
+    }
+
+    /// The same catalogue with `overlay` over it, and over both the prices of `overrides`, which are the user's own word.
+    ///
+    /// What an overlay says without dates holds from the day it was taken in: what was known of the time before stays,
+    /// and so do changes that are known to come later.
+    #[must_use]
+    pub fn with(&self, overlay: Option<&Overlay>, overrides: &[(ModelRef, Price)]) -> Self {
+        let mut models: BTreeMap<ModelRef, Arc<Model>> = self
+            .models
+            .iter()
+            .map(|model| (model.id.clone(), Arc::clone(model)))
+            .collect();
+        let mut digest = self.digest;
+        for said in overlay.iter().flat_map(|overlay| &overlay.models) {
+            let merged = match models.get(&said.id) {
+                Some(known) => Model {
+                    prices: over(&known.prices, &said.prices),
+                    compared: BTreeMap::new(),
+                    pinned: None,
+                    ..Model::clone(known)
+                },
+                None => said.clone(),
+            };
+            digest = fingerprint(digest, &form::line(&merged));
+            models.insert(said.id.clone(), Arc::new(merged));
+        }
+        let below = Self::new(models.into_values().collect(), self.as_of, digest);
+        if overrides.is_empty() {
+            return below;
+        }
+        let mut models: BTreeMap<ModelRef, Arc<Model>> = below
+            .models
+            .iter()
+            .map(|model| (model.id.clone(), Arc::clone(model)))
+            .collect();
+        for (name, price) in overrides {
+            let known = below.find(name).map(|found| found.model.clone());
+            let own = known.unwrap_or_else(|| Model::unknown(name.clone()));
+            // An alias that has a price of its own is a model of its own.
+            let aliases = if own.id == *name { own.aliases } else { Vec::new() };
+            let own = Model {
+                id: name.clone(),
+                aliases,
+                prices: vec![DatedPrice {
+                    from: None,
+                    price: price.clone(),
+                    hours: Vec::new(),
+                    origin: Origin::Config,
+                    source: CONFIG.to_owned(),
+                    as_of: None,
+                }],
+                compared: BTreeMap::new(),
+                pinned: None,
+                ..own
+            };
+            digest = fingerprint(digest, &form::line(&own));
+            models.insert(name.clone(), Arc::new(own));
+        }
+        Self::new(models.into_values().collect(), self.as_of, digest)
     }
 
     /// The model of that name: exactly, by another of its names, or without a date at its end; never by resemblance.
@@ -83,14 +144,39 @@ impl Catalog {
             };
             return Some(Found { model, matched });
         }
-        let undated = ModelRef {
-            provider: name.provider.clone(),
-            model: without_date(&name.model)?,
-        };
+        let undated = name.provider.model(&without_date(&name.model)?);
         known(&undated).map(|model| Found {
             model,
             matched: Matched::WithoutDate,
         })
+    }
+
+    /// The models that `name` alone means, of any provider.
+    pub fn find_everywhere(&self, name: &ModelId) -> Vec<Found<'_>> {
+        let mut providers: Vec<&ProviderId> = self.models().map(|model| &model.id.provider).collect();
+        providers.dedup();
+        let of = |provider: &ProviderId| self.find(&provider.model(name));
+        providers.into_iter().filter_map(of).collect()
+    }
+
+    /// Names that `name` may have been meant for, nearest first; for hints, and never for prices.
+    pub fn near(&self, name: &str) -> Vec<ModelRef> {
+        let model = name.split_once('/').map_or(name, |(_, model)| model);
+        let mut near: Vec<(usize, &ModelRef)> = self
+            .names
+            .keys()
+            .filter_map(|known| {
+                let whole = distance(name, &known.to_string());
+                let away = whole.min(distance(model, known.model.as_str()) + 1);
+                let contained = model.len() >= 4 && known.model.as_str().contains(model);
+                (away <= 1 + model.len() / 4 || contained).then_some((away, known))
+            })
+            .collect();
+        near.sort();
+        near.into_iter()
+            .take(SUGGESTIONS)
+            .map(|(_, known)| known.clone())
+            .collect()
     }
 
     /// All models, by provider and name.
@@ -127,6 +213,59 @@ impl Matched {
             Self::WithoutDate => "without_date",
         }
     }
+}
+
+impl Model {
+    /// A model of which nothing is known.
+    fn unknown(id: ModelRef) -> Self {
+        Self {
+            id,
+            kind: ModelKind::Chat,
+            aliases: Vec::new(),
+            context_window: None,
+            max_input: None,
+            max_output: None,
+            capabilities: None,
+            status: Status::Active,
+            retires_on: None,
+            prices: Vec::new(),
+            not_costed: Vec::new(),
+            compared: BTreeMap::new(),
+            pinned: None,
+        }
+    }
+}
+
+/// The prices `known` with those of an overlay over them.
+fn over(known: &[DatedPrice], said: &[DatedPrice]) -> Vec<DatedPrice> {
+    let [only] = said else {
+        return said.to_vec();
+    };
+    let day = only.as_of;
+    let before = known.iter().filter(|price| price.from < day);
+    let after = known.iter().filter(|price| price.from > day);
+    let from = if known.is_empty() { None } else { day };
+    let now = DatedPrice { from, ..only.clone() };
+    before.cloned().chain([now]).chain(after.cloned()).collect()
+}
+
+/// How many letters must be put in, taken out or changed to make `a` into `b`.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (at, from) in a.chars().enumerate() {
+        let mut diagonal = at;
+        let mut left = at + 1;
+        for (column, to) in b.iter().enumerate() {
+            let above = row[column + 1];
+            let changed = diagonal + usize::from(from != *to);
+            left = changed.min(above + 1).min(left + 1);
+            diagonal = above;
+            row[column + 1] = left;
+        }
+        row[0] = at + 1;
+    }
+    row[b.len()]
 }
 
 /// `name` without a day at its end, as `-20251101` or `-2025-11-01`.

@@ -50,12 +50,15 @@ pub enum CatalogError {
 pub struct Overlay {
     /// When they were taken in.
     pub as_of: Date,
+    /// The set that they were taken from.
+    pub set: String,
     pub models: Vec<Model>,
 }
 
 /// What a file says.
 pub(super) struct Contents {
     pub(super) as_of: Date,
+    pub(super) sources: BTreeMap<String, String>,
     pub(super) models: Vec<Model>,
 }
 
@@ -176,10 +179,23 @@ pub(super) fn catalogue(text: &str) -> Result<Contents, CatalogError> {
 }
 
 impl Overlay {
+    /// The overlay as its file spells it.
+    pub fn to_text(&self) -> String {
+        let file = FileForm {
+            format: OVERLAY.to_owned(),
+            version: VERSION,
+            as_of: self.as_of,
+            sources: [(self.set.clone(), self.as_of.to_string())].into(),
+            models: self.models.iter().map(ModelForm::from).collect(),
+        };
+        serde_json::to_string(&file).expect("strings, whole numbers and decimal ones") + "\n"
+    }
+
     /// The overlay that `text` spells.
     pub fn parse(text: &str) -> Result<Self, CatalogError> {
-        let Contents { as_of, models } = read(text, OVERLAY, Origin::Overlay)?;
-        Ok(Self { as_of, models })
+        let Contents { as_of, sources, models } = read(text, OVERLAY, Origin::Overlay)?;
+        let set = sources.into_keys().next().unwrap_or_default();
+        Ok(Self { as_of, set, models })
     }
 }
 
@@ -212,8 +228,14 @@ fn read(text: &str, format: &str, origin: Origin) -> Result<Contents, CatalogErr
     check_names(&models)?;
     Ok(Contents {
         as_of: file.as_of,
+        sources: file.sources,
         models,
     })
+}
+
+/// The model as a file spells it, on one line.
+pub(super) fn line(model: &Model) -> String {
+    serde_json::to_string(&ModelForm::from(model)).expect("strings, whole numbers and decimal ones")
 }
 
 /// No name may mean two models.
@@ -272,6 +294,9 @@ impl Model {
     /// The rule that the model breaks, if it does.
     pub(super) fn broken_rule(&self) -> Option<&'static str> {
         let prices = &self.prices;
+        if self.context_window == Some(0) || self.max_output == Some(0) {
+            return Some("has no room for a token");
+        }
         if prices.len() > MOST_PARTS {
             return Some("has too many prices");
         }
@@ -289,8 +314,15 @@ impl Model {
         }) {
             return Some("has tiers that do not ascend");
         }
-        if self.max_input > self.context_window && self.context_window.is_some() {
+        if self.context_window.is_some_and(|window| self.max_input > Some(window)) {
             return Some("takes more input than its context window holds");
+        }
+        if prices
+            .iter()
+            .flat_map(|dated| &dated.hours)
+            .any(|hours| hours.from_minute >= hours.to_minute)
+        {
+            return Some("has hours that end before they begin");
         }
         let gives_text = matches!(self.kind, ModelKind::Chat | ModelKind::Image);
         let nonsense =
@@ -333,6 +365,82 @@ impl PriceForm {
             source: format!("{} {version}", self.source),
             as_of: Some(as_of),
         })
+    }
+}
+
+impl From<&Model> for ModelForm {
+    fn from(model: &Model) -> Self {
+        let can = |can: Capabilities| Capability::ALL.into_iter().filter(|it| can.has(*it)).collect();
+        Self {
+            id: model.id.to_string(),
+            kind: model.kind,
+            aliases: model.aliases.clone(),
+            context_window: model.context_window,
+            max_input: model.max_input,
+            max_output: model.max_output,
+            can: model.capabilities.map(can),
+            status: model.status,
+            retires_on: model.retires_on,
+            not_costed: model.not_costed.clone(),
+            pinned: model.pinned.clone(),
+            compared: model.compared.clone(),
+            prices: model.prices.iter().map(PriceForm::from).collect(),
+        }
+    }
+}
+
+impl From<&DatedPrice> for PriceForm {
+    fn from(dated: &DatedPrice) -> Self {
+        let price = &dated.price;
+        Self {
+            from: dated.from,
+            source: dated.source.split(' ').next().unwrap_or_default().to_owned(),
+            standard: price.standard.into(),
+            batch: price.batch.map(RatesForm::from),
+            flex: price.flex.map(RatesForm::from),
+            priority: price.priority.map(RatesForm::from),
+            fast: price.fast.map(RatesForm::from),
+            tiers: price.tiers.iter().copied().map(TierForm::from).collect(),
+            hours: dated.hours.iter().copied().map(HoursForm::from).collect(),
+        }
+    }
+}
+
+impl From<Rates> for RatesForm {
+    fn from(rates: Rates) -> Self {
+        let amount = |rate: Rate| Amount(rate.per_million());
+        Self {
+            input: amount(rates.input),
+            output: (rates.output != Rate::ZERO).then(|| amount(rates.output)),
+            cache_read: rates.cache_read.map(amount),
+            cache_write: rates.cache_write.map(amount),
+            cache_write_1h: rates.cache_write_1h.map(amount),
+            reasoning: rates.reasoning.map(amount),
+        }
+    }
+}
+
+impl From<Tier> for TierForm {
+    fn from(tier: Tier) -> Self {
+        Self {
+            from_input_tokens: tier.from_input_tokens,
+            standard: tier.rates.into(),
+            batch: tier.batch.map(RatesForm::from),
+            flex: tier.flex.map(RatesForm::from),
+            priority: tier.priority.map(RatesForm::from),
+            fast: tier.fast.map(RatesForm::from),
+        }
+    }
+}
+
+impl From<Hours> for HoursForm {
+    fn from(hours: Hours) -> Self {
+        Self {
+            from: Minute(hours.from_minute),
+            to: Minute(hours.to_minute),
+            days: hours.days,
+            standard: hours.rates.into(),
+        }
     }
 }
 

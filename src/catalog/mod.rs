@@ -7,6 +7,7 @@
 mod book;
 mod form;
 mod model;
+pub mod sets;
 
 pub use self::{
     book::{Catalog, Found, Matched},

@@ -113,13 +113,7 @@ pub enum Days {
 impl Model {
     /// Whether it can do `capability`; nothing where nobody says.
     pub fn can(&self, capability: Capability) -> Option<bool> {
-        self.capabilities.map(|it| match capability {
-            Capability::Tools => it.tools,
-            Capability::Vision => it.vision,
-            Capability::JsonSchema => it.json_schema,
-            Capability::Reasoning => it.reasoning,
-            Capability::PromptCaching => it.prompt_caching,
-        })
+        self.capabilities.map(|can| can.has(capability))
     }
 
     /// The entry of [`Model::prices`] that is in force at `at`.
@@ -138,6 +132,19 @@ impl Model {
     pub fn is_served_at(&self, at: Timestamp) -> bool {
         let day = at.to_zoned(TimeZone::UTC).date();
         self.status != Status::Retired && self.retires_on.is_none_or(|end| day < end)
+    }
+}
+
+impl Capabilities {
+    /// Whether `capability` is among them.
+    pub fn has(self, capability: Capability) -> bool {
+        match capability {
+            Capability::Tools => self.tools,
+            Capability::Vision => self.vision,
+            Capability::JsonSchema => self.json_schema,
+            Capability::Reasoning => self.reasoning,
+            Capability::PromptCaching => self.prompt_caching,
+        }
     }
 }
 

@@ -10,6 +10,7 @@ mod export;
 mod key_name;
 mod logging;
 mod own_server;
+mod prices;
 mod prompt;
 mod render;
 mod run;
@@ -62,6 +63,7 @@ const COMMANDS: &[CommandDef] = &[
     doctor::COMMAND,
     vault::COMMAND,
     audit::COMMAND,
+    prices::COMMAND,
     completions::COMMAND,
 ];
 

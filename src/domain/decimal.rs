@@ -23,6 +23,15 @@ impl Billionths {
     /// The number that `text` spells, times ten to the power of `shift`, such as 6 to read dollars per token as dollars
     /// per million.
     pub fn parse_shifted(text: &str, shift: i32) -> Option<Self> {
+        Self::read(text, shift, false)
+    }
+
+    /// As [`Billionths::parse_shifted`], with what is finer rounded to the nearest: for numbers that once were floats.
+    pub fn parse_rounded(text: &str, shift: i32) -> Option<Self> {
+        Self::read(text, shift, true)
+    }
+
+    fn read(text: &str, shift: i32, round: bool) -> Option<Self> {
         let text: String = text.chars().filter(|c| *c != '_').collect();
         let text = text.strip_prefix('+').unwrap_or(&text);
         let (mantissa, exponent) = match text.split_once(['e', 'E']) {
@@ -40,8 +49,8 @@ impl Billionths {
         let power = 10u128.checked_pow(places.unsigned_abs())?;
         let billionths = if places >= 0 {
             number.checked_mul(power)?
-        } else if number.is_multiple_of(power) {
-            number / power
+        } else if round || number.is_multiple_of(power) {
+            number / power + u128::from(number % power >= power.div_ceil(2))
         } else {
             return None;
         };
@@ -150,6 +159,18 @@ mod tests {
             );
         }
         assert_eq!(Billionths::parse_shifted("1e-16", 6), None, "finer than what is kept");
+        for (text, billionths) in [
+            ("4.1666666666666664e-08", 41_666_667),
+            ("1e-16", 0),
+            ("5e-16", 1),
+            ("4e-16", 0),
+        ] {
+            assert_eq!(
+                Billionths::parse_rounded(text, 6),
+                Some(Billionths(billionths)),
+                "{text}"
+            );
+        }
     }
 
     #[test]

@@ -52,6 +52,16 @@ impl ModelId {
     }
 }
 
+impl ProviderId {
+    /// The model that this provider calls `name`.
+    pub fn model(&self, name: &ModelId) -> ModelRef {
+        ModelRef {
+            provider: self.clone(),
+            model: name.clone(),
+        }
+    }
+}
+
 impl FromStr for ModelId {
     type Err = IdentityError;
 

@@ -187,7 +187,11 @@ fn length(tokens: &Tokens) -> u64 {
 }
 
 fn unpriced(catalog: &Catalog, model: &ModelRef, why: Unpriced) -> Error {
-    let near: Vec<String> = Vec::new();
+    let near: Vec<String> = catalog
+        .near(&model.to_string())
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     let meant = if near.is_empty() {
         String::new()
     } else {

@@ -5,6 +5,7 @@ pub mod caller;
 pub mod cost;
 pub mod injection;
 pub mod keys;
+pub mod prices;
 pub mod pricing;
 pub mod rotation;
 pub mod spending;

@@ -4,7 +4,7 @@ use jiff::{Timestamp, civil::Date};
 
 use crate::{
     app::App,
-    catalog::{Matched, Origin},
+    catalog::{Found, Matched, Origin},
     domain::{ModelRef, Price, ProviderId},
     error::Result,
     providers::ProviderKind,
@@ -17,6 +17,10 @@ const OWN_MACHINE: &str = "runs on this machine";
 
 /// What is known of a model's price at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once for a request and taken apart at once"
+)]
 pub enum Pricing {
     Priced(Priced),
     /// Never to be taken for a price of nothing.
@@ -56,7 +60,7 @@ pub enum Unpriced {
 pub fn price_of(app: &App, model: &ModelRef, at: Timestamp) -> Result<Pricing> {
     let catalog = app.catalog()?;
     let found = catalog.find(model);
-    let own_word = |found: &crate::catalog::Found<'_>| {
+    let own_word = |found: &Found<'_>| {
         found
             .model
             .dated_price_at(at)

@@ -58,6 +58,10 @@ impl Paths {
         self.data.join("ledger.db")
     }
 
+    pub fn prices_file(&self) -> PathBuf {
+        self.data.join("prices.json")
+    }
+
     pub fn audit_file(&self) -> PathBuf {
         self.data.join("audit.jsonl")
     }

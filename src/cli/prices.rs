@@ -1,0 +1,253 @@
+//! `prices`: what models cost, by whose word, and taking in newer prices.
+
+mod explanation;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Arg, ArgMatches, Command, ValueHint, value_parser};
+use serde_json::{Value, json};
+
+use super::{CommandDef, Run, Session, console::Console};
+use crate::{
+    catalog::{Model, sets::Change},
+    domain::{ProviderId, Rates},
+    error::{Code, Error, Result},
+    services::prices::{self, Updated},
+    tools::view::{Block, Cell, Tone, View},
+};
+
+pub(super) const COMMAND: CommandDef = CommandDef {
+    name: "prices",
+    define,
+    run: Run::With(run),
+};
+
+/// How many changed prices are shown to people.
+const SHOWN: usize = 20;
+
+fn define(command: Command) -> Command {
+    command
+        .about("Show what models cost and by whose word, or take in newer prices")
+        .subcommand_required(true)
+        .subcommand(
+            Command::new("show")
+                .about("Explain the price of a model: where it is from, since when it holds, what comes next")
+                .arg(
+                    Arg::new("model")
+                        .value_name("MODEL")
+                        .required(true)
+                        .help("As provider/model, or the model alone where only one provider has it"),
+                ),
+        )
+        .subcommand(
+            Command::new("list").about("List the models with a known price").arg(
+                Arg::new("provider")
+                    .value_name("PROVIDER")
+                    .help("Only of this provider"),
+            ),
+        )
+        .subcommand(
+            Command::new("update")
+                .about("Take in a public set of prices over the built-in ones: LiteLLM's or genai-prices' JSON file")
+                .arg(
+                    Arg::new("from")
+                        .long("from")
+                        .value_name("FILE")
+                        .value_parser(value_parser!(PathBuf))
+                        .value_hint(ValueHint::FilePath)
+                        .required(true)
+                        .help("model_prices_and_context_window.json or data.json"),
+                ),
+        )
+        .subcommand(Command::new("reset").about("Go back to the built-in prices"))
+}
+
+fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
+    let (told, view) = match matches.subcommand() {
+        Some(("show", matches)) => explanation::explain(&session.app, &text(matches, "model").unwrap_or_default())?,
+        Some(("list", matches)) => list(session, text(matches, "provider").as_deref())?,
+        Some(("update", matches)) => update(session, matches)?,
+        Some(("reset", _)) => reset(session)?,
+        _ => return Err(Error::new(Code::Internal, "a command was parsed that does not exist")),
+    };
+    if session.console.is_json() {
+        Console::json(&told)?;
+    } else {
+        session.console.view(&view)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn text(matches: &ArgMatches, name: &str) -> Option<String> {
+    matches.get_one::<String>(name).cloned()
+}
+
+fn list(session: &Session, provider: Option<&str>) -> Result<(Value, View)> {
+    let app = &session.app;
+    let (catalog, now) = (app.catalog()?, app.now());
+    let provider: Option<ProviderId> = match provider {
+        Some(name) => Some(app.settings().current().provider(name)?.id),
+        None => None,
+    };
+    let models: Vec<&Model> = match &provider {
+        Some(provider) => catalog.models_of(provider).collect(),
+        None => catalog.models().collect(),
+    };
+    let told: Vec<Value> = models
+        .iter()
+        .map(|model| {
+            let price = model.price_at(now);
+            json!({
+                "model": model.id.to_string(),
+                "kind": model.kind,
+                "status": model.status,
+                "input_per_million": price.as_ref().map(|price| price.standard.input),
+                "output_per_million": price.as_ref().map(|price| price.standard.output),
+                "context_window": model.context_window,
+                "origin": model.dated_price_at(now).map(|dated| dated.origin.as_str()),
+            })
+        })
+        .collect();
+    let rows = models
+        .iter()
+        .map(|model| {
+            let price = model.price_at(now);
+            let rate = |of: fn(&Rates) -> String| price.as_ref().map(|price| of(&price.standard)).unwrap_or_default();
+            let status = if model.is_served_at(now) {
+                model.status.as_str()
+            } else {
+                "retired"
+            };
+            vec![
+                model.id.to_string().into(),
+                model.kind.as_str().into(),
+                rate(|rates| rates.input.per_million().to_string()).into(),
+                rate(|rates| rates.output.per_million().to_string()).into(),
+                model
+                    .context_window
+                    .map(|window| window.to_string())
+                    .unwrap_or_default()
+                    .into(),
+                Cell::new(tone_of(status), if status == "active" { "" } else { status }),
+            ]
+        })
+        .collect();
+    let view = if models.is_empty() {
+        View::line(Tone::Plain, "No model of it has a known price")
+    } else {
+        View::default()
+            .and(Block::Table {
+                headers: vec!["MODEL", "KIND", "INPUT", "OUTPUT", "CONTEXT", "STATUS"],
+                rows,
+            })
+            .and(Block::Line(
+                Tone::Faint,
+                format!("US dollars per million tokens; built in as of {}", catalog.as_of()),
+            ))
+    };
+    Ok((
+        json!({"models": told, "total_count": told.len(), "version": catalog.digest()}),
+        view,
+    ))
+}
+
+fn tone_of(status: &str) -> Tone {
+    if status == "active" {
+        Tone::Plain
+    } else {
+        Tone::Attention
+    }
+}
+
+fn update(session: &Session, matches: &ArgMatches) -> Result<(Value, View)> {
+    let path = matches.get_one::<PathBuf>("from").cloned().unwrap_or_default();
+    let Updated {
+        taken,
+        replaced,
+        warnings,
+    } = prices::update(&session.app, &path)?;
+    let skipped: serde_json::Map<String, Value> = taken
+        .skipped
+        .iter()
+        .map(|(skip, count)| (skip.as_str().to_owned(), json!(count)))
+        .collect();
+    let rate = |rates: &Rates| json!({"input": rates.input, "output": rates.output});
+    let told = json!({
+        "set": taken.overlay.set,
+        "as_of": taken.overlay.as_of,
+        "added": taken.added.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "changed": taken.changed.iter().map(|change| json!({
+            "model": change.model.to_string(),
+            "before": rate(&change.before),
+            "after": rate(&change.after),
+        })).collect::<Vec<_>>(),
+        "unchanged": taken.unchanged,
+        "skipped": skipped,
+        "replaced": replaced,
+        "warnings": warnings,
+    });
+    let mut view = View::line(
+        Tone::Good,
+        format!(
+            "Took prices from {}: {} models new, {} changed, {} as built in",
+            taken.overlay.set,
+            taken.added.len(),
+            taken.changed.len(),
+            taken.unchanged
+        ),
+    );
+    if let Some(before) = replaced {
+        view = view.and(Block::Line(
+            Tone::Plain,
+            format!("They replace those taken in on {before}"),
+        ));
+    }
+    if !taken.changed.is_empty() {
+        view = view.and(Block::Table {
+            headers: vec!["CHANGED", "INPUT", "OUTPUT"],
+            rows: taken.changed.iter().take(SHOWN).map(changed).collect(),
+        });
+    }
+    if let Some(more) = taken.changed.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+        view = view.and(Block::Line(
+            Tone::Faint,
+            format!("and {more} more; `--json` lists them all"),
+        ));
+    }
+    for (skip, count) in &taken.skipped {
+        view = view.and(Block::Line(Tone::Faint, format!("Left out {count} {}", skip.as_str())));
+    }
+    view = warnings.into_iter().map(Block::Warning).fold(view, View::and);
+    Ok((
+        told,
+        view.and(Block::Hint(
+            "`api-keys prices reset` goes back to the built-in prices".to_owned(),
+        )),
+    ))
+}
+
+fn changed(change: &Change) -> Vec<Cell> {
+    let cell = |of: fn(&Rates) -> String| {
+        let (before, after) = (of(&change.before), of(&change.after));
+        if before == after {
+            Cell::new(Tone::Faint, before)
+        } else {
+            Cell::new(Tone::Attention, format!("{before} → {after}"))
+        }
+    };
+    vec![
+        change.model.to_string().into(),
+        cell(|rates| rates.input.per_million().to_string()),
+        cell(|rates| rates.output.per_million().to_string()),
+    ]
+}
+
+fn reset(session: &Session) -> Result<(Value, View)> {
+    let was_there = prices::reset(&session.app)?;
+    let said = if was_there {
+        "The built-in prices are in force again"
+    } else {
+        "The built-in prices were in force already"
+    };
+    Ok((json!({"reset": was_there}), View::line(Tone::Good, said)))
+}

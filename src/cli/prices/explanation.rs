@@ -1,0 +1,306 @@
+//! A price explained: what it is, whose word it is, since when, and what comes next.
+
+use jiff::{Timestamp, civil::Date};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    app::App,
+    catalog::{DatedPrice, Days, Hours, Model, Origin},
+    domain::{Capability, Price, Rate, Rates, Tier},
+    error::Result,
+    services::{
+        prices,
+        pricing::{self, Priced, Pricing},
+    },
+    tools::view::{Block, Cell, Tone, View},
+};
+
+/// What is known of the price of the model that `name` means: for programs and for people.
+pub(super) fn explain(app: &App, name: &str) -> Result<(Value, View)> {
+    let asked = prices::named(app, name)?;
+    let (catalog, now) = (app.catalog()?, app.now());
+    let pricing = pricing::price_of(app, &asked, now)?;
+    let found = catalog.find(&asked);
+    let model = found.map(|found| found.model);
+    let mut told = json!({
+        "model": model.map_or(&asked, |model| &model.id).to_string(),
+        "asked": asked.to_string(),
+        "matched": found.map(|found| found.matched.as_str()),
+    });
+    let mut view = View::default();
+    if let (Value::Object(told), Some(model)) = (&mut told, model) {
+        told.extend(facts(model, now));
+        view = view.and(headline(model, now));
+    }
+    match &pricing {
+        Pricing::Priced(priced) => {
+            let others = model.map(|model| other_times(model, priced)).unwrap_or_default();
+            let hours = model.and_then(|model| model.dated_price_at(now)).map(hours_json);
+            insert(&mut told, "price", price_json(&priced.price, priced));
+            insert(&mut told, "hours", hours.unwrap_or_else(|| json!([])));
+            let dated = |keep: fn(Option<Date>, Option<Date>) -> bool| {
+                others
+                    .iter()
+                    .filter(|dated| keep(dated.from, priced.from))
+                    .map(|dated| dated_json(dated))
+                    .collect::<Vec<_>>()
+            };
+            insert(&mut told, "before", json!(dated(|from, now| from < now)));
+            insert(&mut told, "next", json!(dated(|from, now| from > now)));
+            view = people(view, priced, model, &others);
+        }
+        Pricing::Unpriced(why) => {
+            insert(&mut told, "price", Value::Null);
+            insert(&mut told, "unpriced", json!(why.as_str()));
+            view = view.and(Block::Line(Tone::Attention, format!("Not priced: {}", why.as_str())));
+        }
+    }
+    if let Some(model) = model.filter(|model| !model.not_costed.is_empty()) {
+        let words = model.not_costed.join("; ");
+        view = view.and(Block::Line(Tone::Faint, format!("Not counted here: {words}")));
+    }
+    insert(&mut told, "version", json!(catalog.digest()));
+    Ok((told, view))
+}
+
+fn insert(told: &mut Value, name: &str, value: Value) {
+    if let Value::Object(told) = told {
+        told.insert(name.to_owned(), value);
+    }
+}
+
+fn facts(model: &Model, now: Timestamp) -> Map<String, Value> {
+    let can = |can: Capability| model.can(can) == Some(true);
+    let facts = json!({
+        "kind": model.kind,
+        "status": model.status,
+        "served": model.is_served_at(now),
+        "retires_on": model.retires_on,
+        "aliases": model.aliases,
+        "context_window": model.context_window,
+        "max_input": model.max_input,
+        "max_output": model.max_output,
+        "capabilities": model.capabilities.map(|_| Capability::ALL.into_iter().filter(|it| can(*it)).collect::<Vec<_>>()),
+        "not_costed": model.not_costed,
+        "compared": model.compared,
+        "pinned": model.pinned,
+    });
+    match facts {
+        Value::Object(facts) => facts,
+        _ => Map::new(),
+    }
+}
+
+fn price_json(price: &Price, priced: &Priced) -> Value {
+    let mut told = services(
+        &price.standard,
+        [&price.batch, &price.flex, &price.priority, &price.fast],
+    );
+    insert(&mut told, "tiers", tiers(price));
+    insert(&mut told, "from", json!(priced.from));
+    insert(&mut told, "origin", json!(priced.origin.map(Origin::as_str)));
+    insert(&mut told, "source", json!(priced.source));
+    insert(&mut told, "as_of", json!(priced.as_of));
+    told
+}
+
+fn dated_json(dated: &DatedPrice) -> Value {
+    let price = &dated.price;
+    let mut told = services(
+        &price.standard,
+        [&price.batch, &price.flex, &price.priority, &price.fast],
+    );
+    insert(&mut told, "tiers", tiers(price));
+    insert(&mut told, "from", json!(dated.from));
+    insert(&mut told, "source", json!(dated.source));
+    told
+}
+
+/// The hours of the day with rates of their own.
+fn hours_json(dated: &DatedPrice) -> Value {
+    let told = |hours: &Hours| json!({"at": at_hours(hours), "standard": rates(&hours.rates)});
+    dated.hours.iter().map(told).collect()
+}
+
+fn tiers(price: &Price) -> Value {
+    let tier = |tier: &Tier| {
+        let mut told = services(&tier.rates, [&tier.batch, &tier.flex, &tier.priority, &tier.fast]);
+        insert(&mut told, "from_input_tokens", json!(tier.from_input_tokens));
+        told
+    };
+    price.tiers.iter().map(tier).collect()
+}
+
+/// US dollars per million tokens, by service.
+fn services(standard: &Rates, others: [&Option<Rates>; 4]) -> Value {
+    let mut told = json!({"standard": rates(standard)});
+    for (name, others) in ["batch", "flex", "priority", "fast"].into_iter().zip(others) {
+        if let Some(others) = others {
+            insert(&mut told, name, rates(others));
+        }
+    }
+    told
+}
+
+fn rates(rates: &Rates) -> Value {
+    let mut told = json!({"input": rates.input, "output": rates.output});
+    for (name, rate) in [
+        ("cache_read", rates.cache_read),
+        ("cache_write", rates.cache_write),
+        ("cache_write_1h", rates.cache_write_1h),
+        ("reasoning", rates.reasoning),
+    ] {
+        if let Some(rate) = rate {
+            insert(&mut told, name, json!(rate));
+        }
+    }
+    told
+}
+
+/// The model's prices of other dates than the one in force.
+fn other_times<'m>(model: &'m Model, priced: &Priced) -> Vec<&'m DatedPrice> {
+    model.prices.iter().filter(|dated| dated.from != priced.from).collect()
+}
+
+fn headline(model: &Model, now: Timestamp) -> Block {
+    let mut words = vec![model.kind.as_str().to_owned()];
+    if let Some(window) = model.context_window {
+        words.push(format!("{} tokens of context", grouped(window)));
+    }
+    if let Some(most) = model.max_output {
+        words.push(format!("{} of output", grouped(most)));
+    }
+    let status = model.status.as_str();
+    match model.retires_on {
+        Some(day) if !model.is_served_at(now) => words.push(format!("retired on {day}")),
+        Some(day) => words.push(format!("{status}, retires on {day}")),
+        None => words.push(status.to_owned()),
+    }
+    let tone = if model.is_served_at(now) && model.retires_on.is_none() {
+        Tone::Plain
+    } else {
+        Tone::Attention
+    };
+    Block::Line(tone, format!("{}: {}", model.id, words.join(", ")))
+}
+
+fn people(mut view: View, priced: &Priced, model: Option<&Model>, others: &[&DatedPrice]) -> View {
+    if priced.origin.is_none() {
+        return view.and(Block::Line(Tone::Good, format!("Costs nothing: it {}", priced.source)));
+    }
+    // The rates of the hour are shown as those of an hour, beside the usual ones.
+    let usual = model.and_then(|model| model.prices.iter().find(|dated| dated.from == priced.from));
+    let price = usual.map_or(&priced.price, |dated| &dated.price);
+    let mut rows = rows(
+        "now",
+        Tone::Plain,
+        price,
+        usual.map(|dated| dated.hours.as_slice()).unwrap_or_default(),
+    );
+    for dated in others.iter().filter(|dated| dated.from > priced.from) {
+        let when = dated.from.map(|day| format!("from {day}")).unwrap_or_default();
+        rows.extend(self::rows(&when, Tone::Attention, &dated.price, &dated.hours));
+    }
+    view = view.and(Block::Table {
+        headers: vec![
+            "WHEN",
+            "FOR",
+            "INPUT",
+            "OUTPUT",
+            "CACHE READ",
+            "CACHE WRITE",
+            "WRITE 1 H",
+            "REASONING",
+        ],
+        rows,
+    });
+    let since = priced.from.map(|day| format!(", since {day}")).unwrap_or_default();
+    let as_of = priced.as_of.map(|day| format!(", looked up {day}")).unwrap_or_default();
+    let place = match priced.origin {
+        Some(Origin::BuiltIn) => " (built in)",
+        Some(Origin::Overlay) => " (taken in by `prices update`)",
+        Some(Origin::Config) | None => " (your own)",
+    };
+    view = view.and(Block::Line(
+        Tone::Plain,
+        format!(
+            "US dollars per million tokens, by {}{as_of}{place}{since}",
+            priced.source
+        ),
+    ));
+    let Some(model) = model else { return view };
+    for (set, says) in &model.compared {
+        if says != "agrees" {
+            view = view.and(Block::Line(Tone::Attention, format!("{set} says otherwise: {says}")));
+        }
+    }
+    if let Some(why) = &model.pinned {
+        view = view.and(Block::Line(Tone::Faint, format!("Chosen by hand: {why}")));
+    }
+    view
+}
+
+/// The lines of one price: by service, for long prompts, and at some hours.
+fn rows(when: &str, tone: Tone, price: &Price, hours: &[Hours]) -> Vec<Vec<Cell>> {
+    let mut lines: Vec<(String, Rates)> = Vec::new();
+    let mut services = |of: &str, standard: Rates, others: [Option<Rates>; 4]| {
+        lines.push((of.to_owned(), standard));
+        for (name, rates) in ["batch", "flex", "priority", "fast"].into_iter().zip(others) {
+            let separate = if of.is_empty() { "" } else { ", " };
+            lines.extend(rates.map(|rates| (format!("{name}{separate}{of}"), rates)));
+        }
+    };
+    services(
+        "",
+        price.standard,
+        [price.batch, price.flex, price.priority, price.fast],
+    );
+    for tier in &price.tiers {
+        let of = format!("prompts from {}", grouped(tier.from_input_tokens));
+        services(&of, tier.rates, [tier.batch, tier.flex, tier.priority, tier.fast]);
+    }
+    lines.extend(hours.iter().map(|hours| (at_hours(hours), hours.rates)));
+    let cell = |rate: Option<Rate>| {
+        rate.map(|rate| rate.per_million().to_string())
+            .unwrap_or_default()
+            .into()
+    };
+    lines
+        .into_iter()
+        .map(|(of, rates)| {
+            vec![
+                Cell::new(tone, when),
+                of.into(),
+                cell(Some(rates.input)),
+                cell(Some(rates.output)),
+                cell(rates.cache_read),
+                cell(rates.cache_write),
+                cell(rates.cache_write_1h),
+                cell(rates.reasoning),
+            ]
+        })
+        .collect()
+}
+
+fn at_hours(hours: &Hours) -> String {
+    let time = |minute: u16| format!("{:02}:{:02}", minute / 60, minute % 60);
+    let days = match hours.days {
+        Days::Every => "",
+        Days::MondayToFriday => ", Monday to Friday",
+    };
+    format!("{}–{} UTC{days}", time(hours.from_minute), time(hours.to_minute))
+}
+
+/// A count with commas between thousands.
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let first = digits.len() % 3;
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && at % 3 == first {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
