@@ -7,10 +7,12 @@
 mod book;
 mod form;
 mod model;
+mod quality;
 pub mod sets;
 
 pub use self::{
     book::{Catalog, Found, Matched},
     form::{CatalogError, Overlay},
     model::{Capabilities, DatedPrice, Days, Hours, Model, Origin, Status},
+    quality::{Figures, Known, Points, Variant},
 };

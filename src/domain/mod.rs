@@ -3,6 +3,8 @@
 mod api_key;
 mod budget;
 mod decimal;
+mod effort;
+mod health;
 mod identity;
 mod key_record;
 mod model;
@@ -19,6 +21,8 @@ mod validation;
 pub use api_key::{ApiKey, MalformedKey};
 pub use budget::{Forecast, Standing, forecast};
 pub use decimal::Billionths;
+pub use effort::Effort;
+pub use health::{Health, Signal, Standing, Trouble, Window};
 pub use identity::{IdentityError, KeyId, Label, ProviderId};
 pub use key_record::{ExpiryNotice, KeyRecord, KeyState, KeyVersion, VersionState};
 pub use model::{Capability, ModelId, ModelKind, ModelRef};

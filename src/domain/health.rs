@@ -1,0 +1,497 @@
+//! The health of one key of a provider: what outcomes say of it, and when it is tried again.
+//!
+//! ```text
+//! healthy ──429, or half of the last requests failed──▶ cooling(until) ──time──▶ due ──claimed──▶ probing ──answer──▶ healthy
+//!    ▲ └──401, 402──▶ out ──key validated or changed──┐     ▲                                        │
+//!    └─────────────────────────────────────────────────┘     └──────────── 429 or failure ───────────┘
+//! ```
+//!
+//! Passive: only requests that somebody wanted anyway tell, never one made to find out. The state is
+//! shared by all processes, so every transition is a pure function of the state, the news and the time.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::Outcome;
+
+/// The first cooldown of a provider that does not say how long.
+const FIRST_COOLDOWN: SignedDuration = SignedDuration::from_secs(30);
+/// The longest such cooldown; each in a row doubles.
+const LONGEST_COOLDOWN: SignedDuration = SignedDuration::from_mins(10);
+/// The longest `Retry-After` that is believed.
+const LONGEST_RETRY_AFTER: SignedDuration = SignedDuration::from_hours(1);
+/// How long a circuit stays open before one request may try.
+const OPEN: SignedDuration = SignedDuration::from_secs(30);
+/// How long the one who tries has for an answer before another may.
+const LEASE: SignedDuration = SignedDuration::from_secs(60);
+/// How long after the end of a cooldown it no longer matters, if nobody tried.
+const FORGOTTEN: SignedDuration = SignedDuration::from_mins(10);
+/// How far back requests count for the circuit, in time and in number, and how few say nothing.
+const WINDOW: SignedDuration = SignedDuration::from_secs(60);
+const MOST_IN_WINDOW: usize = 20;
+const FEWEST_IN_WINDOW: u32 = 5;
+
+/// What is remembered of one key's troubles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Health {
+    /// What is wrong, if anything is.
+    pub trouble: Option<Trouble>,
+    /// When that began or ended; requests before it count no more.
+    pub since: Timestamp,
+    /// When a cooldown ends.
+    pub until: Timestamp,
+    /// Cooldowns in a row.
+    pub strikes: u32,
+    /// Until when one request has been let through to try.
+    pub probe_until: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Trouble {
+    /// The provider asks to slow down.
+    RateLimited,
+    /// It answers with failures, or not at all.
+    Failing,
+    /// There is no credit behind the key.
+    NoCredit,
+    /// The provider does not take the key.
+    Refused,
+}
+
+/// What an outcome says of the key it was made with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signal {
+    /// It works.
+    Success,
+    /// The request was at fault: the provider is there, and nothing is said of the key.
+    Rejected,
+    /// The provider failed, and may have said when to come again.
+    Failed {
+        retry_after: Option<SignedDuration>,
+    },
+    /// The provider asks to slow down, and may have said for how long.
+    RateLimited {
+        retry_after: Option<SignedDuration>,
+    },
+    NoCredit,
+    Refused,
+}
+
+/// Whether a key may be used at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    Healthy,
+    Cooling {
+        trouble: Trouble,
+        until: Timestamp,
+    },
+    /// The cooldown is over: one request may try.
+    Due {
+        trouble: Trouble,
+    },
+    /// One request is trying; the next may from `until` on.
+    Probing {
+        trouble: Trouble,
+        until: Timestamp,
+    },
+    /// Not before the key is validated or changed.
+    Out {
+        trouble: Trouble,
+    },
+}
+
+/// The last requests of a key: how many there were, and how many of them failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Window {
+    pub requests: u32,
+    pub failures: u32,
+}
+
+impl Signal {
+    /// What `outcome` says, with the `Retry-After` that came with it.
+    pub fn of(outcome: &Outcome, retry_after: Option<SignedDuration>) -> Self {
+        match outcome.status_code {
+            Some(401) => Self::Refused,
+            Some(402) => Self::NoCredit,
+            Some(429) => Self::RateLimited { retry_after },
+            // 403 may be the model's or the region's: it cools down, but does not condemn the key.
+            Some(403 | 408 | 500..) => Self::Failed { retry_after },
+            Some(400..) => Self::Rejected,
+            None | Some(_) if outcome.success => Self::Success,
+            None | Some(_) => Self::Failed { retry_after },
+        }
+    }
+
+    /// Whether it counts against the provider in a [`Window`].
+    pub fn is_failure(self) -> bool {
+        match self {
+            Self::Failed { .. } => true,
+            Self::Success | Self::Rejected | Self::RateLimited { .. } | Self::NoCredit | Self::Refused => false,
+        }
+    }
+}
+
+impl Window {
+    /// Whether so many failed that the circuit opens.
+    fn is_failing(self) -> bool {
+        self.requests >= FEWEST_IN_WINDOW && self.failures * 2 >= self.requests
+    }
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self {
+            trouble: None,
+            since: Timestamp::UNIX_EPOCH,
+            until: Timestamp::UNIX_EPOCH,
+            strikes: 0,
+            probe_until: None,
+        }
+    }
+}
+
+impl Health {
+    /// How far back outcomes matter to [`Health::window`].
+    pub fn window_start(now: Timestamp) -> Timestamp {
+        now - WINDOW
+    }
+
+    /// The last requests that count at `now`, of outcomes given newest first.
+    pub fn window(&self, newest_first: impl IntoIterator<Item = (Timestamp, Signal)>, now: Timestamp) -> Window {
+        newest_first
+            .into_iter()
+            .take_while(|(at, _)| *at > self.since && *at > Self::window_start(now))
+            .take(MOST_IN_WINDOW)
+            .fold(Window::default(), |window, (_, signal)| Window {
+                requests: window.requests + 1,
+                failures: window.failures + u32::from(signal.is_failure()),
+            })
+    }
+
+    /// Whether the key may be used at `now`; `mended_at` is when it was last changed or found valid.
+    pub fn standing(&self, mended_at: Option<Timestamp>, now: Timestamp) -> Standing {
+        match self.trouble {
+            None => Standing::Healthy,
+            Some(trouble @ (Trouble::Refused | Trouble::NoCredit)) => {
+                if mended_at.is_some_and(|at| at > self.since) {
+                    Standing::Healthy
+                } else {
+                    Standing::Out { trouble }
+                }
+            }
+            Some(trouble @ (Trouble::RateLimited | Trouble::Failing)) => {
+                if now < self.until {
+                    Standing::Cooling {
+                        trouble,
+                        until: self.until,
+                    }
+                } else if now >= self.until + FORGOTTEN {
+                    Standing::Healthy
+                } else if let Some(until) = self.probe_until.filter(|until| now < *until) {
+                    Standing::Probing { trouble, until }
+                } else {
+                    Standing::Due { trouble }
+                }
+            }
+        }
+    }
+
+    /// The state with one request let through to try; nothing where it is not due, or another is trying.
+    #[must_use]
+    pub fn claimed(&self, now: Timestamp) -> Option<Self> {
+        match self.standing(None, now) {
+            Standing::Due { .. } => Some(Self {
+                probe_until: Some(now + LEASE),
+                ..*self
+            }),
+            Standing::Healthy | Standing::Cooling { .. } | Standing::Probing { .. } | Standing::Out { .. } => None,
+        }
+    }
+
+    /// The state after `signal`; `window` holds the last requests, this one included.
+    #[must_use]
+    pub fn after(&self, signal: Signal, window: Window, mended_at: Option<Timestamp>, now: Timestamp) -> Self {
+        let standing = self.standing(mended_at, now);
+        let old = match standing {
+            // A trouble that was mended or forgotten leaves nothing behind.
+            Standing::Healthy if self.trouble.is_some() => Self::recovered(self.since),
+            _ => *self,
+        };
+        match (signal, standing) {
+            (Signal::Success | Signal::Rejected, Standing::Due { .. } | Standing::Probing { .. })
+            | (Signal::Success, Standing::Out { .. }) => Self::recovered(now),
+            (Signal::Success | Signal::Rejected, _) => old,
+            (Signal::Refused, _) => old.out(Trouble::Refused, now),
+            (_, Standing::Out { .. }) => old,
+            (Signal::NoCredit, _) => old.out(Trouble::NoCredit, now),
+            (
+                Signal::RateLimited {
+                    retry_after: Some(told),
+                },
+                _,
+            ) => old.cooling(Trouble::RateLimited, believed(told), now),
+            (
+                Signal::Failed {
+                    retry_after: Some(told),
+                },
+                _,
+            ) => old.cooling(Trouble::Failing, believed(told), now),
+            // Answers to requests from before the cooldown.
+            (_, Standing::Cooling { .. }) => old,
+            (Signal::RateLimited { retry_after: None }, _) => {
+                old.cooling(Trouble::RateLimited, old.next_cooldown(), now)
+            }
+            (Signal::Failed { retry_after: None }, Standing::Healthy) if !window.is_failing() => old,
+            (Signal::Failed { retry_after: None }, _) => old.cooling(Trouble::Failing, OPEN, now),
+        }
+    }
+
+    fn recovered(now: Timestamp) -> Self {
+        Self {
+            since: now,
+            ..Self::default()
+        }
+    }
+
+    fn out(&self, trouble: Trouble, now: Timestamp) -> Self {
+        Self {
+            trouble: Some(trouble),
+            since: now,
+            probe_until: None,
+            ..*self
+        }
+    }
+
+    /// A cooldown that ends no sooner than one that runs already.
+    fn cooling(&self, trouble: Trouble, time: SignedDuration, now: Timestamp) -> Self {
+        let runs = now < self.until;
+        Self {
+            trouble: Some(trouble),
+            since: if runs { self.since } else { now },
+            until: self.until.max(now + time),
+            strikes: if runs {
+                self.strikes
+            } else {
+                self.strikes.saturating_add(1)
+            },
+            probe_until: None,
+        }
+    }
+
+    fn next_cooldown(&self) -> SignedDuration {
+        let doubled = 2i32.saturating_pow(self.strikes.min(16));
+        FIRST_COOLDOWN.saturating_mul(doubled).min(LONGEST_COOLDOWN)
+    }
+}
+
+impl Trouble {
+    pub const ALL: [Self; 4] = [Self::RateLimited, Self::Failing, Self::NoCredit, Self::Refused];
+
+    /// The trouble as results and the ledger spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::RateLimited => "rate_limited",
+            Self::Failing => "failing",
+            Self::NoCredit => "no_credit",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// A `Retry-After` within what is believed: a second to an hour.
+fn believed(told: SignedDuration) -> SignedDuration {
+    told.clamp(SignedDuration::from_secs(1), LONGEST_RETRY_AFTER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_000_000 + second)
+    }
+
+    const LIMITED: Signal = Signal::RateLimited { retry_after: None };
+    const FAILED: Signal = Signal::Failed { retry_after: None };
+
+    fn told(seconds: i64) -> Signal {
+        Signal::RateLimited {
+            retry_after: Some(SignedDuration::from_secs(seconds)),
+        }
+    }
+
+    /// The health after `signals` at their seconds, each with a window of nothing but itself.
+    fn after(signals: &[(i64, Signal)]) -> Health {
+        signals.iter().fold(Health::default(), |health, (second, signal)| {
+            health.after(*signal, Window::default(), None, at(*second))
+        })
+    }
+
+    #[test]
+    fn a_status_says_what_is_at_fault() {
+        let signal = |success, status_code| {
+            let outcome = Outcome {
+                success,
+                status_code,
+                latency_ms: None,
+            };
+            Signal::of(&outcome, None)
+        };
+        for (success, status, expected) in [
+            (true, None, Signal::Success),
+            (true, Some(200), Signal::Success),
+            (false, None, FAILED),
+            (false, Some(200), FAILED),
+            (false, Some(400), Signal::Rejected),
+            (false, Some(401), Signal::Refused),
+            (false, Some(402), Signal::NoCredit),
+            (false, Some(403), FAILED),
+            (false, Some(404), Signal::Rejected),
+            (false, Some(408), FAILED),
+            (false, Some(429), LIMITED),
+            (false, Some(500), FAILED),
+            (false, Some(529), FAILED),
+        ] {
+            assert_eq!(signal(success, status), expected, "{success} {status:?}");
+        }
+    }
+
+    #[test]
+    fn without_retry_after_each_cooldown_in_a_row_doubles_to_ten_minutes() {
+        let mut health = Health::default();
+        let mut now = at(0);
+        for seconds in [30, 60, 120, 240, 480, 600, 600] {
+            health = health.after(LIMITED, Window::default(), None, now);
+            assert_eq!(health.until, now + SignedDuration::from_secs(seconds));
+            now = health.until;
+        }
+        health = health.after(Signal::Success, Window::default(), None, now);
+        assert_eq!(health.standing(None, now), Standing::Healthy);
+        assert_eq!(
+            health.after(LIMITED, Window::default(), None, now).until,
+            now + FIRST_COOLDOWN
+        );
+    }
+
+    #[test]
+    fn a_longer_retry_after_extends_a_cooldown_and_a_shorter_one_never_shortens_it() {
+        assert_eq!(after(&[(0, told(100)), (10, told(300))]).until, at(310));
+        assert_eq!(after(&[(0, told(100)), (10, told(5))]).until, at(100));
+        assert_eq!(after(&[(0, told(100)), (10, LIMITED)]).until, at(100));
+        assert_eq!(after(&[(0, told(1_000_000))]).until, at(3600), "an hour is believed");
+        assert_eq!(after(&[(0, told(-7))]).until, at(1));
+        let late = after(&[(0, told(100)), (10, Signal::Success)]);
+        assert!(matches!(late.standing(None, at(11)), Standing::Cooling { .. }));
+    }
+
+    #[test]
+    fn one_request_tries_and_its_answer_decides() {
+        let cooling = after(&[(0, told(30))]);
+        assert_eq!(cooling.claimed(at(29)), None);
+        assert!(matches!(cooling.standing(None, at(30)), Standing::Due { .. }));
+        let probing = cooling.claimed(at(30)).expect("due");
+        assert_eq!(probing.claimed(at(89)), None, "one at a time");
+        assert!(matches!(probing.standing(None, at(89)), Standing::Probing { .. }));
+        assert!(probing.claimed(at(90)).is_some(), "whoever tried never came back");
+        for good in [Signal::Success, Signal::Rejected] {
+            let healthy = probing.after(good, Window::default(), None, at(40));
+            assert_eq!(healthy.standing(None, at(40)), Standing::Healthy);
+        }
+        let again = probing.after(FAILED, Window::default(), None, at(40));
+        assert_eq!(
+            again.until,
+            at(70),
+            "a failed attempt is enough to close the door again"
+        );
+        assert_eq!(
+            cooling.standing(None, at(30 + 600)),
+            Standing::Healthy,
+            "nobody tried for ten minutes"
+        );
+    }
+
+    #[test]
+    fn a_circuit_opens_when_half_of_the_last_requests_failed() {
+        for (requests, failures, opens) in [
+            (4, 4, false),
+            (5, 2, false),
+            (5, 3, true),
+            (20, 10, true),
+            (20, 9, false),
+        ] {
+            let window = Window { requests, failures };
+            let health = Health::default().after(FAILED, window, None, at(0));
+            let open = matches!(health.standing(None, at(0)), Standing::Cooling { .. });
+            assert_eq!(open, opens, "{failures} of {requests}");
+        }
+        let newest_first = |failures_from: i64| {
+            (0..30).map(move |age| (at(-2 * age), if age < failures_from { FAILED } else { Signal::Success }))
+        };
+        let window = Health::default().window(newest_first(12), at(0));
+        assert_eq!(
+            window,
+            Window {
+                requests: 20,
+                failures: 12
+            },
+            "the last twenty"
+        );
+        let health = Health {
+            since: at(-10),
+            ..Health::default()
+        };
+        let window = health.window(newest_first(12), at(0));
+        assert_eq!(
+            window,
+            Window {
+                requests: 5,
+                failures: 5
+            },
+            "only since the last change"
+        );
+        let window = Health::default().window(newest_first(12), at(40));
+        assert_eq!(window.requests, 10, "only of the last minute");
+    }
+
+    #[test]
+    fn a_refused_key_is_out_until_it_is_validated_changed_or_seen_to_work() {
+        for (signal, trouble) in [
+            (Signal::Refused, Trouble::Refused),
+            (Signal::NoCredit, Trouble::NoCredit),
+        ] {
+            let out = after(&[(0, signal), (10, told(60)), (20, FAILED)]);
+            assert_eq!(out.standing(Some(at(-5)), at(1_000_000)), Standing::Out { trouble });
+            assert_eq!(out.standing(Some(at(5)), at(6)), Standing::Healthy);
+            let works = out.after(Signal::Success, Window::default(), None, at(30));
+            assert_eq!(works.standing(None, at(30)), Standing::Healthy);
+            let limited = out.after(LIMITED, Window::default(), Some(at(5)), at(30));
+            assert_eq!(limited.until, at(60), "a mended key cools down like any other");
+        }
+        assert_eq!(
+            after(&[(0, Signal::Refused), (1, Signal::NoCredit)]).trouble,
+            Some(Trouble::Refused)
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_running_cooldown_is_never_shortened(steps in proptest::collection::vec((0i64..100, 0usize..7, 0i64..7_200), 1..60)) {
+            let mut health = Health::default();
+            let mut now = at(0);
+            for (pause, which, seconds) in steps {
+                now += SignedDuration::from_secs(pause);
+                let before = health.standing(None, now);
+                let told = Some(SignedDuration::from_secs(seconds));
+                let signal = [Signal::Success, Signal::Rejected, FAILED, LIMITED, Signal::RateLimited { retry_after: told }, Signal::Failed { retry_after: told }, Signal::Refused][which];
+                health = health.after(signal, Window { requests: 6, failures: 6 }, None, now);
+                if let Standing::Cooling { until, .. } = before {
+                    match health.standing(None, now) {
+                        Standing::Cooling { until: later, .. } => proptest::prop_assert!(later >= until),
+                        Standing::Out { .. } => proptest::prop_assert_eq!(signal, Signal::Refused),
+                        other => proptest::prop_assert!(false, "{:?} after {:?}", other, signal),
+                    }
+                }
+                proptest::prop_assert!(health.until <= now + SignedDuration::from_hours(1));
+            }
+        }
+    }
+}
