@@ -370,7 +370,7 @@ impl PriceForm {
 
 impl From<&Model> for ModelForm {
     fn from(model: &Model) -> Self {
-        let can = |can: Capabilities| Capability::ALL.into_iter().filter(|it| can.has(*it)).collect();
+        let can = |can: Capabilities| Capability::ALL.into_iter().filter(|it| can.can(*it)).collect();
         Self {
             id: model.id.to_string(),
             kind: model.kind,

@@ -110,10 +110,22 @@ pub enum Days {
     MondayToFriday,
 }
 
+impl Capabilities {
+    pub fn can(self, capability: Capability) -> bool {
+        match capability {
+            Capability::Tools => self.tools,
+            Capability::Vision => self.vision,
+            Capability::JsonSchema => self.json_schema,
+            Capability::Reasoning => self.reasoning,
+            Capability::PromptCaching => self.prompt_caching,
+        }
+    }
+}
+
 impl Model {
     /// Whether it can do `capability`; nothing where nobody says.
     pub fn can(&self, capability: Capability) -> Option<bool> {
-        self.capabilities.map(|can| can.has(capability))
+        self.capabilities.map(|it| it.can(capability))
     }
 
     /// The entry of [`Model::prices`] that is in force at `at`.

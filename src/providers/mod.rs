@@ -22,6 +22,6 @@ pub use self::{
     checker::{Checked, Checker},
     declaration::{Auth, Check, KeyUse, Method, ProviderDef},
     lookalike::{looks_like_key, may_be_key},
-    provider::{Provider, ProviderKind},
+    provider::{KeyConfig, Provider, ProviderKind},
     shape::{ShapeError, ShapeWarning, check_shape},
 };

@@ -1,7 +1,9 @@
 //! A provider as it is in force: its declaration and what the configuration changed.
 
+use std::collections::BTreeMap;
+
 use super::{Address, KeyUse, PROVIDERS, ProviderDef, catalogue};
-use crate::domain::{ApiKey, ModelId, ProviderId};
+use crate::domain::{ApiKey, Label, ModelId, ProviderId};
 
 /// A provider as it is in force.
 #[derive(Debug, Clone)]
@@ -20,8 +22,23 @@ pub struct Provider {
     pub rate_limit: Option<u32>,
     /// Only these models, in this order; nothing is all.
     pub models: Option<Vec<ModelId>>,
+    /// Its share of the requests among providers of equal rank.
+    pub weight: u32,
+    /// What is configured for some of its keys.
+    pub keys: BTreeMap<Label, KeyConfig>,
     pub def: &'static ProviderDef,
     pub(super) address: Option<Address>,
+}
+
+/// What is configured for one of a provider's keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyConfig {
+    /// Its share of the requests among the provider's keys.
+    pub weight: u32,
+    /// Keys of one pool share one quota: they belong to the same account.
+    pub pool: Option<String>,
+    /// Requests per minute, where it is not the provider's; nothing is no limit.
+    pub rate_limit: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +64,8 @@ impl Provider {
             env_var,
             rate_limit: None,
             models: None,
+            weight: 1,
+            keys: BTreeMap::new(),
             def,
             address: None,
         };
@@ -68,6 +87,8 @@ impl Provider {
             env_var: format!("{variable}_API_KEY"),
             rate_limit: None,
             models: None,
+            weight: 1,
+            keys: BTreeMap::new(),
             def: &catalogue::OPENAI_COMPATIBLE,
             address: None,
             id,

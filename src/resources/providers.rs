@@ -142,7 +142,15 @@ fn routing(routing: &Routing) -> Value {
             None => (task.as_str(), provider.to_string()),
         })
         .collect();
-    let order: Vec<&str> = routing.fallback_order.iter().map(ProviderId::as_str).collect();
+    // As the file spells it: one alone by its name, several of equal rank in a list.
+    let order: Vec<Value> = routing
+        .fallback_order
+        .iter()
+        .map(|group| match group.as_slice() {
+            [only] => only.as_str().into(),
+            several => several.iter().map(ProviderId::as_str).collect(),
+        })
+        .collect();
     json!({
         "fallback_order": order,
         "objective": routing.objective.as_str(),

@@ -8,6 +8,7 @@ pub mod keys;
 pub mod prices;
 pub mod pricing;
 pub mod rotation;
+pub mod routing;
 pub mod spending;
 pub mod undo;
 pub mod usage;

@@ -9,8 +9,8 @@ use super::{
     section::{self, Section},
 };
 use crate::{
-    domain::{Billionths, ModelId, ModelRef, Objective, ProviderId, Rates, Task, Usd},
-    providers::{self, Address, PROVIDERS, Provider},
+    domain::{Billionths, Label, ModelId, ModelRef, Objective, ProviderId, Rates, Task, Usd},
+    providers::{self, Address, KeyConfig, PROVIDERS, Provider},
 };
 
 /// The whole configuration; its default is what is built in.
@@ -62,11 +62,15 @@ pub struct ProviderConfig {
     pub rate_limit: Option<u32>,
     /// Only these models, in this order; nothing is all.
     pub models: Option<Vec<ModelId>>,
+    /// Its share of the requests among providers of equal rank.
+    pub weight: u32,
+    pub keys: BTreeMap<Label, KeyConfig>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Routing {
-    pub fallback_order: Vec<ProviderId>,
+    /// Providers of equal rank are in one group.
+    pub fallback_order: Vec<Vec<ProviderId>>,
     pub objective: Objective,
     /// For every task a provider, and a model where one is named.
     pub tasks: BTreeMap<Task, (ProviderId, Option<ModelId>)>,
@@ -161,6 +165,8 @@ impl Config {
             provider.enabled = said.enabled;
             provider.rate_limit = said.rate_limit;
             provider.models.clone_from(&said.models);
+            provider.weight = said.weight;
+            provider.keys.clone_from(&said.keys);
             if let Some(address) = &said.base_url {
                 provider.move_to(address);
             }
@@ -191,6 +197,8 @@ impl Default for ProviderConfig {
             env_var: None,
             rate_limit: None,
             models: None,
+            weight: 1,
+            keys: BTreeMap::new(),
         }
     }
 }
@@ -204,7 +212,9 @@ impl Default for Routing {
             Task::Embeddings => "local",
         };
         Self {
-            fallback_order: ["anthropic", "openai", "google", "local"].map(provider).to_vec(),
+            fallback_order: ["anthropic", "openai", "google", "local"]
+                .map(|name| vec![provider(name)])
+                .to_vec(),
             objective: Objective::Balanced,
             tasks: Task::ALL.map(|task| (task, (provider(default(task)), None))).into(),
         }

@@ -11,12 +11,14 @@ use super::{
     section::{Field, Section},
 };
 use crate::{
-    domain::{Billionths, ModelId, ModelRef, Objective, ProviderId, Rate, Rates, Task},
-    providers::{Address, Provider},
+    domain::{Billionths, Label, ModelId, ModelRef, Objective, ProviderId, Rate, Rates, Task},
+    providers::{Address, KeyConfig, Provider},
 };
 
 /// The highest rate limit that is taken, in requests per minute.
 const MOST_REQUESTS: u32 = 1_000_000;
+/// The highest weight of a key or provider.
+const MOST_WEIGHT: u32 = 100;
 /// The highest amount of money that is taken, in US dollars.
 const MOST_DOLLARS: Billionths = Billionths(1_000_000_000 * Billionths::ONE.0);
 /// The most providers, models of a provider, or prices that a file may list.
@@ -98,8 +100,46 @@ fn provider(id: &ProviderId, field: Field<'_, '_>) -> Result<ProviderConfig, Con
         let items = field.items()?;
         said.models = Some(items.iter().map(model_name).collect::<Result<_, _>>()?);
     }
+    if let Some(field) = section.field("weight") {
+        said.weight = weight(&field)?;
+    }
+    if let Some(keys) = section.section("keys")? {
+        for (name, field) in keys.each() {
+            let label: Label = name
+                .parse()
+                .map_err(|_| field.wrong("is not a key's label: letters, digits, dots, hyphens and underscores"))?;
+            said.keys.insert(label, key(field, said.rate_limit)?);
+        }
+    }
     section.finish()?;
     Ok(said)
+}
+
+fn key(field: Field<'_, '_>, rate_limit: Option<u32>) -> Result<KeyConfig, ConfigError> {
+    let mut section = field.section()?;
+    let mut said = KeyConfig {
+        weight: 1,
+        pool: None,
+        rate_limit,
+    };
+    if let Some(field) = section.field("weight") {
+        said.weight = weight(&field)?;
+    }
+    if let Some(field) = section.field("pool") {
+        let name = field.text()?.parse::<Label>();
+        let name = name.map_err(|_| field.wrong("must be a name: letters, digits, dots, hyphens and underscores"))?;
+        said.pool = Some(name.into());
+    }
+    if let Some(field) = section.field("rate_limit") {
+        said.rate_limit = Some(field.count(MOST_REQUESTS)?).filter(|limit| *limit > 0);
+    }
+    section.finish()?;
+    Ok(said)
+}
+
+fn weight(field: &Field<'_, '_>) -> Result<u32, ConfigError> {
+    let weight = field.count(MOST_WEIGHT).ok().filter(|weight| *weight > 0);
+    weight.ok_or_else(|| field.wrong(format!("must be a whole number from 1 to {MOST_WEIGHT}")))
 }
 
 pub(super) fn routing(
@@ -115,11 +155,15 @@ pub(super) fn routing(
     if let Some(field) = section.field("fallback_order") {
         routing.fallback_order.clear();
         for item in field.items()? {
-            let id = known(item.text()?, &item)?;
-            if routing.fallback_order.contains(&id) {
-                return Err(item.wrong("names a provider a second time"));
+            let group = if item.is_list() { item.items()? } else { vec![item] };
+            routing.fallback_order.push(Vec::new());
+            for item in group {
+                let id = known(item.text()?, &item)?;
+                if routing.fallback_order.iter().flatten().any(|named| *named == id) {
+                    return Err(item.wrong("names a provider a second time"));
+                }
+                routing.fallback_order.last_mut().expect("just pushed").push(id);
             }
-            routing.fallback_order.push(id);
         }
     }
     if let Some(field) = section.field("objective") {

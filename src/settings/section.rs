@@ -136,6 +136,10 @@ impl<'t, 'i> Field<'t, 'i> {
         })
     }
 
+    pub(super) fn is_list(&self) -> bool {
+        self.value.is_array()
+    }
+
     pub(super) fn items(self) -> Result<Vec<Self>, ConfigError> {
         let items = self.value.as_array().ok_or_else(|| self.wrong("must be a list"))?;
         Ok(items

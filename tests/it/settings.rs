@@ -27,13 +27,20 @@ base_url = "https://proxy.example.com/anthropic"
 env_var = "CLAUDE_KEY"
 rate_limit = 100
 models = ["claude-one", "claude-two"]
+weight = 3
+
+[providers.anthropic.keys.work]
+weight = 2
+pool = "acme"
+[providers.anthropic.keys.own]
+rate_limit = 0
 
 [providers.my-vllm]
 kind = "openai-compatible"
 base_url = "http://127.0.0.1:8000/v1"
 
 [routing]
-fallback_order = ["openai", "claude", "my-vllm"]
+fallback_order = ["openai", ["claude", "my-vllm"]]
 objective = "cost"
 [routing.tasks]
 code_generation = "anthropic"
@@ -81,20 +88,35 @@ fn everything_that_the_file_can_say_is_read() {
     assert_eq!(anthropic.origin, "https://proxy.example.com");
     assert_eq!(anthropic.env_vars(), ["CLAUDE_KEY", "ANTHROPIC_API_KEY"]);
     assert_eq!(anthropic.rate_limit, Some(100));
+    let own = config.provider("my-vllm").expect("configured");
+    assert_eq!((anthropic.weight, own.weight), (3, 1));
+    let work = &anthropic.keys[&"work".parse().unwrap()];
+    assert_eq!(
+        (work.weight, work.pool.as_deref(), work.rate_limit),
+        (2, Some("acme"), Some(100)),
+        "the provider's limit, where the key has none of its own"
+    );
+    assert_eq!(
+        anthropic.keys[&"own".parse().unwrap()].rate_limit,
+        None,
+        "0 is no limit"
+    );
     let models = anthropic.models.expect("listed");
     assert_eq!(
         models.iter().map(ModelId::as_str).collect::<Vec<_>>(),
         ["claude-one", "claude-two"]
     );
-    let own = config.provider("my-vllm").expect("configured");
     assert_eq!(
         (own.base_url.as_str(), own.env_var.as_str()),
         ("http://127.0.0.1:8000/v1", "MY_VLLM_API_KEY")
     );
     assert!(!own.needs_key());
 
-    let order: Vec<&str> = config.routing.fallback_order.iter().map(ProviderId::as_str).collect();
-    assert_eq!(order, ["openai", "anthropic", "my-vllm"]);
+    let groups = config.routing.fallback_order.iter();
+    let order: Vec<Vec<&str>> = groups
+        .map(|group| group.iter().map(ProviderId::as_str).collect())
+        .collect();
+    assert_eq!(order, [vec!["openai"], vec!["anthropic", "my-vllm"]]);
     assert_eq!(config.routing.objective, Objective::Cost);
     let (provider, model) = &config.routing.tasks[&Task::Chat];
     assert_eq!(
@@ -173,6 +195,29 @@ const MISTAKES: &[(&str, &str, usize)] = &[
         2,
     ),
     ("[providers.openai]\nmodels = \"gpt\"", "providers.openai.models", 2),
+    ("[providers.openai]\nweight = 0", "providers.openai.weight", 2),
+    ("[providers.openai]\nweight = 101", "providers.openai.weight", 2),
+    (
+        "[providers.openai.keys.work]\nweight = 1.5",
+        "providers.openai.keys.work.weight",
+        2,
+    ),
+    (
+        "[providers.openai.keys.work]\npool = \"my account\"",
+        "providers.openai.keys.work.pool",
+        2,
+    ),
+    (
+        "[providers.openai.keys.work]\nenabled = false",
+        "providers.openai.keys.work.enabled",
+        2,
+    ),
+    ("[providers.openai.keys]\nwork = 2", "providers.openai.keys.work", 2),
+    (
+        "[providers.openai.keys.\"my key\"]",
+        "providers.openai.keys.(a name not shown)",
+        1,
+    ),
     (
         "[providers.openai]\nmodels = [\"gpt\",\n 3]",
         "providers.openai.models[1]",
@@ -197,6 +242,11 @@ const MISTAKES: &[(&str, &str, usize)] = &[
     (
         "[routing]\nfallback_order = [\"openai\", \"openai\"]",
         "routing.fallback_order[1]",
+        2,
+    ),
+    (
+        "[routing]\nfallback_order = [\"openai\", [\"google\", \"openai\"]]",
+        "routing.fallback_order[1][1]",
         2,
     ),
     ("[routing]\nobjective = \"best\"", "routing.objective", 2),

@@ -1,0 +1,303 @@
+//! What a decision is made of: the providers with their keys and models, what is asked, and the policy.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use jiff::Timestamp;
+
+use crate::{
+    catalog::{Capabilities, Points},
+    domain::{
+        Capability, Effort, Health, Label, ModelId, ModelKind, Objective, Price, ProviderId, Standing, Task, Trouble,
+        Usd,
+    },
+};
+
+/// A provider: the keys that lead to it, and the models behind it.
+#[derive(Debug, Clone)]
+pub struct Supply {
+    pub provider: ProviderId,
+    /// What stands before all its models, if anything does.
+    pub obstacle: Option<Verdict>,
+    /// One without a secret where the provider needs none.
+    pub keys: Vec<KeySupply>,
+    /// Its share of the requests among providers of equal rank.
+    pub weight: u32,
+    pub offers: Vec<Offer>,
+}
+
+/// One key of a provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeySupply {
+    pub label: Label,
+    /// Why it cannot be used by what is stored of it, if it cannot.
+    pub obstacle: Option<Verdict>,
+    /// What is remembered of its troubles.
+    pub health: Health,
+    /// When it was last changed or found valid.
+    pub mended_at: Option<Timestamp>,
+    /// Its share of the requests among the provider's keys.
+    pub weight: u32,
+    /// Requests of the last minute with it and the keys that share its quota.
+    pub used: u32,
+    /// Requests that it may have in a minute.
+    pub limit: Option<u32>,
+    /// When the first of the last minute's requests counts no more.
+    pub eases_at: Option<Timestamp>,
+    /// The median of its last answers.
+    pub latency_ms: Option<u32>,
+}
+
+/// A model that a provider serves.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    pub model: ModelId,
+    pub kind: ModelKind,
+    pub context_window: Option<u64>,
+    pub max_input: Option<u64>,
+    pub max_output: Option<u64>,
+    /// Nothing where nobody says what it can do.
+    pub capabilities: Option<Capabilities>,
+    /// Nothing where it is not known.
+    pub price: Option<Price>,
+    /// Why it is not there, if it is not.
+    pub absence: Option<Verdict>,
+    /// Its place in the provider's configured list of models.
+    pub place: u16,
+    /// The median of its last answers.
+    pub latency_ms: Option<u32>,
+    /// The efforts it can be asked with; never empty.
+    pub variants: Vec<Variant>,
+}
+
+/// A model at an effort: a candidate.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Variant {
+    pub effort: Option<Effort>,
+    /// How good it is at the task, where a figure is public.
+    pub points: Option<Points>,
+    /// The model of its family whose figure that is, where it is not its own.
+    pub like: Option<Arc<str>>,
+}
+
+/// What a route is wanted for.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    pub task: Task,
+    pub preferred: Option<ProviderId>,
+    pub model: Option<ModelId>,
+    /// Whether another provider may stand in.
+    pub allows_fallback: bool,
+    pub tokens: Expected,
+    /// Nothing where the configured objective will do.
+    pub objective: Option<Objective>,
+    pub needs: BTreeSet<Capability>,
+    /// Requests of one session stay with one key while they can.
+    pub session: Option<String>,
+}
+
+/// How long a request and its answer are expected to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Expected {
+    pub input: u64,
+    /// Without reasoning.
+    pub output: u64,
+    /// Whether these are what is typical of the task, because nobody said.
+    pub are_typical: bool,
+}
+
+/// By which rules is decided.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// The provider for the task, and its model where one is named.
+    pub task: (ProviderId, Option<ModelId>),
+    /// Providers of equal rank are in one group.
+    pub fallback_order: Vec<Vec<ProviderId>>,
+    pub objective: Objective,
+    pub purse: Purse,
+}
+
+/// What may still be spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Purse {
+    /// Nothing where there is no budget.
+    pub remaining: Option<Usd>,
+    /// Whether a budget has reached its alert threshold.
+    pub is_low: bool,
+}
+
+/// What became of a candidate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    Chosen,
+    /// Could be used; another is better.
+    Outranked,
+    Disabled,
+    NoAddress,
+    /// The vault is locked or unusable, so nobody knows the keys.
+    VaultClosed,
+    NoKey,
+    KeyExpired,
+    KeyRefused,
+    NoCredit,
+    /// A server on this machine that does not answer.
+    Unreachable,
+    RateLimited {
+        until: Timestamp,
+    },
+    Unhealthy {
+        until: Timestamp,
+    },
+    NotForTask,
+    /// The provider has retired it.
+    NotServed,
+    /// The server on this machine does not have it.
+    NotInstalled,
+    /// Nobody knows what models the provider has.
+    NoModels,
+    Lacks(Capability),
+    ContextTooSmall {
+        limit: u64,
+    },
+    OverBudget,
+    /// The budget is spent, and nobody knows that it costs nothing.
+    Unpriced,
+}
+
+impl Verdict {
+    /// The verdict as results spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Chosen => "chosen",
+            Self::Outranked => "outranked",
+            Self::Disabled => "disabled",
+            Self::NoAddress => "no_address",
+            Self::VaultClosed => "vault_closed",
+            Self::NoKey => "no_key",
+            Self::KeyExpired => "key_expired",
+            Self::KeyRefused => "key_refused",
+            Self::NoCredit => "no_credit",
+            Self::Unreachable => "unreachable",
+            Self::RateLimited { .. } => "rate_limited",
+            Self::Unhealthy { .. } => "unhealthy",
+            Self::NotForTask => "not_for_task",
+            Self::NotServed => "not_served",
+            Self::NotInstalled => "not_installed",
+            Self::NoModels => "no_models",
+            Self::Lacks(_) => "lacks",
+            Self::ContextTooSmall { .. } => "context_too_small",
+            Self::OverBudget => "over_budget",
+            Self::Unpriced => "unpriced",
+        }
+    }
+
+    /// Whether the candidate could have been used.
+    pub fn is_usable(self) -> bool {
+        match self {
+            Self::Chosen | Self::Outranked => true,
+            Self::Disabled
+            | Self::NoAddress
+            | Self::VaultClosed
+            | Self::NoKey
+            | Self::KeyExpired
+            | Self::KeyRefused
+            | Self::NoCredit
+            | Self::Unreachable
+            | Self::RateLimited { .. }
+            | Self::Unhealthy { .. }
+            | Self::NotForTask
+            | Self::NotServed
+            | Self::NotInstalled
+            | Self::NoModels
+            | Self::Lacks(_)
+            | Self::ContextTooSmall { .. }
+            | Self::OverBudget
+            | Self::Unpriced => false,
+        }
+    }
+
+    /// When it may be over by itself.
+    pub fn until(self) -> Option<Timestamp> {
+        match self {
+            Self::RateLimited { until } | Self::Unhealthy { until } => Some(until),
+            _ => None,
+        }
+    }
+}
+
+impl Expected {
+    /// What a request of that kind usually has: our assumption, where nobody says.
+    pub fn typical(task: Task) -> Self {
+        let (input, output) = match task {
+            Task::CodeGeneration => (4_000, 1_500),
+            Task::CodeReview => (8_000, 1_000),
+            Task::Embeddings => (1_000, 0),
+            Task::Analysis => (6_000, 1_200),
+            Task::Chat => (2_000, 500),
+            Task::Summarization => (8_000, 500),
+            Task::DataExtraction => (4_000, 600),
+        };
+        Self {
+            input,
+            output,
+            are_typical: true,
+        }
+    }
+}
+
+impl Ask {
+    /// A request for `task` about which nothing more is said.
+    pub fn of(task: Task) -> Self {
+        Self {
+            task,
+            preferred: None,
+            model: None,
+            allows_fallback: true,
+            tokens: Expected::typical(task),
+            objective: None,
+            needs: BTreeSet::new(),
+            session: None,
+        }
+    }
+}
+
+impl Supply {
+    /// Why none of its keys can be used at `now`, if none can: what ends soonest, else the first.
+    pub fn key_obstacle(&self, now: Timestamp) -> Option<Verdict> {
+        let mut obstacles = Vec::with_capacity(self.keys.len());
+        for key in &self.keys {
+            obstacles.push(key.obstacle(now)?);
+        }
+        let soonest = obstacles
+            .iter()
+            .filter(|obstacle| obstacle.until().is_some())
+            .min_by_key(|obstacle| obstacle.until());
+        soonest.or(obstacles.first()).copied().or(Some(Verdict::NoKey))
+    }
+}
+
+impl KeySupply {
+    /// Why it cannot be used at `now`, if it cannot.
+    pub fn obstacle(&self, now: Timestamp) -> Option<Verdict> {
+        let unhealthy = || match self.standing(now) {
+            Standing::Healthy | Standing::Due { .. } => None,
+            Standing::Cooling { trouble, until } | Standing::Probing { trouble, until } => Some(match trouble {
+                Trouble::RateLimited => Verdict::RateLimited { until },
+                Trouble::Failing | Trouble::NoCredit | Trouble::Refused => Verdict::Unhealthy { until },
+            }),
+            Standing::Out {
+                trouble: Trouble::NoCredit,
+            } => Some(Verdict::NoCredit),
+            Standing::Out { .. } => Some(Verdict::KeyRefused),
+        };
+        let full = || {
+            let until = self.eases_at.filter(|until| *until > now)?;
+            let is_full = self.limit.is_some_and(|limit| self.used >= limit);
+            is_full.then_some(Verdict::RateLimited { until })
+        };
+        self.obstacle.or_else(unhealthy).or_else(full)
+    }
+
+    pub fn standing(&self, now: Timestamp) -> Standing {
+        self.health.standing(self.mended_at, now)
+    }
+}
