@@ -288,12 +288,12 @@ mod tests {
             .expect("measured");
         assert_eq!(high.row, "claude-opus-4-8-high-effort");
         for (task, points) in [
-            (Task::CodeGeneration, (7639 + 6000) / 2),
-            (Task::CodeReview, (7639 + 6000) / 2),
-            (Task::Analysis, 7804),
-            (Task::DataExtraction, 7804),
-            (Task::Chat, (6336 + 8164) / 2),
-            (Task::Summarization, (6336 + 8164) / 2),
+            (Task::CodeGeneration, 6_819),
+            (Task::CodeReview, 6_819),
+            (Task::Analysis, 7_804),
+            (Task::DataExtraction, 7_804),
+            (Task::Chat, 7_250),
+            (Task::Summarization, 7_250),
         ] {
             assert_eq!(high.points(task), Some(Points(points)), "{}", task.as_str());
         }

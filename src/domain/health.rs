@@ -219,9 +219,8 @@ impl Health {
         match (signal, standing) {
             (Signal::Success | Signal::Rejected, Standing::Due { .. } | Standing::Probing { .. })
             | (Signal::Success, Standing::Out { .. }) => Self::recovered(now),
-            (Signal::Success | Signal::Rejected, _) => old,
             (Signal::Refused, _) => old.out(Trouble::Refused, now),
-            (_, Standing::Out { .. }) => old,
+            (Signal::Success | Signal::Rejected, _) | (_, Standing::Out { .. }) => old,
             (Signal::NoCredit, _) => old.out(Trouble::NoCredit, now),
             (
                 Signal::RateLimited {

@@ -28,6 +28,7 @@ mod prices;
 mod providers;
 mod readme;
 mod rotation;
+mod routing;
 mod settings;
 mod stdio;
 mod support;

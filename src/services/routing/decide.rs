@@ -14,6 +14,8 @@ use crate::domain::{Capability, Effort, ModelId, Objective, ProviderId, Usd};
 pub struct Decision<'a> {
     /// Best first; the first is the chosen one, if any is.
     pub considered: Vec<Considered<'a>>,
+    /// Providers of which no model is known, and why none can be used.
+    pub barren: Vec<(&'a Supply, Turn, Verdict)>,
     /// The key for the chosen one.
     pub key: Option<&'a KeySupply>,
     /// The provider that would have been taken if everything could.
@@ -63,12 +65,16 @@ pub fn decide<'a>(policy: &Policy, supplies: &'a [Supply], ask: &Ask, now: Times
     let objective = score::objective(ask, policy.objective);
     let original = order.original(supplies);
     let mut ranked: Vec<(Rank<'a>, Considered<'a>)> = Vec::new();
+    let mut barren = Vec::new();
     for supply in supplies {
         if !ask.allows_fallback && supply.provider != original {
             continue;
         }
         let turn = order.turn(&supply.provider);
         let before = supply.obstacle.or_else(|| supply.key_obstacle(now));
+        if supply.offers.is_empty() {
+            barren.push((supply, turn, before.unwrap_or(Verdict::NoModels)));
+        }
         let share = supply.share(ask.session.as_deref(), now);
         for offer in &supply.offers {
             for variant in &offer.variants {
@@ -113,6 +119,7 @@ pub fn decide<'a>(policy: &Policy, supplies: &'a [Supply], ask: &Ask, now: Times
     );
     Decision {
         considered,
+        barren,
         key,
         original_turn: order.turn(&original),
         original,

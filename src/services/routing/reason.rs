@@ -1,0 +1,179 @@
+//! Why a route was chosen, in one sentence that a person can check.
+
+use jiff::Timestamp;
+
+use super::{
+    decide::{Considered, Decision, Turn},
+    supply::{Ask, Policy, Verdict},
+};
+use crate::{
+    catalog::Figures,
+    domain::{Objective, ProviderId, Usd},
+};
+
+/// How many of those passed over the sentence names.
+const MOST_NAMED: usize = 3;
+
+/// Why the chosen candidate was chosen; empty where none was.
+pub fn reason(decision: &Decision<'_>, policy: &Policy, ask: &Ask) -> String {
+    let Some(chosen) = decision.chosen() else {
+        return String::new();
+    };
+    let who = who(decision, chosen, policy, ask);
+    let which = which(decision, chosen, policy, ask);
+    match decision.key.filter(|_| chosen.supply.keys.len() > 1) {
+        None => format!("{who}, and {which}"),
+        Some(key) if ask.session.is_some() => {
+            format!("{who}, and {which}; its key {} stays with this session", key.label)
+        }
+        Some(key) => format!("{who}, and {which}; its key {} has most of its quota left", key.label),
+    }
+}
+
+/// What a verdict says of its provider or model, such as `has no key`.
+pub fn phrase(verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Chosen => "is chosen".to_owned(),
+        Verdict::Outranked => "could be used, but another is better".to_owned(),
+        Verdict::Disabled => "is disabled in config.toml".to_owned(),
+        Verdict::NoAddress => "has no base_url in config.toml".to_owned(),
+        Verdict::VaultClosed => "may have a key, but the vault cannot be opened".to_owned(),
+        Verdict::NoKey => "has no key".to_owned(),
+        Verdict::KeyExpired => "has only keys that have expired".to_owned(),
+        Verdict::KeyRefused => "refuses the key".to_owned(),
+        Verdict::NoCredit => "says that there is no credit behind the key".to_owned(),
+        Verdict::Unreachable => "does not answer on this machine".to_owned(),
+        Verdict::RateLimited { until } => format!("is rate-limited until {}", time(until)),
+        Verdict::Unhealthy { until } => format!("is failing, and tried again at {}", time(until)),
+        Verdict::NotForTask => "is not for this kind of task".to_owned(),
+        Verdict::NotServed => "is no longer served".to_owned(),
+        Verdict::NotInstalled => "is not installed on this machine".to_owned(),
+        Verdict::NoModels => "has no known models for the task".to_owned(),
+        Verdict::Lacks(need) => format!("is not known to offer {}", need.as_str()),
+        Verdict::ContextTooSmall { limit } => format!("takes at most {limit} tokens"),
+        Verdict::OverBudget => "would exceed the budget".to_owned(),
+        Verdict::Unpriced => "has no known price, and the budget is spent".to_owned(),
+    }
+}
+
+fn time(at: Timestamp) -> String {
+    at.strftime("%H:%M:%S UTC").to_string()
+}
+
+/// Why this provider.
+fn who(decision: &Decision<'_>, chosen: &Considered<'_>, policy: &Policy, ask: &Ask) -> String {
+    let provider = &chosen.supply.provider;
+    let task = ask.task.as_str();
+    let who = match chosen.turn {
+        _ if ask.preferred.is_none() && ask.model.as_ref() == Some(&chosen.offer.model) => {
+            format!("{provider} serves {}", chosen.offer.model)
+        }
+        Turn::Preferred => format!("you asked for {provider}"),
+        Turn::Task if *provider == policy.task.0 => format!("{provider} is set for {task}"),
+        Turn::Task => format!("{provider} ranks as {}, which is set for {task}", policy.task.0),
+        Turn::Fallback(_) => format!("{provider} is next in the fallback order"),
+        Turn::Rest => format!("{provider} can do it, though no order names it"),
+    };
+    let obstacles = passed_over(decision, chosen);
+    if obstacles.is_empty() {
+        who
+    } else {
+        format!("{who}, since {}", obstacles.join(" and "))
+    }
+}
+
+/// Why the providers whose turn was earlier could not be taken, each by its best candidate.
+fn passed_over(decision: &Decision<'_>, chosen: &Considered<'_>) -> Vec<String> {
+    let mut seen: Vec<&ProviderId> = vec![&chosen.supply.provider];
+    let mut obstacles: Vec<(Turn, String)> = Vec::new();
+    for it in &decision.considered {
+        if it.turn < chosen.turn && !it.verdict.is_usable() && !seen.contains(&&it.supply.provider) {
+            seen.push(&it.supply.provider);
+            obstacles.push((it.turn, obstacle(it)));
+        }
+    }
+    for (supply, turn, verdict) in &decision.barren {
+        if *turn < chosen.turn {
+            obstacles.push((*turn, format!("{} {}", supply.provider, phrase(*verdict))));
+        }
+    }
+    obstacles.sort();
+    obstacles.into_iter().map(|(_, text)| text).take(MOST_NAMED).collect()
+}
+
+/// What stands in a candidate's way: of its provider, or of its model alone.
+pub(super) fn obstacle(it: &Considered<'_>) -> String {
+    let provider = &it.supply.provider;
+    match it.verdict {
+        Verdict::NotForTask
+        | Verdict::NotServed
+        | Verdict::NotInstalled
+        | Verdict::Lacks(_)
+        | Verdict::ContextTooSmall { .. }
+        | Verdict::OverBudget
+        | Verdict::Unpriced => format!("{provider}/{} {}", it.offer.model, phrase(it.verdict)),
+        _ => format!("{provider} {}", phrase(it.verdict)),
+    }
+}
+
+/// Why this model.
+fn which(decision: &Decision<'_>, chosen: &Considered<'_>, policy: &Policy, ask: &Ask) -> String {
+    let mut model = chosen.offer.model.to_string();
+    if let Some(effort) = chosen.variant.effort {
+        model = format!("{model} at effort {}", effort.as_str());
+    }
+    if ask.model.as_ref() == Some(&chosen.offer.model) {
+        return format!("{model} is the model asked for");
+    }
+    if chosen.turn == Turn::Task && policy.task.1.as_ref() == Some(&chosen.offer.model) {
+        return format!("{model} is the model set for the task");
+    }
+    let rivals = decision
+        .considered
+        .iter()
+        .filter(|it| it.verdict == Verdict::Outranked && it.turn == chosen.turn);
+    if rivals.clone().all(|it| it.offer.model == chosen.offer.model) {
+        return format!("{model} is its only usable model for the task");
+    }
+    let is_listed = ask.objective.is_none() && rivals.clone().any(|it| it.offer.place != chosen.offer.place);
+    if is_listed {
+        return format!("{model} is the first usable of the models listed for it");
+    }
+    let cost = money(chosen, ask);
+    match (decision.objective, quality(chosen)) {
+        (Objective::Quality, Some(quality)) => format!("{model} has the highest quality ({quality})"),
+        (Objective::Balanced, Some(quality)) => {
+            format!("{model} has the best balance of quality ({quality}) and cost ({cost})")
+        }
+        (Objective::Quality | Objective::Balanced, None) => {
+            format!("{model} costs least ({cost}), as no public figure tells the quality of those that can be used")
+        }
+        (Objective::Cost, _) => format!("{model} costs least ({cost})"),
+        (Objective::Latency, _) => match chosen.offer.latency_ms {
+            Some(latency) => format!("{model} answers fastest (median {latency} ms)"),
+            None => format!("{model} is expected to answer fastest, though it has not lately"),
+        },
+    }
+}
+
+fn quality(chosen: &Considered<'_>) -> Option<String> {
+    let points = chosen.variant.points?;
+    let source = Figures::built_in().source();
+    Some(match &chosen.variant.like {
+        None => format!("{points} by {source}"),
+        Some(like) => format!("{points}, as its family's {like} has by {source}"),
+    })
+}
+
+fn money(chosen: &Considered<'_>, ask: &Ask) -> String {
+    let request = if ask.tokens.are_typical {
+        "a typical request"
+    } else {
+        "this request"
+    };
+    match chosen.estimate.total() {
+        Some(Usd::ZERO) => "nothing".to_owned(),
+        Some(cost) => format!("about {cost} for {request}"),
+        None => "of unknown price".to_owned(),
+    }
+}
