@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::{
     catalog::Catalog,
     error::{Code, Error, Result},
-    providers::Checker,
+    providers::{Checker, Listing, Listings, Provider},
     settings::Settings,
     storage::{
         ledger::Ledger,
@@ -45,6 +45,7 @@ pub struct App {
     ledger: Ledger,
     checker: Checker,
     prices: prices::Prices,
+    listings: Listings,
     clock: Clock,
 }
 
@@ -64,6 +65,7 @@ impl App {
             ledger,
             checker: Checker::new(),
             prices: prices::Prices::default(),
+            listings: Listings::default(),
             clock,
         }
     }
@@ -82,6 +84,11 @@ impl App {
 
     pub fn checker(&self) -> &Checker {
         &self.checker
+    }
+
+    /// Which models the server of `provider` has, if it runs on this machine.
+    pub async fn installed(&self, provider: &Provider) -> Listing {
+        self.listings.of(&self.checker, provider, self.now()).await
     }
 
     /// The models and prices in force: built in, over them what `prices update` took in, over both `config.toml`.

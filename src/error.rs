@@ -20,6 +20,8 @@ pub struct Error {
     code: Code,
     message: String,
     hint: Option<String>,
+    /// What else programs can make use of.
+    detail: Option<(&'static str, Value)>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -31,6 +33,7 @@ pub enum Code {
     InvalidArgument,
     UnknownProvider,
     UnknownModel,
+    NoRoute,
     MalformedKey,
     KeyInWrongPlace,
     KeyInChatRefused,
@@ -110,6 +113,12 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
         "unknown_model",
         "no model of that name is known, or no price of it",
         ExitCode::Usage,
+    ),
+    (
+        Code::NoRoute,
+        "no_route",
+        "no provider can take the request now; the verdict on every candidate is beside the message",
+        ExitCode::Failed,
     ),
     (
         Code::MalformedKey,
@@ -403,6 +412,7 @@ impl Error {
             code,
             message: message.into(),
             hint: None,
+            detail: None,
             source: None,
         }
     }
@@ -411,6 +421,13 @@ impl Error {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// The same error with something more for programs, under `name` beside its code.
+    #[must_use]
+    pub fn detail(mut self, name: &'static str, value: Value) -> Self {
+        self.detail = Some((name, value));
         self
     }
 
@@ -433,9 +450,14 @@ impl Error {
         self.hint.as_deref()
     }
 
-    /// The form in results: `{"error":{"code","message","hint"}}`.
+    /// The form in results: `{"error":{"code","message","hint"}}`, and the detail where there is one.
     pub fn to_json(&self) -> Value {
-        json!({"error": {"code": self.code.as_str(), "message": self.message, "hint": self.hint.as_deref().unwrap_or_default()}})
+        let hint = self.hint.as_deref().unwrap_or_default();
+        let mut error = json!({"code": self.code.as_str(), "message": self.message, "hint": hint});
+        if let Some((name, value)) = &self.detail {
+            error[*name] = value.clone();
+        }
+        json!({ "error": error })
     }
 }
 

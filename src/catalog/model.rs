@@ -111,6 +111,7 @@ pub enum Days {
 }
 
 impl Capabilities {
+    /// Whether `capability` is among them.
     pub fn can(self, capability: Capability) -> bool {
         match capability {
             Capability::Tools => self.tools,
@@ -144,19 +145,6 @@ impl Model {
     pub fn is_served_at(&self, at: Timestamp) -> bool {
         let day = at.to_zoned(TimeZone::UTC).date();
         self.status != Status::Retired && self.retires_on.is_none_or(|end| day < end)
-    }
-}
-
-impl Capabilities {
-    /// Whether `capability` is among them.
-    pub fn has(self, capability: Capability) -> bool {
-        match capability {
-            Capability::Tools => self.tools,
-            Capability::Vision => self.vision,
-            Capability::JsonSchema => self.json_schema,
-            Capability::Reasoning => self.reasoning,
-            Capability::PromptCaching => self.prompt_caching,
-        }
     }
 }
 

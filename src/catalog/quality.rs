@@ -228,11 +228,7 @@ impl Family {
 
 impl Points {
     /// The score for results, with all its digits.
-    pub fn to_json(self) -> serde_json::Value {
-        self.exact().to_json()
-    }
-
-    fn exact(self) -> Billionths {
+    pub fn exact(self) -> Billionths {
         Billionths(u64::from(self.0) * (Billionths::ONE.0 / 100))
     }
 }
@@ -298,7 +294,7 @@ mod tests {
             assert_eq!(high.points(task), Some(Points(points)), "{}", task.as_str());
         }
         assert_eq!(Points(7250).to_string(), "72.5");
-        assert_eq!(Points(7251).to_json().to_string(), "72.51");
+        assert_eq!(Points(7251).exact().to_string(), "72.51");
     }
 
     #[test]

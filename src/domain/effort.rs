@@ -12,7 +12,7 @@ pub enum Effort {
     Minimal,
     Low,
     Medium,
-    /// Switched on, where the model knows no degrees.
+    // Switched on, where the model knows no degrees.
     Thinking,
     High,
     Xhigh,

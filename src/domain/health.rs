@@ -78,7 +78,7 @@ pub enum Signal {
 
 /// Whether a key may be used at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum HealthState {
     Healthy,
     Cooling {
         trouble: Trouble,
@@ -101,7 +101,7 @@ pub enum Standing {
 
 /// The last requests of a key: how many there were, and how many of them failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Window {
+pub struct LastRequests {
     pub requests: u32,
     pub failures: u32,
 }
@@ -121,7 +121,7 @@ impl Signal {
         }
     }
 
-    /// Whether it counts against the provider in a [`Window`].
+    /// Whether it counts against the provider in a [`LastRequests`].
     pub fn is_failure(self) -> bool {
         match self {
             Self::Failed { .. } => true,
@@ -130,7 +130,7 @@ impl Signal {
     }
 }
 
-impl Window {
+impl LastRequests {
     /// Whether so many failed that the circuit opens.
     fn is_failing(self) -> bool {
         self.requests >= FEWEST_IN_WINDOW && self.failures * 2 >= self.requests
@@ -156,40 +156,40 @@ impl Health {
     }
 
     /// The last requests that count at `now`, of outcomes given newest first.
-    pub fn window(&self, newest_first: impl IntoIterator<Item = (Timestamp, Signal)>, now: Timestamp) -> Window {
+    pub fn window(&self, newest_first: impl IntoIterator<Item = (Timestamp, Signal)>, now: Timestamp) -> LastRequests {
         newest_first
             .into_iter()
             .take_while(|(at, _)| *at > self.since && *at > Self::window_start(now))
             .take(MOST_IN_WINDOW)
-            .fold(Window::default(), |window, (_, signal)| Window {
+            .fold(LastRequests::default(), |window, (_, signal)| LastRequests {
                 requests: window.requests + 1,
                 failures: window.failures + u32::from(signal.is_failure()),
             })
     }
 
     /// Whether the key may be used at `now`; `mended_at` is when it was last changed or found valid.
-    pub fn standing(&self, mended_at: Option<Timestamp>, now: Timestamp) -> Standing {
+    pub fn state(&self, mended_at: Option<Timestamp>, now: Timestamp) -> HealthState {
         match self.trouble {
-            None => Standing::Healthy,
+            None => HealthState::Healthy,
             Some(trouble @ (Trouble::Refused | Trouble::NoCredit)) => {
                 if mended_at.is_some_and(|at| at > self.since) {
-                    Standing::Healthy
+                    HealthState::Healthy
                 } else {
-                    Standing::Out { trouble }
+                    HealthState::Out { trouble }
                 }
             }
             Some(trouble @ (Trouble::RateLimited | Trouble::Failing)) => {
                 if now < self.until {
-                    Standing::Cooling {
+                    HealthState::Cooling {
                         trouble,
                         until: self.until,
                     }
                 } else if now >= self.until + FORGOTTEN {
-                    Standing::Healthy
+                    HealthState::Healthy
                 } else if let Some(until) = self.probe_until.filter(|until| now < *until) {
-                    Standing::Probing { trouble, until }
+                    HealthState::Probing { trouble, until }
                 } else {
-                    Standing::Due { trouble }
+                    HealthState::Due { trouble }
                 }
             }
         }
@@ -198,29 +198,32 @@ impl Health {
     /// The state with one request let through to try; nothing where it is not due, or another is trying.
     #[must_use]
     pub fn claimed(&self, now: Timestamp) -> Option<Self> {
-        match self.standing(None, now) {
-            Standing::Due { .. } => Some(Self {
+        match self.state(None, now) {
+            HealthState::Due { .. } => Some(Self {
                 probe_until: Some(now + LEASE),
                 ..*self
             }),
-            Standing::Healthy | Standing::Cooling { .. } | Standing::Probing { .. } | Standing::Out { .. } => None,
+            HealthState::Healthy
+            | HealthState::Cooling { .. }
+            | HealthState::Probing { .. }
+            | HealthState::Out { .. } => None,
         }
     }
 
     /// The state after `signal`; `window` holds the last requests, this one included.
     #[must_use]
-    pub fn after(&self, signal: Signal, window: Window, mended_at: Option<Timestamp>, now: Timestamp) -> Self {
-        let standing = self.standing(mended_at, now);
-        let old = match standing {
+    pub fn after(&self, signal: Signal, window: LastRequests, mended_at: Option<Timestamp>, now: Timestamp) -> Self {
+        let state = self.state(mended_at, now);
+        let old = match state {
             // A trouble that was mended or forgotten leaves nothing behind.
-            Standing::Healthy if self.trouble.is_some() => Self::recovered(self.since),
+            HealthState::Healthy if self.trouble.is_some() => Self::recovered(self.since),
             _ => *self,
         };
-        match (signal, standing) {
-            (Signal::Success | Signal::Rejected, Standing::Due { .. } | Standing::Probing { .. })
-            | (Signal::Success, Standing::Out { .. }) => Self::recovered(now),
+        match (signal, state) {
+            (Signal::Success | Signal::Rejected, HealthState::Due { .. } | HealthState::Probing { .. })
+            | (Signal::Success, HealthState::Out { .. }) => Self::recovered(now),
             (Signal::Refused, _) => old.out(Trouble::Refused, now),
-            (Signal::Success | Signal::Rejected, _) | (_, Standing::Out { .. }) => old,
+            (Signal::Success | Signal::Rejected, _) | (_, HealthState::Out { .. }) => old,
             (Signal::NoCredit, _) => old.out(Trouble::NoCredit, now),
             (
                 Signal::RateLimited {
@@ -235,11 +238,11 @@ impl Health {
                 _,
             ) => old.cooling(Trouble::Failing, believed(told), now),
             // Answers to requests from before the cooldown.
-            (_, Standing::Cooling { .. }) => old,
+            (_, HealthState::Cooling { .. }) => old,
             (Signal::RateLimited { retry_after: None }, _) => {
                 old.cooling(Trouble::RateLimited, old.next_cooldown(), now)
             }
-            (Signal::Failed { retry_after: None }, Standing::Healthy) if !window.is_failing() => old,
+            (Signal::Failed { retry_after: None }, HealthState::Healthy) if !window.is_failing() => old,
             (Signal::Failed { retry_after: None }, _) => old.cooling(Trouble::Failing, OPEN, now),
         }
     }
@@ -321,7 +324,7 @@ mod tests {
     /// The health after `signals` at their seconds, each with a window of nothing but itself.
     fn after(signals: &[(i64, Signal)]) -> Health {
         signals.iter().fold(Health::default(), |health, (second, signal)| {
-            health.after(*signal, Window::default(), None, at(*second))
+            health.after(*signal, LastRequests::default(), None, at(*second))
         })
     }
 
@@ -359,14 +362,14 @@ mod tests {
         let mut health = Health::default();
         let mut now = at(0);
         for seconds in [30, 60, 120, 240, 480, 600, 600] {
-            health = health.after(LIMITED, Window::default(), None, now);
+            health = health.after(LIMITED, LastRequests::default(), None, now);
             assert_eq!(health.until, now + SignedDuration::from_secs(seconds));
             now = health.until;
         }
-        health = health.after(Signal::Success, Window::default(), None, now);
-        assert_eq!(health.standing(None, now), Standing::Healthy);
+        health = health.after(Signal::Success, LastRequests::default(), None, now);
+        assert_eq!(health.state(None, now), HealthState::Healthy);
         assert_eq!(
-            health.after(LIMITED, Window::default(), None, now).until,
+            health.after(LIMITED, LastRequests::default(), None, now).until,
             now + FIRST_COOLDOWN
         );
     }
@@ -379,31 +382,31 @@ mod tests {
         assert_eq!(after(&[(0, told(1_000_000))]).until, at(3600), "an hour is believed");
         assert_eq!(after(&[(0, told(-7))]).until, at(1));
         let late = after(&[(0, told(100)), (10, Signal::Success)]);
-        assert!(matches!(late.standing(None, at(11)), Standing::Cooling { .. }));
+        assert!(matches!(late.state(None, at(11)), HealthState::Cooling { .. }));
     }
 
     #[test]
     fn one_request_tries_and_its_answer_decides() {
         let cooling = after(&[(0, told(30))]);
         assert_eq!(cooling.claimed(at(29)), None);
-        assert!(matches!(cooling.standing(None, at(30)), Standing::Due { .. }));
+        assert!(matches!(cooling.state(None, at(30)), HealthState::Due { .. }));
         let probing = cooling.claimed(at(30)).expect("due");
         assert_eq!(probing.claimed(at(89)), None, "one at a time");
-        assert!(matches!(probing.standing(None, at(89)), Standing::Probing { .. }));
+        assert!(matches!(probing.state(None, at(89)), HealthState::Probing { .. }));
         assert!(probing.claimed(at(90)).is_some(), "whoever tried never came back");
         for good in [Signal::Success, Signal::Rejected] {
-            let healthy = probing.after(good, Window::default(), None, at(40));
-            assert_eq!(healthy.standing(None, at(40)), Standing::Healthy);
+            let healthy = probing.after(good, LastRequests::default(), None, at(40));
+            assert_eq!(healthy.state(None, at(40)), HealthState::Healthy);
         }
-        let again = probing.after(FAILED, Window::default(), None, at(40));
+        let again = probing.after(FAILED, LastRequests::default(), None, at(40));
         assert_eq!(
             again.until,
             at(70),
             "a failed attempt is enough to close the door again"
         );
         assert_eq!(
-            cooling.standing(None, at(30 + 600)),
-            Standing::Healthy,
+            cooling.state(None, at(30 + 600)),
+            HealthState::Healthy,
             "nobody tried for ten minutes"
         );
     }
@@ -417,9 +420,9 @@ mod tests {
             (20, 10, true),
             (20, 9, false),
         ] {
-            let window = Window { requests, failures };
+            let window = LastRequests { requests, failures };
             let health = Health::default().after(FAILED, window, None, at(0));
-            let open = matches!(health.standing(None, at(0)), Standing::Cooling { .. });
+            let open = matches!(health.state(None, at(0)), HealthState::Cooling { .. });
             assert_eq!(open, opens, "{failures} of {requests}");
         }
         let newest_first = |failures_from: i64| {
@@ -428,7 +431,7 @@ mod tests {
         let window = Health::default().window(newest_first(12), at(0));
         assert_eq!(
             window,
-            Window {
+            LastRequests {
                 requests: 20,
                 failures: 12
             },
@@ -441,7 +444,7 @@ mod tests {
         let window = health.window(newest_first(12), at(0));
         assert_eq!(
             window,
-            Window {
+            LastRequests {
                 requests: 5,
                 failures: 5
             },
@@ -458,11 +461,11 @@ mod tests {
             (Signal::NoCredit, Trouble::NoCredit),
         ] {
             let out = after(&[(0, signal), (10, told(60)), (20, FAILED)]);
-            assert_eq!(out.standing(Some(at(-5)), at(1_000_000)), Standing::Out { trouble });
-            assert_eq!(out.standing(Some(at(5)), at(6)), Standing::Healthy);
-            let works = out.after(Signal::Success, Window::default(), None, at(30));
-            assert_eq!(works.standing(None, at(30)), Standing::Healthy);
-            let limited = out.after(LIMITED, Window::default(), Some(at(5)), at(30));
+            assert_eq!(out.state(Some(at(-5)), at(1_000_000)), HealthState::Out { trouble });
+            assert_eq!(out.state(Some(at(5)), at(6)), HealthState::Healthy);
+            let works = out.after(Signal::Success, LastRequests::default(), None, at(30));
+            assert_eq!(works.state(None, at(30)), HealthState::Healthy);
+            let limited = out.after(LIMITED, LastRequests::default(), Some(at(5)), at(30));
             assert_eq!(limited.until, at(60), "a mended key cools down like any other");
         }
         assert_eq!(
@@ -478,14 +481,14 @@ mod tests {
             let mut now = at(0);
             for (pause, which, seconds) in steps {
                 now += SignedDuration::from_secs(pause);
-                let before = health.standing(None, now);
+                let before = health.state(None, now);
                 let told = Some(SignedDuration::from_secs(seconds));
                 let signal = [Signal::Success, Signal::Rejected, FAILED, LIMITED, Signal::RateLimited { retry_after: told }, Signal::Failed { retry_after: told }, Signal::Refused][which];
-                health = health.after(signal, Window { requests: 6, failures: 6 }, None, now);
-                if let Standing::Cooling { until, .. } = before {
-                    match health.standing(None, now) {
-                        Standing::Cooling { until: later, .. } => proptest::prop_assert!(later >= until),
-                        Standing::Out { .. } => proptest::prop_assert_eq!(signal, Signal::Refused),
+                health = health.after(signal, LastRequests { requests: 6, failures: 6 }, None, now);
+                if let HealthState::Cooling { until, .. } = before {
+                    match health.state(None, now) {
+                        HealthState::Cooling { until: later, .. } => proptest::prop_assert!(later >= until),
+                        HealthState::Out { .. } => proptest::prop_assert_eq!(signal, Signal::Refused),
                         other => proptest::prop_assert!(false, "{:?} after {:?}", other, signal),
                     }
                 }

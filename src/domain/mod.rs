@@ -22,7 +22,7 @@ pub use api_key::{ApiKey, MalformedKey};
 pub use budget::{Forecast, Standing, forecast};
 pub use decimal::Billionths;
 pub use effort::Effort;
-pub use health::{Health, Signal, Standing, Trouble, Window};
+pub use health::{Health, HealthState, LastRequests, Signal, Trouble};
 pub use identity::{IdentityError, KeyId, Label, ProviderId};
 pub use key_record::{ExpiryNotice, KeyRecord, KeyState, KeyVersion, VersionState};
 pub use model::{Capability, ModelId, ModelKind, ModelRef};

@@ -6,6 +6,7 @@
 
 use super::{
     declaration::{Auth, Check, KeyUse, ProviderDef},
+    installed::ModelList,
     readings,
 };
 
@@ -28,6 +29,7 @@ const COMMON: ProviderDef = ProviderDef {
     prefixes: &[],
     console: "",
     account_header: None,
+    models: None,
     check: None,
     read: readings::usual,
 };
@@ -80,6 +82,12 @@ pub static PROVIDERS: &[ProviderDef] = &[
         env_vars: &["OLLAMA_API_KEY"],
         base_url: Some("http://127.0.0.1:11434"),
         key: KeyUse::Optional,
+        models: Some(ModelList {
+            path: "/api/tags",
+            items: "/models",
+            name: "/name",
+            family: "/details/family",
+        }),
         check: Some(Check::get(&["/api/version", "/api/tags"])),
         read: readings::ollama,
         ..COMMON
@@ -317,6 +325,12 @@ pub static PROVIDERS: &[ProviderDef] = &[
 pub(super) static OPENAI_COMPATIBLE: ProviderDef = ProviderDef {
     title: "OpenAI-compatible endpoint",
     key: KeyUse::Optional,
+    models: Some(ModelList {
+        path: "/models",
+        items: "/data",
+        name: "/id",
+        family: "/architecture",
+    }),
     check: Some(Check::get(&["/models"])),
     ..COMMON
 };

@@ -14,8 +14,9 @@ use tokio::{sync::OnceCell, time::Instant};
 use zeroize::Zeroizing;
 
 use super::{
-    Address, Auth, Check, Method, Provider,
+    Address, Auth, Check, Listing, Method, Provider,
     answer::{Account, Answer, Verdict},
+    installed,
 };
 use crate::domain::{ApiKey, KeyStatus};
 
@@ -23,6 +24,8 @@ use crate::domain::{ApiKey, KeyStatus};
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How much of a body is read, in bytes.
 const BODY_CAP: usize = 64 * 1024;
+/// The same of a list of models.
+const LIST_CAP: usize = 1024 * 1024;
 const USER_AGENT: &str = concat!("api-keys/", env!("CARGO_PKG_VERSION"));
 
 /// What came out of asking a provider.
@@ -124,6 +127,33 @@ impl Checker {
         }
     }
 
+    /// Asks a server on this machine which models it has; no key is sent.
+    pub(super) async fn installed(&self, provider: &Provider) -> Listing {
+        let (Some(list), Some(address)) = (provider.def.models, &provider.address) else {
+            return Listing::Unsaid;
+        };
+        let asked = tokio::time::timeout(installed::PATIENCE, async {
+            let client = self.clients.client(address).await.ok_or(Failure::NoClient)?;
+            let check = Check::get(&[]);
+            let response = send(
+                client,
+                provider,
+                &check,
+                &format!("{}{}", address.as_str(), list.path),
+                None,
+            )
+            .await?;
+            let is_good = response.status().is_success();
+            let (body, _) = read(response, LIST_CAP).await?;
+            Ok(list.read(&body).filter(|_| is_good))
+        });
+        match asked.await.unwrap_or(Err(Failure::TimedOut)) {
+            Ok(Some(models)) => Listing::Models(models),
+            Ok(None) => Listing::Unsaid,
+            Err(_) => Listing::Unreachable,
+        }
+    }
+
     /// Sends the request, or the next of its alternatives where one answers 404, and reads the answer.
     async fn ask(
         &self,
@@ -147,7 +177,7 @@ impl Checker {
                 .and_then(|name| response.headers().get(name))
                 .and_then(|value| value.to_str().ok())
                 .map(str::to_owned);
-            let (body, is_cut) = read(response).await?;
+            let (body, is_cut) = read(response, BODY_CAP).await?;
             let answer = Answer::new(&provider.title, http_status, &body, is_cut, key);
             let answer = answer.with_account_header(account.as_deref());
             return Ok(((provider.def.read)(&answer), http_status));
@@ -192,11 +222,11 @@ fn credential(auth: Auth, key: &ApiKey) -> Option<(HeaderName, HeaderValue)> {
     Some((name, value))
 }
 
-/// The body up to the cap, and whether it goes on.
-async fn read(mut response: Response) -> Result<(Vec<u8>, bool), Failure> {
+/// The body up to `cap` bytes, and whether it goes on.
+async fn read(mut response: Response, cap: usize) -> Result<(Vec<u8>, bool), Failure> {
     let mut body = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(|why| Failure::of(&why))? {
-        let room = BODY_CAP - body.len();
+        let room = cap - body.len();
         match chunk.get(..room) {
             Some(fitting) if chunk.len() > room => {
                 body.extend_from_slice(fitting);

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use super::answer::{Answer, Verdict};
+use super::{
+    answer::{Answer, Verdict},
+    installed::ModelList,
+};
 
 /// One provider, declared.
 pub struct ProviderDef {
@@ -22,6 +25,8 @@ pub struct ProviderDef {
     pub console: &'static str,
     /// The header of an answer that names the account.
     pub account_header: Option<&'static str>,
+    /// How to ask which models it has, of one that may run on this machine.
+    pub models: Option<ModelList>,
     /// How to ask whether a key works; nothing where no way without spending tokens is known.
     pub check: Option<Check>,
     /// What an answer to that says of the key.

@@ -10,6 +10,7 @@ mod answer;
 mod catalogue;
 mod checker;
 mod declaration;
+mod installed;
 mod lookalike;
 mod provider;
 mod readings;
@@ -21,6 +22,7 @@ pub use self::{
     catalogue::PROVIDERS,
     checker::{Checked, Checker},
     declaration::{Auth, Check, KeyUse, Method, ProviderDef},
+    installed::{Installed, Listing, Listings, ModelList, kind},
     lookalike::{looks_like_key, may_be_key},
     provider::{KeyConfig, Provider, ProviderKind},
     shape::{ShapeError, ShapeWarning, check_shape},

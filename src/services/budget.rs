@@ -25,6 +25,14 @@ pub struct Budgets {
     pub monthly: Standing,
 }
 
+/// What may still be spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Left {
+    pub remaining: Usd,
+    /// Whether a budget has reached its alert threshold.
+    pub is_alert: bool,
+}
+
 /// A threshold that was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Alert {
@@ -115,6 +123,31 @@ pub fn check(app: &App) -> Result<Budgets> {
         daily: standing(0, budget.daily_limit),
         monthly: standing(1, budget.monthly_limit),
     })
+}
+
+/// What may still be spent: of the budget that has least left; nothing where the limits are not in force.
+pub fn left(app: &App) -> Result<Option<Left>> {
+    let settings = app.settings().current();
+    let budget = &settings.budget;
+    if !budget.enabled {
+        return Ok(None);
+    }
+    let (now, zone) = (app.now(), &budget.time_zone);
+    let spent = app
+        .ledger()
+        .spent(None, &Window::ALL.map(|window| window.around(now, zone)), now)?;
+    let limits = [budget.daily_limit, budget.monthly_limit];
+    let budgets = || limits.into_iter().zip(&spent);
+    Ok(Some(Left {
+        remaining: budgets()
+            .map(|(limit, spent)| (limit - spent.recorded - spent.reserved).or_zero())
+            .min()
+            .unwrap_or_default(),
+        is_alert: budgets().any(|(limit, spent)| {
+            let threshold = limit.scaled(budget.alert_threshold.0, Billionths::ONE.0);
+            spent.recorded > Usd::ZERO && spent.recorded >= threshold
+        }),
+    }))
 }
 
 /// The days of about a month, today the last, with what they cost; from the first one on that something was used.

@@ -3,6 +3,7 @@
 pub mod budget;
 pub mod caller;
 pub mod cost;
+pub mod health;
 pub mod injection;
 pub mod keys;
 pub mod prices;

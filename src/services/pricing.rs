@@ -4,10 +4,10 @@ use jiff::{Timestamp, civil::Date};
 
 use crate::{
     app::App,
-    catalog::{Found, Matched, Origin},
+    catalog::{Matched, Model, Origin},
     domain::{ModelRef, Price, ProviderId},
     error::Result,
-    providers::ProviderKind,
+    providers::{Provider, ProviderKind},
 };
 
 /// The provider whose models run on the user's own machine.
@@ -60,14 +60,8 @@ pub enum Unpriced {
 pub fn price_of(app: &App, model: &ModelRef, at: Timestamp) -> Result<Pricing> {
     let catalog = app.catalog()?;
     let found = catalog.find(model);
-    let own_word = |found: &Found<'_>| {
-        found
-            .model
-            .dated_price_at(at)
-            .is_some_and(|dated| dated.origin == Origin::Config)
-    };
     let version = catalog.digest();
-    if !found.as_ref().is_some_and(own_word) && runs_here(app, &model.provider) {
+    if !found.is_some_and(|found| is_own_word(found.model, at)) && runs_here(app, &model.provider) {
         return Ok(Pricing::Priced(Priced {
             model: model.clone(),
             price: Price::FREE,
@@ -97,15 +91,31 @@ pub fn price_of(app: &App, model: &ModelRef, at: Timestamp) -> Result<Pricing> {
     }))
 }
 
+/// The same price alone, of a model of `provider` that the catalogue knows, or does not.
+pub fn price_at(provider: &Provider, model: Option<&Model>, at: Timestamp) -> Option<Price> {
+    match model {
+        Some(model) if is_own_word(model, at) || !is_here(provider) => model.price_at(at),
+        Some(_) | None => is_here(provider).then_some(Price::FREE),
+    }
+}
+
+/// Whether the price in force stands in `config.toml`.
+fn is_own_word(model: &Model, at: Timestamp) -> bool {
+    model
+        .dated_price_at(at)
+        .is_some_and(|dated| dated.origin == Origin::Config)
+}
+
 /// Whether the provider's models run on this machine, so that they cost nothing: Ollama, and endpoints of the user's
 /// own at a loopback address.
 pub fn runs_here(app: &App, provider: &ProviderId) -> bool {
-    provider.as_str() == LOCAL
-        || app
-            .settings()
-            .current()
-            .provider(provider.as_str())
-            .is_ok_and(|known| known.kind == ProviderKind::OpenAiCompatible && known.is_loopback())
+    let config = app.settings().current();
+    provider.as_str() == LOCAL || config.provider(provider.as_str()).is_ok_and(|known| is_here(&known))
+}
+
+/// The same of a provider that is at hand.
+pub fn is_here(provider: &Provider) -> bool {
+    provider.id.as_str() == LOCAL || (provider.kind == ProviderKind::OpenAiCompatible && provider.is_loopback())
 }
 
 impl Pricing {

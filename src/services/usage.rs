@@ -1,9 +1,10 @@
 //! Usage: recorded truly, and summed up in whatever way somebody asks.
 
-use jiff::civil::Date;
+use jiff::{SignedDuration, civil::Date};
 
 use super::{
     budget::{self, Alert, Budgets},
+    health,
     pricing::{self, Pricing},
 };
 use crate::{
@@ -30,6 +31,8 @@ pub struct Told {
     pub project: Option<String>,
     pub tokens: Tokens,
     pub outcome: Outcome,
+    /// What the provider asked to wait.
+    pub retry_after: Option<SignedDuration>,
     pub request_id: Option<String>,
 }
 
@@ -116,6 +119,16 @@ pub fn track(app: &App, told: Told) -> Result<Tracked> {
         request_id: told.request_id,
     };
     let recorded = app.ledger().record(&record)?;
+    if !recorded.duplicate {
+        let (provider, label) = (&record.model.provider, record.label.as_ref());
+        if let Err(why) = health::observe(app, provider, label, &record.outcome, told.retry_after) {
+            // The request is counted; telling it again would count it twice.
+            tracing::warn!(
+                error = why.code().as_str(),
+                "nothing was learnt of the provider's health"
+            );
+        }
+    }
     let budgets = budget::check(app)?;
     let alerts = budget::new_alerts(app, &budgets)?;
     let month = app.ledger().totals(budgets.monthly.span, &of_provider(provider))?;

@@ -13,6 +13,7 @@ mod key;
 mod list_api_keys;
 mod remove_api_key;
 mod rotate_key;
+mod route_request;
 mod spending;
 mod track_request;
 mod validate_all_keys;
@@ -45,6 +46,7 @@ pub const TOOLS: &[ToolDef] = &[
     ToolDef::of::<estimate_cost::EstimateCost>(),
     ToolDef::of::<check_budget::CheckBudget>(),
     ToolDef::of::<track_request::TrackRequest>(),
+    ToolDef::of::<route_request::RouteRequest>(),
 ];
 
 /// One tool, declared by its struct of arguments.

@@ -1,5 +1,6 @@
 //! `track_request`: a request was made, and this is what it used.
 
+use jiff::SignedDuration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -156,6 +157,9 @@ impl Tool for TrackRequest {
                 status_code: self.status_code,
                 latency_ms: self.latency_ms,
             },
+            retry_after: self
+                .retry_after_seconds
+                .map(|seconds| SignedDuration::from_secs(seconds.into())),
             request_id: self
                 .request_id
                 .as_deref()

@@ -13,7 +13,7 @@ use crate::domain::{Capability, Effort, ModelId, Objective, ProviderId, Usd};
 #[derive(Debug, Clone)]
 pub struct Decision<'a> {
     /// Best first; the first is the chosen one, if any is.
-    pub considered: Vec<Considered<'a>>,
+    pub considered: Vec<Candidate<'a>>,
     /// Providers of which no model is known, and why none can be used.
     pub barren: Vec<(&'a Supply, Turn, Verdict)>,
     /// The key for the chosen one.
@@ -27,7 +27,7 @@ pub struct Decision<'a> {
 
 /// One candidate, and what became of it.
 #[derive(Debug, Clone)]
-pub struct Considered<'a> {
+pub struct Candidate<'a> {
     pub supply: &'a Supply,
     pub offer: &'a Offer,
     pub variant: &'a Variant,
@@ -64,7 +64,7 @@ pub fn decide<'a>(policy: &Policy, supplies: &'a [Supply], ask: &Ask, now: Times
     let order = Order { policy, ask };
     let objective = score::objective(ask, policy.objective);
     let original = order.original(supplies);
-    let mut ranked: Vec<(Rank<'a>, Considered<'a>)> = Vec::new();
+    let mut ranked: Vec<(Rank<'a>, Candidate<'a>)> = Vec::new();
     let mut barren = Vec::new();
     for supply in supplies {
         if !ask.allows_fallback && supply.provider != original {
@@ -82,7 +82,7 @@ pub fn decide<'a>(policy: &Policy, supplies: &'a [Supply], ask: &Ask, now: Times
                 let obstacle = before
                     .or_else(|| model_obstacle(offer, variant, ask))
                     .or_else(|| money_obstacle(policy, &estimate));
-                let considered = Considered {
+                let considered = Candidate {
                     supply,
                     offer,
                     variant,
@@ -103,10 +103,10 @@ pub fn decide<'a>(policy: &Policy, supplies: &'a [Supply], ask: &Ask, now: Times
         }
     }
     ranked.sort_by(|(a, left), (b, right)| {
-        let last = |considered: &Considered<'_>| !considered.verdict.is_usable();
+        let last = |considered: &Candidate<'_>| !considered.verdict.is_usable();
         (last(left), a).cmp(&(last(right), b))
     });
-    let mut considered: Vec<Considered<'a>> = ranked.into_iter().map(|(_, considered)| considered).collect();
+    let mut considered: Vec<Candidate<'a>> = ranked.into_iter().map(|(_, considered)| considered).collect();
     let first = considered.first_mut().filter(|first| first.verdict.is_usable());
     let key = first.and_then(|first| {
         first.verdict = Verdict::Chosen;
@@ -129,12 +129,12 @@ pub fn decide<'a>(policy: &Policy, supplies: &'a [Supply], ask: &Ask, now: Times
 
 impl<'a> Decision<'a> {
     /// The chosen candidate, if any could be chosen.
-    pub fn chosen(&self) -> Option<&Considered<'a>> {
+    pub fn chosen(&self) -> Option<&Candidate<'a>> {
         self.considered.first().filter(|first| first.verdict == Verdict::Chosen)
     }
 
     /// The best usable candidate of every other provider, in their order.
-    pub fn fallbacks(&self) -> Vec<&Considered<'a>> {
+    pub fn fallbacks(&self) -> Vec<&Candidate<'a>> {
         let mut seen: Vec<&ProviderId> = self
             .chosen()
             .map(|chosen| &chosen.supply.provider)

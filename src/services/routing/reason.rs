@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    decide::{Considered, Decision, Turn},
+    decide::{Candidate, Decision, Turn},
     supply::{Ask, Policy, Verdict},
 };
 use crate::{
@@ -42,6 +42,7 @@ pub fn phrase(verdict: Verdict) -> String {
         Verdict::KeyExpired => "has only keys that have expired".to_owned(),
         Verdict::KeyRefused => "refuses the key".to_owned(),
         Verdict::NoCredit => "says that there is no credit behind the key".to_owned(),
+        Verdict::OtherAddress => "has a key that was added for another address".to_owned(),
         Verdict::Unreachable => "does not answer on this machine".to_owned(),
         Verdict::RateLimited { until } => format!("is rate-limited until {}", time(until)),
         Verdict::Unhealthy { until } => format!("is failing, and tried again at {}", time(until)),
@@ -61,7 +62,7 @@ fn time(at: Timestamp) -> String {
 }
 
 /// Why this provider.
-fn who(decision: &Decision<'_>, chosen: &Considered<'_>, policy: &Policy, ask: &Ask) -> String {
+fn who(decision: &Decision<'_>, chosen: &Candidate<'_>, policy: &Policy, ask: &Ask) -> String {
     let provider = &chosen.supply.provider;
     let task = ask.task.as_str();
     let who = match chosen.turn {
@@ -83,7 +84,7 @@ fn who(decision: &Decision<'_>, chosen: &Considered<'_>, policy: &Policy, ask: &
 }
 
 /// Why the providers whose turn was earlier could not be taken, each by its best candidate.
-fn passed_over(decision: &Decision<'_>, chosen: &Considered<'_>) -> Vec<String> {
+fn passed_over(decision: &Decision<'_>, chosen: &Candidate<'_>) -> Vec<String> {
     let mut seen: Vec<&ProviderId> = vec![&chosen.supply.provider];
     let mut obstacles: Vec<(Turn, String)> = Vec::new();
     for it in &decision.considered {
@@ -102,7 +103,7 @@ fn passed_over(decision: &Decision<'_>, chosen: &Considered<'_>) -> Vec<String> 
 }
 
 /// What stands in a candidate's way: of its provider, or of its model alone.
-pub(super) fn obstacle(it: &Considered<'_>) -> String {
+pub(super) fn obstacle(it: &Candidate<'_>) -> String {
     let provider = &it.supply.provider;
     match it.verdict {
         Verdict::NotForTask
@@ -117,7 +118,7 @@ pub(super) fn obstacle(it: &Considered<'_>) -> String {
 }
 
 /// Why this model.
-fn which(decision: &Decision<'_>, chosen: &Considered<'_>, policy: &Policy, ask: &Ask) -> String {
+fn which(decision: &Decision<'_>, chosen: &Candidate<'_>, policy: &Policy, ask: &Ask) -> String {
     let mut model = chosen.offer.model.to_string();
     if let Some(effort) = chosen.variant.effort {
         model = format!("{model} at effort {}", effort.as_str());
@@ -156,7 +157,7 @@ fn which(decision: &Decision<'_>, chosen: &Considered<'_>, policy: &Policy, ask:
     }
 }
 
-fn quality(chosen: &Considered<'_>) -> Option<String> {
+fn quality(chosen: &Candidate<'_>) -> Option<String> {
     let points = chosen.variant.points?;
     let source = Figures::built_in().source();
     Some(match &chosen.variant.like {
@@ -165,7 +166,7 @@ fn quality(chosen: &Considered<'_>) -> Option<String> {
     })
 }
 
-fn money(chosen: &Considered<'_>, ask: &Ask) -> String {
+fn money(chosen: &Candidate<'_>, ask: &Ask) -> String {
     let request = if ask.tokens.are_typical {
         "a typical request"
     } else {

@@ -7,9 +7,11 @@ use crate::{
 };
 
 /// What a doubling of the expected cost takes from a candidate's points under `balanced`, in hundredths.
-const DOUBLING: i64 = 200;
+const DOUBLING: i64 = 250;
 /// The same once a budget has reached its alert threshold.
-const DOUBLING_WHEN_LOW: i64 = 600;
+const DOUBLING_WHEN_LOW: i64 = 750;
+/// What a doubling of the answer's length by reasoning takes, for the time that it costs.
+const DOUBLED_LENGTH: i64 = 100;
 /// What a model without a figure counts as under `balanced`: below nearly all that have one.
 const UNKNOWN_POINTS: Points = Points(3_000);
 /// What a request without a known price counts as under `balanced`: a dollar.
@@ -76,8 +78,9 @@ fn reasoning_per_output(offer: &Offer, variant: &Variant) -> u64 {
 /// - `quality`: points (one without comes last), then cost.
 /// - `cost`: cost with reasoning (one without a price comes last), then points.
 /// - `latency`: the median of its last answers (2 s where there are none), then reasoning, cost, points.
-/// - `balanced`: points less 2 for each doubling of the cost above a millionth of a dollar (6 once a budget
-///   has reached its alert threshold); without a figure 30 points, without a price a dollar.
+/// - `balanced`: points less 2.5 for each doubling of the cost above a millionth of a dollar (7.5 once a budget
+///   has reached its alert threshold), less 1 for each doubling of the answer's length by reasoning; without a
+///   figure 30 points, without a price a dollar.
 pub(super) fn score(
     objective: Objective,
     is_low: bool,
@@ -96,16 +99,17 @@ pub(super) fn score(
             cost,
             worth,
         ],
-        Objective::Balanced => [-balance(is_low, variant, estimate), cost, 0, 0],
+        Objective::Balanced => [-balance(is_low, offer, variant, estimate), cost, 0, 0],
     }
 }
 
-/// Points less what the cost takes from them, in hundredths of a point.
-fn balance(is_low: bool, variant: &Variant, estimate: &Estimate) -> i64 {
+/// Points less what cost and time take from them, in hundredths of a point.
+fn balance(is_low: bool, offer: &Offer, variant: &Variant, estimate: &Estimate) -> i64 {
     let points = variant.points.unwrap_or(UNKNOWN_POINTS);
     let cost = estimate.total().unwrap_or(UNKNOWN_COST).nano();
     let each = if is_low { DOUBLING_WHEN_LOW } else { DOUBLING };
-    i64::from(points.0) - each * doublings(cost) / 256
+    let lengthened = log2_256(1 + reasoning_per_output(offer, variant));
+    i64::from(points.0) - (each * doublings(cost) + DOUBLED_LENGTH * lengthened) / 256
 }
 
 /// How many times `nano` doubles [`LEAST_COST`], in 256ths.
@@ -154,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_doubled_cost_takes_two_points_and_six_when_money_is_low() {
+    fn costs_count_from_a_millionth_of_a_dollar_on() {
         assert_eq!(doublings(LEAST_COST), 0);
         assert_eq!(doublings(0), 0, "what costs nothing loses nothing");
         assert_eq!(doublings(8 * LEAST_COST), 3 * 256);

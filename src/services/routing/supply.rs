@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use crate::{
     catalog::{Capabilities, Points},
     domain::{
-        Capability, Effort, Health, Label, ModelId, ModelKind, Objective, Price, ProviderId, Standing, Task, Trouble,
-        Usd,
+        Capability, Effort, Health, HealthState, Label, ModelId, ModelKind, Objective, Price, ProviderId, Task,
+        Trouble, Usd,
     },
 };
 
@@ -137,8 +137,11 @@ pub enum Verdict {
     VaultClosed,
     NoKey,
     KeyExpired,
+    /// The provider does not take it, or not for this.
     KeyRefused,
     NoCredit,
+    /// The key was added for another address than the configuration now says.
+    OtherAddress,
     /// A server on this machine that does not answer.
     Unreachable,
     RateLimited {
@@ -176,6 +179,7 @@ impl Verdict {
             Self::KeyExpired => "key_expired",
             Self::KeyRefused => "key_refused",
             Self::NoCredit => "no_credit",
+            Self::OtherAddress => "other_address",
             Self::Unreachable => "unreachable",
             Self::RateLimited { .. } => "rate_limited",
             Self::Unhealthy { .. } => "unhealthy",
@@ -201,6 +205,7 @@ impl Verdict {
             | Self::KeyExpired
             | Self::KeyRefused
             | Self::NoCredit
+            | Self::OtherAddress
             | Self::Unreachable
             | Self::RateLimited { .. }
             | Self::Unhealthy { .. }
@@ -212,6 +217,33 @@ impl Verdict {
             | Self::ContextTooSmall { .. }
             | Self::OverBudget
             | Self::Unpriced => false,
+        }
+    }
+
+    /// Whether it holds for many models of a provider alike.
+    pub fn is_of_all(self) -> bool {
+        match self {
+            Self::Chosen
+            | Self::Outranked
+            | Self::NotInstalled
+            | Self::Lacks(_)
+            | Self::ContextTooSmall { .. }
+            | Self::OverBudget
+            | Self::Unpriced => false,
+            Self::Disabled
+            | Self::NoAddress
+            | Self::VaultClosed
+            | Self::NoKey
+            | Self::KeyExpired
+            | Self::KeyRefused
+            | Self::NoCredit
+            | Self::OtherAddress
+            | Self::Unreachable
+            | Self::RateLimited { .. }
+            | Self::Unhealthy { .. }
+            | Self::NotForTask
+            | Self::NotServed
+            | Self::NoModels => true,
         }
     }
 
@@ -278,16 +310,16 @@ impl Supply {
 impl KeySupply {
     /// Why it cannot be used at `now`, if it cannot.
     pub fn obstacle(&self, now: Timestamp) -> Option<Verdict> {
-        let unhealthy = || match self.standing(now) {
-            Standing::Healthy | Standing::Due { .. } => None,
-            Standing::Cooling { trouble, until } | Standing::Probing { trouble, until } => Some(match trouble {
+        let unhealthy = || match self.state(now) {
+            HealthState::Healthy | HealthState::Due { .. } => None,
+            HealthState::Cooling { trouble, until } | HealthState::Probing { trouble, until } => Some(match trouble {
                 Trouble::RateLimited => Verdict::RateLimited { until },
                 Trouble::Failing | Trouble::NoCredit | Trouble::Refused => Verdict::Unhealthy { until },
             }),
-            Standing::Out {
+            HealthState::Out {
                 trouble: Trouble::NoCredit,
             } => Some(Verdict::NoCredit),
-            Standing::Out { .. } => Some(Verdict::KeyRefused),
+            HealthState::Out { .. } => Some(Verdict::KeyRefused),
         };
         let full = || {
             let until = self.eases_at.filter(|until| *until > now)?;
@@ -297,7 +329,8 @@ impl KeySupply {
         self.obstacle.or_else(unhealthy).or_else(full)
     }
 
-    pub fn standing(&self, now: Timestamp) -> Standing {
-        self.health.standing(self.mended_at, now)
+    /// Where it stands between healthy and out.
+    pub fn state(&self, now: Timestamp) -> HealthState {
+        self.health.state(self.mended_at, now)
     }
 }

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use api_keys::{
     catalog::Points,
-    domain::{Billionths, Capability, Effort, Health, ModelKind, Objective, Price, Rates, Signal, Task, Usd, Window},
+    domain::{
+        Billionths, Capability, Effort, Health, LastRequests, ModelKind, Objective, Price, Rates, Signal, Task, Usd,
+    },
     services::routing::{Ask, Decision, Expected, KeySupply, Offer, Policy, Purse, Supply, Variant, Verdict, decide},
 };
 use jiff::SignedDuration;
@@ -44,7 +46,7 @@ fn keys() -> impl Strategy<Value = KeySupply> {
         0i64..200,
     )
         .prop_map(|(signal, obstacle, weight, used, limit, ago)| {
-            let window = Window {
+            let window = LastRequests {
                 requests: 9,
                 failures: 9,
             };

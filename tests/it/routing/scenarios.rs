@@ -1,7 +1,7 @@
 //! What is expected of each candidate in situations that people meet.
 
 use api_keys::{
-    domain::{Capability, Effort, ModelKind, Objective, Price, Signal, Task, Usd, Window},
+    domain::{Capability, Effort, LastRequests, ModelKind, Objective, Price, Signal, Task, Usd},
     services::routing::{Ask, Decision, Expected, Policy, Supply, Variant, Verdict, decide, reason},
 };
 use jiff::SignedDuration;
@@ -52,7 +52,7 @@ fn changed<T>(mut value: T, change: impl FnOnce(&mut T)) -> T {
 
 /// The supplies, with the health of the first key of provider number `provider` after `signal` a second ago.
 fn after(provider: usize, signal: Signal) -> Vec<Supply> {
-    let window = Window {
+    let window = LastRequests {
         requests: 6,
         failures: 6,
     };
@@ -456,7 +456,7 @@ fn scenarios() -> Vec<Scenario> {
 }
 
 fn spelled(decision: &Decision<'_>) -> Vec<(String, &'static str)> {
-    let name = |it: &api_keys::services::routing::Considered<'_>| {
+    let name = |it: &api_keys::services::routing::Candidate<'_>| {
         let effort = it.variant.effort.map(|effort| format!("@{}", effort.as_str()));
         format!(
             "{}/{}{}",

@@ -12,7 +12,7 @@ use std::{
 };
 
 use api_keys::{
-    domain::{Health, Signal, Standing, Task},
+    domain::{Health, HealthState, Signal, Task},
     services::routing::{Ask, Policy, Supply, Verdict, decide},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -268,8 +268,8 @@ fn simulate(way: Way, attempts: usize, weather: &[Weather], times: &[i64]) -> Re
     }
     if way == Way::Ours {
         assert!(known.health.iter().all(|health| !matches!(
-            health.standing(None, at(LENGTH_MS / 1_000 + 3_600)),
-            Standing::Out { .. }
+            health.state(None, at(LENGTH_MS / 1_000 + 3_600)),
+            HealthState::Out { .. }
         )));
     }
     result

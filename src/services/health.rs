@@ -1,0 +1,168 @@
+//! The health of the providers' keys, which all processes share through the ledger.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    app::App,
+    domain::{Health, KeyRecord, KeyStatus, Label, Outcome, ProviderId, Signal, Trouble},
+    error::Result,
+    providers::Provider,
+    storage::ledger,
+};
+
+/// What is remembered of every key that has had troubles.
+pub type Healths = BTreeMap<(ProviderId, Label), Health>;
+
+/// What is remembered of every key that has had troubles.
+pub fn all(app: &App) -> Result<Healths> {
+    let rows = app.ledger().health()?.into_iter();
+    Ok(rows
+        .map(|(provider, label, row)| ((provider, label), read(&row)))
+        .collect())
+}
+
+/// Learns from how a request to `provider` ended, once it is recorded.
+///
+/// `label` is the key that it was made with; where nobody said, the only one there is. What a provider says of a quota
+/// holds for all keys of the same pool.
+pub fn observe(
+    app: &App,
+    provider: &ProviderId,
+    label: Option<&Label>,
+    outcome: &Outcome,
+    retry_after: Option<SignedDuration>,
+) -> Result<()> {
+    let config = app.settings().current();
+    let provider = config.provider(provider.as_str())?;
+    let (now, signal) = (app.now(), Signal::of(outcome, retry_after));
+    let records = records_of(app, &provider.id);
+    let label = label
+        .cloned()
+        .unwrap_or_else(|| usual_label(records.iter().map(|record| &record.label)));
+    let known = all(app)?;
+    let last = match signal {
+        Signal::Failed { .. } => last_signals(app, &provider.id, &label, now)?,
+        _ => Vec::new(),
+    };
+    for of_pool in pool(&provider, &label) {
+        let mended_at = records
+            .iter()
+            .find(|record| record.label == of_pool)
+            .and_then(mended_at);
+        let after = |before: &Health| {
+            if of_pool != label && !concerns_the_pool(signal, before.trouble) {
+                return *before;
+            }
+            let window = before.window(last.iter().copied(), now);
+            before.after(signal, window, mended_at, now)
+        };
+        let before = known.get(&(provider.id.clone(), of_pool.clone()));
+        let before = before.copied().unwrap_or_default();
+        // Most requests say nothing new, and nothing is written then.
+        if after(&before) != before {
+            app.ledger().change_health(&provider.id, &of_pool, |row| {
+                let before = row.as_ref().map_or_else(Health::default, read);
+                (Some(written(&after(&before))), ())
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets one request through to try a key whose cooldown is over; false where another process was quicker.
+pub fn claim(app: &App, provider: &Provider, label: &Label) -> Result<bool> {
+    let now = app.now();
+    for of_pool in pool(provider, label) {
+        let is_claimed = app.ledger().change_health(&provider.id, &of_pool, |row| {
+            let claimed = row.as_ref().and_then(|row| read(row).claimed(now));
+            let is_claimed = claimed.is_some();
+            (claimed.map(|health| written(&health)).or(row), is_claimed)
+        })?;
+        if of_pool == *label && !is_claimed {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// What the last requests with a key said of it, newest first.
+fn last_signals(app: &App, provider: &ProviderId, label: &Label, now: Timestamp) -> Result<Vec<(Timestamp, Signal)>> {
+    let outcomes = app.ledger().outcomes(Health::window_start(now))?;
+    let of_key = outcomes
+        .iter()
+        .rev()
+        .filter(|past| past.model.provider == *provider && past.label.as_ref().is_none_or(|of_past| of_past == label));
+    Ok(of_key.map(|past| (past.at, Signal::of(&past.outcome, None))).collect())
+}
+
+/// When the secret in use was last changed or found valid.
+pub fn mended_at(record: &KeyRecord) -> Option<Timestamp> {
+    let active = record.active()?;
+    let validated = active.validation.as_ref();
+    let validated = validated.filter(|validation| validation.status == KeyStatus::Valid);
+    Some(active.added_at).max(validated.map(|validation| validation.validated_at))
+}
+
+/// The key that is meant where nobody says: the only one there is, else the default one.
+pub fn usual_label<'a>(mut labels: impl Iterator<Item = &'a Label>) -> Label {
+    match (labels.next(), labels.next()) {
+        (Some(only), None) => only.clone(),
+        _ => Label::default(),
+    }
+}
+
+/// `label` and all that share its quota, itself first.
+pub(super) fn pool(provider: &Provider, label: &Label) -> Vec<Label> {
+    let pool = provider.keys.get(label).and_then(|key| key.pool.as_ref());
+    let mates = provider
+        .keys
+        .iter()
+        .filter(|(mate, key)| pool.is_some() && key.pool.as_ref() == pool && *mate != label)
+        .map(|(mate, _)| mate);
+    std::iter::once(label).chain(mates).cloned().collect()
+}
+
+/// Whether what `signal` says of one key holds for one that shares its quota and has `trouble`.
+fn concerns_the_pool(signal: Signal, trouble: Option<Trouble>) -> bool {
+    match signal {
+        Signal::RateLimited { .. } | Signal::NoCredit => true,
+        Signal::Success | Signal::Rejected => matches!(trouble, Some(Trouble::RateLimited | Trouble::NoCredit)),
+        Signal::Failed { .. } | Signal::Refused => false,
+    }
+}
+
+/// The provider's keys, as far as the vault is open.
+fn records_of(app: &App, provider: &ProviderId) -> Vec<KeyRecord> {
+    let Ok(contents) = app.vault().contents() else {
+        return Vec::new();
+    };
+    let of_provider = |record: &&KeyRecord| record.provider == *provider && record.removed_at.is_none();
+    contents.keys.values().filter(of_provider).cloned().collect()
+}
+
+fn read(row: &ledger::Health) -> Health {
+    let trouble = row.trouble.as_deref();
+    Health {
+        // A word of a newer version: something is wrong, and time will tell.
+        trouble: trouble.map(|word| {
+            let known = Trouble::ALL.into_iter().find(|trouble| trouble.as_str() == word);
+            known.unwrap_or(Trouble::Failing)
+        }),
+        since: row.since,
+        until: row.until,
+        strikes: row.strikes,
+        probe_until: row.probe_until,
+    }
+}
+
+fn written(health: &Health) -> ledger::Health {
+    ledger::Health {
+        trouble: health.trouble.map(|trouble| trouble.as_str().to_owned()),
+        since: health.since,
+        until: health.until,
+        strikes: health.strikes,
+        probe_until: health.probe_until,
+    }
+}

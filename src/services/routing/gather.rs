@@ -1,0 +1,326 @@
+//! Gathers what a decision is made of: settings, keys, models, prices, health, money.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+
+use super::{
+    supply::{KeySupply, Offer, Policy, Purse, Supply, Variant, Verdict},
+    tail::{self, Tail},
+};
+use crate::{
+    app::App,
+    catalog::{Catalog, Figures, Model},
+    domain::{KeyRecord, KeyState, KeyStatus, Label, ModelId, ModelKind, ModelRef, ProviderId, Task},
+    error::{Code, Error, Result},
+    providers::{self, Listing, Provider},
+    services::{
+        budget,
+        caller::{Caller, CallerKind},
+        health::{self, Healths},
+        pricing, vault,
+    },
+    settings::Config,
+    storage::{ledger::Past, vault::Contents},
+};
+
+/// Everything that decisions at one moment are made of.
+#[derive(Debug)]
+pub struct State {
+    pub now: Timestamp,
+    pub config: Arc<Config>,
+    pub providers: Vec<Provider>,
+    pub catalog: Arc<Catalog>,
+    keys: Keys,
+    healths: Healths,
+    past: Vec<Past>,
+    listings: BTreeMap<ProviderId, Listing>,
+    purse: Purse,
+}
+
+/// What is known of the stored keys.
+#[derive(Debug)]
+enum Keys {
+    Known(Option<Arc<Contents>>),
+    /// The vault cannot be opened without a person, or not at all.
+    Closed(Error),
+}
+
+/// Opens the vault for a person at a terminal, who can be asked; a client is told what is closed.
+pub async fn open_for(app: &App, caller: &dyn Caller) -> Result<()> {
+    match caller.kind() {
+        CallerKind::Mcp { .. } => Ok(()),
+        CallerKind::Cli => match vault::open(app, caller).await {
+            Err(error) if error.code() == Code::VaultAbsent => Ok(()),
+            outcome => outcome,
+        },
+    }
+}
+
+impl State {
+    /// The state now. Opens the vault only by what needs nobody, and asks only servers on this machine.
+    pub async fn of(app: &App) -> Result<Self> {
+        let config = app.settings().current();
+        let providers = config.providers();
+        let keys = match vault::open_unasked(app).await {
+            Ok(()) => Keys::Known(Some(app.vault().contents()?)),
+            Err(error) if error.code() == Code::VaultAbsent => Keys::Known(None),
+            Err(error) => Keys::Closed(error),
+        };
+        let here = providers.iter().filter(|it| it.enabled && pricing::is_here(it));
+        let asked = here.map(|provider| async { (provider.id.clone(), app.installed(provider).await) });
+        let listings = futures_util::future::join_all(asked).await.into_iter().collect();
+        let left = budget::left(app)?;
+        let now = app.now();
+        Ok(Self {
+            now,
+            catalog: app.catalog()?,
+            keys,
+            healths: health::all(app)?,
+            past: app.ledger().outcomes(now - tail::REACH)?,
+            listings,
+            purse: Purse {
+                remaining: left.map(|left| left.remaining),
+                is_low: left.is_some_and(|left| left.is_alert),
+            },
+            config,
+            providers,
+        })
+    }
+
+    /// The rules for `task`.
+    pub fn policy(&self, task: Task) -> Policy {
+        let routing = &self.config.routing;
+        Policy {
+            task: routing.tasks[&task].clone(),
+            fallback_order: routing.fallback_order.clone(),
+            objective: routing.objective,
+            purse: self.purse,
+        }
+    }
+
+    /// Why the vault could not be opened, if it could not.
+    pub fn vault_problem(&self) -> Option<&Error> {
+        match &self.keys {
+            Keys::Known(_) => None,
+            Keys::Closed(error) => Some(error),
+        }
+    }
+
+    /// The last requests, oldest first.
+    pub fn past(&self) -> &[Past] {
+        &self.past
+    }
+
+    /// The stored keys of `provider`; nothing where the vault is closed.
+    pub fn records(&self, provider: &ProviderId) -> Option<Vec<&KeyRecord>> {
+        match &self.keys {
+            Keys::Closed(_) => None,
+            Keys::Known(contents) => {
+                let all = contents.iter().flat_map(|contents| contents.keys.values());
+                let mut of_provider: Vec<&KeyRecord> = all
+                    .filter(|record| record.removed_at.is_none() && record.provider == *provider)
+                    .collect();
+                of_provider.sort_by(|a, b| a.label.cmp(&b.label));
+                Some(of_provider)
+            }
+        }
+    }
+
+    pub fn provider(&self, id: &ProviderId) -> Option<&Provider> {
+        self.providers.iter().find(|provider| provider.id == *id)
+    }
+
+    /// All providers with what they could do for `task`, besides those that nobody has set up or asked for and that
+    /// have no models.
+    pub fn supplies(&self, task: Task, asked: Option<&ProviderId>) -> Vec<Supply> {
+        let tail = Tail::of(&self.past, self.now);
+        let is_named = |id: &ProviderId| {
+            let routing = &self.config.routing;
+            asked == Some(id)
+                || self.config.providers.contains_key(id)
+                || routing.tasks[&task].0 == *id
+                || routing.fallback_order.iter().flatten().any(|named| named == id)
+        };
+        let supplies = self.providers.iter().map(|provider| self.supply(provider, task, &tail));
+        supplies
+            .filter(|it| {
+                let has_models = it.offers.iter().any(|offer| offer.kind == task.model_kind());
+                has_models || it.obstacle.is_none() || is_named(&it.provider)
+            })
+            .collect()
+    }
+
+    /// One provider with what it could do for `task`.
+    fn supply(&self, provider: &Provider, task: Task, tail: &Tail<'_>) -> Supply {
+        let keys = self.keys(provider, tail);
+        let obstacle = if !provider.enabled {
+            Some(Verdict::Disabled)
+        } else if provider.base_url.is_empty() {
+            Some(Verdict::NoAddress)
+        } else if keys.is_empty() && self.vault_problem().is_some() {
+            Some(Verdict::VaultClosed)
+        } else if keys.is_empty() {
+            Some(Verdict::NoKey)
+        } else if self.listings.get(&provider.id) == Some(&Listing::Unreachable) {
+            Some(Verdict::Unreachable)
+        } else {
+            None
+        };
+        Supply {
+            offers: self.offers(provider, task, tail, obstacle.is_some()),
+            provider: provider.id.clone(),
+            obstacle,
+            keys,
+            weight: provider.weight,
+        }
+    }
+
+    /// The provider's keys; one without a record where it needs none.
+    fn keys(&self, provider: &Provider, tail: &Tail<'_>) -> Vec<KeySupply> {
+        let records = self.records(&provider.id).unwrap_or_default();
+        let usual = health::usual_label(records.iter().map(|record| &record.label));
+        if records.is_empty() && !provider.needs_key() {
+            return vec![self.key(provider, &usual, &usual, None, tail)];
+        }
+        let labelled = records.into_iter();
+        labelled
+            .map(|record| self.key(provider, &record.label, &usual, Some(record), tail))
+            .collect()
+    }
+
+    fn key(
+        &self,
+        provider: &Provider,
+        label: &Label,
+        usual: &Label,
+        record: Option<&KeyRecord>,
+        tail: &Tail<'_>,
+    ) -> KeySupply {
+        let configured = provider.keys.get(label);
+        let limit = configured.map_or(provider.rate_limit, |key| key.rate_limit);
+        let pool = health::pool(provider, label);
+        // Requests of which nobody said which key they were made with are the usual one's.
+        let unnamed = pool.contains(usual).then_some(None);
+        let times = tail.times(&provider.id, pool.iter().map(Some).chain(unnamed));
+        let used = u32::try_from(times.len()).unwrap_or(u32::MAX);
+        // It eases as soon as so many have gone by that less than the limit are left.
+        let surplus = limit
+            .and_then(|limit| used.checked_sub(limit))
+            .and_then(|it| usize::try_from(it).ok());
+        let latency = tail.key_latency(&provider.id, Some(label));
+        let is_usual = label == usual;
+        KeySupply {
+            label: label.clone(),
+            obstacle: record.and_then(|record| self.key_obstacle(provider, record)),
+            health: self
+                .healths
+                .get(&(provider.id.clone(), label.clone()))
+                .copied()
+                .unwrap_or_default(),
+            mended_at: record.and_then(health::mended_at),
+            weight: configured.map_or(1, |key| key.weight),
+            used,
+            limit,
+            eases_at: surplus
+                .and_then(|surplus| times.get(surplus))
+                .map(|oldest| *oldest + tail::MINUTE),
+            latency_ms: latency.or_else(|| tail.key_latency(&provider.id, None).filter(|_| is_usual)),
+        }
+    }
+
+    /// Why a stored key cannot be used, by its record.
+    fn key_obstacle(&self, provider: &Provider, record: &KeyRecord) -> Option<Verdict> {
+        match record.state(self.now) {
+            KeyState::Usable => {}
+            KeyState::Expired => return Some(Verdict::KeyExpired),
+            KeyState::Removed | KeyState::Unfinished => return Some(Verdict::NoKey),
+        }
+        if record.origin != provider.origin {
+            return Some(Verdict::OtherAddress);
+        }
+        match record.active()?.validation.as_ref()?.status {
+            KeyStatus::Valid | KeyStatus::RateLimited | KeyStatus::Unreachable => None,
+            KeyStatus::NoCredit => Some(Verdict::NoCredit),
+            KeyStatus::Expired => Some(Verdict::KeyExpired),
+            KeyStatus::Invalid | KeyStatus::Forbidden | KeyStatus::Malformed => Some(Verdict::KeyRefused),
+        }
+    }
+
+    /// The provider's models: those that are configured, else those that its server on this machine has, else those of
+    /// the catalogue. Where the provider is out anyway, without what only matters in comparison.
+    fn offers(&self, provider: &Provider, task: Task, tail: &Tail<'_>, is_out: bool) -> Vec<Offer> {
+        let installed = match self.listings.get(&provider.id) {
+            Some(Listing::Models(models)) => Some(models),
+            Some(Listing::Unsaid | Listing::Unreachable) | None => None,
+        };
+        let offer = |id: &ModelId, place: usize, kind: Option<ModelKind>| {
+            let name = ModelRef {
+                provider: provider.id.clone(),
+                model: id.clone(),
+            };
+            let known = self.catalog.find(&name).map(|found| found.model);
+            let is_absent = installed.is_some_and(|installed| installed.iter().all(|it| it.id != *id));
+            let is_retired = known.is_some_and(|known| !known.is_served_at(self.now)) || tail.is_gone(&name);
+            Offer {
+                kind: kind
+                    .or_else(|| known.map(|known| known.kind))
+                    .unwrap_or_else(|| providers::kind(id.as_str(), "")),
+                context_window: known.and_then(|known| known.context_window),
+                max_input: known.and_then(|known| known.max_input),
+                max_output: known.and_then(|known| known.max_output),
+                capabilities: known.and_then(|known| known.capabilities),
+                price: if is_out {
+                    None
+                } else {
+                    pricing::price_at(provider, known, self.now)
+                },
+                absence: if is_absent {
+                    Some(Verdict::NotInstalled)
+                } else {
+                    is_retired.then_some(Verdict::NotServed)
+                },
+                place: u16::try_from(place).unwrap_or(u16::MAX),
+                latency_ms: tail.model_latency(&name),
+                variants: if is_out {
+                    vec![Variant::default()]
+                } else {
+                    variants(id, task)
+                },
+                model: id.clone(),
+            }
+        };
+        if let Some(listed) = &provider.models {
+            return listed
+                .iter()
+                .enumerate()
+                .map(|(place, id)| offer(id, place, None))
+                .collect();
+        }
+        if let Some(installed) = installed {
+            return installed.iter().map(|it| offer(&it.id, 0, Some(it.kind))).collect();
+        }
+        let is_of_use = |model: &&Model| match model.kind {
+            ModelKind::Chat | ModelKind::Embedding => true,
+            ModelKind::Rerank | ModelKind::Image => false,
+        };
+        let of_catalog = self.catalog.models_of(&provider.id).filter(is_of_use);
+        of_catalog.map(|model| offer(&model.id.model, 0, None)).collect()
+    }
+}
+
+/// The efforts at which a model can be asked, each with its figure for `task`.
+fn variants(model: &ModelId, task: Task) -> Vec<Variant> {
+    let known = Figures::built_in().of(model);
+    known.map_or_else(
+        || vec![Variant::default()],
+        |known| {
+            let variant = |it: &crate::catalog::Variant| Variant {
+                effort: it.effort,
+                points: it.points(task),
+                like: known.like.clone(),
+            };
+            known.variants.iter().map(variant).collect()
+        },
+    )
+}

@@ -1,0 +1,490 @@
+//! A route for a request: gathered, decided, and in the form of results.
+
+use std::collections::BTreeSet;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{
+    decide::{Candidate, Decision, decide},
+    gather::State,
+    reason::{self, phrase, reason},
+    supply::{Ask, Expected, Offer, Supply, Variant, Verdict},
+};
+use crate::{
+    app::App,
+    catalog::Figures,
+    domain::{
+        Billionths, Capability, Effort, HealthState, ModelId, ModelRef, Objective, ProviderId, Task, Usd, utc_text,
+    },
+    error::{Code, Error, Result},
+    providers::{self, ProviderKind},
+    services::health,
+};
+
+/// The most candidates that a result lists: models read it.
+const MOST_CONSIDERED: usize = 100;
+/// How many providers an error names.
+const MOST_NAMED: usize = 5;
+
+/// A route that somebody wants.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    pub task: Task,
+    pub preferred: Option<ProviderId>,
+    /// As its provider calls it, with or without `provider/`.
+    pub model: Option<String>,
+    pub allows_fallback: bool,
+    /// Nothing for what is typical of the task.
+    pub input_tokens: Option<u64>,
+    pub output_tokens: Option<u64>,
+    pub objective: Option<Objective>,
+    pub needs: BTreeSet<Capability>,
+    pub session: Option<String>,
+}
+
+/// Where a request should go.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Route {
+    pub provider: String,
+    pub model: String,
+    /// Which of the provider's keys; null where it needs none
+    pub label: Option<String>,
+    /// How long the model should think; absent where nothing is known of it
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effort: Option<Effort>,
+    /// One sentence
+    pub reason: String,
+    /// Whether it is another provider or model than the one wanted first
+    pub is_fallback: bool,
+    pub task_type: Task,
+    /// The provider wanted first
+    pub original_provider: String,
+    /// By what candidates were compared
+    pub objective: Objective,
+    /// For the tokens below, without reasoning; null where no price is known
+    pub estimated_cost_usd: Option<Usd>,
+    pub tokens: Tokens,
+    /// What the effort is expected to add to that: an assumption, no measurement
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reasoning: Option<Reasoning>,
+    /// The best of every other provider, in order
+    pub fallbacks: Vec<Fallback>,
+    /// Every model at its best effort, best first, and why it was not chosen
+    pub considered: Vec<Considered>,
+    /// How many more there are, none of them better
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub considered_omitted: Option<usize>,
+    /// Who measured the quality, and when
+    pub quality_source: String,
+}
+
+/// The tokens that are expected.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Tokens {
+    pub input: u64,
+    pub output: u64,
+    /// Whether they are what is typical of the task, as nobody said
+    pub typical: bool,
+}
+
+/// What an effort is expected to add.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Reasoning {
+    pub tokens: u64,
+    pub cost_usd: Option<Usd>,
+}
+
+/// What to take where the chosen one fails.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Fallback {
+    pub provider: String,
+    pub model: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effort: Option<Effort>,
+}
+
+/// A candidate, and what became of it.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Considered {
+    pub provider: String,
+    /// Null where no model of the provider is known
+    pub model: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effort: Option<Effort>,
+    pub verdict: &'static str,
+    /// When the verdict may be over by itself
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// The most tokens that it takes, where that is why
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u64>,
+    /// What it lacks, where that is why
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lacks: Option<Capability>,
+    /// From 0 to 100
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quality: Option<Billionths>,
+    /// The model of its family whose quality that is, where nobody measured its own
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quality_of: Option<String>,
+    /// Reasoning included
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expected_cost_usd: Option<Usd>,
+    /// How many other models of the provider have the same verdict for the same reason
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub other_models: Option<usize>,
+}
+
+impl Wanted {
+    /// A route for `task`, about which nothing more is said.
+    pub fn of(task: Task) -> Self {
+        Self {
+            task,
+            preferred: None,
+            model: None,
+            allows_fallback: true,
+            input_tokens: None,
+            output_tokens: None,
+            objective: None,
+            needs: BTreeSet::new(),
+            session: None,
+        }
+    }
+}
+
+/// The route for a request that is about to be made.
+///
+/// A key whose cooldown is over is given to one request at a time, over all processes.
+pub async fn route(app: &App, wanted: &Wanted) -> Result<Route> {
+    loop {
+        let state = State::of(app).await?;
+        let mut supplies = state.supplies(wanted.task, wanted.preferred.as_ref());
+        let ask = ask(&state, &mut supplies, wanted)?;
+        let decision = decide(&state.policy(wanted.task), &supplies, &ask, state.now);
+        if let (Some(chosen), Some(key)) = (decision.chosen(), decision.key)
+            && matches!(key.state(state.now), HealthState::Due { .. })
+            && let Some(provider) = state.provider(&chosen.supply.provider)
+            && !health::claim(app, provider, &key.label)?
+        {
+            // Another process was quicker: for us it is not due any more.
+            continue;
+        }
+        return answer(&state, &decision, &ask);
+    }
+}
+
+/// The route that a request for `task` would get now; nothing is claimed for it.
+pub fn look(state: &State, task: Task) -> Result<Route> {
+    let wanted = Wanted::of(task);
+    let mut supplies = state.supplies(task, None);
+    let ask = ask(state, &mut supplies, &wanted)?;
+    answer(state, &decide(&state.policy(task), &supplies, &ask, state.now), &ask)
+}
+
+/// The question, with the model by the name that its provider knows it by.
+fn ask(state: &State, supplies: &mut [Supply], wanted: &Wanted) -> Result<Ask> {
+    let (preferred, model) = match &wanted.model {
+        None => (wanted.preferred.clone(), None),
+        Some(name) => {
+            let (preferred, model) = resolve(state, supplies, wanted.preferred.as_ref(), name)?;
+            (preferred, Some(model))
+        }
+    };
+    let typical = Expected::typical(wanted.task);
+    Ok(Ask {
+        task: wanted.task,
+        preferred,
+        model,
+        allows_fallback: wanted.allows_fallback,
+        tokens: Expected {
+            input: wanted.input_tokens.unwrap_or(typical.input),
+            output: wanted.output_tokens.unwrap_or(typical.output),
+            are_typical: wanted.input_tokens.is_none() || wanted.output_tokens.is_none(),
+        },
+        objective: wanted.objective,
+        needs: wanted.needs.clone(),
+        session: wanted.session.clone(),
+    })
+}
+
+/// The provider that is meant, where one is, and the model that `name` means there.
+fn resolve(
+    state: &State,
+    supplies: &mut [Supply],
+    preferred: Option<&ProviderId>,
+    name: &str,
+) -> Result<(Option<ProviderId>, ModelId)> {
+    let id: ModelId = name.parse()?;
+    if preferred.is_none()
+        && let Some(found) = supplies.iter().find_map(|supply| has(state, supply, &id))
+    {
+        return Ok((None, found));
+    }
+    let spelled: Option<ModelRef> = name.parse().ok();
+    let spelled = spelled.filter(|it| preferred.is_none_or(|preferred| *preferred == it.provider));
+    let named = spelled.map(|it| (it.provider, it.model));
+    let meant = preferred.map(|preferred| (preferred.clone(), id.clone()));
+    for (provider, id) in meant.into_iter().chain(named) {
+        let Some(supply) = supplies.iter_mut().find(|supply| supply.provider == provider) else {
+            continue;
+        };
+        if let Some(found) = has(state, supply, &id) {
+            return Ok((Some(provider), found));
+        }
+        // An endpoint of the user's own that nobody can ask for its models is taken at the caller's word.
+        let is_own = |it: &providers::Provider| it.kind == ProviderKind::OpenAiCompatible;
+        if supply.offers.is_empty() && state.provider(&provider).is_some_and(is_own) {
+            supply.offers.push(unheard_of(&id));
+            return Ok((Some(provider), id));
+        }
+    }
+    let having = supplies.iter().filter(|supply| has(state, supply, &id).is_some());
+    let having: Vec<&str> = having.map(|supply| supply.provider.as_str()).collect();
+    let (message, hint) = match (preferred, having.as_slice()) {
+        (Some(preferred), []) => (
+            format!("{preferred} has no model {id}, and neither has any other provider"),
+            "`api-keys stats` lists the models; name one that the catalogue does not know in `models` of its provider in config.toml".to_owned(),
+        ),
+        (None, _) => (
+            format!("no provider has a model {id}"),
+            "`api-keys stats` lists the models; name one that the catalogue does not know in `models` of its provider in config.toml".to_owned(),
+        ),
+        (Some(preferred), having) => (
+            format!("{preferred} has no model {id}; {} has it", having.join(", ")),
+            format!("set preferred_provider to {}, or leave it out", having.join(" or ")),
+        ),
+    };
+    Err(Error::new(Code::UnknownModel, message).hint(hint))
+}
+
+/// The model that `id` means to the provider, if it has it: by its id, another of its names, or without a tag.
+fn has(state: &State, supply: &Supply, id: &ModelId) -> Option<ModelId> {
+    let offered = |id: &ModelId| supply.offers.iter().any(|offer| offer.model == *id).then(|| id.clone());
+    let by_catalog = || {
+        let name = ModelRef {
+            provider: supply.provider.clone(),
+            model: id.clone(),
+        };
+        offered(&state.catalog.find(&name)?.model.id.model)
+    };
+    let tagged = || offered(&format!("{id}:latest").parse().ok()?);
+    offered(id).or_else(by_catalog).or_else(tagged)
+}
+
+/// A model of which nothing is known but its name.
+fn unheard_of(id: &ModelId) -> Offer {
+    Offer {
+        model: id.clone(),
+        kind: providers::kind(id.as_str(), ""),
+        context_window: None,
+        max_input: None,
+        max_output: None,
+        capabilities: None,
+        price: None,
+        absence: None,
+        place: 0,
+        latency_ms: None,
+        variants: vec![Variant::default()],
+    }
+}
+
+/// The decision in the form of results, or the error that there is none.
+fn answer(state: &State, decision: &Decision<'_>, ask: &Ask) -> Result<Route> {
+    let (considered, omitted) = considered(decision);
+    let (Some(chosen), Some(key)) = (decision.chosen(), decision.key) else {
+        return Err(no_route(state, decision, ask, &considered));
+    };
+    let estimate = chosen.estimate;
+    let has_record = |id: &ProviderId| state.records(id).is_some_and(|records| !records.is_empty());
+    Ok(Route {
+        provider: chosen.supply.provider.to_string(),
+        model: chosen.offer.model.to_string(),
+        label: has_record(&chosen.supply.provider).then(|| key.label.to_string()),
+        effort: chosen.variant.effort,
+        reason: reason(decision, &state.policy(ask.task), ask),
+        is_fallback: decision.is_fallback(ask),
+        task_type: ask.task,
+        original_provider: decision.original.to_string(),
+        objective: decision.objective,
+        estimated_cost_usd: estimate.cost,
+        tokens: Tokens {
+            input: ask.tokens.input,
+            output: ask.tokens.output,
+            typical: ask.tokens.are_typical,
+        },
+        reasoning: (estimate.reasoning_tokens > 0).then_some(Reasoning {
+            tokens: estimate.reasoning_tokens,
+            cost_usd: estimate.reasoning_cost,
+        }),
+        fallbacks: decision
+            .fallbacks()
+            .iter()
+            .map(|it| Fallback {
+                provider: it.supply.provider.to_string(),
+                model: it.offer.model.to_string(),
+                effort: it.variant.effort,
+            })
+            .collect(),
+        considered,
+        considered_omitted: (omitted > 0).then_some(omitted),
+        quality_source: Figures::built_in().source(),
+    })
+}
+
+/// Every model once, those that are out together with their provider in one line; and how many are left out.
+fn considered(decision: &Decision<'_>) -> (Vec<Considered>, usize) {
+    let mut listed: Vec<Considered> = Vec::new();
+    let mut models: BTreeSet<(&ProviderId, &ModelId)> = BTreeSet::new();
+    for it in &decision.considered {
+        if !models.insert((&it.supply.provider, &it.offer.model)) {
+            continue;
+        }
+        let same = |other: &&mut Considered| {
+            other.provider == it.supply.provider.as_str() && other.verdict == it.verdict.as_str()
+        };
+        match listed.iter_mut().find(same) {
+            Some(first) if it.verdict.is_of_all() => *first.other_models.get_or_insert(0) += 1,
+            _ => listed.push(Considered::of(it)),
+        }
+    }
+    listed.extend(decision.barren.iter().map(|(supply, _, verdict)| Considered {
+        provider: supply.provider.to_string(),
+        ..Considered::bare(*verdict)
+    }));
+    let omitted = listed.len().saturating_sub(MOST_CONSIDERED);
+    // What is left out is not what tells most: the outranked at the end, not the reasons against others.
+    let mut outranked = listed
+        .iter()
+        .filter(|it| it.verdict == Verdict::Outranked.as_str())
+        .count();
+    let keep = outranked.saturating_sub(omitted);
+    outranked = 0;
+    listed.retain(|it| {
+        let is_outranked = it.verdict == Verdict::Outranked.as_str();
+        outranked += usize::from(is_outranked);
+        !is_outranked || outranked <= keep
+    });
+    (listed, omitted)
+}
+
+impl Considered {
+    fn of(it: &Candidate<'_>) -> Self {
+        Self {
+            provider: it.supply.provider.to_string(),
+            model: Some(it.offer.model.to_string()),
+            effort: it.variant.effort,
+            quality: it.variant.points.map(|points| points.exact()),
+            quality_of: it.variant.like.as_deref().map(str::to_owned),
+            expected_cost_usd: it.estimate.total(),
+            ..Self::bare(it.verdict)
+        }
+    }
+
+    fn bare(verdict: Verdict) -> Self {
+        Self {
+            provider: String::new(),
+            model: None,
+            effort: None,
+            verdict: verdict.as_str(),
+            until: verdict.until().map(utc_text),
+            limit: match verdict {
+                Verdict::ContextTooSmall { limit } => Some(limit),
+                _ => None,
+            },
+            lacks: match verdict {
+                Verdict::Lacks(need) => Some(need),
+                _ => None,
+            },
+            quality: None,
+            quality_of: None,
+            expected_cost_usd: None,
+            other_models: None,
+        }
+    }
+}
+
+/// That nothing can take the request, why not, and what would help most.
+fn no_route(state: &State, decision: &Decision<'_>, ask: &Ask, considered: &[Considered]) -> Error {
+    let mut seen: Vec<&ProviderId> = Vec::new();
+    let mut obstacles = Vec::new();
+    for it in &decision.considered {
+        if !seen.contains(&&it.supply.provider) {
+            seen.push(&it.supply.provider);
+            obstacles.push((it.turn, &it.supply.provider, it.verdict, reason::obstacle(it)));
+        }
+    }
+    for (supply, turn, verdict) in &decision.barren {
+        let text = format!("{} {}", supply.provider, phrase(*verdict));
+        obstacles.push((*turn, &supply.provider, *verdict, text));
+    }
+    obstacles.sort_by_key(|(turn, provider, ..)| (*turn, *provider));
+    let mut said: Vec<&str> = obstacles
+        .iter()
+        .map(|(.., text)| text.as_str())
+        .take(MOST_NAMED)
+        .collect();
+    let more = format!("{} more cannot either", obstacles.len().saturating_sub(MOST_NAMED));
+    if obstacles.len() > MOST_NAMED {
+        said.push(&more);
+    }
+    let task = ask.task.as_str();
+    let message = format!("no provider can take this {task} request: {}", said.join("; "));
+    let hint = hint(
+        state,
+        obstacles.iter().map(|(_, provider, verdict, _)| (*provider, *verdict)),
+    );
+    let all = serde_json::to_value(considered).unwrap_or(Value::Null);
+    Error::new(Code::NoRoute, message).hint(hint).detail("considered", all)
+}
+
+/// What would help most, by the obstacles in the order of the providers' turns.
+fn hint<'a>(state: &State, obstacles: impl Iterator<Item = (&'a ProviderId, Verdict)> + Clone) -> String {
+    let soonest = obstacles
+        .clone()
+        .filter_map(|(provider, verdict)| Some((verdict.until()?, provider)))
+        .min();
+    if let Some((until, provider)) = soonest {
+        return format!("try again at {}: {provider} may be used again then", utc_text(until));
+    }
+    let Some((provider, verdict)) = obstacles.into_iter().next() else {
+        return "store a key with `api-keys add PROVIDER`".to_owned();
+    };
+    match verdict {
+        Verdict::VaultClosed => state
+            .vault_problem()
+            .and_then(Error::hint_text)
+            .unwrap_or("see `api-keys doctor`")
+            .to_owned(),
+        Verdict::NoKey => format!("store a key with `api-keys add {provider}`"),
+        Verdict::KeyExpired | Verdict::KeyRefused => {
+            format!(
+                "replace the key with `api-keys rotate {provider}`, or check it with `api-keys validate {provider}`"
+            )
+        }
+        Verdict::NoCredit => {
+            format!("top up the account, then `api-keys validate {provider}` brings the key back")
+        }
+        Verdict::OtherAddress => format!("add the key of {provider} again for the new address, or set base_url back"),
+        Verdict::Disabled => format!("set `enabled = true` under [providers.{provider}] in config.toml"),
+        Verdict::NoAddress => format!("set `base_url` under [providers.{provider}] in config.toml"),
+        Verdict::Unreachable => format!("start the server that {provider} means, or store a key of another provider"),
+        Verdict::OverBudget | Verdict::Unpriced => {
+            "wait until the budget begins anew, raise it under [budget] in config.toml, or take a free model".to_owned()
+        }
+        Verdict::ContextTooSmall { .. } => "shorten the request, or split it".to_owned(),
+        Verdict::Lacks(need) => format!(
+            "ask without `{}`, or store a key of a provider that offers it",
+            need.as_str()
+        ),
+        Verdict::NotInstalled | Verdict::NotServed | Verdict::NoModels | Verdict::NotForTask => {
+            format!(
+                "name models for this task in `models` under [providers.{provider}] in config.toml, or store a key of a provider that has some"
+            )
+        }
+        Verdict::Chosen | Verdict::Outranked | Verdict::RateLimited { .. } | Verdict::Unhealthy { .. } => {
+            "try again in a moment".to_owned()
+        }
+    }
+}

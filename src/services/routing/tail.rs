@@ -1,0 +1,178 @@
+//! What the last requests tell of keys and models: how fast they answer, how busy they are, what is gone.
+
+use std::collections::HashMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    domain::{Label, ModelRef, ProviderId},
+    storage::ledger::Past,
+};
+
+/// How far back requests are looked at.
+pub(super) const REACH: SignedDuration = SignedDuration::from_hours(24);
+/// How far back a model's absence is believed.
+const GONE_FOR: SignedDuration = SignedDuration::from_hours(1);
+/// How many times in a row a provider must say that it has no such model.
+const GONE_AFTER: u32 = 2;
+/// How many answers a median is of at most.
+const MOST_ANSWERS: usize = 50;
+pub(super) const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+
+/// The last requests, by key and by model.
+#[derive(Debug, Default)]
+pub(super) struct Tail<'p> {
+    keys: HashMap<(&'p ProviderId, Option<&'p Label>), OfKey>,
+    models: HashMap<&'p ModelRef, OfModel>,
+}
+
+#[derive(Debug, Default)]
+struct OfKey {
+    /// When its requests of the last minute were made, newest first.
+    times: Vec<Timestamp>,
+    latencies: Vec<u32>,
+}
+
+#[derive(Debug, Default)]
+struct OfModel {
+    latencies: Vec<u32>,
+    /// How often in a row, up to now, the provider said that it has no such model.
+    missing: u32,
+    is_there: bool,
+}
+
+impl<'p> Tail<'p> {
+    /// The tail of `past`, which is sorted by time.
+    pub(super) fn of(past: &'p [Past], now: Timestamp) -> Self {
+        let mut tail = Self::default();
+        for it in past.iter().rev() {
+            let age = now.duration_since(it.at);
+            let key = tail.keys.entry((&it.model.provider, it.label.as_ref())).or_default();
+            let model = tail.models.entry(&it.model).or_default();
+            if age < MINUTE {
+                key.times.push(it.at);
+            }
+            if let (true, Some(latency)) = (it.outcome.success, it.outcome.latency_ms) {
+                for latencies in [&mut key.latencies, &mut model.latencies] {
+                    if latencies.len() < MOST_ANSWERS {
+                        latencies.push(latency);
+                    }
+                }
+            }
+            let is_missing = it.outcome.status_code == Some(404);
+            model.is_there |= !is_missing || age > GONE_FOR;
+            model.missing += u32::from(!model.is_there);
+        }
+        for latencies in tail
+            .keys
+            .values_mut()
+            .map(|key| &mut key.latencies)
+            .chain(tail.models.values_mut().map(|model| &mut model.latencies))
+        {
+            latencies.sort_unstable();
+        }
+        tail
+    }
+
+    /// When the requests of the last minute with one of `labels` were made, oldest first.
+    pub(super) fn times<'l>(
+        &self,
+        provider: &ProviderId,
+        labels: impl IntoIterator<Item = Option<&'l Label>>,
+    ) -> Vec<Timestamp> {
+        let mut times: Vec<Timestamp> = labels
+            .into_iter()
+            .filter_map(|label| self.keys.get(&(provider, label)))
+            .flat_map(|key| key.times.iter().copied())
+            .collect();
+        times.sort_unstable();
+        times
+    }
+
+    /// The median of the key's last answers.
+    pub(super) fn key_latency(&self, provider: &ProviderId, label: Option<&Label>) -> Option<u32> {
+        percentile(&self.keys.get(&(provider, label))?.latencies, 50)
+    }
+
+    /// The median of the model's last answers.
+    pub(super) fn model_latency(&self, model: &ModelRef) -> Option<u32> {
+        percentile(&self.models.get(model)?.latencies, 50)
+    }
+
+    /// Whether the provider keeps saying that it has no such model.
+    pub(super) fn is_gone(&self, model: &ModelRef) -> bool {
+        self.models.get(model).is_some_and(|it| it.missing >= GONE_AFTER)
+    }
+}
+
+/// The smallest of `sorted` that so many percent do not exceed.
+pub(super) fn percentile(sorted: &[u32], percent: usize) -> Option<u32> {
+    let rank = (sorted.len() * percent).div_ceil(100).max(1);
+    sorted.get(rank - 1).copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Outcome;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_000_000 + second)
+    }
+
+    fn past(second: i64, label: Option<&str>, status_code: u16, latency_ms: u32) -> Past {
+        Past {
+            at: at(second),
+            model: "openai/gpt".parse().expect("a model"),
+            label: label.map(|label| label.parse().expect("a label")),
+            outcome: Outcome {
+                success: status_code == 200,
+                status_code: Some(status_code),
+                latency_ms: Some(latency_ms),
+            },
+        }
+    }
+
+    #[test]
+    fn keys_are_as_busy_as_the_last_minute_was_and_as_fast_as_their_answers() {
+        let all = [
+            past(-90, Some("work"), 200, 100),
+            past(-50, Some("work"), 200, 300),
+            past(-40, None, 500, 9),
+            past(-30, Some("work"), 200, 500),
+        ];
+        let tail = Tail::of(&all, at(0));
+        let (provider, work): (ProviderId, Label) = ("openai".parse().expect("one"), "work".parse().expect("one"));
+        assert_eq!(tail.times(&provider, [Some(&work)]), [at(-50), at(-30)]);
+        assert_eq!(tail.times(&provider, [Some(&work), None]), [at(-50), at(-40), at(-30)]);
+        assert_eq!(tail.key_latency(&provider, Some(&work)), Some(300));
+        assert_eq!(tail.key_latency(&provider, None), None, "a failure is no answer");
+        assert_eq!(tail.model_latency(&all[0].model), Some(300));
+    }
+
+    #[test]
+    fn a_model_is_gone_when_the_provider_says_so_twice_in_a_row() {
+        let gone = |all: &[Past]| Tail::of(all, at(0)).is_gone(&all[0].model);
+        assert!(!gone(&[past(-9, None, 404, 1)]));
+        assert!(gone(&[past(-9, None, 404, 1), past(-8, None, 404, 1)]));
+        assert!(!gone(&[
+            past(-9, None, 404, 1),
+            past(-8, None, 404, 1),
+            past(-7, None, 200, 1)
+        ]));
+        assert!(
+            !gone(&[past(-3700, None, 404, 1), past(-3650, None, 404, 1)]),
+            "an hour later it may be back"
+        );
+    }
+
+    #[test]
+    fn percentiles_are_values_that_were_measured() {
+        assert_eq!(percentile(&[], 50), None);
+        let hundred: Vec<u32> = (1..=100).collect();
+        for percent in [1, 50, 95, 100] {
+            assert_eq!(percentile(&hundred, percent), u32::try_from(percent).ok());
+        }
+        assert_eq!(percentile(&[7], 95), Some(7));
+    }
+}
