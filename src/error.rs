@@ -21,7 +21,7 @@ pub struct Error {
     message: String,
     hint: Option<String>,
     /// What else programs can make use of.
-    detail: Option<(&'static str, Value)>,
+    detail: Option<Box<(&'static str, Value)>>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
@@ -427,7 +427,7 @@ impl Error {
     /// The same error with something more for programs, under `name` beside its code.
     #[must_use]
     pub fn detail(mut self, name: &'static str, value: Value) -> Self {
-        self.detail = Some((name, value));
+        self.detail = Some(Box::new((name, value)));
         self
     }
 
@@ -454,7 +454,7 @@ impl Error {
     pub fn to_json(&self) -> Value {
         let hint = self.hint.as_deref().unwrap_or_default();
         let mut error = json!({"code": self.code.as_str(), "message": self.message, "hint": hint});
-        if let Some((name, value)) = &self.detail {
+        if let Some((name, value)) = self.detail.as_deref() {
             error[*name] = value.clone();
         }
         json!({ "error": error })

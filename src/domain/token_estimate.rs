@@ -103,7 +103,7 @@ pub fn estimate_tokens(text: &str, is_fitted: bool) -> TokenEstimate {
             thousandths += weight::MARKED_LATIN;
         }
     }
-    let is_plain = plain * 20 >= characters * 19;
+    let is_plain = plain * 100 >= characters * 99;
     TokenEstimate {
         tokens: thousandths.div_ceil(1_000),
         margin_percent: if is_fitted && is_plain { 15 } else { 30 },
