@@ -77,6 +77,8 @@ pub enum Code {
     PriceOverlayInvalid,
     PriceOverlayDamaged,
     HomeMissing,
+    ClientConfigInvalid,
+    ServerNameTaken,
     CommandFailed,
     Interrupted,
     Internal,
@@ -376,6 +378,18 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
         Code::HomeMissing,
         "home_missing",
         "no folder for the files could be determined",
+        ExitCode::Failed,
+    ),
+    (
+        Code::ClientConfigInvalid,
+        "client_config_invalid",
+        "the settings of an MCP client cannot be read, or not be changed safely; they were left alone",
+        ExitCode::Failed,
+    ),
+    (
+        Code::ServerNameTaken,
+        "server_name_taken",
+        "an MCP client has a server of this name with other settings; it was left alone",
         ExitCode::Failed,
     ),
     (

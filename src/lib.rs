@@ -38,6 +38,9 @@ pub mod resources;
 // The README's tables.
 pub mod docs;
 
+// This program in the settings of MCP clients.
+pub mod clients;
+
 // The one-time loopback page.
 pub mod intake;
 

@@ -34,6 +34,11 @@ impl From<FileError> for Error {
                 Code::StorageFailed,
                 format!("that is not a file of this program; move {path} away and restore it from a backup"),
             ),
+            FileError::Changed { .. } => (Code::Busy, "try again; nothing was changed".to_owned()),
+            FileError::Locked { .. } => (
+                Code::Busy,
+                format!("try again; if no program that it belongs to is running, remove the folder {path}"),
+            ),
             FileError::ReadOnly { .. } => (
                 Code::StorageFailed,
                 "give yourself write permission there, or set API_KEYS_HOME to another folder".to_owned(),

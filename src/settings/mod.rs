@@ -6,6 +6,7 @@
 
 mod config;
 mod environment;
+mod machine;
 mod paths;
 mod reading;
 mod section;
@@ -18,6 +19,7 @@ pub use self::{
         Budget, Config, KeysInChat, MasterKey, PriceOverride, ProviderConfig, Routing, UnknownProvider, VaultConfig,
     },
     environment::{Environment, VARIABLES, Variable, VariableError},
+    machine::Machine,
     paths::Paths,
     section::ConfigError,
 };
@@ -58,6 +60,11 @@ impl Settings {
 
     pub fn environment(&self) -> &Environment {
         &self.environment
+    }
+
+    /// Where the user's other programs keep things.
+    pub fn machine(&self) -> Result<Machine, SettingsError> {
+        Machine::find(&self.environment)
     }
 
     /// The configuration in force: the file's, else the last good one, else what is built in.

@@ -12,11 +12,13 @@ use std::{
 use zeroize::Zeroizing;
 
 mod error;
+mod foreign;
 #[cfg_attr(unix, path = "files/unix.rs")]
 #[cfg_attr(not(unix), path = "files/elsewhere.rs")]
 mod system;
 
 pub use error::{FileError, Hazard};
+pub use foreign::ForeignFolder;
 use system::{Details, Directory, How, Kind, Others};
 
 /// What a temporary file's name ends in; with the dot in front, nothing of a user's looks like it.
@@ -30,6 +32,14 @@ const TEMPORARY: &str = ".api-keys-tmp";
 pub struct Folder {
     path: PathBuf,
     directory: Directory,
+    whose: Whose,
+}
+
+/// Whose files a folder holds: what others may do with them is our business, or is not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Ours,
+    AnotherProgram,
 }
 
 /// What tells one state of a file from the next without reading it: device, inode, time of change, length.
@@ -114,6 +124,7 @@ impl Folder {
         let folder = Self {
             path: path.to_owned(),
             directory,
+            whose: Whose::Ours,
         };
         folder.close_to_others()?;
         Ok(Some(folder))
@@ -165,6 +176,16 @@ impl Folder {
 
     /// Puts `bytes` in place of the file `name`. After an error the file is what it was before.
     pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<Written, FileError> {
+        self.write_whole(name, bytes, |_| Ok(()))
+    }
+
+    /// Puts `bytes` in place of the file `name`, in a new file that `dress` has seen while it was empty.
+    fn write_whole(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        dress: impl FnOnce(&File) -> io::Result<()>,
+    ) -> Result<Written, FileError> {
         self.stamp(name)?;
         // A chance of its own for each, so that no killed process's leftover is in the way.
         let temporary = format!(".{name}.{:016x}{TEMPORARY}", RandomState::new().hash_one(name));
@@ -172,6 +193,7 @@ impl Folder {
             .directory
             .open_file(&temporary, How::CreateNew)
             .and_then(|mut file| {
+                dress(&file)?;
                 file.write_all(bytes)?;
                 file.sync_all()?;
                 drop(file);
@@ -325,7 +347,7 @@ impl Folder {
             Hazard::NotAFile(details.kind.name())
         } else if !details.ours {
             Hazard::ForeignOwner
-        } else if details.others != Others::Out {
+        } else if self.whose == Whose::Ours && details.others != Others::Out {
             Hazard::OpenToOthers
         } else {
             return Ok(());

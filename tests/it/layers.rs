@@ -20,6 +20,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("reqwest::", &["providers/"]),
     ("rustls::", &["providers/"]),
     ("hyper::", &["intake/"]),
+    ("jsonc_parser::", &["clients/"]),
+    ("toml_edit::", &["clients/"]),
     ("rpassword::", &["cli/"]),
     ("clap_complete::", &["cli/"]),
     ("std::env::", &["settings/", "main.rs"]),

@@ -119,6 +119,11 @@ pub(super) fn sync_parent(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the shape that Unix needs")]
+pub(super) fn dress_like(_file: &File, _model: &Metadata) -> io::Result<()> {
+    Ok(())
+}
+
 pub(super) fn details(file: &File) -> io::Result<Details> {
     Ok(Details::from_metadata(&file.metadata()?))
 }

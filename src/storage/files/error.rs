@@ -12,6 +12,10 @@ pub enum FileError {
     Unsafe { path: PathBuf, why: Hazard },
     /// It is longer than such a file can be, in bytes.
     TooLarge { path: PathBuf, limit: u64 },
+    /// Somebody else changed it while we were at it.
+    Changed { path: PathBuf },
+    /// Another program kept its lock for the whole time waited.
+    Locked { path: PathBuf },
     /// The system does not let us write there.
     ReadOnly { path: PathBuf, source: io::Error },
     /// The disk, the quota or the limit on a file's size is used up.
@@ -52,6 +56,8 @@ impl FileError {
         match self {
             Self::Unsafe { path, .. }
             | Self::TooLarge { path, .. }
+            | Self::Changed { path }
+            | Self::Locked { path }
             | Self::ReadOnly { path, .. }
             | Self::NoSpace { path, .. }
             | Self::Io { path, .. } => path,
@@ -65,6 +71,8 @@ impl fmt::Display for FileError {
         match self {
             Self::Unsafe { why, .. } => write!(f, "{path} {why}"),
             Self::TooLarge { limit, .. } => write!(f, "{path} is longer than {limit} bytes"),
+            Self::Changed { .. } => write!(f, "{path} was changed by another program just now"),
+            Self::Locked { .. } => write!(f, "another program keeps {path}"),
             Self::ReadOnly { source, .. } => write!(f, "no permission for {path}: {}", plain(source)),
             Self::NoSpace { source, .. } => write!(f, "no space to write {path}: {}", plain(source)),
             Self::Io { doing, source, .. } => write!(f, "could not {doing} {path}: {}", plain(source)),
@@ -75,7 +83,7 @@ impl fmt::Display for FileError {
 impl std::error::Error for FileError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Unsafe { .. } | Self::TooLarge { .. } => None,
+            Self::Unsafe { .. } | Self::TooLarge { .. } | Self::Changed { .. } | Self::Locked { .. } => None,
             Self::ReadOnly { source, .. } | Self::NoSpace { source, .. } | Self::Io { source, .. } => Some(source),
         }
     }

@@ -151,6 +151,12 @@ pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Gives `file` the mode of `model` and, where the system lets us, its group.
+pub(super) fn dress_like(file: &File, model: &fs::Metadata) -> io::Result<()> {
+    let _ = std::os::unix::fs::fchown(file, None, Some(model.gid()));
+    file.set_permissions(model.permissions())
+}
+
 pub(super) fn details(file: &File) -> io::Result<Details> {
     Ok(Details::from_stat(&rustix::fs::fstat(file)?))
 }

@@ -1,0 +1,175 @@
+//! The programs that can be MCP clients, each declared once.
+
+use std::path::PathBuf;
+
+use super::document::Format;
+use crate::settings::Machine;
+
+/// A program that can be an MCP client, as data.
+#[derive(Debug)]
+pub struct Client {
+    /// The name that `--client` takes.
+    pub id: &'static str,
+    pub title: &'static str,
+    pub(super) format: Format,
+    /// The table of its settings that holds the servers.
+    pub(super) table: &'static str,
+    /// Whether its entries say that they mean a program on pipes.
+    pub(super) typed: bool,
+    /// Its settings for every project.
+    user: fn(&Machine) -> PathBuf,
+    /// Its settings for one project, from the project's folder on.
+    project: Option<&'static str>,
+    /// What is there once it has run.
+    trace: fn(&Machine) -> PathBuf,
+    /// What the shell starts it as.
+    program: Option<&'static str>,
+    /// The folder beside its settings that it makes for the moment in which it writes them.
+    pub(super) lock: Option<&'static str>,
+}
+
+/// Whom a registration is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// The user, in every project.
+    User,
+    /// Whoever works in this project.
+    Project,
+}
+
+/// Every client that `setup` knows, in the order in which it looks for them.
+pub const CLIENTS: &[Client] = &[
+    Client {
+        id: "claude-code",
+        title: "Claude Code",
+        format: Format::Json,
+        table: "mcpServers",
+        typed: true,
+        user: |machine| {
+            let folder = machine.named_by(CLAUDE_FOLDER);
+            folder
+                .unwrap_or_else(|| machine.home().to_owned())
+                .join(".claude.json")
+        },
+        project: Some(".mcp.json"),
+        trace: claude_folder,
+        program: Some("claude"),
+        // It holds more than settings, and a session that runs rewrites it: so its own lock is taken.
+        lock: Some(".claude.json.lock"),
+    },
+    Client {
+        id: "claude-desktop",
+        title: "Claude Desktop",
+        format: Format::Json,
+        table: "mcpServers",
+        typed: false,
+        user: |machine| machine.configuration().join("Claude/claude_desktop_config.json"),
+        project: None,
+        trace: |machine| machine.configuration().join("Claude"),
+        program: None,
+        lock: None,
+    },
+    Client {
+        id: "vscode",
+        title: "VS Code",
+        format: Format::Json,
+        table: "servers",
+        typed: true,
+        user: |machine| machine.configuration().join("Code/User/mcp.json"),
+        project: Some(".vscode/mcp.json"),
+        trace: |machine| machine.configuration().join("Code"),
+        program: Some("code"),
+        lock: None,
+    },
+    Client {
+        id: "cursor",
+        title: "Cursor",
+        format: Format::Json,
+        table: "mcpServers",
+        typed: false,
+        user: |machine| machine.home().join(".cursor/mcp.json"),
+        project: Some(".cursor/mcp.json"),
+        trace: |machine| machine.home().join(".cursor"),
+        program: Some("cursor"),
+        lock: None,
+    },
+    Client {
+        id: "codex",
+        title: "Codex",
+        format: Format::Toml,
+        table: "mcp_servers",
+        typed: false,
+        user: |machine| codex_folder(machine).join("config.toml"),
+        project: Some(".codex/config.toml"),
+        trace: codex_folder,
+        program: Some("codex"),
+        lock: None,
+    },
+    Client {
+        id: "gemini",
+        title: "Gemini CLI",
+        format: Format::Json,
+        table: "mcpServers",
+        typed: false,
+        user: |machine| machine.home().join(".gemini/settings.json"),
+        project: Some(".gemini/settings.json"),
+        trace: |machine| machine.home().join(".gemini"),
+        program: Some("gemini"),
+        lock: None,
+    },
+];
+
+/// The variable that moves everything of Claude Code.
+const CLAUDE_FOLDER: &str = "CLAUDE_CONFIG_DIR";
+
+/// Where Claude Code keeps what is the user's.
+pub(super) fn claude_folder(machine: &Machine) -> PathBuf {
+    machine
+        .named_by(CLAUDE_FOLDER)
+        .unwrap_or_else(|| machine.home().join(".claude"))
+}
+
+fn codex_folder(machine: &Machine) -> PathBuf {
+    machine
+        .named_by("CODEX_HOME")
+        .unwrap_or_else(|| machine.home().join(".codex"))
+}
+
+impl Client {
+    /// The client of that name.
+    pub fn named(id: &str) -> Option<&'static Self> {
+        CLIENTS.iter().find(|client| client.id == id)
+    }
+
+    /// The settings that a registration goes into; nothing where the client has none of that scope.
+    pub fn settings(&self, machine: &Machine, scope: Scope) -> Option<PathBuf> {
+        match scope {
+            Scope::User => Some((self.user)(machine)),
+            Scope::Project => self.project.map(|file| machine.working().join(file)),
+        }
+    }
+
+    /// Whether the machine shows that it is used here.
+    pub fn is_here(&self, machine: &Machine) -> bool {
+        (self.trace)(machine).exists()
+            || (self.user)(machine).exists()
+            || self.program.is_some_and(|name| machine.program(name).is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_client_is_declared_once() {
+        for (at, client) in CLIENTS.iter().enumerate() {
+            assert!(CLIENTS.iter().skip(at + 1).all(|other| other.id != client.id));
+            assert!(
+                client.id.chars().all(|c| c.is_ascii_lowercase() || c == '-'),
+                "{}",
+                client.id
+            );
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! How a client starts this server: a command, its arguments, and what its environment needs besides.
+
+use std::{collections::BTreeMap, path::Path};
+
+use serde_json::{Map, Value, json};
+
+use crate::settings::Machine;
+
+/// A command that is a server on pipes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Launch {
+    pub command: String,
+    pub arguments: Vec<String>,
+    pub environment: BTreeMap<String, String>,
+}
+
+impl Launch {
+    /// What an entry of a client's settings starts, if it is a command.
+    pub(super) fn of_entry(entry: &Value) -> Option<Self> {
+        let text = |value: &Value| value.as_str().map(str::to_owned);
+        let arguments = entry.get("args").and_then(Value::as_array).into_iter().flatten();
+        let environment = entry.get("env").and_then(Value::as_object).into_iter().flatten();
+        Some(Self {
+            command: entry.get("command").and_then(text)?,
+            arguments: arguments.map(text).collect::<Option<_>>()?,
+            environment: environment
+                .map(|(name, value)| Some((name.clone(), text(value)?)))
+                .collect::<Option<_>>()?,
+        })
+    }
+
+    /// The entry that makes a client start it.
+    pub(super) fn entry(&self, typed: bool) -> Value {
+        let mut entry = Map::new();
+        if typed {
+            entry.insert("type".to_owned(), "stdio".into());
+        }
+        entry.insert("command".to_owned(), self.command.as_str().into());
+        entry.insert("args".to_owned(), json!(self.arguments));
+        if !self.environment.is_empty() {
+            entry.insert("env".to_owned(), json!(self.environment));
+        }
+        Value::Object(entry)
+    }
+
+    /// Whether it starts the same server on the same files as `other` does; further variables are the user's own.
+    pub(super) fn is_same_server(&self, other: &Self, machine: &Machine) -> bool {
+        let needed = |launch: &Self| launch.environment.get(super::registration::HOME).cloned();
+        self.arguments == other.arguments
+            && needed(self) == needed(other)
+            && (self.command == other.command || self.program(machine) == other.program(machine))
+    }
+
+    /// Whether it looks like a server of ours, wherever the program was.
+    pub(super) fn is_ours(&self) -> bool {
+        let name = Path::new(&self.command).file_stem().and_then(|name| name.to_str());
+        name == Some(super::SERVER) && self.arguments == ["serve"]
+    }
+
+    /// The file that is started, past any link; nothing where there is none.
+    pub fn program(&self, machine: &Machine) -> Option<std::path::PathBuf> {
+        let command = Path::new(&self.command);
+        let found = if command.components().count() == 1 {
+            machine.program(&self.command)?
+        } else {
+            command.to_owned()
+        };
+        found.canonicalize().ok()
+    }
+}

@@ -1,0 +1,18 @@
+//! Registering this program with the MCP clients on the machine: their settings are theirs, and are changed with care.
+//!
+//! A client's settings are read, one entry is put in or taken out, and everything else stays byte for byte. What
+//! cannot be changed safely is told, with what to do by hand.
+
+mod client;
+mod document;
+mod launch;
+mod registration;
+
+pub use self::{
+    client::{CLIENTS, Client, Scope},
+    launch::Launch,
+    registration::{Intent, Registration, State},
+};
+
+/// The name that clients know this server by.
+pub const SERVER: &str = env!("CARGO_PKG_NAME");

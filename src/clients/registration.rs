@@ -1,0 +1,258 @@
+//! This server's entry in the settings of one client: looked at, planned, made.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Client, Launch, SERVER, Scope,
+    document::{Broken, Place},
+};
+use crate::{
+    error::{Code, Error, Result},
+    settings::Machine,
+    storage::files::{Contents, FileError, ForeignFolder, Hazard},
+};
+
+/// The variable that an entry must set where it is set here: without it the server would look for other files.
+pub(super) const HOME: &str = "API_KEYS_HOME";
+/// The longest settings that are read, in bytes: Claude Code keeps histories in the same file.
+const LIMIT: u64 = 32 << 20;
+
+/// This server in the settings of one client.
+#[derive(Debug)]
+pub struct Registration<'a> {
+    pub client: &'static Client,
+    pub file: PathBuf,
+    /// What the entry should start.
+    pub launch: Launch,
+    machine: &'a Machine,
+    locked: bool,
+}
+
+/// What is wanted of a registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Intent {
+    Register,
+    Remove,
+}
+
+/// How a registration stands.
+#[derive(Debug, PartialEq, Eq)]
+pub enum State {
+    /// There is no entry.
+    Absent,
+    /// The entry starts this server; it may say more than we would.
+    Registered(Launch),
+    /// An entry of the same name starts something else, or this server on other files.
+    Different { ours: bool },
+}
+
+/// Settings as they are, and as text.
+struct Settings {
+    contents: Option<Contents>,
+    text: String,
+}
+
+impl<'a> Registration<'a> {
+    /// The registration of `launch` with `client`; nothing where the client has no settings of that scope.
+    pub fn new(client: &'static Client, machine: &'a Machine, scope: Scope, launch: &Launch) -> Option<Self> {
+        Some(Self {
+            client,
+            file: client.settings(machine, scope)?,
+            launch: launch.clone(),
+            machine,
+            locked: scope == Scope::User,
+        })
+    }
+
+    /// How it stands now.
+    pub fn state(&self) -> Result<State> {
+        let settings = self.read()?;
+        self.state_in(&settings.text)
+    }
+
+    /// What `intent` would put into the settings, or take out of them; nothing where nothing is to do.
+    ///
+    /// Only what is ours is in it, never a line of the user's.
+    pub fn preview(&self, intent: Intent) -> Result<Option<String>> {
+        let settings = self.read()?;
+        let Some(changed) = self.changed(&settings.text, intent)? else {
+            return Ok(None);
+        };
+        if let Some(folder) = self.folder()? {
+            folder.check_writable(&self.name()).map_err(|why| self.refused(why))?;
+        }
+        Ok(Some(match intent {
+            Intent::Register => inserted(&settings.text, &changed),
+            Intent::Remove => format!("{}.{SERVER}", self.client.table),
+        }))
+    }
+
+    /// Makes the change, with a backup of what was there; false where nothing was to do.
+    pub fn apply(&self, intent: Intent) -> Result<bool> {
+        let folder = self.file.parent().unwrap_or(Path::new("."));
+        let refused = |why| self.refused(why);
+        let folder = match intent {
+            Intent::Register => ForeignFolder::create(folder).map_err(refused)?,
+            Intent::Remove => match self.folder()? {
+                Some(folder) => folder,
+                None => return Ok(false),
+            },
+        };
+        let _lock = match self.client.lock {
+            Some(lock) if self.locked => Some(folder.lock(lock).map_err(refused)?),
+            Some(_) | None => None,
+        };
+        // Read again under the lock: between the question and the answer the client may have written.
+        let settings = self.read()?;
+        let Some(changed) = self.changed(&settings.text, intent)? else {
+            return Ok(false);
+        };
+        let written = folder.replace(&self.name(), settings.contents.as_ref(), changed.as_bytes());
+        written.map(|_| true).map_err(refused)
+    }
+
+    /// The text after `intent`; nothing where it is as wanted already.
+    fn changed(&self, text: &str, intent: Intent) -> Result<Option<String>> {
+        let (format, place) = (self.client.format, self.place());
+        let changed = match (intent, self.state_in(text)?) {
+            (Intent::Register, State::Absent) => format.with(text, place, &self.launch.entry(self.client.typed)),
+            (Intent::Remove, State::Registered(_) | State::Different { ours: true }) => format.without(text, place),
+            (Intent::Register, State::Registered(_)) | (Intent::Remove, State::Absent) => return Ok(None),
+            (Intent::Register, State::Different { ours }) => return Err(self.taken(ours)),
+            (Intent::Remove, State::Different { ours: false }) => return Err(self.taken(false)),
+        };
+        changed.map(Some).map_err(|why| self.broken(&why))
+    }
+
+    fn state_in(&self, text: &str) -> Result<State> {
+        let entry = self.client.format.entry(text, self.place());
+        let Some(entry) = entry.map_err(|why| self.broken(&why))? else {
+            return Ok(State::Absent);
+        };
+        Ok(match Launch::of_entry(&entry) {
+            Some(launch) if launch.is_same_server(&self.launch, self.machine) => State::Registered(launch),
+            launch => State::Different {
+                ours: launch.is_some_and(|launch| launch.is_ours()),
+            },
+        })
+    }
+
+    fn read(&self) -> Result<Settings> {
+        let contents = match self.folder()? {
+            Some(folder) => folder.read(&self.name(), LIMIT).map_err(|why| self.refused(why))?,
+            None => None,
+        };
+        let text = match &contents {
+            Some((bytes, _)) => str::from_utf8(bytes).map_err(|why| {
+                let before = bytes.get(..why.valid_up_to()).unwrap_or_default();
+                self.broken(&Broken::Syntax {
+                    line: before.iter().filter(|byte| **byte == b'\n').count() + 1,
+                })
+            })?,
+            None => "",
+        };
+        Ok(Settings {
+            text: text.to_owned(),
+            contents,
+        })
+    }
+
+    fn folder(&self) -> Result<Option<ForeignFolder>> {
+        ForeignFolder::open(self.file.parent().unwrap_or(Path::new("."))).map_err(|why| self.refused(why))
+    }
+
+    fn name(&self) -> String {
+        self.file
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    }
+
+    fn place(&self) -> Place {
+        Place {
+            table: self.client.table,
+            name: SERVER,
+        }
+    }
+
+    /// What a person can put into the settings instead.
+    fn by_hand(&self) -> String {
+        let snippet = self
+            .client
+            .format
+            .with("", self.place(), &self.launch.entry(self.client.typed));
+        let words: Vec<&str> = snippet.as_deref().unwrap_or_default().split_whitespace().collect();
+        format!("or put it in by hand: {}", words.join(" "))
+    }
+
+    fn broken(&self, why: &Broken) -> Error {
+        let what = match why {
+            Broken::Syntax { line } => format!("line {line} is not what such a file can hold"),
+            Broken::NotATable { what } => format!("{what} is not a table"),
+            Broken::Twice => "a name is there twice".to_owned(),
+            Broken::Unfaithful => "its form would not survive the change".to_owned(),
+        };
+        Error::new(
+            Code::ClientConfigInvalid,
+            format!("{} cannot be changed safely: {what}", self.file.display()),
+        )
+        .hint(format!("correct it and run the command again, {}", self.by_hand()))
+    }
+
+    fn taken(&self, ours: bool) -> Error {
+        let id = self.client.id;
+        let hint = if ours {
+            format!("`api-keys setup --remove --client {id}` takes it out, and `api-keys setup --client {id}` puts this one in")
+        } else {
+            format!("rename or remove it in {}, and run the command again", self.file.display())
+        };
+        Error::new(
+            Code::ServerNameTaken,
+            format!("{} has a server `{SERVER}` with other settings; it was left alone", self.client.title),
+        )
+        .hint(hint)
+    }
+
+    /// A failure of another program's file: its way out is not the one for our own files.
+    fn refused(&self, why: FileError) -> Error {
+        let hint = match &why {
+            FileError::Unsafe {
+                why: Hazard::NotAFile("a symbolic link"),
+                ..
+            } => format!("links are not followed: change the file that it points to, {}", self.by_hand()),
+            FileError::Unsafe { .. } => format!("see what is there, {}", self.by_hand()),
+            FileError::TooLarge { .. } => format!("see why it is so long, {}", self.by_hand()),
+            FileError::ReadOnly { .. } => format!("make it writable (`chmod u+w`) and run the command again, {}", self.by_hand()),
+            FileError::Changed { .. } | FileError::Locked { .. } | FileError::NoSpace { .. } | FileError::Io { .. } => {
+                return why.into();
+            }
+        };
+        Error::from(why).hint(hint)
+    }
+}
+
+/// What `changed` has more than `text`, without the commas and line ends around it.
+fn inserted(text: &str, changed: &str) -> String {
+    let same = text.chars().zip(changed.chars()).take_while(|(old, new)| old == new);
+    let begin: usize = same.map(|(c, _)| c.len_utf8()).sum();
+    let (old, new) = (text.get(begin..).unwrap_or_default(), changed.get(begin..).unwrap_or_default());
+    let same = old.chars().rev().zip(new.chars().rev()).take_while(|(old, new)| old == new);
+    let end: usize = same.map(|(c, _)| c.len_utf8()).sum();
+    let middle = new.get(..new.len() - end).unwrap_or_default();
+    let lines: Vec<&str> = middle.trim_start_matches(',').lines().collect();
+    let lines = lines.iter().skip_while(|line| line.trim().is_empty());
+    let lines: Vec<&str> = lines.map(|line| line.trim_end()).collect();
+    lines.join("\n").trim_end().to_owned()
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::User => "user",
+            Self::Project => "project",
+        })
+    }
+}

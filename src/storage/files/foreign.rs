@@ -1,0 +1,139 @@
+//! Files of other programs: changed whole or not at all, and without disturbing whose they are.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use super::{
+    Contents, FileError, Folder, Hazard, Stamp, Whose, Written,
+    system::{self, Directory},
+};
+
+/// What the name of a backup ends in.
+const BACKUP: &str = ".api-keys-backup";
+/// How long one look at another program's lock is from the next, and how many there are.
+const PAUSE: Duration = Duration::from_millis(25);
+const TRIES: u32 = 120;
+
+/// A folder of another program of the same user, such as one that holds its settings.
+///
+/// Files keep their mode and group, and others may read them. A link is not followed, a file of another user or one
+/// that is read-only is left alone.
+#[derive(Debug)]
+pub struct ForeignFolder(Folder);
+
+/// Another program's lock, held by us until it is dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct ForeignLock(PathBuf);
+
+impl ForeignFolder {
+    /// Opens the folder at `path`; `None` where there is none. Links to the folder itself are followed.
+    pub fn open(path: &Path) -> Result<Option<Self>, FileError> {
+        let failed = |source| FileError::from_io(path, "open the folder", source);
+        let real = match fs::canonicalize(path) {
+            Ok(real) => real,
+            Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(why) => return Err(failed(why)),
+        };
+        let directory = Directory::open(&real).map_err(failed)?;
+        if !directory.details().map_err(failed)?.ours {
+            return Err(FileError::Unsafe {
+                path: path.to_owned(),
+                why: Hazard::ForeignOwner,
+            });
+        }
+        Ok(Some(Self(Folder {
+            path: path.to_owned(),
+            directory,
+            whose: Whose::AnotherProgram,
+        })))
+    }
+
+    /// Opens the folder at `path`, making it and its parents where they are missing.
+    pub fn create(path: &Path) -> Result<Self, FileError> {
+        let failed = |source| FileError::from_io(path, "create the folder", source);
+        fs::create_dir_all(path).map_err(failed)?;
+        Self::open(path)?.ok_or_else(|| failed(io::ErrorKind::NotFound.into()))
+    }
+
+    /// The contents of the file `name`, up to `limit` bytes, and the state that they are of.
+    pub fn read(&self, name: &str, limit: u64) -> Result<Option<Contents>, FileError> {
+        self.0.read(name, limit)
+    }
+
+    /// Puts `bytes` in place of the file `name`, which must still be as `seen`; what it was stays beside it as a backup.
+    pub fn replace(&self, name: &str, seen: Option<&Contents>, bytes: &[u8]) -> Result<Written, FileError> {
+        let model = self.writable(name)?;
+        let dress = |file: &fs::File| match &model {
+            Some(model) => system::dress_like(file, model),
+            None => Ok(()),
+        };
+        if let Some((before, _)) = seen {
+            // Whether the backup survives a power cut does not matter while the file itself is whole.
+            let _ = self.0.write_whole(&format!("{name}{BACKUP}"), before, dress)?;
+        }
+        self.expect_as(name, seen.map(|(_, stamp)| *stamp))?;
+        self.0.write_whole(name, bytes, dress)
+    }
+
+    /// Removes the file `name`, which must still be as `seen`.
+    pub fn remove(&self, name: &str, seen: &Contents) -> Result<bool, FileError> {
+        self.writable(name)?;
+        self.expect_as(name, Some(seen.1))?;
+        self.0.remove(name)
+    }
+
+    /// Takes the lock that a program keeps as a folder called `name`, waiting for some seconds at most.
+    pub fn lock(&self, name: &str) -> Result<ForeignLock, FileError> {
+        let path = self.0.path.join(name);
+        for _ in 0..TRIES {
+            match fs::create_dir(&path) {
+                Ok(()) => return Ok(ForeignLock(path)),
+                Err(why) if why.kind() == io::ErrorKind::AlreadyExists => thread::sleep(PAUSE),
+                Err(why) => return Err(FileError::from_io(&path, "take the lock", why)),
+            }
+        }
+        Err(FileError::Locked { path })
+    }
+
+    /// Fails where the file `name` is there and its owner may not write it.
+    pub fn check_writable(&self, name: &str) -> Result<(), FileError> {
+        self.writable(name).map(drop)
+    }
+
+    /// What is known of the file `name`, if there is one that its owner may write.
+    fn writable(&self, name: &str) -> Result<Option<fs::Metadata>, FileError> {
+        let path = self.0.path.join(name);
+        match fs::symlink_metadata(&path) {
+            // The new file would not be read-only, and whoever made this one so meant it.
+            Ok(found) if found.permissions().readonly() => Err(FileError::ReadOnly {
+                path,
+                source: io::ErrorKind::PermissionDenied.into(),
+            }),
+            Ok(found) => Ok(Some(found)),
+            Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(why) => Err(FileError::from_io(&path, "look at", why)),
+        }
+    }
+
+    fn expect_as(&self, name: &str, seen: Option<Stamp>) -> Result<(), FileError> {
+        if self.0.stamp(name)? == seen {
+            Ok(())
+        } else {
+            Err(FileError::Changed {
+                path: self.0.path.join(name),
+            })
+        }
+    }
+}
+
+impl Drop for ForeignLock {
+    fn drop(&mut self) {
+        // One that its owner took for forgotten, and removed, is gone already.
+        let _ = fs::remove_dir(&self.0);
+    }
+}
