@@ -11,6 +11,7 @@ mod catalogue;
 mod checker;
 mod declaration;
 mod installed;
+mod local_servers;
 mod lookalike;
 mod provider;
 mod readings;
@@ -23,6 +24,7 @@ pub use self::{
     checker::{Checked, Checker},
     declaration::{Auth, Check, KeyUse, Method, ProviderDef},
     installed::{Installed, Listing, Listings, ModelList, kind},
+    local_servers::LocalServer,
     lookalike::{looks_like_key, may_be_key},
     provider::{KeyConfig, Provider, ProviderKind},
     shape::{ShapeError, ShapeWarning, check_shape},

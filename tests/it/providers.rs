@@ -4,7 +4,7 @@ use std::{process::Command, time::Duration};
 
 use api_keys::{
     domain::{ApiKey, KeyStatus, Secret},
-    providers::{Account, Answer, Checked, Checker, PROVIDERS, Provider, ProviderDef},
+    providers::{Account, Address, Answer, Checked, Checker, LocalServer, PROVIDERS, Provider, ProviderDef},
     settings::Config,
 };
 use serde_json::json;
@@ -474,4 +474,37 @@ proptest::proptest! {
             proptest::prop_assert_ne!(verdict.status, KeyStatus::Invalid);
         }
     }
+}
+
+#[tokio::test]
+async fn servers_of_models_on_this_machine_are_found_by_how_they_answer() {
+    let models = StandIn::routes([(
+        "GET /v1/models",
+        Reply::json(200, &json!({"object": "list", "data": [{"id": "qwen3"}]})),
+    )]);
+    let ollama = StandIn::routes([("GET /api/tags", Reply::json(200, &json!({"models": []})))]);
+    let other = StandIn::answering(Reply::json(200, &json!("<html>")));
+    let silent = StandIn::answering(Reply::silence());
+    let nobody = {
+        let gone = StandIn::answering(Reply::json(200, &json!({})));
+        gone.url()
+    };
+    let usual = LocalServer::usual();
+    let at = |index: usize, address: String| {
+        let mut server = usual[index].clone();
+        server.provider.move_to(&Address::parse(&address).expect("an address"));
+        server
+    };
+    let found = Checker::new()
+        .find_local(vec![
+            at(0, ollama.url()),
+            at(0, other.url()),
+            at(1, format!("{}/v1", models.url())),
+            at(2, format!("{}/v1", other.url())),
+            at(2, format!("{}/v1", silent.url())),
+            at(3, format!("{nobody}/v1")),
+        ])
+        .await;
+    let found: Vec<_> = found.iter().map(|(server, models)| (server.provider.id.as_str(), *models)).collect();
+    assert_eq!(found, [("local", 0), ("lm-studio", 1)]);
 }
