@@ -1,18 +1,21 @@
 //! A person at a terminal as the caller of a tool.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use clap::ArgMatches;
 
 use super::{Session, console::Console, key_name, secret_source::SecretSource};
 use crate::{
+    app::App,
     domain::{Label, ProviderId, Secret},
     error::{Code, Error, Result},
+    providers::Provider,
     tools::{Caller, CallerKind, Question},
 };
 
 /// The person who typed the command, or the script that runs it.
 pub(super) struct Terminal {
+    app: Arc<App>,
     console: Console,
     key_from: SecretSource,
     passphrase_from: SecretSource,
@@ -21,9 +24,15 @@ pub(super) struct Terminal {
 impl Terminal {
     /// Keys come from where the command's options say, passphrases from the prompt.
     pub(super) fn new(session: &Session, matches: &ArgMatches) -> Self {
+        Self::with_keys_from(session, SecretSource::of(matches))
+    }
+
+    /// Keys come from `key_from`, passphrases from the prompt.
+    pub(super) fn with_keys_from(session: &Session, key_from: SecretSource) -> Self {
         Self {
+            app: Arc::clone(&session.app),
             console: session.console,
-            key_from: SecretSource::of(matches),
+            key_from,
             passphrase_from: SecretSource::Prompt,
         }
     }
@@ -31,6 +40,7 @@ impl Terminal {
     /// Passphrases and recovery codes come from where the command's options say: no key is asked for.
     pub(super) fn for_passphrases(session: &Session, matches: &ArgMatches) -> Self {
         Self {
+            app: Arc::clone(&session.app),
             console: session.console,
             key_from: SecretSource::Prompt,
             passphrase_from: SecretSource::of(matches),
@@ -39,7 +49,7 @@ impl Terminal {
 
     /// A recovery code, as it was shown once.
     pub(super) fn recovery_code(&self) -> Result<Secret> {
-        self.passphrase_from.read("Recovery code: ").map_err(|error| {
+        self.passphrase_from.read("Recovery code: ", &[]).map_err(|error| {
             if error.code() != Code::KeyRequired {
                 return error;
             }
@@ -61,15 +71,17 @@ impl Terminal {
                     ("API key", "add")
                 };
                 let prompt = format!("{what} for {} (hidden): ", key_name::show(provider, label));
+                let known = self.app.settings().current().provider(provider.as_str());
+                let variables = known.as_ref().map(Provider::env_vars).unwrap_or_default();
                 let key = self
                     .key_from
-                    .read(&prompt)
+                    .read(&prompt, &variables)
                     .map_err(|error| no_key(error, command, provider, label))?;
                 Ok(key.trimmed())
             }
             Question::Passphrase => self
                 .passphrase_from
-                .read("Passphrase of the vault (hidden): ")
+                .read("Passphrase of the vault (hidden): ", &[])
                 .map_err(no_passphrase),
             Question::NewPassphrase => self.new_passphrase().map_err(no_passphrase),
         }
@@ -77,9 +89,11 @@ impl Terminal {
 
     /// Asks twice for a passphrase that nobody can recover; a script does not mistype.
     fn new_passphrase(&self) -> Result<Secret> {
-        let first = self.passphrase_from.read("New passphrase of the vault (hidden): ")?;
+        let first = self
+            .passphrase_from
+            .read("New passphrase of the vault (hidden): ", &[])?;
         if self.passphrase_from == SecretSource::Prompt {
-            let again = self.passphrase_from.read("The same again (hidden): ")?;
+            let again = self.passphrase_from.read("The same again (hidden): ", &[])?;
             // EXPOSE: compared with the second typing, in memory
             if first.expose() != again.expose() {
                 return Err(

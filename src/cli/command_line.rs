@@ -198,12 +198,16 @@ fn read(arguments: Vec<OsString>, look: Look) -> Result<Outcome> {
     }
 }
 
+/// Options whose value may look like a key and is none.
+const PATHS: &[&str] = &["--from-file", "--from-env-file"];
+
 /// Refuses a key as an argument: every program on the machine can read those, and the shell keeps them.
 fn refuse_keys(arguments: &[OsString]) -> Result<()> {
     let mut is_path = false;
     for argument in ours(arguments) {
         let text = argument.to_string_lossy();
-        if !is_path && !text.starts_with("--from-file=") && providers::looks_like_key(&text) {
+        let names_a_path = |option: &str| text.strip_prefix(option).is_some_and(|rest| rest.starts_with('='));
+        if !is_path && !PATHS.iter().any(|option| names_a_path(option)) && providers::looks_like_key(&text) {
             return Err(Error::new(
                 Code::KeyInWrongPlace,
                 "an argument looks like an API key; it was not used",
@@ -212,12 +216,12 @@ fn refuse_keys(arguments: &[OsString]) -> Result<()> {
                 "rotate that key, since the shell's history has it now; {KEYS_ARE_NEVER_ARGUMENTS}"
             )));
         }
-        is_path = text == "--from-file";
+        is_path = PATHS.contains(&text.as_ref());
     }
     Ok(())
 }
 
-const KEYS_ARE_NEVER_ARGUMENTS: &str = "keys are never arguments: leave it out and type it at the prompt, or use --stdin, --env-var NAME or --from-file PATH";
+const KEYS_ARE_NEVER_ARGUMENTS: &str = "keys are never arguments: leave it out and type it at the prompt, or use --stdin, --env-var NAME, --from-file PATH or --from-env-file PATH";
 
 /// Takes `PROVIDER:LABEL` apart where a tool has both as arguments.
 fn split_labels(command: &Command, arguments: Vec<OsString>) -> Vec<OsString> {

@@ -9,7 +9,7 @@ use std::{
 use clap::{Arg, ArgAction, ArgMatches, ValueHint, value_parser};
 use zeroize::Zeroizing;
 
-use super::prompt;
+use super::{env_file::EnvFile, prompt};
 use crate::{
     domain::Secret,
     error::{Code, Error, Result},
@@ -24,6 +24,8 @@ pub(super) enum SecretSource {
     Prompt,
     Stdin,
     File(PathBuf),
+    /// The provider's variable in a file such as `.env`.
+    EnvFile(PathBuf),
 }
 
 impl SecretSource {
@@ -40,6 +42,15 @@ impl SecretSource {
                     .conflicts_with("stdin")
                     .help("Read the key from a file, once"),
             )
+            .arg(
+                Arg::new("from-env-file")
+                    .long("from-env-file")
+                    .value_name("PATH")
+                    .value_parser(value_parser!(PathBuf))
+                    .value_hint(ValueHint::FilePath)
+                    .conflicts_with_all(["stdin", "from-file"])
+                    .help("Read the key from the provider's variable in a file such as .env, once"),
+            )
     }
 
     /// The option `--stdin` alone.
@@ -52,6 +63,8 @@ impl SecretSource {
         // A command without the options reads from the prompt.
         if let Ok(Some(path)) = matches.try_get_one::<PathBuf>("from-file") {
             Self::File(path.clone())
+        } else if let Ok(Some(path)) = matches.try_get_one::<PathBuf>("from-env-file") {
+            Self::EnvFile(path.clone())
         } else if let Ok(Some(true)) = matches.try_get_one::<bool>("stdin") {
             Self::Stdin
         } else {
@@ -61,12 +74,22 @@ impl SecretSource {
 
     /// The secret as it was typed, piped or stored, without its line end.
     ///
-    /// Fails with `key_required` where there is no terminal to type on.
-    pub(super) fn read(&self, question: &str) -> Result<Secret> {
+    /// Fails with `key_required` where there is no terminal to type on. Of a file with variables, the first of
+    /// `variables` that it has is read.
+    pub(super) fn read(&self, question: &str, variables: &[&str]) -> Result<Secret> {
         match self {
             Self::Prompt => prompt::ask(question),
             Self::Stdin => line(unbuffered_stdin()?),
             Self::File(path) => line_of(path),
+            Self::EnvFile(path) => {
+                let file = EnvFile::read(path)?;
+                variables.iter().find_map(|name| file.secret(name)).ok_or_else(|| {
+                    Error::new(Code::VariableMissing, "the file has none of the provider's variables").hint(format!(
+                        "it needs a line such as {}=…",
+                        variables.first().unwrap_or(&"NAME")
+                    ))
+                })
+            }
         }
     }
 }

@@ -54,10 +54,15 @@ pub(super) fn run(session: &Session, tool: &ToolDef, matches: &ArgMatches) -> Re
         session.console.remark(&Block::Line(Tone::Plain, said));
     }
     session.console.answer(&answer)?;
-    if let SecretSource::File(path) = SecretSource::of(matches)
-        && !session.console.is_json()
-    {
-        let said = format!("{} still holds the key: delete it", path.display());
+    let left = match SecretSource::of(matches) {
+        SecretSource::File(path) => Some(format!("{} still holds the key: delete it", path.display())),
+        SecretSource::EnvFile(path) => Some(format!(
+            "{} still holds the key: take it out, and start what needs it with `api-keys run`",
+            path.display()
+        )),
+        SecretSource::Prompt | SecretSource::Stdin => None,
+    };
+    if let (Some(said), false) = (left, session.console.is_json()) {
         session.console.remark(&Block::Hint(said));
     }
     let is_checked = matches!(matches.try_get_one(CHECK), Ok(Some(true)));
