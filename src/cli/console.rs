@@ -72,16 +72,21 @@ impl Console {
             .flatten()
             .copied()
             .unwrap_or(false);
-        if sure || !stdin().is_terminal() || !stderr().is_terminal() {
+        if sure || self.agrees(question).unwrap_or(true) {
             return Ok(());
+        }
+        Err(Error::new(Code::InputDeclined, "not confirmed; nothing was changed").hint("answer `y`, or give `--yes`"))
+    }
+
+    /// What a person at the terminal says to a question; nothing where nobody can be asked.
+    pub(super) fn agrees(self, question: &str) -> Option<bool> {
+        if !stdin().is_terminal() || !stderr().is_terminal() {
+            return None;
         }
         self.err(&format!("{} [y/N] ", render::plain(question)));
         let mut answer = String::new();
         let read = stdin().read_line(&mut answer);
-        if read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
-            return Ok(());
-        }
-        Err(Error::new(Code::InputDeclined, "not confirmed; nothing was changed").hint("answer `y`, or give `--yes`"))
+        Some(read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
     }
 
     /// Tells something besides the answer, to people.

@@ -7,6 +7,7 @@ mod completions;
 mod console;
 mod doctor;
 mod export;
+mod env_file;
 mod key_name;
 mod logging;
 mod own_server;

@@ -3,7 +3,6 @@
 use std::{
     ffi::OsStr,
     io::{BufRead, BufReader, Write},
-    path::Path,
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
@@ -12,7 +11,11 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::error::{Code, Error, Result};
+use crate::{
+    clients::Launch,
+    error::{Code, Error, Result},
+    settings,
+};
 
 /// The protocol revision asked for: one that every client still speaks.
 const REVISION: &str = "2025-11-25";
@@ -32,11 +35,15 @@ pub(super) struct OwnServer {
 }
 
 impl OwnServer {
-    /// Starts `program serve` with these variables besides the inherited ones, and shakes hands.
-    pub(super) fn start<V: AsRef<OsStr>>(program: &Path, variables: &[(&str, V)]) -> Result<Self> {
-        let mut child = Command::new(program)
-            .arg("serve")
-            .envs(variables.iter().map(|(name, value)| (name, value)))
+    /// Starts what `launch` says, with these variables besides, and shakes hands.
+    ///
+    /// What the environment here says of our own files does not count: a client's environment would not say it.
+    pub(super) fn start(launch: &Launch, variables: &[(&str, &OsStr)]) -> Result<Self> {
+        let mut child = Command::new(&launch.command)
+            .args(&launch.arguments)
+            .env_remove(settings::HOME.name)
+            .envs(&launch.environment)
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -47,9 +47,7 @@ pub const CLIENTS: &[Client] = &[
         typed: true,
         user: |machine| {
             let folder = machine.named_by(CLAUDE_FOLDER);
-            folder
-                .unwrap_or_else(|| machine.home().to_owned())
-                .join(".claude.json")
+            folder.unwrap_or_else(|| machine.home().to_owned()).join(".claude.json")
         },
         project: Some(".mcp.json"),
         trace: claude_folder,

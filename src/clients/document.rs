@@ -66,6 +66,19 @@ impl Format {
         self.faithful(text, changed, place, None)
     }
 
+    /// `entry` as it is written where nothing else is.
+    pub(super) fn lines(self, place: Place, entry: &Value) -> String {
+        let whole = self.with("", place, entry).unwrap_or_default();
+        match self {
+            Self::Toml => whole,
+            // Without the braces around the table and the file.
+            Self::Json => {
+                let lines: Vec<&str> = whole.lines().filter_map(|line| line.strip_prefix("    ")).collect();
+                lines.join("\n")
+            }
+        }
+    }
+
     /// What the whole text says.
     fn value(self, text: &str) -> Result<Value, Broken> {
         match self {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde_json::{Map, Value, json};
 
-use crate::settings::Machine;
+use crate::settings::{HOME, Machine};
 
 /// A command that is a server on pipes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +15,18 @@ pub struct Launch {
 }
 
 impl Launch {
+    /// This server as `command` starts it, on the files in `home` where that is not the usual place.
+    pub fn server(command: &str, home: Option<&str>) -> Self {
+        Self {
+            command: command.to_owned(),
+            arguments: vec!["serve".to_owned()],
+            environment: home
+                .map(|home| (HOME.name.to_owned(), home.to_owned()))
+                .into_iter()
+                .collect(),
+        }
+    }
+
     /// What an entry of a client's settings starts, if it is a command.
     pub(super) fn of_entry(entry: &Value) -> Option<Self> {
         let text = |value: &Value| value.as_str().map(str::to_owned);
@@ -45,7 +57,7 @@ impl Launch {
 
     /// Whether it starts the same server on the same files as `other` does; further variables are the user's own.
     pub(super) fn is_same_server(&self, other: &Self, machine: &Machine) -> bool {
-        let needed = |launch: &Self| launch.environment.get(super::registration::HOME).cloned();
+        let needed = |launch: &Self| launch.environment.get(HOME.name).cloned();
         self.arguments == other.arguments
             && needed(self) == needed(other)
             && (self.command == other.command || self.program(machine) == other.program(machine))

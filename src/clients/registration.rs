@@ -5,6 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde_json::Value;
+
 use super::{
     Client, Launch, SERVER, Scope,
     document::{Broken, Place},
@@ -15,8 +17,6 @@ use crate::{
     storage::files::{Contents, FileError, ForeignFolder, Hazard},
 };
 
-/// The variable that an entry must set where it is set here: without it the server would look for other files.
-pub(super) const HOME: &str = "API_KEYS_HOME";
 /// The longest settings that are read, in bytes: Claude Code keeps histories in the same file.
 const LIMIT: u64 = 32 << 20;
 
@@ -75,17 +75,17 @@ impl<'a> Registration<'a> {
 
     /// What `intent` would put into the settings, or take out of them; nothing where nothing is to do.
     ///
-    /// Only what is ours is in it, never a line of the user's.
+    /// Only what is ours is in it: a line of the user's may hold a secret.
     pub fn preview(&self, intent: Intent) -> Result<Option<String>> {
         let settings = self.read()?;
-        let Some(changed) = self.changed(&settings.text, intent)? else {
+        if self.changed(&settings.text, intent)?.is_none() {
             return Ok(None);
-        };
+        }
         if let Some(folder) = self.folder()? {
             folder.check_writable(&self.name()).map_err(|why| self.refused(why))?;
         }
         Ok(Some(match intent {
-            Intent::Register => inserted(&settings.text, &changed),
+            Intent::Register => self.client.format.lines(self.place(), &self.entry()),
             Intent::Remove => format!("{}.{SERVER}", self.client.table),
         }))
     }
@@ -118,7 +118,7 @@ impl<'a> Registration<'a> {
     fn changed(&self, text: &str, intent: Intent) -> Result<Option<String>> {
         let (format, place) = (self.client.format, self.place());
         let changed = match (intent, self.state_in(text)?) {
-            (Intent::Register, State::Absent) => format.with(text, place, &self.launch.entry(self.client.typed)),
+            (Intent::Register, State::Absent) => format.with(text, place, &self.entry()),
             (Intent::Remove, State::Registered(_) | State::Different { ours: true }) => format.without(text, place),
             (Intent::Register, State::Registered(_)) | (Intent::Remove, State::Absent) => return Ok(None),
             (Intent::Register, State::Different { ours }) => return Err(self.taken(ours)),
@@ -171,6 +171,10 @@ impl<'a> Registration<'a> {
             .unwrap_or_default()
     }
 
+    fn entry(&self) -> Value {
+        self.launch.entry(self.client.typed)
+    }
+
     fn place(&self) -> Place {
         Place {
             table: self.client.table,
@@ -180,10 +184,7 @@ impl<'a> Registration<'a> {
 
     /// What a person can put into the settings instead.
     fn by_hand(&self) -> String {
-        let snippet = self
-            .client
-            .format
-            .with("", self.place(), &self.launch.entry(self.client.typed));
+        let snippet = self.client.format.with("", self.place(), &self.entry());
         let words: Vec<&str> = snippet.as_deref().unwrap_or_default().split_whitespace().collect();
         format!("or put it in by hand: {}", words.join(" "))
     }
@@ -205,13 +206,21 @@ impl<'a> Registration<'a> {
     fn taken(&self, ours: bool) -> Error {
         let id = self.client.id;
         let hint = if ours {
-            format!("`api-keys setup --remove --client {id}` takes it out, and `api-keys setup --client {id}` puts this one in")
+            format!(
+                "`api-keys setup --remove --client {id}` takes it out, and `api-keys setup --client {id}` puts this one in"
+            )
         } else {
-            format!("rename or remove it in {}, and run the command again", self.file.display())
+            format!(
+                "rename or remove it in {}, and run the command again",
+                self.file.display()
+            )
         };
         Error::new(
             Code::ServerNameTaken,
-            format!("{} has a server `{SERVER}` with other settings; it was left alone", self.client.title),
+            format!(
+                "{} has a server `{SERVER}` with other settings; it was left alone",
+                self.client.title
+            ),
         )
         .hint(hint)
     }
@@ -222,30 +231,22 @@ impl<'a> Registration<'a> {
             FileError::Unsafe {
                 why: Hazard::NotAFile("a symbolic link"),
                 ..
-            } => format!("links are not followed: change the file that it points to, {}", self.by_hand()),
+            } => format!(
+                "links are not followed: change the file that it points to, {}",
+                self.by_hand()
+            ),
             FileError::Unsafe { .. } => format!("see what is there, {}", self.by_hand()),
             FileError::TooLarge { .. } => format!("see why it is so long, {}", self.by_hand()),
-            FileError::ReadOnly { .. } => format!("make it writable (`chmod u+w`) and run the command again, {}", self.by_hand()),
+            FileError::ReadOnly { .. } => format!(
+                "make it writable (`chmod u+w`) and run the command again, {}",
+                self.by_hand()
+            ),
             FileError::Changed { .. } | FileError::Locked { .. } | FileError::NoSpace { .. } | FileError::Io { .. } => {
                 return why.into();
             }
         };
         Error::from(why).hint(hint)
     }
-}
-
-/// What `changed` has more than `text`, without the commas and line ends around it.
-fn inserted(text: &str, changed: &str) -> String {
-    let same = text.chars().zip(changed.chars()).take_while(|(old, new)| old == new);
-    let begin: usize = same.map(|(c, _)| c.len_utf8()).sum();
-    let (old, new) = (text.get(begin..).unwrap_or_default(), changed.get(begin..).unwrap_or_default());
-    let same = old.chars().rev().zip(new.chars().rev()).take_while(|(old, new)| old == new);
-    let end: usize = same.map(|(c, _)| c.len_utf8()).sum();
-    let middle = new.get(..new.len() - end).unwrap_or_default();
-    let lines: Vec<&str> = middle.trim_start_matches(',').lines().collect();
-    let lines = lines.iter().skip_while(|line| line.trim().is_empty());
-    let lines: Vec<&str> = lines.map(|line| line.trim_end()).collect();
-    lines.join("\n").trim_end().to_owned()
 }
 
 impl fmt::Display for Scope {

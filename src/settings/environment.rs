@@ -14,7 +14,8 @@ pub struct Variable {
     pub what: &'static str,
 }
 
-pub(super) const HOME: Variable = Variable {
+/// The folder that holds everything.
+pub const HOME: Variable = Variable {
     name: "API_KEYS_HOME",
     what: "Holds all files in this one folder, instead of the platform's folders for configuration and data",
 };

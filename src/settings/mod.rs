@@ -18,7 +18,7 @@ pub use self::{
     config::{
         Budget, Config, KeysInChat, MasterKey, PriceOverride, ProviderConfig, Routing, UnknownProvider, VaultConfig,
     },
-    environment::{Environment, VARIABLES, Variable, VariableError},
+    environment::{Environment, HOME, VARIABLES, Variable, VariableError},
     machine::Machine,
     paths::Paths,
     section::ConfigError,

@@ -12,6 +12,7 @@ const APPLICATION: &str = "api-keys";
 pub struct Paths {
     config: PathBuf,
     data: PathBuf,
+    is_named: bool,
 }
 
 impl Paths {
@@ -22,6 +23,7 @@ impl Paths {
             return Ok(Self {
                 config: home.clone(),
                 data: home,
+                is_named: true,
             });
         }
         // Without HOME the system's user table would still name a folder: nobody who cleared the
@@ -33,6 +35,7 @@ impl Paths {
         Ok(Self {
             config: folders.config_dir().to_owned(),
             data: folders.data_dir().to_owned(),
+            is_named: false,
         })
     }
 
@@ -44,6 +47,11 @@ impl Paths {
     /// The folder of the vault, the audit trail and the ledger.
     pub fn data_folder(&self) -> &Path {
         &self.data
+    }
+
+    /// The folder that holds everything, where `API_KEYS_HOME` names one.
+    pub fn named_home(&self) -> Option<&Path> {
+        self.is_named.then_some(self.data.as_path())
     }
 
     pub fn config_file(&self) -> PathBuf {

@@ -12,6 +12,7 @@ mod cli;
 mod cli_prompt;
 mod cli_run;
 mod cli_vault;
+mod clients;
 mod concurrency;
 mod crash;
 mod differential;

@@ -73,13 +73,25 @@ fn what_is_broken_is_told_by_its_line_and_never_quoted() {
         (Format::Json, "{} {}", Broken::Syntax { line: 1 }),
         (Format::Json, &deep, Broken::Syntax { line: 1 }),
         (Format::Json, "[]", Broken::NotATable { what: "the file" }),
-        (Format::Json, "{\"mcpServers\": []}", Broken::NotATable { what: "mcpServers" }),
+        (
+            Format::Json,
+            "{\"mcpServers\": []}",
+            Broken::NotATable { what: "mcpServers" },
+        ),
         (Format::Json, "{\"mcpServers\": {}, \"mcpServers\": {}}", Broken::Twice),
-        (Format::Json, "{\"mcpServers\": {\"a\": {}, \"\\u0061\": {}}}", Broken::Twice),
+        (
+            Format::Json,
+            "{\"mcpServers\": {\"a\": {}, \"\\u0061\": {}}}",
+            Broken::Twice,
+        ),
         (Format::Toml, "a = 1\nb = \n", Broken::Syntax { line: 2 }),
         (Format::Toml, "a = 1\na = 2\n", Broken::Syntax { line: 2 }),
         (Format::Toml, &deep_toml, Broken::Syntax { line: 1 }),
-        (Format::Toml, "mcp_servers = 1", Broken::NotATable { what: "mcp_servers" }),
+        (
+            Format::Toml,
+            "mcp_servers = 1",
+            Broken::NotATable { what: "mcp_servers" },
+        ),
         (Format::Toml, "a = 1\r\nb = 2\n", Broken::Unfaithful),
     ] {
         let place = if format == Format::Json { JSON } else { TOML };
@@ -98,11 +110,22 @@ fn a_name_that_is_there_twice_elsewhere_is_nobodys_business() {
 /// Settings as people write them: several lines, comments, servers before and after.
 fn json_settings() -> impl Strategy<Value = String> {
     let comment = prop_oneof![Just(""), Just(" // it's {mine}"), Just(" /* , */")];
-    let value = prop_oneof![Just("1"), Just("\"}\""), Just("[1, 2]"), Just("{\"a\": {}}"), Just("null")];
+    let value = prop_oneof![
+        Just("1"),
+        Just("\"}\""),
+        Just("[1, 2]"),
+        Just("{\"a\": {}}"),
+        Just("null")
+    ];
     let line = |names: &'static str| (names, value.clone(), comment.clone());
     let lines = |names| prop::collection::vec(line(names), 0..4);
-    (lines("[a-f]{1,4}"), lines("[g-m]{1,4}"), lines("[n-z]{1,4}"), any::<bool>()).prop_map(
-        |(before, servers, after, trailing)| {
+    (
+        lines("[a-f]{1,4}"),
+        lines("[g-m]{1,4}"),
+        lines("[n-z]{1,4}"),
+        any::<bool>(),
+    )
+        .prop_map(|(before, servers, after, trailing)| {
             let block = |indent: &str, lines: &[(String, &str, &str)], last: bool| {
                 let mut seen = std::collections::BTreeSet::new();
                 let lines: Vec<_> = lines.iter().filter(|(name, ..)| seen.insert(name.clone())).collect();
@@ -122,8 +145,7 @@ fn json_settings() -> impl Strategy<Value = String> {
                 if after.is_empty() { "" } else { "," },
                 block("  ", &after, false),
             )
-        },
-    )
+        })
 }
 
 fn toml_settings() -> impl Strategy<Value = String> {

@@ -1,0 +1,175 @@
+//! `setup`: the first run, safe to repeat. Makes the vault, tries everything out over MCP, takes keys in, and registers
+//! this server with the clients found.
+
+mod clients;
+mod offers;
+mod report;
+mod trial;
+
+use std::{ffi::OsStr, process::ExitCode};
+
+use clap::{Arg, ArgAction, ArgMatches, builder::PossibleValuesParser};
+use serde_json::{Value, json};
+
+use self::report::Report;
+use super::{CommandDef, Run, Session, caller::Terminal, command_line::yes, own_server::OwnServer, wait};
+use crate::{
+    clients::{CLIENTS, Launch},
+    error::{Code, Error, Result},
+    services::vault,
+    storage::vault::Status,
+};
+
+pub(super) const COMMAND: CommandDef = CommandDef {
+    name: "setup",
+    define: |command| {
+        let switch =
+            |name: &'static str, help: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
+        command
+            .about("Make the vault, try the server out, take keys in, register with the MCP clients found")
+            .long_about(
+                "Make the vault, try the server out, take keys in, register with the MCP clients found\n\n\
+                 Safe to repeat: an existing vault is only opened, and what is registered stays. The trial run starts this \
+                 program as an MCP client would, with a made-up key in a folder of its own that is deleted afterwards. \
+                 A client's settings are changed after a yes only, with a backup beside them; an entry of the same name with \
+                 other settings is told and left alone. Without a terminal and without --yes no client is touched.",
+            )
+            .arg(
+                Arg::new("client")
+                    .long("client")
+                    .value_name("NAME")
+                    .action(ArgAction::Append)
+                    .value_parser(PossibleValuesParser::new(CLIENTS.iter().map(|client| client.id)))
+                    .help("Only this client, also where no trace of it was found; may be given several times"),
+            )
+            .arg(switch("project", "Register in the current folder, for everybody who works in it, instead of for yourself"))
+            .arg(switch("remove", "Take this server out of the clients' settings again; the vault stays"))
+            .arg(switch("dry-run", "Show what would change, and change nothing"))
+            .arg(yes())
+    },
+    run: Run::With(run),
+};
+
+fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
+    let app = &session.app;
+    let mut report = Report::new(session.console);
+    let program = app
+        .settings()
+        .environment()
+        .program()
+        .and_then(|program| program.into_os_string().into_string().ok())
+        .ok_or_else(|| Error::new(Code::CommandFailed, "the system does not say where this program is"))?;
+    let home = app.settings().paths().named_home().and_then(|home| home.to_str());
+    let launch = Launch::server(&program, home);
+    report.set("program", program.as_str());
+    if !matches.get_flag("remove") {
+        if matches.get_flag("dry-run") {
+            would_make_vault(session, &mut report)?;
+        } else {
+            let made = make_vault(session, matches, &mut report)?;
+            let greeting = prove(session, &launch, &mut report)?;
+            let file = app.settings().paths().vault_file();
+            report.set("vault", json!({"file": file, "made": made, "state": greeting.vault}));
+        }
+        offers::keys(session, matches, &mut report)?;
+        offers::local_servers(session, &mut report)?;
+    }
+    clients::run(session, matches, &launch, &mut report)?;
+    report.finish()
+}
+
+/// Opens the vault, or makes it; says whether it was made.
+fn make_vault(session: &Session, matches: &ArgMatches, report: &mut Report) -> Result<bool> {
+    let app = &session.app;
+    let existed = !matches!(app.vault().status()?, Status::Absent);
+    let warnings = wait(vault::open_or_create(app, &Terminal::new(session, matches)))?;
+    let file = app.settings().paths().vault_file();
+    let done = if existed { "opened" } else { "made" };
+    report.step("Vault", &format!("{done} {}", file.display()))?;
+    for warning in &warnings {
+        report.warning(warning);
+    }
+    Ok(!existed)
+}
+
+fn would_make_vault(session: &Session, report: &mut Report) -> Result<()> {
+    let absent = matches!(session.app.vault().status()?, Status::Absent);
+    let file = session.app.settings().paths().vault_file();
+    let said = if absent { "would be made:" } else { "is there:" };
+    report.set("vault", json!({"file": file, "made": false}));
+    report.step("Vault", &format!("{said} {}", file.display()))
+}
+
+/// Starts the server as a client does, with a key of its own first, then on the user's files.
+fn prove(session: &Session, launch: &Launch, report: &mut Report) -> Result<Greeting> {
+    let trial = trial::run(session, launch)?;
+    report.step("Trial", &trial)?;
+    let greeting = Greeting::of(launch, &[])?;
+    report.step("Server", &greeting.to_string())?;
+    report.step(
+        "Keys",
+        &format!(
+            "{} stored; the server finds the vault {}",
+            greeting.keys, greeting.vault
+        ),
+    )?;
+    report.set("server", greeting.json());
+    report.set("keys", greeting.keys);
+    Ok(greeting)
+}
+
+/// What a server answered when it was started as a client starts it.
+pub(super) struct Greeting {
+    name: String,
+    tools: Vec<String>,
+    first_answer: std::time::Duration,
+    keys: u64,
+    vault: String,
+}
+
+impl Greeting {
+    /// Starts `launch`, shakes hands, and asks for the tools and the keys.
+    pub(super) fn of(launch: &Launch, variables: &[(&str, &OsStr)]) -> Result<Self> {
+        let began = std::time::Instant::now();
+        let mut server = OwnServer::start(launch, variables)?;
+        let first_answer = began.elapsed();
+        let tools = server.tools()?;
+        let listed = server.call("list_api_keys", &json!({}))?;
+        let greeting = Self {
+            name: format!(
+                "{} {} answered over MCP {}",
+                server.name, server.version, server.revision
+            ),
+            tools,
+            first_answer,
+            keys: listed.get("total_count").and_then(Value::as_u64).unwrap_or_default(),
+            vault: listed
+                .pointer("/vault/state")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
+        };
+        server.close()?;
+        Ok(greeting)
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "tools": self.tools,
+            "first_answer_ms": u64::try_from(self.first_answer.as_millis()).unwrap_or(u64::MAX),
+            "vault": self.vault,
+        })
+    }
+}
+
+impl std::fmt::Display for Greeting {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} after {:.1?} with {} tools",
+            self.name,
+            self.first_answer,
+            self.tools.len()
+        )
+    }
+}

@@ -1,0 +1,224 @@
+//! Keys that lie around, and servers of models on this machine: found, named, and taken in after a yes.
+
+use std::path::PathBuf;
+
+use clap::ArgMatches;
+use serde_json::json;
+
+use super::Report;
+use crate::{
+    cli::{
+        Session,
+        caller::Terminal,
+        env_file::{self, EnvFile},
+        secret_source::SecretSource,
+        wait,
+    },
+    domain::{ApiKey, Label, Secret},
+    error::{Code, Result},
+    providers::{self, LocalServer, Provider},
+    services::{
+        keys::{self, NewKey, Source},
+        vault,
+    },
+    tools::view::Tone,
+};
+
+/// A key outside the vault, by name only.
+struct Found {
+    provider: Provider,
+    variable: String,
+    place: Place,
+}
+
+enum Place {
+    Environment,
+    File(PathBuf),
+}
+
+impl Found {
+    /// The command that takes it in.
+    fn command(&self) -> String {
+        let provider = &self.provider.id;
+        match &self.place {
+            Place::Environment => format!("api-keys add {provider} --env-var {}", self.variable),
+            Place::File(path) => {
+                let path = path.file_name().unwrap_or_default().to_string_lossy();
+                format!("api-keys add {provider} --from-env-file {path}")
+            }
+        }
+    }
+
+    fn place(&self) -> String {
+        match &self.place {
+            Place::Environment => "the environment".to_owned(),
+            Place::File(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        }
+    }
+}
+
+/// Offers to take in the keys of known providers that the environment and `.env` files of this folder hold.
+///
+/// A person is asked; a script is told the commands. No value is shown.
+pub(super) fn keys(session: &Session, matches: &ArgMatches, report: &mut Report) -> Result<()> {
+    let stored = match wait(vault::open_unasked(&session.app)) {
+        Ok(()) => keys::list(&session.app)?,
+        Err(error) if matches!(error.code(), Code::VaultAbsent | Code::VaultLocked) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let default = Label::default();
+    let found: Vec<Found> = look(session)
+        .into_iter()
+        .filter(|found| {
+            !stored
+                .iter()
+                .any(|record| record.provider == found.provider.id && record.label == default)
+        })
+        .collect();
+    let mut offered = Vec::new();
+    for found in &found {
+        let question = format!(
+            "{} in {} holds a key: store it as {}?",
+            found.variable,
+            found.place(),
+            found.provider.id
+        );
+        let taken = !matches.get_flag("dry-run") && session.console.agrees(&question) == Some(true);
+        if taken {
+            match take(session, matches, found) {
+                Ok(masked) => {
+                    report.line(Tone::Good, &format!("        stored {} {masked}", found.provider.id))?;
+                    report.hint(match found.place {
+                        Place::Environment => format!(
+                            "take {} out of your shell's profile, and start what needs it with `api-keys run`",
+                            found.variable
+                        ),
+                        Place::File(_) => format!(
+                            "take {} out of {}, and start what needs it with `api-keys run`",
+                            found.variable,
+                            found.place()
+                        ),
+                    });
+                }
+                Err(error) => report.failure(&error),
+            }
+        } else {
+            report.hint(format!(
+                "{} in {}: `{}` stores it",
+                found.variable,
+                found.place(),
+                found.command()
+            ));
+        }
+        offered.push(json!({
+            "provider": found.provider.id,
+            "variable": found.variable,
+            "place": found.place(),
+            "command": found.command(),
+            "stored": taken,
+        }));
+    }
+    if found.is_empty() && stored.is_empty() {
+        report.hint("`api-keys add anthropic` asks for a key and stores it");
+    }
+    report.set("offers", offered);
+    Ok(())
+}
+
+/// The keys that are there, one for each provider.
+fn look(session: &Session) -> Vec<Found> {
+    let settings = session.app.settings();
+    let files: Vec<(PathBuf, EnvFile)> = settings
+        .machine()
+        .map(|machine| env_file::in_folder(machine.working()))
+        .unwrap_or_default()
+        .into_iter()
+        .filter_map(|path| EnvFile::read(&path).ok().map(|file| (path, file)))
+        .collect();
+    let providers = settings.current().providers();
+    let mut found = Vec::new();
+    for provider in providers.into_iter().filter(Provider::needs_key) {
+        let here = |name: &str, secret: Option<Secret>, place| {
+            looks_right(&provider, &secret?).then(|| Found {
+                provider: provider.clone(),
+                variable: name.to_owned(),
+                place,
+            })
+        };
+        let first = provider.env_vars().into_iter().find_map(|name| {
+            here(name, settings.variable(name).ok(), Place::Environment).or_else(|| {
+                let mut files = files.iter();
+                files.find_map(|(path, file)| here(name, file.secret(name), Place::File(path.clone())))
+            })
+        });
+        found.extend(first);
+    }
+    found
+}
+
+/// Whether it can be a key of `provider`: no placeholder, and nothing of another provider.
+fn looks_right(provider: &Provider, secret: &Secret) -> bool {
+    ApiKey::parse(secret).is_ok_and(|key| providers::check_shape(provider, &key).is_ok())
+}
+
+/// Stores what was found, and says how it is recognised.
+fn take(session: &Session, matches: &ArgMatches, found: &Found) -> Result<String> {
+    let (caller, source) = match &found.place {
+        Place::Environment => (
+            Terminal::new(session, matches),
+            Source::Variable(found.variable.clone()),
+        ),
+        Place::File(path) => (
+            Terminal::with_keys_from(session, SecretSource::EnvFile(path.clone())),
+            Source::Ask,
+        ),
+    };
+    let new = NewKey {
+        provider: found.provider.clone(),
+        label: Label::default(),
+        description: None,
+        expires_at: None,
+        source,
+    };
+    let added = wait(keys::add(&session.app, &caller, new))?;
+    let masked = added.record.active().map(|active| active.masked.clone());
+    Ok(masked.unwrap_or_default())
+}
+
+/// Says which servers of models answer on this machine, and how to make providers of them.
+pub(super) fn local_servers(session: &Session, report: &mut Report) -> Result<()> {
+    let checker = session.app.checker();
+    let found = wait(async { Ok(checker.find_local(LocalServer::usual()).await) })?;
+    let config = session.app.settings().current();
+    for server in &found {
+        let origin = |url: &str| providers::Address::parse(url).ok().map(|it| it.origin().to_owned());
+        let known = config
+            .providers()
+            .into_iter()
+            .find(|provider| origin(&provider.base_url) == origin(&server.base_url));
+        match known {
+            Some(provider) => report.step(
+                "Local",
+                &format!(
+                    "{} answers at {}: provider {}",
+                    server.title, server.base_url, provider.id
+                ),
+            )?,
+            None => {
+                report.step("Local", &format!("{} answers at {}", server.title, server.base_url))?;
+                report.hint(format!(
+                    "to use it, add to {}: [providers.{}] kind = \"openai-compatible\" base_url = \"{}\"",
+                    session.app.settings().paths().config_file().display(),
+                    server.id,
+                    server.base_url
+                ));
+            }
+        }
+    }
+    let found: Vec<_> = found
+        .iter()
+        .map(|server| json!({"name": server.title, "base_url": server.base_url}))
+        .collect();
+    report.set("local_servers", found);
+    Ok(())
+}

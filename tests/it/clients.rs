@@ -1,0 +1,480 @@
+//! `setup` and the settings of MCP clients: found, shown, changed after a yes, and nothing else disturbed.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde_json::{Value, json};
+
+use crate::{
+    cli::without_terminal,
+    support::{Ended, Home},
+};
+
+const KEY: &str = "sk-proj-MadeUpForTheTests0123456789abcdefXYZW";
+
+/// Settings with things in them that are the user's own.
+const JSON: &str = "{\n  // mine\n  \"theme\": \"dark\",\n  \"mcpServers\": {\n    \"git\": {\"command\": \"git-mcp\", \"env\": \
+                    {\"TOKEN\": \"sk-secret\"}} // keep\n  }\n}\n";
+const SERVERS: &str = "{\n\t\"servers\": {},\n\t\"inputs\": [],\n}\n";
+const TOML: &str = "model = \"x\" # mine\n\n[mcp_servers.git]\ncommand = \"git-mcp\"\n\n[tui]\nnotifications = true\n";
+
+/// Every client's settings below the home folder, and what is in them before.
+const CLIENTS: &[(&str, &str, &str)] = &[
+    ("claude-code", ".claude.json", JSON),
+    ("claude-desktop", ".config/Claude/claude_desktop_config.json", JSON),
+    ("vscode", ".config/Code/User/mcp.json", SERVERS),
+    ("cursor", ".cursor/mcp.json", JSON),
+    ("codex", ".codex/config.toml", TOML),
+    ("gemini", ".gemini/settings.json", JSON),
+];
+
+fn write(home: &Home, file: &str, text: &str) -> PathBuf {
+    let path = home.beside(file);
+    fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+    fs::write(&path, text).expect("a file");
+    path
+}
+
+fn with_all_clients() -> Home {
+    let home = Home::new();
+    for (_, file, text) in CLIENTS {
+        write(&home, file, text);
+    }
+    home
+}
+
+/// `setup` with `arguments` where nobody can be asked.
+fn setup(home: &Home, arguments: &[&str]) -> Ended {
+    let mut command = home.command(["setup"].iter().chain(arguments));
+    without_terminal(&mut command);
+    home.run_with(command, "")
+}
+
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).expect("text")
+}
+
+/// Everything below the home folder that is not ours, by path.
+fn everything(home: &Home) -> Vec<(PathBuf, Vec<u8>)> {
+    fn collect(folder: &Path, into: &mut Vec<(PathBuf, Vec<u8>)>) {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("readable").path();
+            if path.is_dir() {
+                collect(&path, into);
+            } else {
+                into.push((path.clone(), fs::read(&path).expect("readable")));
+            }
+        }
+    }
+    let mut found = Vec::new();
+    collect(&home.beside(""), &mut found);
+    found.retain(|(path, _)| !path.starts_with(home.path()));
+    found.sort();
+    found
+}
+
+fn row<'a>(said: &'a Value, client: &str) -> &'a Value {
+    let rows = said["clients"].as_array().expect("clients");
+    rows.iter().find(|row| row["client"] == client).expect("the client")
+}
+
+#[test]
+fn every_client_found_is_registered_with_and_proven_and_let_alone_the_second_time() {
+    let home = with_all_clients();
+    let ended = setup(&home, &["--yes", "--json"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let said = ended.json();
+    for (client, file, before) in CLIENTS {
+        let row = row(&said, client);
+        assert_eq!(row["state"], "changed", "{row}");
+        assert_eq!(
+            row["server"]["vault"], "unlocked",
+            "started through what was written: {row}"
+        );
+        let after = read(&home.beside(file));
+        let mut lines = after.lines().map(|line| line.trim_end_matches(','));
+        for line in before.lines().map(|line| line.trim_end_matches(',')) {
+            // The last server's line gets a comma before its remark.
+            let line = line.replace("}} //", "}}, //");
+            assert!(
+                lines.any(|kept| kept == line || kept.replace("{}", "{") == line.replace("{}", "{")),
+                "{client}: {line:?} is gone or moved in {after}"
+            );
+        }
+        assert!(
+            after.contains("API_KEYS_HOME"),
+            "{client} finds the same files: {after}"
+        );
+        assert_eq!(read(&home.beside(&format!("{file}.api-keys-backup"))), *before);
+    }
+    let once = everything(&home);
+    let ended = setup(&home, &["--yes", "--json"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for (client, ..) in CLIENTS {
+        assert_eq!(row(&ended.json(), client)["state"], "unchanged");
+    }
+    assert_eq!(everything(&home), once);
+    let ended = setup(&home, &["--remove", "--yes"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for (client, file, before) in CLIENTS {
+        let bare = |text: &str| text.replace(",", "").split_whitespace().collect::<String>();
+        assert_eq!(bare(&read(&home.beside(file))), bare(before), "{client}");
+    }
+    assert!(home.path().join("vault.json").exists(), "the vault stays");
+    let ended = setup(&home, &["--remove", "--yes", "--json"]);
+    assert_eq!(row(&ended.json(), "cursor")["state"], "unchanged");
+}
+
+#[test]
+fn without_a_yes_nothing_is_touched_and_the_command_is_told() {
+    let home = with_all_clients();
+    let before = everything(&home);
+    let ended = setup(&home, &[]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("`api-keys setup --yes`"), "{ended:?}");
+    assert!(
+        ended.stdout.contains("+ \"api-keys\": {") && ended.stdout.contains("+ [mcp_servers.api-keys]"),
+        "{ended:?}"
+    );
+    assert!(
+        !ended.stdout.contains("sk-secret") && !ended.stdout.contains("git-mcp"),
+        "{ended:?}"
+    );
+    let ended = setup(&home, &["--client", "codex", "--remove"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert_eq!(everything(&home), before);
+}
+
+#[test]
+fn a_dry_run_shows_everything_and_changes_nothing() {
+    let home = with_all_clients();
+    let before = everything(&home);
+    let ended = setup(&home, &["--dry-run", "--yes", "--json"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let said = ended.json();
+    let row = row(&said, "codex");
+    assert_eq!(row["state"], "would_change");
+    assert!(
+        row["change"]
+            .as_str()
+            .is_some_and(|change| change.contains("[mcp_servers.api-keys]")),
+        "{row}"
+    );
+    assert_eq!(everything(&home), before);
+    assert!(!home.path().exists(), "no vault was made");
+}
+
+#[test]
+fn only_the_clients_that_are_named_are_changed_found_or_not() {
+    let home = Home::new();
+    let ended = setup(&home, &["--yes", "--json", "--client", "gemini", "--client", "cursor"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let said = ended.json();
+    assert_eq!(said["clients"].as_array().map(Vec::len), Some(2));
+    let written: Value = serde_json::from_str(&read(&home.beside(".cursor/mcp.json"))).expect("JSON");
+    let entry = &written["mcpServers"]["api-keys"];
+    assert_eq!(entry["args"], json!(["serve"]));
+    assert_eq!(entry["command"], env!("CARGO_BIN_EXE_api-keys"));
+    assert!(home.beside(".gemini/settings.json").exists());
+    assert!(!home.beside(".codex").exists() && !home.beside(".claude.json").exists());
+    let ended = setup(&home, &["--client", "emacs"]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(ended.stderr.contains("cursor"), "the choices are named: {ended:?}");
+}
+
+#[test]
+fn a_machine_without_clients_is_told_the_ways() {
+    let home = Home::new();
+    let ended = setup(&home, &["--yes"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(
+        ended.stderr.contains("claude mcp add") && ended.stderr.contains("--client NAME"),
+        "{ended:?}"
+    );
+}
+
+#[test]
+fn a_project_gets_what_works_for_everybody_in_it() {
+    let home = Home::new();
+    let program = Path::new(env!("CARGO_BIN_EXE_api-keys"));
+    let arguments = [
+        "setup",
+        "--project",
+        "--yes",
+        "--client",
+        "claude-code",
+        "--client",
+        "vscode",
+        "--client",
+        "codex",
+    ];
+    let mut command = home.command(arguments);
+    let path = std::env::join_paths([program.parent().expect("a folder")]).expect("a path");
+    command.env("PATH", path);
+    let ended = home.run_with(command, "");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for (file, table) in [(".mcp.json", "mcpServers"), (".vscode/mcp.json", "servers")] {
+        let written: Value = serde_json::from_str(&read(&home.beside(file))).expect("JSON");
+        assert_eq!(
+            written[table]["api-keys"],
+            json!({"type": "stdio", "command": "api-keys", "args": ["serve"]})
+        );
+    }
+    assert!(read(&home.beside(".codex/config.toml")).contains("command = \"api-keys\""));
+    // Where the program is not on the PATH, that shows at once.
+    let other = Home::new();
+    let ended = setup(&other, &["--project", "--yes", "--client", "cursor", "--json"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert_eq!(row(&ended.json(), "cursor")["error"]["code"], "command_failed");
+    let ended = setup(&other, &["--project", "--yes", "--client", "claude-desktop", "--json"]);
+    assert_eq!(ended.error_code(), "invalid_argument", "{ended:?}");
+}
+
+#[test]
+fn settings_that_cannot_be_changed_safely_are_told_and_left_alone() {
+    let huge = format!("{{\"a\": \"{}\"}}", "x".repeat(33 << 20));
+    for (what, client, file, text, code) in [
+        (
+            "broken JSON",
+            "cursor",
+            ".cursor/mcp.json",
+            "{\"mcpServers\": {",
+            "client_config_invalid",
+        ),
+        (
+            "broken JSON with comments",
+            "vscode",
+            ".config/Code/User/mcp.json",
+            "{\n  // \n  \"servers\": ]\n}",
+            "client_config_invalid",
+        ),
+        (
+            "broken TOML",
+            "codex",
+            ".codex/config.toml",
+            "model = \n",
+            "client_config_invalid",
+        ),
+        (
+            "no table",
+            "gemini",
+            ".gemini/settings.json",
+            "{\"mcpServers\": [1]}",
+            "client_config_invalid",
+        ),
+        (
+            "no object",
+            "claude-code",
+            ".claude.json",
+            "\"sk-secret\"",
+            "client_config_invalid",
+        ),
+        (
+            "no text",
+            "cursor",
+            ".cursor/mcp.json",
+            "latin-1",
+            "client_config_invalid",
+        ),
+        ("huge", "claude-code", ".claude.json", &huge, "storage_failed"),
+        ("read-only", "cursor", ".cursor/mcp.json", "{}", "storage_failed"),
+        ("a link", "cursor", ".cursor/mcp.json", "{}", "unsafe_file"),
+        ("a folder", "cursor", ".cursor/mcp.json", "", "unsafe_file"),
+        (
+            "the same name, another server",
+            "codex",
+            ".codex/config.toml",
+            "[mcp_servers.api-keys]\ncommand = \"npx\"\nargs = [\"other\"]\n",
+            "server_name_taken",
+        ),
+        (
+            "the same name, a server by address",
+            "vscode",
+            ".config/Code/User/mcp.json",
+            "{\"servers\": {\"api-keys\": {\"type\": \"http\", \"url\": \"https://example.com\"}}}",
+            "server_name_taken",
+        ),
+        (
+            "this server, other files",
+            "cursor",
+            ".cursor/mcp.json",
+            "{\"mcpServers\": {\"api-keys\": {\"command\": \"/old/api-keys\", \"args\": [\"serve\"]}}}",
+            "server_name_taken",
+        ),
+    ] {
+        let home = Home::new();
+        let path = write(&home, file, text);
+        match what {
+            "no text" => fs::write(&path, b"{\n\"a\": \"\xff\"}").expect("written"),
+            "read-only" => {
+                let mut permissions = fs::metadata(&path).expect("there").permissions();
+                permissions.set_readonly(true);
+                fs::set_permissions(&path, permissions).expect("mine");
+            }
+            "a link" => {
+                let target = write(&home, "dotfiles/mcp.json", text);
+                fs::remove_file(&path).expect("there");
+                #[cfg(unix)]
+                std::os::unix::fs::symlink(target, &path).expect("a link");
+            }
+            "a folder" => {
+                fs::remove_file(&path).expect("there");
+                fs::create_dir(&path).expect("a folder");
+            }
+            _ => {}
+        }
+        let before = everything(&home);
+        let ended = setup(&home, &["--yes", "--json", "--client", client]);
+        assert_eq!(ended.code, Some(1), "{what}: {ended:?}");
+        let said = ended.json();
+        let error = &row(&said, client)["error"];
+        assert_eq!(error["code"], code, "{what}: {error}");
+        assert!(
+            error["hint"].as_str().is_some_and(|hint| hint.len() > 20),
+            "{what}: {error}"
+        );
+        assert!(!ended.stdout.contains("sk-secret"), "{what}: {ended:?}");
+        assert!(everything(&home) == before, "{what}: something was changed");
+        assert!(
+            home.path().join("vault.json").exists(),
+            "{what}: the rest of the work is done"
+        );
+    }
+}
+
+#[test]
+fn a_server_of_ours_from_elsewhere_is_replaced_by_taking_it_out_first() {
+    let home = Home::new();
+    let old = "{\"mcpServers\": {\"api-keys\": {\"command\": \"/old/bin/api-keys\", \"args\": [\"serve\"]}}}";
+    let path = write(&home, ".cursor/mcp.json", old);
+    let ended = setup(&home, &["--yes", "--client", "cursor"]);
+    assert!(
+        ended.stderr.contains("`api-keys setup --remove --client cursor`"),
+        "{ended:?}"
+    );
+    assert_eq!(setup(&home, &["--remove", "--yes", "--client", "cursor"]).code, Some(0));
+    assert!(!read(&path).contains("/old/bin"));
+    assert_eq!(setup(&home, &["--yes", "--client", "cursor"]).code, Some(0));
+    // What is not ours is not taken out either.
+    let other = "{\"mcpServers\": {\"api-keys\": {\"command\": \"npx\", \"args\": [\"other\"]}}}";
+    fs::write(&path, other).expect("written");
+    let ended = setup(&home, &["--remove", "--yes", "--client", "cursor"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert_eq!(read(&path), other);
+}
+
+#[test]
+fn what_a_user_adds_to_the_entry_stays_and_counts_as_registered() {
+    let home = Home::new();
+    assert_eq!(setup(&home, &["--yes", "--client", "cursor"]).code, Some(0));
+    let path = home.beside(".cursor/mcp.json");
+    let text = read(&path).replace(
+        "\"args\": [\"serve\"],",
+        "\"args\": [\"serve\"],\n      \"disabled\": true,",
+    );
+    let text = text.replace("\"env\": {", "\"env\": {\n        \"API_KEYS_LOG\": \"debug\",");
+    fs::write(&path, &text).expect("written");
+    let ended = setup(&home, &["--yes", "--json", "--client", "cursor"]);
+    assert_eq!(row(&ended.json(), "cursor")["state"], "unchanged", "{ended:?}");
+    assert_eq!(read(&path), text);
+}
+
+#[cfg(unix)]
+#[test]
+fn files_keep_their_mode_and_folders_may_be_links() {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    let home = Home::new();
+    let real = write(&home, "dotfiles/cursor/mcp.json", "{}");
+    symlink(home.beside("dotfiles/cursor"), home.beside(".cursor")).expect("a link");
+    for mode in [0o640, 0o604] {
+        fs::set_permissions(&real, fs::Permissions::from_mode(mode)).expect("mine");
+        for way in [&["--yes", "--client", "cursor"][..], &["--remove", "--yes"]] {
+            assert_eq!(setup(&home, way).code, Some(0));
+            for file in [real.clone(), home.beside("dotfiles/cursor/mcp.json.api-keys-backup")] {
+                let found = fs::metadata(&file).expect("there").permissions().mode() & 0o777;
+                assert_eq!(found, mode, "{}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn the_lock_of_claude_code_is_waited_for_and_never_broken() {
+    let home = Home::new();
+    let path = write(&home, ".claude.json", "{}");
+    let lock = home.beside(".claude.json.lock");
+    fs::create_dir(&lock).expect("a lock");
+    let ended = setup(&home, &["--yes", "--json"]);
+    assert_eq!(row(&ended.json(), "claude-code")["error"]["code"], "busy", "{ended:?}");
+    assert_eq!(read(&path), "{}");
+    assert!(lock.exists());
+    fs::remove_dir(&lock).expect("mine");
+    assert_eq!(setup(&home, &["--yes"]).code, Some(0));
+    assert!(!lock.exists(), "given back");
+}
+
+/// A project folder with keys lying around, and an environment with one more.
+fn with_loose_keys(home: &Home, arguments: &[&str]) -> Command {
+    write(
+        home,
+        ".env",
+        &format!(
+            "OPENAI_API_KEY=\"{KEY}\"\nANTHROPIC_API_KEY=your-key-here\nSOME_TOKEN=sk-proj-NotOfAnyProvider0123456789\n"
+        ),
+    );
+    let mut command = home.command(["setup"].iter().chain(arguments));
+    command.env(
+        "GROQ_API_KEY",
+        "gsk_MadeUpForTheTests0123456789abcdefXYZW0123456789abcdef",
+    );
+    command
+}
+
+#[test]
+fn keys_that_lie_around_are_named_with_their_commands_and_never_shown_or_taken() {
+    let home = Home::new();
+    for arguments in [&["--yes"][..], &["--yes", "--json"], &["--dry-run"]] {
+        let mut command = with_loose_keys(&home, arguments);
+        without_terminal(&mut command);
+        let ended = home.run_with(command, "");
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        let said = format!("{}{}", ended.stdout, ended.stderr);
+        assert!(said.contains("api-keys add openai --from-env-file .env"), "{said}");
+        assert!(said.contains("api-keys add groq --env-var GROQ_API_KEY"), "{said}");
+        assert!(
+            !said.contains("add anthropic --from-env-file"),
+            "a placeholder is no key: {said}"
+        );
+        assert!(
+            !said.contains("MadeUp") && !said.contains("SOME_TOKEN") && !said.contains("NotOf"),
+            "{said}"
+        );
+    }
+    assert_eq!(home.run(["list", "--json"]).json()["total_count"], 0);
+    // The command that was told works, and what is stored is not offered again.
+    let ended = home.run(["add", "openai", "--from-env-file", ".env"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains(".env still holds the key"), "{ended:?}");
+    let ended = home.run_with(with_loose_keys(&home, &["--json"]), "");
+    let offers = ended.json()["offers"].clone();
+    assert_eq!(offers.as_array().map(Vec::len), Some(1), "{offers}");
+    assert_eq!(offers[0]["provider"], "groq");
+}
+
+#[test]
+fn a_file_without_the_variable_and_no_file_are_told_apart() {
+    let home = Home::new();
+    write(&home, ".env", "OPENAI_API_KEY=\n");
+    for (path, code) in [
+        (".env", "variable_missing"),
+        ("nothing", "storage_failed"),
+        ("/dev/zero", "unsafe_file"),
+    ] {
+        let ended = home.run(["add", "openai", "--json", "--from-env-file", path]);
+        assert_eq!(ended.error_code(), code, "{ended:?}");
+    }
+}
