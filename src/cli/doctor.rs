@@ -1,5 +1,7 @@
 //! `doctor`: looks at everything that can be wrong, and says how to mend it.
 
+mod clients;
+
 use std::{path::Path, process::ExitCode};
 
 use clap::{Arg, ArgAction, ArgMatches};
@@ -28,7 +30,7 @@ pub(super) const COMMAND: CommandDef = CommandDef {
     name: "doctor",
     define: |command| {
         command
-            .about("Check vault, files, audit trail, configuration, prices, clock and providers; say how to mend what is wrong")
+            .about("Check vault, files, audit trail, configuration, prices, clock, clients and providers; say how to mend what is wrong")
             .arg(
                 Arg::new("offline")
                     .long("offline")
@@ -79,6 +81,19 @@ impl Finding {
         self
     }
 
+    /// The same finding, taken more or less seriously.
+    fn but(self, health: Health) -> Self {
+        Self { health, ..self }
+    }
+
+    /// The same finding, saying what it is about.
+    fn about(self, what: &str) -> Self {
+        Self {
+            said: format!("{what}: {}", self.said),
+            ..self
+        }
+    }
+
     fn of(check: &'static str, error: &Error) -> Self {
         let finding = Self::new(check, Health::Wrong, error.message());
         match error.hint_text() {
@@ -101,6 +116,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     }
     findings.extend(budgets(app));
     findings.push(clock(app));
+    findings.extend(clients::look(app));
     if open.is_ok() {
         findings.extend(stored_keys(app, &keys::list(app)?));
         if !matches.get_flag("offline") {

@@ -2,16 +2,18 @@
 
 use std::{
     ffi::OsStr,
+    fmt,
     io::{BufRead, BufReader, Write},
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::{self, Receiver},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
 
 use crate::{
+    app::App,
     clients::Launch,
     error::{Code, Error, Result},
     settings,
@@ -162,6 +164,73 @@ impl OwnServer {
             .and_then(|()| input.flush())
             .map_err(|why| no_answer("the server stopped listening").caused_by(why))
     }
+}
+
+/// What a server answered when it was started as a client starts it.
+pub(super) struct Greeting {
+    name: String,
+    tools: Vec<String>,
+    first_answer: Duration,
+    pub(super) keys: u64,
+    pub(super) vault: String,
+}
+
+impl Greeting {
+    /// Starts `launch`, shakes hands, and asks for the tools and the keys.
+    pub(super) fn of(launch: &Launch) -> Result<Self> {
+        let began = Instant::now();
+        let mut server = OwnServer::start(launch, &[])?;
+        let first_answer = began.elapsed();
+        let tools = server.tools()?;
+        let listed = server.call("list_api_keys", &json!({}))?;
+        let greeting = Self {
+            name: format!(
+                "{} {} answered over MCP {}",
+                server.name, server.version, server.revision
+            ),
+            tools,
+            first_answer,
+            keys: listed.get("total_count").and_then(Value::as_u64).unwrap_or_default(),
+            vault: listed
+                .pointer("/vault/state")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
+        };
+        server.close()?;
+        Ok(greeting)
+    }
+
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "tools": self.tools,
+            "first_answer_ms": u64::try_from(self.first_answer.as_millis()).unwrap_or(u64::MAX),
+            "vault": self.vault,
+        })
+    }
+}
+
+impl fmt::Display for Greeting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} after {:.1?} with {} tools",
+            self.name,
+            self.first_answer,
+            self.tools.len()
+        )
+    }
+}
+
+/// How clients are to start this program on the files that are in use here.
+pub(super) fn launch(app: &App) -> Result<Launch> {
+    let settings = app.settings();
+    let program = settings.environment().program();
+    let program = program
+        .and_then(|program| program.into_os_string().into_string().ok())
+        .ok_or_else(|| Error::new(Code::CommandFailed, "the system does not say where this program is"))?;
+    let home = settings.paths().named_home().and_then(|home| home.to_str());
+    Ok(Launch::server(&program, home))
 }
 
 impl Drop for OwnServer {

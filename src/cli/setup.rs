@@ -6,16 +6,22 @@ mod offers;
 mod report;
 mod trial;
 
-use std::{ffi::OsStr, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{Arg, ArgAction, ArgMatches, builder::PossibleValuesParser};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use self::report::Report;
-use super::{CommandDef, Run, Session, caller::Terminal, command_line::yes, own_server::OwnServer, wait};
+use super::{
+    CommandDef, Run, Session,
+    caller::Terminal,
+    command_line::yes,
+    own_server::{self, Greeting},
+    wait,
+};
 use crate::{
     clients::{CLIENTS, Launch},
-    error::{Code, Error, Result},
+    error::Result,
     services::vault,
     storage::vault::Status,
 };
@@ -53,15 +59,8 @@ pub(super) const COMMAND: CommandDef = CommandDef {
 fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     let app = &session.app;
     let mut report = Report::new(session.console);
-    let program = app
-        .settings()
-        .environment()
-        .program()
-        .and_then(|program| program.into_os_string().into_string().ok())
-        .ok_or_else(|| Error::new(Code::CommandFailed, "the system does not say where this program is"))?;
-    let home = app.settings().paths().named_home().and_then(|home| home.to_str());
-    let launch = Launch::server(&program, home);
-    report.set("program", program.as_str());
+    let launch = own_server::launch(app)?;
+    report.set("program", launch.command.as_str());
     if !matches.get_flag("remove") {
         if matches.get_flag("dry-run") {
             would_make_vault(session, &mut report)?;
@@ -104,7 +103,7 @@ fn would_make_vault(session: &Session, report: &mut Report) -> Result<()> {
 fn prove(session: &Session, launch: &Launch, report: &mut Report) -> Result<Greeting> {
     let trial = trial::run(session, launch)?;
     report.step("Trial", &trial)?;
-    let greeting = Greeting::of(launch, &[])?;
+    let greeting = Greeting::of(launch)?;
     report.step("Server", &greeting.to_string())?;
     report.step(
         "Keys",
@@ -116,60 +115,4 @@ fn prove(session: &Session, launch: &Launch, report: &mut Report) -> Result<Gree
     report.set("server", greeting.json());
     report.set("keys", greeting.keys);
     Ok(greeting)
-}
-
-/// What a server answered when it was started as a client starts it.
-pub(super) struct Greeting {
-    name: String,
-    tools: Vec<String>,
-    first_answer: std::time::Duration,
-    keys: u64,
-    vault: String,
-}
-
-impl Greeting {
-    /// Starts `launch`, shakes hands, and asks for the tools and the keys.
-    pub(super) fn of(launch: &Launch, variables: &[(&str, &OsStr)]) -> Result<Self> {
-        let began = std::time::Instant::now();
-        let mut server = OwnServer::start(launch, variables)?;
-        let first_answer = began.elapsed();
-        let tools = server.tools()?;
-        let listed = server.call("list_api_keys", &json!({}))?;
-        let greeting = Self {
-            name: format!(
-                "{} {} answered over MCP {}",
-                server.name, server.version, server.revision
-            ),
-            tools,
-            first_answer,
-            keys: listed.get("total_count").and_then(Value::as_u64).unwrap_or_default(),
-            vault: listed
-                .pointer("/vault/state")
-                .and_then(Value::as_str)
-                .unwrap_or_default()
-                .to_owned(),
-        };
-        server.close()?;
-        Ok(greeting)
-    }
-
-    fn json(&self) -> Value {
-        json!({
-            "tools": self.tools,
-            "first_answer_ms": u64::try_from(self.first_answer.as_millis()).unwrap_or(u64::MAX),
-            "vault": self.vault,
-        })
-    }
-}
-
-impl std::fmt::Display for Greeting {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{} after {:.1?} with {} tools",
-            self.name,
-            self.first_answer,
-            self.tools.len()
-        )
-    }
 }

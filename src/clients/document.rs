@@ -274,9 +274,10 @@ fn toml_without(text: &str, place: Place) -> Result<String, Broken> {
 
 fn toml_value(value: &Value) -> toml_edit::Value {
     match value {
-        Value::Array(items) => toml_edit::Array::from_iter(items.iter().map(toml_value)).into(),
+        Value::Array(items) => items.iter().map(toml_value).collect::<toml_edit::Array>().into(),
         Value::Object(fields) => {
-            InlineTable::from_iter(fields.iter().map(|(name, value)| (name.as_str(), toml_value(value)))).into()
+            let fields = fields.iter().map(|(name, value)| (name.as_str(), toml_value(value)));
+            fields.collect::<InlineTable>().into()
         }
         Value::Bool(it) => (*it).into(),
         Value::String(it) => it.as_str().into(),

@@ -46,7 +46,18 @@ pub enum State {
     /// The entry starts this server; it may say more than we would.
     Registered(Launch),
     /// An entry of the same name starts something else, or this server on other files.
-    Different { ours: bool },
+    Different(Option<Launch>),
+}
+
+impl State {
+    /// Whether it is an entry of this program's, perhaps of another place or on other files.
+    fn is_ours(&self) -> bool {
+        match self {
+            Self::Absent => false,
+            Self::Registered(_) => true,
+            Self::Different(launch) => launch.as_ref().is_some_and(Launch::is_ours),
+        }
+    }
 }
 
 /// Settings as they are, and as text.
@@ -117,12 +128,12 @@ impl<'a> Registration<'a> {
     /// The text after `intent`; nothing where it is as wanted already.
     fn changed(&self, text: &str, intent: Intent) -> Result<Option<String>> {
         let (format, place) = (self.client.format, self.place());
-        let changed = match (intent, self.state_in(text)?) {
-            (Intent::Register, State::Absent) => format.with(text, place, &self.entry()),
-            (Intent::Remove, State::Registered(_) | State::Different { ours: true }) => format.without(text, place),
+        let state = self.state_in(text)?;
+        let changed = match (intent, &state) {
             (Intent::Register, State::Registered(_)) | (Intent::Remove, State::Absent) => return Ok(None),
-            (Intent::Register, State::Different { ours }) => return Err(self.taken(ours)),
-            (Intent::Remove, State::Different { ours: false }) => return Err(self.taken(false)),
+            (Intent::Register, State::Absent) => format.with(text, place, &self.entry()),
+            (Intent::Remove, state) if state.is_ours() => format.without(text, place),
+            (Intent::Register, State::Different(_)) | (Intent::Remove, _) => return Err(self.taken(&state)),
         };
         changed.map(Some).map_err(|why| self.broken(&why))
     }
@@ -134,9 +145,7 @@ impl<'a> Registration<'a> {
         };
         Ok(match Launch::of_entry(&entry) {
             Some(launch) if launch.is_same_server(&self.launch, self.machine) => State::Registered(launch),
-            launch => State::Different {
-                ours: launch.is_some_and(|launch| launch.is_ours()),
-            },
+            launch => State::Different(launch),
         })
     }
 
@@ -149,7 +158,7 @@ impl<'a> Registration<'a> {
             Some((bytes, _)) => str::from_utf8(bytes).map_err(|why| {
                 let before = bytes.get(..why.valid_up_to()).unwrap_or_default();
                 self.broken(&Broken::Syntax {
-                    line: before.iter().filter(|byte| **byte == b'\n').count() + 1,
+                    line: before.split(|byte| *byte == b'\n').count(),
                 })
             })?,
             None => "",
@@ -203,9 +212,10 @@ impl<'a> Registration<'a> {
         .hint(format!("correct it and run the command again, {}", self.by_hand()))
     }
 
-    fn taken(&self, ours: bool) -> Error {
+    /// That the name is taken by something else, and the way out.
+    pub fn taken(&self, state: &State) -> Error {
         let id = self.client.id;
-        let hint = if ours {
+        let hint = if state.is_ours() {
             format!(
                 "`api-keys setup --remove --client {id}` takes it out, and `api-keys setup --client {id}` puts this one in"
             )

@@ -32,7 +32,11 @@ impl OnTerminal {
             &line.replace("api-keys", program),
             "/dev/null",
         ]);
-        command.env_clear().env("TERM", "xterm").env("SHELL", "/bin/sh");
+        command
+            .env_clear()
+            .env("TERM", "xterm")
+            .env("SHELL", "/bin/sh")
+            .current_dir(home.beside(""));
         command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
         let mut child = command
             .stdin(Stdio::piped())
@@ -145,4 +149,26 @@ fn alone_on_a_terminal_it_says_how_to_begin() {
     let (code, seen) = OnTerminal::start(&home, "api-keys").end();
     assert_eq!(code, Some(0), "{seen}");
     assert!(seen.contains("api-keys setup"), "{seen}");
+}
+
+#[test]
+fn setup_asks_before_it_takes_a_key_in_and_before_it_touches_a_client() {
+    if !outside::installed(&["script"]) {
+        return;
+    }
+    let home = Home::new();
+    std::fs::create_dir(home.beside(".cursor")).expect("a client");
+    std::fs::write(home.beside(".env"), format!("OPENAI_API_KEY={KEY}\n")).expect("a file");
+    for (answer, keys, registered) in [("n", 0, false), ("y", 1, true)] {
+        let mut terminal = OnTerminal::start(&home, "api-keys setup");
+        terminal.wait_for("OPENAI_API_KEY in .env holds a key: store it as openai? [y/N]");
+        terminal.type_in(&format!("{answer}\r"));
+        terminal.wait_for("Change the settings of Cursor? [y/N]");
+        terminal.type_in(&format!("{answer}\r"));
+        let (code, seen) = terminal.end();
+        assert_eq!(code, Some(0), "{seen}");
+        assert!(!seen.contains("MadeUp"), "{seen}");
+        assert_eq!(home.run(["list", "--json"]).json()["total_count"], keys, "{seen}");
+        assert_eq!(home.beside(".cursor/mcp.json").exists(), registered, "{seen}");
+    }
 }

@@ -120,7 +120,7 @@ fn every_client_found_is_registered_with_and_proven_and_let_alone_the_second_tim
     let ended = setup(&home, &["--remove", "--yes"]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
     for (client, file, before) in CLIENTS {
-        let bare = |text: &str| text.replace(",", "").split_whitespace().collect::<String>();
+        let bare = |text: &str| text.replace(',', "").split_whitespace().collect::<String>();
         assert_eq!(bare(&read(&home.beside(file))), bare(before), "{client}");
     }
     assert!(home.path().join("vault.json").exists(), "the vault stays");
@@ -233,81 +233,84 @@ fn a_project_gets_what_works_for_everybody_in_it() {
     assert_eq!(ended.error_code(), "invalid_argument", "{ended:?}");
 }
 
+/// Settings that are none: what is wrong, whose they are and where, their text, and the code it is told with.
+const UNFIT: &[(&str, &str, &str, &str, &str)] = &[
+    (
+        "broken JSON",
+        "cursor",
+        ".cursor/mcp.json",
+        "{\"mcpServers\": {",
+        "client_config_invalid",
+    ),
+    (
+        "broken JSON with comments",
+        "vscode",
+        ".config/Code/User/mcp.json",
+        "{\n  // \n  \"servers\": ]\n}",
+        "client_config_invalid",
+    ),
+    (
+        "broken TOML",
+        "codex",
+        ".codex/config.toml",
+        "model = \n",
+        "client_config_invalid",
+    ),
+    (
+        "no table",
+        "gemini",
+        ".gemini/settings.json",
+        "{\"mcpServers\": [1]}",
+        "client_config_invalid",
+    ),
+    (
+        "no object",
+        "claude-code",
+        ".claude.json",
+        "\"sk-secret\"",
+        "client_config_invalid",
+    ),
+    (
+        "no text",
+        "cursor",
+        ".cursor/mcp.json",
+        "latin-1",
+        "client_config_invalid",
+    ),
+    ("huge", "claude-code", ".claude.json", "", "storage_failed"),
+    ("read-only", "cursor", ".cursor/mcp.json", "{}", "storage_failed"),
+    ("a link", "cursor", ".cursor/mcp.json", "{}", "unsafe_file"),
+    ("a folder", "cursor", ".cursor/mcp.json", "", "unsafe_file"),
+    (
+        "the same name, another server",
+        "codex",
+        ".codex/config.toml",
+        "[mcp_servers.api-keys]\ncommand = \"npx\"\nargs = [\"other\"]\n",
+        "server_name_taken",
+    ),
+    (
+        "the same name, a server by address",
+        "vscode",
+        ".config/Code/User/mcp.json",
+        "{\"servers\": {\"api-keys\": {\"type\": \"http\", \"url\": \"https://example.com\"}}}",
+        "server_name_taken",
+    ),
+    (
+        "this server, other files",
+        "cursor",
+        ".cursor/mcp.json",
+        "{\"mcpServers\": {\"api-keys\": {\"command\": \"/old/api-keys\", \"args\": [\"serve\"]}}}",
+        "server_name_taken",
+    ),
+];
+
 #[test]
 fn settings_that_cannot_be_changed_safely_are_told_and_left_alone() {
-    let huge = format!("{{\"a\": \"{}\"}}", "x".repeat(33 << 20));
-    for (what, client, file, text, code) in [
-        (
-            "broken JSON",
-            "cursor",
-            ".cursor/mcp.json",
-            "{\"mcpServers\": {",
-            "client_config_invalid",
-        ),
-        (
-            "broken JSON with comments",
-            "vscode",
-            ".config/Code/User/mcp.json",
-            "{\n  // \n  \"servers\": ]\n}",
-            "client_config_invalid",
-        ),
-        (
-            "broken TOML",
-            "codex",
-            ".codex/config.toml",
-            "model = \n",
-            "client_config_invalid",
-        ),
-        (
-            "no table",
-            "gemini",
-            ".gemini/settings.json",
-            "{\"mcpServers\": [1]}",
-            "client_config_invalid",
-        ),
-        (
-            "no object",
-            "claude-code",
-            ".claude.json",
-            "\"sk-secret\"",
-            "client_config_invalid",
-        ),
-        (
-            "no text",
-            "cursor",
-            ".cursor/mcp.json",
-            "latin-1",
-            "client_config_invalid",
-        ),
-        ("huge", "claude-code", ".claude.json", &huge, "storage_failed"),
-        ("read-only", "cursor", ".cursor/mcp.json", "{}", "storage_failed"),
-        ("a link", "cursor", ".cursor/mcp.json", "{}", "unsafe_file"),
-        ("a folder", "cursor", ".cursor/mcp.json", "", "unsafe_file"),
-        (
-            "the same name, another server",
-            "codex",
-            ".codex/config.toml",
-            "[mcp_servers.api-keys]\ncommand = \"npx\"\nargs = [\"other\"]\n",
-            "server_name_taken",
-        ),
-        (
-            "the same name, a server by address",
-            "vscode",
-            ".config/Code/User/mcp.json",
-            "{\"servers\": {\"api-keys\": {\"type\": \"http\", \"url\": \"https://example.com\"}}}",
-            "server_name_taken",
-        ),
-        (
-            "this server, other files",
-            "cursor",
-            ".cursor/mcp.json",
-            "{\"mcpServers\": {\"api-keys\": {\"command\": \"/old/api-keys\", \"args\": [\"serve\"]}}}",
-            "server_name_taken",
-        ),
-    ] {
+    for (what, client, file, text, code) in UNFIT {
         let home = Home::new();
         let path = write(&home, file, text);
-        match what {
+        match *what {
+            "huge" => fs::write(&path, format!("{{\"a\": \"{}\"}}", "x".repeat(33 << 20))).expect("written"),
             "no text" => fs::write(&path, b"{\n\"a\": \"\xff\"}").expect("written"),
             "read-only" => {
                 let mut permissions = fs::metadata(&path).expect("there").permissions();
@@ -331,7 +334,7 @@ fn settings_that_cannot_be_changed_safely_are_told_and_left_alone() {
         assert_eq!(ended.code, Some(1), "{what}: {ended:?}");
         let said = ended.json();
         let error = &row(&said, client)["error"];
-        assert_eq!(error["code"], code, "{what}: {error}");
+        assert_eq!(error["code"], *code, "{what}: {error}");
         assert!(
             error["hint"].as_str().is_some_and(|hint| hint.len() > 20),
             "{what}: {error}"
@@ -477,4 +480,61 @@ fn a_file_without_the_variable_and_no_file_are_told_apart() {
         let ended = home.run(["add", "openai", "--json", "--from-env-file", path]);
         assert_eq!(ended.error_code(), code, "{ended:?}");
     }
+}
+
+fn findings(home: &Home) -> Vec<Value> {
+    let ended = home.run(["doctor", "--offline", "--json"]);
+    let found = ended.json()["findings"].as_array().cloned().expect("findings");
+    found
+        .into_iter()
+        .filter(|finding| finding["check"] == "client")
+        .collect()
+}
+
+#[test]
+fn doctor_starts_what_the_clients_would_start_and_names_each_mend() {
+    let home = with_all_clients();
+    let found = findings(&home);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(
+        (&found[0]["state"], &found[0]["mend"]),
+        (&json!("notice"), &json!("`api-keys setup` registers it"))
+    );
+
+    assert_eq!(
+        setup(&home, &["--yes", "--client", "cursor", "--client", "codex"]).code,
+        Some(0)
+    );
+    let other = "{\"mcpServers\": {\"api-keys\": {\"command\": \"sh\", \"args\": [\"serve\"]}}}";
+    write(&home, ".gemini/settings.json", other);
+    write(&home, ".config/Claude/claude_desktop_config.json", "{");
+    let found = findings(&home);
+    let of = |title: &str| {
+        let says = |finding: &&Value| finding["message"].as_str().is_some_and(|said| said.contains(title));
+        found.iter().find(says).unwrap_or_else(|| panic!("{title}: {found:?}"))
+    };
+    assert_eq!(of("Cursor: api-keys")["state"], "ok");
+    assert_eq!(of("Codex: api-keys")["state"], "ok");
+    assert_eq!(of("Gemini CLI has a server")["state"], "notice");
+    assert!(
+        of("Gemini CLI")["mend"]
+            .as_str()
+            .is_some_and(|mend| mend.contains("rename or remove it"))
+    );
+    assert_eq!(
+        of("claude_desktop_config.json cannot be changed safely")["state"],
+        "wrong"
+    );
+    assert_eq!(of("not registered with Claude Code, VS Code")["state"], "ok");
+    // An entry that still looks right, of a program that is gone.
+    let text = read(&home.beside(".cursor/mcp.json")).replace(env!("CARGO_BIN_EXE_api-keys"), "/gone/api-keys");
+    fs::write(home.beside(".cursor/mcp.json"), text).expect("written");
+    write(&home, ".config/Claude/claude_desktop_config.json", "{}");
+    let ended = home.run(["doctor", "--offline"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(ended.stdout.contains("Cursor would start /gone/api-keys"), "{ended:?}");
+    assert!(
+        ended.stderr.contains("`api-keys setup --remove --client cursor`"),
+        "{ended:?}"
+    );
 }

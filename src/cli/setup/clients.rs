@@ -5,9 +5,9 @@ use std::path::Path;
 use clap::ArgMatches;
 use serde_json::{Value, json};
 
-use super::{Greeting, Report};
+use super::Report;
 use crate::{
-    cli::{Session, console::YES},
+    cli::{Session, console::YES, own_server::Greeting},
     clients::{CLIENTS, Client, Intent, Launch, Registration, SERVER, Scope, State},
     error::{Code, Error, Result},
     settings::Machine,
@@ -178,7 +178,7 @@ fn change(report: &mut Report, wish: &Wish, registration: &Registration<'_>) -> 
         )
         .hint(format!("close {} and run the command again", client.title)));
     };
-    let greeting = Greeting::of(&launch, &[]).map_err(|error| {
+    let greeting = Greeting::of(&launch).map_err(|error| {
         let hint = match wish.scope {
             Scope::User => error.hint_text().unwrap_or_default().to_owned(),
             Scope::Project => format!("put `{SERVER}` on the PATH: `cargo install --path .` does"),

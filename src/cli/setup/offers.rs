@@ -196,23 +196,17 @@ pub(super) fn local_servers(session: &Session, report: &mut Report) -> Result<()
             .providers()
             .into_iter()
             .find(|provider| origin(&provider.base_url) == origin(&server.base_url));
-        match known {
-            Some(provider) => report.step(
-                "Local",
-                &format!(
-                    "{} answers at {}: provider {}",
-                    server.title, server.base_url, provider.id
-                ),
-            )?,
-            None => {
-                report.step("Local", &format!("{} answers at {}", server.title, server.base_url))?;
-                report.hint(format!(
-                    "to use it, add to {}: [providers.{}] kind = \"openai-compatible\" base_url = \"{}\"",
-                    session.app.settings().paths().config_file().display(),
-                    server.id,
-                    server.base_url
-                ));
-            }
+        let answers = format!("{} answers at {}", server.title, server.base_url);
+        if let Some(provider) = known {
+            report.step("Local", &format!("{answers}: provider {}", provider.id))?;
+        } else {
+            report.step("Local", &answers)?;
+            report.hint(format!(
+                "to use it, add to {}: [providers.{}] kind = \"openai-compatible\" base_url = \"{}\"",
+                session.app.settings().paths().config_file().display(),
+                server.id,
+                server.base_url
+            ));
         }
     }
     let found: Vec<_> = found

@@ -1,3 +1,5 @@
+use std::fmt::Write;
+
 use proptest::prelude::*;
 use serde_json::json;
 
@@ -133,7 +135,7 @@ fn json_settings() -> impl Strategy<Value = String> {
                 let mut text = String::new();
                 for (at, (name, value, comment)) in lines.into_iter().enumerate() {
                     let comma = if at + 1 < count || last { "," } else { "" };
-                    text.push_str(&format!("{indent}\"{name}\": {value}{comma}{comment}\n"));
+                    writeln!(text, "{indent}\"{name}\": {value}{comma}{comment}").expect("written");
                 }
                 text
             };

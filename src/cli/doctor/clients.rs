@@ -1,0 +1,100 @@
+//! Whether the MCP clients on the machine start this server, and get an answer.
+
+use super::{Finding, Health};
+use crate::{
+    app::App,
+    cli::own_server::{self, Greeting},
+    clients::{CLIENTS, Launch, Registration, SERVER, Scope, State},
+    error::{Code, Error},
+    settings::Machine,
+};
+
+/// What there is to say of each client that is used here, and of what this folder's project asks for.
+pub(super) fn look(app: &App) -> Vec<Finding> {
+    let (Ok(machine), Ok(launch)) = (app.settings().machine(), own_server::launch(app)) else {
+        // Without a home folder there are no clients either.
+        return Vec::new();
+    };
+    let mut findings = Vec::new();
+    let mut without = Vec::new();
+    let mut registered = false;
+    for client in CLIENTS.iter().filter(|client| client.is_here(&machine)) {
+        for scope in [Scope::User, Scope::Project] {
+            let wanted = match scope {
+                Scope::User => launch.clone(),
+                Scope::Project => Launch::server(SERVER, None),
+            };
+            let Some(registration) = Registration::new(client, &machine, scope, &wanted) else {
+                continue;
+            };
+            match (registration.state(), scope) {
+                (Ok(State::Absent), Scope::User) => without.push(client),
+                (Ok(State::Absent), Scope::Project) => {}
+                (Ok(State::Registered(launch)), _) => {
+                    registered = true;
+                    findings.push(answers(&registration, &launch, &machine));
+                }
+                (Ok(state @ State::Different(_)), _) => findings.push(different(&registration, &state, &machine)),
+                (Err(error), _) => findings.push(unreadable(&error)),
+            }
+        }
+    }
+    if !without.is_empty() {
+        let titles: Vec<&str> = without.iter().map(|client| client.title).collect();
+        let health = if registered { Health::Good } else { Health::Notice };
+        findings.push(
+            Finding::new("client", health, format!("not registered with {}", titles.join(", "))).mend(format!(
+                "`api-keys setup{}` registers it",
+                match without.as_slice() {
+                    [only] if registered => format!(" --client {}", only.id),
+                    _ => String::new(),
+                }
+            )),
+        );
+    }
+    findings
+}
+
+/// Starts what the client would start.
+fn answers(registration: &Registration<'_>, launch: &Launch, machine: &Machine) -> Finding {
+    let title = registration.client.title;
+    if launch.program(machine).is_none() {
+        return gone(registration, launch);
+    }
+    match Greeting::of(launch) {
+        Ok(greeting) => Finding::good("client", format!("{title}: {greeting}")),
+        Err(error) => Finding::of("client", &error).about(title),
+    }
+}
+
+/// An entry of our name that is not what would be put there now.
+fn different(registration: &Registration<'_>, state: &State, machine: &Machine) -> Finding {
+    match state {
+        State::Different(Some(launch)) if launch.program(machine).is_none() => gone(registration, launch),
+        State::Different(_) | State::Absent | State::Registered(_) => {
+            Finding::of("client", &registration.taken(state)).but(Health::Notice)
+        }
+    }
+}
+
+fn gone(registration: &Registration<'_>, launch: &Launch) -> Finding {
+    let (title, id) = (registration.client.title, registration.client.id);
+    Finding::new(
+        "client",
+        Health::Wrong,
+        format!("{title} would start {}, which is not there", launch.command),
+    )
+    .mend(format!(
+        "`api-keys setup --remove --client {id}` and then `api-keys setup --client {id}`"
+    ))
+}
+
+/// Settings that cannot be read are the client's trouble first, and somebody should know.
+fn unreadable(error: &Error) -> Finding {
+    let health = if error.code() == Code::ClientConfigInvalid {
+        Health::Wrong
+    } else {
+        Health::Notice
+    };
+    Finding::of("client", error).but(health)
+}
