@@ -35,6 +35,9 @@ pub mod tools;
 // The resources, each declared once.
 pub mod resources;
 
+// The prompts, each declared once.
+pub mod prompts;
+
 // The README's tables.
 pub mod docs;
 

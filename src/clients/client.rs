@@ -24,8 +24,17 @@ pub struct Client {
     trace: fn(&Machine) -> PathBuf,
     /// What the shell starts it as.
     program: Option<&'static str>,
+    /// Where its slash commands are, below the user's own folder of it and below a project's.
+    commands: Option<Commands>,
     /// The folder beside its settings that it makes for the moment in which it writes them.
     pub(super) lock: Option<&'static str>,
+}
+
+/// Where a client looks for slash commands.
+#[derive(Debug)]
+struct Commands {
+    user: fn(&Machine) -> PathBuf,
+    project: &'static str,
 }
 
 /// Whom a registration is for.
@@ -52,6 +61,10 @@ pub const CLIENTS: &[Client] = &[
         project: Some(".mcp.json"),
         trace: claude_folder,
         program: Some("claude"),
+        commands: Some(Commands {
+            user: |machine| claude_folder(machine).join("commands"),
+            project: ".claude/commands",
+        }),
         // It holds more than settings, and a session that runs rewrites it: so its own lock is taken.
         lock: Some(".claude.json.lock"),
     },
@@ -65,6 +78,7 @@ pub const CLIENTS: &[Client] = &[
         project: None,
         trace: |machine| machine.configuration().join("Claude"),
         program: None,
+        commands: None,
         lock: None,
     },
     Client {
@@ -77,6 +91,7 @@ pub const CLIENTS: &[Client] = &[
         project: Some(".vscode/mcp.json"),
         trace: |machine| machine.configuration().join("Code"),
         program: Some("code"),
+        commands: None,
         lock: None,
     },
     Client {
@@ -89,6 +104,7 @@ pub const CLIENTS: &[Client] = &[
         project: Some(".cursor/mcp.json"),
         trace: |machine| machine.home().join(".cursor"),
         program: Some("cursor"),
+        commands: None,
         lock: None,
     },
     Client {
@@ -101,6 +117,7 @@ pub const CLIENTS: &[Client] = &[
         project: Some(".codex/config.toml"),
         trace: codex_folder,
         program: Some("codex"),
+        commands: None,
         lock: None,
     },
     Client {
@@ -113,6 +130,7 @@ pub const CLIENTS: &[Client] = &[
         project: Some(".gemini/settings.json"),
         trace: |machine| machine.home().join(".gemini"),
         program: Some("gemini"),
+        commands: None,
         lock: None,
     },
 ];
@@ -121,7 +139,7 @@ pub const CLIENTS: &[Client] = &[
 const CLAUDE_FOLDER: &str = "CLAUDE_CONFIG_DIR";
 
 /// Where Claude Code keeps what is the user's.
-pub(super) fn claude_folder(machine: &Machine) -> PathBuf {
+fn claude_folder(machine: &Machine) -> PathBuf {
     machine
         .named_by(CLAUDE_FOLDER)
         .unwrap_or_else(|| machine.home().join(".claude"))
@@ -145,6 +163,15 @@ impl Client {
             Scope::User => Some((self.user)(machine)),
             Scope::Project => self.project.map(|file| machine.working().join(file)),
         }
+    }
+
+    /// The folder of its slash commands, if it takes files.
+    pub(super) fn slash_commands(&self, machine: &Machine, scope: Scope) -> Option<PathBuf> {
+        let commands = self.commands.as_ref()?;
+        Some(match scope {
+            Scope::User => (commands.user)(machine),
+            Scope::Project => machine.working().join(commands.project),
+        })
     }
 
     /// Whether the machine shows that it is used here.

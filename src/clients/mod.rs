@@ -7,11 +7,13 @@ mod client;
 mod document;
 mod launch;
 mod registration;
+mod slash_commands;
 
 pub use self::{
     client::{CLIENTS, Client, Scope},
     launch::Launch,
     registration::{Intent, Registration, State},
+    slash_commands::{CommandState, SlashCommand},
 };
 
 /// The name that clients know this server by.

@@ -2,10 +2,14 @@
 
 use std::sync::Arc;
 
-use rmcp::model::{Implementation, MetaObject, Resource, ServerCapabilities, ServerConfig, Tool, ToolAnnotations};
+use rmcp::model::{
+    Implementation, MetaObject, Prompt, PromptArgument, Resource, ServerCapabilities, ServerConfig, Tool,
+    ToolAnnotations,
+};
 use serde_json::{Map, Value, json};
 
 use crate::{
+    prompts::PromptDef,
     resources::{MIME_TYPE, RESOURCES, ResourceDef},
     tools::ToolDef,
 };
@@ -19,6 +23,8 @@ pub(super) fn server(tools: &[ToolDef]) -> ServerConfig {
         .enable_tools()
         .enable_resources()
         .enable_resources_subscribe()
+        .enable_prompts()
+        .enable_completions()
         .build();
     let implementation = Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
         .with_title("API Key Manager")
@@ -137,4 +143,18 @@ pub(super) fn resource(def: &ResourceDef) -> Resource {
         .with_title(def.title)
         .with_description(def.description)
         .with_mime_type(MIME_TYPE)
+}
+
+/// A prompt as `prompts/list` shows it.
+pub(super) fn prompt(def: &PromptDef) -> Prompt {
+    let arguments = def
+        .arguments
+        .iter()
+        .map(|argument| {
+            PromptArgument::new(argument.name)
+                .with_description(argument.description)
+                .with_required(false)
+        })
+        .collect();
+    Prompt::new(def.name, Some(def.description()), Some(arguments)).with_title(def.title)
 }

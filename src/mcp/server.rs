@@ -11,10 +11,12 @@ use std::{
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult, ErrorCode,
-        ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProgressNotificationParam,
-        ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, ResourceContents, ServerConfig,
-        SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
+        CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, CompleteResult, CompletionInfo,
+        CustomRequest, CustomResult, ErrorCode, GetPromptRequestParams, GetPromptResponse, GetPromptResult,
+        ListPromptsResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProgressNotificationParam,
+        PromptMessage, PromptReference, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Reference,
+        ResourceContents, Role, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool,
+        UnsubscribeRequestParams,
     },
     service::{RequestContext, SubscriptionContext},
 };
@@ -32,6 +34,7 @@ use crate::{
     app::App,
     error::{Code, Error},
     intake::Intake,
+    prompts::{PROMPTS, PromptDef},
     resources::{MIME_TYPE, RESOURCES, ResourceDef},
     tools::{Input, TOOLS, ToolDef},
 };
@@ -204,6 +207,58 @@ impl ServerHandler for Server {
         Ok(ReadResourceResult::new(vec![contents]).into())
     }
 
+    async fn list_prompts(
+        &self,
+        _request: Option<PaginatedRequestParams>,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        let prompts = PROMPTS.iter().map(describe::prompt).collect();
+        Ok(ListPromptsResult::with_all_items(prompts))
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        let def = prompt(&request.name)?;
+        let text = def
+            .text(&request.arguments.unwrap_or_default())
+            .map_err(|error| ErrorData::invalid_params(error.message().to_owned(), Some(error.to_json())))?;
+        let messages = vec![PromptMessage::new_text(Role::User, text)];
+        Ok(GetPromptResult::new(messages)
+            .with_description(def.description())
+            .into())
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        // Resources have no variables, so there is nothing to complete in their addresses.
+        let Reference::Prompt(PromptReference { name, .. }) = &request.r#ref else {
+            return Ok(CompleteResult::default());
+        };
+        let mut arguments = prompt(name)?.arguments.iter();
+        let Some(argument) = arguments.find(|argument| argument.name == request.argument.name) else {
+            return Err(ErrorData::invalid_params(
+                "the prompt has no argument of that name",
+                None,
+            ));
+        };
+        let context = request.context.unwrap_or_default();
+        let provider = context.get_argument("provider").map(String::as_str);
+        let complete = argument.values.complete(&self.app, &request.argument.value, provider);
+        let mut values = guarded(async { Ok(complete.await) }).await.unwrap_or_default();
+        let total = values.len();
+        values.truncate(CompletionInfo::MAX_VALUES);
+        let has_more = total > values.len();
+        let completion = CompletionInfo::with_pagination(values, u32::try_from(total).ok(), has_more)
+            .map_err(|_| ErrorData::internal_error("the values could not be listed", None))?;
+        Ok(CompleteResult::new(completion))
+    }
+
     // Sessions (2025-11-25 and earlier) subscribe to one resource after another ...
     async fn subscribe(
         &self,
@@ -241,6 +296,11 @@ impl ServerHandler for Server {
         }
         Ok(())
     }
+}
+
+/// The prompt of that name; a name that is none is not repeated.
+fn prompt(name: &str) -> Result<&'static PromptDef, ErrorData> {
+    PromptDef::named(name).ok_or_else(|| ErrorData::invalid_params("there is no prompt of that name", None))
 }
 
 /// The resource at `uri`; an address that is none is not repeated.

@@ -538,3 +538,65 @@ fn doctor_starts_what_the_clients_would_start_and_names_each_mend() {
         "{ended:?}"
     );
 }
+
+#[test]
+fn slash_commands_are_installed_kept_current_and_taken_away_unless_somebody_changed_them() {
+    let home = Home::new();
+    write(&home, ".claude.json", "{}");
+    let file = |name: &str| home.beside(&format!(".claude/commands/{name}.md"));
+    let run = |arguments: &[&str]| {
+        let ended = setup(&home, arguments);
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        ended
+    };
+    run(&["--yes"]);
+    let current = ["api-config", "api-usage", "api-costs"].map(|name| (name, read(&file(name))));
+    for (name, text) in &current {
+        assert!(text.starts_with("---\ndescription: "), "{name}: {text}");
+    }
+    // One of an older version, one that somebody changed, one that is gone.
+    let older = read(&home.beside(".claude/commands/api-usage.md"));
+    let (body, mark) = older.rsplit_once("\n<!-- ").expect("a mark");
+    let body = body.replace("Ask nothing first.", "Ask.");
+    let sum = body.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
+        (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    let (words, _) = mark.rsplit_once(": ").expect("a sum");
+    fs::write(file("api-usage"), format!("{body}\n<!-- {words}: {sum:016x} -->\n")).expect("written");
+    fs::write(file("api-config"), "mine\n").expect("written");
+    fs::remove_file(file("api-costs")).expect("there");
+    let found = findings(&home);
+    assert!(
+        found.iter().any(|finding| finding["state"] == "notice"
+            && finding["message"] == "Claude Code does not have this version's /api-usage, /api-costs"),
+        "{found:?}"
+    );
+    let ended = run(&["--yes"]);
+    assert!(
+        ended.stderr.contains("api-config.md is not as this program writes it"),
+        "{ended:?}"
+    );
+    assert!(
+        ended
+            .stdout
+            .contains("slash commands for Claude Code: /api-usage, /api-costs"),
+        "{ended:?}"
+    );
+    for (name, text) in &current[1..] {
+        assert_eq!(read(&file(name)), *text);
+    }
+    assert_eq!(read(&file("api-config")), "mine\n");
+    run(&["--remove", "--yes"]);
+    assert!(!file("api-usage").exists() && !file("api-costs").exists());
+    assert_eq!(read(&file("api-config")), "mine\n");
+}
+
+#[test]
+fn a_projects_slash_commands_go_into_its_own_folder() {
+    let home = Home::new();
+    let ended = setup(&home, &["--project", "--dry-run", "--client", "claude-code"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let place = home.beside(".claude/commands/api-usage.md");
+    assert!(ended.stdout.contains(&format!("+ {}", place.display())), "{ended:?}");
+    assert!(!place.exists());
+}

@@ -34,6 +34,8 @@ const STRANGERS: &[(&str, &str)] = &[
     ("providers", "storage"),
     ("settings", "storage"),
     ("resources", "tools"),
+    ("prompts", "tools"),
+    ("prompts", "resources"),
     ("intake", "tools"),
     ("cli", "intake"),
 ];

@@ -26,6 +26,7 @@ mod leaks;
 mod ledger;
 mod mcp;
 mod prices;
+mod prompts;
 mod providers;
 mod readme;
 mod rotation;

@@ -4,7 +4,7 @@ use super::{Finding, Health};
 use crate::{
     app::App,
     cli::own_server::{self, Greeting},
-    clients::{CLIENTS, Launch, Registration, SERVER, Scope, State},
+    clients::{CLIENTS, Client, Intent, Launch, Registration, SERVER, Scope, SlashCommand, State},
     error::{Code, Error},
     settings::Machine,
 };
@@ -33,6 +33,7 @@ pub(super) fn look(app: &App) -> Vec<Finding> {
                 (Ok(State::Registered(launch)), _) => {
                     registered = true;
                     findings.push(answers(&registration, &launch, &machine));
+                    findings.extend(outdated(client, &machine, scope));
                 }
                 (Ok(state @ State::Different(_)), _) => findings.push(different(&registration, &state, &machine)),
                 (Err(error), _) => findings.push(unreadable(&error)),
@@ -65,6 +66,21 @@ fn answers(registration: &Registration<'_>, launch: &Launch, machine: &Machine) 
         Ok(greeting) => Finding::good("client", format!("{title}: {greeting}")),
         Err(error) => Finding::of("client", &error).about(title),
     }
+}
+
+/// Slash commands that an older version wrote, or that are missing.
+fn outdated(client: &'static Client, machine: &Machine, scope: Scope) -> Option<Finding> {
+    let commands = SlashCommand::all(client, machine, scope).into_iter();
+    let old: Vec<String> = commands
+        .filter(|command| command.is_to_change(Intent::Register).unwrap_or(false))
+        .map(|command| command.name())
+        .collect();
+    let project = if scope == Scope::Project { " --project" } else { "" };
+    (!old.is_empty()).then(|| {
+        let said = format!("{} does not have this version's {}", client.title, old.join(", "));
+        Finding::new("client", Health::Notice, said)
+            .mend(format!("`api-keys setup{project} --client {}` writes them", client.id))
+    })
 }
 
 /// An entry of our name that is not what would be put there now.

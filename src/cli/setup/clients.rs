@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::Report;
 use crate::{
     cli::{Session, console::YES, own_server::Greeting},
-    clients::{CLIENTS, Client, Intent, Launch, Registration, SERVER, Scope, State},
+    clients::{CLIENTS, Client, CommandState, Intent, Launch, Registration, SERVER, Scope, SlashCommand, State},
     error::{Code, Error, Result},
     settings::Machine,
     tools::view::Tone,
@@ -53,6 +53,15 @@ impl Wish {
     }
 }
 
+/// What would be done, once somebody agrees.
+#[derive(Default)]
+struct Plan<'a> {
+    entries: Vec<(Registration<'a>, String)>,
+    commands: Vec<SlashCommand>,
+    /// What programs are told of those that need nothing, or cannot be helped.
+    rows: Vec<Value>,
+}
+
 /// Shows, asks, changes, and proves it.
 pub(super) fn run(session: &Session, matches: &ArgMatches, launch: &Launch, report: &mut Report) -> Result<()> {
     let wish = Wish::of(matches);
@@ -62,8 +71,7 @@ pub(super) fn run(session: &Session, matches: &ArgMatches, launch: &Launch, repo
         // Others who work in the project have the program somewhere else, and files of their own.
         Scope::Project => Launch::server(SERVER, None),
     };
-    let mut wanted = Vec::new();
-    let mut rows = Vec::new();
+    let mut plan = Plan::default();
     for client in wish.clients(&machine) {
         let Some(registration) = Registration::new(client, &machine, wish.scope, &launch) else {
             if !wish.named.is_empty() {
@@ -75,70 +83,144 @@ pub(super) fn run(session: &Session, matches: &ArgMatches, launch: &Launch, repo
             }
             continue;
         };
-        match registration.preview(wish.intent) {
-            Ok(None) => {
-                let said = match wish.intent {
-                    Intent::Register => "registered in",
-                    Intent::Remove => "not registered in",
-                };
-                report.step(
-                    "Client",
-                    &format!("{}: {said} {}", client.title, registration.file.display()),
-                )?;
-                rows.push(row(&registration, "unchanged", None));
-            }
-            Ok(Some(preview)) => {
-                show(report, &registration, wish.intent, &preview)?;
-                wanted.push((registration, preview));
-            }
-            Err(error) => {
-                report.step("Client", &format!("{}: left alone", client.title))?;
-                rows.push(row(&registration, "refused", Some(&error)));
-                if wish.sure && !wish.dry_run {
+        // Slash commands without the server they name would serve nobody.
+        if plan_entry(report, &wish, registration, &mut plan)? {
+            let commands = SlashCommand::all(client, &machine, wish.scope);
+            plan_commands(report, &wish, commands, &mut plan)?;
+        }
+    }
+    let Plan {
+        entries,
+        commands,
+        mut rows,
+    } = plan;
+    let nothing = entries.is_empty() && commands.is_empty();
+    let agreed = !nothing && !wish.dry_run && agreed(session, &wish, &entries);
+    for (registration, preview) in &entries {
+        rows.push(if agreed {
+            match change(report, &wish, registration) {
+                Ok(answered) => row(registration, "changed", "server", &answered),
+                Err(error) => {
                     report.failure(&error);
-                } else {
-                    report.problem(&error);
+                    refusal(registration, &error)
                 }
             }
-        }
+        } else {
+            row(registration, "would_change", "change", &preview.as_str().into())
+        });
     }
-    let agreed = !wanted.is_empty() && !wish.dry_run && agreed(session, &wish, &wanted);
-    for (registration, preview) in &wanted {
-        if !agreed {
-            let mut row = row(registration, "would_change", None);
-            set(&mut row, "change", preview.as_str().into());
-            rows.push(row);
-            continue;
-        }
-        match change(report, &wish, registration) {
-            Ok(answered) => {
-                let mut row = row(registration, "changed", None);
-                set(&mut row, "server", answered);
-                rows.push(row);
-            }
-            Err(error) => {
-                rows.push(row(registration, "refused", Some(&error)));
-                report.failure(&error);
-            }
-        }
-    }
-    if !wanted.is_empty() && !agreed && !wish.dry_run {
+    if agreed {
+        install(report, &wish, &commands)?;
+    } else if !nothing && !wish.dry_run {
         say_how(report, &wish);
     }
     if rows.is_empty() {
         say_where(report, &launch);
     }
     report.set("clients", rows);
+    report.set(
+        "slash_commands",
+        commands.iter().map(|command| json!(command.file)).collect::<Vec<_>>(),
+    );
     Ok(())
 }
 
-fn agreed(session: &Session, wish: &Wish, wanted: &[(Registration<'_>, String)]) -> bool {
-    let clients: Vec<&str> = wanted
+/// Plans the entry in a client's settings, and says whether it stands or can be made to.
+fn plan_entry<'a>(
+    report: &mut Report,
+    wish: &Wish,
+    registration: Registration<'a>,
+    plan: &mut Plan<'a>,
+) -> Result<bool> {
+    let title = registration.client.title;
+    match registration.preview(wish.intent) {
+        Ok(Some(preview)) => {
+            show(report, &registration, wish.intent, &preview)?;
+            plan.entries.push((registration, preview));
+        }
+        Ok(None) => {
+            let said = match wish.intent {
+                Intent::Register => "registered in",
+                Intent::Remove => "not registered in",
+            };
+            report.step("Client", &format!("{title}: {said} {}", registration.file.display()))?;
+            plan.rows.push(row(&registration, "unchanged", "server", &Value::Null));
+        }
+        Err(error) => {
+            report.step("Client", &format!("{title}: left alone"))?;
+            plan.rows.push(refusal(&registration, &error));
+            if wish.sure && !wish.dry_run {
+                report.failure(&error);
+            } else {
+                report.problem(&error);
+            }
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+fn plan_commands(report: &mut Report, wish: &Wish, commands: Vec<SlashCommand>, plan: &mut Plan<'_>) -> Result<()> {
+    for command in commands {
+        match command.state() {
+            Ok(CommandState::Foreign) => report.hint(format!(
+                "{} is not as this program writes it, and is left alone; delete it to get this version's",
+                command.file.display()
+            )),
+            Ok(_) if command.is_to_change(wish.intent)? => {
+                let (sign, tone) = sign(wish.intent);
+                report.line(tone, &format!("        {sign} {}", command.file.display()))?;
+                plan.commands.push(command);
+            }
+            Ok(_) => {}
+            Err(error) => report.problem(&error),
+        }
+    }
+    Ok(())
+}
+
+/// Writes the slash commands, or takes them away.
+fn install(report: &mut Report, wish: &Wish, commands: &[SlashCommand]) -> Result<()> {
+    let mut done = Vec::new();
+    for command in commands {
+        match command.apply(wish.intent) {
+            Ok(true) => done.push(command.name()),
+            Ok(false) => {}
+            Err(error) => report.failure(&error),
+        }
+    }
+    if done.is_empty() {
+        return Ok(());
+    }
+    let names = done.join(", ");
+    report.step(
+        "Done",
+        &match wish.intent {
+            Intent::Register => format!("slash commands for Claude Code: {names}"),
+            Intent::Remove => format!("slash commands taken away: {names}"),
+        },
+    )
+}
+
+fn agreed(session: &Session, wish: &Wish, entries: &[(Registration<'_>, String)]) -> bool {
+    let clients: Vec<&str> = entries
         .iter()
         .map(|(registration, _)| registration.client.title)
         .collect();
-    let question = format!("Change the settings of {}?", clients.join(", "));
+    let question = if clients.is_empty() {
+        "Change these files?".to_owned()
+    } else {
+        format!("Change the settings of {}?", clients.join(", "))
+    };
     wish.sure || session.console.agrees(&question) == Some(true)
+}
+
+/// How a change is shown.
+fn sign(intent: Intent) -> (char, Tone) {
+    match intent {
+        Intent::Register => ('+', Tone::Good),
+        Intent::Remove => ('-', Tone::Bad),
+    }
 }
 
 /// What would change: only what is ours, never a line of the user's.
@@ -147,10 +229,7 @@ fn show(report: &Report, registration: &Registration<'_>, intent: Intent, previe
         "Client",
         &format!("{}: {}", registration.client.title, registration.file.display()),
     )?;
-    let (sign, tone) = match intent {
-        Intent::Register => ('+', Tone::Good),
-        Intent::Remove => ('-', Tone::Bad),
-    };
+    let (sign, tone) = sign(intent);
     preview
         .lines()
         .try_for_each(|line| report.line(tone, &format!("        {sign} {line}")))
@@ -193,24 +272,19 @@ fn change(report: &mut Report, wish: &Wish, registration: &Registration<'_>) -> 
     Ok(greeting.json())
 }
 
-fn row(registration: &Registration<'_>, state: &str, error: Option<&Error>) -> Value {
-    let mut row = json!({
+fn row(registration: &Registration<'_>, state: &str, name: &str, value: &Value) -> Value {
+    json!({
         "client": registration.client.id,
         "title": registration.client.title,
         "file": registration.file,
         "state": state,
-    });
-    if let Some(error) = error {
-        let error = error.to_json().get("error").cloned().unwrap_or_default();
-        set(&mut row, "error", error);
-    }
-    row
+        name: value,
+    })
 }
 
-fn set(row: &mut Value, name: &str, value: Value) {
-    if let Value::Object(fields) = row {
-        fields.insert(name.to_owned(), value);
-    }
+fn refusal(registration: &Registration<'_>, error: &Error) -> Value {
+    let error = error.to_json().get("error").cloned().unwrap_or_default();
+    row(registration, "refused", "error", &error)
 }
 
 /// The command that does what was not done.

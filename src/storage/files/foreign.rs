@@ -67,17 +67,26 @@ impl ForeignFolder {
 
     /// Puts `bytes` in place of the file `name`, which must still be as `seen`; what it was stays beside it as a backup.
     pub fn replace(&self, name: &str, seen: Option<&Contents>, bytes: &[u8]) -> Result<Written, FileError> {
+        if let Some((before, _)) = seen {
+            let model = self.writable(name)?;
+            // Whether the backup survives a power cut does not matter while the file itself is whole.
+            let _ = self.write(&format!("{name}{BACKUP}"), before, model.as_ref())?;
+        }
+        self.put(name, seen, bytes)
+    }
+
+    /// Puts `bytes` in place of the file `name`, which must still be as `seen`.
+    pub fn put(&self, name: &str, seen: Option<&Contents>, bytes: &[u8]) -> Result<Written, FileError> {
         let model = self.writable(name)?;
-        let dress = |file: &fs::File| match &model {
+        self.expect_as(name, seen.map(|(_, stamp)| *stamp))?;
+        self.write(name, bytes, model.as_ref())
+    }
+
+    fn write(&self, name: &str, bytes: &[u8], model: Option<&fs::Metadata>) -> Result<Written, FileError> {
+        self.0.write_whole(name, bytes, |file| match model {
             Some(model) => system::dress_like(file, model),
             None => Ok(()),
-        };
-        if let Some((before, _)) = seen {
-            // Whether the backup survives a power cut does not matter while the file itself is whole.
-            let _ = self.0.write_whole(&format!("{name}{BACKUP}"), before, dress)?;
-        }
-        self.expect_as(name, seen.map(|(_, stamp)| *stamp))?;
-        self.0.write_whole(name, bytes, dress)
+        })
     }
 
     /// Removes the file `name`, which must still be as `seen`.

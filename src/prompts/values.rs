@@ -1,0 +1,69 @@
+//! What an argument of a prompt can be, for clients that complete what is typed.
+
+use crate::{
+    app::App,
+    domain::{Label, ProviderId, Task},
+    services::{keys, vault},
+};
+
+/// Where the values of an argument come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Values {
+    Providers,
+    /// The labels of the stored keys, of the provider that another argument names.
+    Labels,
+    /// `provider/model`, as the configuration names them.
+    Models,
+    Tasks,
+    Of(&'static [&'static str]),
+}
+
+impl Values {
+    /// The values that begin with what was `typed`, sorted as people expect. Asks nobody to unlock the vault.
+    pub async fn complete(self, app: &App, typed: &str, provider: Option<&str>) -> Vec<String> {
+        let typed = typed.trim().to_lowercase();
+        let mut values = self.all(app, provider).await;
+        values.retain(|value| value.to_lowercase().starts_with(&typed));
+        values
+    }
+
+    async fn all(self, app: &App, provider: Option<&str>) -> Vec<String> {
+        let config = app.settings().current();
+        match self {
+            Self::Of(values) => values.iter().map(ToString::to_string).collect(),
+            Self::Tasks => Task::ALL.iter().map(|task| task.as_str().to_owned()).collect(),
+            Self::Providers => {
+                let enabled = config.providers().into_iter().filter(|provider| provider.enabled);
+                enabled.map(|provider| provider.id.to_string()).collect()
+            }
+            Self::Models => {
+                let providers = config.providers().into_iter().filter(|provider| provider.enabled);
+                let models = providers.flat_map(|provider| {
+                    let models = provider.models.unwrap_or_default().into_iter();
+                    models.map(move |model| format!("{}/{model}", provider.id))
+                });
+                models.collect()
+            }
+            Self::Labels => {
+                let of = provider.and_then(|name| config.provider(name).ok()).map(|it| it.id);
+                labels(app, of.as_ref()).await
+            }
+        }
+    }
+}
+
+/// The labels of the stored keys of a provider, or of all; none while the vault is locked.
+async fn labels(app: &App, provider: Option<&ProviderId>) -> Vec<String> {
+    let records = match vault::open_unasked(app).await {
+        Ok(()) => keys::list(app).unwrap_or_default(),
+        Err(_) => Vec::new(),
+    };
+    let mut labels: Vec<Label> = records
+        .into_iter()
+        .filter(|record| provider.is_none_or(|provider| record.provider == *provider))
+        .map(|record| record.label)
+        .collect();
+    labels.sort();
+    labels.dedup();
+    labels.iter().map(ToString::to_string).collect()
+}
