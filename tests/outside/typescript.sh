@@ -3,17 +3,9 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 binary=$(realpath "$1")
-if ! command -v npm >/dev/null; then
-    echo "typescript: nothing was tested, there is no npm"
-    exit 0
-fi
-modules=${OUTSIDE_NODE:-target/outside-node}
-mkdir -p "$modules"
+. "$here/support/node.sh"
+node_packages
+# Modules are looked for beside the file that imports them.
 cp "$here/support/typescript.mjs" "$modules/"
 cd "$modules"
-packages=(@modelcontextprotocol/sdk@1.32.2 @modelcontextprotocol/client@2.4.0)
-if [[ ! -e installed || $(<installed) != "${packages[*]}" ]]; then
-    npm install --silent --no-audit --no-fund --ignore-scripts "${packages[@]}"
-    echo "${packages[*]}" >installed
-fi
 node typescript.mjs "$binary"

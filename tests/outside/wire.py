@@ -123,6 +123,17 @@ def check(binary, revision):
         wire.ask("resources/templates/list")
         read = wire.ask("resources/read", uri="api://providers")["result"]["contents"][0]
         assert read["mimeType"] == "application/json" and json.loads(read["text"])["providers"]
+        prompts = wire.ask("prompts/list")["result"]["prompts"]
+        for prompt in prompts:
+            filled = {argument["name"]: "7" for argument in prompt["arguments"]}
+            for arguments in ({}, filled):
+                got = wire.ask("prompts/get", name=prompt["name"], arguments=arguments)["result"]
+                text = got["messages"][0]["content"]["text"]
+                assert text.count('"7"') == len(arguments) and "$" not in text, text
+            for argument in prompt["arguments"]:
+                reference = {"type": "ref/prompt", "name": prompt["name"]}
+                wire.ask("completion/complete", ref=reference, argument={"name": argument["name"], "value": ""})
+        assert wire.ask("prompts/get", name="nothing")["error"]["code"] == -32602
         wire.close()
     print(f"wire: {revision} is good")
 
