@@ -29,9 +29,9 @@ fn open(home: &Home, revision: &str) -> McpClient {
 }
 
 /// What the client is asked to show: the page's address, and the message beside it.
-struct Asked {
+pub(crate) struct Asked {
     call: u64,
-    address: String,
+    pub(crate) address: String,
     message: String,
     /// What a second call brings back, where there is one.
     state: Value,
@@ -40,7 +40,7 @@ struct Asked {
 }
 
 /// Calls `tool` and receives what it asks for.
-fn call(client: &mut McpClient, tool: &str, arguments: &Value) -> Asked {
+pub(crate) fn call(client: &mut McpClient, tool: &str, arguments: &Value) -> Asked {
     let call = client.request("tools/call", json!({"name": tool, "arguments": arguments}));
     let message = client.next();
     let (params, state) = if client.is_modern() {
@@ -62,7 +62,7 @@ fn call(client: &mut McpClient, tool: &str, arguments: &Value) -> Asked {
 }
 
 /// Says to the server what the person said to the client.
-fn say(client: &mut McpClient, tool: &str, arguments: &Value, asked: &Asked, action: &str) -> u64 {
+pub(crate) fn say(client: &mut McpClient, tool: &str, arguments: &Value, asked: &Asked, action: &str) -> u64 {
     if client.is_modern() {
         let again = json!({"name": tool, "arguments": arguments, "requestState": asked.state,
                            "inputResponses": {"secret": {"action": action}}});
@@ -74,7 +74,7 @@ fn say(client: &mut McpClient, tool: &str, arguments: &Value, asked: &Asked, act
 }
 
 /// Types on the page and returns the page that follows.
-fn type_on_page(address: &str, secret: &str) -> String {
+pub(crate) fn type_on_page(address: &str, secret: &str) -> String {
     let rest = address.strip_prefix("http://").expect("plain http");
     let (authority, path) = rest.split_once('/').expect("a path");
     let body = format!("secret={}", secret.replace(' ', "+"));

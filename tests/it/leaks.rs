@@ -14,6 +14,7 @@ use api_keys::{resources::RESOURCES, tools::TOOLS};
 use data_encoding::{BASE64, HEXLOWER, HEXUPPER};
 use serde_json::{Value, json};
 
+use crate::elicitation::{call, say, type_on_page};
 use crate::support::{
     Ended, Home,
     mcp_client::{LEGACY, MODERN, McpClient},
@@ -255,6 +256,43 @@ fn tools(revision: &str) {
     assert_clean("the protocol's output", transcript.as_bytes());
     assert_clean("the log", goodbye.stderr.as_bytes());
     assert_clean_files(&home.path());
+}
+
+#[test]
+fn nothing_that_is_typed_on_a_page_is_shown() {
+    for revision in [LEGACY, MODERN] {
+        let provider = echo();
+        let home = home(&provider);
+        let passphrase = format!("{CORE} and more words");
+        let mut init = home.command(["vault", "init", "--master-key", "passphrase"]);
+        init.env("API_KEYS_PASSPHRASE", &passphrase);
+        assert_clean_run("vault init", &home.run_with(loud(init, &home), ""));
+        let pages = json!({"elicitation": {"url": {}}});
+        let mut client = McpClient::open(loud(home.command(["serve"]), &home), revision, pages);
+        let mut type_for = |tool: &str, typed: &str| {
+            let arguments = json!({"provider": "openai"});
+            let asked = call(&mut client, tool, &arguments);
+            let id = say(&mut client, tool, &arguments, &asked, "accept");
+            let page = type_on_page(&asked.address, typed);
+            assert_clean("a page", page.as_bytes());
+            client.answer(id);
+            page
+        };
+        assert!(type_for("remove_api_key", CORE).contains("did not work"));
+        assert!(type_for("remove_api_key", &passphrase).contains("unlocked"));
+        let key = |number: usize| format!("sk-proj-{CORE}{number}xyzw");
+        assert!(type_for("add_api_key", &key(0)).contains("The key is stored"));
+        for number in 1..8 {
+            type_for("rotate_key", &key(number));
+        }
+        client.call("list_api_keys", json!({}));
+        let transcript = client.transcript.clone();
+        let goodbye = client.hang_up();
+        assert!(!goodbye.stderr.is_empty(), "the log was on");
+        assert_clean("the protocol's output", transcript.as_bytes());
+        assert_clean("the log", goodbye.stderr.as_bytes());
+        assert_clean_files(&home.path());
+    }
 }
 
 #[test]
