@@ -250,7 +250,7 @@ fn lapse(action: Action, record: &KeyRecord, detail: &str, at: Timestamp) -> Ent
 
 fn absent() -> Error {
     Error::new(Code::VaultAbsent, "there is no vault yet")
-        .hint("`api-keys setup` makes one; so does adding the first key")
+        .hint("`api-keys setup` makes one; so does adding the first key: `api-keys add PROVIDER`")
 }
 
 fn locked(variable: &str) -> Error {

@@ -132,6 +132,10 @@ impl Tool for ListApiKeys {
     }
 
     fn view(output: &Listed) -> View {
+        if output.vault.state == Openness::Absent {
+            let hint = output.vault.hint.clone().unwrap_or_default();
+            return View::line(Tone::Plain, "No keys are stored: there is no vault yet").and(Block::Hint(hint));
+        }
         if output.keys.is_empty() {
             let view = View::line(Tone::Plain, "No keys are stored")
                 .and(Block::Hint("add one with `api-keys add anthropic`".to_owned()));

@@ -348,6 +348,33 @@ fn a_broken_configuration_is_shown_and_the_last_good_one_stays_in_force() {
 }
 
 #[test]
+fn a_configuration_that_refuses_keys_in_chats_is_obeyed() {
+    let provider = provider();
+    let home = home_with(&provider);
+    let mut client = open(&home, LEGACY);
+    client.structured("add_api_key", json!({"provider": "openai", "api_key": KEY}));
+    let config = std::fs::read_to_string(home.path().join("config.toml")).expect("a config file");
+    home.config(&config.replace("[vault]", "[vault]\nkeys_in_chat = \"refuse\""));
+    let before = client.structured("list_api_keys", json!({}));
+    for (tool, argument) in [
+        ("add_api_key", "api_key"),
+        ("rotate_key", "new_api_key"),
+        ("validate_key", "api_key"),
+    ] {
+        let mut arguments = json!({"provider": "openai"});
+        arguments[argument] = json!(OTHER_KEY);
+        assert_eq!(client.failure(tool, arguments), "key_in_chat_refused", "{tool}");
+    }
+    assert_eq!(client.structured("list_api_keys", json!({})), before);
+    assert!(provider.requests().is_empty());
+
+    home.config(&config.replace("[vault]", "[vault]\nkeys_in_chat = \"allow\""));
+    let added = client.structured("add_api_key", json!({"provider": "openai", "api_key": OTHER_KEY}));
+    assert_eq!(added["warnings"], json!([]), "{added}");
+    assert_eq!(added["key"]["exposed"], true, "allowed, and still exposed");
+}
+
+#[test]
 fn subscribers_hear_of_changes_that_another_process_makes() {
     let provider = provider();
     let home = home_with(&provider);
