@@ -1,13 +1,17 @@
 //! `vault`: make it, look at it, and change what opens it.
 
 mod arguments;
+mod slots;
 
 use std::process::ExitCode;
 
 use clap::ArgMatches;
 use serde_json::{Value, json};
 
-use self::arguments::{KINDS, MASTER_KEYS};
+use self::{
+    arguments::{KINDS, MASTER_KEYS},
+    slots::{find_slot, new_slots, slots_json, slots_of, slots_table},
+};
 use super::{CommandDef, Run, Session, caller::Terminal, console::Console, wait};
 use crate::{
     domain::{Passphrase, Secret},
@@ -17,8 +21,8 @@ use crate::{
         vault,
     },
     settings::MasterKey,
-    storage::vault::{Committed, NewSlot, SlotId, SlotInfo, SlotKind, Standing, Status, Unlock, VaultError},
-    tools::view::{Block, Cell, Tone, View},
+    storage::vault::{Committed, NewSlot, SlotInfo, SlotKind, Standing, Status, Unlock, VaultError},
+    tools::view::{Block, Tone, View},
 };
 
 pub(super) const COMMAND: CommandDef = CommandDef {
@@ -336,70 +340,6 @@ impl Work<'_> {
 
 /// What the audit trail calls these commands.
 const ACTOR: &str = "cli";
-
-/// Slots of these kinds; those that need a passphrase share one.
-fn new_slots<'a>(kinds: &[SlotKind], passphrase: Option<&'a Passphrase>) -> Vec<NewSlot<'a>> {
-    let mut kinds = kinds.to_vec();
-    // Two recovery codes could not be told apart, nor two passphrases that are the same.
-    kinds.sort_unstable();
-    kinds.dedup();
-    kinds
-        .into_iter()
-        .filter_map(|kind| match kind {
-            SlotKind::Keychain => Some(NewSlot::Keychain),
-            SlotKind::KeyFile => Some(NewSlot::KeyFile),
-            SlotKind::Passphrase => passphrase.map(NewSlot::Passphrase),
-            SlotKind::Recovery => Some(NewSlot::Recovery),
-        })
-        .collect()
-}
-
-/// The slot that `named` is the id of, or the kind of where there is one of it.
-fn find_slot(slots: &[SlotInfo], named: &str) -> Result<SlotId> {
-    let mut found = slots
-        .iter()
-        .filter(|slot| slot.id.to_string() == named || slot.kind.as_str() == named);
-    match (found.next(), found.next()) {
-        (Some(slot), None) => Ok(slot.id),
-        (None, _) => {
-            Err(Error::new(Code::SlotNotFound, "the vault has no such slot").hint("`api-keys vault status` lists them"))
-        }
-        (Some(_), Some(_)) => Err(
-            Error::new(Code::SlotNotFound, "the vault has several slots of that kind")
-                .hint("name one by its id; `api-keys vault status` lists them"),
-        ),
-    }
-}
-
-fn slots_of(status: &Status) -> &[SlotInfo] {
-    match status {
-        Status::Absent => &[],
-        Status::Locked { slots } | Status::Unlocked { slots, .. } => slots,
-    }
-}
-
-fn slots_json(slots: &[SlotInfo]) -> Value {
-    slots
-        .iter()
-        .map(|slot| json!({"id": slot.id.to_string(), "kind": slot.kind.as_str(), "added_at": slot.added_at}))
-        .collect()
-}
-
-fn slots_table(slots: &[SlotInfo]) -> Block {
-    Block::Table {
-        headers: vec!["SLOT", "KIND", "ADDED"],
-        rows: slots
-            .iter()
-            .map(|slot| {
-                vec![
-                    Cell::new(Tone::Faint, slot.id.to_string()),
-                    slot.kind.as_str().into(),
-                    slot.added_at.strftime("%Y-%m-%d").to_string().into(),
-                ]
-            })
-            .collect(),
-    }
-}
 
 /// How the file stands to the last one written here, as results spell it.
 fn standing(standing: Standing) -> &'static str {

@@ -4,6 +4,7 @@ pub mod budget;
 pub mod caller;
 pub mod cost;
 pub mod health;
+mod incoming;
 pub mod injection;
 pub mod keys;
 pub mod prices;

@@ -7,8 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     caller::{Caller, Question},
-    keys::{self, NewSecret, Source},
-    validation, vault,
+    incoming::{NewSecret, Source, asked, given},
+    keys, validation, vault,
 };
 use crate::{
     app::App,
@@ -52,7 +52,7 @@ pub async fn rotate(app: &App, caller: &dyn Caller, ask: Rotation, source: Sourc
         .versions
         .iter()
         .find(|version| version.state == VersionState::Staged);
-    let secret = match (keys::given(app, caller, provider, source)?, unfinished) {
+    let secret = match (given(app, caller, provider, source)?, unfinished) {
         (Some(secret), _) => secret,
         // Providers show a key once: whoever began this rotation may have it nowhere else.
         (None, Some(staged)) => resume(app, caller, before, staged).await?,
@@ -62,7 +62,7 @@ pub async fn rotate(app: &App, caller: &dyn Caller, ask: Rotation, source: Sourc
                 label: label.clone(),
                 rotation: true,
             };
-            keys::asked(caller, provider, question).await?
+            asked(caller, provider, question).await?
         }
     };
 

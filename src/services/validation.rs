@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     caller::{Caller, CallerKind},
+    incoming::chat_warning,
     keys, vault,
 };
 use crate::{
@@ -86,7 +87,7 @@ pub async fn validate_given(
 ) -> Result<Report> {
     let mut warnings = Vec::new();
     if matches!(caller.kind(), CallerKind::Mcp { .. }) {
-        warnings.extend(keys::chat_warning(app.settings().current().vault.keys_in_chat)?);
+        warnings.extend(chat_warning(app.settings().current().vault.keys_in_chat)?);
     }
     let judged = ApiKey::parse(text)
         .map_err(Error::from)

@@ -1,0 +1,126 @@
+//! New secrets on their way in: where they come from, and whether they may come that way.
+
+use jiff::Timestamp;
+
+use super::caller::{Caller, CallerKind, Question};
+use crate::{
+    app::App,
+    domain::{ApiKey, KeyVersion, Secret, VersionState},
+    error::{Code, Error, Result},
+    providers::{self, Provider},
+    settings::KeysInChat,
+};
+
+/// Where a caller says that a new key comes from.
+#[derive(Debug)]
+pub enum Source {
+    /// In an argument; over MCP that means through a chat.
+    Argument(Secret),
+    /// In an environment variable of this process.
+    Variable(String),
+    /// From the person, asked by the caller.
+    Ask,
+}
+
+impl Source {
+    /// The one source that the two arguments name.
+    pub fn of(api_key: Option<Secret>, env_var: Option<String>) -> Result<Self> {
+        match (api_key, env_var) {
+            (Some(_), Some(_)) => Err(Error::new(
+                Code::InvalidArgument,
+                "a key and an environment variable were given; one is needed",
+            )
+            .hint("leave one of the two out")),
+            (Some(key), None) => Ok(Self::Argument(key)),
+            (None, Some(name)) => Ok(Self::Variable(name)),
+            (None, None) => Ok(Self::Ask),
+        }
+    }
+}
+
+/// A new secret, judged by its shape.
+#[derive(Debug)]
+pub(super) struct NewSecret {
+    pub(super) key: ApiKey,
+    pub(super) exposed: bool,
+    pub(super) warnings: Vec<String>,
+}
+
+impl NewSecret {
+    /// The secret as the version `number` of a key; one that is staged comes by rotation.
+    pub(super) fn as_version(
+        &self,
+        provider: &Provider,
+        number: u32,
+        state: VersionState,
+        fingerprint: String,
+        now: Timestamp,
+    ) -> KeyVersion {
+        KeyVersion {
+            version: number,
+            state,
+            masked: provider.masked(&self.key),
+            fingerprint,
+            exposed: self.exposed,
+            rotated: state == VersionState::Staged,
+            added_at: now,
+            expires_at: None,
+            account: None,
+            validation: None,
+        }
+    }
+}
+
+/// The new secret, where it came with the call; judged before the vault is opened, and long before it is changed.
+pub(super) fn given(app: &App, caller: &dyn Caller, provider: &Provider, source: Source) -> Result<Option<NewSecret>> {
+    match source {
+        Source::Argument(text) => {
+            let mut secret = judge(provider, &text)?;
+            if matches!(caller.kind(), CallerKind::Mcp { .. }) {
+                secret.exposed = true;
+                let policy = app.settings().current().vault.keys_in_chat;
+                secret.warnings.extend(chat_warning(policy)?);
+            }
+            Ok(Some(secret))
+        }
+        Source::Variable(name) => judge(provider, &app.settings().variable(&name)?.trimmed()).map(Some),
+        Source::Ask => Ok(None),
+    }
+}
+
+/// The new secret, from the person.
+pub(super) async fn asked(caller: &dyn Caller, provider: &Provider, question: Question) -> Result<NewSecret> {
+    judge(provider, &caller.ask(question).await?.trimmed())
+}
+
+/// The warning that a key in a chat deserves, or the refusal that the configuration asks for.
+pub(super) fn chat_warning(policy: KeysInChat) -> Result<Option<String>> {
+    match policy {
+        KeysInChat::Allow => Ok(None),
+        KeysInChat::Warn => Ok(Some(
+            "this key passed through a chat, so the model's provider and any transcript may hold it: rotate it soon, \
+             and next time leave the key out to type it on a local page"
+                .to_owned(),
+        )),
+        KeysInChat::Refuse => Err(Error::new(
+            Code::KeyInChatRefused,
+            "the configuration refuses keys that pass through a chat; nothing was stored",
+        )
+        .hint(
+            "treat that key as exposed and revoke it; leave the key out, or use `api-keys add PROVIDER` in a terminal",
+        )),
+    }
+}
+
+fn judge(provider: &Provider, text: &Secret) -> Result<NewSecret> {
+    let key = ApiKey::parse(text)?;
+    let warnings = providers::check_shape(provider, &key)?
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    Ok(NewSecret {
+        key,
+        exposed: false,
+        warnings,
+    })
+}
