@@ -3,16 +3,20 @@
 //! From the entry in [`RESOURCES`] come the listing, the reading and the news that it has changed.
 
 mod providers;
+mod routing;
 mod usage;
 
 use std::{future::Future, pin::Pin};
 
 use serde_json::Value;
 
-use crate::{app::App, error::Result};
+use crate::{
+    app::App,
+    error::{Code, Error, Result},
+};
 
 /// Every resource, in the order in which people read them.
-pub const RESOURCES: &[ResourceDef] = &[providers::PROVIDERS, usage::USAGE];
+pub const RESOURCES: &[ResourceDef] = &[providers::PROVIDERS, usage::USAGE, routing::ROUTING];
 
 /// What every resource is written in.
 pub const MIME_TYPE: &str = "application/json";
@@ -32,4 +36,10 @@ pub struct ResourceDef {
     pub read: Read,
     /// A text that changes when the contents may have; cheap, and without opening the vault.
     pub stamp: fn(&App) -> String,
+}
+
+/// A result as JSON.
+fn written(result: &impl serde::Serialize) -> Result<Value> {
+    serde_json::to_value(result)
+        .map_err(|why| Error::new(Code::Internal, "the resource could not be written").caused_by(why))
 }

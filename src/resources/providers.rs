@@ -4,13 +4,16 @@ use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
 use serde_json::{Value, json};
 
-use super::ResourceDef;
+use super::{ResourceDef, written};
 use crate::{
     app::App,
-    domain::{KeyRecord, KeyState, ProviderId},
-    error::{Code, Error, Result},
+    domain::{HealthState, ProviderId},
+    error::{Error, Result},
     providers::{Provider, ProviderKind},
-    services::{keys, vault},
+    services::{
+        health,
+        routing::{self, ProviderStats, State},
+    },
     settings::{Budget, Routing},
     storage::vault::{SlotKind, Status},
 };
@@ -19,27 +22,26 @@ pub(super) const PROVIDERS: ResourceDef = ResourceDef {
     uri: "api://providers",
     name: "providers",
     title: "Providers",
-    description: "Configuration and status of the providers: addresses, how many keys are stored, the vault, task map, \
-                  fallback order and budget settings",
+    description: "Configuration and status of the providers: addresses, keys, health, latency, models, prices, the \
+                  vault, task map, fallback order and budget settings",
     read: |app| Box::pin(read(app)),
     stamp,
 };
 
 async fn read(app: &App) -> Result<Value> {
-    let opened = vault::open_unasked(app).await;
-    let records = match &opened {
-        Ok(()) => Some(keys::list(app)?),
-        Err(error) if error.code() == Code::VaultAbsent => Some(Vec::new()),
-        // What a locked or damaged vault holds is not known; the rest is.
-        Err(_) => None,
-    };
-    let config = app.settings().current();
+    let state = State::of(app).await?;
+    let config = &state.config;
+    let stats = routing::stats(app, &state, None)?;
+    let providers = stats.providers.iter().zip(&state.providers);
     let problem = app.settings().problem();
     Ok(json!({
-        "providers": config.providers().iter().map(|it| provider(app, it, records.as_deref())).collect::<Vec<_>>(),
-        "total_keys": records.as_ref().map(Vec::len),
-        "vault": vault_state(app, opened.err())?,
-        "routing": routing(&config.routing),
+        "providers": providers.map(|(stats, it)| provider(&state, it, stats)).collect::<Result<Vec<_>>>()?,
+        "total_providers": stats.total_providers,
+        "available_providers": stats.available_providers,
+        "enabled_providers": stats.enabled_providers,
+        "total_keys": stats.providers.iter().map(|it| it.keys).sum::<Option<usize>>(),
+        "vault": vault_state(app, state.vault_problem())?,
+        "routing": routing_settings(&config.routing),
         "budget": budget(&config.budget),
         "prices_overridden": config.prices.len(),
         "config": {
@@ -58,64 +60,36 @@ async fn read(app: &App) -> Result<Value> {
     }))
 }
 
-/// One provider; what depends on the keys is null where they are not known.
-fn provider(app: &App, provider: &Provider, records: Option<&[KeyRecord]>) -> Value {
-    let stored: Option<Vec<&KeyRecord>> =
-        records.map(|records| records.iter().filter(|record| record.provider == provider.id).collect());
-    let labels: Option<Vec<&str>> = stored
-        .as_ref()
-        .map(|stored| stored.iter().map(|record| record.label.as_str()).collect());
-    json!({
+/// One provider as it is configured and as it fares; what depends on the keys is null where they are not known.
+fn provider(state: &State, provider: &Provider, stats: &ProviderStats) -> Result<Value> {
+    let records = state.records(&provider.id);
+    let labels = records.map(|records| {
+        records
+            .iter()
+            .map(|record| record.label.to_string())
+            .collect::<Vec<_>>()
+    });
+    let configured = json!({
         "provider": provider.id.as_str(),
         "title": provider.title,
         "kind": match provider.kind {
             ProviderKind::BuiltIn => "built-in",
             ProviderKind::OpenAiCompatible => "openai-compatible",
         },
-        "enabled": provider.enabled,
-        "status": status(app, provider, stored.as_deref()),
         "base_url": if provider.base_url.is_empty() { Value::Null } else { provider.base_url.as_str().into() },
         "env_var": provider.env_var,
         "needs_key": provider.needs_key(),
-        "keys": labels.as_ref().map(Vec::len),
         "labels": labels,
-        "rate_limit": provider.rate_limit.unwrap_or(0),
-        "models": provider.models,
-    })
+        "weight": provider.weight,
+    });
+    let mut shown = written(stats)?;
+    if let (Value::Object(shown), Value::Object(configured)) = (&mut shown, configured) {
+        shown.extend(configured);
+    }
+    Ok(shown)
 }
 
-/// Whether the provider can be used, in one word.
-fn status(app: &App, provider: &Provider, stored: Option<&[&KeyRecord]>) -> &'static str {
-    if !provider.enabled {
-        return "disabled";
-    }
-    if provider.base_url.is_empty() {
-        return "no_address";
-    }
-    let Some(stored) = stored else {
-        return if provider.needs_key() { "unknown" } else { "ready" };
-    };
-    let usable: Vec<_> = stored
-        .iter()
-        .filter(|record| record.state(app.now()) == KeyState::Usable)
-        .collect();
-    let refused = |record: &KeyRecord| {
-        let active = record.active();
-        let validation = active.and_then(|active| active.validation.as_ref());
-        validation.is_some_and(|validation| validation.status.is_valid() == Some(false))
-    };
-    if stored.is_empty() && provider.needs_key() {
-        "no_key"
-    } else if usable.is_empty() && !stored.is_empty() {
-        "key_expired"
-    } else if !usable.is_empty() && usable.iter().all(|record| refused(record)) {
-        "key_refused"
-    } else {
-        "ready"
-    }
-}
-
-fn vault_state(app: &App, closed: Option<Error>) -> Result<Value> {
+fn vault_state(app: &App, closed: Option<&Error>) -> Result<Value> {
     let (state, master_key) = match app.vault().status() {
         Ok(Status::Absent) => ("absent", Value::Null),
         Ok(Status::Unlocked { by, .. }) => ("unlocked", by.as_str().into()),
@@ -127,13 +101,11 @@ fn vault_state(app: &App, closed: Option<Error>) -> Result<Value> {
         Err(_) if closed.is_some() => ("unusable", Value::Null),
         Err(why) => return Err(why.into()),
     };
-    let problem = closed
-        .filter(|error| error.code() != Code::VaultAbsent)
-        .and_then(|error| error.to_json().get_mut("error").map(Value::take));
+    let problem = closed.and_then(|error| error.to_json().get_mut("error").map(Value::take));
     Ok(json!({"state": state, "master_key": master_key, "problem": problem}))
 }
 
-fn routing(routing: &Routing) -> Value {
+fn routing_settings(routing: &Routing) -> Value {
     let tasks: BTreeMap<&str, String> = routing
         .tasks
         .iter()
@@ -168,8 +140,8 @@ fn budget(budget: &Budget) -> Value {
     })
 }
 
-/// Files by their change, and whether the vault waits for a person.
-fn stamp(app: &App) -> String {
+/// Files by their change, the ledger, cooldowns that have begun or ended, and whether the vault waits for a person.
+pub(super) fn stamp(app: &App) -> String {
     let paths = app.settings().paths();
     let mut stamp = String::new();
     for file in [paths.config_file(), paths.vault_file()] {
@@ -181,7 +153,16 @@ fn stamp(app: &App) -> String {
             .any(|slot| matches!(slot.kind, SlotKind::Keychain | SlotKind::KeyFile)),
         Ok(Status::Absent | Status::Unlocked { .. }) | Err(_) => false,
     };
-    let _ = write!(stamp, "{waits}");
+    let _ = write!(stamp, "{waits} {} ", app.ledger().stamp());
+    // Time alone ends a cooldown: then the stamp is another, though no file is.
+    let now = app.now();
+    for ((provider, label), health) in health::all(app).unwrap_or_default() {
+        let cools = matches!(
+            health.state(None, now),
+            HealthState::Cooling { .. } | HealthState::Probing { .. }
+        );
+        let _ = write!(stamp, "{provider}:{label} {cools} ");
+    }
     stamp
 }
 

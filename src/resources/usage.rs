@@ -2,11 +2,11 @@
 
 use serde_json::{Value, json};
 
-use super::ResourceDef;
+use super::{ResourceDef, written};
 use crate::{
     app::App,
     domain::Window,
-    error::{Code, Error, Result},
+    error::Result,
     services::{
         budget,
         spending::{BudgetReport, Totals},
@@ -50,9 +50,4 @@ fn read(app: &App) -> Result<Value> {
 
 fn sums(totals: &ledger::Totals) -> Result<Value> {
     written(&Totals::from(totals))
-}
-
-fn written(result: &impl serde::Serialize) -> Result<Value> {
-    serde_json::to_value(result)
-        .map_err(|why| Error::new(Code::Internal, "the resource could not be written").caused_by(why))
 }

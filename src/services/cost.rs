@@ -1,6 +1,6 @@
 //! What a request would cost, and what it would cost elsewhere.
 
-use jiff::civil::Date;
+use jiff::{Timestamp, civil::Date};
 
 use super::pricing::{self, Priced, Pricing, Unpriced};
 use crate::{
@@ -123,21 +123,14 @@ pub fn alternatives(app: &App, estimate: &Estimate, ask: &Ask) -> Result<Vec<(Mo
 
 /// The model that a provider is used with where nobody names one.
 fn usual_model(app: &App, catalog: &Catalog, provider: &Provider) -> Result<(ModelId, Chosen)> {
-    if let Some(first) = provider.models.as_ref().and_then(|models| models.first()) {
+    if let Some(first) = configured_model(provider) {
         return Ok((first.clone(), Chosen::Configured));
     }
     if let Some(used) = most_used(app, provider)? {
         return Ok((used, Chosen::MostUsed));
     }
-    let now = app.now();
-    let mut models: Vec<(Usd, &ModelId)> = catalog
-        .models_of(&provider.id)
-        .filter(|model| model.kind == ModelKind::Chat && model.is_served_at(now))
-        .filter_map(|model| Some((typical_cost(model.price_at(now)?.standard), &model.id.model)))
-        .collect();
-    models.sort_unstable();
-    if let Some((_, model)) = models.get(models.len() / 2) {
-        return Ok(((*model).clone(), Chosen::Typical));
+    if let Some(model) = middle_model(catalog, provider, ModelKind::Chat, app.now()) {
+        return Ok((model, Chosen::Typical));
     }
     if pricing::runs_here(app, &provider.id) {
         return Ok((ANY_MODEL.parse()?, Chosen::Typical));
@@ -150,6 +143,30 @@ fn usual_model(app: &App, catalog: &Catalog, provider: &Provider) -> Result<(Mod
         "name a model, and give its price as [[prices]] with model = \"{}/MODEL\" in config.toml",
         provider.id
     )))
+}
+
+/// The model that stands for its provider where nobody uses any: the first configured one, else the one of middle price.
+pub fn typical_model(catalog: &Catalog, provider: &Provider, now: Timestamp) -> Option<ModelId> {
+    let middle = |kind| middle_model(catalog, provider, kind, now);
+    let configured = configured_model(provider).cloned();
+    configured
+        .or_else(|| middle(ModelKind::Chat))
+        .or_else(|| middle(ModelKind::Embedding))
+}
+
+fn configured_model(provider: &Provider) -> Option<&ModelId> {
+    provider.models.as_ref()?.first()
+}
+
+/// Of the provider's models of one kind the one of middle price.
+fn middle_model(catalog: &Catalog, provider: &Provider, kind: ModelKind, now: Timestamp) -> Option<ModelId> {
+    let mut models: Vec<(Usd, &ModelId)> = catalog
+        .models_of(&provider.id)
+        .filter(|model| model.kind == kind && model.is_served_at(now))
+        .filter_map(|model| Some((typical_cost(model.price_at(now)?.standard), &model.id.model)))
+        .collect();
+    models.sort_unstable();
+    models.get(models.len() / 2).map(|(_, model)| (*model).clone())
 }
 
 /// The provider's model that the most requests of the last days went to.

@@ -8,6 +8,8 @@ mod add_api_key;
 mod arguments;
 mod check_budget;
 mod estimate_cost;
+mod get_provider_stats;
+mod get_routing_recommendations;
 mod get_usage;
 mod key;
 mod list_api_keys;
@@ -47,6 +49,8 @@ pub const TOOLS: &[ToolDef] = &[
     ToolDef::of::<check_budget::CheckBudget>(),
     ToolDef::of::<track_request::TrackRequest>(),
     ToolDef::of::<route_request::RouteRequest>(),
+    ToolDef::of::<get_routing_recommendations::GetRoutingRecommendations>(),
+    ToolDef::of::<get_provider_stats::GetProviderStats>(),
 ];
 
 /// One tool, declared by its struct of arguments.

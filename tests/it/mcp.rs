@@ -22,8 +22,8 @@ fn open(home: &Home, revision: &str) -> McpClient {
 fn home_with(provider: &StandIn) -> Home {
     let home = Home::new();
     home.config(&format!(
-        "[vault]\nmaster_key = \"key-file\"\n[providers.openai]\nbase_url = \"{}/v1\"\n",
-        provider.url()
+        "[vault]\nmaster_key = \"key-file\"\n[providers.openai]\nbase_url = \"{url}/v1\"\n[providers.local]\nbase_url = \"{url}\"\n",
+        url = provider.url()
     ));
     home
 }

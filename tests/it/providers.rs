@@ -505,6 +505,9 @@ async fn servers_of_models_on_this_machine_are_found_by_how_they_answer() {
             at(3, format!("{nobody}/v1")),
         ])
         .await;
-    let found: Vec<_> = found.iter().map(|(server, models)| (server.provider.id.as_str(), *models)).collect();
+    let found: Vec<_> = found
+        .iter()
+        .map(|(server, models)| (server.provider.id.as_str(), *models))
+        .collect();
     assert_eq!(found, [("local", 0), ("lm-studio", 1)]);
 }

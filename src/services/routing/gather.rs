@@ -11,7 +11,7 @@ use super::{
 use crate::{
     app::App,
     catalog::{Catalog, Figures, Model},
-    domain::{KeyRecord, KeyState, KeyStatus, Label, ModelId, ModelKind, ModelRef, ProviderId, Task},
+    domain::{KeyRecord, KeyState, KeyStatus, Label, ModelId, ModelKind, ModelRef, ProviderId, Span, Task, last_days},
     error::{Code, Error, Result},
     providers::{self, Listing, Provider},
     services::{
@@ -23,6 +23,9 @@ use crate::{
     settings::Config,
     storage::{ledger::Past, vault::Contents},
 };
+
+/// How many days back a model counts as used.
+const USED_DAYS: u16 = 30;
 
 /// Everything that decisions at one moment are made of.
 #[derive(Debug)]
@@ -107,6 +110,16 @@ impl State {
         }
     }
 
+    /// The last 30 days, today included: what models, tasks and providers are in use is told of these.
+    pub fn last_days(&self) -> Span {
+        let zone = &self.config.budget.time_zone;
+        let days = last_days(USED_DAYS, self.now, zone);
+        Span {
+            from: days.first().map_or(self.now, |(_, day)| day.from),
+            to: days.last().map_or(self.now, |(_, day)| day.to),
+        }
+    }
+
     /// The last requests, oldest first.
     pub fn past(&self) -> &[Past] {
         &self.past
@@ -134,7 +147,6 @@ impl State {
     /// All providers with what they could do for `task`, besides those that nobody has set up or asked for and that
     /// have no models.
     pub fn supplies(&self, task: Task, asked: Option<&ProviderId>) -> Vec<Supply> {
-        let tail = Tail::of(&self.past, self.now);
         let is_named = |id: &ProviderId| {
             let routing = &self.config.routing;
             asked == Some(id)
@@ -142,12 +154,21 @@ impl State {
                 || routing.tasks[&task].0 == *id
                 || routing.fallback_order.iter().flatten().any(|named| named == id)
         };
-        let supplies = self.providers.iter().map(|provider| self.supply(provider, task, &tail));
-        supplies
+        self.all_supplies(task)
+            .into_iter()
             .filter(|it| {
                 let has_models = it.offers.iter().any(|offer| offer.kind == task.model_kind());
                 has_models || it.obstacle.is_none() || is_named(&it.provider)
             })
+            .collect()
+    }
+
+    /// All providers with what they could do for `task`.
+    pub fn all_supplies(&self, task: Task) -> Vec<Supply> {
+        let tail = Tail::of(&self.past, self.now);
+        self.providers
+            .iter()
+            .map(|provider| self.supply(provider, task, &tail))
             .collect()
     }
 

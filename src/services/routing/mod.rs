@@ -4,8 +4,10 @@ mod balance;
 mod decide;
 mod gather;
 mod reason;
+mod recommend;
 mod route;
 mod score;
+mod stats;
 mod supply;
 mod tail;
 
@@ -13,7 +15,9 @@ pub use self::{
     decide::{Candidate, Decision, Turn, decide},
     gather::{State, open_for},
     reason::{phrase, reason},
+    recommend::{Advice, Note, RoutingHealth, recommend},
     route::{Considered, Route, Wanted, look, route},
     score::Estimate,
+    stats::{ProviderStats, Stats, stats},
     supply::{Ask, Expected, KeySupply, Offer, Policy, Purse, Supply, Variant, Verdict},
 };

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     app::App,
-    catalog::Figures,
+    catalog::{Figures, Points},
     domain::{
         Billionths, Capability, Effort, HealthState, ModelId, ModelRef, Objective, ProviderId, Task, Usd, utc_text,
     },
@@ -375,7 +375,7 @@ impl Considered {
             provider: it.supply.provider.to_string(),
             model: Some(it.offer.model.to_string()),
             effort: it.variant.effort,
-            quality: it.variant.points.map(|points| points.exact()),
+            quality: it.variant.points.map(Points::exact),
             quality_of: it.variant.like.as_deref().map(str::to_owned),
             expected_cost_usd: it.estimate.total(),
             ..Self::bare(it.verdict)

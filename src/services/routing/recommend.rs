@@ -1,0 +1,466 @@
+//! What would make routing better, each with the command or setting that does it.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{
+    decide::{Decision, decide},
+    gather::State,
+    reason::phrase,
+    supply::{Ask, Offer, Supply, Verdict},
+};
+use crate::{
+    app::App,
+    catalog::{Figures, Model, Points, Status},
+    domain::{
+        ExpiryNotice, KeyRecord, ModelRef, Price, ProviderId, Service, Task, TokenCounts, Tokens, Usd, Window, utc_text,
+    },
+    error::Result,
+    services::{budget, pricing},
+    storage::ledger::{Dimension, Filter, Totals},
+};
+
+/// How many usable providers besides the first a task should have.
+const ENOUGH_FALLBACKS: usize = 2;
+/// How long ahead the end of a model is told.
+const SOON: SignedDuration = SignedDuration::from_hours(60 * 24);
+/// The smallest saving in a month that is worth a word.
+const LEAST_SAVING: Usd = Usd::from_nano(1_000_000_000);
+/// How many of the models used most are compared.
+const MOST_COMPARED: usize = 3;
+
+/// What to know and what to do.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Advice {
+    /// What would be better otherwise
+    pub recommendations: Vec<Note>,
+    /// What is wrong, or will be soon
+    pub warnings: Vec<Note>,
+    pub available_providers: Vec<String>,
+    pub routing_health: RoutingHealth,
+}
+
+/// One thing to know.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, JsonSchema)]
+pub struct Note {
+    pub r#type: &'static str,
+    pub message: String,
+    /// The command or setting that mends it
+    pub fix: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub provider: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<Task>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub saving_usd_per_month: Option<Usd>,
+}
+
+/// Whether requests find their way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RoutingHealth {
+    /// Every task has a provider, and none that is set up fails.
+    Healthy,
+    Degraded,
+    /// No task has a provider.
+    Down,
+}
+
+/// What the ledger says of the last days.
+struct Used {
+    models: Vec<(ModelRef, Totals)>,
+    tasks: Vec<Task>,
+}
+
+/// What to know and what to do now.
+pub fn recommend(app: &App, state: &State) -> Result<Advice> {
+    let used = used(app, state)?;
+    let supplies: BTreeMap<Task, Vec<Supply>> = Task::ALL
+        .into_iter()
+        .map(|task| (task, state.supplies(task, None)))
+        .collect();
+    let decisions: BTreeMap<Task, Decision<'_>> = supplies
+        .iter()
+        .map(|(task, supplies)| {
+            (
+                *task,
+                decide(&state.policy(*task), supplies, &Ask::of(*task), state.now),
+            )
+        })
+        .collect();
+    let mut warnings = Vec::new();
+    let mut recommendations = Vec::new();
+    tasks(&decisions, &mut warnings, &mut recommendations);
+    let chat = supplies.get(&Task::Chat).map(Vec::as_slice).unwrap_or_default();
+    providers(state, chat, &mut warnings);
+    keys(state, &mut warnings, &mut recommendations);
+    models(state, &used, &mut warnings);
+    money(app, &mut warnings)?;
+    if let Some(error) = state.vault_problem() {
+        let hint = error.hint_text().unwrap_or("`api-keys doctor` says more");
+        warnings.push(Note::new(
+            "vault_closed",
+            format!("nobody knows which keys there are: {error}"),
+            hint,
+        ));
+    }
+    if let Some(problem) = app.settings().problem() {
+        let fix = "correct config.toml; the last good one is in force until then";
+        warnings.push(Note::new("config_broken", problem.to_string(), fix));
+    }
+    recommendations.extend(cheaper(state, &used, chat));
+    let is_served = |decision: &Decision<'_>| decision.chosen().is_some();
+    let routing_health = if !decisions.values().any(is_served) {
+        RoutingHealth::Down
+    } else if decisions.values().all(is_served) && !warnings.iter().any(|note| note.r#type == FAILING) {
+        RoutingHealth::Healthy
+    } else {
+        RoutingHealth::Degraded
+    };
+    let is_available = |supply: &&Supply| {
+        let is_used = decisions.values().any(|decision| {
+            let usable = decision.considered.iter().filter(|it| it.verdict.is_usable());
+            usable.into_iter().any(|it| it.supply.provider == supply.provider)
+        });
+        is_used && supply.obstacle.is_none()
+    };
+    Ok(Advice {
+        recommendations,
+        warnings,
+        available_providers: chat
+            .iter()
+            .filter(is_available)
+            .map(|supply| supply.provider.to_string())
+            .collect(),
+        routing_health,
+    })
+}
+
+const FAILING: &str = "provider_failing";
+
+impl Note {
+    fn new(r#type: &'static str, message: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self {
+            r#type,
+            message: message.into(),
+            fix: fix.into(),
+            provider: None,
+            model: None,
+            tasks: Vec::new(),
+            saving_usd_per_month: None,
+        }
+    }
+
+    fn of_provider(self, provider: &ProviderId) -> Self {
+        Self {
+            provider: Some(provider.to_string()),
+            ..self
+        }
+    }
+}
+
+/// Tasks that nobody can do, and those that too few can.
+fn tasks(decisions: &BTreeMap<Task, Decision<'_>>, warnings: &mut Vec<Note>, recommendations: &mut Vec<Note>) {
+    let names = |tasks: &[Task]| tasks.iter().map(|task| task.as_str()).collect::<Vec<_>>().join(", ");
+    let of = |is: &dyn Fn(&Decision<'_>) -> bool| -> Vec<Task> {
+        decisions
+            .iter()
+            .filter(|(_, it)| is(it))
+            .map(|(task, _)| *task)
+            .collect()
+    };
+    let unserved = of(&|it| it.chosen().is_none());
+    if !unserved.is_empty() {
+        let fix = if unserved == [Task::Embeddings] {
+            "pull an embedding model into Ollama (`ollama pull nomic-embed-text`), or `api-keys add openai`"
+        } else {
+            "`api-keys add PROVIDER` stores a key; `api-keys route TASK` says what stands in the way"
+        };
+        let message = format!("no provider can be used for {}", names(&unserved));
+        warnings.push(Note {
+            tasks: unserved,
+            ..Note::new("no_provider", message, fix)
+        });
+    }
+    let lonely = of(&|it| it.chosen().is_some() && it.fallbacks().len() < ENOUGH_FALLBACKS);
+    if !lonely.is_empty() {
+        let message = format!("fewer than two other providers could stand in for {}", names(&lonely));
+        let fix = "`api-keys add PROVIDER` stores the key of another provider";
+        recommendations.push(Note {
+            tasks: lonely,
+            ..Note::new("few_fallbacks", message, fix)
+        });
+    }
+}
+
+/// Providers that are set up and cannot be used.
+fn providers(state: &State, supplies: &[Supply], warnings: &mut Vec<Note>) {
+    for supply in supplies {
+        let Some(verdict) = supply.obstacle.or_else(|| supply.key_obstacle(state.now)) else {
+            continue;
+        };
+        let id = &supply.provider;
+        let note = |r#type, fix: String| Note::new(r#type, format!("{id} {}", phrase(verdict)), fix).of_provider(id);
+        let is_wanted = state.config.providers.contains_key(id);
+        warnings.extend(match verdict {
+            Verdict::RateLimited { .. } => Some(note(
+                FAILING,
+                format!("wait; another key or a lower `rate_limit` under [providers.{id}] helps if it happens often"),
+            )),
+            Verdict::Unhealthy { .. } => Some(note(FAILING, "wait; it is tried again by itself".to_owned())),
+            Verdict::NoCredit => Some(note(
+                FAILING,
+                format!("top up the account, then `api-keys validate {id}`"),
+            )),
+            Verdict::KeyRefused => Some(note(
+                FAILING,
+                format!("`api-keys validate {id}`, then `api-keys rotate {id}`"),
+            )),
+            Verdict::OtherAddress => Some(note(
+                FAILING,
+                format!("`api-keys add {id}` again, or set `base_url` under [providers.{id}] back"),
+            )),
+            Verdict::Unreachable if is_wanted => Some(note(FAILING, format!("start the server of {id}"))),
+            Verdict::NoKey if is_wanted => Some(note("no_key", format!("`api-keys add {id}`"))),
+            _ => None,
+        });
+    }
+}
+
+/// Keys that expire, and those of which nobody knows whether they work.
+fn keys(state: &State, warnings: &mut Vec<Note>, recommendations: &mut Vec<Note>) {
+    let records = state
+        .providers
+        .iter()
+        .filter_map(|provider| state.records(&provider.id));
+    for record in records.flatten() {
+        let key = format!("{}:{}", record.provider, record.label);
+        let rotate = format!("`api-keys rotate {key}`");
+        let notice = record.expiry_notice(state.now).zip(record.expires_at);
+        if let Some((notice, at)) = notice {
+            let (r#type, said) = match notice {
+                ExpiryNotice::Expired => ("key_expired", "has expired on"),
+                ExpiryNotice::Within1Day | ExpiryNotice::Within7Days | ExpiryNotice::Within30Days => {
+                    ("key_expiring", "expires on")
+                }
+            };
+            let note = Note::new(r#type, format!("the key {key} {said} {}", utc_text(at)), rotate);
+            warnings.push(note.of_provider(&record.provider));
+        }
+        if is_unvalidated(record) {
+            let fix = format!("`api-keys validate {key}`");
+            let note = Note::new(
+                "key_never_validated",
+                format!("nobody has asked whether the key {key} works"),
+                fix,
+            );
+            recommendations.push(note.of_provider(&record.provider));
+        }
+    }
+}
+
+fn is_unvalidated(record: &KeyRecord) -> bool {
+    record.active().is_some_and(|active| active.validation.is_none())
+}
+
+/// Models that are configured or used, and are gone, going, or of unknown price.
+fn models(state: &State, used: &Used, warnings: &mut Vec<Note>) {
+    let mut named: BTreeMap<ModelRef, &'static str> = used
+        .models
+        .iter()
+        .map(|(model, _)| (model.clone(), "used in the last 30 days"))
+        .collect();
+    let listed = state.providers.iter().flat_map(|provider| {
+        let models = provider.models.iter().flatten();
+        models.map(|model| (provider.id.clone(), model.clone()))
+    });
+    let for_tasks = state.config.routing.tasks.values();
+    let for_tasks = for_tasks.filter_map(|(provider, model)| Some((provider.clone(), model.clone()?)));
+    for (provider, model) in listed.chain(for_tasks) {
+        named.insert(ModelRef { provider, model }, "configured");
+    }
+    for (name, why) in &named {
+        let Some(known) = state.catalog.find(name).map(|found| found.model) else {
+            continue;
+        };
+        if let Some((r#type, said)) = ending(known, state.now) {
+            let fix = if *why == "configured" {
+                "name another model in config.toml"
+            } else {
+                "use another model; `api-keys route TASK` proposes one"
+            };
+            let note = Note::new(r#type, format!("{name}, {why}, {said}"), fix).of_provider(&name.provider);
+            warnings.push(Note {
+                model: Some(name.to_string()),
+                ..note
+            });
+        }
+    }
+    for (name, totals) in &used.models {
+        if totals.unpriced_requests > 0 {
+            let message = format!("nobody knows what {} requests to {name} cost", totals.unpriced_requests);
+            let fix = format!("give its price as [[prices]] with model = \"{name}\" in config.toml");
+            let note = Note::new("unpriced_model", message, fix).of_provider(&name.provider);
+            warnings.push(Note {
+                model: Some(name.to_string()),
+                ..note
+            });
+        }
+    }
+}
+
+/// How near its end a model is, in words.
+fn ending(model: &Model, now: Timestamp) -> Option<(&'static str, String)> {
+    if !model.is_served_at(now) {
+        return Some(("model_retired", "is no longer served".to_owned()));
+    }
+    let soon = (now + SOON).to_zoned(TimeZone::UTC).date();
+    if let Some(end) = model.retires_on.filter(|end| *end <= soon) {
+        return Some(("model_retiring", format!("is served until {end}")));
+    }
+    match model.status {
+        Status::Deprecated => Some(("model_deprecated", "is deprecated by its provider".to_owned())),
+        Status::Active | Status::Retired | Status::Unverified => None,
+    }
+}
+
+/// Budgets that are spent, nearly spent, or will be.
+fn money(app: &App, warnings: &mut Vec<Note>) -> Result<()> {
+    let budgets = budget::check(app)?;
+    for standing in budgets.standings() {
+        let window = match standing.window {
+            Window::Day => "today's",
+            Window::Month => "this month's",
+        };
+        let (spent, limit, forecast) = (standing.spent, standing.limit, standing.forecast.expected);
+        let setting = format!(
+            "`{}_limit` under [budget] in config.toml, or `--objective cost`",
+            standing.window.as_str()
+        );
+        let note = if !budgets.enabled {
+            continue;
+        } else if standing.remaining() == Usd::ZERO {
+            let message = format!("{window} budget of {limit} is spent: only free models are routed to");
+            Note::new("budget_spent", message, setting)
+        } else if budgets.is_alert(standing) {
+            let message =
+                format!("{spent} of {window} budget of {limit} are spent: `balanced` leans to cheaper models");
+            Note::new("budget_low", message, setting)
+        } else if forecast > limit {
+            let message = format!("at this pace {forecast} will be spent of {window} budget of {limit}");
+            Note::new("budget_pace", message, setting)
+        } else {
+            continue;
+        };
+        warnings.push(note);
+    }
+    Ok(())
+}
+
+/// For the models that cost most, one that is at least as good by the figures for the tasks in use, and cheaper.
+fn cheaper(state: &State, used: &Used, supplies: &[Supply]) -> Vec<Note> {
+    let tasks: Vec<Task> = if used.tasks.is_empty() {
+        Task::ALL.into_iter().filter(|task| *task != Task::Embeddings).collect()
+    } else {
+        used.tasks.clone()
+    };
+    let mut dearest: Vec<&(ModelRef, Totals)> = used.models.iter().filter(|(_, it)| it.cost >= LEAST_SAVING).collect();
+    dearest.sort_by(|(one, a), (other, b)| b.cost.cmp(&a.cost).then_with(|| one.cmp(other)));
+    let compared = dearest.into_iter().take(MOST_COMPARED);
+    compared
+        .filter_map(|(name, totals)| {
+            let best = |offer: &str| best_points(offer, &tasks);
+            let (own, own_like) = best(name.model.as_str())?;
+            let usable = supplies.iter().filter(|supply| {
+                supply.obstacle.is_none() && supply.key_obstacle(state.now).is_none()
+            });
+            let offers = usable.flat_map(|supply| supply.offers.iter().map(move |offer| (supply, offer)));
+            let is_equal = |offer: &Offer| {
+                let (points, like) = best(offer.model.as_str())?;
+                let is_as_good = points.iter().zip(&own).all(|(points, own)| points >= own);
+                (is_as_good && offer.absence.is_none()).then_some(like)
+            };
+            let (cost, supply, offer, like) = offers
+                .filter(|(supply, offer)| supply.provider != name.provider || offer.model != name.model)
+                .filter_map(|(supply, offer)| {
+                    let like = is_equal(offer)?;
+                    Some((month(offer.price.as_ref()?, totals)?, supply, offer, like))
+                })
+                .min_by(|(a, one, first, _), (b, other, second, _)| {
+                    (a, &one.provider, &first.model).cmp(&(b, &other.provider, &second.model))
+                })?;
+            let saving = totals.cost - cost;
+            if saving < LEAST_SAVING {
+                return None;
+            }
+            let named = format!("{}/{}", supply.provider, offer.model);
+            let source = Figures::built_in().source();
+            let by = match (own_like, like) {
+                (None, None) => format!("by {source}"),
+                _ => format!("by {source}, as far as its family's figures tell"),
+            };
+            let message = format!(
+                "{named} is at least as good as {name} at what you use it for {by}, and would have cost {cost} instead of {} in the last 30 days",
+                totals.cost
+            );
+            let fix = format!("set [routing.tasks] TASK = \"{named}\" in config.toml, or `--model {named}`");
+            let note = Note::new("cheaper_model", message, fix).of_provider(&supply.provider);
+            Some(Note {
+                model: Some(named),
+                saving_usd_per_month: Some(saving),
+                tasks: used.tasks.clone(),
+                ..note
+            })
+        })
+        .collect()
+}
+
+/// The model's best figure for each of `tasks`, and whose they are where not its own; nothing where one is missing.
+fn best_points(model: &str, tasks: &[Task]) -> Option<(Vec<Points>, Option<String>)> {
+    let known = Figures::built_in().of(&model.parse().ok()?)?;
+    let best = |task: &Task| known.variants.iter().filter_map(|it| it.points(*task)).max();
+    let points: Option<Vec<Points>> = tasks.iter().map(best).collect();
+    Some((points?, known.like.as_deref().map(str::to_owned)))
+}
+
+/// What the requests behind `totals` would have cost at `price`, each being like the mean of them.
+fn month(price: &Price, totals: &Totals) -> Option<Usd> {
+    let mean = |sum: u64| sum.checked_div(totals.requests);
+    let tokens = Tokens::new(TokenCounts {
+        input: mean(totals.input_tokens)?,
+        output: mean(totals.output_tokens)?,
+        cache_read: mean(totals.cache_read_tokens)?,
+        cache_write: mean(totals.cache_write_tokens)?,
+        cache_write_1h: 0,
+        reasoning: mean(totals.reasoning_tokens)?,
+    });
+    let each = price.cost(Service::Standard, &tokens.ok()?)?.total;
+    Some(each.scaled(totals.requests, 1))
+}
+
+fn used(app: &App, state: &State) -> Result<Used> {
+    let by = |dimension| app.ledger().grouped(state.last_days(), &Filter::default(), dimension);
+    let models = by(Dimension::Model)?;
+    let tasks = by(Dimension::Task)?;
+    Ok(Used {
+        models: models
+            .into_iter()
+            .filter_map(|(name, totals)| Some((name?.parse().ok()?, totals)))
+            .filter(|(model, _): &(ModelRef, Totals)| !state.provider(&model.provider).is_some_and(pricing::is_here))
+            .collect(),
+        tasks: tasks
+            .into_iter()
+            .filter_map(|(name, _)| {
+                Task::ALL
+                    .into_iter()
+                    .find(|task| Some(task.as_str()) == name.as_deref())
+            })
+            .filter(|task| *task != Task::Embeddings)
+            .collect(),
+    })
+}

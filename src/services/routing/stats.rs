@@ -1,0 +1,261 @@
+//! What is known of every provider: whether it can be used, how it fares, what it costs.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use super::{
+    gather::State,
+    reason::phrase,
+    supply::{KeySupply, Supply, Verdict},
+    tail::percentile,
+};
+use crate::{
+    app::App,
+    domain::{Billionths, HealthState, ModelRef, Rate, Signal, Task, utc_text},
+    error::Result,
+    providers::Provider,
+    services::{cost, pricing},
+    storage::ledger::{Dimension, Filter, Past, Totals},
+};
+
+/// Every provider.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Stats {
+    pub providers: Vec<ProviderStats>,
+    pub total_providers: usize,
+    pub available_providers: usize,
+    pub enabled_providers: usize,
+}
+
+/// One provider.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ProviderStats {
+    pub provider: String,
+    pub enabled: bool,
+    /// Whether a request could go there now
+    pub available: bool,
+    /// `ready`, or the verdict on all its candidates
+    pub status: &'static str,
+    /// The same in words
+    pub availability_reason: String,
+    /// How many keys are stored; null where the vault is closed
+    pub keys: Option<usize>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub key_states: Vec<KeyStats>,
+    /// That are served now, as far as is known
+    pub models: Vec<String>,
+    /// Requests per minute; 0 for no limit
+    pub rate_limit: u32,
+    pub health: HealthStats,
+    /// Of the last answers, within a day
+    pub latency: Latency,
+    /// Of the last 30 days, from 0 to 1; null without requests
+    pub success_rate: Option<Billionths>,
+    /// Of the last 30 days
+    pub requests: u64,
+    pub price: PriceStats,
+}
+
+/// One key.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct KeyStats {
+    pub label: String,
+    /// `ready`, or the verdict on candidates with it
+    pub state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+    /// With it and the keys that share its quota
+    pub requests_last_minute: u32,
+    /// Its pool of quota, where it shares one
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+}
+
+/// How a provider fares.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct HealthStats {
+    /// `healthy`, `cooling`, `probing`, `out`, `unreachable`, or `unknown` where nobody has asked it yet
+    pub status: &'static str,
+    /// `closed` lets requests through, `half_open` one, `open` none
+    pub circuit: &'static str,
+    /// When it was last heard of
+    pub last_check: Option<String>,
+    pub last_error: Option<String>,
+    pub cooldown_until: Option<String>,
+}
+
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Latency {
+    pub p50_ms: Option<u32>,
+    pub p95_ms: Option<u32>,
+    pub samples: usize,
+}
+
+/// What it costs, in US dollars per million tokens.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct PriceStats {
+    /// The first configured model, else one of middle price
+    pub model: Option<String>,
+    pub input_per_million: Option<Rate>,
+    pub output_per_million: Option<Rate>,
+}
+
+/// Every provider, or one.
+pub fn stats(app: &App, state: &State, only: Option<&Provider>) -> Result<Stats> {
+    let usage = usage(app, state)?;
+    let supplies: BTreeMap<_, _> = state
+        .all_supplies(Task::Chat)
+        .into_iter()
+        .map(|supply| (supply.provider.clone(), supply))
+        .collect();
+    let mut providers = Vec::new();
+    for provider in &state.providers {
+        if only.is_some_and(|only| only.id != provider.id) {
+            continue;
+        }
+        let Some(supply) = supplies.get(&provider.id) else {
+            continue;
+        };
+        let totals = usage.get(provider.id.as_str()).copied().unwrap_or_default();
+        providers.push(of_provider(state, provider, supply, &totals));
+    }
+    let count = |is: fn(&ProviderStats) -> bool| providers.iter().filter(|it| is(it)).count();
+    Ok(Stats {
+        total_providers: providers.len(),
+        available_providers: count(|it| it.available),
+        enabled_providers: count(|it| it.enabled),
+        providers,
+    })
+}
+
+/// What requests of the last days came to, by provider.
+fn usage(app: &App, state: &State) -> Result<BTreeMap<String, Totals>> {
+    let filter = Filter::default();
+    let grouped = app.ledger().grouped(state.last_days(), &filter, Dimension::Provider)?;
+    Ok(grouped
+        .into_iter()
+        .filter_map(|(name, totals)| Some((name?, totals)))
+        .collect())
+}
+
+fn of_provider(state: &State, provider: &Provider, supply: &Supply, totals: &Totals) -> ProviderStats {
+    let obstacle = supply.obstacle.or_else(|| supply.key_obstacle(state.now));
+    let records = state.records(&provider.id);
+    let of_provider = |past: &&Past| past.model.provider == provider.id;
+    let mut latencies: Vec<u32> = state
+        .past()
+        .iter()
+        .filter(of_provider)
+        .filter(|past| past.outcome.success)
+        .filter_map(|past| past.outcome.latency_ms)
+        .collect();
+    latencies.sort_unstable();
+    ProviderStats {
+        provider: provider.id.to_string(),
+        enabled: provider.enabled,
+        available: obstacle.is_none(),
+        status: status(obstacle),
+        availability_reason: obstacle.map_or_else(|| "ready".to_owned(), phrase),
+        keys: records.as_ref().map(Vec::len),
+        key_states: supply
+            .keys
+            .iter()
+            .filter(|_| records.as_ref().is_some_and(|records| !records.is_empty()))
+            .map(|key| of_key(state, provider, key))
+            .collect(),
+        models: supply
+            .offers
+            .iter()
+            .filter(|offer| offer.absence.is_none())
+            .map(|offer| offer.model.to_string())
+            .collect(),
+        rate_limit: provider.rate_limit.unwrap_or(0),
+        health: health(state, provider, supply),
+        latency: Latency {
+            p50_ms: percentile(&latencies, 50),
+            p95_ms: percentile(&latencies, 95),
+            samples: latencies.len(),
+        },
+        success_rate: Billionths::ratio(totals.requests - totals.errors, totals.requests),
+        requests: totals.requests,
+        price: price(state, provider),
+    }
+}
+
+fn status(obstacle: Option<Verdict>) -> &'static str {
+    obstacle.map_or("ready", Verdict::as_str)
+}
+
+fn of_key(state: &State, provider: &Provider, key: &KeySupply) -> KeyStats {
+    let obstacle = key.obstacle(state.now);
+    KeyStats {
+        label: key.label.to_string(),
+        state: status(obstacle),
+        until: obstacle.and_then(Verdict::until).map(utc_text),
+        requests_last_minute: key.used,
+        pool: provider.keys.get(&key.label).and_then(|key| key.pool.clone()),
+    }
+}
+
+/// The health of the provider: that of its healthiest key.
+fn health(state: &State, provider: &Provider, supply: &Supply) -> HealthStats {
+    let past = || state.past().iter().filter(|past| past.model.provider == provider.id);
+    let validated = state
+        .records(&provider.id)
+        .into_iter()
+        .flatten()
+        .filter_map(|record| Some(record.active()?.validation.as_ref()?.validated_at));
+    let last_check = past().map(|past| past.at).chain(validated).max();
+    let failed = past().rfind(|past| Signal::of(&past.outcome, None) != Signal::Success);
+    let states = supply.keys.iter().map(|key| key.state(state.now));
+    let rank = |it: &HealthState| match it {
+        HealthState::Healthy => 0,
+        HealthState::Due { .. } => 1,
+        HealthState::Probing { .. } => 2,
+        HealthState::Cooling { .. } => 3,
+        HealthState::Out { .. } => 4,
+    };
+    let best = states.min_by_key(rank).unwrap_or(HealthState::Healthy);
+    let (status, circuit, until) = match best {
+        _ if supply.obstacle == Some(Verdict::Unreachable) => ("unreachable", "open", None),
+        HealthState::Healthy if last_check.is_none() => ("unknown", "closed", None),
+        HealthState::Healthy => ("healthy", "closed", None),
+        HealthState::Due { .. } => ("probing", "half_open", None),
+        HealthState::Probing { until, .. } => ("probing", "half_open", Some(until)),
+        HealthState::Cooling { until, .. } => ("cooling", "open", Some(until)),
+        HealthState::Out { .. } => ("out", "open", None),
+    };
+    HealthStats {
+        status,
+        circuit,
+        last_check: last_check.map(utc_text),
+        last_error: failed.map(|past| {
+            let what = past
+                .outcome
+                .status_code
+                .map_or_else(|| "no answer".to_owned(), |status| format!("HTTP status {status}"));
+            format!("{what} at {}", utc_text(past.at))
+        }),
+        cooldown_until: until.map(utc_text),
+    }
+}
+
+fn price(state: &State, provider: &Provider) -> PriceStats {
+    let model = cost::typical_model(&state.catalog, provider, state.now);
+    let price = model.as_ref().and_then(|model| {
+        let name = ModelRef {
+            provider: provider.id.clone(),
+            model: model.clone(),
+        };
+        let known = state.catalog.find(&name).map(|found| found.model);
+        pricing::price_at(provider, known, state.now)
+    });
+    let free = pricing::is_here(provider).then_some(Rate::ZERO);
+    PriceStats {
+        model: model.map(|model| model.to_string()),
+        input_per_million: price.as_ref().map(|price| price.standard.input).or(free),
+        output_per_million: price.as_ref().map(|price| price.standard.output).or(free),
+    }
+}
