@@ -190,28 +190,27 @@ pub(super) fn local_servers(session: &Session, report: &mut Report) -> Result<()
     let checker = session.app.checker();
     let found = wait(async { Ok(checker.find_local(LocalServer::usual()).await) })?;
     let config = session.app.settings().current();
-    for server in &found {
-        let origin = |url: &str| providers::Address::parse(url).ok().map(|it| it.origin().to_owned());
-        let known = config
-            .providers()
-            .into_iter()
-            .find(|provider| origin(&provider.base_url) == origin(&server.base_url));
-        let answers = format!("{} answers at {}", server.title, server.base_url);
-        if let Some(provider) = known {
-            report.step("Local", &format!("{answers}: provider {}", provider.id))?;
+    for (server, models) in &found {
+        let provider = &server.provider;
+        let known = config.providers().into_iter().find(|known| known.origin == provider.origin);
+        let answers = format!("{} answers at {} with {models} models", server.title, provider.base_url);
+        if let Some(known) = known {
+            report.step("Local", &format!("{answers}: provider {}", known.id))?;
         } else {
             report.step("Local", &answers)?;
             report.hint(format!(
                 "to use it, add to {}: [providers.{}] kind = \"openai-compatible\" base_url = \"{}\"",
                 session.app.settings().paths().config_file().display(),
-                server.id,
-                server.base_url
+                provider.id,
+                provider.base_url
             ));
         }
     }
     let found: Vec<_> = found
         .iter()
-        .map(|server| json!({"name": server.title, "base_url": server.base_url}))
+        .map(|(server, models)| {
+            json!({"name": server.title, "base_url": server.provider.base_url, "models": models})
+        })
         .collect();
     report.set("local_servers", found);
     Ok(())
