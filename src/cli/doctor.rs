@@ -30,7 +30,7 @@ pub(super) const COMMAND: CommandDef = CommandDef {
     name: "doctor",
     define: |command| {
         command
-            .about("Check vault, files, audit trail, configuration, prices, clock, clients and providers; say how to mend what is wrong")
+            .about("Check vault, files, audit trail, ledger, configuration, prices, clock, clients and providers; say how to mend what is wrong")
             .arg(
                 Arg::new("offline")
                     .long("offline")
@@ -114,6 +114,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     if open.is_ok() {
         findings.push(trail(app));
     }
+    findings.push(ledger(app));
     findings.extend(budgets(app));
     findings.push(clock(app));
     findings.extend(clients::look(app));
@@ -354,6 +355,22 @@ fn budgets(app: &App) -> Vec<Finding> {
         findings.push(Finding::good("budget", said));
     }
     findings
+}
+
+fn ledger(app: &App) -> Finding {
+    match app.ledger().check() {
+        Err(error) => Finding::of("ledger", &error.into()),
+        Ok(None) => Finding::good("ledger", "nothing is recorded yet"),
+        Ok(Some(found)) => Finding::good(
+            "ledger",
+            format!(
+                "{} is whole: {} records in {} kB",
+                app.ledger().path().display(),
+                found.records,
+                found.bytes.div_ceil(1000)
+            ),
+        ),
+    }
 }
 
 /// Whether the clock can be right: expiry and grace depend on it.

@@ -11,8 +11,9 @@ impl From<LedgerError> for Error {
             LedgerError::Damaged { path, .. } => (
                 Code::LedgerDamaged,
                 format!(
-                    "nothing was changed; keep {0} with its -wal file. To get out what can be read: `sqlite3 {0} .recover \
-                     | sqlite3 recovered.db`, and put that in its place. To begin anew: move both away",
+                    "nothing was changed; put a copy from a backup in its place. Without one, SQLite's own shell gets out \
+                     what can be read: `sqlite3 {0} .recover | sqlite3 recovered.db`. Or move it and its -wal file away, \
+                     to begin anew",
                     path.display()
                 ),
             ),

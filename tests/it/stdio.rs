@@ -258,7 +258,14 @@ fn the_first_answers_open_no_vault_and_no_connection() {
         client.result("resources/list", json!({}));
         let calls = std::fs::read_to_string(&trace).expect("a trace");
         assert!(calls.contains("execve"), "the trace is empty");
-        for unwanted in ["vault.json", "connect(", "socket(AF_INET", "audit.jsonl", "ssl"] {
+        for unwanted in [
+            "vault.json",
+            "connect(",
+            "socket(AF_INET",
+            "audit.jsonl",
+            "ledger.db",
+            "ssl",
+        ] {
             assert!(!calls.contains(unwanted), "{unwanted} in {calls}");
         }
         client.structured("list_api_keys", json!({}));

@@ -192,7 +192,10 @@ pub(super) fn local_servers(session: &Session, report: &mut Report) -> Result<()
     let config = session.app.settings().current();
     for (server, models) in &found {
         let provider = &server.provider;
-        let known = config.providers().into_iter().find(|known| known.origin == provider.origin);
+        let known = config
+            .providers()
+            .into_iter()
+            .find(|known| known.origin == provider.origin);
         let answers = format!("{} answers at {} with {models} models", server.title, provider.base_url);
         if let Some(known) = known {
             report.step("Local", &format!("{answers}: provider {}", known.id))?;
@@ -208,9 +211,7 @@ pub(super) fn local_servers(session: &Session, report: &mut Report) -> Result<()
     }
     let found: Vec<_> = found
         .iter()
-        .map(|(server, models)| {
-            json!({"name": server.title, "base_url": server.provider.base_url, "models": models})
-        })
+        .map(|(server, models)| json!({"name": server.title, "base_url": server.provider.base_url, "models": models}))
         .collect();
     report.set("local_servers", found);
     Ok(())

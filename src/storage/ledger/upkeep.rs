@@ -3,15 +3,15 @@
 use jiff::Timestamp;
 use rusqlite::params;
 
-use super::{Ledger, Result, Survives, Transaction};
+use super::{Ledger, LedgerError, Result, Survives, Transaction};
 
 /// How many records are looked at in one transaction that removes some.
 const BATCH: u64 = 10_000;
 /// How many pages are given back to the file system in one transaction.
 const PAGES: u32 = 1_000;
 
-/// What an inspection found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// What an inspection found where nothing is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Condition {
     /// The version of the format.
     pub version: u32,
@@ -19,8 +19,6 @@ pub struct Condition {
     pub bytes: u64,
     /// The records that are kept.
     pub records: u64,
-    /// What is wrong, if anything is.
-    pub fault: Option<String>,
 }
 
 impl Ledger {
@@ -71,20 +69,27 @@ impl Ledger {
         Ok(())
     }
 
-    /// Reads the whole database and says what it found; nothing where there is no ledger.
+    /// Reads the whole database and fails unless it is whole; nothing where there is no ledger.
     pub fn check(&self) -> Result<Option<Condition>> {
         let Some(mut open) = self.open_apart()? else {
             return Ok(None);
         };
         let bytes = open.file.length();
-        open.read(|transaction| transaction.inspect(bytes))
-            .map(Some)
-            .map_err(|why| self.failed(&why))
+        let inspected = open.read(|transaction| transaction.inspect(bytes));
+        let (condition, fault) = inspected.map_err(|why| self.failed(&why))?;
+        match fault {
+            None => Ok(Some(condition)),
+            Some(what) => Err(LedgerError::Damaged {
+                path: self.path(),
+                what,
+            }),
+        }
     }
 }
 
 impl Transaction<'_> {
-    fn inspect(&mut self, bytes: u64) -> rusqlite::Result<Condition> {
+    /// What is found, and what is wrong if anything is.
+    fn inspect(&mut self, bytes: u64) -> rusqlite::Result<(Condition, Option<String>)> {
         let said: String = self.sql.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
         let sums: Vec<u64> = self
             .sql
@@ -101,11 +106,11 @@ impl Transaction<'_> {
         } else {
             None
         };
-        Ok(Condition {
+        let condition = Condition {
             version: self.sql.pragma_query_value(None, "user_version", |row| row.get(0))?,
             bytes,
             records,
-            fault,
-        })
+        };
+        Ok((condition, fault))
     }
 }

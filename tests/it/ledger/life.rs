@@ -292,7 +292,7 @@ fn a_ledger_that_was_taken_away_or_put_back_is_the_one_that_is_used() {
     let (home, ledger) = ledger();
     let folder = home.path().join("data");
     ledger.record(&request()).unwrap();
-    drop(Ledger::new(&folder).check().unwrap());
+    expect_whole(&ledger);
     let elsewhere = home.path().join("elsewhere");
     fs::rename(&folder, &elsewhere).unwrap();
     assert_eq!(total(&ledger), Totals::default());
