@@ -12,7 +12,7 @@ use super::{CommandDef, Run, Session, audit, caller::Terminal, console::Console,
 use crate::{
     app::App,
     catalog::Catalog,
-    domain::{KeyRecord, KeyState, KeyStatus},
+    domain::{KeyRecord, KeyStatus},
     error::{Code, Error, ExitCode as Ending, Result},
     services::{
         budget, keys, prices,
@@ -409,10 +409,8 @@ fn stored_keys(app: &App, records: &[KeyRecord]) -> Vec<Finding> {
 
 fn stored_key(record: &KeyRecord, now: Timestamp) -> Option<Finding> {
     let name = key_name::show(&record.provider, &record.label);
-    let said = if record.state(now) == KeyState::Expired {
-        format!("{name} has expired and is not used any more")
-    } else if record.expiry_notice(now).is_some() {
-        format!("{name} expires soon")
+    let said = if let Some(notice) = record.expiry_notice(now) {
+        format!("{name} {notice}")
     } else if record.active().is_some_and(|active| active.exposed) {
         format!("{name} passed through a chat")
     } else {

@@ -29,7 +29,7 @@ pub(super) const COMMAND: CommandDef = CommandDef {
             .about("Run a command with keys in its environment")
             .long_about(
                 "Run a command with keys in its environment, each under its provider's usual variable, such as OPENAI_API_KEY\n\n\
-                 Without --provider every usable key labelled `default` is there. The use is written to the audit trail first; \
+                 Without --provider every usable key labelled `default` of an enabled provider is there. The use is written to the audit trail first; \
                  expired keys are refused. The command's exit code is the answer; signals reach it directly.",
             )
             .arg(

@@ -1,5 +1,7 @@
 //! What is known about a stored key: everything but the secret.
 
+use std::fmt;
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -195,6 +197,17 @@ impl KeyVersion {
             VersionState::Staged => now.duration_since(self.added_at) > UNDO_WINDOW,
             VersionState::Active | VersionState::Grace { .. } => false,
         }
+    }
+}
+
+impl fmt::Display for ExpiryNotice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Expired => "expired and no longer used",
+            Self::Within1Day => "expires within a day",
+            Self::Within7Days => "expires within 7 days",
+            Self::Within30Days => "expires within 30 days",
+        })
     }
 }
 

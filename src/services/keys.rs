@@ -267,6 +267,13 @@ pub fn command(verb: &str, provider: &ProviderId, label: &Label) -> String {
     }
 }
 
+/// What to know of the key's expiry at `now`, if it is near enough to be told.
+pub(super) fn expiry_warning(record: &KeyRecord, now: Timestamp) -> Option<String> {
+    let notice = record.expiry_notice(now)?;
+    let name = format!("{}:{}", record.provider, record.label);
+    Some(format!("{name} {notice}: `api-keys rotate {name}`"))
+}
+
 /// Fails unless the key may be used now.
 pub fn expect_usable(record: &KeyRecord, now: Timestamp) -> Result<&KeyVersion> {
     let name = format!("{}:{}", record.provider, record.label);
@@ -400,7 +407,14 @@ pub fn expiration_date(text: &str, now: Timestamp) -> Result<Timestamp> {
         } else {
             text.parse::<civil::Date>().map_err(|_| unreadable())?.at(23, 59, 59, 0)
         };
-        at.to_zoned(TimeZone::UTC).map_err(|_| unreadable())?.timestamp()
+        let too_far = |_| {
+            Error::new(
+                Code::InvalidArgument,
+                "argument `expiration_date` is too far in the future",
+            )
+            .hint("leave it out for a key that does not expire")
+        };
+        at.to_zoned(TimeZone::UTC).map_err(too_far)?.timestamp()
     };
     if at <= now {
         return Err(

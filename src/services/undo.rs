@@ -36,7 +36,7 @@ pub async fn undo(
     if let Some((provider, label)) = key {
         entry = keys::entry(app, caller, Action::Undo, provider, label, None);
     }
-    let ((record, undone), warnings) = vault::change(app, &entry, |edit| {
+    let ((record, undone), mut warnings) = vault::change(app, &entry, |edit| {
         let records = edit.contents().keys.values();
         let mut record = records
             .filter(|record| key.is_none_or(|(provider, label)| record.provider == *provider && record.label == *label))
@@ -64,6 +64,7 @@ pub async fn undo(
         Ok((record, undone))
     })
     .await?;
+    warnings.extend(keys::expiry_warning(&record, now));
     Ok((record, undone, warnings))
 }
 

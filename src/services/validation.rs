@@ -63,10 +63,11 @@ pub async fn validate(app: &App, caller: &dyn Caller, provider: &Provider, label
     };
     match stored {
         Ok(record) => {
-            let report = ask(app, caller, provider, &record).await?;
+            let mut report = ask(app, caller, provider, &record).await?;
             let end = Instant::now() + app.vault().lock_wait();
-            let warnings = store(app, caller, std::slice::from_ref(&report), end).await;
-            Ok(Report { warnings, ..report })
+            let notices = store(app, caller, std::slice::from_ref(&report), end).await;
+            report.warnings.extend(notices);
+            Ok(report)
         }
         // A server that needs no key can be asked without one.
         Err(error) if error.code() == Code::KeyNotFound && !provider.needs_key() => {
@@ -200,9 +201,11 @@ async fn ask(app: &App, caller: &dyn Caller, provider: &Provider, record: &KeyRe
         .active()
         .ok_or_else(|| Error::new(Code::KeyNotFound, "the key's first secret was never finished"))?;
     let masked = Some(active.masked.clone());
+    let warnings: Vec<String> = keys::expiry_warning(record, app.now()).into_iter().collect();
     if let Some(known) = active.validation.as_ref().filter(|known| is_fresh(known, app.now())) {
         return Ok(Report {
             masked,
+            warnings,
             cached: true,
             ..report(provider, &record.label, known.clone())
         });
@@ -217,6 +220,7 @@ async fn ask(app: &App, caller: &dyn Caller, provider: &Provider, record: &KeyRe
     });
     Ok(Report {
         masked,
+        warnings,
         target,
         ..report(provider, &record.label, of(&checked, app.now()))
     })

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::view::{Cell, Tone};
 pub(super) use crate::domain::utc_text as time;
-use crate::domain::{ExpiryNotice, KeyRecord, KeyState, KeyStatus, KeyVersion, VersionState};
+use crate::domain::{KeyRecord, KeyState, KeyStatus, KeyVersion, VersionState};
 
 /// A stored key.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -160,12 +160,7 @@ fn attention(record: &KeyRecord, now: Timestamp) -> Vec<String> {
         return Vec::new();
     }
     let rotate = format!("`api-keys rotate {}:{}`", record.provider, record.label);
-    let expiry = record.expiry_notice(now).map(|notice| match notice {
-        ExpiryNotice::Expired => format!("expired and no longer used: {rotate}"),
-        ExpiryNotice::Within1Day => format!("expires within a day: {rotate}"),
-        ExpiryNotice::Within7Days => format!("expires within 7 days: {rotate}"),
-        ExpiryNotice::Within30Days => format!("expires within 30 days: {rotate}"),
-    });
+    let expiry = record.expiry_notice(now).map(|notice| format!("{notice}: {rotate}"));
     let active = record.active();
     let exposed = active
         .is_some_and(|active| active.exposed)

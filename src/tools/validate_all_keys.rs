@@ -83,6 +83,8 @@ impl Tool for ValidateAllKeys {
                 rows,
             })
             .and(Block::Line(tone, sum));
-        super::with_warnings(view, &output.warnings)
+        let of_keys = output.results.iter().flat_map(|result| &result.warnings);
+        let warnings: Vec<String> = of_keys.chain(&output.warnings).cloned().collect();
+        super::with_warnings(view, &warnings)
     }
 }

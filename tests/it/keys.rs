@@ -220,6 +220,12 @@ fn the_expiry_date_stays_with_its_key() {
     assert_eq!(injected(&stage.at(47)).unwrap(), FIRST);
     assert_eq!(injected(&stage.at(48)).unwrap_err().code(), Code::KeyExpired);
     undo(&stage.at(49)).unwrap();
+    let (_, _, warnings) = undo(&stage.at(50)).unwrap();
+    assert!(
+        warnings.iter().any(|warning| warning.contains("no longer used")),
+        "{warnings:?}"
+    );
+    undo(&stage.at(51)).unwrap();
     assert_eq!(injected(&stage.at(1000)).unwrap(), THIRD);
 }
 
@@ -383,6 +389,20 @@ fn an_answer_that_never_came_is_written_down_as_such() {
 }
 
 #[test]
+fn a_check_tells_what_expires_soon() {
+    let stage = Stage::new();
+    add_expiring(&stage.at(0), "default", FIRST, Some(moment(24 * 8))).unwrap();
+    add(&stage.at(0), "other", SECOND).unwrap();
+    let app = stage.at(30);
+    let (reports, _) = wait(validation::validate_all(&app, &Silent)).unwrap();
+    assert_eq!(
+        reports[0].warnings,
+        ["openai:default expires within 7 days: `api-keys rotate openai:default`"]
+    );
+    assert!(reports[1].warnings.is_empty());
+}
+
+#[test]
 fn dates_mean_the_end_of_their_day_and_lie_in_the_future() {
     let now = moment(0);
     assert_eq!(
@@ -407,6 +427,7 @@ fn dates_mean_the_end_of_their_day_and_lie_in_the_future() {
         "31.01.2027",
         "2020-01-01",
         "99999-01-01",
+        "9999-12-31",
     ] {
         let refused = keys::expiration_date(text, now).unwrap_err();
         assert_eq!(refused.code(), Code::InvalidArgument, "{text}");
