@@ -9,9 +9,9 @@ use rmcp::model::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    prompts::PromptDef,
+    prompts::{PROMPTS, PromptDef},
     resources::{MIME_TYPE, RESOURCES, ResourceDef},
-    tools::ToolDef,
+    tools::{Area, ToolDef},
 };
 
 /// The most characters that instructions may have: clients cut at 4,096, and every session pays for them.
@@ -34,37 +34,38 @@ pub(super) fn server(tools: &[ToolDef]) -> ServerConfig {
         .with_instructions(instructions(tools))
 }
 
-/// What a model reads before it looks at any tool: what this is for, and a map of the tools that exist.
+/// What a model reads before it looks at any tool: what this is for, and a map of what there is.
 pub(super) fn instructions(tools: &[ToolDef]) -> String {
     let mut text = String::from(
         "Keeps API keys of language-model providers (anthropic, openai, google, local and many more) in an \
-         encrypted vault on the user's machine. No tool ever returns a key.\n\
+         encrypted vault on the user's machine, counts what is used and what it costs, and chooses where a request \
+         should go. No tool ever returns a key.\n\
          Never ask for a key in the chat: call the tool without it, and the user types it on a local page that \
          opens. If a result says `input_pending`, the page is still open: call the same tool again once the user \
          is done. A program gets keys through the shell: `api-keys run --provider openai -- COMMAND`.\n",
     );
-    for tool in tools {
-        text.push_str("\n- ");
-        text.push_str(tool.name);
-        text.push_str(": ");
-        text.push_str(&purpose(tool));
+    let mut line = |what: &str, names: Vec<&str>| {
+        if !names.is_empty() {
+            text.push_str("\n- ");
+            text.push_str(what);
+            text.push_str(": ");
+            text.push_str(&names.join(", "));
+        }
+    };
+    for area in Area::ALL {
+        let tools = tools.iter().filter(|tool| tool.area == area);
+        line(area.purpose(), tools.map(|tool| tool.name).collect());
     }
-    for resource in RESOURCES {
-        text.push_str("\n- resource ");
-        text.push_str(resource.uri);
-        text.push_str(": ");
-        text.push_str(resource.title);
-    }
+    line(
+        "Resources to read",
+        RESOURCES.iter().map(|resource| resource.uri).collect(),
+    );
+    line(
+        "Prompts for the user",
+        PROMPTS.iter().map(|prompt| prompt.name).collect(),
+    );
     debug_assert!(text.chars().count() < INSTRUCTIONS_LIMIT, "instructions are too long");
     text
-}
-
-/// What the tool does: the first sentence of its description.
-fn purpose(tool: &ToolDef) -> String {
-    let schema = (tool.input_schema)();
-    let description = schema.get("description").and_then(Value::as_str).unwrap_or(tool.title);
-    let sentence = description.split(". ").next().unwrap_or_default();
-    sentence.trim_end_matches('.').to_owned()
 }
 
 /// A tool as `tools/list` shows it.

@@ -15,7 +15,7 @@ use crate::{
     intake::Intake,
     mcp::{client::Desk, rounds::Rounds},
     settings::{Environment, Settings},
-    tools::{Answer, Caller, Hints, Question, ToolDef, View},
+    tools::{Answer, Area, Caller, Hints, Question, ToolDef, View},
 };
 
 const KEY: &str = "sk-ant-api03-0123456789abcdefghij";
@@ -40,6 +40,7 @@ const FAKES: &[ToolDef] = &[
 ];
 
 const FAKE: ToolDef = ToolDef {
+    area: Area::Keys,
     name: "fake",
     command: "fake",
     title: "Fake",

@@ -2,7 +2,8 @@
 
 use crate::{
     app::App,
-    domain::{Label, ProviderId, Task},
+    domain::{Label, ModelRef, ProviderId, Task},
+    providers::Provider,
     services::{keys, vault},
 };
 
@@ -12,7 +13,7 @@ pub enum Values {
     Providers,
     /// The labels of the stored keys, of the provider that another argument names.
     Labels,
-    /// `provider/model`, as the configuration names them.
+    /// `provider/model`, of the enabled providers.
     Models,
     Tasks,
     Of(&'static [&'static str]),
@@ -37,18 +38,32 @@ impl Values {
                 enabled.map(|provider| provider.id.to_string()).collect()
             }
             Self::Models => {
-                let providers = config.providers().into_iter().filter(|provider| provider.enabled);
-                let models = providers.flat_map(|provider| {
-                    let models = provider.models.unwrap_or_default().into_iter();
-                    models.map(move |model| format!("{}/{model}", provider.id))
-                });
-                models.collect()
+                let enabled = config.providers().into_iter().filter(|provider| provider.enabled);
+                let models = enabled.flat_map(|provider| models(app, provider));
+                models.map(|model| model.to_string()).collect()
             }
             Self::Labels => {
                 let of = provider.and_then(|name| config.provider(name).ok()).map(|it| it.id);
                 labels(app, of.as_ref()).await
             }
         }
+    }
+}
+
+/// The models that the configuration names for a provider, else those of the catalogue.
+fn models(app: &App, provider: Provider) -> Vec<ModelRef> {
+    match provider.models {
+        Some(models) => models
+            .into_iter()
+            .map(|model| ModelRef {
+                provider: provider.id.clone(),
+                model,
+            })
+            .collect(),
+        None => app.catalog().map_or_else(
+            |_| Vec::new(),
+            |catalog| catalog.models_of(&provider.id).map(|model| model.id.clone()).collect(),
+        ),
     }
 }
 

@@ -164,7 +164,8 @@ impl Tool for EstimateCost {
     const NAME: &'static str = "estimate_cost";
     const COMMAND: &'static str = "estimate";
     const TITLE: &'static str = "Estimate cost";
-    const SEARCH_HINT: &'static str = "how much would a request cost, price of a model, compare prices, cheapest model";
+    const SEARCH_HINT: &'static str =
+        "how much would tokens of a claude gpt gemini model cost, price of a request, compare prices, cheapest model";
     const HINTS: Hints = Hints::READ_ONLY;
     type Output = Estimated;
 

@@ -97,7 +97,8 @@ impl Tool for GetUsage {
     const NAME: &'static str = "get_usage";
     const COMMAND: &'static str = "usage";
     const TITLE: &'static str = "Get usage";
-    const SEARCH_HINT: &'static str = "usage costs spending tokens requests statistics by model provider day project";
+    const SEARCH_HINT: &'static str =
+        "how much did i spend, usage costs tokens requests statistics of a day week month by model provider project";
     const HINTS: Hints = Hints::READ_ONLY;
     type Output = Usage;
 

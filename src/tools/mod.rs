@@ -38,20 +38,28 @@ use crate::{
 
 /// Every tool, in the order in which people and models read them.
 pub const TOOLS: &[ToolDef] = &[
-    ToolDef::of::<add_api_key::AddApiKey>(),
-    ToolDef::of::<remove_api_key::RemoveApiKey>(),
-    ToolDef::of::<rotate_key::RotateKey>(),
-    ToolDef::of::<list_api_keys::ListApiKeys>(),
-    ToolDef::of::<validate_key::ValidateKey>(),
-    ToolDef::of::<validate_all_keys::ValidateAllKeys>(),
-    ToolDef::of::<get_usage::GetUsage>(),
-    ToolDef::of::<estimate_cost::EstimateCost>(),
-    ToolDef::of::<check_budget::CheckBudget>(),
-    ToolDef::of::<track_request::TrackRequest>(),
-    ToolDef::of::<route_request::RouteRequest>(),
-    ToolDef::of::<get_routing_recommendations::GetRoutingRecommendations>(),
-    ToolDef::of::<get_provider_stats::GetProviderStats>(),
+    ToolDef::of::<add_api_key::AddApiKey>(Area::Keys),
+    ToolDef::of::<remove_api_key::RemoveApiKey>(Area::Keys),
+    ToolDef::of::<rotate_key::RotateKey>(Area::Keys),
+    ToolDef::of::<list_api_keys::ListApiKeys>(Area::Keys),
+    ToolDef::of::<validate_key::ValidateKey>(Area::Keys),
+    ToolDef::of::<validate_all_keys::ValidateAllKeys>(Area::Keys),
+    ToolDef::of::<get_usage::GetUsage>(Area::Usage),
+    ToolDef::of::<estimate_cost::EstimateCost>(Area::Usage),
+    ToolDef::of::<check_budget::CheckBudget>(Area::Usage),
+    ToolDef::of::<track_request::TrackRequest>(Area::Usage),
+    ToolDef::of::<route_request::RouteRequest>(Area::Routing),
+    ToolDef::of::<get_routing_recommendations::GetRoutingRecommendations>(Area::Routing),
+    ToolDef::of::<get_provider_stats::GetProviderStats>(Area::Routing),
 ];
+
+/// What a tool is about, for those who look for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Area {
+    Keys,
+    Usage,
+    Routing,
+}
 
 /// One tool, declared by its struct of arguments.
 pub trait Tool: DeserializeOwned + JsonSchema + clap::Args + Send + 'static {
@@ -122,6 +130,7 @@ type Call = for<'a> fn(&'a App, &'a dyn Caller, Input<'a>) -> Pin<Box<dyn Future
 /// A tool as data: what every surface is made from.
 #[derive(Debug, Clone, Copy)]
 pub struct ToolDef {
+    pub area: Area,
     pub name: &'static str,
     pub command: &'static str,
     pub title: &'static str,
@@ -137,10 +146,24 @@ pub struct ToolDef {
     pub call: Call,
 }
 
+impl Area {
+    pub const ALL: [Self; 3] = [Self::Keys, Self::Usage, Self::Routing];
+
+    /// What its tools are for, in a line.
+    pub fn purpose(self) -> &'static str {
+        match self {
+            Self::Keys => "Keys (store, replace, remove, list, check at the provider)",
+            Self::Usage => "Usage and money (what was used, what it cost or would cost, what the budget leaves)",
+            Self::Routing => "Choosing (which provider, model and key should take a request, and how they are doing)",
+        }
+    }
+}
+
 impl ToolDef {
     /// The declaration of `T`.
-    const fn of<T: Tool>() -> Self {
+    const fn of<T: Tool>(area: Area) -> Self {
         Self {
+            area,
             name: T::NAME,
             command: T::COMMAND,
             title: T::TITLE,

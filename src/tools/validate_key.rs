@@ -59,7 +59,7 @@ impl Tool for ValidateKey {
     const NAME: &'static str = "validate_key";
     const COMMAND: &'static str = "validate";
     const TITLE: &'static str = "Validate API key";
-    const SEARCH_HINT: &'static str = "check test verify whether an api key works or is valid";
+    const SEARCH_HINT: &'static str = "check test verify whether my openai anthropic google api key works or is valid";
     const HINTS: Hints = Hints {
         read_only: false,
         destructive: false,

@@ -16,6 +16,7 @@ mod clients;
 mod concurrency;
 mod crash;
 mod differential;
+mod discovery;
 mod elicitation;
 mod files;
 mod intake;
