@@ -1,13 +1,14 @@
 //! How models and prices are written in files: strict, with a version, numbers exact.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+mod scalars;
+
+use std::{collections::BTreeMap, fmt};
 
 use jiff::civil::Date;
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
-use serde_json::value::RawValue;
+use serde::{Deserialize, Serialize};
 
-use super::{Capabilities, DatedPrice, Days, Hours, Model, Origin, Status};
+use self::scalars::{Amount, Minute};
+use super::{Capabilities, DatedPrice, Days, Hours, Model, Origin, Status, rules::check_names};
 use crate::domain::{Billionths, Capability, ModelId, ModelKind, ModelRef, Price, Rate, Rates, Tier};
 
 /// The version of both formats that is written, and the only one that is read.
@@ -165,14 +166,6 @@ struct RatesForm {
     reasoning: Option<Amount>,
 }
 
-/// A price as JSON spells it, read from its digits and not through a float.
-#[derive(Clone, Copy)]
-struct Amount(Billionths);
-
-/// A minute of the day, spelled `HH:MM`.
-#[derive(Clone, Copy)]
-struct Minute(u16);
-
 /// The built-in catalogue that `text` spells.
 pub(super) fn catalogue(text: &str) -> Result<Contents, CatalogError> {
     read(text, CATALOGUE, Origin::BuiltIn)
@@ -238,23 +231,6 @@ pub(super) fn line(model: &Model) -> String {
     serde_json::to_string(&ModelForm::from(model)).expect("strings, whole numbers and decimal ones")
 }
 
-/// No name may mean two models.
-fn check_names(models: &[Model]) -> Result<(), CatalogError> {
-    let mut names = BTreeSet::new();
-    for model in models {
-        let own = std::iter::once(&model.id.model).chain(&model.aliases);
-        for name in own {
-            if !names.insert((&model.id.provider, name)) {
-                return Err(CatalogError::Model {
-                    model: model.id.clone(),
-                    rule: "has a name that another model of the provider has too",
-                });
-            }
-        }
-    }
-    Ok(())
-}
-
 impl ModelForm {
     fn model(self, sources: &BTreeMap<String, String>, as_of: Date, origin: Origin) -> Result<Model, CatalogError> {
         let id: ModelRef = self.id.parse().map_err(|_| CatalogError::Form { line: 0, column: 0 })?;
@@ -287,53 +263,6 @@ impl ModelForm {
             Some(rule) => Err(broken(rule)),
             None => Ok(model),
         }
-    }
-}
-
-impl Model {
-    /// The rule that the model breaks, if it does.
-    pub(super) fn broken_rule(&self) -> Option<&'static str> {
-        let prices = &self.prices;
-        if self.context_window == Some(0) || self.max_output == Some(0) {
-            return Some("has no room for a token");
-        }
-        if prices.len() > MOST_PARTS {
-            return Some("has too many prices");
-        }
-        if prices.first().is_some_and(|first| first.from.is_some()) {
-            return Some("has no price for the time before its first date");
-        }
-        if !prices.is_sorted_by(|a, b| a.from < b.from) {
-            return Some("has prices that are not in the order of their dates");
-        }
-        if prices.iter().any(|dated| {
-            !dated
-                .price
-                .tiers
-                .is_sorted_by(|a, b| a.from_input_tokens < b.from_input_tokens)
-        }) {
-            return Some("has tiers that do not ascend");
-        }
-        if self.context_window.is_some_and(|window| self.max_input > Some(window)) {
-            return Some("takes more input than its context window holds");
-        }
-        if prices
-            .iter()
-            .flat_map(|dated| &dated.hours)
-            .any(|hours| hours.from_minute >= hours.to_minute)
-        {
-            return Some("has hours that end before they begin");
-        }
-        let gives_text = matches!(self.kind, ModelKind::Chat | ModelKind::Image);
-        let nonsense =
-            |rates: &Rates| rates.output != Rate::ZERO || rates.cache_write.is_some() || rates.reasoning.is_some();
-        if !gives_text && prices.iter().any(|dated| nonsense(&dated.price.standard)) {
-            return Some("gives no text, and has a price for text");
-        }
-        if !gives_text && self.can(Capability::Tools) == Some(true) {
-            return Some("gives no text, and calls tools");
-        }
-        None
     }
 }
 
@@ -495,42 +424,6 @@ impl FromIterator<Capability> for Capabilities {
             }
         }
         it
-    }
-}
-
-impl<'de> Deserialize<'de> for Amount {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = <&RawValue>::deserialize(deserializer)?;
-        Billionths::parse(raw.get())
-            .filter(|amount| *amount <= MOST_PER_MILLION)
-            .map(Self)
-            .ok_or_else(|| de::Error::custom("not a price"))
-    }
-}
-
-impl Serialize for Amount {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        RawValue::from_string(self.0.to_string())
-            .map_err(ser::Error::custom)?
-            .serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for Minute {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <&str>::deserialize(deserializer)?;
-        let read = || {
-            let (hour, minute) = text.split_once(':')?;
-            let (hour, minute): (u16, u16) = (hour.parse().ok()?, minute.parse().ok()?);
-            (text.len() == 5 && hour <= 24 && minute < 60 && hour * 60 + minute <= 24 * 60).then(|| hour * 60 + minute)
-        };
-        read().map(Self).ok_or_else(|| de::Error::custom("not a time of day"))
-    }
-}
-
-impl Serialize for Minute {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        format!("{:02}:{:02}", self.0 / 60, self.0 % 60).serialize(serializer)
     }
 }
 

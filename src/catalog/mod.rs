@@ -8,6 +8,7 @@ mod book;
 mod form;
 mod model;
 mod quality;
+mod rules;
 pub mod sets;
 
 pub use self::{

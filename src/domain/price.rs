@@ -92,18 +92,13 @@ impl Price {
     pub fn rates(&self, service: Service, input_tokens: u64) -> Option<&Rates> {
         let reached = |tier: &&Tier| tier.from_input_tokens <= input_tokens;
         let tier = self.tiers.iter().rev().find(reached);
-        match (service, tier) {
-            (Service::Standard, None) => Some(&self.standard),
-            (Service::Standard, Some(tier)) => Some(&tier.rates),
-            (Service::Batch, None) => self.batch.as_ref(),
-            (Service::Batch, Some(tier)) => tier.batch.as_ref(),
-            (Service::Flex, None) => self.flex.as_ref(),
-            (Service::Flex, Some(tier)) => tier.flex.as_ref(),
-            (Service::Priority, None) => self.priority.as_ref(),
-            (Service::Priority, Some(tier)) => tier.priority.as_ref(),
-            (Service::Fast, None) => self.fast.as_ref(),
-            (Service::Fast, Some(tier)) => tier.fast.as_ref(),
-        }
+        let offered = tier.map_or_else(|| self.by_service(), Tier::by_service);
+        offered.into_iter().find(|(it, _)| *it == service)?.1
+    }
+
+    /// The rates of each service for a prompt below all tiers, in the order of [`Service::ALL`].
+    pub fn by_service(&self) -> [(Service, Option<&Rates>); 5] {
+        by_service(&self.standard, [&self.batch, &self.flex, &self.priority, &self.fast])
     }
 
     /// What `tokens` cost; nothing where the service has no known price.
@@ -115,6 +110,24 @@ impl Price {
     pub fn is_free(&self) -> bool {
         *self == Self::FREE
     }
+}
+
+impl Tier {
+    /// The rates of each service, in the order of [`Service::ALL`].
+    pub fn by_service(&self) -> [(Service, Option<&Rates>); 5] {
+        by_service(&self.rates, [&self.batch, &self.flex, &self.priority, &self.fast])
+    }
+}
+
+fn by_service<'a>(standard: &'a Rates, others: [&'a Option<Rates>; 4]) -> [(Service, Option<&'a Rates>); 5] {
+    let [batch, flex, priority, fast] = others.map(Option::as_ref);
+    [
+        (Service::Standard, Some(standard)),
+        (Service::Batch, batch),
+        (Service::Flex, flex),
+        (Service::Priority, priority),
+        (Service::Fast, fast),
+    ]
 }
 
 impl Rates {

@@ -59,6 +59,7 @@ fn every_command_has_help() {
         "doctor",
         "vault",
         "audit",
+        "prices",
         "completions",
     ] {
         let ended = home.run([command, "--help"]);

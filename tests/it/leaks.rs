@@ -341,6 +341,9 @@ fn no_command_shows_a_key() {
             run(&[command, "openai", &format!("--{key}"), "--json"], "");
         }
     }
+    run(&["prices", "show", &misplaced], "");
+    run(&["prices", "list", &misplaced, "--json"], "");
+    run(&["prices", "update", "--from", &format!("/nonexistent/{key}")], "");
     run(&["add", "openai", "--env-var", &misplaced], "");
     run(&["add", "openai", "--from-file", &format!("/nonexistent/{key}")], "");
     run(&["add", "openai", "--expiration-date", &key], "");

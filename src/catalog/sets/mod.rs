@@ -21,7 +21,7 @@ use super::{
     Capabilities, Catalog, DatedPrice, Matched, Model, Origin, Overlay, Status, form::MOST_MODELS,
     form::MOST_PER_MILLION,
 };
-use crate::domain::{Billionths, ModelId, ModelKind, ModelRef, Price, ProviderId, Rate, Rates, Tier};
+use crate::domain::{Billionths, ModelId, ModelKind, ModelRef, Price, ProviderId, Rate, Rates, Service, Tier};
 
 /// The longest file that is read, in bytes.
 pub const LONGEST_SET: u64 = 16 << 20;
@@ -239,27 +239,20 @@ fn agree(known: &[DatedPrice], in_force: Option<&DatedPrice>, said: &[(Option<Da
 
 /// Whether `said` says something else than `known`; what it does not say is no difference.
 fn says_otherwise(said: &Price, known: &Price) -> bool {
-    let service = |said: &Option<Rates>, known: &Option<Rates>| match (said, known) {
-        (None, _) => false,
-        (Some(said), Some(known)) => rates_differ(said, known),
-        (Some(_), None) => true,
+    type Offered<'a> = [(Service, Option<&'a Rates>); 5];
+    let services_differ = |said: Offered<'_>, known: Offered<'_>| {
+        said.into_iter()
+            .zip(known)
+            .any(|((_, said), (_, known))| said.is_some_and(|said| known.is_none_or(|known| rates_differ(said, known))))
     };
-    let tier = |(said, known): (&Tier, &Tier)| {
-        // At a threshold or only above it: sets differ by a token and mean the same.
+    // At a threshold or only above it: sets differ by a token and mean the same.
+    let tiers_differ = |(said, known): (&Tier, &Tier)| {
         said.from_input_tokens.abs_diff(known.from_input_tokens) > 1
-            || rates_differ(&said.rates, &known.rates)
-            || service(&said.batch, &known.batch)
-            || service(&said.flex, &known.flex)
-            || service(&said.priority, &known.priority)
-            || service(&said.fast, &known.fast)
+            || services_differ(said.by_service(), known.by_service())
     };
-    rates_differ(&said.standard, &known.standard)
-        || service(&said.batch, &known.batch)
-        || service(&said.flex, &known.flex)
-        || service(&said.priority, &known.priority)
-        || service(&said.fast, &known.fast)
+    services_differ(said.by_service(), known.by_service())
         || said.tiers.len() != known.tiers.len()
-        || said.tiers.iter().zip(&known.tiers).any(tier)
+        || said.tiers.iter().zip(&known.tiers).any(tiers_differ)
 }
 
 fn rates_differ(said: &Rates, known: &Rates) -> bool {

@@ -6,13 +6,13 @@ use serde_json::{Map, Value, json};
 use crate::{
     app::App,
     catalog::{DatedPrice, Days, Hours, Model, Origin},
-    domain::{Capability, Price, Rate, Rates, Tier},
+    domain::{Capability, Price, Rate, Rates, Service, Tier},
     error::Result,
     services::{
         prices,
         pricing::{self, Priced, Pricing},
     },
-    tools::view::{Block, Cell, Tone, View},
+    tools::view::{Block, Cell, Tone, View, count},
 };
 
 /// What is known of the price of the model that `name` means: for programs and for people.
@@ -92,10 +92,7 @@ fn facts(model: &Model, now: Timestamp) -> Map<String, Value> {
 }
 
 fn price_json(price: &Price, priced: &Priced) -> Value {
-    let mut told = services(
-        &price.standard,
-        [&price.batch, &price.flex, &price.priority, &price.fast],
-    );
+    let mut told = by_service(price.by_service());
     insert(&mut told, "tiers", tiers(price));
     insert(&mut told, "from", json!(priced.from));
     insert(&mut told, "origin", json!(priced.origin.map(Origin::as_str)));
@@ -105,12 +102,8 @@ fn price_json(price: &Price, priced: &Priced) -> Value {
 }
 
 fn dated_json(dated: &DatedPrice) -> Value {
-    let price = &dated.price;
-    let mut told = services(
-        &price.standard,
-        [&price.batch, &price.flex, &price.priority, &price.fast],
-    );
-    insert(&mut told, "tiers", tiers(price));
+    let mut told = by_service(dated.price.by_service());
+    insert(&mut told, "tiers", tiers(&dated.price));
     insert(&mut told, "from", json!(dated.from));
     insert(&mut told, "source", json!(dated.source));
     told
@@ -124,7 +117,7 @@ fn hours_json(dated: &DatedPrice) -> Value {
 
 fn tiers(price: &Price) -> Value {
     let tier = |tier: &Tier| {
-        let mut told = services(&tier.rates, [&tier.batch, &tier.flex, &tier.priority, &tier.fast]);
+        let mut told = by_service(tier.by_service());
         insert(&mut told, "from_input_tokens", json!(tier.from_input_tokens));
         told
     };
@@ -132,14 +125,13 @@ fn tiers(price: &Price) -> Value {
 }
 
 /// US dollars per million tokens, by service.
-fn services(standard: &Rates, others: [&Option<Rates>; 4]) -> Value {
-    let mut told = json!({"standard": rates(standard)});
-    for (name, others) in ["batch", "flex", "priority", "fast"].into_iter().zip(others) {
-        if let Some(others) = others {
-            insert(&mut told, name, rates(others));
-        }
-    }
-    told
+fn by_service(offered: [(Service, Option<&Rates>); 5]) -> Value {
+    let known = offered
+        .into_iter()
+        .filter_map(|(service, rates)| Some((service, rates?)));
+    known
+        .map(|(service, of_it)| (service.as_str().to_owned(), rates(of_it)))
+        .collect()
 }
 
 fn rates(rates: &Rates) -> Value {
@@ -165,10 +157,10 @@ fn other_times<'m>(model: &'m Model, priced: &Priced) -> Vec<&'m DatedPrice> {
 fn headline(model: &Model, now: Timestamp) -> Block {
     let mut words = vec![model.kind.as_str().to_owned()];
     if let Some(window) = model.context_window {
-        words.push(format!("{} tokens of context", grouped(window)));
+        words.push(format!("{} tokens of context", count(window)));
     }
     if let Some(most) = model.max_output {
-        words.push(format!("{} of output", grouped(most)));
+        words.push(format!("{} of output", count(most)));
     }
     let status = model.status.as_str();
     match model.retires_on {
@@ -243,21 +235,22 @@ fn people(mut view: View, priced: &Priced, model: Option<&Model>, others: &[&Dat
 /// The lines of one price: by service, for long prompts, and at some hours.
 fn rows(when: &str, tone: Tone, price: &Price, hours: &[Hours]) -> Vec<Vec<Cell>> {
     let mut lines: Vec<(String, Rates)> = Vec::new();
-    let mut services = |of: &str, standard: Rates, others: [Option<Rates>; 4]| {
-        lines.push((of.to_owned(), standard));
-        for (name, rates) in ["batch", "flex", "priority", "fast"].into_iter().zip(others) {
-            let separate = if of.is_empty() { "" } else { ", " };
-            lines.extend(rates.map(|rates| (format!("{name}{separate}{of}"), rates)));
+    let mut offer = |prompts: &str, offered: [(Service, Option<&Rates>); 5]| {
+        for (service, rates) in offered {
+            let of = match (service, prompts) {
+                (Service::Standard, prompts) => prompts.to_owned(),
+                (service, "") => service.as_str().to_owned(),
+                (service, prompts) => format!("{}, {prompts}", service.as_str()),
+            };
+            lines.extend(rates.map(|rates| (of, *rates)));
         }
     };
-    services(
-        "",
-        price.standard,
-        [price.batch, price.flex, price.priority, price.fast],
-    );
+    offer("", price.by_service());
     for tier in &price.tiers {
-        let of = format!("prompts from {}", grouped(tier.from_input_tokens));
-        services(&of, tier.rates, [tier.batch, tier.flex, tier.priority, tier.fast]);
+        offer(
+            &format!("prompts from {}", count(tier.from_input_tokens)),
+            tier.by_service(),
+        );
     }
     lines.extend(hours.iter().map(|hours| (at_hours(hours), hours.rates)));
     let cell = |rate: Option<Rate>| {
@@ -289,18 +282,4 @@ fn at_hours(hours: &Hours) -> String {
         Days::MondayToFriday => ", Monday to Friday",
     };
     format!("{}–{} UTC{days}", time(hours.from_minute), time(hours.to_minute))
-}
-
-/// A count with commas between thousands.
-fn grouped(count: u64) -> String {
-    let digits = count.to_string();
-    let first = digits.len() % 3;
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && at % 3 == first {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

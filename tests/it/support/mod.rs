@@ -104,6 +104,17 @@ impl Ended {
     }
 }
 
+/// Writes a file as the program wants it, in a folder of that kind.
+pub(crate) fn private_file(path: &Path, bytes: &[u8]) {
+    private_folder(path.parent().expect("a folder"));
+    std::fs::write(path, bytes).expect("a file");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).expect("a private file");
+    }
+}
+
 /// Makes a folder as the program wants it: for nobody else.
 pub(crate) fn private_folder(path: &Path) {
     std::fs::create_dir_all(path).expect("a folder");
