@@ -19,7 +19,8 @@ impl Tool for CheckBudget {
     const NAME: &'static str = "check_budget";
     const COMMAND: &'static str = "budget";
     const TITLE: &'static str = "Check budget";
-    const SEARCH_HINT: &'static str = "budget limit spent remaining money forecast alert over budget";
+    const SEARCH_HINT: &'static str =
+        "how much money is left of the budget today this month, limit remaining forecast alert over budget";
     const HINTS: Hints = Hints::READ_ONLY;
     type Output = BudgetReport;
 

@@ -26,7 +26,7 @@ impl Tool for GetRoutingRecommendations {
     const COMMAND: &'static str = "recommend";
     const TITLE: &'static str = "Get routing recommendations";
     const SEARCH_HINT: &'static str =
-        "advice on providers models keys and cost, what is wrong, how to save money, health of routing";
+        "recommend improve a better setup of fallbacks providers models keys, what is wrong, how to save money";
     const HINTS: Hints = Hints::READ_ONLY;
     type Output = Advice;
 

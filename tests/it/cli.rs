@@ -91,7 +91,7 @@ fn bash_completes_commands_and_their_options() {
     let script = home.beside("completions.bash");
     std::fs::write(&script, home.run(["completions", "bash"]).stdout).expect("a script");
     for (typed, offered) in [
-        (&["ro"][..], "rotate"),
+        (&["rot"][..], "rotate"),
         (&["rotate", "--rev"], "--revoke-now"),
         (&["run", "--dry"], "--dry-run"),
         (&["vault", "add-"], "add-slot"),
