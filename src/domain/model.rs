@@ -66,9 +66,11 @@ impl FromStr for ModelId {
     type Err = IdentityError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let fits = (1..=LONGEST).contains(&text.chars().count())
-            && text.chars().all(|c| !c.is_whitespace() && !c.is_control());
-        let error = IdentityError::new("a model", "1 to 200 characters without white space");
+        let fits = (1..=LONGEST).contains(&text.len())
+            && text
+                .bytes()
+                .all(|c| c.is_ascii_alphanumeric() || b"-._:/@+".contains(&c));
+        let error = IdentityError::new("a model", "1 to 200 letters, digits and characters of `-._:/@+`");
         fits.then(|| Self(text.to_owned())).ok_or(error)
     }
 }

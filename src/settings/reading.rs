@@ -282,5 +282,5 @@ fn model_name(field: &Field<'_, '_>) -> Result<ModelId, ConfigError> {
 
 fn checked_model(name: &str, field: &Field<'_, '_>) -> Result<ModelId, ConfigError> {
     name.parse()
-        .map_err(|_| field.wrong("must be a model's name: 1 to 200 characters without white space"))
+        .map_err(|_| field.wrong("must be a model's name: 1 to 200 letters, digits and characters of -._:/@+"))
 }

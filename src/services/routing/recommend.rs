@@ -303,7 +303,10 @@ fn models(state: &State, used: &Used, warnings: &mut Vec<Note>) {
     }
     for (name, totals) in &used.models {
         if totals.unpriced_requests > 0 {
-            let message = format!("nobody knows what {} requests to {name} cost", totals.unpriced_requests);
+            let message = format!(
+                "the cost of requests to {name} is not known: {} so far",
+                totals.unpriced_requests
+            );
             let fix = format!("give its price as [[prices]] with model = \"{name}\" in config.toml");
             let note = Note::new("unpriced_model", message, fix).of_provider(&name.provider);
             warnings.push(Note {
