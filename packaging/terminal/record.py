@@ -4,13 +4,11 @@
     cargo build --release
     packaging/terminal/record.py target/release/api-keys packaging/terminal/terminal.svg
 
-Each command runs on a terminal of its own, in a home that is thrown away, with made-up keys and a stand-in provider on
-the loopback address.
+Each command runs on a terminal of its own, in a home that is thrown away, with made-up keys. Nothing is sent anywhere.
 """
 
 import fcntl
 import html
-import http.server
 import os
 import pathlib
 import pty
@@ -20,7 +18,6 @@ import struct
 import sys
 import tempfile
 import termios
-import threading
 
 COLUMNS = 100
 KEY = "sk-ant-api03-MadeUpForThePicture0123456789abcdefWXYZ"
@@ -32,33 +29,18 @@ BEFORE = [
     ("api-keys track anthropic claude-haiku-4-5 96000 8100 --task-type chat", {}),
     ("api-keys track openai gpt-5.4-mini 64000 5200 --task-type data_extraction", {}),
 ]
-# What is shown, with what is typed at which prompt.
+# What is shown, with what is typed at which prompt, and how many lines of it at most.
 SHOWN = [
-    ("api-keys add anthropic", {"(hidden): ": KEY + "\r"}),
-    ("api-keys list", {}),
-    ("api-keys usage --group-by model", {}),
-    ("api-keys route code_generation", {}),
-    ("api-keys run -- sh -c 'echo ${ANTHROPIC_API_KEY:+the key is here, and nowhere else}'", {}),
+    ("api-keys add anthropic", {"(hidden): ": KEY + "\r"}, 3),
+    ("api-keys list", {}, 9),
+    ("api-keys usage --group-by model", {}, 9),
+    ("api-keys route code_generation", {}, 9),
+    ("api-keys run -- sh -c 'echo ${ANTHROPIC_API_KEY:+the key is here, and nowhere else}'", {}, 9),
 ]
 
 COLOURS = {30: "#484f58", 31: "#ff7b72", 32: "#7ee787", 33: "#e3b341", 34: "#79c0ff", 35: "#d2a8ff", 36: "#76e3ea", 37: "#c9d1d9"}
-PLAIN, BACKGROUND, FAINT, PROMPT = "#c9d1d9", "#0d1117", "#8b949e", "#7ee787"
+PLAIN, BACKGROUND, FAINT = "#c9d1d9", "#0d1117", "#8b949e"
 CELL, LINE, MARGIN = 8.4, 19, 18
-
-
-class Provider(http.server.BaseHTTPRequestHandler):
-    """Takes every key."""
-
-    def do_GET(self):
-        body = b'{"data": []}'
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
 
 
 def run(command, typed, environment, folder):
@@ -106,6 +88,21 @@ def spans(line):
                 colour = COLOURS[code]
 
 
+def folded(line):
+    """The line as a terminal shows it: in rows of its width, each with the colours it begins with."""
+    rows, row, column, style = [], "", 0, ""
+    for piece in re.split(r"(\x1b\[[0-9;]*m)", line):
+        if piece.startswith("\x1b"):
+            row, style = row + piece, "" if piece == "\x1b[0m" else style + piece
+            continue
+        while column + len(piece) > COLUMNS:
+            cut = COLUMNS - column
+            rows.append(row + piece[:cut])
+            row, piece, column = style, piece[cut:], 0
+        row, column = row + piece, column + len(piece)
+    return [*rows, row]
+
+
 def draw(lines):
     width = round(2 * MARGIN + COLUMNS * CELL)
     height = 2 * MARGIN + len(lines) * LINE
@@ -113,25 +110,25 @@ def draw(lines):
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}" role="img">',
         "<title>api-keys at a terminal</title>",
         f'<rect width="{width}" height="{height}" rx="8" fill="{BACKGROUND}"/>',
-        '<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, monospace" font-size="14" xml:space="preserve">',
+        '<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, monospace" font-size="14">',
     ]
     for number, line in enumerate(lines):
         column, row = 0, MARGIN + number * LINE + 13
         for text, colour, bold in spans(line):
             weight = ' font-weight="bold"' if bold else ""
-            length = len(text) * CELL
-            parts.append(
-                f'<text x="{MARGIN + column * CELL:.1f}" y="{row}" fill="{colour}" textLength="{length:.1f}"'
-                f' lengthAdjust="spacingAndGlyphs"{weight}>{html.escape(text)}</text>'
-            )
+            # Word by word, since pictures collapse the spaces that tables are made of.
+            for word in re.finditer(r"\S+(?: \S+)*", text):
+                x = MARGIN + (column + word.start()) * CELL
+                parts.append(
+                    f'<text x="{x:.1f}" y="{row}" fill="{colour}" textLength="{len(word[0]) * CELL:.1f}"'
+                    f' lengthAdjust="spacingAndGlyphs"{weight}>{html.escape(word[0])}</text>'
+                )
             column += len(text)
     return "\n".join([*parts, "</g>", "</svg>", ""])
 
 
 def main():
     binary, picture = pathlib.Path(sys.argv[1]).resolve(), pathlib.Path(sys.argv[2])
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Provider)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
     lines = []
     with tempfile.TemporaryDirectory() as folder:
         home = pathlib.Path(folder, "home")
@@ -148,9 +145,11 @@ def main():
         for command, typed in BEFORE:
             run(command, typed, environment, home)
         del environment["OPENAI_API_KEY"]
-        for command, typed in SHOWN:
+        for command, typed, most in SHOWN:
             lines.append(f"\x1b[32m$\x1b[0m \x1b[1m{command}\x1b[0m")
-            lines += run(command, typed, environment, home).rstrip("\n").split("\n")
+            said = run(command, typed, environment, home).rstrip("\n").split("\n")
+            said = [row for line in said for row in folded(line)]
+            lines += said[:most] + ["\x1b[2m…\x1b[0m"] * (len(said) > most)
             lines.append("")
     picture.write_text(draw(lines[:-1]))
     print(f"{picture}: {len(lines) - 1} lines")
