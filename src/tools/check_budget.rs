@@ -20,7 +20,7 @@ impl Tool for CheckBudget {
     const COMMAND: &'static str = "budget";
     const TITLE: &'static str = "Check budget";
     const SEARCH_HINT: &'static str =
-        "how much money is left of the budget today this month, limit remaining forecast alert over budget";
+        "budget limit spent, how much money is left today this month, forecast alert over budget";
     const HINTS: Hints = Hints::READ_ONLY;
     type Output = BudgetReport;
 

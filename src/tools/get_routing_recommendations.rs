@@ -25,8 +25,7 @@ impl Tool for GetRoutingRecommendations {
     const NAME: &'static str = "get_routing_recommendations";
     const COMMAND: &'static str = "recommend";
     const TITLE: &'static str = "Get routing recommendations";
-    const SEARCH_HINT: &'static str =
-        "recommend improve a better setup of fallbacks providers models keys, what is wrong, how to save money";
+    const SEARCH_HINT: &'static str = "advice recommend improve setup of providers models keys fallbacks, what is wrong, how to save, health of routing";
     const HINTS: Hints = Hints::READ_ONLY;
     type Output = Advice;
 
