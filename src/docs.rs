@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::{
     error::CODES,
+    prompts::PROMPTS,
     providers::PROVIDERS,
     settings::VARIABLES,
     tools::{TOOLS, ToolDef},
@@ -44,6 +45,14 @@ fn table(name: &str, commands: &clap::Command) -> String {
             commands
                 .get_subcommands()
                 .flat_map(|known| [command(known)].into_iter().chain(variants(known))),
+        ),
+        "prompts" => rows(
+            &["command or prompt", "arguments", "does"],
+            PROMPTS.iter().map(|prompt| {
+                let names: Vec<&str> = prompt.arguments.iter().map(|argument| argument.name).collect();
+                let (name, about) = (format!("`/{}`", prompt.name), prompt.description().to_owned());
+                vec![name, names.join(", "), about]
+            }),
         ),
         "providers" => rows(
             &["provider", "name", "variable"],
