@@ -14,7 +14,7 @@
 use std::{
     env, fs, iter,
     path::Path,
-    process::{Command, Stdio},
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -95,7 +95,6 @@ fn writing() {
                 .map(|_| {
                     Command::new(env::current_exe().unwrap())
                         .env(WRITER, format!("{WRITES} {}", folder.display()))
-                        .stdout(Stdio::null())
                         .spawn()
                         .unwrap()
                 })
@@ -111,9 +110,10 @@ fn writing() {
 
 fn write(folder: &Path, count: u64) {
     let ledger = Ledger::new(folder);
-    for record in requests(count, Variety::Person) {
-        ledger.record(&record).unwrap();
-    }
+    let times = requests(count, Variety::Person)
+        .map(|record| timed(|| ledger.record(&record).unwrap()))
+        .collect();
+    say("  record, of those", &times);
 }
 
 fn reading(size: u64, variety: Variety) {
@@ -210,10 +210,11 @@ fn say(what: &str, times: &Vec<Duration>) {
     times.sort_unstable();
     let at = |percent: usize| times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e3;
     println!(
-        "{what:<32}{:>10.3} ms p50 {:>10.3} ms p99 {:>10.3} ms best",
+        "{what:<32}{:>10.3} ms p50 {:>10.3} ms p99 {:>10.3} ms best {:>10.3} ms worst",
         at(50),
         at(99),
-        at(0)
+        at(0),
+        at(100)
     );
 }
 
