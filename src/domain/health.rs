@@ -222,8 +222,8 @@ impl Health {
         match (signal, state) {
             (Signal::Success | Signal::Rejected, HealthState::Due { .. } | HealthState::Probing { .. })
             | (Signal::Success, HealthState::Out { .. }) => Self::recovered(now),
+            (Signal::Success | Signal::Rejected, _) => old,
             (Signal::Refused, _) => old.out(Trouble::Refused, now),
-            (Signal::Success | Signal::Rejected, _) | (_, HealthState::Out { .. }) => old,
             (Signal::NoCredit, _) => old.out(Trouble::NoCredit, now),
             (
                 Signal::RateLimited {
@@ -239,10 +239,15 @@ impl Health {
             ) => old.cooling(Trouble::Failing, believed(told), now),
             // Answers to requests from before the cooldown.
             (_, HealthState::Cooling { .. }) => old,
+            // Whoever is told to slow down was let in.
             (Signal::RateLimited { retry_after: None }, _) => {
                 old.cooling(Trouble::RateLimited, old.next_cooldown(), now)
             }
-            (Signal::Failed { retry_after: None }, HealthState::Healthy) if !window.is_failing() => old,
+            (Signal::Failed { retry_after: None }, HealthState::Healthy | HealthState::Out { .. })
+                if !window.is_failing() =>
+            {
+                old
+            }
             (Signal::Failed { retry_after: None }, _) => old.cooling(Trouble::Failing, OPEN, now),
         }
     }
@@ -460,7 +465,7 @@ mod tests {
             (Signal::Refused, Trouble::Refused),
             (Signal::NoCredit, Trouble::NoCredit),
         ] {
-            let out = after(&[(0, signal), (10, told(60)), (20, FAILED)]);
+            let out = after(&[(0, signal), (10, Signal::Rejected), (20, FAILED)]);
             assert_eq!(out.state(Some(at(-5)), at(1_000_000)), HealthState::Out { trouble });
             assert_eq!(out.state(Some(at(5)), at(6)), HealthState::Healthy);
             let works = out.after(Signal::Success, LastRequests::default(), None, at(30));
@@ -468,10 +473,8 @@ mod tests {
             let limited = out.after(LIMITED, LastRequests::default(), Some(at(5)), at(30));
             assert_eq!(limited.until, at(60), "a mended key cools down like any other");
         }
-        assert_eq!(
-            after(&[(0, Signal::Refused), (1, Signal::NoCredit)]).trouble,
-            Some(Trouble::Refused)
-        );
+        let both = after(&[(0, Signal::Refused), (1, Signal::NoCredit)]);
+        assert_eq!(both.trouble, Some(Trouble::NoCredit), "the newest word counts");
     }
 
     proptest::proptest! {

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Show every provider: whether it can be used and why not, keys, models, health, latency, success and price
+/// Show which providers can be used, and how they fare: health, latency, success, models, prices
 #[derive(Debug, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GetProviderStats {
@@ -97,12 +97,16 @@ fn row(it: &ProviderStats) -> Vec<Cell> {
     let (tone, state) = if it.available {
         (Tone::Good, "ready".to_owned())
     } else {
-        (Tone::Attention, it.availability_reason.clone())
+        (Tone::Attention, it.status.replace('_', " "))
     };
     let health = match it.health.status {
         "healthy" => Cell::new(Tone::Good, "healthy"),
         "unknown" => Cell::new(Tone::Faint, "–"),
-        other => Cell::new(Tone::Attention, other),
+        other => {
+            let until = it.health.cooldown_until.as_ref();
+            let until = until.map_or_else(String::new, |until| format!(" until {until}"));
+            Cell::new(Tone::Attention, format!("{other}{until}"))
+        }
     };
     let milliseconds = |value: Option<u32>| Cell::number(value.map_or_else(String::new, |it| format!("{it} ms")));
     let rate = |rate: Option<Rate>| Cell::number(rate.map_or_else(String::new, |rate| rate.per_million().to_string()));

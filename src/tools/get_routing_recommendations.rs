@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Say what is wrong with routing and what would make it better, each with the command or setting that mends it
+/// Say what would make routing better. Each note comes with the command or setting that mends it
 #[derive(Debug, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GetRoutingRecommendations {}

@@ -20,7 +20,7 @@ use crate::{
 /// How many candidates people see.
 const SHOWN: usize = 16;
 
-/// Choose the provider, model and key for a request, with the reason and the verdict on every other candidate
+/// Choose the provider, model and key for a request. Says why, and what became of every other candidate
 #[derive(Debug, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RouteRequest {

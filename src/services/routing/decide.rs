@@ -79,7 +79,10 @@ pub fn decide<'a>(policy: &Policy, supplies: &'a [Supply], ask: &Ask, now: Times
         for offer in &supply.offers {
             for variant in &offer.variants {
                 let estimate = Estimate::of(offer, variant, ask.tokens);
-                let obstacle = before
+                let is_for_task = offer.kind == ask.task.model_kind();
+                let obstacle = (!is_for_task)
+                    .then_some(Verdict::NotForTask)
+                    .or(before)
                     .or_else(|| model_obstacle(offer, variant, ask))
                     .or_else(|| money_obstacle(policy, &estimate));
                 let considered = Candidate {
@@ -103,7 +106,7 @@ pub fn decide<'a>(policy: &Policy, supplies: &'a [Supply], ask: &Ask, now: Times
         }
     }
     ranked.sort_by(|(a, left), (b, right)| {
-        let last = |considered: &Candidate<'_>| !considered.verdict.is_usable();
+        let last = |it: &Candidate<'_>| (!it.verdict.is_usable(), it.verdict == Verdict::NotForTask);
         (last(left), a).cmp(&(last(right), b))
     });
     let mut considered: Vec<Candidate<'a>> = ranked.into_iter().map(|(_, considered)| considered).collect();
@@ -211,9 +214,6 @@ impl Order<'_> {
 
 /// Why the model cannot do what is asked, if it cannot.
 fn model_obstacle(offer: &Offer, variant: &Variant, ask: &Ask) -> Option<Verdict> {
-    if offer.kind != ask.task.model_kind() {
-        return Some(Verdict::NotForTask);
-    }
     let lacks = |need: &Capability| {
         let unthinking =
             *need == Capability::Reasoning && variant.effort.is_some_and(|effort| effort <= Effort::Minimal);

@@ -88,7 +88,11 @@ fn passed_over(decision: &Decision<'_>, chosen: &Candidate<'_>) -> Vec<String> {
     let mut seen: Vec<&ProviderId> = vec![&chosen.supply.provider];
     let mut obstacles: Vec<(Turn, String)> = Vec::new();
     for it in &decision.considered {
-        if it.turn < chosen.turn && !it.verdict.is_usable() && !seen.contains(&&it.supply.provider) {
+        if it.turn < chosen.turn
+            && !it.verdict.is_usable()
+            && it.verdict != Verdict::NotForTask
+            && !seen.contains(&&it.supply.provider)
+        {
             seen.push(&it.supply.provider);
             obstacles.push((it.turn, obstacle(it)));
         }

@@ -1,7 +1,9 @@
 //! Which provider and model is chosen: scenarios, laws, and days of traffic in virtual time.
 
+mod clients;
 mod laws;
 mod scenarios;
+mod service;
 mod simulation;
 
 use api_keys::{

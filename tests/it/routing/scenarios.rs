@@ -244,8 +244,8 @@ fn scenarios() -> Vec<Scenario> {
             considered: &[
                 ("anthropic/claude-small", "chosen"),
                 ("anthropic/claude-large", "outranked"),
-                ("openai/gpt-large", "outranked"),
                 ("openai/gpt-small", "outranked"),
+                ("openai/gpt-large", "outranked"),
                 ("local/llama", "outranked"),
             ],
             reason: "claude-small has the best balance",
@@ -303,6 +303,7 @@ fn scenarios() -> Vec<Scenario> {
                 all[0].offers.push(changed(offer("text-embedding", 1, 0), |offer| {
                     offer.kind = ModelKind::Embedding;
                 }));
+                all[2].offers[0].kind = ModelKind::Embedding;
                 all[2].obstacle = Some(Verdict::Unreachable);
             }),
             considered: &[
@@ -313,7 +314,7 @@ fn scenarios() -> Vec<Scenario> {
                 ("openai/gpt-large", "not_for_task"),
                 ("openai/gpt-small", "not_for_task"),
             ],
-            reason: "openai is next in the fallback order, since local does not answer on this machine and anthropic/claude-large is not for this kind of task",
+            reason: "openai is next in the fallback order, since local does not answer on this machine",
             is_fallback: true,
             ..base("embeddings go to embedding models only")
         },
