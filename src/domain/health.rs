@@ -212,6 +212,7 @@ impl Health {
 
     /// The state after `signal`; `window` holds the last requests, this one included.
     #[must_use]
+    #[expect(clippy::match_same_arms, reason = "the rules stand in their order, each by itself")]
     pub fn after(&self, signal: Signal, window: LastRequests, mended_at: Option<Timestamp>, now: Timestamp) -> Self {
         let state = self.state(mended_at, now);
         let old = match state {
