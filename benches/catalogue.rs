@@ -62,6 +62,16 @@ fn main() {
         "lay 4,000 models over",
         best(1, || drop(black_box(catalog.with(Some(&taken.overlay), &[])))),
     );
+    let folder = std::env::temp_dir().join(format!("api-keys-bench-{}", std::process::id()));
+    let app = app(&folder);
+    let now = app.now();
+    let price_all = || {
+        for name in &names {
+            drop(black_box(pricing::price_of(&app, name, now)));
+        }
+    };
+    show("the prices in force", best(1, || drop(black_box(app.catalog()))));
+    show("a price by name", best(names.len(), price_all));
 }
 
 fn app(folder: &Path) -> App {
