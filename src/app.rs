@@ -9,9 +9,10 @@ use jiff::Timestamp;
 use crate::{
     catalog::Catalog,
     error::{Code, Error, Result},
-    providers::{Checker, Listing, Listings, Provider},
+    providers::{Checker, Listing, Listings, Provider, Upstream},
     settings::Settings,
     storage::{
+        clients::ClientStore,
         ledger::Ledger,
         vault::{Vault, VaultPlaces},
     },
@@ -43,9 +44,11 @@ pub struct App {
     settings: Settings,
     vault: Arc<Vault>,
     ledger: Ledger,
+    clients: ClientStore,
     checker: Checker,
     prices: prices::Prices,
     listings: Listings,
+    upstream: Upstream,
     clock: Clock,
 }
 
@@ -59,13 +62,16 @@ impl App {
         };
         let vault = Arc::new(Vault::new(places));
         let ledger = Ledger::new(paths.data_folder());
+        let clients = ClientStore::new(paths.data_folder());
         Self {
             settings,
             vault,
             ledger,
+            clients,
             checker: Checker::new(),
             prices: prices::Prices::default(),
             listings: Listings::default(),
+            upstream: Upstream::default(),
             clock,
         }
     }
@@ -82,6 +88,11 @@ impl App {
         &self.ledger
     }
 
+    /// The gateway's clients.
+    pub fn clients(&self) -> &ClientStore {
+        &self.clients
+    }
+
     pub fn checker(&self) -> &Checker {
         &self.checker
     }
@@ -89,6 +100,10 @@ impl App {
     /// Which models the server of `provider` has, if it runs on this machine.
     pub async fn installed(&self, provider: &Provider) -> Listing {
         self.listings.of(&self.checker, provider, self.now()).await
+    }
+
+    pub fn upstream(&self) -> &Upstream {
+        &self.upstream
     }
 
     /// The models and prices in force: built in, over them what `prices update` took in, over both `config.toml`.

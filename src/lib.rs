@@ -47,6 +47,9 @@ pub mod clients;
 // The one-time loopback page.
 pub mod intake;
 
+// The gateway.
+pub mod gateway;
+
 // The MCP server.
 pub mod mcp;
 

@@ -2,12 +2,14 @@
 
 mod audit;
 mod caller;
+mod client;
 mod command_line;
 mod completions;
 mod console;
 mod doctor;
 mod env_file;
 mod export;
+mod gateway;
 mod key_name;
 mod logging;
 mod own_server;
@@ -60,6 +62,8 @@ const COMMANDS: &[CommandDef] = &[
     run::COMMAND,
     undo::COMMAND,
     serve::COMMAND,
+    gateway::COMMAND,
+    client::COMMAND,
     setup::COMMAND,
     doctor::COMMAND,
     vault::COMMAND,

@@ -3,6 +3,7 @@
 use super::{Code, Error};
 use crate::storage::{
     audit::AuditError,
+    clients::ClientsError,
     files::{FileError, Hazard},
     lock::LockError,
     vault::keychain::KeychainError,
@@ -101,5 +102,21 @@ impl From<KeychainError> for Error {
             ),
         };
         Self::new(code, why.to_string()).hint(hint).caused_by(why)
+    }
+}
+
+impl From<ClientsError> for Error {
+    fn from(why: ClientsError) -> Self {
+        let message = why.to_string();
+        match why {
+            ClientsError::Damaged { path } => Self::new(Code::ClientsDamaged, message).hint(format!(
+                "nothing was changed; put {0} back from a backup, or move it away and give each client a new key",
+                path.display()
+            )),
+            ClientsError::TooNew { .. } => Self::new(Code::ClientsDamaged, message)
+                .hint("update `api-keys` to the version that wrote it; nothing was changed"),
+            ClientsError::File(why) => why.into(),
+            ClientsError::Lock(why) => why.into(),
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! way is known to try a key without paying for it, or whose list of models answers anybody.
 
 use super::{
-    declaration::{Auth, Check, KeyUse, ProviderDef},
+    declaration::{Auth, Check, KeyUse, ProviderDef, Wire},
     installed::ModelList,
     readings,
 };
@@ -18,6 +18,18 @@ const NO_SUCH_EMBEDDING_MODEL: &str = r#"{"model":"no-such-model","input":["x"]}
 /// Counts the tokens of one letter, which uses none.
 const TOKENIZE: &str = r#"{"model":"glm-4.6","messages":[{"role":"user","content":"x"}]}"#;
 
+/// OpenAI's API at `path` below the base URL.
+const fn openai(path: &'static str) -> Wire {
+    let auth = Auth::Bearer;
+    Wire { path, auth }
+}
+
+/// Anthropic's API at `path` below the base URL.
+const fn anthropic(path: &'static str) -> Wire {
+    let auth = Auth::Header("x-api-key");
+    Wire { path, auth }
+}
+
 /// What most rows have in common.
 const COMMON: ProviderDef = ProviderDef {
     id: "",
@@ -26,6 +38,9 @@ const COMMON: ProviderDef = ProviderDef {
     base_url: None,
     key: KeyUse::Required,
     auth: Auth::Bearer,
+    openai: Some(openai("")),
+    anthropic: None,
+    usage_on_request: true,
     prefixes: &[],
     console: "",
     account_header: None,
@@ -43,6 +58,8 @@ pub static PROVIDERS: &[ProviderDef] = &[
         base_url: Some("https://api.anthropic.com"),
         auth: Auth::Header("x-api-key"),
         prefixes: &["sk-ant-api03-", "sk-ant-"],
+        openai: Some(openai("/v1")),
+        anthropic: Some(anthropic("/v1")),
         console: "https://platform.claude.com/settings/keys",
         account_header: Some("anthropic-organization-id"),
         check: Some(Check {
@@ -71,6 +88,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         base_url: Some("https://generativelanguage.googleapis.com"),
         auth: Auth::Header("x-goog-api-key"),
         prefixes: &["AIza", "AQ."],
+        openai: Some(openai("/v1beta/openai")),
         console: "https://aistudio.google.com/apikey",
         check: Some(Check::get(&["/v1beta/models"])),
         read: readings::google,
@@ -88,6 +106,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
             name: "/name",
             family: "/details/family",
         }),
+        openai: Some(openai("/v1")),
         check: Some(Check::get(&["/api/version", "/api/tags"])),
         read: readings::ollama,
         ..COMMON
@@ -97,6 +116,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         title: "Mistral",
         env_vars: &["MISTRAL_API_KEY"],
         base_url: Some("https://api.mistral.ai/v1"),
+        usage_on_request: false,
         console: "https://console.mistral.ai/api-keys",
         check: Some(Check::get(&["/models"])),
         ..COMMON
@@ -117,6 +137,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         env_vars: &["DEEPSEEK_API_KEY"],
         base_url: Some("https://api.deepseek.com"),
         prefixes: &["sk-"],
+        anthropic: Some(anthropic("/anthropic/v1")),
         console: "https://platform.deepseek.com/api_keys",
         check: Some(Check::get(&["/models"])),
         ..COMMON
@@ -148,6 +169,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         title: "Cohere",
         env_vars: &["CO_API_KEY", "COHERE_API_KEY"],
         base_url: Some("https://api.cohere.com"),
+        openai: Some(openai("/compatibility/v1")),
         console: "https://dashboard.cohere.com/api-keys",
         check: Some(Check::post(&["/v1/check-api-key"], "{}")),
         read: readings::cohere,
@@ -190,6 +212,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         title: "Azure OpenAI",
         env_vars: &["AZURE_OPENAI_API_KEY"],
         auth: Auth::Header("api-key"),
+        openai: None,
         console: "https://portal.azure.com",
         check: Some(Check::get(&["/openai/deployments?api-version=2023-03-15-preview"])),
         ..COMMON
@@ -211,6 +234,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         env_vars: &["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"],
         base_url: Some("https://huggingface.co"),
         prefixes: &["api_org_", "hf_"],
+        openai: None,
         console: "https://huggingface.co/settings/tokens",
         check: Some(Check::get(&["/api/whoami-v2"])),
         read: readings::hugging_face,
@@ -222,6 +246,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         env_vars: &["REPLICATE_API_TOKEN"],
         base_url: Some("https://api.replicate.com"),
         prefixes: &["r8_"],
+        openai: None,
         console: "https://replicate.com/account/api-tokens",
         check: Some(Check::get(&["/v1/account"])),
         read: readings::replicate,
@@ -288,6 +313,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         base_url: Some("https://api.elevenlabs.io"),
         auth: Auth::Header("xi-api-key"),
         prefixes: &["sk_"],
+        openai: None,
         console: "https://elevenlabs.io/app/settings/api-keys",
         check: Some(Check::get(&["/v1/user"])),
         read: readings::elevenlabs,
@@ -308,6 +334,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         env_vars: &["AWS_BEARER_TOKEN_BEDROCK"],
         base_url: Some("https://bedrock-runtime.us-east-1.amazonaws.com"),
         prefixes: &["bedrock-api-key-", "ABSK"],
+        openai: None,
         console: "https://console.aws.amazon.com/bedrock/home#/api-keys",
         ..COMMON
     },
@@ -316,6 +343,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         title: "Ollama Cloud",
         env_vars: &["OLLAMA_API_KEY"],
         base_url: Some("https://ollama.com"),
+        openai: Some(openai("/v1")),
         console: "https://ollama.com/settings/keys",
         ..COMMON
     },

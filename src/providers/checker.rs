@@ -1,21 +1,15 @@
 //! Asks a provider whether a key works.
 
-use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    time::Duration,
-};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use reqwest::{
-    Client, Response,
-    header::{CONTENT_TYPE, HeaderName, HeaderValue},
-};
-use tokio::{sync::OnceCell, time::Instant};
-use zeroize::Zeroizing;
+use reqwest::{Client, Response, header::CONTENT_TYPE};
+use tokio::time::Instant;
 
 use super::{
-    Address, Auth, Check, Listing, Method, Provider,
+    Address, Check, Listing, Method, Provider,
     answer::{Account, Answer, Verdict},
+    http::{Clients, Failure, credential},
     installed,
 };
 use crate::domain::{ApiKey, KeyStatus};
@@ -26,7 +20,6 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const BODY_CAP: usize = 64 * 1024;
 /// The same of a list of models.
 const LIST_CAP: usize = 1024 * 1024;
-const USER_AGENT: &str = concat!("api-keys/", env!("CARGO_PKG_VERSION"));
 
 /// What came out of asking a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,26 +46,6 @@ pub struct Checker {
     clients: Clients,
 }
 
-/// One client for each way a request can go; nothing where the system cannot provide it.
-#[derive(Debug, Default)]
-struct Clients {
-    /// https to elsewhere, through the system's proxy where one is set.
-    outside: OnceCell<Option<Client>>,
-    /// https to this machine, past any proxy.
-    loopback_https: OnceCell<Option<Client>>,
-    /// http to this machine, past any proxy; works without the system's certificates.
-    loopback_http: OnceCell<Option<Client>>,
-}
-
-/// Why no answer can be read.
-enum Failure {
-    NoClient,
-    TimedOut,
-    Untrusted,
-    NotConnected,
-    BrokenOff,
-}
-
 impl Default for Checker {
     fn default() -> Self {
         Self::new()
@@ -89,7 +62,7 @@ impl Checker {
     pub fn with_patience(patience: Duration) -> Self {
         Self {
             patience,
-            clients: Clients::default(),
+            clients: Clients::new(0),
         }
     }
 
@@ -209,19 +182,6 @@ async fn send(
     request.send().await.map_err(|why| Failure::of(&why))
 }
 
-/// The header that carries the key.
-fn credential(auth: Auth, key: &ApiKey) -> Option<(HeaderName, HeaderValue)> {
-    // EXPOSE: header bytes for the key's own provider, marked sensitive, never logged
-    let key = key.expose();
-    let (name, text) = match auth {
-        Auth::Bearer => (reqwest::header::AUTHORIZATION, Zeroizing::new(format!("Bearer {key}"))),
-        Auth::Header(name) => (HeaderName::from_static(name), Zeroizing::new(key.to_owned())),
-    };
-    let mut value = HeaderValue::from_str(&text).ok()?;
-    value.set_sensitive(true);
-    Some((name, value))
-}
-
 /// The body up to `cap` bytes, and whether it goes on.
 async fn read(mut response: Response, cap: usize) -> Result<(Vec<u8>, bool), Failure> {
     let mut body = Vec::new();
@@ -236,88 +196,6 @@ async fn read(mut response: Response, cap: usize) -> Result<(Vec<u8>, bool), Fai
         }
     }
     Ok((body, false))
-}
-
-impl Clients {
-    async fn client(&self, address: &Address) -> Option<&Client> {
-        let (cell, build): (_, fn() -> Option<Client>) = match (address.is_loopback(), address.is_https()) {
-            (false, _) => (&self.outside, build_outside),
-            (true, true) => (&self.loopback_https, build_loopback_https),
-            (true, false) => (&self.loopback_http, build_loopback_http),
-        };
-        // Reading the system's certificates takes milliseconds: not on the thread that serves.
-        cell.get_or_init(|| async move { tokio::task::spawn_blocking(build).await.ok().flatten() })
-            .await
-            .as_ref()
-    }
-}
-
-fn build_outside() -> Option<Client> {
-    builder().https_only(true).build().ok()
-}
-
-fn build_loopback_https() -> Option<Client> {
-    loopback().build().ok()
-}
-
-fn build_loopback_http() -> Option<Client> {
-    loopback().tls_certs_only(std::iter::empty()).build().ok()
-}
-
-/// A client for this machine: past any proxy, and `localhost` is what it says whatever a resolver says.
-fn loopback() -> reqwest::ClientBuilder {
-    let here = [
-        SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-        SocketAddr::from((Ipv6Addr::LOCALHOST, 0)),
-    ];
-    builder().no_proxy().resolve_to_addrs("localhost", &here)
-}
-
-fn builder() -> reqwest::ClientBuilder {
-    // Fails where a provider is installed already, which serves as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder()
-        .http1_only()
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .pool_max_idle_per_host(0)
-        .user_agent(USER_AGENT)
-}
-
-impl Failure {
-    /// The kind of `why`, whose own text may hold addresses and is dropped.
-    fn of(why: &reqwest::Error) -> Self {
-        if why.is_timeout() {
-            Self::TimedOut
-        } else if is_tls(why) {
-            Self::Untrusted
-        } else if why.is_connect() {
-            Self::NotConnected
-        } else {
-            Self::BrokenOff
-        }
-    }
-
-    fn message(&self) -> &'static str {
-        match self {
-            Self::NoClient => "could not be asked: this system offers no trusted certificates",
-            Self::TimedOut => "did not answer in time; check the network and try again",
-            Self::Untrusted => "could not be asked: no trusted TLS connection came about",
-            Self::NotConnected => "could not be reached; check the network, the proxy and base_url",
-            Self::BrokenOff => "broke the answer off or sent one that is not HTTP; check base_url and try again",
-        }
-    }
-}
-
-/// Whether TLS is somewhere among the causes of `why`.
-fn is_tls(why: &(dyn std::error::Error + 'static)) -> bool {
-    // An I/O error that wraps another names as its source what is behind that one.
-    let wrapped = why
-        .downcast_ref::<std::io::Error>()
-        .and_then(std::io::Error::get_ref)
-        .is_some_and(|inner| is_tls(inner));
-    wrapped || why.is::<rustls::Error>() || why.source().is_some_and(is_tls)
 }
 
 impl Checked {

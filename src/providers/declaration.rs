@@ -19,6 +19,12 @@ pub struct ProviderDef {
     pub base_url: Option<&'static str>,
     pub key: KeyUse,
     pub auth: Auth,
+    /// Where it speaks OpenAI's API, if it does.
+    pub openai: Option<Wire>,
+    /// Where it speaks Anthropic's API, if it does.
+    pub anthropic: Option<Wire>,
+    /// Whether its streams in OpenAI's format tell what was used only where the request asks for that.
+    pub usage_on_request: bool,
     /// The public beginnings of its keys, longest first.
     pub prefixes: &'static [&'static str],
     /// The page where people make and revoke keys.
@@ -48,6 +54,14 @@ pub enum Auth {
     Bearer,
     /// The key alone in the header of this name.
     Header(&'static str),
+}
+
+/// Where a provider speaks a format that is not its own alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Wire {
+    /// What comes between the base URL and, say, `/chat/completions`.
+    pub path: &'static str,
+    pub auth: Auth,
 }
 
 /// The request that tells whether a key works.

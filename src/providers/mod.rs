@@ -10,22 +10,28 @@ mod answer;
 mod catalogue;
 mod checker;
 mod declaration;
+mod http;
 mod installed;
 mod local_servers;
 mod lookalike;
 mod provider;
 mod readings;
 mod shape;
+mod upstream;
+mod usage;
 
 pub use self::{
     address::{Address, AddressError},
     answer::{Account, Answer, Body, Verdict},
     catalogue::PROVIDERS,
     checker::{Checked, Checker},
-    declaration::{Auth, Check, KeyUse, Method, ProviderDef},
+    declaration::{Auth, Check, KeyUse, Method, ProviderDef, Wire},
+    http::Failure,
     installed::{Installed, Listing, Listings, ModelList, kind},
     local_servers::LocalServer,
     lookalike::{looks_like_key, may_be_key},
     provider::{KeyConfig, Provider, ProviderKind},
     shape::{ShapeError, ShapeWarning, check_shape},
+    upstream::{Dialect, Question, Reply, ReplyBody, Upstream},
+    usage::{Framing, Meter, UsageReader},
 };

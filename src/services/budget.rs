@@ -6,7 +6,10 @@ use crate::{
     app::App,
     domain::{Billionths, Span, Standing, Usd, Window, forecast, last_days},
     error::{Code, Error, Result},
-    storage::ledger::{Filter, Limit, ReservationId, Reserve, Reserved},
+    storage::{
+        clients::Client,
+        ledger::{Filter, Limit, ReservationId, Reserve, Reserved},
+    },
 };
 
 /// How many whole days before today say what is usual.
@@ -194,43 +197,71 @@ pub fn new_alerts(app: &App, budgets: &Budgets) -> Result<Vec<Alert>> {
 /// Sets money aside for a request, before it is made; to be settled or released after.
 ///
 /// `most` is what it may cost at most, or nothing where nobody knows. Free requests need no money, and so does every
-/// request where the limits are not in force: then there is no reservation. Whatever is neither settled nor released
-/// is given up at `until`.
-pub fn reserve(app: &App, most: Option<Usd>, until: Timestamp) -> Result<Option<ReservationId>> {
+/// request where no limit is in force: then there is no reservation. Whatever is neither settled nor released is given
+/// up at `until`. The limits of the gateway's `client` that asks are in force whether or not those of all are.
+pub fn reserve(
+    app: &App,
+    client: Option<&Client>,
+    most: Option<Usd>,
+    until: Timestamp,
+) -> Result<Option<ReservationId>> {
+    if most == Some(Usd::ZERO) {
+        return Ok(None);
+    }
     let settings = app.settings().current();
     let budget = &settings.budget;
-    if !budget.enabled || most == Some(Usd::ZERO) {
+    let now = app.now();
+    let of_all = [
+        (Window::Day, budget.enabled.then_some(budget.daily_limit)),
+        (Window::Month, budget.enabled.then_some(budget.monthly_limit)),
+    ];
+    let of_client = [
+        (Window::Day, client.and_then(|client| client.daily_limit)),
+        (Window::Month, client.and_then(|client| client.monthly_limit)),
+    ];
+    let limits: Vec<(Window, Limit)> = [(false, of_all), (true, of_client)]
+        .into_iter()
+        .flat_map(|(of_client, limits)| limits.map(|(window, most)| (of_client, window, most)))
+        .filter_map(|(of_client, window, most)| {
+            let span = window.around(now, &budget.time_zone);
+            let most = most?;
+            Some((window, Limit { span, of_client, most }))
+        })
+        .collect();
+    if limits.is_empty() {
         return Ok(None);
     }
     let Some(amount) = most.or(budget.unpriced_cap) else {
         return Err(Error::new(Code::PriceUnknown, "nobody knows what the request costs, and the budget is enforced")
             .hint("give the model's price as [[prices]] in config.toml, or set `budget.unpriced_cap` to what may be set aside for such requests"));
     };
-    let now = app.now();
-    let limits =
-        [(Window::Day, budget.daily_limit), (Window::Month, budget.monthly_limit)].map(|(window, most)| Limit {
-            span: window.around(now, &budget.time_zone),
-            of_client: false,
-            most,
-        });
+    let asked: Vec<Limit> = limits.iter().map(|(_, limit)| *limit).collect();
     let ask = Reserve {
         amount,
-        client: None,
-        limits: &limits,
+        client: client.map(|client| client.name.as_str()),
+        limits: &asked,
         until,
     };
     match app.ledger().reserve(&ask, now)? {
         Reserved::Granted(id) => Ok(Some(id)),
         Reserved::Refused { limit, spent } => {
-            let (window, most) = (Window::ALL[limit], limits[limit].most);
+            let (window, limit) = &limits[limit];
+            let most = limit.most;
             let left = (most - spent.recorded - spent.reserved).or_zero();
+            let (whose, way_out) = match client.filter(|_| limit.of_client) {
+                Some(client) => (
+                    format!(" of the client {}", client.name),
+                    "give the client a higher limit",
+                ),
+                None => (String::new(), "raise it under [budget] in config.toml"),
+            };
             let message = format!(
-                "the request may cost {amount}, and the {} budget of {most} has {left} left",
+                "the request may cost {amount}, and the {} budget{whose} of {most} has {left} left",
                 window.as_str()
             );
-            Err(Error::new(Code::OverBudget, message).hint(
-                "wait until the budget begins anew, raise it under [budget] in config.toml, or take a free model",
-            ))
+            Err(Error::new(Code::OverBudget, message).hint(format!(
+                "wait until the budget begins anew, {way_out}, ask for fewer output tokens, or take a free model"
+            )))
         }
     }
 }

@@ -29,6 +29,7 @@ pub enum CallerKind {
         client: String,
     },
     Cli,
+    Gateway,
 }
 
 /// A secret that is needed.
@@ -51,6 +52,7 @@ impl std::fmt::Display for CallerKind {
         match self {
             Self::Mcp { client } => write!(f, "mcp:{client}"),
             Self::Cli => f.write_str("cli"),
+            Self::Gateway => f.write_str("gateway"),
         }
     }
 }

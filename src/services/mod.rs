@@ -2,11 +2,13 @@
 
 pub mod budget;
 pub mod caller;
+pub mod clients;
 pub mod cost;
 pub mod health;
 mod incoming;
 pub mod injection;
 pub mod keys;
+pub mod lending;
 pub mod prices;
 pub mod pricing;
 pub mod rotation;

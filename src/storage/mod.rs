@@ -1,6 +1,8 @@
-//! Bytes on disk: folders, private files written whole, locks, the audit trail, the ledger and the vault.
+//! Bytes on disk: folders, private files written whole, locks, the audit trail, the gateway's clients, the ledger and
+//! the vault.
 
 pub mod audit;
+pub mod clients;
 pub mod files;
 pub mod ledger;
 pub mod lock;

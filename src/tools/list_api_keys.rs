@@ -88,7 +88,7 @@ impl Tool for ListApiKeys {
         let opened = match caller.kind() {
             CallerKind::Cli => vault::open(app, caller).await,
             // A list is no occasion to interrupt a person: a client is told that the vault is locked.
-            CallerKind::Mcp { .. } => vault::open_unasked(app).await,
+            CallerKind::Mcp { .. } | CallerKind::Gateway => vault::open_unasked(app).await,
         };
         let (state, mut hint) = match (opened, caller.kind()) {
             (Ok(()), _) => (Openness::Unlocked, None),

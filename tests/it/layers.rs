@@ -19,7 +19,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rusqlite::", &["storage/ledger/"]),
     ("reqwest::", &["providers/"]),
     ("rustls::", &["providers/"]),
-    ("hyper::", &["intake/"]),
+    ("hyper::", &["intake/", "gateway/"]),
     ("jsonc_parser::", &["clients/"]),
     ("toml_edit::", &["clients/"]),
     ("rpassword::", &["cli/"]),
@@ -38,6 +38,9 @@ const STRANGERS: &[(&str, &str)] = &[
     ("prompts", "resources"),
     ("intake", "tools"),
     ("cli", "intake"),
+    ("gateway", "tools"),
+    ("gateway", "intake"),
+    ("mcp", "gateway"),
 ];
 
 struct Source {

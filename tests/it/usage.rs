@@ -603,19 +603,30 @@ fn money_is_set_aside_only_for_what_costs_and_never_for_nothing() {
     let until = "2026-11-24T12:05:00Z".parse().expect("a time");
     let code = |outcome: Result<_, Error>| outcome.map(|_: Option<ReservationId>| ()).map_err(|why| why.code());
     let usual = app(CONFIG);
-    assert!(budget::reserve(&usual, Some(Usd::ZERO), until).expect("free").is_none());
-    assert_eq!(code(budget::reserve(&usual, None, until)), Err(Code::PriceUnknown));
-    let most = Usd::from_nano(600_000_000);
-    assert!(budget::reserve(&usual, Some(most), until).expect("it fits").is_some());
+    assert!(
+        budget::reserve(&usual, None, Some(Usd::ZERO), until)
+            .expect("free")
+            .is_none()
+    );
     assert_eq!(
-        code(budget::reserve(&usual, Some(most), until)),
+        code(budget::reserve(&usual, None, None, until)),
+        Err(Code::PriceUnknown)
+    );
+    let most = Usd::from_nano(600_000_000);
+    assert!(
+        budget::reserve(&usual, None, Some(most), until)
+            .expect("it fits")
+            .is_some()
+    );
+    assert_eq!(
+        code(budget::reserve(&usual, None, Some(most), until)),
         Err(Code::OverBudget),
         "two do not fit into the day"
     );
     let capped = app(&CONFIG.replace("[budget]", "[budget]\nunpriced_cap = 0.3"));
-    assert!(budget::reserve(&capped, None, until).expect("it fits").is_some());
+    assert!(budget::reserve(&capped, None, None, until).expect("it fits").is_some());
     assert_eq!(
-        code(budget::reserve(&capped, None, until)),
+        code(budget::reserve(&capped, None, None, until)),
         Err(Code::OverBudget),
         "it is counted at the cap"
     );
@@ -625,7 +636,11 @@ fn money_is_set_aside_only_for_what_costs_and_never_for_nothing() {
         (Usd::from_nano(900_000_000), Usd::ZERO)
     );
     let off = app(&CONFIG.replace("[budget]", "[budget]\nenabled = false"));
-    assert!(budget::reserve(&off, None, until).expect("not in force").is_none());
+    assert!(
+        budget::reserve(&off, None, None, until)
+            .expect("not in force")
+            .is_none()
+    );
 }
 
 #[test]

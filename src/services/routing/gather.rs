@@ -52,7 +52,7 @@ enum Keys {
 /// Opens the vault for a person at a terminal, who can be asked; a client is told what is closed.
 pub async fn open_for(app: &App, caller: &dyn Caller) -> Result<()> {
     match caller.kind() {
-        CallerKind::Mcp { .. } => Ok(()),
+        CallerKind::Mcp { .. } | CallerKind::Gateway => Ok(()),
         CallerKind::Cli => match vault::open(app, caller).await {
             Err(error) if error.code() == Code::VaultAbsent => Ok(()),
             outcome => outcome,

@@ -93,6 +93,21 @@ impl Ledger {
         self.write(Survives::PowerCut, |transaction| transaction.settle(id, record))
     }
 
+    /// Records many requests at once, each with the reservation that it had: all of them, or none.
+    ///
+    /// A reservation that was settled before is not recorded again.
+    pub fn settle_all(&self, settled: &[(Option<ReservationId>, UsageRecord)]) -> Result<()> {
+        self.write(Survives::PowerCut, |transaction| {
+            for (reservation, record) in settled {
+                match reservation {
+                    Some(id) => transaction.settle(*id, record)?,
+                    None => transaction.record(record)?,
+                };
+            }
+            Ok(())
+        })
+    }
+
     /// Frees a reservation that became nothing. A second time, or of a settled one, changes nothing.
     pub fn release(&self, id: ReservationId) -> Result<()> {
         self.write(Survives::Kill, |transaction| {

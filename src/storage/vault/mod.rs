@@ -24,7 +24,7 @@ mod keyslots;
 mod maintenance;
 mod opened;
 mod reading;
-mod seal;
+pub(super) mod seal;
 mod writing;
 
 pub use anchor::Standing;

@@ -153,7 +153,7 @@ pub(super) fn mac(key: &Key, parts: &[&[u8]]) -> [u8; 32] {
 }
 
 /// The SHA-256 of `parts`; for checksums of what is not secret or has full entropy.
-pub(super) fn digest(parts: &[&[u8]]) -> [u8; 32] {
+pub(in crate::storage) fn digest(parts: &[&[u8]]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_le_bytes());
@@ -163,7 +163,7 @@ pub(super) fn digest(parts: &[&[u8]]) -> [u8; 32] {
 }
 
 /// Whether two values are equal, in time that does not tell where they differ.
-pub(super) fn equal(one: &[u8; 32], other: &[u8; 32]) -> bool {
+pub(in crate::storage) fn equal(one: &[u8; 32], other: &[u8; 32]) -> bool {
     one.ct_eq(other).into()
 }
 

@@ -9,6 +9,7 @@ use std::{
 
 use serde_json::Value;
 
+pub(crate) mod gateway;
 pub(crate) mod mcp_client;
 pub(crate) mod outside;
 pub(crate) mod stand_in;

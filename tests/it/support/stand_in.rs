@@ -47,6 +47,9 @@ pub(crate) struct Reply {
     /// How often the body is repeated.
     times: usize,
     after: Duration,
+    /// Where the pieces of the body end.
+    ends: Vec<usize>,
+    pause: Duration,
     kind: Kind,
 }
 
@@ -57,6 +60,10 @@ enum Kind {
     Raw,
     /// Nothing, with the connection open.
     Silence,
+    /// `body` in chunks that end where the pieces did, with a pause after each; `whole` or broken off after the last.
+    Pieces {
+        whole: bool,
+    },
 }
 
 #[derive(Debug, Default)]
@@ -196,8 +203,33 @@ impl Reply {
             body: body.to_vec(),
             times: 1,
             after: Duration::ZERO,
+            ends: Vec::new(),
+            pause: Duration::ZERO,
             kind: Kind::Http,
         }
+    }
+
+    /// A stream of server-sent events, or of what else `header` says, each of `pieces` on its own.
+    pub(crate) fn stream<P: AsRef<[u8]>>(pieces: impl IntoIterator<Item = P>) -> Self {
+        let mut reply = Self::new(200, b"").header("content-type", "text/event-stream; charset=utf-8");
+        for piece in pieces {
+            reply.body.extend_from_slice(piece.as_ref());
+            reply.ends.push(reply.body.len());
+        }
+        reply.kind = Kind::Pieces { whole: true };
+        reply
+    }
+
+    /// Breaks a stream off after its last piece.
+    pub(crate) fn broken_off(mut self) -> Self {
+        self.kind = Kind::Pieces { whole: false };
+        self
+    }
+
+    /// Waits after each piece.
+    pub(crate) fn pausing(mut self, pause: Duration) -> Self {
+        self.pause = pause;
+        self
     }
 
     pub(crate) fn json(status: u16, body: &Value) -> Self {
@@ -264,17 +296,35 @@ fn serve(stream: &TcpStream, state: &State, answer: &Answering, unread: bool) ->
         state.written.fetch_add(bytes.len(), Ordering::SeqCst);
         Ok(())
     };
+    let head = |rest: &str| {
+        let mut head = format!("HTTP/1.1 {} Stand-In\r\nconnection: close\r\n", reply.status);
+        for (name, value) in &reply.headers {
+            head.extend([name, ": ", value, "\r\n"]);
+        }
+        head + rest + "\r\n\r\n"
+    };
     match reply.kind {
         Kind::Silence => Ok(()),
+        Kind::Pieces { whole } => {
+            write(head("transfer-encoding: chunked").as_bytes())?;
+            let mut start = 0;
+            for end in &reply.ends {
+                let piece = &reply.body[start..*end];
+                write(format!("{:x}\r\n", piece.len()).as_bytes())?;
+                write(piece)?;
+                write(b"\r\n")?;
+                start = *end;
+                let until = Instant::now() + reply.pause;
+                while Instant::now() < until && !state.ended.load(Ordering::SeqCst) {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            }
+            if whole { write(b"0\r\n\r\n") } else { Ok(()) }
+        }
         Kind::Raw => write(&reply.body),
         Kind::Http => {
-            let mut head = format!("HTTP/1.1 {} Stand-In\r\nconnection: close\r\n", reply.status);
-            for (name, value) in &reply.headers {
-                head.extend([name, ": ", value, "\r\n"]);
-            }
-            let length = (reply.body.len() * reply.times).to_string();
-            head.extend(["content-length: ", &length, "\r\n\r\n"]);
-            write(head.as_bytes())?;
+            let length = format!("content-length: {}", reply.body.len() * reply.times);
+            write(head(&length).as_bytes())?;
             (0..reply.times).try_for_each(|_| write(&reply.body))
         }
     }

@@ -1,0 +1,174 @@
+//! `client`: the programs that may use the gateway.
+
+use std::process::ExitCode;
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde_json::{Value, json};
+
+use super::{CommandDef, Run, Session, console::Console};
+use crate::{
+    domain::{Billionths, Label, ProviderId, Usd, utc_text},
+    error::{Code, Error, Result},
+    services::clients::{self, NewClient},
+    storage::clients::Client,
+    tools::view::{Block, Cell, Tone, View},
+};
+
+pub(super) const COMMAND: CommandDef = CommandDef {
+    name: "client",
+    define: |command| {
+        let name = || Arg::new("name").required(true).help("What the client is called");
+        let limit = |name: &'static str| Arg::new(name).long(name).value_name("USD").value_parser(amount);
+        command
+            .about("Add, list or remove the programs that may use the gateway")
+            .subcommand_required(true)
+            .subcommand(
+                Command::new("add")
+                    .about("Add a client, and show its key once")
+                    .arg(name())
+                    .arg(limit("daily-limit").help("What it may spend in a day"))
+                    .arg(limit("monthly-limit").help("What it may spend in a month"))
+                    .arg(
+                        Arg::new("provider")
+                            .long("provider")
+                            .value_name("PROVIDER")
+                            .action(ArgAction::Append)
+                            .help("Only this provider; may be given several times"),
+                    ),
+            )
+            .subcommand(Command::new("list").about("Show the clients and what they have spent"))
+            .subcommand(
+                Command::new("remove")
+                    .about("Remove a client: its key opens nothing from then on")
+                    .arg(name()),
+            )
+    },
+    run: Run::With(run),
+};
+
+fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
+    match matches.subcommand() {
+        Some(("add", matches)) => add(session, matches),
+        Some(("list", _)) => list(session),
+        Some(("remove", matches)) => remove(session, matches),
+        _ => Err(Error::new(Code::Internal, "`client` was parsed without a command")),
+    }?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn add(session: &Session, matches: &ArgMatches) -> Result<()> {
+    let limit = |name| matches.get_one::<Usd>(name).copied();
+    let config = session.app.settings().required()?;
+    let providers = matches.get_many::<String>("provider").into_iter().flatten();
+    let new = NewClient {
+        name: name(matches)?,
+        providers: providers
+            .map(|name| Ok(config.provider(name)?.id))
+            .collect::<Result<_>>()?,
+        daily_limit: limit("daily-limit"),
+        monthly_limit: limit("monthly-limit"),
+    };
+    let (client, key) = clients::add(&session.app, new)?;
+    // EXPOSE: shown once to the person who made it; nothing else knows it
+    let key = key.expose();
+    if session.console.is_json() {
+        let mut told = about(&client);
+        told["client_key"] = key.into();
+        return Console::json(&told);
+    }
+    session.console.view(
+        &View::line(Tone::Plain, key).and(Block::Hint(format!(
+            "this is the key of {}, and it is not shown again; use it where a program asks for an API key, with http://127.0.0.1:8787/v1 as base URL (for Anthropic's library without /v1)",
+            client.name
+        ))),
+    )
+}
+
+fn list(session: &Session) -> Result<()> {
+    let clients = clients::list(&session.app)?;
+    if session.console.is_json() {
+        let told = clients.iter().map(|spending| {
+            let mut told = about(&spending.client);
+            told["spent_today_usd"] = spending.today.to_json();
+            told["spent_this_month_usd"] = spending.this_month.to_json();
+            told
+        });
+        return Console::json(&json!({ "clients": told.collect::<Vec<Value>>() }));
+    }
+    if clients.is_empty() {
+        return session.console.view(
+            &View::line(Tone::Plain, "No program may use the gateway yet")
+                .and(Block::Hint("`api-keys client add NAME` makes a client key".to_owned())),
+        );
+    }
+    let of = |spent: Usd, limit: Option<Usd>| {
+        Cell::number(limit.map_or_else(|| spent.to_string(), |limit| format!("{spent} of {limit}")))
+    };
+    session.console.view(
+        &View::default().and(Block::Table {
+            headers: vec!["CLIENT", "PROVIDERS", "TODAY", "THIS MONTH", "ADDED"],
+            rows: clients
+                .iter()
+                .map(|spending| {
+                    let client = &spending.client;
+                    let providers: Vec<&str> = client.providers.iter().map(ProviderId::as_str).collect();
+                    vec![
+                        Cell::new(Tone::Plain, client.name.as_str()),
+                        Cell::new(
+                            Tone::Plain,
+                            if providers.is_empty() {
+                                "all".to_owned()
+                            } else {
+                                providers.join(", ")
+                            },
+                        ),
+                        of(spending.today, client.daily_limit),
+                        of(spending.this_month, client.monthly_limit),
+                        Cell::new(Tone::Faint, utc_text(client.created_at)),
+                    ]
+                })
+                .collect(),
+        }),
+    )
+}
+
+fn remove(session: &Session, matches: &ArgMatches) -> Result<()> {
+    let client = clients::remove(&session.app, &name(matches)?)?;
+    if session.console.is_json() {
+        return Console::json(&json!({ "removed": true, "name": client.name.as_str() }));
+    }
+    session
+        .console
+        .view(&View::line(Tone::Plain, format!("Removed the client {}", client.name)))
+}
+
+/// Everything about a client but its key.
+fn about(client: &Client) -> Value {
+    json!({
+        "name": client.name.as_str(),
+        "created_at": utc_text(client.created_at),
+        "providers": client.providers.iter().map(ProviderId::as_str).collect::<Vec<_>>(),
+        "daily_limit_usd": client.daily_limit.map(Usd::to_json),
+        "monthly_limit_usd": client.monthly_limit.map(Usd::to_json),
+    })
+}
+
+fn name(matches: &ArgMatches) -> Result<Label> {
+    let name = matches
+        .get_one::<String>("name")
+        .map(String::as_str)
+        .unwrap_or_default();
+    name.parse().map_err(|_| {
+        Error::new(
+            Code::InvalidArgument,
+            "a client's name must be one word of letters, digits, dots, hyphens and underscores",
+        )
+        .hint("such as `api-keys client add editor`")
+    })
+}
+
+fn amount(text: &str) -> std::result::Result<Usd, &'static str> {
+    Billionths::parse(text)
+        .map(Usd::from)
+        .ok_or("must be an amount of US dollars, such as 5 or 0.50")
+}

@@ -1,0 +1,117 @@
+//! `gateway`: the server that puts keys into the requests of programs that have none.
+
+use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
+
+use clap::{Arg, ArgAction, ArgMatches, value_parser};
+use serde_json::json;
+
+use super::{CommandDef, Run, Session, caller::Terminal, console::Console};
+use crate::{
+    error::{Code, Error, Result},
+    gateway::{self, Options},
+    services::vault,
+    tools::view::{Block, Tone, View},
+};
+
+pub(super) const COMMAND: CommandDef = CommandDef {
+    name: "gateway",
+    define: |command| {
+        let seconds = |name: &'static str, default: &'static str| {
+            Arg::new(name)
+                .long(name)
+                .value_name("SECONDS")
+                .value_parser(value_parser!(u64).range(1..=86_400))
+                .default_value(default)
+        };
+        command
+            .about("Serve programs on this machine that use providers without holding their keys")
+            .long_about(
+                "Serve programs on this machine that use providers without holding their keys: OpenAI's API at /v1, Anthropic's at /v1/messages, each provider's own at /p/PROVIDER/\n\n\
+                 Each program has a client key of its own, made with `api-keys client add`. What it uses is recorded, and budgets are kept.",
+            )
+            .arg(
+                Arg::new("listen")
+                    .long("listen")
+                    .value_name("ADDRESS:PORT")
+                    .value_parser(value_parser!(SocketAddr))
+                    .default_value("127.0.0.1:8787")
+                    .help("Where to listen"),
+            )
+            .arg(
+                Arg::new("allow-remote")
+                    .long("allow-remote")
+                    .action(ArgAction::SetTrue)
+                    .help("Let other machines in, unencrypted"),
+            )
+            .arg(seconds("first-byte-timeout", "600").help("How long a provider may take until its answer begins"))
+            .arg(seconds("idle-timeout", "300").help("How long an answer may stand still"))
+    },
+    run: Run::With(run),
+};
+
+fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
+    let seconds = |name| Duration::from_secs(matches.get_one::<u64>(name).copied().unwrap_or(600));
+    let options = Options {
+        listen: matches
+            .get_one::<SocketAddr>("listen")
+            .copied()
+            .ok_or_else(|| Error::new(Code::Internal, "the address has a default"))?,
+        allow_remote: matches.get_flag("allow-remote"),
+        patience: seconds("first-byte-timeout"),
+        idle: seconds("idle-timeout"),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|why| Error::new(Code::StorageFailed, "the system refused to start threads").caused_by(why))?;
+    let (app, console) = (&session.app, session.console);
+    let caller = Terminal::new(session, matches);
+    runtime.block_on(async {
+        match vault::open(app, &caller).await {
+            // Keys may come later, and models on this machine need none.
+            Err(error) if error.code() == Code::VaultAbsent => {}
+            outcome => outcome?,
+        }
+        let stop = signal()?;
+        let ready = |address: SocketAddr| {
+            let base = format!("http://{address}");
+            if console.is_json() {
+                return Console::json(&json!({ "listening": base }));
+            }
+            let mut view = View::line(Tone::Plain, format!("Listening on {base}; Ctrl-C ends it"));
+            if app.clients().list()?.is_empty() {
+                view = view.and(Block::Hint(
+                    "no program may use it yet: `api-keys client add NAME` makes a client key".to_owned(),
+                ));
+            }
+            console.view(&view)
+        };
+        gateway::serve(Arc::clone(app), options, ready, stop).await
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Ends when somebody wants the gateway to end; a second wish ends the process at once.
+fn signal() -> Result<impl Future<Output = ()>> {
+    let refused =
+        |why: std::io::Error| Error::new(Code::StorageFailed, "the system refused to tell of signals").caused_by(why);
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
+        Ok(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        })
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = refused;
+        Ok(async {
+            let _ = tokio::signal::ctrl_c().await;
+        })
+    }
+}

@@ -1,0 +1,434 @@
+//! One request: sent with one key after the other until an answer comes, which is passed back.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use hyper::{
+    HeaderMap, Method, Response, StatusCode,
+    header::{self, HeaderName, HeaderValue},
+};
+use tokio::time::Instant;
+
+use super::{
+    accounts::{Booking, Ending, Told},
+    ask::{self, Ask, Fields, Target},
+    headers,
+    refusal::Refusal,
+    relay::{End, Flow, Out, Relay},
+    route::Call,
+    server::Gateway,
+};
+use crate::{
+    domain::{ApiKey, Tokens, Usd},
+    error::{Code, Error},
+    providers::{Failure, Framing, Meter, Question, Reply, UsageReader},
+    services::lending::Lent,
+    storage::clients::Client,
+};
+
+/// The longest answer that is read to its end before it goes on, in bytes; of longer ones the cost is not in the head.
+const WHOLE: usize = 16 << 20;
+/// How long, and how much of, a stream is held for an error in place of its first words.
+const HELD: usize = 16 << 10;
+const HOLDING: Duration = Duration::from_secs(2);
+
+const PROVIDER: HeaderName = HeaderName::from_static("x-api-keys-provider");
+const MODEL: HeaderName = HeaderName::from_static("x-api-keys-model");
+const COST: HeaderName = HeaderName::from_static("x-api-keys-cost-usd");
+const ATTEMPTS: HeaderName = HeaderName::from_static("x-api-keys-attempts");
+
+/// A request that was let in, with its body.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) id: String,
+    pub(super) client: Client,
+    pub(super) call: Call,
+    pub(super) method: Method,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+/// What one try came to.
+enum Tried {
+    Answered(Response<Out>),
+    /// An error before the first word, with others left to ask.
+    Failed(Ending, Box<Booking>),
+}
+
+/// Asks one provider after the other, and returns the first answer as it comes.
+pub(super) async fn exchange(gateway: &Arc<Gateway>, request: Request) -> Result<Response<Out>, Refusal> {
+    let app = &gateway.app;
+    let config = app.settings().required().map_err(Error::from)?;
+    let fields = Fields::read(&request.body, &request.call.endpoint)?;
+    let session = request.said("x-api-keys-session");
+    let targets = ask::targets(app, &config, &request.call, &fields, &request.body, session).await?;
+    let mut first_refusal = None;
+    let mut attempts = 0;
+    let last = targets.len();
+    for (number, target) in (1..).zip(targets) {
+        let tried = try_target(gateway, &request, &fields, target, number < last, &mut attempts).await;
+        match tried {
+            Ok(Some(response)) => return Ok(response),
+            Ok(None) => {}
+            Err(refusal) => first_refusal = first_refusal.or(Some(refusal)),
+        }
+    }
+    Err(first_refusal.unwrap_or_else(|| Error::new(Code::Internal, "nobody was asked").into()))
+}
+
+/// Asks one provider with one key after the other; nothing where that failed and others are left.
+async fn try_target(
+    gateway: &Gateway,
+    request: &Request,
+    fields: &Fields<'_>,
+    target: Target,
+    others_left: bool,
+    attempts: &mut usize,
+) -> Result<Option<Response<Out>>, Refusal> {
+    let app = &gateway.app;
+    let is_post = request.method == Method::POST;
+    let ask = Ask::of(app, &request.call, fields, &request.body, is_post, target)?;
+    let allowed = &request.client.providers;
+    if !allowed.is_empty() && !allowed.contains(&ask.provider.id) {
+        let message = format!("the client {} may not use {}", request.client.name, ask.provider.id);
+        return Err(Error::new(Code::ProviderNotAllowed, message)
+            .hint("its providers were named when it was added: `api-keys client add`")
+            .into());
+    }
+    let lent = gateway.keys.keys_of(app, &ask.provider).await?;
+    // Both are writes or reads of microseconds, as a rule; where another process holds the ledger, no other request
+    // waits for it.
+    let (keys, booking) = tokio::task::block_in_place(|| {
+        let mut keys = in_order(gateway, &ask, lent)?;
+        keys.sort_by_key(|key| ask.label.is_some() && key.as_ref().map(|lent| &lent.label) != ask.label.as_ref());
+        let told = Told {
+            request_id: request.id.clone(),
+            project: request.said("x-api-keys-project"),
+            session: request.said("x-api-keys-session"),
+            task: fields.task(&request.call.endpoint)?,
+        };
+        let booking = gateway
+            .accounts
+            .book(app, &gateway.metrics, &request.client, &ask, told)?;
+        Ok::<_, Refusal>((keys, booking))
+    })?;
+    try_each(gateway, request, &ask, keys, booking, others_left, attempts).await
+}
+
+/// The keys to try; nothing in place of a key where the provider needs none.
+fn in_order(gateway: &Gateway, ask: &Ask, lent: Vec<Lent>) -> Result<Vec<Option<Lent>>, Refusal> {
+    if lent.is_empty() {
+        return Ok(vec![None]);
+    }
+    let ordered = gateway.troubles.order(&gateway.app, &ask.provider.id, lent);
+    let keys = ordered.map_err(|wait| Refusal {
+        error: Error::new(
+            Code::RateLimited,
+            format!("every key of {} has to wait", ask.provider.id),
+        )
+        .hint("the provider has said for how long; another key or provider may be free"),
+        retry_after: Some(wait.as_secs() + 1),
+    })?;
+    Ok(keys.into_iter().map(Some).collect())
+}
+
+async fn try_each(
+    gateway: &Gateway,
+    request: &Request,
+    ask: &Ask,
+    keys: Vec<Option<Lent>>,
+    mut booking: Booking,
+    others_left: bool,
+    attempts: &mut usize,
+) -> Result<Option<Response<Out>>, Refusal> {
+    let passing = headers::for_provider(&request.headers);
+    let mut left = keys.len();
+    for lent in keys {
+        left -= 1;
+        *attempts += 1;
+        let others_left = left > 0 || others_left;
+        booking.with_key(lent.as_ref().map(|lent| lent.label.clone()));
+        let question = Question {
+            provider: &ask.provider,
+            dialect: request.call.endpoint.dialect(),
+            key: lent.as_ref().map(|lent| (lent.key.as_ref(), lent.origin.as_str())),
+            method: request.method.clone(),
+            path: &request.call.path,
+            headers: passing.clone(),
+            body: ask.body.clone(),
+            patience: gateway.options.patience,
+            idle: gateway.options.idle,
+        };
+        let reply = match gateway.app.upstream().send(question).await {
+            Ok(reply) => reply,
+            Err(failure) if others_left && failure != Failure::TimedOut => {
+                tracing::debug!(provider = %ask.provider.id, why = failure.message(), "trying the next");
+                booking.record_try(Ending::failed(None, None), *attempts);
+                continue;
+            }
+            Err(failure) => return Err(no_answer(ask, booking, failure)),
+        };
+        let status = reply.status;
+        let retry_after = retry_after(&reply.headers);
+        if let (Some(lent), Some(wait), StatusCode::TOO_MANY_REQUESTS) = (&lent, retry_after, status) {
+            gateway.troubles.wait(&ask.provider.id, &lent.label, wait);
+        }
+        if others_left && is_worth_another(status) {
+            tracing::debug!(provider = %ask.provider.id, status = status.as_u16(), "trying the next");
+            booking.record_try(Ending::failed(Some(status.as_u16()), retry_after), *attempts);
+            continue;
+        }
+        let delivery = Delivery {
+            gateway,
+            request,
+            ask,
+            key: lent.as_ref().map(|lent| lent.key.as_ref()),
+            attempts: *attempts,
+            retry_after,
+        };
+        match delivery.deliver(reply, booking, others_left).await? {
+            Tried::Answered(response) => return Ok(Some(response)),
+            Tried::Failed(ending, returned) => {
+                returned.record_try(ending, *attempts);
+                booking = *returned;
+            }
+        }
+    }
+    Ok(None)
+}
+
+impl Request {
+    /// What the client says in a header of ours.
+    fn said(&self, name: &str) -> Option<String> {
+        let value = self.headers.get(name)?.to_str().ok()?;
+        Some(value.chars().take(200).collect())
+    }
+}
+
+/// What a client is told where no answer came at all.
+fn no_answer(ask: &Ask, booking: Booking, failure: Failure) -> Refusal {
+    let is_slow = failure == Failure::TimedOut;
+    // What took its time may have been worked on, and paid for.
+    booking.settle(Ending {
+        success: false,
+        status: None,
+        tokens: if is_slow {
+            Meter::default().tokens_so_far(ask.input)
+        } else {
+            Tokens::default()
+        },
+        is_estimated: is_slow,
+        service: None,
+        retry_after: None,
+    });
+    let code = if is_slow {
+        Code::ProviderTooSlow
+    } else {
+        Code::ProviderUnreachable
+    };
+    Error::new(code, format!("{} {}", ask.provider.title, failure.message()))
+        .hint("`api-keys doctor` shows what can be reached")
+        .into()
+}
+
+/// Passing one answer back.
+struct Delivery<'a> {
+    gateway: &'a Gateway,
+    request: &'a Request,
+    ask: &'a Ask,
+    key: Option<&'a ApiKey>,
+    attempts: usize,
+    retry_after: Option<Duration>,
+}
+
+impl Delivery<'_> {
+    async fn deliver(&self, reply: Reply, booking: Booking, others_left: bool) -> Result<Tried, Refusal> {
+        let framing = framing(&reply.headers);
+        let is_stream = framing != Framing::Whole || self.request.call.path.contains(":streamGenerateContent");
+        if !self.ask.is_metered && !is_stream && reply.status.is_success() {
+            return Ok(self.unmetered(reply, booking));
+        }
+        let head = self.head(&reply);
+        let flow = Flow {
+            body: reply.body,
+            reader: UsageReader::new(framing, self.ask.strips),
+            status: reply.status.as_u16(),
+            retry_after: self.retry_after,
+            booking,
+        };
+        if is_stream && reply.status.is_success() {
+            self.stream(head, flow, others_left).await
+        } else {
+            self.whole(head, flow).await
+        }
+    }
+
+    /// An answer that is read to its end, so that its head can tell what it cost.
+    async fn whole(&self, mut head: Response<Out>, mut flow: Flow) -> Result<Tried, Refusal> {
+        let mut read = BytesMut::new();
+        let cost: Option<Usd> = loop {
+            match flow.body.next().await {
+                Some(Ok(piece)) => {
+                    read.extend_from_slice(&piece);
+                    flow.reader.pass(piece);
+                    if read.len() > WHOLE {
+                        return Ok(Tried::Answered(self.relay(head, VecDeque::from([read.freeze()]), flow)));
+                    }
+                }
+                None => break flow.finish().1,
+                Some(Err(failure)) => {
+                    flow.settle(End::Broken);
+                    let message = format!("{} {}", self.ask.provider.title, failure.message());
+                    let code = match failure {
+                        Failure::TimedOut => Code::ProviderTooSlow,
+                        _ => Code::ProviderUnreachable,
+                    };
+                    return Err(Error::new(code, message).hint("try again").into());
+                }
+            }
+        };
+        if let Some(cost) = cost.and_then(|cost| HeaderValue::from_str(&cost.digits()).ok()) {
+            head.headers_mut().insert(COST, cost);
+        }
+        let body = if head.status().is_success() {
+            read.freeze()
+        } else {
+            self.without_key(read.freeze())
+        };
+        Ok(Tried::Answered(head.map(|_| Out::whole(body))))
+    }
+
+    /// An answer that is passed on as it arrives, once it is no error.
+    async fn stream(&self, head: Response<Out>, mut flow: Flow, others_left: bool) -> Result<Tried, Refusal> {
+        let until = Instant::now() + HOLDING;
+        let mut held = VecDeque::new();
+        let mut length = 0;
+        while length < HELD && !flow.reader.meter().has_content() {
+            let Ok(next) = tokio::time::timeout_at(until, flow.body.next()).await else {
+                break;
+            };
+            if held.is_empty() {
+                flow.booking.count_first_chunk();
+            }
+            match next {
+                Some(Ok(piece)) => {
+                    length += piece.len();
+                    held.push_back(flow.reader.pass(piece));
+                }
+                Some(Err(failure)) if !others_left => {
+                    return Err(no_answer(self.ask, flow.booking, failure));
+                }
+                Some(Err(_)) => {
+                    return Ok(self.failed(flow));
+                }
+                None => {
+                    let (rest, _) = flow.finish();
+                    held.push_back(rest);
+                    return Ok(Tried::Answered(head.map(|_| {
+                        Out::Stream(Box::new(Relay {
+                            held,
+                            flow: None,
+                            broken: None,
+                            tasks: self.gateway.tasks.clone(),
+                        }))
+                    })));
+                }
+            }
+            if flow.reader.meter().is_error() && others_left {
+                return Ok(self.failed(flow));
+            }
+        }
+        held.retain(|piece| !piece.is_empty());
+        Ok(Tried::Answered(self.relay(head, held, flow)))
+    }
+
+    /// An answer that costs nothing and may be anything: a list, a file.
+    fn unmetered(&self, reply: Reply, booking: Booking) -> Tried {
+        let head = self.head(&reply);
+        let flow = Flow {
+            body: reply.body,
+            reader: UsageReader::new(Framing::Whole, false),
+            status: reply.status.as_u16(),
+            retry_after: self.retry_after,
+            booking,
+        };
+        Tried::Answered(self.relay(head, VecDeque::new(), flow))
+    }
+
+    /// An error before the first word.
+    fn failed(&self, flow: Flow) -> Tried {
+        let ending = Ending::failed(Some(flow.status), self.retry_after);
+        Tried::Failed(ending, Box::new(flow.booking))
+    }
+
+    fn relay(&self, head: Response<Out>, held: VecDeque<Bytes>, flow: Flow) -> Response<Out> {
+        let relay = Relay {
+            held,
+            flow: Some(flow),
+            broken: None,
+            tasks: self.gateway.tasks.clone(),
+        };
+        head.map(|_| Out::Stream(Box::new(relay)))
+    }
+
+    fn head(&self, reply: &Reply) -> Response<Out> {
+        let mut head = Response::new(Out::whole(Bytes::new()));
+        *head.status_mut() = reply.status;
+        let mut passed = headers::for_client(&reply.headers, self.key);
+        let model = self.ask.model.to_string();
+        for (name, text) in [
+            (PROVIDER, self.ask.provider.id.as_str()),
+            (MODEL, model.as_str()),
+            (ATTEMPTS, self.attempts.to_string().as_str()),
+        ] {
+            if let Ok(value) = HeaderValue::from_str(text) {
+                passed.insert(name, value);
+            }
+        }
+        *head.headers_mut() = passed;
+        head
+    }
+
+    /// The body of an error with the key taken out, should a provider repeat it.
+    fn without_key(&self, body: Bytes) -> Bytes {
+        let Some(key) = self.key else { return body };
+        // EXPOSE: looked for in what a provider sent, to keep it back
+        let secret = key.expose().as_bytes();
+        if !headers::holds(&body, secret) {
+            return body;
+        }
+        let mut clean = Vec::with_capacity(body.len());
+        let mut at = 0;
+        while let Some(rest) = body.get(at..).filter(|rest| !rest.is_empty()) {
+            if rest.starts_with(secret) {
+                clean.extend_from_slice(b"[redacted]");
+                at += secret.len();
+            } else {
+                clean.push(rest[0]);
+                at += 1;
+            }
+        }
+        clean.into()
+    }
+}
+
+/// How the answer with those headers is put together.
+fn framing(headers: &HeaderMap) -> Framing {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    match kind.and_then(|kind| kind.split(';').next()).map(str::trim) {
+        Some("text/event-stream") => Framing::Events,
+        Some("application/x-ndjson" | "application/jsonl") => Framing::Lines,
+        _ => Framing::Whole,
+    }
+}
+
+/// Whether another key may do better: this one has no quota, no credit or no right, or the provider is in trouble.
+fn is_worth_another(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 401 | 402 | 403 | 408 | 429 | 500..)
+}
+
+/// How long the provider wants to be left alone, in seconds; dates are not read.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
+    text.parse().ok().map(Duration::from_secs)
+}

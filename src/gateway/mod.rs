@@ -1,0 +1,20 @@
+//! The gateway: a server on loopback that puts the keys in, so that no client ever holds one.
+//!
+//! A request is let in by its host and its client key ([`server`]), understood as far as model and price need it
+//! ([`ask`]), paid for in advance ([`accounts`]), sent with one key after the other until an answer comes
+//! ([`exchange`]), and passed back byte for byte while its use is read ([`relay`]). Nothing is translated: a request
+//! goes only to a provider that speaks its format.
+
+mod accounts;
+mod ask;
+mod exchange;
+mod headers;
+mod metrics;
+mod models;
+mod refusal;
+mod relay;
+mod route;
+mod server;
+mod troubles;
+
+pub use self::server::{Options, serve};

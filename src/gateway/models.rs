@@ -1,0 +1,98 @@
+//! The list of models, as clients ask for it.
+
+use std::collections::BTreeSet;
+
+use hyper::{
+    Response,
+    header::{self, HeaderValue},
+};
+use serde_json::{Value, json};
+
+use super::relay::Out;
+use crate::{
+    app::App,
+    domain::{KeyState, ModelRef, ProviderId},
+    error::{Code, Error, Result},
+    providers::Dialect,
+    storage::clients::Client,
+};
+
+/// The models that `client` can ask for, in Anthropic's form or in OpenAI's; or the one that is named.
+pub(super) fn answer(app: &App, client: &Client, only: Option<&str>, for_anthropic: bool) -> Result<Response<Out>> {
+    let dialect = if for_anthropic {
+        Dialect::Anthropic
+    } else {
+        Dialect::OpenAi
+    };
+    let models = models(app, client, dialect)?;
+    let entry = |model: &ModelRef| {
+        if for_anthropic {
+            json!({
+                "type": "model",
+                "id": model.to_string(),
+                "display_name": model.to_string(),
+                "created_at": "1970-01-01T00:00:00Z",
+            })
+        } else {
+            json!({"id": model.to_string(), "object": "model", "created": 0, "owned_by": model.provider.as_str()})
+        }
+    };
+    let body = if let Some(name) = only {
+        let named = |model: &&ModelRef| model.to_string() == name || model.model.as_str() == name;
+        models.iter().find(named).map(entry).ok_or_else(|| {
+            Error::new(Code::UnknownModel, "no model of that name can be asked for")
+                .hint("/v1/models lists those that can")
+        })?
+    } else {
+        let data: Vec<Value> = models.iter().map(entry).collect();
+        let id = |model: Option<&ModelRef>| model.map(ToString::to_string);
+        if for_anthropic {
+            json!({"data": data, "has_more": false, "first_id": id(models.first()), "last_id": id(models.last())})
+        } else {
+            json!({"object": "list", "data": data})
+        }
+    };
+    let mut response = Response::new(Out::whole(body.to_string().into()));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
+    Ok(response)
+}
+
+/// Every model of a provider that is on, allowed, spoken with in that dialect, and has a key if it needs one.
+fn models(app: &App, client: &Client, dialect: Dialect) -> Result<Vec<ModelRef>> {
+    let (config, catalog, now) = (app.settings().required()?, app.catalog()?, app.now());
+    let with_key: BTreeSet<ProviderId> = app.vault().contents().map_or_else(
+        |_| BTreeSet::new(),
+        |contents| {
+            let usable = contents
+                .keys
+                .values()
+                .filter(|record| record.state(now) == KeyState::Usable);
+            usable.map(|record| record.provider.clone()).collect()
+        },
+    );
+    let mut models = Vec::new();
+    for provider in config.providers() {
+        let is_open = provider.enabled
+            && provider.speaks(dialect).is_some()
+            && (with_key.contains(&provider.id) || !provider.needs_key())
+            && (client.providers.is_empty() || client.providers.contains(&provider.id));
+        if !is_open {
+            continue;
+        }
+        let of_provider = |model| ModelRef {
+            provider: provider.id.clone(),
+            model,
+        };
+        match &provider.models {
+            Some(only) => models.extend(only.iter().cloned().map(of_provider)),
+            None => models.extend(
+                catalog
+                    .models_of(&provider.id)
+                    .filter(|model| model.is_served_at(now))
+                    .map(|model| model.id.clone()),
+            ),
+        }
+    }
+    Ok(models)
+}

@@ -1,0 +1,139 @@
+//! An error as a client's own library understands it.
+
+use hyper::{
+    Response, StatusCode,
+    header::{self, HeaderValue},
+};
+use serde_json::{Value, json};
+
+use super::relay::Out;
+use crate::error::{Code, Error};
+
+/// Why a request gets no answer of a provider.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) error: Error,
+    /// In how many seconds another try has a chance.
+    pub(super) retry_after: Option<u64>,
+}
+
+/// Whose format an error is told in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Voice {
+    OpenAi,
+    Anthropic,
+    Google,
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self {
+            error,
+            retry_after: None,
+        }
+    }
+}
+
+impl Refusal {
+    pub(super) fn status(&self) -> StatusCode {
+        match self.error.code() {
+            Code::ClientKeyInvalid => StatusCode::UNAUTHORIZED,
+            Code::OverBudget | Code::PriceUnknown => StatusCode::PAYMENT_REQUIRED,
+            Code::ForeignRequest | Code::ProviderNotAllowed => StatusCode::FORBIDDEN,
+            Code::NoSuchRoute | Code::UnknownModel | Code::UnknownProvider => StatusCode::NOT_FOUND,
+            Code::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Code::InvalidArgument => StatusCode::BAD_REQUEST,
+            Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+            Code::ProviderUnreachable => StatusCode::BAD_GATEWAY,
+            Code::ProviderTooSlow => StatusCode::GATEWAY_TIMEOUT,
+            Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            // What is wrong with the vault, a key or the ledger is for the person at the gateway to mend.
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    /// The answer, in the client's own format.
+    pub(super) fn into_response(self, voice: Voice, request_id: &str) -> Response<Out> {
+        let status = self.status();
+        let body = voice.body(&self.error, status, request_id).to_string();
+        let mut response = Response::new(Out::whole(body.into()));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        if status == StatusCode::PAYMENT_REQUIRED || status == StatusCode::SERVICE_UNAVAILABLE {
+            // Libraries that know this header do not ask again at once for what will not change by itself.
+            headers.insert("x-should-retry", HeaderValue::from_static("false"));
+        }
+        response
+    }
+}
+
+impl Voice {
+    fn body(self, error: &Error, status: StatusCode, request_id: &str) -> Value {
+        let message = match error.hint_text() {
+            Some(hint) => format!("{} ({hint})", error.message()),
+            None => error.message().to_owned(),
+        };
+        let code = error.code().as_str();
+        match self {
+            Self::OpenAi => json!({"error": {
+                "message": message,
+                "type": openai_type(status),
+                "param": null,
+                "code": code,
+            }}),
+            Self::Anthropic => json!({
+                "type": "error",
+                "error": {"type": anthropic_type(status), "message": message, "code": code},
+                "request_id": request_id,
+            }),
+            Self::Google => json!({"error": {
+                "code": status.as_u16(),
+                "message": message,
+                "status": google_status(status),
+                "details": [{"reason": code}],
+            }}),
+        }
+    }
+}
+
+fn openai_type(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "authentication_error",
+        402 => "insufficient_quota",
+        403 => "permission_error",
+        429 => "rate_limit_error",
+        500.. => "server_error",
+        _ => "invalid_request_error",
+    }
+}
+
+fn anthropic_type(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "authentication_error",
+        402 => "billing_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        504 => "timeout_error",
+        500.. => "api_error",
+        _ => "invalid_request_error",
+    }
+}
+
+fn google_status(status: StatusCode) -> &'static str {
+    match status.as_u16() {
+        401 => "UNAUTHENTICATED",
+        402 | 429 => "RESOURCE_EXHAUSTED",
+        403 => "PERMISSION_DENIED",
+        404 => "NOT_FOUND",
+        504 => "DEADLINE_EXCEEDED",
+        502 | 503 => "UNAVAILABLE",
+        500.. => "INTERNAL",
+        _ => "INVALID_ARGUMENT",
+    }
+}

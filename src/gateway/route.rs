@@ -1,0 +1,166 @@
+//! What a path means.
+
+use hyper::{Method, Uri};
+
+use super::refusal::Voice;
+use crate::{
+    domain::ProviderId,
+    error::{Code, Error, Result},
+    providers::Dialect,
+};
+
+/// What a request asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Route {
+    Health,
+    Metrics,
+    /// The models that there are, or one of them.
+    Models(Option<String>),
+    Call(Call),
+}
+
+/// A request that goes on to a provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Call {
+    pub(super) endpoint: Endpoint,
+    /// Path and query below where the provider speaks the format.
+    pub(super) path: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    Chat,
+    Responses,
+    Embeddings,
+    Messages,
+    CountTokens,
+    /// The provider's own API.
+    Native(ProviderId),
+}
+
+impl Route {
+    /// What `method` at `uri` asks for.
+    pub(super) fn of(method: &Method, uri: &Uri) -> Result<Self> {
+        let path = uri.path();
+        let (wanted, route) = match path {
+            "/healthz" => (Method::GET, Self::Health),
+            "/metrics" => (Method::GET, Self::Metrics),
+            "/v1/models" => (Method::GET, Self::Models(None)),
+            "/v1/chat/completions" => (Method::POST, Self::call(Endpoint::Chat, path)),
+            "/v1/responses" => (Method::POST, Self::call(Endpoint::Responses, path)),
+            "/v1/embeddings" => (Method::POST, Self::call(Endpoint::Embeddings, path)),
+            "/v1/messages" => (Method::POST, Self::call(Endpoint::Messages, path)),
+            "/v1/messages/count_tokens" => (Method::POST, Self::call(Endpoint::CountTokens, path)),
+            _ => {
+                if let Some(model) = path.strip_prefix("/v1/models/") {
+                    return Ok(Self::Models(Some(model.replace("%2F", "/").replace("%2f", "/"))));
+                }
+                return path
+                    .strip_prefix("/p/")
+                    .map_or_else(|| Err(nothing_there()), |rest| native(rest, uri));
+            }
+        };
+        if *method == wanted {
+            return Ok(route);
+        }
+        Err(Error::new(Code::NoSuchRoute, format!("that path takes {wanted} only")).hint("see the README, The gateway"))
+    }
+
+    fn call(endpoint: Endpoint, path: &str) -> Self {
+        Self::Call(Call {
+            endpoint,
+            path: path.trim_start_matches("/v1").to_owned(),
+        })
+    }
+
+    /// The format that an error is told in.
+    pub(super) fn voice(path: &str) -> Voice {
+        let of_provider = |rest: &str| match rest.split('/').next() {
+            Some("anthropic" | "claude") => Voice::Anthropic,
+            Some("google" | "gemini") => Voice::Google,
+            _ => Voice::OpenAi,
+        };
+        match path.strip_prefix("/p/") {
+            Some(rest) => of_provider(rest),
+            None if path.starts_with("/v1/messages") => Voice::Anthropic,
+            None => Voice::OpenAi,
+        }
+    }
+}
+
+impl Endpoint {
+    pub(super) fn dialect(&self) -> Dialect {
+        match self {
+            Self::Chat | Self::Responses | Self::Embeddings => Dialect::OpenAi,
+            Self::Messages | Self::CountTokens => Dialect::Anthropic,
+            Self::Native(_) => Dialect::Native,
+        }
+    }
+
+    /// What OpenTelemetry calls the operation.
+    pub(super) fn operation(&self) -> &'static str {
+        match self {
+            Self::Embeddings => "embeddings",
+            Self::Chat | Self::Responses | Self::Messages | Self::CountTokens => "chat",
+            Self::Native(_) => "generate_content",
+        }
+    }
+}
+
+/// A path of a provider's own API, without a key that somebody put into the query.
+fn native(rest: &str, uri: &Uri) -> Result<Route> {
+    let (provider, path) = rest.split_once('/').ok_or_else(nothing_there)?;
+    let provider: ProviderId = provider.parse().map_err(|_| nothing_there())?;
+    let query: Vec<&str> = uri
+        .query()
+        .into_iter()
+        .flat_map(|query| query.split('&'))
+        .filter(|pair| !pair.is_empty() && pair.split('=').next() != Some("key"))
+        .collect();
+    let mut path = format!("/{path}");
+    if !query.is_empty() {
+        path.push('?');
+        path.push_str(&query.join("&"));
+    }
+    Ok(Route::Call(Call {
+        endpoint: Endpoint::Native(provider),
+        path,
+    }))
+}
+
+fn nothing_there() -> Error {
+    Error::new(Code::NoSuchRoute, "the gateway has nothing at that path")
+        .hint("it speaks OpenAI's API at /v1, Anthropic's at /v1/messages, and each provider's own at /p/PROVIDER/")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(text: &str) -> Result<Route> {
+        Route::of(&Method::POST, &text.parse().expect("a path"))
+    }
+
+    #[test]
+    fn a_key_in_the_query_goes_nowhere() {
+        let Ok(Route::Call(call)) = route("/p/gemini/v1beta/models/g:generateContent?alt=sse&key=akc_x&a=b") else {
+            panic!("a call");
+        };
+        assert_eq!(call.path, "/v1beta/models/g:generateContent?alt=sse&a=b");
+        assert_eq!(call.endpoint, Endpoint::Native("google".parse().expect("a provider")));
+    }
+
+    #[test]
+    fn what_is_not_served_is_said() {
+        for path in [
+            "/",
+            "/v1",
+            "/p/openai",
+            "/p//x",
+            "/p/a b/x".replace(' ', "%20").as_str(),
+            "/v1/models",
+        ] {
+            assert!(route(path).is_err(), "{path}");
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! How requests reach a provider: one HTTP client for each way they can go, and the header that carries the key.
+
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    time::Duration,
+};
+
+use reqwest::{
+    Client,
+    header::{HeaderName, HeaderValue},
+};
+use tokio::sync::OnceCell;
+use zeroize::Zeroizing;
+
+use super::{Address, Auth};
+use crate::domain::ApiKey;
+
+/// How long a connection may take to come about.
+const CONNECTING: Duration = Duration::from_secs(10);
+const USER_AGENT: &str = concat!("api-keys/", env!("CARGO_PKG_VERSION"));
+
+/// One client for each way a request can go; nothing where the system cannot provide it.
+#[derive(Debug)]
+pub(super) struct Clients {
+    /// How many idle connections to each host are kept for the next request.
+    idle: usize,
+    /// https to elsewhere, through the system's proxy where one is set.
+    outside: OnceCell<Option<Client>>,
+    /// https to this machine, past any proxy.
+    loopback_https: OnceCell<Option<Client>>,
+    /// http to this machine, past any proxy; works without the system's certificates.
+    loopback_http: OnceCell<Option<Client>>,
+}
+
+/// Why there is no answer, or no more of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    NoClient,
+    TimedOut,
+    Untrusted,
+    NotConnected,
+    BrokenOff,
+}
+
+/// The header that carries the key.
+pub(super) fn credential(auth: Auth, key: &ApiKey) -> Option<(HeaderName, HeaderValue)> {
+    // EXPOSE: header bytes for the key's own provider, marked sensitive, never logged
+    let key = key.expose();
+    let (name, text) = match auth {
+        Auth::Bearer => (reqwest::header::AUTHORIZATION, Zeroizing::new(format!("Bearer {key}"))),
+        Auth::Header(name) => (HeaderName::from_static(name), Zeroizing::new(key.to_owned())),
+    };
+    let mut value = HeaderValue::from_str(&text).ok()?;
+    value.set_sensitive(true);
+    Some((name, value))
+}
+
+impl Clients {
+    /// Builds nothing yet.
+    pub(super) fn new(idle: usize) -> Self {
+        Self {
+            idle,
+            outside: OnceCell::new(),
+            loopback_https: OnceCell::new(),
+            loopback_http: OnceCell::new(),
+        }
+    }
+
+    pub(super) async fn client(&self, address: &Address) -> Option<&Client> {
+        let idle = self.idle;
+        let (cell, build): (_, fn(usize) -> Option<Client>) = match (address.is_loopback(), address.is_https()) {
+            (false, _) => (&self.outside, build_outside),
+            (true, true) => (&self.loopback_https, build_loopback_https),
+            (true, false) => (&self.loopback_http, build_loopback_http),
+        };
+        // Reading the system's certificates takes milliseconds: not on the thread that serves.
+        cell.get_or_init(|| async move { tokio::task::spawn_blocking(move || build(idle)).await.ok().flatten() })
+            .await
+            .as_ref()
+    }
+}
+
+fn build_outside(idle: usize) -> Option<Client> {
+    builder(idle).https_only(true).build().ok()
+}
+
+fn build_loopback_https(idle: usize) -> Option<Client> {
+    loopback(idle).build().ok()
+}
+
+fn build_loopback_http(idle: usize) -> Option<Client> {
+    loopback(idle).tls_certs_only(std::iter::empty()).build().ok()
+}
+
+/// A client for this machine: past any proxy, and `localhost` is what it says whatever a resolver says.
+fn loopback(idle: usize) -> reqwest::ClientBuilder {
+    let here = [
+        SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+        SocketAddr::from((Ipv6Addr::LOCALHOST, 0)),
+    ];
+    builder(idle).no_proxy().resolve_to_addrs("localhost", &here)
+}
+
+fn builder(idle: usize) -> reqwest::ClientBuilder {
+    // Fails where a provider is installed already, which serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder()
+        .http1_only()
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .pool_max_idle_per_host(idle)
+        .connect_timeout(CONNECTING)
+        .tcp_nodelay(true)
+        .user_agent(USER_AGENT)
+}
+
+impl Failure {
+    /// The kind of `why`, whose own text may hold addresses and is dropped.
+    pub(super) fn of(why: &reqwest::Error) -> Self {
+        if why.is_timeout() {
+            Self::TimedOut
+        } else if is_tls(why) {
+            Self::Untrusted
+        } else if why.is_connect() {
+            Self::NotConnected
+        } else {
+            Self::BrokenOff
+        }
+    }
+
+    /// What becomes of `The provider …`.
+    pub fn message(&self) -> &'static str {
+        match self {
+            Self::NoClient => "could not be asked: this system offers no trusted certificates",
+            Self::TimedOut => "did not answer in time; check the network and try again",
+            Self::Untrusted => "could not be asked: no trusted TLS connection came about",
+            Self::NotConnected => "could not be reached; check the network, the proxy and base_url",
+            Self::BrokenOff => "broke the answer off or sent one that is not HTTP; check base_url and try again",
+        }
+    }
+}
+
+/// Whether TLS is somewhere among the causes of `why`.
+fn is_tls(why: &(dyn std::error::Error + 'static)) -> bool {
+    // An I/O error that wraps another names as its source what is behind that one.
+    let wrapped = why
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref)
+        .is_some_and(|inner| is_tls(inner));
+    wrapped || why.is::<rustls::Error>() || why.source().is_some_and(is_tls)
+}

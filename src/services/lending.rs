@@ -1,0 +1,143 @@
+//! Keys for requests through the gateway: revealed once each time they change, audited, and held in memory.
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    pin::Pin,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use jiff::Timestamp;
+
+use super::{
+    caller::{Caller, CallerKind, Question},
+    health, keys, vault,
+};
+use crate::{
+    app::App,
+    domain::{ApiKey, KeyId, KeyRecord, KeyState, Label, Secret},
+    error::{Code, Error, Result},
+    providers::Provider,
+    storage::audit::Action,
+};
+
+/// The keys that were revealed, by record and version.
+#[derive(Debug, Default)]
+pub struct KeyRing {
+    held: Mutex<BTreeMap<(KeyId, u32), Arc<ApiKey>>>,
+}
+
+/// A key for requests to its provider.
+#[derive(Debug, Clone)]
+pub struct Lent {
+    pub label: Label,
+    pub key: Arc<ApiKey>,
+    /// Where it may be sent.
+    pub origin: String,
+    /// When its secret was last changed or found valid.
+    pub mended_at: Option<Timestamp>,
+}
+
+/// The gateway as a caller: nobody sits there who could be asked.
+#[derive(Debug)]
+struct Unattended;
+
+impl KeyRing {
+    /// The usable keys of `provider` for its present address, the one with the default label first.
+    ///
+    /// Without a vault there are none, which is no error for a provider that needs none.
+    pub async fn keys_of(&self, app: &App, provider: &Provider) -> Result<Vec<Lent>> {
+        let contents = match app.vault().contents() {
+            Ok(contents) => contents,
+            Err(_) => match vault::open_unasked(app).await {
+                Ok(()) => app.vault().contents()?,
+                Err(why) if why.code() == Code::VaultAbsent => return none(provider),
+                Err(why) => return Err(why),
+            },
+        };
+        let now = app.now();
+        let mut records: Vec<&KeyRecord> = contents
+            .keys
+            .values()
+            .filter(|record| record.provider == provider.id && record.removed_at.is_none())
+            .collect();
+        let usual = Label::default();
+        records.sort_by_key(|record| (record.label != usual, record.label.clone()));
+        let usable: Vec<&KeyRecord> = records
+            .iter()
+            .copied()
+            .filter(|record| record.state(now) == KeyState::Usable)
+            .filter(|record| keys::expect_origin(provider, record).is_ok())
+            .collect();
+        if usable.is_empty() {
+            return match records.first() {
+                // Why it cannot be used: expired, or added for another address.
+                Some(record) => keys::expect_usable(record, now)
+                    .and_then(|_| keys::expect_origin(provider, record))
+                    .and_then(|()| none(provider)),
+                None => none(provider),
+            };
+        }
+        self.forget_all_but(&contents.keys);
+        usable.into_iter().map(|record| self.lend(app, record)).collect()
+    }
+
+    fn lend(&self, app: &App, record: &KeyRecord) -> Result<Lent> {
+        let active = keys::expect_usable(record, app.now())?;
+        let name = (record.key_id, active.version);
+        // Held while the key is revealed: it is in the audit trail once, however many requests want it.
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = if let Some(key) = held.get(&name) {
+            Arc::clone(key)
+        } else {
+            let why = Some("for requests through the gateway");
+            let entry = keys::entry_of(app, &Unattended, Action::RevealKey, record, why);
+            let key = Arc::new(app.vault().reveal(&entry, record.key_id, active.version)?);
+            held.insert(name, Arc::clone(&key));
+            key
+        };
+        Ok(Lent {
+            label: record.label.clone(),
+            key,
+            origin: record.origin.clone(),
+            mended_at: health::mended_at(record),
+        })
+    }
+
+    /// Drops what was rotated or removed.
+    fn forget_all_but(&self, records: &BTreeMap<KeyId, KeyRecord>) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.retain(|(key_id, version), _| {
+            records.get(key_id).is_some_and(|record| {
+                record.removed_at.is_none() && record.active().is_some_and(|active| active.version == *version)
+            })
+        });
+    }
+}
+
+/// No key, which only some providers can do with.
+fn none(provider: &Provider) -> Result<Vec<Lent>> {
+    if !provider.needs_key() {
+        return Ok(Vec::new());
+    }
+    Err(
+        Error::new(Code::KeyNotFound, format!("no key of {} is stored", provider.id)).hint(format!(
+            "add it with `{}`",
+            keys::command("add", &provider.id, &Label::default())
+        )),
+    )
+}
+
+impl Caller for Unattended {
+    fn kind(&self) -> CallerKind {
+        CallerKind::Gateway
+    }
+
+    fn ask<'a>(&'a self, _: Question) -> Pin<Box<dyn Future<Output = Result<Secret>> + Send + 'a>> {
+        Box::pin(async {
+            Err(Error::new(Code::KeyRequired, "the gateway has nobody to ask").hint("use `api-keys add` in a terminal"))
+        })
+    }
+
+    fn progress(&self, _: usize, _: usize, _: &str) {}
+}

@@ -1,0 +1,228 @@
+//! Who may use the gateway: `clients.json`, private, with the hash of each client's key and never the key.
+//!
+//! A key is 256 random bits, so a plain SHA-256 of it tells nobody anything. Read again when the file has changed.
+
+use std::{
+    collections::BTreeSet,
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use data_encoding::HEXLOWER;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    files::{FileError, Folder, Stamp},
+    lock::{self, LockError},
+    vault::seal,
+};
+use crate::domain::{Billionths, Label, ProviderId, Secret, Usd};
+
+/// The file of the clients.
+pub const FILE: &str = "clients.json";
+const LOCK: &str = "clients.lock";
+const FORMAT: &str = "api-keys clients";
+const VERSION: u32 = 1;
+/// The longest file that is read, in bytes.
+const LIMIT: u64 = 4 << 20;
+const LOCK_WAIT: Duration = Duration::from_secs(10);
+
+/// A program that may use the gateway.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Client {
+    pub name: Label,
+    pub key_hash: KeyHash,
+    pub created_at: Timestamp,
+    /// The only providers that it may use; none named is all.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub providers: BTreeSet<ProviderId>,
+    #[serde(default, with = "amount", skip_serializing_if = "Option::is_none")]
+    pub daily_limit: Option<Usd>,
+    #[serde(default, with = "amount", skip_serializing_if = "Option::is_none")]
+    pub monthly_limit: Option<Usd>,
+}
+
+/// What is kept of a client's key.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct KeyHash([u8; 32]);
+
+/// The clients in a folder; reads nothing until asked.
+#[derive(Debug)]
+pub struct ClientStore {
+    folder: PathBuf,
+    read: Mutex<(Option<Stamp>, Arc<Vec<Client>>)>,
+}
+
+/// Why the clients are not known, or not changed.
+#[derive(Debug)]
+pub enum ClientsError {
+    /// The file is not what was written.
+    Damaged {
+        path: PathBuf,
+    },
+    TooNew {
+        path: PathBuf,
+    },
+    File(FileError),
+    Lock(LockError),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Contents {
+    format: String,
+    version: u32,
+    clients: Vec<Client>,
+}
+
+/// What files of every version have.
+#[derive(Deserialize)]
+struct Outline {
+    format: String,
+    version: u32,
+}
+
+impl ClientStore {
+    /// The clients in `folder`; touches nothing.
+    pub fn new(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            folder: folder.into(),
+            read: Mutex::default(),
+        }
+    }
+
+    /// All clients, by name.
+    pub fn list(&self) -> Result<Arc<Vec<Client>>, ClientsError> {
+        let Some(folder) = Folder::open(&self.folder)? else {
+            return Ok(Arc::default());
+        };
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let stamp = folder.stamp(FILE)?;
+        if read.0 != stamp {
+            *read = contents(&folder)?;
+        }
+        Ok(Arc::clone(&read.1))
+    }
+
+    /// Makes one change under a lock; an error of `edit` changes nothing.
+    pub fn change<T, E: From<ClientsError>>(
+        &self,
+        edit: impl FnOnce(&mut Vec<Client>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let folder = Folder::create(&self.folder).map_err(ClientsError::from)?;
+        let _held = lock::acquire(&folder, LOCK, LOCK_WAIT).map_err(ClientsError::Lock)?;
+        let (_, before) = contents(&folder)?;
+        let mut clients = before.to_vec();
+        let value = edit(&mut clients)?;
+        clients.sort_by(|one, other| one.name.cmp(&other.name));
+        let contents = Contents {
+            format: FORMAT.to_owned(),
+            version: VERSION,
+            clients,
+        };
+        let text = serde_json::to_vec_pretty(&contents).expect("plain values with names");
+        let _ = folder.replace(FILE, &text).map_err(ClientsError::from)?;
+        Ok(value)
+    }
+}
+
+fn contents(folder: &Folder) -> Result<(Option<Stamp>, Arc<Vec<Client>>), ClientsError> {
+    let Some((bytes, stamp)) = folder.read(FILE, LIMIT)? else {
+        return Ok((None, Arc::default()));
+    };
+    let path = || folder.path().join(FILE);
+    let damaged = |_| ClientsError::Damaged { path: path() };
+    let outline: Outline = serde_json::from_slice(&bytes).map_err(damaged)?;
+    if outline.format == FORMAT && outline.version > VERSION {
+        return Err(ClientsError::TooNew { path: path() });
+    }
+    let contents: Contents = serde_json::from_slice(&bytes).map_err(damaged)?;
+    if contents.format != FORMAT || contents.version != VERSION {
+        return Err(ClientsError::Damaged { path: path() });
+    }
+    Ok((Some(stamp), Arc::new(contents.clients)))
+}
+
+impl KeyHash {
+    /// The hash of a key as it was presented.
+    pub fn of(key: &Secret) -> Self {
+        // EXPOSE: hashed, and compared with other hashes
+        Self(seal::digest(&[b"api-keys client key", key.expose().as_bytes()]))
+    }
+}
+
+/// In time that does not tell where two differ.
+impl PartialEq for KeyHash {
+    fn eq(&self, other: &Self) -> bool {
+        seal::equal(&self.0, &other.0)
+    }
+}
+
+impl Eq for KeyHash {}
+
+impl fmt::Debug for KeyHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[hash]")
+    }
+}
+
+impl From<KeyHash> for String {
+    fn from(hash: KeyHash) -> Self {
+        HEXLOWER.encode(&hash.0)
+    }
+}
+
+impl TryFrom<String> for KeyHash {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let bytes = HEXLOWER.decode(text.as_bytes()).ok();
+        bytes
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(Self)
+            .ok_or("a hash has 64 lower-case hexadecimal digits")
+    }
+}
+
+/// US dollars as a decimal number in a string: no float holds money.
+mod amount {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    use super::{Billionths, Usd};
+
+    #[expect(clippy::ref_option, reason = "as serde calls it")]
+    pub(super) fn serialize<S: Serializer>(amount: &Option<Usd>, serializer: S) -> Result<S::Ok, S::Error> {
+        amount.map(Usd::digits).serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Usd>, D::Error> {
+        Option::<String>::deserialize(deserializer)?
+            .map(|text| Billionths::parse(&text).map(Usd::from))
+            .map(|amount| amount.ok_or_else(|| D::Error::custom("not an amount")))
+            .transpose()
+    }
+}
+
+impl From<FileError> for ClientsError {
+    fn from(why: FileError) -> Self {
+        Self::File(why)
+    }
+}
+
+impl fmt::Display for ClientsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged { path } => write!(f, "{} is not what was written", path.display()),
+            Self::TooNew { path } => write!(f, "{} was written by a newer version", path.display()),
+            Self::File(why) => why.fmt(f),
+            Self::Lock(why) => why.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ClientsError {}

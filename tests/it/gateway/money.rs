@@ -1,0 +1,129 @@
+//! Budgets are kept by the gateway, whatever comes at the same time, and whoever is killed.
+
+use std::time::Duration;
+
+use super::*;
+
+/// Costs 0.001 at most: 100 tokens out at 10 dollars a million, and some in for nothing.
+const PRICE: &str = "[[prices]]\nmodel = \"openai/out\"\ninput = 0.0\noutput = 10.0\n";
+
+fn ask() -> Value {
+    let mut body = chat();
+    body["model"] = "openai/out".into();
+    body
+}
+
+/// An answer that uses all that was set aside.
+fn whole_use() -> Reply {
+    Reply::json(200, &json!({"usage": {"prompt_tokens": 5, "completion_tokens": 100}}))
+}
+
+#[test]
+fn of_sixty_four_requests_at_once_a_budget_for_six_admits_exactly_six() {
+    let scene = Scene::with(
+        StandIn::answering(whole_use().after(Duration::from_millis(200))),
+        &format!("{PRICE}[budget]\ndaily_limit = 0.006\nmonthly_limit = 1.0\n"),
+        &[],
+        &[],
+    );
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..64).map(|_| scope.spawn(|| scene.chat(ask()).status)).collect();
+        asking.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    assert_eq!(
+        statuses.iter().filter(|status| **status == 200).count(),
+        6,
+        "{statuses:?}"
+    );
+    assert_eq!(
+        statuses.iter().filter(|status| **status == 402).count(),
+        58,
+        "{statuses:?}"
+    );
+    assert_eq!(scene.home.totals(6)["cost_usd"], 0.006);
+    assert_eq!(scene.provider.requests().len(), 6);
+
+    let refused = scene.chat(ask());
+    assert_eq!(refused.json()["error"]["code"], "over_budget");
+    assert_eq!(refused.json()["error"]["type"], "insufficient_quota");
+    let free = scene.chat(json!({"model": "mine/any", "messages": []}));
+    assert_eq!(free.status, 200, "what costs nothing goes on");
+}
+
+#[test]
+fn a_client_has_limits_of_its_own() {
+    let scene = Scene::with(
+        StandIn::answering(whole_use()),
+        &format!("{PRICE}[budget]\nenabled = false\n"),
+        &[],
+        &["--daily-limit", "0.002"],
+    );
+    let other = scene.home.client(&["other"]);
+    for (number, status) in [(1, 200), (2, 200), (3, 402)] {
+        let answer = scene.chat(ask());
+        assert_eq!(answer.status, status, "{number}: {}", answer.text());
+    }
+    let told = scene.chat(ask()).json();
+    assert!(
+        told["error"]["message"].as_str().unwrap().contains("client tester"),
+        "{told}"
+    );
+    assert_eq!(scene.gateway.post("/v1/chat/completions", &other, &ask()).status, 200);
+}
+
+#[test]
+fn what_nobody_knows_the_price_of_is_refused_where_a_budget_is_kept() {
+    let scene = Scene::new(StandIn::answering(whole_use()));
+    let mut body = chat();
+    body["model"] = "openai/never-heard-of".into();
+    let refused = scene.chat(body.clone());
+    assert_eq!(
+        (refused.status, &refused.json()["error"]["code"]),
+        (402, &json!("price_unknown"))
+    );
+    // The configuration is read again while the gateway runs.
+    let path = scene.home.path().join("config.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{config}[budget]\nunpriced_cap = 0.01\n")).unwrap();
+    assert_eq!(scene.chat(body).status, 200);
+    assert_eq!(scene.home.totals(1)["unpriced_requests"], 1);
+}
+
+#[test]
+fn a_gateway_that_is_killed_counts_nothing_twice_and_leaves_the_money_to_expire() {
+    let mut scene = Scene::with(
+        StandIn::start(|request| {
+            if request.json()["user"] == "slow" {
+                Reply::silence()
+            } else {
+                whole_use()
+            }
+        }),
+        &format!("{PRICE}[budget]\ndaily_limit = 1.0\nmonthly_limit = 1.0\n"),
+        &[],
+        &[],
+    );
+    assert_eq!(scene.chat(ask()).status, 200);
+    assert_eq!(scene.home.totals(1)["cost_usd"], 0.001);
+    let mut slow = ask();
+    slow["user"] = "slow".into();
+    let bearer = format!("Bearer {}", scene.client);
+    let headers = [("authorization", bearer.as_str())];
+    let waiting = scene
+        .gateway
+        .begin("POST", "/v1/chat/completions", &headers, slow.to_string().as_bytes());
+    while scene.provider.requests().len() < 2 {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    scene.gateway.child.kill().unwrap();
+    scene.gateway.child.wait().unwrap();
+    drop(waiting);
+    let budget = scene.home.run(["budget", "--json"]).json();
+    assert_eq!(
+        (&budget["daily"]["spent_usd"], &budget["daily"]["reserved_usd"]),
+        (&json!(0.001), &json!(0.001))
+    );
+    scene.gateway = scene.home.gateway(&[]);
+    assert_eq!(scene.chat(ask()).status, 200);
+    assert_eq!(scene.home.totals(2)["cost_usd"], 0.002);
+}

@@ -1,0 +1,194 @@
+//! Providers that refuse, fail, or say what they should not.
+
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+use super::*;
+
+const SECOND: &str = "sk-proj-SecondKeyJ7x2Qm9ZtVbW4kHsR8abcd";
+
+/// A gateway whose provider has two keys, and answers with `reply` to the first.
+fn with_two_keys(reply: impl Fn() -> Reply + Send + Sync + 'static) -> Scene {
+    let scene = Scene::new(StandIn::start(move |request| {
+        if request.header("authorization").is_some_and(|value| value.contains(KEY)) {
+            reply()
+        } else {
+            Reply::json(200, &completion())
+        }
+    }));
+    scene.home.key(&["openai", "--label", "second"], SECOND);
+    scene
+}
+
+#[test]
+fn another_key_answers_where_one_has_to_wait_or_fails() {
+    for status in [429, 500, 503, 529, 401, 402, 403] {
+        let scene = with_two_keys(move || {
+            Reply::json(status, &json!({"error": {"message": "no"}})).header("retry-after", "30")
+        });
+        let answer = scene.chat(chat());
+        assert_eq!(
+            (answer.status, answer.header("x-api-keys-attempts")),
+            (200, Some("2")),
+            "{status}"
+        );
+        assert_eq!(answer.body, completion().to_string().into_bytes());
+        let totals = scene.home.totals(2);
+        assert_eq!(
+            (&totals["errors"], &totals["cost_usd"]),
+            (&json!(1), &json!(0.00096)),
+            "{status}"
+        );
+        let again = scene.chat(chat());
+        assert_eq!(
+            again.header("x-api-keys-attempts"),
+            Some("1"),
+            "{status}: what has to wait is not asked"
+        );
+    }
+}
+
+#[test]
+fn an_error_in_place_of_a_streams_first_words_is_one() {
+    let error =
+        "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"x\"}}\n\n";
+    let scene = with_two_keys(move || Reply::stream([": ping\n\n", error]));
+    let mut body = chat();
+    body["stream"] = true.into();
+    let answer = scene.chat(body);
+    assert_eq!(
+        (answer.status, answer.header("x-api-keys-attempts")),
+        (200, Some("2")),
+        "{}",
+        answer.text()
+    );
+    assert!(!answer.text().contains("overloaded"));
+}
+
+#[test]
+fn when_every_key_has_to_wait_the_client_is_told_for_how_long() {
+    let scene = Scene::new(StandIn::answering(
+        Reply::json(429, &json!({"error": {"message": "slow down"}})).header("retry-after", "7"),
+    ));
+    let first = scene.chat(chat());
+    assert_eq!(
+        (first.status, first.header("retry-after")),
+        (429, Some("7")),
+        "as the provider says"
+    );
+    assert_eq!(first.json()["error"]["message"], "slow down");
+    let second = scene.chat(chat());
+    assert_eq!(
+        (second.status, &second.json()["error"]["code"]),
+        (429, &json!("rate_limited"))
+    );
+    let wait: u64 = second.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=7).contains(&wait), "{wait}");
+    assert_eq!(scene.provider.requests().len(), 1, "it is left alone");
+    scene.home.totals(1);
+}
+
+#[test]
+fn a_provider_that_does_not_answer_is_told_apart_from_one_that_is_slow() {
+    let scene = Scene::with(
+        StandIn::answering(Reply::silence()),
+        "",
+        &["--first-byte-timeout", "1"],
+        &[],
+    );
+    let slow = scene.chat(chat());
+    assert_eq!(
+        (slow.status, &slow.json()["error"]["code"]),
+        (504, &json!("provider_too_slow"))
+    );
+    let totals = scene.home.totals(1);
+    assert!(
+        totals["cost_usd"].as_f64().unwrap() > 0.0,
+        "it may have been paid for: {totals}"
+    );
+
+    let gone = Scene::new(StandIn::raw(b"SSH-2.0-OpenSSH_9.9\r\n"));
+    let answer = gone.chat(chat());
+    assert_eq!(
+        (answer.status, &answer.json()["error"]["code"]),
+        (502, &json!("provider_unreachable"))
+    );
+    assert_eq!(gone.home.totals(1)["cost_usd"], 0);
+}
+
+#[test]
+fn an_answer_that_nobody_can_read_passes_and_is_estimated() {
+    for reply in [
+        Reply::html(200),
+        Reply::new(200, b""),
+        Reply::new(200, b"\x1f\x8b\x08\0\0").header("content-encoding", "gzip"),
+        Reply::json(200, &json!({"no": "counts"})),
+    ] {
+        let scene = Scene::new(StandIn::answering(reply));
+        assert_eq!(scene.chat(chat()).status, 200);
+        assert!(scene.home.totals(1)["input_tokens"].as_u64().unwrap() > 0);
+    }
+}
+
+#[test]
+fn the_key_is_nowhere_but_in_the_request_to_its_provider() {
+    let count = AtomicUsize::new(0);
+    let scene = Scene::new(StandIn::start(move |request| {
+        let told = request.header("authorization").unwrap_or_default().to_owned();
+        let said = json!({"error": {"message": format!("wrong key: {told}"), "again": told}});
+        match count.fetch_add(1, Ordering::SeqCst) {
+            0 => Reply::json(401, &said).header("x-echo", &told),
+            1 => Reply::json(500, &said).header("www-authenticate", &told),
+            2 => Reply::json(200, &completion()).header("x-echo", &told),
+            _ => Reply::stream([format!("data: {said}\n\n")]).broken_off(),
+        }
+    }));
+    let mut seen = Vec::new();
+    for _ in 0..4 {
+        let answer = scene.chat(chat());
+        seen.push(format!("{:?} {}", answer.headers, answer.text()));
+    }
+    seen.push(scene.gateway.get("/metrics", &scene.client).text());
+    seen.push(scene.gateway.get("/v1/models", &scene.client).text());
+    scene.home.totals(4);
+    seen.push(scene.home.gateway_log());
+    assert!(seen.iter().any(|text| text.contains("[redacted]")), "{seen:?}");
+    for text in &seen {
+        assert!(!text.contains("CanaryJ7x2Qm9ZtVbW4kHsR8"), "{text}");
+    }
+    for text in &seen[..seen.len() - 1] {
+        assert!(!text.contains(&scene.client), "{text}");
+    }
+    assert!(!scene.home.gateway_log().contains(&scene.client));
+    let told = scene.home.run(["audit", "--json"]).json();
+    let revealed = told["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|entry| entry["actor"] == "gateway")
+        .count();
+    assert!(revealed >= 1, "{told}");
+}
+
+#[test]
+fn metrics_have_the_names_of_the_conventions() {
+    let scene = Scene::new(StandIn::answering(
+        Reply::json(200, &completion()).after(Duration::from_millis(15)),
+    ));
+    scene.chat(chat());
+    scene.gateway.send("GET", "/v1/models", &[], b"");
+    let text = scene.gateway.get("/metrics", "").text();
+    let labels = "gen_ai_operation_name=\"chat\",gen_ai_provider_name=\"openai\",gen_ai_request_model=\"m\"";
+    for line in [
+        format!("gen_ai_client_token_usage_sum{{{labels},gen_ai_token_type=\"input\"}} 1000"),
+        format!("gen_ai_client_token_usage_bucket{{{labels},gen_ai_token_type=\"output\",le=\"64\"}} 1"),
+        format!("gen_ai_client_operation_duration_seconds_bucket{{{labels},le=\"0.010\"}} 0"),
+        format!("gen_ai_client_operation_duration_seconds_count{{{labels}}} 1"),
+        format!("api_keys_cost_usd_total{{{labels}}} 0.00096"),
+        "api_keys_gateway_refused_total{status=\"401\"} 1".to_owned(),
+    ] {
+        assert!(text.lines().any(|known| known == line), "{line}\n{text}");
+    }
+}
