@@ -14,7 +14,7 @@ use crate::{
     error::{Code, Error, Result},
     tools::{
         Answer,
-        view::{Block, View},
+        view::{Block, Tone, View},
     },
 };
 
@@ -62,6 +62,21 @@ impl Console {
         self.out(&answer)?;
         self.err(&remarks);
         Ok(())
+    }
+
+    /// Prints a line that another program shows to a person: with colours unless an option or `plain` forbids them.
+    pub(super) fn status(self, parts: &[(Tone, String)], plain: bool) -> Result<()> {
+        let choice = match self.choice() {
+            anstream::ColorChoice::Auto if plain => anstream::ColorChoice::Never,
+            anstream::ColorChoice::Auto => anstream::ColorChoice::Always,
+            chosen => chosen,
+        };
+        let mut stream = AutoStream::new(stdout(), choice);
+        written(
+            stream
+                .write_all(render::line(parts).as_bytes())
+                .and_then(|()| stream.flush()),
+        )
     }
 
     /// Asks a person whether to go on; scripts, and those who said `--yes`, are not asked.

@@ -21,6 +21,7 @@ mod secret_source;
 mod serve;
 mod setup;
 mod start;
+mod statusline;
 mod tool;
 mod undo;
 mod vault;
@@ -66,6 +67,7 @@ const COMMANDS: &[CommandDef] = &[
     client::COMMAND,
     setup::COMMAND,
     doctor::COMMAND,
+    statusline::COMMAND,
     vault::COMMAND,
     audit::COMMAND,
     prices::COMMAND,

@@ -49,6 +49,12 @@ pub(super) fn paint(view: &View, width: Width) -> Painted {
     painted
 }
 
+/// One line of parts, each in its own tone.
+pub(super) fn line(parts: &[(Tone, String)]) -> String {
+    let parts: Vec<String> = parts.iter().map(|(tone, text)| styled(*tone, &plain(text))).collect();
+    format!("{}\n", parts.join(" · "))
+}
+
 /// What went wrong and what can be done, for stderr of that many columns.
 pub(super) fn error(error: &Error, width: Option<usize>) -> String {
     let mut text = remark(ERROR, "error", error.message(), width);

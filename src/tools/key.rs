@@ -155,7 +155,7 @@ pub(super) fn tone(status: KeyStatus) -> Tone {
 }
 
 /// What a person should do something about.
-fn attention(record: &KeyRecord, now: Timestamp) -> Vec<String> {
+pub fn attention(record: &KeyRecord, now: Timestamp) -> Vec<String> {
     if record.state(now) == KeyState::Removed {
         return Vec::new();
     }

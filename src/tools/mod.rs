@@ -28,7 +28,7 @@ use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 
-pub use self::view::View;
+pub use self::{key::attention, view::View};
 pub use crate::services::caller::{Caller, CallerKind, Question};
 use crate::{
     app::App,

@@ -34,6 +34,7 @@ mod readme;
 mod rotation;
 mod routing;
 mod settings;
+mod statusline;
 mod stdio;
 mod support;
 mod usage;

@@ -1,0 +1,133 @@
+//! `statusline`: today's spending, the budget and what needs attention, in one line for a client's status line.
+//!
+//! Drawn again and again, so nothing slow is asked: not the keychain, not a provider, not a person.
+
+use std::{
+    io::{self, IsTerminal, stdin},
+    process::ExitCode,
+    thread,
+};
+
+use serde_json::json;
+
+use super::{CommandDef, Run, Session, console::Console, wait};
+use crate::{
+    app::App,
+    domain::{HealthState, KeyRecord, Usd},
+    error::Result,
+    services::{
+        budget, health, keys,
+        spending::{Budget, BudgetReport},
+        vault,
+    },
+    storage::vault::{SlotKind, Status},
+    tools::{
+        attention,
+        view::{self, Tone},
+    },
+};
+
+pub(super) const COMMAND: CommandDef = CommandDef {
+    name: "statusline",
+    define: |command| {
+        command
+            .about("Print one line for a client's status line: today's spending, the budget, keys that need attention")
+            .long_about(
+                "Print one line for a client's status line: today's spending, the budget, keys that need attention\n\n\
+                 For Claude Code, in ~/.claude/settings.json: \"statusLine\": {\"type\": \"command\", \"command\": \"api-keys \
+                 statusline\"}. Keys are looked at where a key file opens the vault; a keychain is not asked that often.",
+            )
+    },
+    run: Run::With(|session, _| run(session)),
+};
+
+fn run(session: &Session) -> Result<ExitCode> {
+    drain();
+    let app = &session.app;
+    let report = BudgetReport::from(&budget::check(app)?);
+    let attention = needing_attention(app)?;
+    if session.console.is_json() {
+        Console::json(&json!({
+            "today_usd": report.daily.spent_usd,
+            "month_usd": report.monthly.spent_usd,
+            "percent": report.enabled.then_some(report.daily.percent),
+            "keys_needing_attention": attention,
+        }))?;
+    } else {
+        let plain = app.settings().environment().is_set("NO_COLOR");
+        session.console.status(&parts(&report, attention), plain)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the line consists of.
+fn parts(report: &BudgetReport, attention: Option<usize>) -> Vec<(Tone, String)> {
+    let mut parts = Vec::new();
+    let unpriced = if report.daily.unpriced_requests > 0 { "≥ " } else { "" };
+    let today = format!("{unpriced}{} today", report.daily.spent_usd);
+    if report.enabled && report.daily.limit_usd > Usd::ZERO {
+        parts.push((tone(&report.daily), format!("{today} {}", gauge(&report.daily))));
+    } else {
+        parts.push((Tone::Plain, today));
+    }
+    if report.enabled && (report.monthly.alert || report.monthly.exceeded) {
+        let month = format!("{} this month {}", report.monthly.spent_usd, gauge(&report.monthly));
+        parts.push((tone(&report.monthly), month));
+    }
+    match attention {
+        None | Some(0) => {}
+        Some(1) => parts.push((Tone::Attention, "1 key needs attention: api-keys list".to_owned())),
+        Some(count) => parts.push((Tone::Attention, format!("{count} keys need attention: api-keys list"))),
+    }
+    parts
+}
+
+fn gauge(budget: &Budget) -> String {
+    let nano = |amount: Usd| u64::try_from(amount.nano()).unwrap_or(0);
+    let percent = budget.percent.unwrap_or_default();
+    let bar = view::bar(nano(budget.spent_usd), nano(budget.limit_usd));
+    format!("{bar} {percent} % of {}", budget.limit_usd)
+}
+
+fn tone(budget: &Budget) -> Tone {
+    if budget.exceeded {
+        Tone::Bad
+    } else if budget.alert {
+        Tone::Attention
+    } else {
+        Tone::Good
+    }
+}
+
+/// How many keys need a person: those that the vault knows of, if it opens at once, and those that providers refuse.
+fn needing_attention(app: &App) -> Result<Option<usize>> {
+    let quick = match app.vault().status()? {
+        Status::Absent => return Ok(Some(0)),
+        Status::Unlocked { .. } => true,
+        Status::Locked { slots } => {
+            let has = |kind| slots.iter().any(|slot| slot.kind == kind);
+            has(SlotKind::KeyFile) && !has(SlotKind::Keychain)
+        }
+    };
+    if !quick || wait(vault::open_unasked(app)).is_err() {
+        return Ok(None);
+    }
+    let (now, troubles) = (app.now(), health::all(app)?);
+    let is_out = |record: &KeyRecord| {
+        let known = (record.provider.clone(), record.label.clone());
+        let state = troubles.get(&known).map(|it| it.state(health::mended_at(record), now));
+        matches!(state, Some(HealthState::Out { .. }))
+    };
+    let records = keys::list(app)?;
+    let needing = records
+        .iter()
+        .filter(|record| !attention(record, now).is_empty() || is_out(record));
+    Ok(Some(needing.count()))
+}
+
+/// Takes what the client tells of its session, which it writes whether it is read or not; nobody waits for it.
+fn drain() {
+    if !stdin().is_terminal() {
+        thread::spawn(|| io::copy(&mut stdin().lock(), &mut io::sink()));
+    }
+}
