@@ -209,6 +209,24 @@ fn key_calls() -> Vec<(&'static str, Value, Option<&'static str>)> {
             json!({"provider": "openai"}),
             Some("invalid_argument"),
         ),
+        ("route_request", json!({"task_type": "chat"}), None),
+        (
+            "route_request",
+            json!({"task_type": "code_review", "objective": "quality", "needs": ["tools"], "input_tokens": 5}),
+            None,
+        ),
+        (
+            "route_request",
+            json!({"task_type": "chat", "preferred_provider": "google", "enable_fallback": false}),
+            Some("no_route"),
+        ),
+        (
+            "route_request",
+            json!({"task_type": "chat", "model": "no-such-model"}),
+            Some("unknown_model"),
+        ),
+        ("get_routing_recommendations", json!({}), None),
+        ("get_provider_stats", json!({}), None),
         ("remove_api_key", json!({"provider": "openai"}), None),
         ("remove_api_key", json!({"provider": "openai", "label": "soon"}), None),
     ]

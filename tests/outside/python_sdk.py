@@ -11,6 +11,9 @@ from support.common import KEY, OTHER_KEY, THIRD_KEY, command, home, nowhere, ty
 from mcp import Client, MCPError, StdioServerParameters
 
 MODES = ["legacy", "auto", "2026-07-28"]
+TOOLS = """add_api_key remove_api_key rotate_key list_api_keys validate_key validate_all_keys get_usage estimate_cost
+    check_budget track_request route_request get_routing_recommendations get_provider_stats""".split()
+RESOURCES = ["api://providers", "api://routing", "api://usage"]
 
 
 class Person:
@@ -47,7 +50,9 @@ async def check(binary, mode):
             assert client.protocol_version == expected, client.protocol_version
             tools = (await client.list_tools()).tools
             names = [tool.name for tool in tools]
-            assert {"add_api_key", "remove_api_key", "rotate_key", "list_api_keys", "validate_key"} <= set(names)
+            assert sorted(names) == sorted(TOOLS), names
+            resources = (await client.list_resources()).resources
+            assert sorted(str(resource.uri) for resource in resources) == RESOURCES, resources
             if mode in ("legacy", "auto"):
                 # A client pinned to a revision without a handshake asks nobody who is there.
                 assert client.server_info.title == "API Key Manager"
@@ -105,6 +110,7 @@ async def check(binary, mode):
             read = (await client.read_resource("api://providers")).contents[0]
             assert json.loads(read.text)["providers"]
             await usage(good, bad, client)
+            await routing(good, bad, client)
             await changes(client, binary, environment, heard)
             await good("remove_api_key", provider="stand-in", label="chat")
         for key in (KEY, OTHER_KEY, THIRD_KEY):
@@ -127,6 +133,24 @@ async def usage(good, bad, client):
     assert estimate["cost"]["total_usd"] == first["cost_usd"] and len(estimate["alternatives"]) > 5
     read = (await client.read_resource("api://usage")).contents[0]
     assert json.loads(read.text)["today"]["requests"] == 2
+
+
+async def routing(good, bad, client):
+    """A request finds its way, with the verdict on every candidate; a provider that fails is passed over."""
+    assert (await bad("route_request", task_type="cooking"))["code"] == "invalid_argument"
+    nowhere_to_go = await bad("route_request", task_type="chat", preferred_provider="openai", enable_fallback=False)
+    assert nowhere_to_go["code"] == "no_route" and nowhere_to_go["considered"][0]["verdict"] == "no_key"
+    route = await good("route_request", task_type="chat", model="a-model", preferred_provider="stand-in")
+    assert (route["provider"], route["model"], route["is_fallback"]) == ("stand-in", "a-model", False), route
+    limited = {"provider": "stand-in", "model": "a-model", "input_tokens": 1, "output_tokens": 0, "success": False}
+    for label in ("work", "chat"):
+        await good("track_request", **limited, label=label, status_code=429, retry_after_seconds=600)
+    stats = await good("get_provider_stats", provider="stand-in")
+    assert stats["providers"][0]["health"]["circuit"] == "open" and stats["available_providers"] == 0
+    advice = await good("get_routing_recommendations")
+    assert any(note["type"] == "provider_failing" and note["fix"] for note in advice["warnings"]), advice
+    read = (await client.read_resource("api://routing")).contents[0]
+    assert len(json.loads(read.text)["decisions"]) == 7
 
 
 async def changes(client, binary, environment, heard):

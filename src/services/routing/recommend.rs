@@ -39,7 +39,9 @@ pub struct Advice {
     pub recommendations: Vec<Note>,
     /// What is wrong, or will be soon
     pub warnings: Vec<Note>,
+    /// That can be used for some task
     pub available_providers: Vec<String>,
+    /// `degraded` where some task has no provider or one that is set up fails, `down` where no task has one
     pub routing_health: RoutingHealth,
 }
 
@@ -64,10 +66,8 @@ pub struct Note {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RoutingHealth {
-    /// Every task has a provider, and none that is set up fails.
     Healthy,
     Degraded,
-    /// No task has a provider.
     Down,
 }
 

@@ -58,6 +58,7 @@ pub struct Route {
     pub reason: String,
     /// Whether it is another provider or model than the one wanted first
     pub is_fallback: bool,
+    /// What the request is for
     pub task_type: Task,
     /// The provider wanted first
     pub original_provider: String,
@@ -65,6 +66,7 @@ pub struct Route {
     pub objective: Objective,
     /// For the tokens below, without reasoning; null where no price is known
     pub estimated_cost_usd: Option<Usd>,
+    /// What the request is expected to need
     pub tokens: Tokens,
     /// What the effort is expected to add to that: an assumption, no measurement
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -48,6 +48,7 @@ pub struct ProviderStats {
     pub models: Vec<String>,
     /// Requests per minute; 0 for no limit
     pub rate_limit: u32,
+    /// How it fares, by the requests of the last day
     pub health: HealthStats,
     /// Of the last answers, within a day
     pub latency: Latency,
@@ -55,6 +56,7 @@ pub struct ProviderStats {
     pub success_rate: Option<Billionths>,
     /// Of the last 30 days
     pub requests: u64,
+    /// In US dollars per million tokens
     pub price: PriceStats,
 }
 
