@@ -64,7 +64,7 @@ fn writing() {
         let ledger = Ledger::new(home.path().join("one"));
         let records = requests(WRITES as u64, Variety::Person);
         ledger.record(&request(0, Variety::Person)).unwrap();
-        let times = records
+        let times: Vec<Duration> = records
             .map(|record| timed(|| ledger.record(&record).unwrap()))
             .collect();
         say("record", &times);
@@ -75,7 +75,7 @@ fn writing() {
             limits: &limits,
             until: now() + SignedDuration::from_mins(1),
         };
-        let times = (0..WRITES)
+        let times: Vec<Duration> = (0..WRITES)
             .map(|_| {
                 let before = Instant::now();
                 let reserved = ledger.reserve(&ask, now()).unwrap();
@@ -205,7 +205,7 @@ fn timed<T>(run: impl FnOnce() -> T) -> Duration {
     before.elapsed()
 }
 
-fn say(what: &str, times: &Vec<Duration>) {
+fn say(what: &str, times: &[Duration]) {
     let mut times = times.clone();
     times.sort_unstable();
     let at = |percent: usize| times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e3;
@@ -233,7 +233,7 @@ fn limit() -> Limit {
 /// Requests over a year up to now, evenly.
 fn requests(count: u64, variety: Variety) -> impl Iterator<Item = UsageRecord> {
     (0..count).map(move |number| {
-        let back = i64::try_from(count - number).unwrap() * (YEAR.as_millis() as i64 / i64::try_from(count).unwrap());
+        let back = i64::try_from((count - number) * (YEAR.unsigned_abs().as_secs() * 1000 / count)).unwrap();
         UsageRecord {
             at: now() - SignedDuration::from_millis(back),
             ..request(number, variety)
@@ -276,7 +276,7 @@ fn request(number: u64, variety: Variety) -> UsageRecord {
         })
         .unwrap(),
         outcome: Outcome {
-            success: chance % 50 != 0,
+            success: !chance.is_multiple_of(50),
             status_code: Some(200),
             latency_ms: Some(500 + u32::try_from(chance % 3_000).unwrap()),
         },

@@ -134,9 +134,9 @@ fn a_program_without_a_key_is_answered_and_what_it_used_is_recorded() {
     assert_eq!(listed["clients"][0]["spent_today_usd"], 0.00096, "{listed}");
 }
 
-#[test]
-fn every_format_reaches_a_provider_that_speaks_it_with_its_own_key() {
-    let scene = Scene::new(StandIn::routes([
+/// A provider that answers in the format of each API, with its way of counting.
+fn of_every_format() -> StandIn {
+    StandIn::routes([
         (
             "POST /v1/messages",
             Reply::json(
@@ -178,7 +178,12 @@ fn every_format_reaches_a_provider_that_speaks_it_with_its_own_key() {
             ),
         ),
         ("GET /v1beta/models", Reply::json(200, &json!({"models": []}))),
-    ]));
+    ])
+}
+
+#[test]
+fn every_format_reaches_a_provider_that_speaks_it_with_its_own_key() {
+    let scene = Scene::new(of_every_format());
     let (gateway, client) = (&scene.gateway, &scene.client);
     let message = json!({"model": "anthropic/m", "max_tokens": 5, "messages": []}).to_string();
     let asked = gateway.send(
