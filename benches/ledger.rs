@@ -64,7 +64,7 @@ fn writing() {
         let ledger = Ledger::new(home.path().join("one"));
         let records = requests(WRITES as u64, Variety::Person);
         ledger.record(&request(0, Variety::Person)).unwrap();
-        let times: Vec<Duration> = records
+        let times = records
             .map(|record| timed(|| ledger.record(&record).unwrap()))
             .collect();
         say("record", &times);
@@ -75,7 +75,7 @@ fn writing() {
             limits: &limits,
             until: now() + SignedDuration::from_mins(1),
         };
-        let times: Vec<Duration> = (0..WRITES)
+        let times = (0..WRITES)
             .map(|_| {
                 let before = Instant::now();
                 let reserved = ledger.reserve(&ask, now()).unwrap();
@@ -205,7 +205,8 @@ fn timed<T>(run: impl FnOnce() -> T) -> Duration {
     before.elapsed()
 }
 
-fn say(what: &str, times: &[Duration]) {
+#[expect(clippy::ptr_arg, reason = "what callers collect gets its type from here")]
+fn say(what: &str, times: &Vec<Duration>) {
     let mut times = times.clone();
     times.sort_unstable();
     let at = |percent: usize| times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e3;
