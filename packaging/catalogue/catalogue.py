@@ -169,7 +169,8 @@ def genai_prices(model):
         for entry in hourly:
             window = constraint(entry)
             rates = {GENAI_RATES[key]: value for key, value in entry.prices.__dict__.items() if key in GENAI_RATES}
-            hours.append({"from": f"{window.start_time:%H:%M}", "to": f"{window.end_time:%H:%M}", **weekdays(model), "standard": rates})
+            times = {"from": f"{window.start_time:%H:%M}", "to": f"{window.end_time:%H:%M}"}
+            hours.append({**times, **weekdays(model), "standard": rates})
         entries[-1]["hours"] = hours
     return entries
 
@@ -240,7 +241,8 @@ LITELLM_SERVICES = {"standard": "", "batch": "_batches", "flex": "_flex", "prior
 def litellm_price(entry):
     """What litellm says of a model's price today, in the catalogue's form."""
     base, tiers = {}, {}
-    above = sorted({int(found) for key in entry for found in re.findall(r"^input_cost_per_token_above_(\d+)k_tokens", key)})
+    long_prompts = re.compile(r"input_cost_per_token_above_(\d+)k_tokens")
+    above = sorted({int(found[1]) for key in entry if (found := long_prompts.match(key))})
 
     def rates(infix, suffix):
         found = {rate: entry.get(key + infix + suffix) for rate, key in LITELLM_RATES.items()}
@@ -285,12 +287,15 @@ def tidy(kind, entry):
     """A price entry with its parts tidied and in order."""
     # A set that knows the price of pictures knows it of each service, or that service is not for pictures.
     known = "pictures" not in entry["standard"] or kind != "image"
-    services = {service: tidied(kind, entry[service]) for service in SERVICES if service in entry and (known or "pictures" in entry[service])}
+    offered = [service for service in SERVICES if service in entry and (known or "pictures" in entry[service])]
+    services = {service: tidied(kind, entry[service]) for service in offered}
     head = {key: entry[key] for key in ("from", "source") if key in entry}
     tiers = [{"from_input_tokens": tier["from_input_tokens"], **tidy(kind, tier)} for tier in entry.get("tiers", ())]
-    hours = [{**{key: value for key, value in window.items() if key not in SERVICES}, **tidy(kind, window)} for window in entry.get("hours", ())]
-    for window in hours:
-        window.pop("source", None)
+    times = ("from", "to", "days")
+    hours = [
+        {**{key: window[key] for key in times if key in window}, "standard": tidied(kind, window["standard"])}
+        for window in entry.get("hours", ())
+    ]
     return {**head, **services, **({"tiers": tiers} if tiers else {}), **({"hours": hours} if hours else {})}
 
 
@@ -341,11 +346,11 @@ def not_costed(genai, litellm, entry):
         if "cache_creation_input_token_cost_above_12hr" in litellm:
             rate = Decimal(litellm["cache_creation_input_token_cost_above_12hr"]) * MILLION
             said.append(f"cache writes kept for 12 hours: ${number(rate)} per million tokens")
-        for region, key in (("US", "regional_processing_uplift_multiplier_us"), ("EU", "regional_processing_uplift_multiplier_eu")):
-            if key in litellm:
-                said.append(f"processing only in the {region}: {number(litellm[key])} times all rates")
-        if "us" in litellm.get("provider_specific_entry", {}):
-            said.append(f"processing only in the US: {number(litellm['provider_specific_entry']['us'])} times all rates")
+        regions = {region: litellm.get(f"regional_processing_uplift_multiplier_{region}") for region in ("us", "eu")}
+        regions["us"] = regions["us"] or litellm.get("provider_specific_entry", {}).get("us")
+        for region, times in regions.items():
+            if times:
+                said.append(f"processing only in the {region.upper()}: {number(times)} times all rates")
     return said
 
 
@@ -370,7 +375,8 @@ def differences(ours, theirs):
 def rebuilt(model, sets, today):
     """The model as the rules make it from the sets, and what each set says of the price in force today."""
     provider, name = model["id"].split("/", 1)
-    genai, litellm = genai_model(sets["genai-prices"], provider, name), litellm_model(sets["litellm"], provider, name)
+    genai = genai_model(sets["genai-prices"], provider, name)
+    litellm = litellm_model(sets["litellm"], provider, name)
     by_genai = [tidy(model["kind"], entry) for entry in (genai_prices(genai) if genai else [])]
     by_litellm = litellm_price(litellm) if litellm else None
     by_litellm = tidy(model["kind"], by_litellm) if by_litellm else None
@@ -385,7 +391,8 @@ def rebuilt(model, sets, today):
         prices = [tidy(model["kind"], entry) for entry in prices]
     current = in_force(prices, today)
     said = {"genai-prices": in_force(by_genai, today), "litellm": by_litellm}
-    compared = {name: ", ".join(differences(current, entry)) or "agrees" for name, entry in said.items() if entry and current}
+    said = {name: entry for name, entry in said.items() if entry and current}
+    compared = {name: ", ".join(differences(current, entry)) or "agrees" for name, entry in said.items()}
     also = not_costed(genai, litellm, current)
     order = ("id", "kind", "aliases", "context_window", "max_input", "max_output", "can", "status", "retires_on")
     facts = {key: model[key] for key in order if key in model}
@@ -395,7 +402,7 @@ def rebuilt(model, sets, today):
         facts["pinned"] = model["pinned"]
     if compared:
         facts["compared"] = compared
-    return {**facts, "prices": [{**({"from": p["from"]} if "from" in p else {}), "source": p["source"], **{k: v for k, v in p.items() if k not in ("from", "source")}} for p in prices]}, genai, litellm
+    return {**facts, "prices": prices}, genai, litellm
 
 
 def facts_that_differ(model, genai, litellm):
@@ -443,7 +450,11 @@ def document(catalogue):
 
 def parse(text):
     """The catalogue, with every price a decimal number."""
-    return json.loads(text, parse_float=Decimal, object_hook=lambda o: {key: Decimal(value) if key in RATES and isinstance(value, int) else value for key, value in o.items()})
+
+    def exact(fields):
+        return {key: Decimal(value) if key in RATES else value for key, value in fields.items()}
+
+    return json.loads(text, parse_float=Decimal, object_hook=exact)
 
 
 def main():
@@ -452,7 +463,8 @@ def main():
     what = options.add_mutually_exclusive_group(required=True)
     what.add_argument("--check", action="store_true", help="print what differs")
     what.add_argument("--write", action="store_true", help="rebuild the catalogue")
-    options.add_argument("--today", default=datetime.date.today().isoformat(), metavar="YYYY-MM-DD", help="when the sets were looked up")
+    today = datetime.date.today().isoformat()
+    options.add_argument("--today", default=today, metavar="YYYY-MM-DD", help="when the sets were looked up")
     asked = options.parse_args()
 
     wheel = lambda name: next(asked.sets.glob(f"{name.replace('-', '_')}-*.whl"))
@@ -470,7 +482,8 @@ def main():
         models.append(new)
         for name, said in new.get("compared", {}).items():
             if said != "agrees":
-                print(f"{model['id']}: {name} says {said}" + (f" [pinned: {model['pinned']}]" if "pinned" in model else ""))
+                pinned = f" [pinned: {model['pinned']}]" if "pinned" in model else ""
+                print(f"{model['id']}: {name} says {said}{pinned}")
         for line in facts_that_differ(model, genai, litellm):
             print(f"{model['id']}: {line}")
         if not genai and not litellm:
@@ -478,7 +491,8 @@ def main():
         if spelled(new) != spelled(model):
             changed += 1
             print(f"{model['id']}: a rebuild changes this model")
-    after = document({**catalogue, "as_of": asked.today, "sources": {**catalogue["sources"], **versions}, "models": models})
+    sources = {**catalogue["sources"], **versions}
+    after = document({**catalogue, "as_of": asked.today, "sources": sources, "models": models})
     print(f"{len(models)} models, {changed} that a rebuild changes")
     if asked.write:
         CATALOGUE.write_text(after)

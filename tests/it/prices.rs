@@ -5,7 +5,7 @@ use std::path::Path;
 use api_keys::{
     app::{App, Clock},
     catalog::{
-        Catalog, Origin,
+        Catalog, Origin, Overlay,
         sets::{self, SetError, Skip},
     },
     domain::{Billionths, ModelRef, Price, Rate, Service},
@@ -508,4 +508,22 @@ fn all_models_or_those_of_a_provider_are_listed() {
         home.run(["prices", "list", "nobody", "--json"]).error_code(),
         "unknown_provider"
     );
+}
+
+proptest::proptest! {
+    #[test]
+    fn a_damaged_set_is_read_or_refused_and_what_is_taken_can_be_stored(at in 0_usize..900, with in "[0-9.eE{}\\[\\]\",:a-z-]{0,3}", which in 0..2) {
+        let prices = json!([
+            {"prices": {"input_mtok": 3, "output_mtok": {"base": 1, "tiers": [{"start": 200_000, "price": 2}]}}},
+            {"constraint": {"start_date": "2026-06-01"}, "prices": {"input_mtok": 1, "output_mtok": 4}},
+        ]);
+        let fields = json!({"input_cost_per_token_above_200k_tokens": 2e-6, "input_cost_per_token_batches": 5e-7});
+        let mut text = if which == 0 { genai(&prices) } else { litellm("gpt-9", fields) }.to_string();
+        let at = at % text.len();
+        text.replace_range(at..=at, &with);
+        if let Ok(taken) = sets::read(&text, today(), &Catalog::built_in()) {
+            let stored = Overlay::parse(&taken.overlay.to_text());
+            proptest::prop_assert!(stored.is_err() || stored.as_ref() == Ok(&taken.overlay), "{text}: {stored:?}");
+        }
+    }
 }

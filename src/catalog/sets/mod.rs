@@ -245,10 +245,8 @@ fn says_otherwise(said: &Price, known: &Price) -> bool {
             .zip(known)
             .any(|((_, said), (_, known))| said.is_some_and(|said| known.is_none_or(|known| rates_differ(said, known))))
     };
-    // At a threshold or only above it: sets differ by a token and mean the same.
     let tiers_differ = |(said, known): (&Tier, &Tier)| {
-        said.from_input_tokens.abs_diff(known.from_input_tokens) > 1
-            || services_differ(said.by_service(), known.by_service())
+        !is_same_tier(said, known) || services_differ(said.by_service(), known.by_service())
     };
     services_differ(said.by_service(), known.by_service())
         || said.tiers.len() != known.tiers.len()
@@ -266,15 +264,28 @@ fn rates_differ(said: &Rates, known: &Rates) -> bool {
         || differs(said.reasoning, known.reasoning.unwrap_or(known.output))
 }
 
-/// Puts into `said` the services that only `known` has, if the two agree on plain input and output.
+/// Puts into `said` the services that only `known` has, where the two agree on plain input and output.
 fn fill(said: &mut Price, known: &Price) {
-    let plain = |rates: &Rates| (rates.input, rates.output);
-    if plain(&said.standard) == plain(&known.standard) && said.tiers.is_empty() {
+    let agree = |said: &Rates, known: &Rates| (said.input, said.output) == (known.input, known.output);
+    if agree(&said.standard, &known.standard) {
         said.batch = said.batch.or(known.batch);
         said.flex = said.flex.or(known.flex);
         said.priority = said.priority.or(known.priority);
         said.fast = said.fast.or(known.fast);
     }
+    for (said, known) in said.tiers.iter_mut().zip(&known.tiers) {
+        if is_same_tier(said, known) && agree(&said.rates, &known.rates) {
+            said.batch = said.batch.or(known.batch);
+            said.flex = said.flex.or(known.flex);
+            said.priority = said.priority.or(known.priority);
+            said.fast = said.fast.or(known.fast);
+        }
+    }
+}
+
+/// At a threshold or only above it: sets differ by a token and mean the same.
+fn is_same_tier(one: &Tier, other: &Tier) -> bool {
+    one.from_input_tokens.abs_diff(other.from_input_tokens) <= 1
 }
 
 impl Said {
