@@ -5,7 +5,8 @@
     python3 benches/stdio.py [--rounds 200]
 
 Prints, for each: time from start to the first answer, time of a call (median and 99th percentile),
-CPU time of a call, resident memory, and the ratio to the bare server. Needs Linux.
+CPU time of a call, resident memory, and the ratios to the bare server with what they may be at most;
+and how long a status line takes, and how much the list of tools is. Needs Linux.
 """
 
 import argparse
@@ -112,22 +113,26 @@ def main():
             server.stop()
 
     rows = []
-    for name, command, home, tool, arguments in (
-        ("bare call", bare, homes[1], "tool_1", {}),
-        ("list_api_keys, 1 key", ours, homes[1], "list_api_keys", {}),
-        ("list_api_keys, 1,000 keys", ours, homes[1000], "list_api_keys", {}),
-        ("list_api_keys, 1,000 keys, short", ours, homes[1000], "list_api_keys", {"include_metadata": False}),
-        ("estimate_cost", ours, homes[1], "estimate_cost", REQUEST),
-        ("estimate_cost, compared", ours, homes[1], "estimate_cost", {**REQUEST, "compare": True}),
-        ("check_budget", ours, homes[1], "check_budget", {}),
-        ("get_usage", ours, homes[1], "get_usage", {}),
-        ("track_request, durable", ours, homes[1], "track_request", REQUEST),
+    # What a call may cost, in calls of the bare server: reading memory, reading disk, writing durably.
+    memory, disk, durable = 3, 10, 40
+    for name, command, home, tool, arguments, most in (
+        ("bare call", bare, homes[1], "tool_1", {}, 1),
+        ("list_api_keys, 1 key", ours, homes[1], "list_api_keys", {}, disk),
+        ("list_api_keys, 1,000 keys", ours, homes[1000], "list_api_keys", {}, None),
+        ("list_api_keys, 1,000 keys, short", ours, homes[1000], "list_api_keys", {"include_metadata": False}, None),
+        ("estimate_cost", ours, homes[1], "estimate_cost", REQUEST, memory),
+        ("estimate_cost, compared", ours, homes[1], "estimate_cost", {**REQUEST, "compare": True}, None),
+        ("check_budget", ours, homes[1], "check_budget", {}, disk),
+        ("get_usage", ours, homes[1], "get_usage", {}, disk),
+        ("route_request", ours, homes[1], "route_request", {"task_type": "chat"}, disk),
+        ("get_provider_stats", ours, homes[1], "get_provider_stats", {}, None),
+        ("track_request, durable", ours, homes[1], "track_request", REQUEST, durable),
     ):
         server = Server(command, home)
         idle = server.memory()
         first, line = server.call(tool, arguments)
         expect_ok(line)
-        rows.append({"name": name, "server": server, "tool": tool, "arguments": arguments,
+        rows.append({"name": name, "server": server, "tool": tool, "arguments": arguments, "most": most,
                      "first": first, "idle": idle, "times": [], "cpu": 0.0})
     for _ in range(options.rounds):
         for row in rows:
@@ -135,17 +140,34 @@ def main():
             row["times"] += [row["server"].call(row["tool"], row["arguments"])[0] for _ in range(options.calls)]
             row["cpu"] += row["server"].cpu() - before
 
-    floor = statistics.median(rows[0]["times"])
-    print(f"start to first answer: ours {statistics.median(starts['ours']) * 1e3:.1f} ms, "
-          f"bare {statistics.median(starts['bare']) * 1e3:.1f} ms")
-    print(f"binary: ours {(RELEASE / 'api-keys').stat().st_size / 1e6:.1f} MB, bare {bare_binary.stat().st_size / 1e6:.1f} MB\n")
-    print(f"{'':34} {'first ms':>9} {'p50 us':>9} {'p99 us':>9} {'x bare':>7} {'CPU us':>8} {'idle MiB':>9} {'MiB':>6}")
+    floor, floor_cpu = statistics.median(rows[0]["times"]), rows[0]["cpu"] / len(rows[0]["times"])
+    start = {name: statistics.median(times) for name, times in starts.items()}
+    print(f"start to first answer: ours {start['ours'] * 1e3:.1f} ms, bare {start['bare'] * 1e3:.1f} ms, "
+          f"{start['ours'] / start['bare']:.1f} x bare")
+    print(f"memory, idle: ours {rows[1]['idle']:.1f} MiB, bare {rows[0]['idle']:.1f} MiB, "
+          f"{rows[1]['idle'] / rows[0]['idle']:.1f} x bare")
+    print(f"binary: ours {(RELEASE / 'api-keys').stat().st_size / 1e6:.1f} MB, bare {bare_binary.stat().st_size / 1e6:.1f} MB")
+    print(f"tools/list: {len(rows[1]['server'].request('tools/list', {})):,} bytes")
+    print(f"status line: {statusline(homes[1], options.rounds // 4) * 1e3:.1f} ms\n")
+    print(f"{'':34} {'first ms':>9} {'p50 us':>9} {'p99 us':>9} {'x bare':>7} {'at most':>8} {'CPU us':>8} {'x bare':>7} {'MiB':>6}")
     for row in rows:
         median = statistics.median(row["times"])
-        calls = len(row["times"])
+        cpu = row["cpu"] / len(row["times"])
         print(f"{row['name']:34} {row['first'] * 1e3:9.2f} {median * 1e6:9.1f} {percentile(row['times'], 0.99) * 1e6:9.1f} "
-              f"{median / floor:7.1f} {row['cpu'] / calls * 1e6:8.1f} {row['idle']:9.1f} {row['server'].memory():6.1f}")
+              f"{median / floor:7.1f} {row['most'] or '–':>8} {cpu * 1e6:8.1f} {cpu / floor_cpu if floor_cpu else 0:7.1f} "
+              f"{row['server'].memory():6.1f}")
         row["server"].stop()
+
+
+def statusline(home, rounds):
+    """Seconds from start to end of a status line, which a client draws again and again."""
+    env = {"API_KEYS_HOME": str(home), "HOME": str(home), "PATH": os.environ["PATH"]}
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        subprocess.run([RELEASE / "api-keys", "statusline"], env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
+        times.append(time.perf_counter() - start)
+    return statistics.median(times)
 
 
 if __name__ == "__main__":
