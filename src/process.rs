@@ -21,6 +21,11 @@ pub fn harden() {
     system::harden();
 }
 
+/// Lets this process have as many files and connections open as the system allows it.
+pub fn allow_many_files() {
+    system::allow_many_files();
+}
+
 /// Runs `start` with the umask and core limit that this process was started with, for a child that is not ours to close
 /// up. Other threads must not make files meanwhile.
 pub fn with_callers_limits<T>(start: impl FnOnce() -> T) -> T {
@@ -45,6 +50,13 @@ mod system {
     }
 
     static CALLER: OnceLock<Caller> = OnceLock::new();
+
+    pub(super) fn allow_many_files() {
+        let limit = getrlimit(Resource::Nofile);
+        let current = limit.maximum;
+        // Where that is refused, it stays as it was.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current, ..limit });
+    }
 
     pub(super) fn harden() {
         let caller = Caller {
@@ -94,6 +106,8 @@ mod system {
 #[cfg(not(unix))]
 mod system {
     pub(super) fn harden() {}
+
+    pub(super) fn allow_many_files() {}
 
     pub(super) fn open_up() {}
 }

@@ -72,7 +72,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
             Err(error) if error.code() == Code::VaultAbsent => {}
             outcome => outcome?,
         }
-        let stop = signal()?;
+        let mut signals = Signals::new()?;
         let ready = |address: SocketAddr| {
             let base = format!("http://{address}");
             if console.is_json() {
@@ -86,32 +86,49 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
             }
             console.view(&view)
         };
-        gateway::serve(Arc::clone(app), options, ready, stop).await
+        gateway::serve(Arc::clone(app), options, ready, async || signals.next().await).await
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Ends when somebody wants the gateway to end; a second wish ends the process at once.
-fn signal() -> Result<impl Future<Output = ()>> {
-    let refused =
-        |why: std::io::Error| Error::new(Code::StorageFailed, "the system refused to tell of signals").caused_by(why);
+/// The signals by which somebody wants the gateway to end.
+struct Signals {
     #[cfg(unix)]
-    {
+    interrupt: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    #[cfg(unix)]
+    fn new() -> Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(refused)?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(refused)?;
-        Ok(async move {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
+        let listen = |kind| {
+            signal(kind)
+                .map_err(|why| Error::new(Code::StorageFailed, "the system refused to tell of signals").caused_by(why))
+        };
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
         })
     }
+
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+
     #[cfg(not(unix))]
-    {
-        let _ = refused;
-        Ok(async {
-            let _ = tokio::signal::ctrl_c().await;
-        })
+    #[expect(clippy::unnecessary_wraps, reason = "it can fail elsewhere")]
+    fn new() -> Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
+        let _ = tokio::signal::ctrl_c().await;
     }
 }

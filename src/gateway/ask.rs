@@ -243,7 +243,7 @@ impl Ask {
         };
         Ok(Self {
             service: service(fields),
-            most: most(&pricing, is_metered, input, output),
+            most: most(&pricing, service(fields), is_metered, input, output),
             provider,
             model,
             label,
@@ -381,7 +381,7 @@ fn rewritten(body: &Bytes, fields: &Fields<'_>, model: &ModelId, asks_for_counts
 }
 
 /// What it costs if every token that may be used is.
-fn most(pricing: &Pricing, is_metered: bool, input: u64, output: u64) -> Option<Usd> {
+fn most(pricing: &Pricing, service: Service, is_metered: bool, input: u64, output: u64) -> Option<Usd> {
     if !is_metered {
         return Some(Usd::ZERO);
     }
@@ -390,11 +390,11 @@ fn most(pricing: &Pricing, is_metered: bool, input: u64, output: u64) -> Option<
         input,
         output,
         ..TokenCounts::default()
-    });
-    priced
-        .price
-        .cost(Service::Standard, &tokens.ok()?)
-        .map(|cost| cost.total)
+    })
+    .ok()?;
+    // The provider may serve it in the standard way all the same.
+    let costs = [Service::Standard, service].map(|service| priced.price.cost(service, &tokens));
+    costs.into_iter().flatten().map(|cost| cost.total).max()
 }
 
 /// The most tokens that the answer may have: what the request says, else what the model does, within what is usual.

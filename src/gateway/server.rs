@@ -38,6 +38,7 @@ use crate::{
     app::App,
     domain::Secret,
     error::{Code, Error, Result},
+    process,
     services::{clients, lending::KeyRing},
     storage::clients::Client,
 };
@@ -52,7 +53,7 @@ const HEAD_PATIENCE: Duration = Duration::from_secs(30);
 /// How long the pieces of a body may be apart.
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
 /// How many connections there may be at the same time.
-const CONNECTIONS: usize = 4_096;
+const CONNECTIONS: usize = 1_024;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-api-keys-request-id");
 
@@ -81,16 +82,18 @@ pub(super) struct Gateway {
     pub(super) tasks: TaskTracker,
 }
 
-/// Serves until `stop`, and then until every request under way is answered.
+/// Serves until `stop` ends, and then until every request under way is answered, or `stop` ends again.
 ///
 /// `ready` is told the address as soon as it listens.
 pub async fn serve(
     app: Arc<App>,
     options: Options,
     ready: impl FnOnce(SocketAddr) -> Result<()>,
-    stop: impl Future<Output = ()>,
+    mut stop: impl AsyncFnMut(),
 ) -> Result<()> {
     check_address(&app, &options)?;
+    // Each connection may need another one to a provider.
+    process::allow_many_files();
     let unavailable = |why: std::io::Error| {
         let message = format!("the gateway cannot listen at {}: {}", options.listen, why.kind());
         Error::new(Code::AddressUnavailable, message)
@@ -114,12 +117,15 @@ pub async fn serve(
     let stopping = CancellationToken::new();
     tokio::select! {
         () = accept(&gateway, &listener, &stopping) => {}
-        () = stop => {}
+        () = stop() => {}
     }
     drop(listener);
     stopping.cancel();
     gateway.tasks.close();
-    gateway.tasks.wait().await;
+    tokio::select! {
+        () = gateway.tasks.wait() => {}
+        () = stop() => tracing::warn!("ended before every request was answered"),
+    }
     if let Some(gateway) = Arc::into_inner(gateway) {
         gateway.accounts.close();
     }

@@ -145,6 +145,40 @@ fn a_stream_that_stands_still_is_given_up() {
     assert_eq!(scene.home.totals(1)["errors"], 1);
 }
 
+fn ask_to_end(gateway: &Gateway) {
+    let id = gateway.child.id().to_string();
+    let asked = std::process::Command::new("kill").arg(id).status().unwrap();
+    assert!(asked.success());
+}
+
+#[test]
+fn a_second_wish_ends_the_gateway_at_once() {
+    let mut scene = Scene::new(StandIn::answering(Reply::silence()));
+    let bearer = format!("Bearer {}", scene.client);
+    let headers = [("authorization", bearer.as_str())];
+    let body = chat().to_string();
+    let waiting = scene
+        .gateway
+        .begin("POST", "/v1/chat/completions", &headers, body.as_bytes());
+    while scene.provider.requests().is_empty() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    ask_to_end(&scene.gateway);
+    let until = std::time::Instant::now() + Duration::from_secs(20);
+    // The first wish is taken note of when nobody can connect any more.
+    while std::net::TcpStream::connect(&scene.gateway.address).is_ok() {
+        assert!(std::time::Instant::now() < until, "it still listens");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert!(
+        scene.gateway.child.try_wait().unwrap().is_none(),
+        "a request is under way"
+    );
+    ask_to_end(&scene.gateway);
+    assert_eq!(scene.gateway.child.wait().unwrap().code(), Some(0));
+    drop(waiting);
+}
+
 #[test]
 fn the_gateway_ends_when_its_streams_have() {
     let scene = Scene::new(provider(|events| {
@@ -164,11 +198,7 @@ fn the_gateway_ends_when_its_streams_have() {
         provider,
         ..
     } = scene;
-    let ended = std::process::Command::new("kill")
-        .arg(gateway.child.id().to_string())
-        .status()
-        .unwrap();
-    assert!(ended.success());
+    ask_to_end(&gateway);
     let mut rest = String::new();
     stream.read_to_string(&mut rest).unwrap();
     assert!(rest.ends_with("0\r\n\r\n") && rest.contains("[DONE]"), "{rest}");
