@@ -412,7 +412,7 @@ fn a_spent_budget_stops_what_costs_and_never_what_is_free() {
     let world = World::new(&config, &["anthropic:default", "openai:default"]);
     let route = world
         .route(0, |wanted| {
-            (wanted.input_tokens, wanted.output_tokens) = (Some(2_000), Some(100))
+            (wanted.input_tokens, wanted.output_tokens) = (Some(2_000), Some(100));
         })
         .unwrap();
     assert_eq!(route.provider, "anthropic");
