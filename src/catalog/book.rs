@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    hash::{Hash, Hasher},
     sync::{Arc, LazyLock},
 };
 
@@ -57,7 +58,9 @@ impl Catalog {
     pub fn parse(text: &str) -> Result<Self, CatalogError> {
         let contents = form::catalogue(text)?;
         let models = contents.models.into_iter().map(Arc::new).collect();
-        Ok(Self::new(models, contents.as_of, fingerprint(0, text)))
+        let mut digest = Fingerprint(SEED);
+        digest.write(text.as_bytes());
+        Ok(Self::new(models, contents.as_of, digest.finish()))
     }
 
     fn new(mut models: Vec<Arc<Model>>, as_of: Date, digest: u64) -> Self {
@@ -84,40 +87,22 @@ impl Catalog {
     /// and so do changes that are known to come later.
     #[must_use]
     pub fn with(&self, overlay: Option<&Overlay>, overrides: &[(ModelRef, Price)]) -> Self {
-        let mut models: BTreeMap<ModelRef, Arc<Model>> = self
-            .models
-            .iter()
-            .map(|model| (model.id.clone(), Arc::clone(model)))
-            .collect();
-        let mut digest = self.digest;
-        for said in overlay.iter().flat_map(|overlay| &overlay.models) {
-            let merged = match models.get(&said.id) {
-                Some(known) => Model {
-                    prices: over(&known.prices, &said.prices),
-                    compared: BTreeMap::new(),
-                    pinned: None,
-                    ..Model::clone(known)
-                },
-                None => said.clone(),
-            };
-            digest = fingerprint(digest, &form::line(&merged));
-            models.insert(said.id.clone(), Arc::new(merged));
-        }
-        let below = Self::new(models.into_values().collect(), self.as_of, digest);
-        if overrides.is_empty() {
-            return below;
-        }
-        let mut models: BTreeMap<ModelRef, Arc<Model>> = below
-            .models
-            .iter()
-            .map(|model| (model.id.clone(), Arc::clone(model)))
-            .collect();
-        for (name, price) in overrides {
+        let said = overlay.map(|overlay| overlay.models.as_slice()).unwrap_or_default();
+        let below = self.replaced(said.iter().map(|said| match self.known(&said.id) {
+            Some(known) if known.id == said.id => Model {
+                prices: over(&known.prices, &said.prices),
+                compared: BTreeMap::new(),
+                pinned: None,
+                ..known.clone()
+            },
+            _ => said.clone(),
+        }));
+        let own = |(name, price): &(ModelRef, Price)| {
             let known = below.find(name).map(|found| found.model.clone());
-            let own = known.unwrap_or_else(|| Model::unknown(name.clone()));
+            let known = known.unwrap_or_else(|| Model::unknown(name.clone()));
             // An alias that has a price of its own is a model of its own.
-            let aliases = if own.id == *name { own.aliases } else { Vec::new() };
-            let own = Model {
+            let aliases = if known.id == *name { known.aliases } else { Vec::new() };
+            Model {
                 id: name.clone(),
                 aliases,
                 prices: vec![DatedPrice {
@@ -130,18 +115,34 @@ impl Catalog {
                 }],
                 compared: BTreeMap::new(),
                 pinned: None,
-                ..own
-            };
-            digest = fingerprint(digest, &form::line(&own));
-            models.insert(name.clone(), Arc::new(own));
+                ..known
+            }
+        };
+        if overrides.is_empty() {
+            return below;
         }
-        Self::new(models.into_values().collect(), self.as_of, digest)
+        below.replaced(overrides.iter().map(own))
+    }
+
+    /// The same catalogue with `models` put in place of those with the same id, or added.
+    fn replaced(&self, models: impl Iterator<Item = Model>) -> Self {
+        let mut digest = self.digest;
+        let put_in: BTreeMap<ModelRef, Arc<Model>> = models
+            .map(|model| {
+                let mut hasher = Fingerprint(digest);
+                model.hash(&mut hasher);
+                digest = hasher.finish();
+                (model.id.clone(), Arc::new(model))
+            })
+            .collect();
+        let kept = self.models.iter().filter(|model| !put_in.contains_key(&model.id));
+        let models = kept.cloned().chain(put_in.values().cloned()).collect();
+        Self::new(models, self.as_of, digest)
     }
 
     /// The model of that name: exactly, by another of its names, or without a date at its end; never by resemblance.
     pub fn find(&self, name: &ModelRef) -> Option<Found<'_>> {
-        let known = |name: &ModelRef| self.names.get(name).and_then(|at| self.models.get(*at));
-        if let Some(model) = known(name) {
+        if let Some(model) = self.known(name) {
             let matched = if model.id == *name {
                 Matched::Exact
             } else {
@@ -150,10 +151,16 @@ impl Catalog {
             return Some(Found { model, matched });
         }
         let undated = name.provider.model(&without_date(&name.model)?);
-        known(&undated).map(|model| Found {
+        self.known(&undated).map(|model| Found {
             model,
             matched: Matched::WithoutDate,
         })
+    }
+
+    /// The model that has `name` as its id or alias.
+    fn known(&self, name: &ModelRef) -> Option<&Model> {
+        let at = self.names.get(name)?;
+        self.models.get(*at).map(AsRef::as_ref)
     }
 
     /// The models that `name` alone means, of any provider.
@@ -285,12 +292,21 @@ fn without_date(name: &ModelId) -> Option<ModelId> {
     ends("-2025-11-01".len()).or_else(|| ends("-20251101".len()))
 }
 
-/// FNV-1a over `before` and `text`: tells one version from the next, and nothing more.
-pub(super) fn fingerprint(before: u64, text: &str) -> u64 {
-    let start = 0xcbf2_9ce4_8422_2325 ^ before;
-    text.bytes().fold(start, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+/// FNV-1a: tells one version from the next, the same everywhere, and nothing more.
+struct Fingerprint(u64);
+
+/// What FNV-1a begins with.
+const SEED: u64 = 0xcbf2_9ce4_8422_2325;
+
+impl Hasher for Fingerprint {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        self.0 = bytes.iter().fold(self.0, step);
+    }
 }
 
 #[cfg(test)]

@@ -226,11 +226,6 @@ fn read(text: &str, format: &str, origin: Origin) -> Result<Contents, CatalogErr
     })
 }
 
-/// The model as a file spells it, on one line.
-pub(super) fn line(model: &Model) -> String {
-    serde_json::to_string(&ModelForm::from(model)).expect("strings, whole numbers and decimal ones")
-}
-
 impl ModelForm {
     fn model(self, sources: &BTreeMap<String, String>, as_of: Date, origin: Origin) -> Result<Model, CatalogError> {
         let id: ModelRef = self.id.parse().map_err(|_| CatalogError::Form { line: 0, column: 0 })?;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::domain::{Capability, ModelId, ModelKind, ModelRef, Price, Rates};
 
 /// A model as the catalogue knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Model {
     pub id: ModelRef,
     pub kind: ModelKind,
@@ -38,7 +38,7 @@ pub struct Model {
 }
 
 /// What a model can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "a set with names, as the public sets list it"
@@ -52,7 +52,7 @@ pub struct Capabilities {
 }
 
 /// Whether the provider still wants a model to be used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     #[default]
@@ -64,7 +64,7 @@ pub enum Status {
 }
 
 /// Where a price stands written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Origin {
     /// In the catalogue that is built in.
     BuiltIn,
@@ -75,7 +75,7 @@ pub enum Origin {
 }
 
 /// A price, and from when on it holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct DatedPrice {
     /// The first day (UTC) of the price; nothing for the first one known.
     pub from: Option<Date>,
@@ -90,7 +90,7 @@ pub struct DatedPrice {
 }
 
 /// Hours of the day (UTC) with rates of their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Hours {
     /// The first minute of the day.
     pub from_minute: u16,
@@ -102,7 +102,7 @@ pub struct Hours {
 }
 
 /// On which days of the week hours have rates of their own.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Days {
     #[default]

@@ -7,7 +7,7 @@
 use super::{Exact, Rate, Tokens, Usd};
 
 /// What each kind of token costs; what has no rate of its own costs what plain tokens do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Rates {
     pub input: Rate,
     pub output: Rate,
@@ -20,7 +20,7 @@ pub struct Rates {
 }
 
 /// Other rates for requests with a long prompt: for the whole request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Tier {
     /// The smallest prompt, cached or not, that the rates are for.
     pub from_input_tokens: u64,
@@ -48,7 +48,7 @@ pub enum Service {
 }
 
 /// The price of a model at one moment.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Price {
     pub standard: Rates,
     /// By ascending threshold.
