@@ -21,9 +21,9 @@ pub fn harden() {
     system::harden();
 }
 
-/// Lets this process have as many files and connections open as the system allows it.
-pub fn allow_many_files() {
-    system::allow_many_files();
+/// Lets this process have as many files and connections open as the system allows it, and says how many.
+pub fn allow_many_files() -> u64 {
+    system::allow_many_files()
 }
 
 /// Runs `start` with the umask and core limit that this process was started with, for a child that is not ours to close
@@ -51,11 +51,12 @@ mod system {
 
     static CALLER: OnceLock<Caller> = OnceLock::new();
 
-    pub(super) fn allow_many_files() {
+    pub(super) fn allow_many_files() -> u64 {
         let limit = getrlimit(Resource::Nofile);
         let current = limit.maximum;
         // Where that is refused, it stays as it was.
         let _ = setrlimit(Resource::Nofile, Rlimit { current, ..limit });
+        getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
     }
 
     pub(super) fn harden() {
@@ -107,7 +108,9 @@ mod system {
 mod system {
     pub(super) fn harden() {}
 
-    pub(super) fn allow_many_files() {}
+    pub(super) fn allow_many_files() -> u64 {
+        1_024
+    }
 
     pub(super) fn open_up() {}
 }

@@ -8,9 +8,9 @@
 //! measured, and whoever shows the figure says so. The families are our judgement, by name and price class.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
     fmt,
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, Mutex, PoisonError},
 };
 
 use serde::Deserialize;
@@ -18,6 +18,8 @@ use serde::Deserialize;
 use crate::domain::{Billionths, Effort, ModelId, Task};
 
 const BUILT_IN: &str = include_str!("quality.json");
+/// How many models are remembered with what was found for them.
+const MOST_REMEMBERED: usize = 10_000;
 
 /// A score from 0 to 100, in hundredths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Deserialize)]
@@ -32,6 +34,8 @@ pub struct Figures {
     models: BTreeMap<String, Arc<[Variant]>>,
     /// In order: the first that fits holds.
     families: Vec<Family>,
+    /// What was found for a model before: routes ask for the same ones again and again.
+    found: Mutex<HashMap<ModelId, Option<Known>>>,
 }
 
 /// One model at one effort.
@@ -123,6 +127,19 @@ impl Figures {
 
     /// What is known of `model`, by its own name or its family's.
     pub fn of(&self, model: &ModelId) -> Option<Known> {
+        let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = found.get(model) {
+            return known.clone();
+        }
+        if found.len() >= MOST_REMEMBERED {
+            found.clear();
+        }
+        let known = self.find(model);
+        found.insert(model.clone(), known.clone());
+        known
+    }
+
+    fn find(&self, model: &ModelId) -> Option<Known> {
         let name = normalized(model.as_str());
         if let Some(variants) = self.models.get(&name) {
             return Some(Known {
@@ -163,6 +180,7 @@ impl Figures {
             as_of: written.as_of,
             families: families.collect(),
             models,
+            found: Mutex::default(),
         })
     }
 }

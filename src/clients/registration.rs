@@ -1,9 +1,6 @@
 //! This server's entry in the settings of one client: looked at, planned, made.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -28,7 +25,7 @@ pub struct Registration<'a> {
     /// What the entry should start.
     pub launch: Launch,
     machine: &'a Machine,
-    locked: bool,
+    scope: Scope,
 }
 
 /// What is wanted of a registration.
@@ -74,7 +71,7 @@ impl<'a> Registration<'a> {
             file: client.settings(machine, scope)?,
             launch: launch.clone(),
             machine,
-            locked: scope == Scope::User,
+            scope,
         })
     }
 
@@ -113,7 +110,7 @@ impl<'a> Registration<'a> {
             },
         };
         let _lock = match self.client.lock {
-            Some(lock) if self.locked => Some(folder.lock(lock).map_err(refused)?),
+            Some(lock) if self.scope == Scope::User => Some(folder.lock(lock).map_err(refused)?),
             Some(_) | None => None,
         };
         // Read again under the lock: between the question and the answer the client may have written.
@@ -212,13 +209,20 @@ impl<'a> Registration<'a> {
         .hint(format!("correct it and run the command again, {}", self.by_hand()))
     }
 
+    /// The options with which `setup` means this registration and no other.
+    pub fn options(&self) -> String {
+        let project = match self.scope {
+            Scope::User => "",
+            Scope::Project => " --project",
+        };
+        format!("{project} --client {}", self.client.id)
+    }
+
     /// That the name is taken by something else, and the way out.
     pub fn taken(&self, state: &State) -> Error {
-        let id = self.client.id;
+        let options = self.options();
         let hint = if state.is_ours() {
-            format!(
-                "`api-keys setup --remove --client {id}` takes it out, and `api-keys setup --client {id}` puts this one in"
-            )
+            format!("`api-keys setup --remove{options}` takes it out, and `api-keys setup{options}` puts this one in")
         } else {
             format!(
                 "rename or remove it in {}, and run the command again",
@@ -256,14 +260,5 @@ impl<'a> Registration<'a> {
             }
         };
         Error::from(why).hint(hint)
-    }
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::User => "user",
-            Self::Project => "project",
-        })
     }
 }

@@ -52,8 +52,10 @@ const BODY_LIMIT: usize = 32 << 20;
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
 /// How long the pieces of a body may be apart.
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
-/// How many connections there may be at the same time.
-const CONNECTIONS: usize = 1_024;
+/// How many connections there may be at the same time, where the system allows so many files.
+const CONNECTIONS: usize = 16_384;
+/// How many files a connection may need: its own, one to a provider, and some to spare.
+const FILES: u64 = 3;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-api-keys-request-id");
 
@@ -92,8 +94,8 @@ pub async fn serve(
     mut stop: impl AsyncFnMut(),
 ) -> Result<()> {
     check_address(&app, &options)?;
-    // Each connection may need another one to a provider.
-    process::allow_many_files();
+    let places =
+        usize::try_from(process::allow_many_files() / FILES).map_or(CONNECTIONS, |places| places.min(CONNECTIONS));
     let unavailable = |why: std::io::Error| {
         let message = format!("the gateway cannot listen at {}: {}", options.listen, why.kind());
         Error::new(Code::AddressUnavailable, message)
@@ -116,7 +118,7 @@ pub async fn serve(
     ready(address)?;
     let stopping = CancellationToken::new();
     tokio::select! {
-        () = accept(&gateway, &listener, &stopping) => {}
+        () = accept(&gateway, &listener, &stopping, places) => {}
         () = stop() => {}
     }
     drop(listener);
@@ -153,8 +155,8 @@ fn check_address(app: &App, options: &Options) -> Result<()> {
     Ok(())
 }
 
-async fn accept(gateway: &Arc<Gateway>, listener: &TcpListener, stopping: &CancellationToken) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+async fn accept(gateway: &Arc<Gateway>, listener: &TcpListener, stopping: &CancellationToken, places: usize) {
+    let places = Arc::new(Semaphore::new(places));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;

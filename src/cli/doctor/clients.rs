@@ -4,7 +4,7 @@ use super::{Finding, Health};
 use crate::{
     app::App,
     cli::own_server::{self, Greeting},
-    clients::{CLIENTS, Client, Intent, Launch, Registration, SERVER, Scope, SlashCommand, State},
+    clients::{CLIENTS, Intent, Launch, Registration, SERVER, Scope, SlashCommand, State},
     error::{Code, Error},
     settings::Machine,
 };
@@ -33,7 +33,7 @@ pub(super) fn look(app: &App) -> Vec<Finding> {
                 (Ok(State::Registered(launch)), _) => {
                     registered = true;
                     findings.push(answers(&registration, &launch, &machine));
-                    findings.extend(outdated(client, &machine, scope));
+                    findings.extend(outdated(&registration, &machine, scope));
                 }
                 (Ok(state @ State::Different(_)), _) => findings.push(different(&registration, &state, &machine)),
                 (Err(error), _) => findings.push(unreadable(&error)),
@@ -69,17 +69,17 @@ fn answers(registration: &Registration<'_>, launch: &Launch, machine: &Machine) 
 }
 
 /// Slash commands that an older version wrote, or that are missing.
-fn outdated(client: &'static Client, machine: &Machine, scope: Scope) -> Option<Finding> {
+fn outdated(registration: &Registration<'_>, machine: &Machine, scope: Scope) -> Option<Finding> {
+    let client = registration.client;
     let commands = SlashCommand::all(client, machine, scope).into_iter();
     let old: Vec<String> = commands
         .filter(|command| command.is_to_change(Intent::Register).unwrap_or(false))
         .map(|command| command.name())
         .collect();
-    let project = if scope == Scope::Project { " --project" } else { "" };
     (!old.is_empty()).then(|| {
         let said = format!("{} does not have this version's {}", client.title, old.join(", "));
         Finding::new("client", Health::Notice, said)
-            .mend(format!("`api-keys setup{project} --client {}` writes them", client.id))
+            .mend(format!("`api-keys setup{}` writes them", registration.options()))
     })
 }
 
@@ -94,14 +94,14 @@ fn different(registration: &Registration<'_>, state: &State, machine: &Machine) 
 }
 
 fn gone(registration: &Registration<'_>, launch: &Launch) -> Finding {
-    let (title, id) = (registration.client.title, registration.client.id);
+    let (title, options) = (registration.client.title, registration.options());
     Finding::new(
         "client",
         Health::Wrong,
         format!("{title} would start {}, which is not there", launch.command),
     )
     .mend(format!(
-        "`api-keys setup --remove --client {id}` and then `api-keys setup --client {id}`"
+        "`api-keys setup --remove{options}` and then `api-keys setup{options}`"
     ))
 }
 

@@ -279,14 +279,10 @@ impl State {
             Some(Listing::Models(models)) => Some(models),
             Some(Listing::Unsaid | Listing::Unreachable) | None => None,
         };
-        let offer = |id: &ModelId, place: usize, kind: Option<ModelKind>| {
-            let name = ModelRef {
-                provider: provider.id.clone(),
-                model: id.clone(),
-            };
-            let known = self.catalog.find(&name).map(|found| found.model);
+        let offer = |name: &ModelRef, known: Option<&Model>, place: usize, kind: Option<ModelKind>| {
+            let id = &name.model;
             let is_absent = installed.is_some_and(|installed| installed.iter().all(|it| it.id != *id));
-            let is_retired = known.is_some_and(|known| !known.is_served_at(self.now)) || tail.is_gone(&name);
+            let is_retired = known.is_some_and(|known| !known.is_served_at(self.now)) || tail.is_gone(name);
             Offer {
                 kind: kind
                     .or_else(|| known.map(|known| known.kind))
@@ -306,7 +302,7 @@ impl State {
                     is_retired.then_some(Verdict::NotServed)
                 },
                 place: u16::try_from(place).unwrap_or(u16::MAX),
-                latency_ms: tail.model_latency(&name),
+                latency_ms: tail.model_latency(name),
                 variants: if is_out {
                     vec![Variant::default()]
                 } else {
@@ -315,22 +311,27 @@ impl State {
                 model: id.clone(),
             }
         };
+        let named = |id: &ModelId, place, kind| {
+            let name = ModelRef {
+                provider: provider.id.clone(),
+                model: id.clone(),
+            };
+            let known = self.catalog.find(&name).map(|found| found.model);
+            offer(&name, known, place, kind)
+        };
         if let Some(listed) = &provider.models {
-            return listed
-                .iter()
-                .enumerate()
-                .map(|(place, id)| offer(id, place, None))
-                .collect();
+            let listed = listed.iter().enumerate();
+            return listed.map(|(place, id)| named(id, place, None)).collect();
         }
         if let Some(installed) = installed {
-            return installed.iter().map(|it| offer(&it.id, 0, Some(it.kind))).collect();
+            return installed.iter().map(|it| named(&it.id, 0, Some(it.kind))).collect();
         }
         let is_of_use = |model: &&Model| match model.kind {
             ModelKind::Chat | ModelKind::Embedding => true,
             ModelKind::Rerank | ModelKind::Image => false,
         };
         let of_catalog = self.catalog.models_of(&provider.id).filter(is_of_use);
-        of_catalog.map(|model| offer(&model.id.model, 0, None)).collect()
+        of_catalog.map(|model| offer(&model.id, Some(model), 0, None)).collect()
     }
 }
 
