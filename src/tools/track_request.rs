@@ -118,7 +118,7 @@ impl Tool for TrackRequest {
     const NAME: &'static str = "track_request";
     const COMMAND: &'static str = "track";
     const TITLE: &'static str = "Track request";
-    const SEARCH_HINT: &'static str = "record log tokens used by a request, usage tracking";
+    const SEARCH_HINT: &'static str = "record the usage of a request, what tokens it used, usage tracking";
     const HINTS: Hints = Hints {
         read_only: false,
         destructive: false,
