@@ -23,7 +23,7 @@ use api_keys::{
         Label, Outcome, RecordedCost, Service, Source, Span, Task, TokenCounts, Tokens, UsageRecord, Usd, Window,
         last_days,
     },
-    storage::ledger::{Dimension, Filter, Ledger, Limit, Reserve},
+    storage::ledger::{Dimension, Filter, Ledger, Limit, Reserve, Reserved},
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
@@ -59,15 +59,14 @@ fn main() {
 fn writing() {
     for _ in 0..3 {
         let home = folder();
-        let floor = floor(home.path());
-        say("a bare commit of one row", &floor);
+        say("a bare commit of one row", floor(home.path()));
         let ledger = Ledger::new(home.path().join("one"));
         let records = requests(WRITES as u64, Variety::Person);
         ledger.record(&request(0, Variety::Person)).unwrap();
-        let times = records
-            .map(|record| timed(|| ledger.record(&record).unwrap()))
-            .collect();
-        say("record", &times);
+        say(
+            "record",
+            records.map(|record| timed(|| ledger.record(&record).unwrap())),
+        );
         let limits = [limit()];
         let ask = Reserve {
             amount: Usd::from_nano(1),
@@ -75,18 +74,16 @@ fn writing() {
             limits: &limits,
             until: now() + SignedDuration::from_mins(1),
         };
-        let times = (0..WRITES)
-            .map(|_| {
-                let before = Instant::now();
-                let reserved = ledger.reserve(&ask, now()).unwrap();
-                let took = before.elapsed();
-                if let api_keys::storage::ledger::Reserved::Granted(id) = reserved {
-                    ledger.release(id).unwrap();
-                }
-                took
-            })
-            .collect();
-        say("reserve", &times);
+        let reserve = || {
+            let before = Instant::now();
+            let reserved = ledger.reserve(&ask, now()).unwrap();
+            let took = before.elapsed();
+            if let Reserved::Granted(id) = reserved {
+                ledger.release(id).unwrap();
+            }
+            took
+        };
+        say("reserve", iter::repeat_with(reserve).take(WRITES));
         for processes in [1, 4] {
             let folder = home.path().join(format!("of {processes}"));
             Ledger::new(&folder).record(&request(0, Variety::Person)).unwrap();
@@ -110,10 +107,11 @@ fn writing() {
 
 fn write(folder: &Path, count: u64) {
     let ledger = Ledger::new(folder);
-    let times = requests(count, Variety::Person)
-        .map(|record| timed(|| ledger.record(&record).unwrap()))
-        .collect();
-    say("  record, of those", &times);
+    let records = requests(count, Variety::Person);
+    say(
+        "  record, of those",
+        records.map(|record| timed(|| ledger.record(&record).unwrap())),
+    );
 }
 
 fn reading(size: u64, variety: Variety) {
@@ -150,13 +148,10 @@ fn reading(size: u64, variety: Variety) {
     let repeated = |what, run: &dyn Fn(&Ledger)| {
         let ledger = Ledger::new(home.path());
         run(&ledger);
-        say(what, &iter::repeat_with(|| timed(|| run(&ledger))).take(50).collect());
+        say(what, iter::repeat_with(|| timed(|| run(&ledger))).take(50));
     };
     let anew = || timed(|| budget(&Ledger::new(home.path())));
-    say(
-        "open, and check the budget",
-        &iter::repeat_with(anew).take(50).collect(),
-    );
+    say("open, and check the budget", iter::repeat_with(anew).take(50));
     repeated("check the budget", &budget);
     repeated("30 days by provider", &|ledger| {
         ledger.grouped(thirty_days, &all, Dimension::Provider).unwrap();
@@ -205,9 +200,8 @@ fn timed<T>(run: impl FnOnce() -> T) -> Duration {
     before.elapsed()
 }
 
-#[expect(clippy::ptr_arg, reason = "what callers collect gets its type from here")]
-fn say(what: &str, times: &Vec<Duration>) {
-    let mut times = times.clone();
+fn say(what: &str, times: impl IntoIterator<Item = Duration>) {
+    let mut times: Vec<_> = times.into_iter().collect();
     times.sort_unstable();
     let at = |percent: usize| times[(times.len() - 1) * percent / 100].as_secs_f64() * 1e3;
     println!(
@@ -234,7 +228,8 @@ fn limit() -> Limit {
 /// Requests over a year up to now, evenly.
 fn requests(count: u64, variety: Variety) -> impl Iterator<Item = UsageRecord> {
     (0..count).map(move |number| {
-        let back = i64::try_from((count - number) * (YEAR.unsigned_abs().as_secs() * 1000 / count)).unwrap();
+        let apart = YEAR.as_secs() * 1000 / i64::try_from(count).unwrap();
+        let back = i64::try_from(count - number).unwrap() * apart;
         UsageRecord {
             at: now() - SignedDuration::from_millis(back),
             ..request(number, variety)

@@ -45,7 +45,7 @@ pub struct Exported {
 /// Reads a whole record.
 const RECORDS: &str = "
     SELECT id, at, series, session, service, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
-        cache_write_1h_tokens, reasoning_tokens, cost, estimated, price, success, status_code, latency_ms, request_id
+        cache_write_1h_tokens, reasoning_tokens, cost, basis, price, success, status_code, latency_ms, request_id
     FROM record";
 
 impl Ledger {
@@ -120,7 +120,7 @@ impl Transaction<'_> {
     }
 
     fn insert(&mut self, record: &UsageRecord, series: i64, provider: i64) -> rusqlite::Result<u64> {
-        let (estimated, price) = match &record.cost {
+        let (is_estimate, price) = match &record.cost {
             RecordedCost::Computed { price, .. } => (false, Some(price.as_str())),
             RecordedCost::Estimated { price, .. } => (true, Some(price.as_str())),
             RecordedCost::Unpriced => (false, None),
@@ -151,7 +151,7 @@ impl Transaction<'_> {
                 tokens.cache_write_1h(),
                 tokens.reasoning(),
                 record.cost.usd().map(Usd::nano),
-                estimated,
+                is_estimate,
                 price,
                 outcome.success,
                 outcome.status_code,
@@ -243,7 +243,7 @@ impl Transaction<'_> {
                 status_code: row.get("status_code")?,
                 latency_ms: row.get("latency_ms")?,
             },
-            cost: match (cost, row.get("estimated")?) {
+            cost: match (cost, row.get("basis")?) {
                 (Some(cost), false) => RecordedCost::Computed { cost, price },
                 (Some(cost), true) => RecordedCost::Estimated { cost, price },
                 (None, _) => RecordedCost::Unpriced,

@@ -4,12 +4,7 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 
-use super::{
-    Ledger, Recorded, Result, Survives, Transaction,
-    names::NameId,
-    records::cost_of,
-    totals::{Piece, pieces},
-};
+use super::{Ledger, Recorded, Result, Survives, Transaction, names::NameId, records::cost_of};
 use crate::domain::{Span, UsageRecord, Usd};
 
 /// How long what became of a reservation is remembered after it ended, in milliseconds.
@@ -122,17 +117,8 @@ impl Ledger {
 
 impl Transaction<'_> {
     fn spent(&self, client: NameId, span: Span, now: Timestamp) -> rusqlite::Result<Spent> {
-        let mut spent = Spent::default();
-        let mut statement = self.sql.prepare_cached(
-            "SELECT cost, unpriced_requests FROM spending WHERE client = ?1 AND width = ?2 AND start >= ?3 AND start < ?4",
-        )?;
-        for Piece { width, from, to } in pieces(span) {
-            let mut rows = statement.query([client, width, from, to])?;
-            while let Some(row) = rows.next()? {
-                spent.recorded = spent.recorded + Usd::from_nano(row.get(0)?);
-                spent.unpriced_requests += row.get::<_, u64>(1)?;
-            }
-        }
+        let total = self.total(span, client)?;
+        let mut reserved = Usd::ZERO;
         let mut statement = self.sql.prepare_cached(
             "SELECT amount FROM reservation
              WHERE record IS NULL AND until > ?1 AND at >= ?2 AND at < ?3 AND (?4 = 0 OR client = ?4)",
@@ -144,9 +130,13 @@ impl Transaction<'_> {
             client,
         ])?;
         while let Some(row) = rows.next()? {
-            spent.reserved = spent.reserved + Usd::from_nano(row.get(0)?);
+            reserved = reserved + Usd::from_nano(row.get(0)?);
         }
-        Ok(spent)
+        Ok(Spent {
+            recorded: total.cost,
+            reserved,
+            unpriced_requests: total.unpriced_requests,
+        })
     }
 
     fn reserve(&mut self, ask: &Reserve<'_>, now: Timestamp) -> rusqlite::Result<Reserved> {

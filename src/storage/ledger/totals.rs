@@ -64,10 +64,10 @@ pub(super) struct Resolved {
 
 /// Consecutive sums of one width.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Piece {
-    pub(super) width: i64,
-    pub(super) from: i64,
-    pub(super) to: i64,
+struct Piece {
+    width: i64,
+    from: i64,
+    to: i64,
 }
 
 impl Ledger {
@@ -85,15 +85,7 @@ impl Ledger {
             let Some(filter) = transaction.resolve(filter)? else {
                 return Ok(Vec::new());
             };
-            let sum = |span: &Span| {
-                let mut sum = Totals::default();
-                transaction.scan(*span, &filter, |_, _, totals| {
-                    sum += *totals;
-                    Ok(())
-                })?;
-                Ok(sum)
-            };
-            spans.iter().map(sum).collect()
+            spans.iter().map(|span| transaction.sum(*span, &filter)).collect()
         })?;
         Ok(if totals.is_empty() {
             vec![Totals::default(); spans.len()]
@@ -109,9 +101,8 @@ impl Ledger {
                 return Ok(Vec::new());
             };
             let mut sums: BTreeMap<(NameId, NameId), Totals> = BTreeMap::new();
-            transaction.scan(span, &filter, |_, series, totals| {
-                *sums.entry(by.of(series)).or_default() += *totals;
-                Ok(())
+            transaction.each(span, &filter, |series, totals| {
+                *sums.entry(by.of(series)).or_default() += totals;
             })?;
             let mut groups = Vec::with_capacity(sums.len());
             for (names, totals) in sums {
@@ -137,12 +128,34 @@ impl Transaction<'_> {
             .map(|(provider, client)| Resolved { provider, client }))
     }
 
-    fn scan(
-        &mut self,
-        span: Span,
-        filter: &Resolved,
-        mut each: impl FnMut(SeriesId, &Series, &Totals) -> rusqlite::Result<()>,
-    ) -> rusqlite::Result<()> {
+    fn sum(&mut self, span: Span, filter: &Resolved) -> rusqlite::Result<Totals> {
+        if filter.provider.is_none() {
+            return self.total(span, filter.client.unwrap_or(0));
+        }
+        let mut sum = Totals::default();
+        self.each(span, filter, |_, totals| sum += totals)?;
+        Ok(sum)
+    }
+
+    /// The sum of one client's requests, or everybody's (0).
+    pub(super) fn total(&self, span: Span, client: NameId) -> rusqlite::Result<Totals> {
+        let mut sum = Totals::default();
+        let mut statement = self.sql.prepare_cached(
+            "SELECT requests, errors, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
+                reasoning_tokens, cost, unpriced_requests
+             FROM total WHERE client = ?1 AND width = ?2 AND start >= ?3 AND start < ?4",
+        )?;
+        for Piece { width, from, to } in pieces(span) {
+            let mut rows = statement.query([client, width, from, to])?;
+            while let Some(row) = rows.next()? {
+                sum += Totals::read(row)?;
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Gives every sum of `span` that `filter` lets through to `each`.
+    fn each(&mut self, span: Span, filter: &Resolved, mut each: impl FnMut(&Series, Totals)) -> rusqlite::Result<()> {
         let mut statement = self.sql.prepare_cached(
             "SELECT requests, errors, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
                 reasoning_tokens, cost, unpriced_requests, series
@@ -151,10 +164,9 @@ impl Transaction<'_> {
         for Piece { width, from, to } in pieces(span) {
             let mut rows = statement.query([width, from, to])?;
             while let Some(row) = rows.next()? {
-                let id = row.get(9)?;
-                let series = self.names.series(self.sql, id)?;
+                let series = self.names.series(self.sql, row.get(9)?)?;
                 if filter.lets_through(&series) {
-                    each(id, &series, &Totals::read(row)?)?;
+                    each(&series, Totals::read(row)?);
                 }
             }
         }
@@ -223,7 +235,7 @@ impl Totals {
         }
     }
 
-    /// From the first columns of a row of `rollup`.
+    /// From the first columns of a row.
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             requests: row.get(0)?,
@@ -262,9 +274,22 @@ pub(super) fn add(
     client: NameId,
     totals: &Totals,
 ) -> rusqlite::Result<()> {
-    // A sum that would not fit stays at the largest number: SQLite would make a float of it.
-    let mut rollup = sql.prepare_cached(
-        "INSERT INTO rollup VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+    let quarter = quarter(at);
+    for (width, start) in [(1, quarter), (DAY, quarter - quarter.rem_euclid(DAY))] {
+        add_to(sql, "rollup", [width, start, series], totals)?;
+        add_to(sql, "total", [0, width, start], totals)?;
+        if client != 0 {
+            add_to(sql, "total", [client, width, start], totals)?;
+        }
+    }
+    Ok(())
+}
+
+/// Adds `totals` to the row of `table` with that key. A sum that would not fit stays at the largest number: SQLite would
+/// make a float of it.
+fn add_to(sql: &Connection, table: &str, [first, second, third]: [i64; 3], totals: &Totals) -> rusqlite::Result<()> {
+    sql.prepare_cached(&format!(
+        "INSERT INTO {table} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
          ON CONFLICT DO UPDATE SET
             requests = requests + excluded.requests,
             errors = errors + excluded.errors,
@@ -274,50 +299,32 @@ pub(super) fn add(
             cache_write_tokens = min(cache_write_tokens + excluded.cache_write_tokens, 9223372036854775807),
             reasoning_tokens = min(reasoning_tokens + excluded.reasoning_tokens, 9223372036854775807),
             cost = min(cost + excluded.cost, 9223372036854775807),
-            unpriced_requests = unpriced_requests + excluded.unpriced_requests",
-    )?;
-    let mut spending = sql.prepare_cached(
-        "INSERT INTO spending VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT DO UPDATE SET
-            cost = min(cost + excluded.cost, 9223372036854775807),
-            unpriced_requests = unpriced_requests + excluded.unpriced_requests",
-    )?;
-    let quarter = quarter(at);
-    for (width, start) in [(1, quarter), (DAY, quarter - quarter.rem_euclid(DAY))] {
-        rollup.execute(params![
-            width,
-            start,
-            series,
-            totals.requests,
-            totals.errors,
-            totals.input_tokens,
-            totals.output_tokens,
-            totals.cache_read_tokens,
-            totals.cache_write_tokens,
-            totals.reasoning_tokens,
-            totals.cost.nano(),
-            totals.unpriced_requests,
-        ])?;
-        for client in [0, client].into_iter().take(1 + usize::from(client != 0)) {
-            spending.execute(params![
-                client,
-                width,
-                start,
-                totals.cost.nano(),
-                totals.unpriced_requests
-            ])?;
-        }
-    }
+            unpriced_requests = unpriced_requests + excluded.unpriced_requests"
+    ))?
+    .execute(params![
+        first,
+        second,
+        third,
+        totals.requests,
+        totals.errors,
+        totals.input_tokens,
+        totals.output_tokens,
+        totals.cache_read_tokens,
+        totals.cache_write_tokens,
+        totals.reasoning_tokens,
+        totals.cost.nano(),
+        totals.unpriced_requests,
+    ])?;
     Ok(())
 }
 
 /// The quarter of an hour that `at` is in, counted from 1970.
-pub(super) fn quarter(at: Timestamp) -> i64 {
+fn quarter(at: Timestamp) -> i64 {
     at.as_second().div_euclid(QUARTER)
 }
 
 /// The fewest sums that make up `span`, widened to whole quarters: its UTC days, and quarters before and after.
-pub(super) fn pieces(span: Span) -> impl Iterator<Item = Piece> {
+fn pieces(span: Span) -> impl Iterator<Item = Piece> {
     let from = quarter(span.from);
     // The first quarter that nothing of the span is in.
     let to = quarter(span.to) + i64::from(span.to.as_nanosecond().rem_euclid(i128::from(QUARTER) * 1_000_000_000) != 0);

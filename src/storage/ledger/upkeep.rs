@@ -93,7 +93,10 @@ impl Transaction<'_> {
         let said: String = self.sql.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
         let sums: Vec<u64> = self
             .sql
-            .prepare("SELECT sum(requests) FROM rollup GROUP BY width")?
+            .prepare(
+                "SELECT sum(requests) FROM rollup GROUP BY width
+                 UNION ALL SELECT sum(requests) FROM total WHERE client = 0 GROUP BY width",
+            )?
             .query_map([], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
         let records = self

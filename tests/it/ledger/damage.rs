@@ -3,7 +3,10 @@
 use std::fs;
 
 use super::*;
-use api_keys::error::{Code, Error};
+use api_keys::{
+    error::{Code, Error},
+    storage::ledger::Dimension,
+};
 
 /// A ledger with some records, closed; and its bytes.
 fn written(home: &TempDir, name: &str) -> Vec<u8> {
@@ -132,7 +135,7 @@ fn a_newer_ledger_is_refused_and_one_without_its_tables_is_damaged() {
     let ledger = Ledger::new(&folder);
     for refused in [
         ledger.record(&request()).map(drop),
-        ledger.totals(always(), &Filter::default()).map(drop),
+        ledger.grouped(always(), &Filter::default(), Dimension::Model).map(drop),
     ] {
         assert!(matches!(refused, Err(LedgerError::Damaged { .. })), "{refused:?}");
     }

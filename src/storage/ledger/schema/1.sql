@@ -41,7 +41,7 @@ CREATE TABLE record (
     cache_write_1h_tokens INTEGER NOT NULL,
     reasoning_tokens      INTEGER NOT NULL,
     cost                  INTEGER,              -- nano-dollars, where it is known
-    estimated             INTEGER NOT NULL,     -- 1 where the tokens were
+    basis                 INTEGER NOT NULL,     -- of the cost: 0 for tokens as counted, 1 for an estimate of them
     price                 INTEGER NOT NULL,     -- a name
     success               INTEGER NOT NULL,
     status_code           INTEGER,
@@ -70,13 +70,20 @@ CREATE TABLE rollup (
     PRIMARY KEY (width, start, series)
 ) STRICT, WITHOUT ROWID;
 
--- What budgets need of them, over all series: of everybody (client 0), and of each of the gateway's clients.
-CREATE TABLE spending (
-    client            INTEGER NOT NULL,
-    width             INTEGER NOT NULL,
-    start             INTEGER NOT NULL,
-    cost              INTEGER NOT NULL,
-    unpriced_requests INTEGER NOT NULL,
+-- The same over all series: of everybody (client 0), and of each of the gateway's clients.
+CREATE TABLE total (
+    client             INTEGER NOT NULL,        -- a name
+    width              INTEGER NOT NULL,
+    start              INTEGER NOT NULL,
+    requests           INTEGER NOT NULL,
+    errors             INTEGER NOT NULL,
+    input_tokens       INTEGER NOT NULL,
+    output_tokens      INTEGER NOT NULL,
+    cache_read_tokens  INTEGER NOT NULL,
+    cache_write_tokens INTEGER NOT NULL,
+    reasoning_tokens   INTEGER NOT NULL,
+    cost               INTEGER NOT NULL,
+    unpriced_requests  INTEGER NOT NULL,
     PRIMARY KEY (client, width, start)
 ) STRICT, WITHOUT ROWID;
 
