@@ -87,7 +87,9 @@ pub fn estimate(app: &App, ask: &Ask) -> Result<Estimate> {
                 .filter_map(|dated| dated.from)
                 .find(|from| *from > today)
         }),
-        too_long_for: known.and_then(room).filter(|room| length(&ask.tokens) > *room),
+        too_long_for: known
+            .and_then(|known| known.context_window)
+            .filter(|room| length(&ask.tokens) > *room),
         priced,
         model,
     })
@@ -103,7 +105,7 @@ pub fn alternatives(app: &App, estimate: &Estimate, ask: &Ask) -> Result<Vec<(Mo
         model.kind == kind
             && model.is_served_at(now)
             && model.id != estimate.priced.model
-            && room(model).is_none_or(|room| length(&ask.tokens) <= room)
+            && model.context_window.is_none_or(|room| length(&ask.tokens) <= room)
             && model.max_output.is_none_or(|most| ask.tokens.output() <= most)
             && settings
                 .provider(model.id.provider.as_str())
@@ -192,11 +194,6 @@ fn most_used(app: &App, provider: &Provider) -> Result<Option<ModelId>> {
 /// What a million tokens cost, a fifth of them output: tells models of different price apart.
 fn typical_cost(rates: Rates) -> Usd {
     (rates.input.times(800_000) + rates.output.times(200_000)).rounded()
-}
-
-/// The most tokens that input and output of a request may have.
-fn room(model: &Model) -> Option<u64> {
-    model.context_window
 }
 
 fn length(tokens: &Tokens) -> u64 {

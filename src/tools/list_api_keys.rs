@@ -75,13 +75,7 @@ impl Tool for ListApiKeys {
     const COMMAND: &'static str = "list";
     const TITLE: &'static str = "List API keys";
     const SEARCH_HINT: &'static str = "which api keys do i have, show stored keys, expiring keys";
-    const HINTS: Hints = Hints {
-        read_only: true,
-        destructive: false,
-        idempotent: true,
-        open_world: false,
-        requires_user: false,
-    };
+    const HINTS: Hints = Hints::READ_ONLY;
     type Output = Listed;
 
     async fn call(self, app: &App, caller: &dyn Caller) -> Result<Listed> {
