@@ -9,6 +9,7 @@ import fnmatch
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -38,7 +39,7 @@ def outcomes(folder):
     """The checks of each scenario."""
     found = collections.defaultdict(list)
     for file in sorted(folder.rglob("checks.json")):
-        scenario = file.parent.name.removeprefix("server-").rsplit("-20", 1)[0]
+        scenario = re.sub(r"-\d{4}-\d\d-\d\dT.*", "", file.parent.name.removeprefix("server-"))
         found[scenario] += json.loads(file.read_text())
     return found
 
