@@ -67,11 +67,10 @@ fn writing() {
             "record",
             records.map(|record| timed(|| ledger.record(&record).unwrap())),
         );
-        let limits = [limit()];
         let ask = Reserve {
             amount: Usd::from_nano(1),
             client: None,
-            limits: &limits,
+            limits: vec![limit()],
             until: now() + SignedDuration::from_mins(1),
         };
         let reserve = || {

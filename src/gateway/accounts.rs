@@ -1,43 +1,51 @@
-//! What requests cost: set aside before, recorded after, once, by a thread that writes many records at a time.
+//! What requests cost: set aside before, recorded after, once, by a thread that does at a time what many requests need.
 
 use std::{
     sync::{
         Arc,
-        mpsc::{self, Receiver, Sender},
+        mpsc::{self, Receiver, Sender, SyncSender},
     },
     thread::{self, JoinHandle},
     time::Duration,
 };
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::Instant;
+use tokio::{sync::oneshot, time::Instant};
 
 use super::{ask::Ask, metrics::Metrics, troubles::Troubles};
 use crate::{
     app::App,
     domain::{Label, Outcome, RecordedCost, Service, Source, Task, Tokens, UsageRecord, Usd},
-    error::Result,
+    error::{Code, Error, Result},
     services::{budget, pricing::Pricing},
-    storage::{clients::Client, ledger::ReservationId},
+    settings::Budget,
+    storage::{
+        clients::Client,
+        ledger::{Ledger, ReservationId, Reserve, Reserved},
+    },
 };
 
 /// After how long money that nobody settled is free again: the gateway was killed meanwhile.
 const GIVEN_UP: SignedDuration = SignedDuration::from_mins(15);
-/// The most records that are written at a time.
+/// The shortest pause between two syncs: about what a power cut can cost.
+const BETWEEN_SYNCS: Duration = Duration::from_millis(20);
+/// The most entries that are written at a time.
 const AT_ONCE: usize = 256;
 /// How often a record is tried that the ledger did not take, and the pause between.
 const TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// The thread that writes, and the way to it.
+/// The threads that write, and the way to them.
 #[derive(Debug)]
 pub(super) struct Accounts {
     entries: Sender<Entry>,
     writer: JoinHandle<()>,
+    syncer: JoinHandle<()>,
 }
 
 #[derive(Debug)]
 enum Entry {
+    Reserve(Reserve, oneshot::Sender<Result<Reserved>>),
     /// With how long the provider wants to be left alone.
     Settle(Option<ReservationId>, Box<UsageRecord>, Option<Duration>),
     Release(ReservationId),
@@ -90,27 +98,39 @@ impl Ending {
 }
 
 impl Accounts {
-    /// Starts the thread that writes.
+    /// Starts the threads that write.
     pub(super) fn open(app: &Arc<App>, troubles: &Arc<Troubles>) -> std::io::Result<Self> {
         let (entries, received) = mpsc::channel();
-        let (app, troubles) = (Arc::clone(app), Arc::clone(troubles));
-        let writer = thread::Builder::new()
-            .name("accounts".to_owned())
-            .spawn(move || write(&app, &troubles, &received))?;
-        Ok(Self { entries, writer })
+        // One wish to sync is as good as many.
+        let (changed, changes) = mpsc::sync_channel(1);
+        let start =
+            |name: &str, work: Box<dyn FnOnce() + Send>| thread::Builder::new().name(name.to_owned()).spawn(work);
+        let (of_syncer, of_writer, troubles) = (Arc::clone(app), Arc::clone(app), Arc::clone(troubles));
+        let syncer = start("sync", Box::new(move || sync(of_syncer.ledger(), &changes)))?;
+        let writer = start(
+            "accounts",
+            Box::new(move || write(&of_writer, &troubles, &received, &changed)),
+        )?;
+        Ok(Self {
+            entries,
+            writer,
+            syncer,
+        })
     }
 
     /// Writes what is left and ends; what is booked after that is lost.
     pub(super) fn close(self) {
         drop(self.entries);
-        // It ends when the last booking is settled.
+        // Each ends when nobody can tell it anything any more: with the last booking that is settled.
         let _ = self.writer.join();
+        let _ = self.syncer.join();
     }
 
-    /// Sets aside what `ask` may cost; blocks for the time of a small write.
-    pub(super) fn book(
+    /// Sets aside what `ask` may cost.
+    pub(super) async fn book(
         &self,
         app: &Arc<App>,
+        budget: &Budget,
         metrics: &Arc<Metrics>,
         client: &Client,
         ask: &Ask,
@@ -118,7 +138,16 @@ impl Accounts {
     ) -> Result<Booking> {
         let now = app.now();
         let until = now.checked_add(GIVEN_UP).unwrap_or(Timestamp::MAX);
-        let reservation = budget::reserve(app, Some(client), ask.most, until)?;
+        let reservation = match budget::claim(budget, Some(client), ask.most, now, until)? {
+            Some(claim) => {
+                let gone = || Error::new(Code::Internal, "the thread that keeps the accounts is gone");
+                let (answer, answered) = oneshot::channel();
+                let entry = Entry::Reserve(claim.reserve().clone(), answer);
+                self.entries.send(entry).map_err(|_| gone())?;
+                Some(claim.granted(answered.await.map_err(|_| gone())??)?)
+            }
+            None => None,
+        };
         Ok(Booking {
             app: Arc::clone(app),
             metrics: Arc::clone(metrics),
@@ -256,31 +285,85 @@ impl Drop for Booking {
     }
 }
 
+/// What the writer does at a time.
+#[derive(Default)]
+struct Batch {
+    settled: Vec<(Option<ReservationId>, UsageRecord)>,
+    /// How long each of these providers wants to be left alone.
+    waits: Vec<Option<Duration>>,
+    released: Vec<ReservationId>,
+    asked: Vec<Reserve>,
+    /// Who waits for an answer to each.
+    answers: Vec<oneshot::Sender<Result<Reserved>>>,
+}
+
 /// Writes entries as they come, those that are there together in one go, until nobody can send any more.
-fn write(app: &App, troubles: &Troubles, entries: &Receiver<Entry>) {
+fn write(app: &App, troubles: &Troubles, entries: &Receiver<Entry>, changed: &SyncSender<()>) {
     let ledger = app.ledger();
     while let Ok(first) = entries.recv() {
-        let (mut settled, mut waits, mut released) = (Vec::new(), Vec::new(), Vec::new());
+        let mut batch = Batch::default();
         for entry in std::iter::once(first).chain(entries.try_iter().take(AT_ONCE - 1)) {
-            match entry {
-                Entry::Settle(reservation, record, retry_after) => {
-                    settled.push((reservation, *record));
-                    waits.push(retry_after);
+            batch.add(entry);
+        }
+        if let Ok(reserved) = ledger.keep(&batch.settled, &batch.released, &batch.asked, app.now()) {
+            for (answer, reserved) in batch.answers.into_iter().zip(reserved) {
+                answer_or_release(ledger, answer, reserved);
+            }
+        } else {
+            // One by one, so that one which is refused takes no other along; those first for whom somebody waits.
+            for (answer, ask) in batch.answers.into_iter().zip(&batch.asked) {
+                match ledger.reserve(ask, app.now()) {
+                    Ok(reserved) => answer_or_release(ledger, answer, reserved),
+                    Err(why) => drop(answer.send(Err(why.into()))),
                 }
-                Entry::Release(reservation) => released.push(reservation),
+            }
+            for one in &batch.settled {
+                let one = std::slice::from_ref(one);
+                persist(|| ledger.keep(one, &[], &[], app.now()).map(drop), "recorded");
+            }
+            for id in batch.released {
+                persist(|| ledger.release(id), "released");
             }
         }
-        if !settled.is_empty() && ledger.settle_all(&settled).is_err() {
-            // One by one, so that one which is refused takes no other along.
-            for one in &settled {
-                persist(|| ledger.settle_all(std::slice::from_ref(one)), "recorded");
-            }
+        if !batch.settled.is_empty() {
+            // Where it is full, a sync is to come that takes this along.
+            let _ = changed.try_send(());
         }
-        for reservation in released {
-            persist(|| ledger.release(reservation), "released");
-        }
-        for ((_, record), retry_after) in settled.iter().zip(waits) {
+        for ((_, record), retry_after) in batch.settled.iter().zip(batch.waits) {
             troubles.learn(app, record, retry_after);
+        }
+    }
+}
+
+/// Puts on the disk what was recorded, as often as there is something new: a power cut costs what came since.
+fn sync(ledger: &Ledger, changes: &Receiver<()>) {
+    while changes.recv().is_ok() {
+        persist(|| ledger.sync(), "put on the disk");
+        thread::sleep(BETWEEN_SYNCS);
+    }
+}
+
+fn answer_or_release(ledger: &Ledger, answer: oneshot::Sender<Result<Reserved>>, reserved: Reserved) {
+    // Whoever asked may be gone.
+    if answer.send(Ok(reserved)).is_err()
+        && let Reserved::Granted(id) = reserved
+    {
+        persist(|| ledger.release(id), "released");
+    }
+}
+
+impl Batch {
+    fn add(&mut self, entry: Entry) {
+        match entry {
+            Entry::Reserve(ask, answer) => {
+                self.asked.push(ask);
+                self.answers.push(answer);
+            }
+            Entry::Settle(reservation, record, retry_after) => {
+                self.settled.push((reservation, *record));
+                self.waits.push(retry_after);
+            }
+            Entry::Release(id) => self.released.push(id),
         }
     }
 }
@@ -292,7 +375,7 @@ fn persist<E: std::fmt::Display>(work: impl Fn() -> Result<(), E>, what: &str) {
             Ok(()) => return,
             Err(_) if left > 0 => thread::sleep(PAUSE),
             Err(why) => {
-                tracing::error!(%why, "the use of a request could not be {what}; its money stays set aside for a while");
+                tracing::error!(%why, "what requests used could not be {what}");
             }
         }
     }

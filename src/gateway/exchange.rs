@@ -23,6 +23,7 @@ use crate::{
     error::{Code, Error},
     providers::{Failure, Framing, Meter, Question, Reply, UsageReader},
     services::lending::Lent,
+    settings::Budget,
     storage::clients::Client,
 };
 
@@ -66,7 +67,16 @@ pub(super) async fn exchange(gateway: &Arc<Gateway>, request: Request) -> Result
     let mut attempts = 0;
     let last = targets.len();
     for (number, target) in (1..).zip(targets) {
-        let tried = try_target(gateway, &request, &fields, target, number < last, &mut attempts).await;
+        let tried = try_target(
+            gateway,
+            &config.budget,
+            &request,
+            &fields,
+            target,
+            number < last,
+            &mut attempts,
+        )
+        .await;
         match tried {
             Ok(Some(response)) => return Ok(response),
             Ok(None) => {}
@@ -79,6 +89,7 @@ pub(super) async fn exchange(gateway: &Arc<Gateway>, request: Request) -> Result
 /// Asks one provider with one key after the other; nothing where that failed and others are left.
 async fn try_target(
     gateway: &Gateway,
+    budget: &Budget,
     request: &Request,
     fields: &Fields<'_>,
     target: Target,
@@ -96,22 +107,18 @@ async fn try_target(
             .into());
     }
     let lent = gateway.keys.keys_of(app, &ask.provider).await?;
-    // Both are writes or reads of microseconds, as a rule; where another process holds the ledger, no other request
-    // waits for it.
-    let (keys, booking) = tokio::task::block_in_place(|| {
-        let mut keys = in_order(gateway, &ask, lent)?;
-        keys.sort_by_key(|key| ask.label.is_some() && key.as_ref().map(|lent| &lent.label) != ask.label.as_ref());
-        let told = Told {
-            request_id: request.id.clone(),
-            project: request.said("x-api-keys-project"),
-            session: request.said("x-api-keys-session"),
-            task: fields.task(&request.call.endpoint)?,
-        };
-        let booking = gateway
-            .accounts
-            .book(app, &gateway.metrics, &request.client, &ask, told)?;
-        Ok::<_, Refusal>((keys, booking))
-    })?;
+    let mut keys = in_order(gateway, &ask, lent)?;
+    keys.sort_by_key(|key| ask.label.is_some() && key.as_ref().map(|lent| &lent.label) != ask.label.as_ref());
+    let told = Told {
+        request_id: request.id.clone(),
+        project: request.said("x-api-keys-project"),
+        session: request.said("x-api-keys-session"),
+        task: fields.task(&request.call.endpoint)?,
+    };
+    let booking = gateway
+        .accounts
+        .book(app, budget, &gateway.metrics, &request.client, &ask, told)
+        .await?;
     try_each(gateway, request, &ask, keys, booking, others_left, attempts).await
 }
 

@@ -3,11 +3,15 @@
 use std::{
     convert::Infallible,
     net::SocketAddr,
+    panic::AssertUnwindSafe,
+    pin::Pin,
     sync::{Arc, atomic::Ordering},
+    task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use hyper::{
     HeaderMap, Response,
@@ -19,7 +23,7 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{Semaphore, oneshot},
+    sync::Semaphore,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -264,19 +268,50 @@ async fn let_in(
         body: read(&head.headers, body).await?,
         headers: head.headers,
     };
-    // A task of its own: a client that hangs up leaves an answer that is paid for, and has to be recorded.
-    let (answered, answer) = oneshot::channel();
-    let gateway = Arc::clone(gateway);
-    let tasks = gateway.tasks.clone();
-    tasks.spawn(async move {
-        let answer = exchange::exchange(&gateway, request).await;
-        drop(gateway);
-        // Where nobody waits any more, dropping the answer reads it to its end.
-        let _ = answered.send(answer);
-    });
-    answer
+    // A client that hangs up leaves an answer that is paid for, and has to be recorded.
+    let shared = Arc::clone(gateway);
+    let exchange = AssertUnwindSafe(async move { exchange::exchange(&shared, request).await });
+    Outliving::new(gateway.tasks.clone(), exchange.catch_unwind())
         .await
         .map_err(|_| Error::new(Code::Internal, "a mistake in this program stopped the request"))?
+}
+
+/// Work that goes on in a task of its own when nobody waits for it any more.
+struct Outliving<T: Send + 'static> {
+    /// Until it has ended.
+    work: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
+    tasks: TaskTracker,
+}
+
+impl<T: Send> Outliving<T> {
+    fn new(tasks: TaskTracker, work: impl Future<Output = T> + Send + 'static) -> Self {
+        Self {
+            work: Some(Box::pin(work)),
+            tasks,
+        }
+    }
+}
+
+impl<T: Send> Future for Outliving<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let Some(work) = &mut self.work else {
+            return Poll::Pending;
+        };
+        let done = std::task::ready!(work.as_mut().poll(context));
+        self.work = None;
+        Poll::Ready(done)
+    }
+}
+
+impl<T: Send> Drop for Outliving<T> {
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take() {
+            // Dropping the answer reads it to its end.
+            self.tasks.spawn(async move { drop(work.await) });
+        }
+    }
 }
 
 fn authenticate(app: &App, headers: &HeaderMap) -> Result<Client> {

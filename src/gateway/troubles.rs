@@ -84,11 +84,14 @@ impl Troubles {
     fn known(&self, app: &App) -> Arc<Healths> {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.0.is_none_or(|at| at.elapsed() >= FRESH) {
-            // Where the ledger cannot be read, what was known before serves as well.
-            if let Ok(all) = health::all(app) {
+            known.0 = Some(Instant::now());
+            drop(known);
+            // Another process may hold the ledger: others go on with what was known before, and no other request waits.
+            let read = tokio::task::block_in_place(|| health::all(app));
+            known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Ok(all) = read {
                 known.1 = Arc::new(all);
             }
-            known.0 = Some(Instant::now());
         }
         Arc::clone(&known.1)
     }

@@ -6,6 +6,7 @@ use crate::{
     app::App,
     domain::{Billionths, Span, Standing, Usd, Window, forecast, last_days},
     error::{Code, Error, Result},
+    settings,
     storage::{
         clients::Client,
         ledger::{Filter, Limit, ReservationId, Reserve, Reserved},
@@ -194,23 +195,28 @@ pub fn new_alerts(app: &App, budgets: &Budgets) -> Result<Vec<Alert>> {
     Ok(new)
 }
 
-/// Sets money aside for a request, before it is made; to be settled or released after.
+/// Money that a request needs set aside before it is made, to be settled or released after.
+#[derive(Debug)]
+pub struct Claim {
+    reserve: Reserve,
+    /// Those of the limits.
+    windows: Vec<Window>,
+}
+
+/// What must be set aside for a request now; nothing where it is free, or no limit is in force.
 ///
-/// `most` is what it may cost at most, or nothing where nobody knows. Free requests need no money, and so does every
-/// request where no limit is in force: then there is no reservation. Whatever is neither settled nor released is given
+/// `most` is what it may cost at most, or nothing where nobody knows. Whatever is neither settled nor released is given
 /// up at `until`. The limits of the gateway's `client` that asks are in force whether or not those of all are.
-pub fn reserve(
-    app: &App,
+pub fn claim(
+    budget: &settings::Budget,
     client: Option<&Client>,
     most: Option<Usd>,
+    now: Timestamp,
     until: Timestamp,
-) -> Result<Option<ReservationId>> {
+) -> Result<Option<Claim>> {
     if most == Some(Usd::ZERO) {
         return Ok(None);
     }
-    let settings = app.settings().current();
-    let budget = &settings.budget;
-    let now = app.now();
     let of_all = [
         (Window::Day, budget.enabled.then_some(budget.daily_limit)),
         (Window::Month, budget.enabled.then_some(budget.monthly_limit)),
@@ -219,15 +225,15 @@ pub fn reserve(
         (Window::Day, client.and_then(|client| client.daily_limit)),
         (Window::Month, client.and_then(|client| client.monthly_limit)),
     ];
-    let limits: Vec<(Window, Limit)> = [(false, of_all), (true, of_client)]
+    let (windows, limits): (Vec<Window>, Vec<Limit>) = [(false, of_all), (true, of_client)]
         .into_iter()
         .flat_map(|(of_client, limits)| limits.map(|(window, most)| (of_client, window, most)))
         .filter_map(|(of_client, window, most)| {
-            let span = window.around(now, &budget.time_zone);
             let most = most?;
+            let span = window.around(now, &budget.time_zone);
             Some((window, Limit { span, of_client, most }))
         })
-        .collect();
+        .unzip();
     if limits.is_empty() {
         return Ok(None);
     }
@@ -235,33 +241,46 @@ pub fn reserve(
         return Err(Error::new(Code::PriceUnknown, "nobody knows what the request costs, and the budget is enforced")
             .hint("give the model's price as [[prices]] in config.toml, or set `budget.unpriced_cap` to what may be set aside for such requests"));
     };
-    let asked: Vec<Limit> = limits.iter().map(|(_, limit)| *limit).collect();
-    let ask = Reserve {
-        amount,
-        client: client.map(|client| client.name.as_str()),
-        limits: &asked,
-        until,
-    };
-    match app.ledger().reserve(&ask, now)? {
-        Reserved::Granted(id) => Ok(Some(id)),
-        Reserved::Refused { limit, spent } => {
-            let (window, limit) = &limits[limit];
-            let most = limit.most;
-            let left = (most - spent.recorded - spent.reserved).or_zero();
-            let (whose, way_out) = match client.filter(|_| limit.of_client) {
-                Some(client) => (
-                    format!(" of the client {}", client.name),
-                    "give the client a higher limit",
-                ),
-                None => (String::new(), "raise it under [budget] in config.toml"),
-            };
-            let message = format!(
-                "the request may cost {amount}, and the {} budget{whose} of {most} has {left} left",
-                window.as_str()
-            );
-            Err(Error::new(Code::OverBudget, message).hint(format!(
-                "wait until the budget begins anew, {way_out}, ask for fewer output tokens, or take a free model"
-            )))
-        }
+    let client = client.map(|client| client.name.to_string());
+    Ok(Some(Claim {
+        reserve: Reserve {
+            amount,
+            client,
+            limits,
+            until,
+        },
+        windows,
+    }))
+}
+
+impl Claim {
+    /// What the ledger is asked.
+    pub fn reserve(&self) -> &Reserve {
+        &self.reserve
+    }
+
+    /// The reservation that the ledger made, or why it made none.
+    pub fn granted(&self, reserved: Reserved) -> Result<ReservationId> {
+        let Reserve {
+            amount, client, limits, ..
+        } = &self.reserve;
+        let (at, spent) = match reserved {
+            Reserved::Granted(id) => return Ok(id),
+            Reserved::Refused { limit, spent } => (limit, spent),
+        };
+        let (window, limit) = (self.windows[at], limits[at]);
+        let most = limit.most;
+        let left = (most - spent.recorded - spent.reserved).or_zero();
+        let (whose, way_out) = match client.as_ref().filter(|_| limit.of_client) {
+            Some(client) => (format!(" of the client {client}"), "give the client a higher limit"),
+            None => (String::new(), "raise it under [budget] in config.toml"),
+        };
+        let message = format!(
+            "the request may cost {amount}, and the {} budget{whose} of {most} has {left} left",
+            window.as_str()
+        );
+        Err(Error::new(Code::OverBudget, message).hint(format!(
+            "wait until the budget begins anew, {way_out}, ask for fewer output tokens, or take a free model"
+        )))
     }
 }

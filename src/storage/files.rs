@@ -224,6 +224,14 @@ impl Folder {
             })
     }
 
+    /// Returns once what is written to the file `name` is on the disk; at once where there is none.
+    pub(super) fn sync(&self, name: &str) -> Result<(), FileError> {
+        match self.open_to_read(name)? {
+            Some((file, _)) => file.sync_data().map_err(|source| self.failed(name, "sync", source)),
+            None => Ok(()),
+        }
+    }
+
     /// Removes temporary files that a killed process left. Only under the lock: they could be a living writer's.
     ///
     /// Returns how many there were.

@@ -602,31 +602,26 @@ fn money_is_set_aside_only_for_what_costs_and_never_for_nothing() {
     };
     let until = "2026-11-24T12:05:00Z".parse().expect("a time");
     let code = |outcome: Result<_, Error>| outcome.map(|_: Option<ReservationId>| ()).map_err(|why| why.code());
+    let reserve = |app: &App, most| {
+        let config = app.settings().current();
+        let claim = budget::claim(&config.budget, None, most, app.now(), until)?;
+        let granted = |claim: budget::Claim| claim.granted(app.ledger().reserve(claim.reserve(), app.now())?);
+        claim.map(granted).transpose()
+    };
     let usual = app(CONFIG);
-    assert!(
-        budget::reserve(&usual, None, Some(Usd::ZERO), until)
-            .expect("free")
-            .is_none()
-    );
-    assert_eq!(
-        code(budget::reserve(&usual, None, None, until)),
-        Err(Code::PriceUnknown)
-    );
+    assert!(reserve(&usual, Some(Usd::ZERO)).expect("free").is_none());
+    assert_eq!(code(reserve(&usual, None)), Err(Code::PriceUnknown));
     let most = Usd::from_nano(600_000_000);
-    assert!(
-        budget::reserve(&usual, None, Some(most), until)
-            .expect("it fits")
-            .is_some()
-    );
+    assert!(reserve(&usual, Some(most)).expect("it fits").is_some());
     assert_eq!(
-        code(budget::reserve(&usual, None, Some(most), until)),
+        code(reserve(&usual, Some(most))),
         Err(Code::OverBudget),
         "two do not fit into the day"
     );
     let capped = app(&CONFIG.replace("[budget]", "[budget]\nunpriced_cap = 0.3"));
-    assert!(budget::reserve(&capped, None, None, until).expect("it fits").is_some());
+    assert!(reserve(&capped, None).expect("it fits").is_some());
     assert_eq!(
-        code(budget::reserve(&capped, None, None, until)),
+        code(reserve(&capped, None)),
         Err(Code::OverBudget),
         "it is counted at the cap"
     );
@@ -636,11 +631,7 @@ fn money_is_set_aside_only_for_what_costs_and_never_for_nothing() {
         (Usd::from_nano(900_000_000), Usd::ZERO)
     );
     let off = app(&CONFIG.replace("[budget]", "[budget]\nenabled = false"));
-    assert!(
-        budget::reserve(&off, None, None, until)
-            .expect("not in force")
-            .is_none()
-    );
+    assert!(reserve(&off, None).expect("not in force").is_none());
 }
 
 #[test]

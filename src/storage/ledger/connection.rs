@@ -23,7 +23,7 @@ const PAUSE: Duration = Duration::from_millis(1);
 
 /// The files that SQLite puts beside the database; the first holds what is not yet in the database itself.
 const COMPANIONS: [&str; 3] = [WAL, "ledger.db-shm", "ledger.db-journal"];
-const WAL: &str = "ledger.db-wal";
+pub(super) const WAL: &str = "ledger.db-wal";
 
 /// Settings of a connection.
 ///

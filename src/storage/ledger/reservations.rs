@@ -2,13 +2,13 @@
 //! processes together passes a budget.
 
 use jiff::Timestamp;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::params;
 
-use super::{Ledger, Recorded, Result, Survives, Transaction, names::NameId, records::cost_of};
-use crate::domain::{Span, UsageRecord, Usd};
-
-/// How long what became of a reservation is remembered after it ended, in milliseconds.
-const REMEMBERED: i64 = 24 * 3_600_000;
+use super::{Ledger, Recorded, Result, Survives, Totals, Transaction, connection, names::NameId};
+use crate::{
+    domain::{Span, UsageRecord, Usd},
+    storage::files::Folder,
+};
 
 /// What requests of a stretch of time cost so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -27,13 +27,13 @@ pub struct ReservationId(u64);
 
 /// Money to be set aside.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reserve<'a> {
+pub struct Reserve {
     /// What the request may cost at most.
     pub amount: Usd,
     /// The gateway's client that makes it.
-    pub client: Option<&'a str>,
+    pub client: Option<String>,
     /// The budgets that it must fit into.
-    pub limits: &'a [Limit],
+    pub limits: Vec<Limit>,
     /// When it is given up, should nobody settle or release it.
     pub until: Timestamp,
 }
@@ -58,6 +58,15 @@ pub enum Reserved {
     },
 }
 
+/// A reservation that counts.
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    client: NameId,
+    /// In milliseconds since 1970.
+    at: i64,
+    amount: Usd,
+}
+
 impl Ledger {
     /// What was spent in each of `spans`, and is reserved at `now`: by everybody, or by one of the gateway's clients.
     pub fn spent(&self, client: Option<&str>, spans: &[Span], now: Timestamp) -> Result<Vec<Spent>> {
@@ -79,83 +88,149 @@ impl Ledger {
     }
 
     /// Sets money aside if it fits into every limit together with what is spent and reserved already.
-    pub fn reserve(&self, ask: &Reserve<'_>, now: Timestamp) -> Result<Reserved> {
-        self.write(Survives::Kill, |transaction| transaction.reserve(ask, now))
+    pub fn reserve(&self, ask: &Reserve, now: Timestamp) -> Result<Reserved> {
+        let reserved = self.keep(&[], &[], std::slice::from_ref(ask), now)?;
+        reserved
+            .first()
+            .copied()
+            .ok_or_else(|| self.failed(&rusqlite::Error::QueryReturnedNoRows))
     }
 
-    /// Records what a reservation became, and frees it; it may have expired. A second time changes nothing.
+    /// Records what a reservation became, and frees it; it may have expired. Of a request that is recorded already
+    /// nothing is recorded again.
     pub fn settle(&self, id: ReservationId, record: &UsageRecord) -> Result<Recorded> {
-        self.write(Survives::PowerCut, |transaction| transaction.settle(id, record))
-    }
-
-    /// Records many requests at once, each with the reservation that it had: all of them, or none.
-    ///
-    /// A reservation that was settled before is not recorded again.
-    pub fn settle_all(&self, settled: &[(Option<ReservationId>, UsageRecord)]) -> Result<()> {
         self.write(Survives::PowerCut, |transaction| {
-            for (reservation, record) in settled {
-                match reservation {
-                    Some(id) => transaction.settle(*id, record)?,
-                    None => transaction.record(record)?,
-                };
-            }
-            Ok(())
+            transaction.release(id)?;
+            transaction.record(record)
         })
     }
 
     /// Frees a reservation that became nothing. A second time, or of a settled one, changes nothing.
     pub fn release(&self, id: ReservationId) -> Result<()> {
+        self.write(Survives::Kill, |transaction| transaction.release(id))
+    }
+
+    /// Does at once, all of it or nothing, what many requests need: records those that have ended with the reservations
+    /// that they had, frees what became nothing, and then sets money aside for others, each in its turn.
+    ///
+    /// It survives the end of this process, and a power cut from the next [`Ledger::sync`] on.
+    pub fn keep(
+        &self,
+        settled: &[(Option<ReservationId>, UsageRecord)],
+        released: &[ReservationId],
+        asked: &[Reserve],
+        now: Timestamp,
+    ) -> Result<Vec<Reserved>> {
         self.write(Survives::Kill, |transaction| {
-            transaction
-                .sql
-                .prepare_cached("DELETE FROM reservation WHERE id = ?1 AND record IS NULL")?
-                .execute([id.0])?;
-            Ok(())
+            for (reservation, record) in settled {
+                if let Some(id) = reservation {
+                    transaction.release(*id)?;
+                }
+                transaction.record(record)?;
+            }
+            for id in released {
+                transaction.release(*id)?;
+            }
+            transaction.reserve_each(asked, now)
         })
+    }
+
+    /// Puts on the disk what [`Ledger::keep`] has done; nobody waits for it who writes meanwhile.
+    pub fn sync(&self) -> Result<()> {
+        // What is in the database itself was synced on its way there.
+        if let Some(folder) = Folder::open(&self.folder)? {
+            folder.sync(connection::WAL)?;
+        }
+        Ok(())
     }
 }
 
 impl Transaction<'_> {
+    fn release(&self, id: ReservationId) -> rusqlite::Result<()> {
+        let mut statement = self.sql.prepare_cached("DELETE FROM reservation WHERE id = ?1")?;
+        statement.execute([id.0]).map(drop)
+    }
+
     fn spent(&self, client: NameId, span: Span, now: Timestamp) -> rusqlite::Result<Spent> {
         let total = self.total(span, client)?;
-        let mut reserved = Usd::ZERO;
-        let mut statement = self.sql.prepare_cached(
-            "SELECT amount FROM reservation
-             WHERE record IS NULL AND until > ?1 AND at >= ?2 AND at < ?3 AND (?4 = 0 OR client = ?4)",
-        )?;
-        let mut rows = statement.query([
-            now.as_millisecond(),
-            span.from.as_millisecond(),
-            span.to.as_millisecond(),
-            client,
-        ])?;
-        while let Some(row) = rows.next()? {
-            reserved = reserved + Usd::from_nano(row.get(0)?);
-        }
+        let open = self.reservations(now)?;
         Ok(Spent {
             recorded: total.cost,
-            reserved,
+            reserved: open.iter().map(|open| open.within(client, span)).sum(),
             unpriced_requests: total.unpriced_requests,
         })
     }
 
-    fn reserve(&mut self, ask: &Reserve<'_>, now: Timestamp) -> rusqlite::Result<Reserved> {
-        let client = self.names.of_maybe(self.sql, ask.client)?;
-        for (at, limit) in ask.limits.iter().enumerate() {
-            let spent = self.spent(if limit.of_client { client } else { 0 }, limit.span, now)?;
-            if spent.recorded + spent.reserved + ask.amount > limit.most {
-                return Ok(Reserved::Refused { limit: at, spent });
-            }
+    /// What is set aside at `now`.
+    fn reservations(&self, now: Timestamp) -> rusqlite::Result<Vec<Open>> {
+        self.sql
+            .prepare_cached("SELECT client, at, amount FROM reservation WHERE until > ?1")?
+            .query_map([now.as_millisecond()], |row| {
+                Ok(Open {
+                    client: row.get(0)?,
+                    at: row.get(1)?,
+                    amount: Usd::from_nano(row.get(2)?),
+                })
+            })?
+            .collect()
+    }
+
+    fn reserve_each(&mut self, asked: &[Reserve], now: Timestamp) -> rusqlite::Result<Vec<Reserved>> {
+        if asked.is_empty() {
+            return Ok(Vec::new());
         }
         self.sql
-            .prepare_cached("DELETE FROM reservation WHERE until < ?1")?
-            .execute([now.as_millisecond() - REMEMBERED])?;
+            .prepare_cached("DELETE FROM reservation WHERE until <= ?1")?
+            .execute([now.as_millisecond()])?;
+        let mut open = self.reservations(now)?;
+        // Nothing is recorded meanwhile, and many ask for the same.
+        let mut totals: Vec<((NameId, Span), Totals)> = Vec::new();
+        let mut answers = Vec::with_capacity(asked.len());
+        for ask in asked {
+            let client = self.names.of_maybe(self.sql, ask.client.as_deref())?;
+            let mut refused = None;
+            for (at, limit) in ask.limits.iter().enumerate() {
+                let whose = (if limit.of_client { client } else { 0 }, limit.span);
+                let known = totals
+                    .iter()
+                    .find(|(known, _)| *known == whose)
+                    .map(|(_, total)| *total);
+                let total = match known {
+                    Some(total) => total,
+                    None => self.total(limit.span, whose.0)?,
+                };
+                totals.extend(known.is_none().then_some((whose, total)));
+                let spent = Spent {
+                    recorded: total.cost,
+                    reserved: open.iter().map(|open| open.within(whose.0, limit.span)).sum(),
+                    unpriced_requests: total.unpriced_requests,
+                };
+                if spent.recorded + spent.reserved + ask.amount > limit.most {
+                    refused = Some(Reserved::Refused { limit: at, spent });
+                    break;
+                }
+            }
+            answers.push(if let Some(refused) = refused {
+                refused
+            } else {
+                open.push(Open {
+                    client,
+                    at: now.as_millisecond(),
+                    amount: ask.amount,
+                });
+                Reserved::Granted(self.set_aside(client, ask, now)?)
+            });
+        }
+        Ok(answers)
+    }
+
+    fn set_aside(&self, client: NameId, ask: &Reserve, now: Timestamp) -> rusqlite::Result<ReservationId> {
         let id = self
             .sql
             .prepare_cached("UPDATE meta SET reservations = reservations + 1 RETURNING reservations")?
             .query_row([], |row| row.get(0))?;
         self.sql
-            .prepare_cached("INSERT INTO reservation VALUES (?1, ?2, ?3, ?4, ?5, NULL)")?
+            .prepare_cached("INSERT INTO reservation VALUES (?1, ?2, ?3, ?4, ?5)")?
             .execute(params![
                 id,
                 client,
@@ -163,31 +238,15 @@ impl Transaction<'_> {
                 ask.until.as_millisecond(),
                 ask.amount.nano()
             ])?;
-        Ok(Reserved::Granted(ReservationId(id)))
+        Ok(ReservationId(id))
     }
+}
 
-    fn settle(&mut self, id: ReservationId, record: &UsageRecord) -> rusqlite::Result<Recorded> {
-        let before = self
-            .sql
-            .prepare_cached(
-                "SELECT record, (SELECT cost FROM record WHERE id = reservation.record) FROM reservation
-                 WHERE id = ?1 AND record IS NOT NULL",
-            )?
-            .query_row([id.0], |row| {
-                Ok(Recorded {
-                    id: row.get(0)?,
-                    duplicate: true,
-                    cost: cost_of(row.get(1)?),
-                })
-            })
-            .optional()?;
-        if let Some(recorded) = before {
-            return Ok(recorded);
-        }
-        let recorded = self.record(record)?;
-        self.sql
-            .prepare_cached("UPDATE reservation SET record = ?2 WHERE id = ?1")?
-            .execute([id.0, recorded.id])?;
-        Ok(recorded)
+impl Open {
+    /// Its amount, where it is of that client (0: of anybody) and that time.
+    fn within(&self, client: NameId, span: Span) -> Usd {
+        let is_within = (client == 0 || client == self.client)
+            && (span.from.as_millisecond()..span.to.as_millisecond()).contains(&self.at);
+        if is_within { self.amount } else { Usd::ZERO }
     }
 }

@@ -66,8 +66,8 @@ fn make(folder: &Path) {
     assert!(ledger.alert_once("daily", at(-DAY / 2), 80, at(2)).unwrap());
     let ask = Reserve {
         amount: Usd::from_nano(77),
-        client: Some("an editor"),
-        limits: &[],
+        client: Some("an editor".to_owned()),
+        limits: Vec::new(),
         until: at(DAY),
     };
     assert!(matches!(ledger.reserve(&ask, at(3)), Ok(Reserved::Granted(_))));
@@ -112,15 +112,15 @@ fn the_first_version_is_read_and_written_on() {
     );
     assert!(ledger.record(&records[0]).unwrap().duplicate);
     assert_eq!(ledger.record(&request()).unwrap().id, 4);
-    let limits = [Limit {
+    let limit = Limit {
         span: span(0, 900),
         of_client: false,
         most: Usd::from_nano(10 + 10 + 77),
-    }];
+    };
     let ask = |amount| Reserve {
         amount: Usd::from_nano(amount),
         client: None,
-        limits: &limits,
+        limits: vec![limit],
         until: at(DAY),
     };
     assert!(matches!(ledger.reserve(&ask(1), at(4)), Ok(Reserved::Refused { .. })));

@@ -14,11 +14,11 @@ fn limit(most: i64) -> Limit {
     }
 }
 
-fn ask(amount: i64, limits: &[Limit]) -> Reserve<'_> {
+fn ask(amount: i64, limits: &[Limit]) -> Reserve {
     Reserve {
         amount: Usd::from_nano(amount),
         client: None,
-        limits,
+        limits: limits.to_vec(),
         until: at(60),
     }
 }
@@ -83,6 +83,7 @@ fn a_reservation_ends_when_it_is_settled_released_or_too_old() {
     assert_eq!(spent(&ledger, None, 59), (0, 90));
     let record = UsageRecord {
         cost: cost(25),
+        request_id: Some("req_1".to_owned()),
         ..request()
     };
     let first = ledger.settle(settled, &record).unwrap();
@@ -134,8 +135,8 @@ fn a_settled_request_that_was_reported_before_counts_once() {
 #[test]
 fn a_clients_budget_is_its_own_and_everybodys_is_everybodys() {
     let (_home, ledger) = ledger();
-    let of = |client: &'static str, amount, limits| Reserve {
-        client: Some(client),
+    let of = |client: &str, amount, limits| Reserve {
+        client: Some(client.to_owned()),
         ..ask(amount, limits)
     };
     let own = [

@@ -25,15 +25,15 @@ fn a_child_reserves() {
         return;
     };
     let ledger = Ledger::new(folder);
-    let limits = [Limit {
+    let limit = Limit {
         span: span(0, DAY),
         of_client: false,
         most: Usd::from_nano(AMOUNT * 6 + AMOUNT / 2),
-    }];
+    };
     let ask = Reserve {
         amount: Usd::from_nano(AMOUNT),
         client: None,
-        limits: &limits,
+        limits: vec![limit],
         until: at(60),
     };
     ledger.totals(always(), &Filter::default()).unwrap();

@@ -87,13 +87,13 @@ CREATE TABLE total (
     PRIMARY KEY (client, width, start)
 ) STRICT, WITHOUT ROWID;
 
+-- Money set aside for requests under way; a row goes when its request has ended.
 CREATE TABLE reservation (
     id     INTEGER PRIMARY KEY,
     client INTEGER NOT NULL,                    -- a name
     at     INTEGER NOT NULL,
     until  INTEGER NOT NULL,                    -- from then on it counts no more
-    amount INTEGER NOT NULL,                    -- nano-dollars
-    record INTEGER                              -- what it became
+    amount INTEGER NOT NULL                     -- nano-dollars
 ) STRICT;
 
 CREATE TABLE alert (
