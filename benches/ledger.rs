@@ -69,9 +69,9 @@ fn writing() {
         );
         let ask = Reserve {
             amount: Usd::from_nano(1),
-            client: None,
             limits: vec![limit()],
             until: now() + SignedDuration::from_mins(1),
+            request: request(0, Variety::Person),
         };
         let reserve = || {
             let before = Instant::now();

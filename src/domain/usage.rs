@@ -62,6 +62,14 @@ impl RecordedCost {
             Self::Unpriced => None,
         }
     }
+
+    /// The version of the prices that it was computed from.
+    pub fn price(&self) -> Option<&str> {
+        match self {
+            Self::Computed { price, .. } | Self::Estimated { price, .. } => Some(price),
+            Self::Unpriced => None,
+        }
+    }
 }
 
 impl Source {

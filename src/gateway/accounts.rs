@@ -1,9 +1,10 @@
 //! What requests cost: set aside before, recorded after, once, by a thread that does at a time what many requests need.
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
-        mpsc::{self, Receiver, Sender, SyncSender},
+        mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError},
     },
     thread::{self, JoinHandle},
     time::Duration,
@@ -17,6 +18,7 @@ use crate::{
     app::App,
     domain::{Label, Outcome, RecordedCost, Service, Source, Task, Tokens, UsageRecord, Usd},
     error::{Code, Error, Result},
+    providers::Meter,
     services::{budget, pricing::Pricing},
     settings::Budget,
     storage::{
@@ -25,8 +27,12 @@ use crate::{
     },
 };
 
-/// After how long money that nobody settled is free again: the gateway was killed meanwhile.
+/// After how long a request is given up that nobody says the end of: the gateway was killed meanwhile.
 const GIVEN_UP: SignedDuration = SignedDuration::from_mins(15);
+/// How often a gateway that lives says that its requests are under way.
+const RENEWING: Duration = Duration::from_mins(5);
+/// How long the end of a request may wait to be recorded together with the beginning of another.
+const LINGERING: Duration = Duration::from_millis(2);
 /// The shortest pause between two syncs: about what a power cut can cost.
 const BETWEEN_SYNCS: Duration = Duration::from_millis(20);
 /// The most entries that are written at a time.
@@ -45,10 +51,18 @@ pub(super) struct Accounts {
 
 #[derive(Debug)]
 enum Entry {
-    Reserve(Reserve, oneshot::Sender<Result<Reserved>>),
-    /// With how long the provider wants to be left alone.
-    Settle(Option<ReservationId>, Box<UsageRecord>, Option<Duration>),
+    Reserve(Box<Reserve>, oneshot::Sender<Result<Reserved>>),
+    Settle(Box<Ended>),
     Release(ReservationId),
+}
+
+/// A request that has ended.
+#[derive(Debug)]
+struct Ended {
+    reservation: Option<ReservationId>,
+    record: UsageRecord,
+    /// How long the provider wants to be left alone.
+    retry_after: Option<Duration>,
 }
 
 /// A request that is paid for: settled once, or released where it reached nobody.
@@ -95,6 +109,15 @@ impl Ending {
             retry_after,
         }
     }
+
+    /// The end of a request that may have been worked on, and paid for, and of which nothing came back.
+    pub(super) fn unknown(input: u64) -> Self {
+        Self {
+            tokens: Meter::default().tokens_so_far(input),
+            is_estimated: true,
+            ..Self::failed(None, None)
+        }
+    }
 }
 
 impl Accounts {
@@ -126,7 +149,7 @@ impl Accounts {
         let _ = self.syncer.join();
     }
 
-    /// Sets aside what `ask` may cost.
+    /// Sets aside what `ask` may cost, and notes that it is about to be made.
     pub(super) async fn book(
         &self,
         app: &Arc<App>,
@@ -137,26 +160,16 @@ impl Accounts {
         told: Told,
     ) -> Result<Booking> {
         let now = app.now();
-        let until = now.checked_add(GIVEN_UP).unwrap_or(Timestamp::MAX);
-        let reservation = match budget::claim(budget, Some(client), ask.most, now, until)? {
-            Some(claim) => {
-                let gone = || Error::new(Code::Internal, "the thread that keeps the accounts is gone");
-                let (answer, answered) = oneshot::channel();
-                let entry = Entry::Reserve(claim.reserve().clone(), answer);
-                self.entries.send(entry).map_err(|_| gone())?;
-                Some(claim.granted(answered.await.map_err(|_| gone())??)?)
-            }
-            None => None,
-        };
-        Ok(Booking {
+        let claim = budget::claim(budget, Some(client), ask.most, now)?;
+        let mut booking = Booking {
             app: Arc::clone(app),
             metrics: Arc::clone(metrics),
             entries: self.entries.clone(),
-            reservation,
+            reservation: None,
             record: UsageRecord {
                 at: now,
                 model: ask.model.clone(),
-                label: None,
+                label: told.label,
                 task: told.task,
                 project: told.project,
                 session: told.session,
@@ -179,7 +192,23 @@ impl Accounts {
             is_metered: ask.is_metered,
             began: Instant::now(),
             is_settled: false,
-        })
+        };
+        if ask.is_metered {
+            let reserve = Reserve {
+                amount: claim.amount,
+                limits: claim.limits.clone(),
+                until: now.checked_add(GIVEN_UP).unwrap_or(Timestamp::MAX),
+                request: booking.ended(Ending::unknown(ask.input)),
+            };
+            let gone = || Error::new(Code::Internal, "the thread that keeps the accounts is gone");
+            let (answer, answered) = oneshot::channel();
+            self.entries
+                .send(Entry::Reserve(Box::new(reserve), answer))
+                .map_err(|_| gone())?;
+            let reserved = answered.await.map_err(|_| gone())??;
+            booking.reservation = Some(claim.granted(reserved, Some(client))?);
+        }
+        Ok(booking)
     }
 }
 
@@ -187,6 +216,8 @@ impl Accounts {
 #[derive(Debug)]
 pub(super) struct Told {
     pub(super) request_id: String,
+    /// The key that is tried first.
+    pub(super) label: Option<Label>,
     pub(super) project: Option<String>,
     pub(super) session: Option<String>,
     pub(super) task: Option<Task>,
@@ -236,7 +267,11 @@ impl Booking {
     fn keep(&self, reservation: Option<ReservationId>, record: UsageRecord, retry_after: Option<Duration>) {
         if self.is_metered {
             self.metrics.count(self.operation, &record, self.began.elapsed());
-            self.send(Entry::Settle(reservation, Box::new(record), retry_after));
+            self.send(Entry::Settle(Box::new(Ended {
+                reservation,
+                record,
+                retry_after,
+            })));
         }
     }
 
@@ -285,12 +320,18 @@ impl Drop for Booking {
     }
 }
 
-/// What the writer does at a time.
+/// The thread that writes.
+struct Writer<'a> {
+    app: &'a App,
+    ledger: &'a Ledger,
+    /// What it has set aside for requests that have not ended.
+    under_way: BTreeSet<ReservationId>,
+}
+
+/// What it does at a time.
 #[derive(Default)]
 struct Batch {
-    settled: Vec<(Option<ReservationId>, UsageRecord)>,
-    /// How long each of these providers wants to be left alone.
-    waits: Vec<Option<Duration>>,
+    ended: Vec<Ended>,
     released: Vec<ReservationId>,
     asked: Vec<Reserve>,
     /// Who waits for an answer to each.
@@ -299,38 +340,89 @@ struct Batch {
 
 /// Writes entries as they come, those that are there together in one go, until nobody can send any more.
 fn write(app: &App, troubles: &Troubles, entries: &Receiver<Entry>, changed: &SyncSender<()>) {
-    let ledger = app.ledger();
-    while let Ok(first) = entries.recv() {
-        let mut batch = Batch::default();
-        for entry in std::iter::once(first).chain(entries.try_iter().take(AT_ONCE - 1)) {
-            batch.add(entry);
-        }
-        if let Ok(reserved) = ledger.keep(&batch.settled, &batch.released, &batch.asked, app.now()) {
-            for (answer, reserved) in batch.answers.into_iter().zip(reserved) {
-                answer_or_release(ledger, answer, reserved);
+    let mut writer = Writer {
+        app,
+        ledger: app.ledger(),
+        under_way: BTreeSet::new(),
+    };
+    let mut renewal = Instant::now() + RENEWING;
+    loop {
+        let batch = match entries.recv_timeout(renewal.saturating_duration_since(Instant::now())) {
+            Ok(first) => Batch::gather(first, entries),
+            Err(RecvTimeoutError::Timeout) => {
+                renewal = Instant::now() + RENEWING;
+                writer.renew();
+                continue;
             }
-        } else {
-            // One by one, so that one which is refused takes no other along; those first for whom somebody waits.
-            for (answer, ask) in batch.answers.into_iter().zip(&batch.asked) {
-                match ledger.reserve(ask, app.now()) {
-                    Ok(reserved) => answer_or_release(ledger, answer, reserved),
-                    Err(why) => drop(answer.send(Err(why.into()))),
-                }
-            }
-            for one in &batch.settled {
-                let one = std::slice::from_ref(one);
-                persist(|| ledger.keep(one, &[], &[], app.now()).map(drop), "recorded");
-            }
-            for id in batch.released {
-                persist(|| ledger.release(id), "released");
-            }
-        }
-        if !batch.settled.is_empty() {
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        let ended = writer.write(batch);
+        if !ended.is_empty() {
             // Where it is full, a sync is to come that takes this along.
             let _ = changed.try_send(());
         }
-        for ((_, record), retry_after) in batch.settled.iter().zip(batch.waits) {
-            troubles.learn(app, record, retry_after);
+        for ended in &ended {
+            troubles.learn(app, &ended.record, ended.retry_after);
+        }
+    }
+}
+
+impl Writer<'_> {
+    /// Does all of `batch`; returns what was recorded.
+    fn write(&mut self, batch: Batch) -> Vec<Ended> {
+        let Batch {
+            ended,
+            released,
+            asked,
+            answers,
+        } = batch;
+        for id in ended
+            .iter()
+            .filter_map(|ended| ended.reservation)
+            .chain(released.iter().copied())
+        {
+            self.under_way.remove(&id);
+        }
+        let all: Vec<_> = ended.iter().map(|ended| (ended.reservation, &ended.record)).collect();
+        if let Ok(reserved) = self.ledger.keep(&all, &released, &asked, self.app.now()) {
+            for (answer, reserved) in answers.into_iter().zip(reserved) {
+                self.answer(answer, Ok(reserved));
+            }
+            return ended;
+        }
+        // One by one, so that one which is refused takes no other along; those first for whom somebody waits.
+        for (answer, ask) in answers.into_iter().zip(&asked) {
+            let reserved = self.ledger.reserve(ask, self.app.now());
+            self.answer(answer, reserved.map_err(Error::from));
+        }
+        for one in &all {
+            let one = std::slice::from_ref(one);
+            persist(|| self.ledger.keep(one, &[], &[], self.app.now()).map(drop), "recorded");
+        }
+        for id in released {
+            persist(|| self.ledger.release(id), "released");
+        }
+        ended
+    }
+
+    fn answer(&mut self, answer: oneshot::Sender<Result<Reserved>>, reserved: Result<Reserved>) {
+        let granted = match reserved {
+            Ok(Reserved::Granted(id)) => Some(id),
+            Ok(Reserved::Refused { .. }) | Err(_) => None,
+        };
+        let is_taken = answer.send(reserved).is_ok();
+        match granted {
+            Some(id) if is_taken => drop(self.under_way.insert(id)),
+            // Whoever asked is gone.
+            Some(id) => persist(|| self.ledger.release(id), "released"),
+            None => {}
+        }
+    }
+
+    fn renew(&self) {
+        if !self.under_way.is_empty() {
+            let until = self.app.now().checked_add(GIVEN_UP).unwrap_or(Timestamp::MAX);
+            persist(|| self.ledger.renew(self.under_way.iter().copied(), until), "kept open");
         }
     }
 }
@@ -343,26 +435,37 @@ fn sync(ledger: &Ledger, changes: &Receiver<()>) {
     }
 }
 
-fn answer_or_release(ledger: &Ledger, answer: oneshot::Sender<Result<Reserved>>, reserved: Reserved) {
-    // Whoever asked may be gone.
-    if answer.send(Ok(reserved)).is_err()
-        && let Reserved::Granted(id) = reserved
-    {
-        persist(|| ledger.release(id), "released");
-    }
-}
-
 impl Batch {
+    /// `first`, and what else is there; where nobody waits for any of it, also what comes in a moment.
+    fn gather(first: Entry, entries: &Receiver<Entry>) -> Self {
+        let mut batch = Self::default();
+        batch.add(first);
+        let until = Instant::now() + LINGERING;
+        for _ in 1..AT_ONCE {
+            let next = match entries.try_recv() {
+                Err(TryRecvError::Empty) if !batch.is_awaited() => entries
+                    .recv_timeout(until.saturating_duration_since(Instant::now()))
+                    .ok(),
+                next => next.ok(),
+            };
+            let Some(next) = next else { break };
+            batch.add(next);
+        }
+        batch
+    }
+
+    /// Whether somebody waits for it, or learns from it.
+    fn is_awaited(&self) -> bool {
+        !self.asked.is_empty() || self.ended.iter().any(|ended| !ended.record.outcome.success)
+    }
+
     fn add(&mut self, entry: Entry) {
         match entry {
             Entry::Reserve(ask, answer) => {
-                self.asked.push(ask);
+                self.asked.push(*ask);
                 self.answers.push(answer);
             }
-            Entry::Settle(reservation, record, retry_after) => {
-                self.settled.push((reservation, *record));
-                self.waits.push(retry_after);
-            }
+            Entry::Settle(ended) => self.ended.push(*ended),
             Entry::Release(id) => self.released.push(id),
         }
     }

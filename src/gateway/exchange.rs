@@ -19,9 +19,9 @@ use super::{
     server::Gateway,
 };
 use crate::{
-    domain::{ApiKey, Tokens, Usd},
+    domain::{ApiKey, Usd},
     error::{Code, Error},
-    providers::{Failure, Framing, Meter, Question, Reply, UsageReader},
+    providers::{Failure, Framing, Question, Reply, UsageReader},
     services::lending::Lent,
     settings::Budget,
     storage::clients::Client,
@@ -111,6 +111,7 @@ async fn try_target(
     keys.sort_by_key(|key| ask.label.is_some() && key.as_ref().map(|lent| &lent.label) != ask.label.as_ref());
     let told = Told {
         request_id: request.id.clone(),
+        label: keys.first().and_then(Option::as_ref).map(|lent| lent.label.clone()),
         project: request.said("x-api-keys-project"),
         session: request.said("x-api-keys-session"),
         task: fields.task(&request.call.endpoint)?,
@@ -216,17 +217,10 @@ impl Request {
 fn no_answer(ask: &Ask, booking: Booking, failure: Failure) -> Refusal {
     let is_slow = failure == Failure::TimedOut;
     // What took its time may have been worked on, and paid for.
-    booking.settle(Ending {
-        success: false,
-        status: None,
-        tokens: if is_slow {
-            Meter::default().tokens_so_far(ask.input)
-        } else {
-            Tokens::default()
-        },
-        is_estimated: is_slow,
-        service: None,
-        retry_after: None,
+    booking.settle(if is_slow {
+        Ending::unknown(ask.input)
+    } else {
+        Ending::failed(None, None)
     });
     let code = if is_slow {
         Code::ProviderTooSlow

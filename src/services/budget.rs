@@ -9,7 +9,7 @@ use crate::{
     settings,
     storage::{
         clients::Client,
-        ledger::{Filter, Limit, ReservationId, Reserve, Reserved},
+        ledger::{Filter, Limit, ReservationId, Reserved},
     },
 };
 
@@ -196,26 +196,23 @@ pub fn new_alerts(app: &App, budgets: &Budgets) -> Result<Vec<Alert>> {
 }
 
 /// Money that a request needs set aside before it is made, to be settled or released after.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Claim {
-    reserve: Reserve,
+    /// What it may cost at most.
+    pub amount: Usd,
+    /// The budgets that it must fit into; none where it is free, or no limit is in force.
+    pub limits: Vec<Limit>,
     /// Those of the limits.
     windows: Vec<Window>,
 }
 
-/// What must be set aside for a request now; nothing where it is free, or no limit is in force.
+/// What must be set aside for a request now.
 ///
-/// `most` is what it may cost at most, or nothing where nobody knows. Whatever is neither settled nor released is given
-/// up at `until`. The limits of the gateway's `client` that asks are in force whether or not those of all are.
-pub fn claim(
-    budget: &settings::Budget,
-    client: Option<&Client>,
-    most: Option<Usd>,
-    now: Timestamp,
-    until: Timestamp,
-) -> Result<Option<Claim>> {
+/// `most` is what it may cost at most, or nothing where nobody knows. The limits of the gateway's `client` that asks are
+/// in force whether or not those of all are.
+pub fn claim(budget: &settings::Budget, client: Option<&Client>, most: Option<Usd>, now: Timestamp) -> Result<Claim> {
     if most == Some(Usd::ZERO) {
-        return Ok(None);
+        return Ok(Claim::default());
     }
     let of_all = [
         (Window::Day, budget.enabled.then_some(budget.daily_limit)),
@@ -235,44 +232,34 @@ pub fn claim(
         })
         .unzip();
     if limits.is_empty() {
-        return Ok(None);
+        return Ok(Claim::default());
     }
     let Some(amount) = most.or(budget.unpriced_cap) else {
         return Err(Error::new(Code::PriceUnknown, "nobody knows what the request costs, and the budget is enforced")
             .hint("give the model's price as [[prices]] in config.toml, or set `budget.unpriced_cap` to what may be set aside for such requests"));
     };
-    let client = client.map(|client| client.name.to_string());
-    Ok(Some(Claim {
-        reserve: Reserve {
-            amount,
-            client,
-            limits,
-            until,
-        },
+    Ok(Claim {
+        amount,
+        limits,
         windows,
-    }))
+    })
 }
 
 impl Claim {
-    /// What the ledger is asked.
-    pub fn reserve(&self) -> &Reserve {
-        &self.reserve
-    }
-
-    /// The reservation that the ledger made, or why it made none.
-    pub fn granted(&self, reserved: Reserved) -> Result<ReservationId> {
-        let Reserve {
-            amount, client, limits, ..
-        } = &self.reserve;
+    /// The reservation that the ledger made for `client`, or why it made none.
+    pub fn granted(&self, reserved: Reserved, client: Option<&Client>) -> Result<ReservationId> {
         let (at, spent) = match reserved {
             Reserved::Granted(id) => return Ok(id),
             Reserved::Refused { limit, spent } => (limit, spent),
         };
-        let (window, limit) = (self.windows[at], limits[at]);
+        let (window, limit, amount) = (self.windows[at], self.limits[at], self.amount);
         let most = limit.most;
         let left = (most - spent.recorded - spent.reserved).or_zero();
-        let (whose, way_out) = match client.as_ref().filter(|_| limit.of_client) {
-            Some(client) => (format!(" of the client {client}"), "give the client a higher limit"),
+        let (whose, way_out) = match client.filter(|_| limit.of_client) {
+            Some(client) => (
+                format!(" of the client {}", client.name),
+                "give the client a higher limit",
+            ),
             None => (String::new(), "raise it under [budget] in config.toml"),
         };
         let message = format!(

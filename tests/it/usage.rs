@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use api_keys::{
     app::{App, Clock},
-    domain::Usd,
+    domain::{Outcome, RecordedCost, Service, Source, Tokens, UsageRecord, Usd},
     error::{Code, Error},
     services::budget,
     settings::{Environment, Settings},
-    storage::ledger::ReservationId,
+    storage::ledger::Reserve,
 };
 use serde_json::{Value, json};
 
@@ -601,25 +601,49 @@ fn money_is_set_aside_only_for_what_costs_and_never_for_nothing() {
         App::new(settings, Clock::Fixed("2026-11-24T12:00:00Z".parse().expect("a time")))
     };
     let until = "2026-11-24T12:05:00Z".parse().expect("a time");
-    let code = |outcome: Result<_, Error>| outcome.map(|_: Option<ReservationId>| ()).map_err(|why| why.code());
+    let code = |outcome: Result<bool, Error>| outcome.map_err(|why| why.code());
+    // Whether there was anything to set aside.
     let reserve = |app: &App, most| {
-        let config = app.settings().current();
-        let claim = budget::claim(&config.budget, None, most, app.now(), until)?;
-        let granted = |claim: budget::Claim| claim.granted(app.ledger().reserve(claim.reserve(), app.now())?);
-        claim.map(granted).transpose()
+        let claim = budget::claim(&app.settings().current().budget, None, most, app.now())?;
+        let ask = Reserve {
+            amount: claim.amount,
+            limits: claim.limits.clone(),
+            until,
+            request: UsageRecord {
+                at: app.now(),
+                model: "openai/test-large".parse().expect("a model"),
+                label: None,
+                task: None,
+                project: None,
+                session: None,
+                client: None,
+                source: Source::Gateway,
+                service: Service::Standard,
+                tokens: Tokens::default(),
+                outcome: Outcome {
+                    success: false,
+                    status_code: None,
+                    latency_ms: None,
+                },
+                cost: RecordedCost::Unpriced,
+                request_id: None,
+            },
+        };
+        claim.granted(app.ledger().reserve(&ask, app.now())?, None)?;
+        Ok(!claim.limits.is_empty())
     };
     let usual = app(CONFIG);
-    assert!(reserve(&usual, Some(Usd::ZERO)).expect("free").is_none());
+    assert_eq!(code(reserve(&usual, Some(Usd::ZERO))), Ok(false), "free");
     assert_eq!(code(reserve(&usual, None)), Err(Code::PriceUnknown));
     let most = Usd::from_nano(600_000_000);
-    assert!(reserve(&usual, Some(most)).expect("it fits").is_some());
+    assert_eq!(code(reserve(&usual, Some(most))), Ok(true), "it fits");
     assert_eq!(
         code(reserve(&usual, Some(most))),
         Err(Code::OverBudget),
         "two do not fit into the day"
     );
     let capped = app(&CONFIG.replace("[budget]", "[budget]\nunpriced_cap = 0.3"));
-    assert!(reserve(&capped, None).expect("it fits").is_some());
+    assert_eq!(code(reserve(&capped, None)), Ok(true), "it fits");
     assert_eq!(
         code(reserve(&capped, None)),
         Err(Code::OverBudget),
@@ -631,7 +655,7 @@ fn money_is_set_aside_only_for_what_costs_and_never_for_nothing() {
         (Usd::from_nano(900_000_000), Usd::ZERO)
     );
     let off = app(&CONFIG.replace("[budget]", "[budget]\nenabled = false"));
-    assert!(reserve(&off, None).expect("not in force").is_none());
+    assert_eq!(code(reserve(&off, None)), Ok(false), "not in force");
 }
 
 #[test]

@@ -120,18 +120,11 @@ impl Transaction<'_> {
     }
 
     fn insert(&mut self, record: &UsageRecord, series: i64, provider: i64) -> rusqlite::Result<u64> {
-        let (is_estimate, price) = match &record.cost {
-            RecordedCost::Computed { price, .. } => (false, Some(price.as_str())),
-            RecordedCost::Estimated { price, .. } => (true, Some(price.as_str())),
-            RecordedCost::Unpriced => (false, None),
-        };
+        let is_estimate = matches!(record.cost, RecordedCost::Estimated { .. });
         let session = self.names.of_maybe(self.sql, record.session.as_deref())?;
         let service = self.names.of(self.sql, record.service.as_str())?;
-        let price = self.names.of_maybe(self.sql, price)?;
-        let id = self
-            .sql
-            .prepare_cached("UPDATE meta SET records = records + 1 RETURNING records")?
-            .query_row([], |row| row.get(0))?;
+        let price = self.names.of_maybe(self.sql, record.cost.price())?;
+        let id = self.next_record()?;
         let (tokens, outcome) = (&record.tokens, &record.outcome);
         self.sql
             .prepare_cached(
@@ -160,6 +153,13 @@ impl Transaction<'_> {
                 record.request_id,
             ])?;
         Ok(id)
+    }
+
+    /// The next record's number.
+    pub(super) fn next_record(&self) -> rusqlite::Result<u64> {
+        self.sql
+            .prepare_cached("UPDATE meta SET records = records + 1 RETURNING records")?
+            .query_row([], |row| row.get(0))
     }
 
     fn outcomes(&mut self, since: Timestamp) -> rusqlite::Result<Vec<Past>> {

@@ -4,7 +4,12 @@
 use jiff::Timestamp;
 use rusqlite::params;
 
-use super::{Ledger, Recorded, Result, Survives, Totals, Transaction, connection, names::NameId};
+use super::{
+    Ledger, Recorded, Result, Survives, Totals, Transaction, connection,
+    names::{NameId, Series, SeriesId},
+    records::{cost_of, time},
+    totals,
+};
 use crate::{
     domain::{Span, UsageRecord, Usd},
     storage::files::Folder,
@@ -25,17 +30,17 @@ pub struct Spent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ReservationId(u64);
 
-/// Money to be set aside.
+/// A request that is to be made, and money to be set aside for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reserve {
     /// What the request may cost at most.
     pub amount: Usd,
-    /// The gateway's client that makes it.
-    pub client: Option<String>,
     /// The budgets that it must fit into.
     pub limits: Vec<Limit>,
     /// When it is given up, should nobody settle or release it.
     pub until: Timestamp,
+    /// What is recorded of it then, as a failure: its input alone is counted.
+    pub request: UsageRecord,
 }
 
 /// A budget.
@@ -110,13 +115,26 @@ impl Ledger {
         self.write(Survives::Kill, |transaction| transaction.release(id))
     }
 
+    /// Puts off to `until` when those of `ids` are given up that are still there.
+    pub fn renew(&self, ids: impl IntoIterator<Item = ReservationId>, until: Timestamp) -> Result<()> {
+        self.write(Survives::Kill, |transaction| {
+            let mut statement = transaction
+                .sql
+                .prepare_cached("UPDATE reservation SET until = ?2 WHERE id = ?1")?;
+            for id in ids {
+                statement.execute(params![id.0, until.as_millisecond()])?;
+            }
+            Ok(())
+        })
+    }
+
     /// Does at once, all of it or nothing, what many requests need: records those that have ended with the reservations
     /// that they had, frees what became nothing, and then sets money aside for others, each in its turn.
     ///
     /// It survives the end of this process, and a power cut from the next [`Ledger::sync`] on.
     pub fn keep(
         &self,
-        settled: &[(Option<ReservationId>, UsageRecord)],
+        settled: &[(Option<ReservationId>, &UsageRecord)],
         released: &[ReservationId],
         asked: &[Reserve],
         now: Timestamp,
@@ -131,6 +149,10 @@ impl Ledger {
             for id in released {
                 transaction.release(*id)?;
             }
+            if asked.is_empty() {
+                return Ok(Vec::new());
+            }
+            transaction.give_up(now)?;
             transaction.reserve_each(asked, now)
         })
     }
@@ -176,18 +198,13 @@ impl Transaction<'_> {
     }
 
     fn reserve_each(&mut self, asked: &[Reserve], now: Timestamp) -> rusqlite::Result<Vec<Reserved>> {
-        if asked.is_empty() {
-            return Ok(Vec::new());
-        }
-        self.sql
-            .prepare_cached("DELETE FROM reservation WHERE until <= ?1")?
-            .execute([now.as_millisecond()])?;
         let mut open = self.reservations(now)?;
         // Nothing is recorded meanwhile, and many ask for the same.
         let mut totals: Vec<((NameId, Span), Totals)> = Vec::new();
         let mut answers = Vec::with_capacity(asked.len());
         for ask in asked {
-            let client = self.names.of_maybe(self.sql, ask.client.as_deref())?;
+            let (series_id, series) = self.names.series_of(self.sql, &ask.request)?;
+            let client = series.client;
             let mut refused = None;
             for (at, limit) in ask.limits.iter().enumerate() {
                 let whose = (if limit.of_client { client } else { 0 }, limit.span);
@@ -218,27 +235,83 @@ impl Transaction<'_> {
                     at: now.as_millisecond(),
                     amount: ask.amount,
                 });
-                Reserved::Granted(self.set_aside(client, ask, now)?)
+                Reserved::Granted(self.set_aside(series_id, &series, ask, now)?)
             });
         }
         Ok(answers)
     }
 
-    fn set_aside(&self, client: NameId, ask: &Reserve, now: Timestamp) -> rusqlite::Result<ReservationId> {
+    fn set_aside(
+        &mut self,
+        series_id: SeriesId,
+        series: &Series,
+        ask: &Reserve,
+        now: Timestamp,
+    ) -> rusqlite::Result<ReservationId> {
+        let request = &ask.request;
         let id = self
             .sql
             .prepare_cached("UPDATE meta SET reservations = reservations + 1 RETURNING reservations")?
             .query_row([], |row| row.get(0))?;
+        let session = self.names.of_maybe(self.sql, request.session.as_deref())?;
+        let service = self.names.of(self.sql, request.service.as_str())?;
+        let price = self.names.of_maybe(self.sql, request.cost.price())?;
         self.sql
-            .prepare_cached("INSERT INTO reservation VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .prepare_cached("INSERT INTO reservation VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")?
             .execute(params![
                 id,
-                client,
+                series.client,
                 now.as_millisecond(),
                 ask.until.as_millisecond(),
-                ask.amount.nano()
+                ask.amount.nano(),
+                series_id,
+                session,
+                service,
+                request.tokens.input(),
+                request.cost.usd().map(Usd::nano),
+                price,
+                series.provider,
+                request.request_id,
             ])?;
         Ok(ReservationId(id))
+    }
+
+    /// Records the requests that nobody will say the end of any more: their process was killed.
+    fn give_up(&mut self, now: Timestamp) -> rusqlite::Result<()> {
+        let given_up: Vec<(u64, i64, SeriesId, u64, Option<i64>, bool)> = self
+            .sql
+            .prepare_cached(
+                "SELECT id, at, series, input_tokens, cost, EXISTS (
+                     SELECT 1 FROM record WHERE provider = reservation.provider AND request_id = reservation.request_id)
+                 FROM reservation WHERE until <= ?1 ORDER BY id",
+            )?
+            .query_map([now.as_millisecond()], |row| row.try_into())?
+            .collect::<rusqlite::Result<_>>()?;
+        for (id, at, series_id, input_tokens, cost, is_recorded) in given_up {
+            if !is_recorded {
+                let number = self.next_record()?;
+                self.sql
+                    .prepare_cached(
+                        "INSERT INTO record
+                         SELECT ?2, at, series, session, service, input_tokens, 0, 0, 0, 0, 0, cost, 1, price, 0, NULL, NULL,
+                             provider, request_id
+                         FROM reservation WHERE id = ?1",
+                    )?
+                    .execute([id, number])?;
+                let totals = Totals {
+                    requests: 1,
+                    errors: 1,
+                    input_tokens,
+                    cost: cost_of(cost).unwrap_or_default(),
+                    unpriced_requests: u64::from(cost.is_none()),
+                    ..Totals::default()
+                };
+                let series = self.names.series(self.sql, series_id)?;
+                totals::add(self.sql, time(at)?, series_id, series.client, &totals)?;
+            }
+            self.release(ReservationId(id))?;
+        }
+        Ok(())
     }
 }
 

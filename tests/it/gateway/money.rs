@@ -90,7 +90,7 @@ fn what_nobody_knows_the_price_of_is_refused_where_a_budget_is_kept() {
 }
 
 #[test]
-fn a_gateway_that_is_killed_counts_nothing_twice_and_leaves_the_money_to_expire() {
+fn a_gateway_that_is_killed_loses_no_request_counts_none_twice_and_leaves_the_money_to_expire() {
     let mut scene = Scene::with(
         StandIn::start(|request| {
             if request.json()["user"] == "slow" {
@@ -126,4 +126,13 @@ fn a_gateway_that_is_killed_counts_nothing_twice_and_leaves_the_money_to_expire(
     scene.gateway = scene.home.gateway(&[]);
     assert_eq!(scene.chat(ask()).status, 200);
     assert_eq!(scene.home.totals(2)["cost_usd"], 0.002);
+    scene.gateway.child.kill().unwrap();
+    scene.gateway.child.wait().unwrap();
+    // A quarter of an hour later.
+    let ledger = rusqlite::Connection::open(scene.home.path().join("ledger.db")).unwrap();
+    ledger.execute("UPDATE reservation SET until = 0", []).unwrap();
+    scene.gateway = scene.home.gateway(&[]);
+    assert_eq!(scene.chat(ask()).status, 200);
+    let totals = scene.home.totals(4);
+    assert_eq!(totals["errors"], 1, "the one that was under way");
 }

@@ -66,9 +66,9 @@ fn make(folder: &Path) {
     assert!(ledger.alert_once("daily", at(-DAY / 2), 80, at(2)).unwrap());
     let ask = Reserve {
         amount: Usd::from_nano(77),
-        client: Some("an editor".to_owned()),
         limits: Vec::new(),
         until: at(DAY),
+        request: records().remove(0),
     };
     assert!(matches!(ledger.reserve(&ask, at(3)), Ok(Reserved::Granted(_))));
 }
@@ -119,9 +119,9 @@ fn the_first_version_is_read_and_written_on() {
     };
     let ask = |amount| Reserve {
         amount: Usd::from_nano(amount),
-        client: None,
         limits: vec![limit],
         until: at(DAY),
+        request: request(),
     };
     assert!(matches!(ledger.reserve(&ask(1), at(4)), Ok(Reserved::Refused { .. })));
     assert!(matches!(ledger.reserve(&ask(0), at(4)), Ok(Reserved::Granted(_))));

@@ -17,9 +17,12 @@ fn limit(most: i64) -> Limit {
 fn ask(amount: i64, limits: &[Limit]) -> Reserve {
     Reserve {
         amount: Usd::from_nano(amount),
-        client: None,
         limits: limits.to_vec(),
         until: at(60),
+        request: UsageRecord {
+            cost: cost(7),
+            ..request()
+        },
     }
 }
 
@@ -104,18 +107,50 @@ fn a_reservation_ends_when_it_is_settled_released_or_too_old() {
 }
 
 #[test]
-fn what_an_expired_reservation_became_is_still_recorded_once() {
+fn a_request_that_nobody_says_the_end_of_is_recorded_by_its_input_once() {
     let (_home, ledger) = ledger();
-    let late = granted(ledger.reserve(&ask(40, &[]), at(0)).unwrap());
-    // Another one has the place cleaned up.
-    granted(ledger.reserve(&ask(1, &[]), at(3 * DAY)).unwrap());
-    let record = UsageRecord {
-        request_id: Some("req_late".to_owned()),
-        ..request()
+    let named = |name: &str| Reserve {
+        request: UsageRecord {
+            request_id: Some(name.to_owned()),
+            tokens: Tokens::new(TokenCounts {
+                input: 3,
+                ..TokenCounts::default()
+            })
+            .unwrap(),
+            cost: RecordedCost::Estimated {
+                cost: Usd::from_nano(6),
+                price: "of that day".to_owned(),
+            },
+            ..request()
+        },
+        ..ask(40, &[])
     };
-    assert!(!ledger.settle(late, &record).unwrap().duplicate);
-    assert!(ledger.settle(late, &record).unwrap().duplicate);
-    assert_eq!(total(&ledger).requests, 1);
+    granted(ledger.reserve(&named("req_lost"), at(0)).unwrap());
+    let renewed = granted(ledger.reserve(&named("req_long"), at(0)).unwrap());
+    granted(ledger.reserve(&named("req_known"), at(0)).unwrap());
+    ledger.record(&named("req_known").request).unwrap();
+    ledger.renew([renewed], at(1000)).unwrap();
+    granted(ledger.reserve(&ask(0, &[]), at(61)).unwrap());
+    let records = exported(&ledger);
+    let names: Vec<_> = records.iter().map(|kept| kept.record.request_id.as_deref()).collect();
+    assert_eq!(names, [Some("req_known"), Some("req_lost")]);
+    let lost = UsageRecord {
+        outcome: Outcome {
+            success: false,
+            status_code: None,
+            latency_ms: None,
+        },
+        ..named("req_lost").request
+    };
+    assert_eq!(records[1].record, lost);
+    let sum = total(&ledger);
+    assert_eq!((sum.requests, sum.input_tokens, sum.cost.nano()), (2, 6, 12));
+    // What comes after all is not counted again.
+    let late = granted(ledger.reserve(&named("req_late"), at(70)).unwrap());
+    granted(ledger.reserve(&ask(0, &[]), at(200)).unwrap());
+    assert!(ledger.settle(late, &named("req_late").request).unwrap().duplicate);
+    assert!(ledger.record(&lost).unwrap().duplicate);
+    assert!(!ledger.settle(renewed, &named("req_long").request).unwrap().duplicate);
 }
 
 #[test]
@@ -136,7 +171,10 @@ fn a_settled_request_that_was_reported_before_counts_once() {
 fn a_clients_budget_is_its_own_and_everybodys_is_everybodys() {
     let (_home, ledger) = ledger();
     let of = |client: &str, amount, limits| Reserve {
-        client: Some(client.to_owned()),
+        request: UsageRecord {
+            client: Some(client.to_owned()),
+            ..request()
+        },
         ..ask(amount, limits)
     };
     let own = [

@@ -32,9 +32,9 @@ fn a_child_reserves() {
     };
     let ask = Reserve {
         amount: Usd::from_nano(AMOUNT),
-        client: None,
         limits: vec![limit],
         until: at(60),
+        request: request(),
     };
     ledger.totals(always(), &Filter::default()).unwrap();
     tell("ready");

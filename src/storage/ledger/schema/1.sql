@@ -87,13 +87,21 @@ CREATE TABLE total (
     PRIMARY KEY (client, width, start)
 ) STRICT, WITHOUT ROWID;
 
--- Money set aside for requests under way; a row goes when its request has ended.
+-- Requests under way, with what is recorded of those that nobody ever says the end of; a row goes with its request.
 CREATE TABLE reservation (
-    id     INTEGER PRIMARY KEY,
-    client INTEGER NOT NULL,                    -- a name
-    at     INTEGER NOT NULL,
-    until  INTEGER NOT NULL,                    -- from then on it counts no more
-    amount INTEGER NOT NULL                     -- nano-dollars
+    id           INTEGER PRIMARY KEY,
+    client       INTEGER NOT NULL,              -- that of the series
+    at           INTEGER NOT NULL,
+    until        INTEGER NOT NULL,              -- from then on it counts no more
+    amount       INTEGER NOT NULL,              -- nano-dollars that it may cost at most
+    series       INTEGER NOT NULL,
+    session      INTEGER NOT NULL,              -- a name
+    service      INTEGER NOT NULL,              -- a name
+    input_tokens INTEGER NOT NULL,
+    cost         INTEGER,                       -- nano-dollars of the input, where its price is known
+    price        INTEGER NOT NULL,              -- a name
+    provider     INTEGER NOT NULL,              -- that of the series
+    request_id   TEXT
 ) STRICT;
 
 CREATE TABLE alert (
