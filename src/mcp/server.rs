@@ -131,7 +131,8 @@ impl ServerHandler for Server {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let Some(def) = self.defs.iter().find(|def| def.name == request.name) else {
+        let mut known = self.defs.iter().zip(&self.tools);
+        let Some((def, tool)) = known.find(|(def, _)| def.name == request.name) else {
             // The name is not repeated: it may be anything, a key too.
             return Err(ErrorData::invalid_params("there is no tool of that name", None));
         };
@@ -157,7 +158,9 @@ impl ServerHandler for Server {
         };
         let _own_work = (!def.hints.open_world).then(|| OwnWork::begin(&self.own_work));
         let outcome = {
-            let mut work = pin!(guarded((def.call)(&self.app, &client, Input::Json(arguments))));
+            let schema = tool.input_schema.as_ref();
+            let input = Input::Json { arguments, schema };
+            let mut work = pin!(guarded((def.call)(&self.app, &client, input)));
             loop {
                 tokio::select! {
                     biased;

@@ -112,19 +112,15 @@ fn leave_null_out(property: &mut Value) {
     }
 }
 
-/// The arguments as `T`, or an error that names the field and never quotes its value.
-pub(super) fn read<T: JsonSchema + DeserializeOwned>(mut arguments: Map<String, Value>) -> Result<T> {
-    let schema = input_schema::<T>();
-    let properties = schema
-        .get("properties")
-        .and_then(Value::as_object)
-        .cloned()
-        .unwrap_or_default();
+/// The arguments as `T`, whose schema is `schema`, or an error that names the field and never quotes its value.
+pub(super) fn read<T: DeserializeOwned>(mut arguments: Map<String, Value>, schema: &Map<String, Value>) -> Result<T> {
+    let none = Map::new();
+    let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
     // A model that leaves an optional argument out sometimes says null.
     arguments.retain(|_, value| !value.is_null());
     for (name, value) in &arguments {
         let Some(property) = properties.get(name) else {
-            return Err(unknown(name, &properties));
+            return Err(unknown(name, properties));
         };
         check(name, property, value)?;
     }
@@ -137,7 +133,7 @@ pub(super) fn read<T: JsonSchema + DeserializeOwned>(mut arguments: Map<String, 
     for name in required {
         if !arguments.contains_key(name) {
             return Err(
-                Error::new(Code::InvalidArgument, format!("argument `{name}` is missing")).hint(known(&properties)),
+                Error::new(Code::InvalidArgument, format!("argument `{name}` is missing")).hint(known(properties)),
             );
         }
     }
@@ -147,7 +143,7 @@ pub(super) fn read<T: JsonSchema + DeserializeOwned>(mut arguments: Map<String, 
             Code::InvalidArgument,
             "the arguments do not have the form that the tool's schema asks for",
         )
-        .hint(known(&properties))
+        .hint(known(properties))
     })
 }
 

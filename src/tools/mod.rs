@@ -112,8 +112,11 @@ impl Hints {
 /// What a call came with.
 #[derive(Debug)]
 pub enum Input<'a> {
-    /// Arguments over MCP.
-    Json(Map<String, Value>),
+    /// Arguments over MCP, and the [schema](ToolDef::input_schema) that the client was shown.
+    Json {
+        arguments: Map<String, Value>,
+        schema: &'a Map<String, Value>,
+    },
     /// A parsed command line.
     Matches(&'a clap::ArgMatches),
 }
@@ -187,7 +190,7 @@ fn call<'a, T: Tool>(
     // Only people look at the form for people.
     let is_for_people = matches!(input, Input::Matches(_));
     let tool = match input {
-        Input::Json(arguments) => arguments::read::<T>(arguments),
+        Input::Json { arguments, schema } => arguments::read::<T>(arguments, schema),
         Input::Matches(matches) => {
             T::from_arg_matches(matches).map_err(|_| Error::new(Code::Internal, "the command line was not understood"))
         }
