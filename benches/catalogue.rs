@@ -64,10 +64,10 @@ fn main() {
     );
     let folder = std::env::temp_dir().join(format!("api-keys-bench-{}", std::process::id()));
     let app = app(&folder);
-    let now = app.now();
+    let (config, now) = (app.settings().current(), app.now());
     let price_all = || {
         for name in &names {
-            drop(black_box(pricing::price_of(&app, name, now)));
+            drop(black_box(pricing::price_of(&catalog, &config, name, now)));
         }
     };
     show("the prices in force", best(1, || drop(black_box(app.catalog()))));

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{
     Timestamp,
     civil::{Date, DateTime, Weekday},
-    tz::TimeZone,
+    tz::Offset,
 };
 use serde::{Deserialize, Serialize};
 
@@ -131,7 +131,7 @@ impl Model {
 
     /// The entry of [`Model::prices`] that is in force at `at`.
     pub fn dated_price_at(&self, at: Timestamp) -> Option<&DatedPrice> {
-        let day = at.to_zoned(TimeZone::UTC).date();
+        let day = Offset::UTC.to_datetime(at).date();
         let begun = |dated: &&DatedPrice| dated.from.is_none_or(|from| from <= day);
         self.prices.iter().rev().find(begun).or_else(|| self.prices.first())
     }
@@ -143,7 +143,7 @@ impl Model {
 
     /// Whether the provider serves it at `at`, as far as is known.
     pub fn is_served_at(&self, at: Timestamp) -> bool {
-        let day = at.to_zoned(TimeZone::UTC).date();
+        let day = Offset::UTC.to_datetime(at).date();
         self.status != Status::Retired && self.retires_on.is_none_or(|end| day < end)
     }
 }
@@ -151,7 +151,7 @@ impl Model {
 impl DatedPrice {
     /// The price with the standard rates of the hour.
     fn at(&self, at: Timestamp) -> Price {
-        let at = at.to_zoned(TimeZone::UTC).datetime();
+        let at = Offset::UTC.to_datetime(at);
         let mut price = self.price.clone();
         if let Some(hours) = self.hours.iter().find(|hours| hours.include(at)) {
             price.standard = hours.rates;

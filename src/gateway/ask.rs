@@ -228,7 +228,8 @@ impl Ask {
             Endpoint::Chat | Endpoint::Responses | Endpoint::Embeddings | Endpoint::Messages => true,
         };
         let catalog = app.catalog()?;
-        let pricing = pricing::price_of(app, &model, app.now())?;
+        let config = app.settings().current();
+        let pricing = pricing::price_of(&catalog, &config, &model, app.now());
         let input = prompt_tokens(body);
         let output = match &call.endpoint {
             Endpoint::Embeddings | Endpoint::CountTokens => 0,
@@ -275,7 +276,7 @@ fn resolve(config: &Config, catalog: &Catalog, dialect: Dialect, name: &str) -> 
         };
         catalog.find(&reference).is_some() || provider.models.as_ref().is_some_and(|models| models.contains(&model))
     };
-    let mut providers = config.providers();
+    let mut providers: Vec<&Provider> = config.providers().iter().collect();
     let order = &config.routing.fallback_order;
     providers.sort_by_key(|provider| {
         order
@@ -283,13 +284,15 @@ fn resolve(config: &Config, catalog: &Catalog, dialect: Dialect, name: &str) -> 
             .position(|equals| equals.contains(&provider.id))
             .unwrap_or(order.len())
     });
-    let mut known: Vec<Provider> = providers.into_iter().filter(knows).collect();
-    let at = known
-        .iter()
-        .position(|provider| provider.enabled && provider.speaks(dialect).is_some())
-        .or_else(|| known.iter().position(|provider| provider.speaks(dialect).is_some()));
-    match (at, known.first()) {
-        (Some(at), _) => Ok((known.swap_remove(at), model)),
+    providers.retain(|provider| knows(provider));
+    let speaks = |provider: &&&Provider| provider.speaks(dialect).is_some();
+    let mut speaking = providers.iter().filter(speaks);
+    let best = speaking
+        .clone()
+        .find(|provider| provider.enabled)
+        .or_else(|| speaking.next());
+    match (best, providers.first()) {
+        (Some(best), _) => Ok(((*best).clone(), model)),
         (None, Some(other)) => Err(other_language(&other.id, dialect)),
         (None, None) => Err(unknown(catalog, name)),
     }

@@ -34,11 +34,11 @@ impl Values {
             Self::Of(values) => values.iter().map(ToString::to_string).collect(),
             Self::Tasks => Task::ALL.iter().map(|task| task.as_str().to_owned()).collect(),
             Self::Providers => {
-                let enabled = config.providers().into_iter().filter(|provider| provider.enabled);
+                let enabled = config.providers().iter().filter(|provider| provider.enabled);
                 enabled.map(|provider| provider.id.to_string()).collect()
             }
             Self::Models => {
-                let enabled = config.providers().into_iter().filter(|provider| provider.enabled);
+                let enabled = config.providers().iter().filter(|provider| provider.enabled);
                 let models = enabled.flat_map(|provider| models(app, provider));
                 models.map(|model| model.to_string()).collect()
             }
@@ -51,15 +51,9 @@ impl Values {
 }
 
 /// The models that the configuration names for a provider, else those of the catalogue.
-fn models(app: &App, provider: Provider) -> Vec<ModelRef> {
-    match provider.models {
-        Some(models) => models
-            .into_iter()
-            .map(|model| ModelRef {
-                provider: provider.id.clone(),
-                model,
-            })
-            .collect(),
+fn models(app: &App, provider: &Provider) -> Vec<ModelRef> {
+    match &provider.models {
+        Some(models) => models.iter().map(|model| provider.id.model(model)).collect(),
         None => app.catalog().map_or_else(
             |_| Vec::new(),
             |catalog| catalog.models_of(&provider.id).map(|model| model.id.clone()).collect(),

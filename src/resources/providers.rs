@@ -32,7 +32,7 @@ async fn read(app: &App) -> Result<Value> {
     let state = State::of(app).await?;
     let config = &state.config;
     let stats = routing::stats(app, &state, None)?;
-    let providers = stats.providers.iter().zip(&state.providers);
+    let providers = stats.providers.iter().zip(state.providers());
     let problem = app.settings().problem();
     Ok(json!({
         "providers": providers.map(|(stats, it)| provider(&state, it, stats)).collect::<Result<Vec<_>>>()?,

@@ -56,7 +56,7 @@ pub enum Chosen {
 
 /// What the request would cost now.
 pub fn estimate(app: &App, ask: &Ask) -> Result<Estimate> {
-    let (now, catalog) = (app.now(), app.catalog()?);
+    let (now, catalog, config) = (app.now(), app.catalog()?, app.settings().current());
     let (model, chosen) = match &ask.model {
         Some(model) => (model.clone(), Chosen::Asked),
         None => usual_model(app, &catalog, &ask.provider)?,
@@ -65,7 +65,7 @@ pub fn estimate(app: &App, ask: &Ask) -> Result<Estimate> {
         provider: ask.provider.id.clone(),
         model,
     };
-    let priced = match pricing::price_of(app, &model, now)? {
+    let priced = match pricing::price_of(&catalog, &config, &model, now) {
         Pricing::Priced(priced) => priced,
         Pricing::Unpriced(why) => return Err(unpriced(&catalog, &model, why)),
     };
@@ -97,7 +97,7 @@ pub fn estimate(app: &App, ask: &Ask) -> Result<Estimate> {
 
 /// What the same request would cost at other models of the same kind that could take it, the cheapest first.
 pub fn alternatives(app: &App, estimate: &Estimate, ask: &Ask) -> Result<Vec<(ModelRef, Usd)>> {
-    let (now, catalog, settings) = (app.now(), app.catalog()?, app.settings().current());
+    let (now, catalog, config) = (app.now(), app.catalog()?, app.settings().current());
     let kind = catalog
         .find(&estimate.model)
         .map_or(ModelKind::Chat, |found| found.model.kind);
@@ -107,20 +107,19 @@ pub fn alternatives(app: &App, estimate: &Estimate, ask: &Ask) -> Result<Vec<(Mo
             && model.id != estimate.priced.model
             && model.context_window.is_none_or(|room| length(&ask.tokens) <= room)
             && model.max_output.is_none_or(|most| ask.tokens.output() <= most)
-            && settings
-                .provider(model.id.provider.as_str())
-                .is_ok_and(|provider| provider.enabled)
     };
     let mut alternatives = Vec::new();
-    for model in catalog.models().filter(fits) {
-        let cost = pricing::price_of(app, &model.id, now)?
-            .priced()
-            .and_then(|priced| priced.price.cost(ask.service, &ask.tokens));
-        alternatives.extend(cost.map(|cost| (model.id.clone(), cost.total)));
+    for provider in config.providers().iter().filter(|provider| provider.enabled) {
+        for model in catalog.models_of(&provider.id).filter(fits) {
+            let price = pricing::price_at(provider, Some(model), now);
+            let cost = price.and_then(|price| price.cost(ask.service, &ask.tokens));
+            alternatives.extend(cost.map(|cost| (&model.id, cost.total)));
+        }
     }
     alternatives.sort_by(|(one, a), (other, b)| a.cmp(b).then_with(|| one.cmp(other)));
     alternatives.truncate(MOST_ALTERNATIVES);
-    Ok(alternatives)
+    let named = alternatives.into_iter().map(|(model, cost)| (model.clone(), cost));
+    Ok(named.collect())
 }
 
 /// The model that a provider is used with where nobody names one.
@@ -134,7 +133,7 @@ fn usual_model(app: &App, catalog: &Catalog, provider: &Provider) -> Result<(Mod
     if let Some(model) = middle_model(catalog, provider, ModelKind::Chat, app.now()) {
         return Ok((model, Chosen::Typical));
     }
-    if pricing::runs_here(app, &provider.id) {
+    if pricing::is_here(provider) {
         return Ok((ANY_MODEL.parse()?, Chosen::Typical));
     }
     Err(Error::new(

@@ -93,7 +93,8 @@ fn last_signals(app: &App, provider: &ProviderId, label: &Label, now: Timestamp)
     let of_key = outcomes
         .iter()
         .rev()
-        .filter(|past| past.model.provider == *provider && past.label.as_ref().is_none_or(|of_past| of_past == label));
+        .filter(|past| past.asked.model.provider == *provider)
+        .filter(|past| past.asked.label.as_ref().is_none_or(|of_past| of_past == label));
     Ok(of_key.map(|past| (past.at, Signal::of(&past.outcome, None))).collect())
 }
 

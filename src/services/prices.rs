@@ -83,7 +83,7 @@ pub fn named(app: &App, text: &str) -> Result<ModelRef> {
     let catalog = app.catalog()?;
     let whole: Option<ModelRef> = text.parse().ok();
     if let Some(whole) = &whole
-        && (catalog.find(whole).is_some() || pricing::runs_here(app, &whole.provider))
+        && (catalog.find(whole).is_some() || pricing::runs_here(&app.settings().current(), &whole.provider))
     {
         return Ok(whole.clone());
     }

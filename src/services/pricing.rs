@@ -3,11 +3,10 @@
 use jiff::{Timestamp, civil::Date};
 
 use crate::{
-    app::App,
-    catalog::{Matched, Model, Origin},
+    catalog::{Catalog, Matched, Model, Origin},
     domain::{ModelRef, Price, ProviderId},
-    error::Result,
     providers::{Provider, ProviderKind},
+    settings::Config,
 };
 
 /// The provider whose models run on the user's own machine.
@@ -57,12 +56,11 @@ pub enum Unpriced {
 
 /// The price of `model` at `at`: of `config.toml`, else nothing for models that run on this machine, else of what
 /// `prices update` took in, else of the built-in catalogue.
-pub fn price_of(app: &App, model: &ModelRef, at: Timestamp) -> Result<Pricing> {
-    let catalog = app.catalog()?;
+pub fn price_of(catalog: &Catalog, config: &Config, model: &ModelRef, at: Timestamp) -> Pricing {
     let found = catalog.find(model);
     let version = catalog.digest();
-    if !found.is_some_and(|found| is_own_word(found.model, at)) && runs_here(app, &model.provider) {
-        return Ok(Pricing::Priced(Priced {
+    if !found.is_some_and(|found| is_own_word(found.model, at)) && runs_here(config, &model.provider) {
+        return Pricing::Priced(Priced {
             model: model.clone(),
             price: Price::FREE,
             matched: Matched::Exact,
@@ -71,15 +69,15 @@ pub fn price_of(app: &App, model: &ModelRef, at: Timestamp) -> Result<Pricing> {
             as_of: None,
             from: None,
             version,
-        }));
+        });
     }
     let Some(found) = found else {
-        return Ok(Pricing::Unpriced(Unpriced::UnknownModel));
+        return Pricing::Unpriced(Unpriced::UnknownModel);
     };
     let (Some(dated), Some(price)) = (found.model.dated_price_at(at), found.model.price_at(at)) else {
-        return Ok(Pricing::Unpriced(Unpriced::NotByTokens));
+        return Pricing::Unpriced(Unpriced::NotByTokens);
     };
-    Ok(Pricing::Priced(Priced {
+    Pricing::Priced(Priced {
         model: found.model.id.clone(),
         price,
         matched: found.matched,
@@ -88,7 +86,7 @@ pub fn price_of(app: &App, model: &ModelRef, at: Timestamp) -> Result<Pricing> {
         as_of: dated.as_of,
         from: dated.from,
         version,
-    }))
+    })
 }
 
 /// The same price alone, of a model of `provider` that the catalogue knows, or does not.
@@ -108,9 +106,8 @@ fn is_own_word(model: &Model, at: Timestamp) -> bool {
 
 /// Whether the provider's models run on this machine, so that they cost nothing: Ollama, and endpoints of the user's
 /// own at a loopback address.
-pub fn runs_here(app: &App, provider: &ProviderId) -> bool {
-    let config = app.settings().current();
-    provider.as_str() == LOCAL || config.provider(provider.as_str()).is_ok_and(|known| is_here(&known))
+pub fn runs_here(config: &Config, provider: &ProviderId) -> bool {
+    provider.as_str() == LOCAL || config.known(provider).is_some_and(is_here)
 }
 
 /// The same of a provider that is at hand.

@@ -84,7 +84,8 @@ pub struct Report {
 /// Records a request that somebody tells of, at the price in force now.
 pub fn track(app: &App, told: Told) -> Result<Tracked> {
     let now = app.now();
-    let pricing = pricing::price_of(app, &told.model, now)?;
+    let (catalog, config) = (app.catalog()?, app.settings().current());
+    let pricing = pricing::price_of(&catalog, &config, &told.model, now);
     let (cost, unpriced) = match pricing {
         Pricing::Priced(priced) => match priced.price.cost(Service::Standard, &told.tokens) {
             Some(cost) => (

@@ -1,6 +1,6 @@
 //! What `config.toml` can say.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::OnceLock};
 
 use jiff::tz::TimeZone;
 
@@ -22,7 +22,21 @@ pub struct Config {
     pub routing: Routing,
     pub budget: Budget,
     pub prices: Vec<PriceOverride>,
+    in_force: InForce,
 }
+
+/// The providers as they are in force: put together when they are first asked for, as every call asks for some.
+#[derive(Debug, Clone, Default)]
+struct InForce(OnceLock<Vec<Provider>>);
+
+impl PartialEq for InForce {
+    /// They follow from the rest of the configuration.
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for InForce {}
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VaultConfig {
@@ -134,28 +148,32 @@ impl Config {
     /// The provider called `name`, as the configuration has it.
     pub fn provider(&self, name: &str) -> Result<Provider, UnknownProvider> {
         let id: Option<ProviderId> = name.parse().ok();
-        id.as_ref().and_then(|id| self.find(id)).ok_or_else(|| UnknownProvider {
+        let known = id.as_ref().and_then(|id| self.known(id)).cloned();
+        known.ok_or_else(|| UnknownProvider {
             name: id.map(String::from).filter(|name| !providers::may_be_key(name)),
-            known: self
-                .providers()
-                .into_iter()
-                .map(|provider| provider.id.into())
-                .collect(),
+            known: self.providers().iter().map(|known| known.id.to_string()).collect(),
         })
     }
 
-    /// All providers, built-in ones first, each as the configuration has it.
-    pub fn providers(&self) -> Vec<Provider> {
-        let built_in = PROVIDERS.iter().filter_map(|def| def.id.parse().ok());
-        let own = self
-            .providers
-            .iter()
-            .filter(|(_, said)| said.own)
-            .map(|(id, _)| id.clone());
-        built_in.chain(own).filter_map(|id| self.find(&id)).collect()
+    /// The same by its id.
+    pub fn known(&self, id: &ProviderId) -> Option<&Provider> {
+        self.providers().iter().find(|provider| provider.id == *id)
     }
 
-    fn find(&self, id: &ProviderId) -> Option<Provider> {
+    /// All providers, built-in ones first, each as the configuration has it.
+    pub fn providers(&self) -> &[Provider] {
+        self.in_force.0.get_or_init(|| {
+            let built_in = PROVIDERS.iter().filter_map(|def| def.id.parse().ok());
+            let own = self
+                .providers
+                .iter()
+                .filter(|(_, said)| said.own)
+                .map(|(id, _)| id.clone());
+            built_in.chain(own).filter_map(|id| self.put_together(&id)).collect()
+        })
+    }
+
+    fn put_together(&self, id: &ProviderId) -> Option<Provider> {
         let said = self.providers.get(id);
         let mut provider = match said {
             Some(said) if said.own => Provider::own(id.clone()),

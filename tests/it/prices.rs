@@ -30,7 +30,8 @@ fn at(time: &str) -> Timestamp {
 }
 
 fn price_of(app: &App, model: &str, time: &str) -> Pricing {
-    pricing::price_of(app, &model.parse::<ModelRef>().unwrap(), at(time)).unwrap()
+    let (catalog, config) = (app.catalog().unwrap(), app.settings().current());
+    pricing::price_of(&catalog, &config, &model.parse::<ModelRef>().unwrap(), at(time))
 }
 
 /// Input in US dollars per million tokens, and who says so.

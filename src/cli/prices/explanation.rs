@@ -18,8 +18,8 @@ use crate::{
 /// What is known of the price of the model that `name` means: for programs and for people.
 pub(super) fn explain(app: &App, name: &str) -> Result<(Value, View)> {
     let asked = prices::named(app, name)?;
-    let (catalog, now) = (app.catalog()?, app.now());
-    let pricing = pricing::price_of(app, &asked, now)?;
+    let (catalog, config, now) = (app.catalog()?, app.settings().current(), app.now());
+    let pricing = pricing::price_of(&catalog, &config, &asked, now);
     let found = catalog.find(&asked);
     let model = found.map(|found| found.model);
     let mut told = json!({

@@ -135,11 +135,11 @@ fn look(session: &Session) -> Vec<Found> {
         .into_iter()
         .filter_map(|path| EnvFile::read(&path).ok().map(|file| (path, file)))
         .collect();
-    let providers = settings.current().providers();
+    let config = settings.current();
     let mut found = Vec::new();
-    for provider in providers.into_iter().filter(Provider::needs_key) {
+    for provider in config.providers().iter().filter(|provider| provider.needs_key()) {
         let here = |name: &str, secret: Option<Secret>, place| {
-            looks_right(&provider, &secret?).then(|| Found {
+            looks_right(provider, &secret?).then(|| Found {
                 provider: provider.clone(),
                 variable: name.to_owned(),
                 place,
@@ -192,10 +192,7 @@ pub(super) fn local_servers(session: &Session, report: &mut Report) -> Result<()
     let config = session.app.settings().current();
     for (server, models) in &found {
         let provider = &server.provider;
-        let known = config
-            .providers()
-            .into_iter()
-            .find(|known| known.origin == provider.origin);
+        let known = config.providers().iter().find(|known| known.origin == provider.origin);
         let answers = format!("{} answers at {} with {models} models", server.title, provider.base_url);
         if let Some(known) = known {
             report.step("Local", &format!("{answers}: provider {}", known.id))?;

@@ -21,7 +21,7 @@ use crate::{
         pricing, vault,
     },
     settings::Config,
-    storage::{ledger::Past, vault::Contents},
+    storage::{ledger::Outcomes, vault::Contents},
 };
 
 /// How many days back a model counts as used.
@@ -32,11 +32,10 @@ const USED_DAYS: u16 = 30;
 pub struct State {
     pub now: Timestamp,
     pub config: Arc<Config>,
-    pub providers: Vec<Provider>,
     pub catalog: Arc<Catalog>,
     keys: Keys,
     healths: Healths,
-    past: Vec<Past>,
+    past: Outcomes,
     listings: BTreeMap<ProviderId, Listing>,
     purse: Purse,
 }
@@ -64,13 +63,13 @@ impl State {
     /// The state now. Opens the vault only by what needs nobody, and asks only servers on this machine.
     pub async fn of(app: &App) -> Result<Self> {
         let config = app.settings().current();
-        let providers = config.providers();
         let keys = match vault::open_unasked(app).await {
             Ok(()) => Keys::Known(Some(app.vault().contents()?)),
             Err(error) if error.code() == Code::VaultAbsent => Keys::Known(None),
             Err(error) => Keys::Closed(error),
         };
-        let here = providers.iter().filter(|it| it.enabled && pricing::is_here(it));
+        let here = config.providers().iter();
+        let here = here.filter(|it| it.enabled && pricing::is_here(it));
         let asked = here.map(|provider| async { (provider.id.clone(), app.installed(provider).await) });
         let listings = futures_util::future::join_all(asked).await.into_iter().collect();
         let left = budget::left(app)?;
@@ -91,7 +90,6 @@ impl State {
                 is_low: left.is_some_and(|left| left.is_alert),
             },
             config,
-            providers,
         })
     }
 
@@ -124,8 +122,13 @@ impl State {
         }
     }
 
-    /// The last requests, oldest first.
-    pub fn past(&self) -> &[Past] {
+    /// The providers, as the configuration has them.
+    pub fn providers(&self) -> &[Provider] {
+        self.config.providers()
+    }
+
+    /// The last requests.
+    pub(super) fn past(&self) -> &Outcomes {
         &self.past
     }
 
@@ -145,7 +148,7 @@ impl State {
     }
 
     pub fn provider(&self, id: &ProviderId) -> Option<&Provider> {
-        self.providers.iter().find(|provider| provider.id == *id)
+        self.config.known(id)
     }
 
     /// All providers with what they could do for `task`, besides those that nobody has set up or asked for and that
@@ -169,8 +172,8 @@ impl State {
 
     /// All providers with what they could do for `task`.
     pub fn all_supplies(&self, task: Task) -> Vec<Supply> {
-        let tail = Tail::of(&self.past, self.now);
-        self.providers
+        let tail = Tail::of(self.past.iter(), self.now);
+        self.providers()
             .iter()
             .map(|provider| self.supply(provider, task, &tail))
             .collect()

@@ -235,7 +235,7 @@ fn providers(state: &State, supplies: &[Supply], warnings: &mut Vec<Note>) {
 /// Keys that expire, and those of which nobody knows whether they work.
 fn keys(state: &State, warnings: &mut Vec<Note>, recommendations: &mut Vec<Note>) {
     let records = state
-        .providers
+        .providers()
         .iter()
         .filter_map(|provider| state.records(&provider.id));
     for record in records.flatten() {
@@ -275,7 +275,7 @@ fn models(state: &State, used: &Used, warnings: &mut Vec<Note>) {
         .iter()
         .map(|(model, _)| (model.clone(), "used in the last 30 days"))
         .collect();
-    let listed = state.providers.iter().flat_map(|provider| {
+    let listed = state.providers().iter().flat_map(|provider| {
         let models = provider.models.iter().flatten();
         models.map(|model| (provider.id.clone(), model.clone()))
     });

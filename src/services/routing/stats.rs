@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::{Billionths, HealthState, ModelRef, Rate, Signal, Task, utc_text},
+    domain::{Billionths, HealthState, ModelRef, ProviderId, Rate, Signal, Task, utc_text},
     error::Result,
     providers::Provider,
     services::{cost, pricing},
@@ -107,13 +107,17 @@ pub struct PriceStats {
 /// Every provider, or one.
 pub fn stats(app: &App, state: &State, only: Option<&Provider>) -> Result<Stats> {
     let usage = usage(app, state)?;
+    let mut past: BTreeMap<&ProviderId, Vec<&Past>> = BTreeMap::new();
+    for it in state.past().iter() {
+        past.entry(&it.asked.model.provider).or_default().push(it);
+    }
     let supplies: BTreeMap<_, _> = state
         .all_supplies(Task::Chat)
         .into_iter()
         .map(|supply| (supply.provider.clone(), supply))
         .collect();
     let mut providers = Vec::new();
-    for provider in &state.providers {
+    for provider in state.providers() {
         if only.is_some_and(|only| only.id != provider.id) {
             continue;
         }
@@ -121,7 +125,8 @@ pub fn stats(app: &App, state: &State, only: Option<&Provider>) -> Result<Stats>
             continue;
         };
         let totals = usage.get(provider.id.as_str()).copied().unwrap_or_default();
-        providers.push(of_provider(state, provider, supply, &totals));
+        let past = past.get(&provider.id).map(Vec::as_slice).unwrap_or_default();
+        providers.push(of_provider(state, provider, supply, &totals, past));
     }
     let count = |is: fn(&ProviderStats) -> bool| providers.iter().filter(|it| is(it)).count();
     Ok(Stats {
@@ -142,14 +147,11 @@ fn usage(app: &App, state: &State) -> Result<BTreeMap<String, Totals>> {
         .collect())
 }
 
-fn of_provider(state: &State, provider: &Provider, supply: &Supply, totals: &Totals) -> ProviderStats {
+fn of_provider(state: &State, provider: &Provider, supply: &Supply, totals: &Totals, past: &[&Past]) -> ProviderStats {
     let obstacle = supply.obstacle.or_else(|| supply.key_obstacle(state.now));
     let records = state.records(&provider.id);
-    let of_provider = |past: &&Past| past.model.provider == provider.id;
-    let mut latencies: Vec<u32> = state
-        .past()
+    let mut latencies: Vec<u32> = past
         .iter()
-        .filter(of_provider)
         .filter(|past| past.outcome.success)
         .filter_map(|past| past.outcome.latency_ms)
         .collect();
@@ -174,7 +176,7 @@ fn of_provider(state: &State, provider: &Provider, supply: &Supply, totals: &Tot
             .map(|offer| offer.model.to_string())
             .collect(),
         rate_limit: provider.rate_limit.unwrap_or(0),
-        health: health(state, provider, supply),
+        health: health(state, provider, supply, past),
         latency: Latency {
             p50_ms: percentile(&latencies, 50),
             p95_ms: percentile(&latencies, 95),
@@ -202,15 +204,16 @@ fn of_key(state: &State, provider: &Provider, key: &KeySupply) -> KeyStats {
 }
 
 /// The health of the provider: that of its healthiest key.
-fn health(state: &State, provider: &Provider, supply: &Supply) -> HealthStats {
-    let past = || state.past().iter().filter(|past| past.model.provider == provider.id);
+fn health(state: &State, provider: &Provider, supply: &Supply, past: &[&Past]) -> HealthStats {
     let validated = state
         .records(&provider.id)
         .into_iter()
         .flatten()
         .filter_map(|record| Some(record.active()?.validation.as_ref()?.validated_at));
-    let last_check = past().map(|past| past.at).chain(validated).max();
-    let failed = past().rfind(|past| Signal::of(&past.outcome, None) != Signal::Success);
+    let last_check = past.iter().map(|past| past.at).chain(validated).max();
+    let failed = past
+        .iter()
+        .rfind(|past| Signal::of(&past.outcome, None) != Signal::Success);
     let states = supply.keys.iter().map(|key| key.state(state.now));
     let rank = |it: &HealthState| match it {
         HealthState::Healthy => 0,

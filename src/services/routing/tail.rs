@@ -1,12 +1,12 @@
 //! What the last requests tell of keys and models: how fast they answer, how busy they are, what is gone.
 
-use std::collections::HashMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     domain::{Label, ModelRef, ProviderId},
-    storage::ledger::Past,
+    storage::ledger::{Asked, Past},
 };
 
 /// How far back requests are looked at.
@@ -22,8 +22,15 @@ pub(super) const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 /// The last requests, by key and by model.
 #[derive(Debug, Default)]
 pub(super) struct Tail<'p> {
-    keys: HashMap<(&'p ProviderId, Option<&'p Label>), OfKey>,
-    models: HashMap<&'p ModelRef, OfModel>,
+    keys: Numbered<(&'p ProviderId, Option<&'p Label>), OfKey>,
+    models: Numbered<&'p ModelRef, OfModel>,
+}
+
+/// Things by name, and by number for those who come again.
+#[derive(Debug)]
+struct Numbered<K, V> {
+    numbers: BTreeMap<K, usize>,
+    all: Vec<V>,
 }
 
 #[derive(Debug, Default)]
@@ -42,13 +49,18 @@ struct OfModel {
 }
 
 impl<'p> Tail<'p> {
-    /// The tail of `past`, which is sorted by time.
-    pub(super) fn of(past: &'p [Past], now: Timestamp) -> Self {
+    /// The tail of `past`, oldest first.
+    pub(super) fn of(past: impl DoubleEndedIterator<Item = &'p Past>, now: Timestamp) -> Self {
         let mut tail = Self::default();
-        for it in past.iter().rev() {
+        let mut known: BTreeMap<*const Asked, (usize, usize)> = BTreeMap::new();
+        for it in past.rev() {
+            let (key, model) = *known.entry(Arc::as_ptr(&it.asked)).or_insert_with(|| {
+                let Asked { model, label } = &*it.asked;
+                let key = (&model.provider, label.as_ref());
+                (tail.keys.number(key), tail.models.number(model))
+            });
+            let (key, model) = (&mut tail.keys.all[key], &mut tail.models.all[model]);
             let age = now.duration_since(it.at);
-            let key = tail.keys.entry((&it.model.provider, it.label.as_ref())).or_default();
-            let model = tail.models.entry(&it.model).or_default();
             if age < MINUTE {
                 key.times.push(it.at);
             }
@@ -63,14 +75,9 @@ impl<'p> Tail<'p> {
             model.is_there |= !is_missing || age > GONE_FOR;
             model.missing += u32::from(!model.is_there);
         }
-        for latencies in tail
-            .keys
-            .values_mut()
-            .map(|key| &mut key.latencies)
-            .chain(tail.models.values_mut().map(|model| &mut model.latencies))
-        {
-            latencies.sort_unstable();
-        }
+        let of_keys = tail.keys.all.iter_mut().map(|key| &mut key.latencies);
+        let of_models = tail.models.all.iter_mut().map(|model| &mut model.latencies);
+        of_keys.chain(of_models).for_each(|latencies| latencies.sort_unstable());
         tail
     }
 
@@ -96,12 +103,35 @@ impl<'p> Tail<'p> {
 
     /// The median of the model's last answers.
     pub(super) fn model_latency(&self, model: &ModelRef) -> Option<u32> {
-        percentile(&self.models.get(model)?.latencies, 50)
+        percentile(&self.models.get(&model)?.latencies, 50)
     }
 
     /// Whether the provider keeps saying that it has no such model.
     pub(super) fn is_gone(&self, model: &ModelRef) -> bool {
-        self.models.get(model).is_some_and(|it| it.missing >= GONE_AFTER)
+        self.models.get(&model).is_some_and(|it| it.missing >= GONE_AFTER)
+    }
+}
+
+impl<K: Ord, V: Default> Numbered<K, V> {
+    /// The number of what is called `name`; it gets one if it has none.
+    fn number(&mut self, name: K) -> usize {
+        *self.numbers.entry(name).or_insert_with(|| {
+            self.all.push(V::default());
+            self.all.len() - 1
+        })
+    }
+
+    fn get(&self, name: &K) -> Option<&V> {
+        self.numbers.get(name).map(|number| &self.all[*number])
+    }
+}
+
+impl<K, V> Default for Numbered<K, V> {
+    fn default() -> Self {
+        Self {
+            numbers: BTreeMap::new(),
+            all: Vec::new(),
+        }
     }
 }
 
@@ -121,10 +151,14 @@ mod tests {
     }
 
     fn past(second: i64, label: Option<&str>, status_code: u16, latency_ms: u32) -> Past {
-        Past {
-            at: at(second),
+        let asked = Asked {
             model: "openai/gpt".parse().expect("a model"),
             label: label.map(|label| label.parse().expect("a label")),
+        };
+        Past {
+            id: 0,
+            at: at(second),
+            asked: Arc::new(asked),
             outcome: Outcome {
                 success: status_code == 200,
                 status_code: Some(status_code),
@@ -141,18 +175,18 @@ mod tests {
             past(-40, None, 500, 9),
             past(-30, Some("work"), 200, 500),
         ];
-        let tail = Tail::of(&all, at(0));
+        let tail = Tail::of(all.iter(), at(0));
         let (provider, work): (ProviderId, Label) = ("openai".parse().expect("one"), "work".parse().expect("one"));
         assert_eq!(tail.times(&provider, [Some(&work)]), [at(-50), at(-30)]);
         assert_eq!(tail.times(&provider, [Some(&work), None]), [at(-50), at(-40), at(-30)]);
         assert_eq!(tail.key_latency(&provider, Some(&work)), Some(300));
         assert_eq!(tail.key_latency(&provider, None), None, "a failure is no answer");
-        assert_eq!(tail.model_latency(&all[0].model), Some(300));
+        assert_eq!(tail.model_latency(&all[0].asked.model), Some(300));
     }
 
     #[test]
     fn a_model_is_gone_when_the_provider_says_so_twice_in_a_row() {
-        let gone = |all: &[Past]| Tail::of(all, at(0)).is_gone(&all[0].model);
+        let gone = |all: &[Past]| Tail::of(all.iter(), at(0)).is_gone(&all[0].asked.model);
         assert!(!gone(&[past(-9, None, 404, 1)]));
         assert!(gone(&[past(-9, None, 404, 1), past(-8, None, 404, 1)]));
         assert!(!gone(&[

@@ -17,6 +17,7 @@ mod connection;
 mod error;
 mod health;
 mod names;
+mod recent;
 mod records;
 mod reservations;
 mod schema;
@@ -26,12 +27,14 @@ mod upkeep;
 pub use alerts::Alert;
 pub use error::LedgerError;
 pub use health::Health;
-pub use records::{Exported, Past, Recorded};
+pub use recent::{Asked, Outcomes, Past};
+pub use records::{Exported, Recorded};
 pub use reservations::{Limit, ReservationId, Reserve, Reserved, Spent};
 pub use totals::{Dimension, Filter, Totals};
 pub use upkeep::Condition;
 
 use connection::{Missing, Open, Survives, Transaction, look};
+use recent::Recent;
 
 type Result<T, E = LedgerError> = std::result::Result<T, E>;
 
@@ -43,7 +46,13 @@ pub const FILE: &str = "ledger.db";
 /// Reading where there is no ledger finds it empty and makes nothing.
 pub struct Ledger {
     folder: PathBuf,
-    open: Mutex<Option<Open>>,
+    held: Mutex<Option<Held>>,
+}
+
+/// An open database, and what is remembered of it.
+struct Held {
+    open: Open,
+    recent: Recent,
 }
 
 impl Ledger {
@@ -51,7 +60,7 @@ impl Ledger {
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
-            open: Mutex::default(),
+            held: Mutex::default(),
         }
     }
 
@@ -73,8 +82,8 @@ impl Ledger {
 
     /// What `work` reads, all of one moment; `T::default()` where there is no ledger.
     fn read<T: Default>(&self, work: impl FnOnce(&mut Transaction<'_>) -> rusqlite::Result<T>) -> Result<T> {
-        match self.opened(&mut self.open(), Missing::Leave)? {
-            Some(open) => open.read(work).map_err(|why| self.failed(&why)),
+        match self.opened(&mut self.held(), Missing::Leave)? {
+            Some(held) => held.open.read(work).map_err(|why| self.failed(&why)),
             None => Ok(T::default()),
         }
     }
@@ -85,23 +94,26 @@ impl Ledger {
         survives: Survives,
         work: impl FnOnce(&mut Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T> {
-        match self.opened(&mut self.open(), Missing::Make)? {
-            Some(open) => open.write(survives, work).map_err(|why| self.failed(&why)),
+        match self.opened(&mut self.held(), Missing::Make)? {
+            Some(held) => held.open.write(survives, work).map_err(|why| self.failed(&why)),
             None => Err(self.failed(&rusqlite::Error::InvalidQuery)),
         }
     }
 
     /// The database, opened anew where the file is another one than before.
-    fn opened<'a>(&self, open: &'a mut Option<Open>, missing: Missing) -> Result<Option<&'a mut Open>> {
+    fn opened<'a>(&self, held: &'a mut Option<Held>, missing: Missing) -> Result<Option<&'a mut Held>> {
         let Some(file) = look(&self.folder, missing)? else {
-            *open = None;
+            *held = None;
             return Ok(None);
         };
-        if !open.as_ref().is_some_and(|open| open.file.is_same_file(file)) {
-            *open = None;
-            *open = Some(Open::new(&self.folder, file)?);
+        if !held.as_ref().is_some_and(|held| held.open.file.is_same_file(file)) {
+            *held = None;
+            *held = Some(Held {
+                open: Open::new(&self.folder, file)?,
+                recent: Recent::default(),
+            });
         }
-        Ok(open.as_mut())
+        Ok(held.as_mut())
     }
 
     /// A connection of its own, for what takes its time; nothing where there is no ledger.
@@ -111,13 +123,13 @@ impl Ledger {
             .transpose()
     }
 
-    fn open(&self) -> MutexGuard<'_, Option<Open>> {
-        self.open.lock().unwrap_or_else(|poisoned| {
+    fn held(&self) -> MutexGuard<'_, Option<Held>> {
+        self.held.lock().unwrap_or_else(|poisoned| {
             // What a panic left half done goes with its connection.
-            self.open.clear_poison();
-            let mut open = poisoned.into_inner();
-            *open = None;
-            open
+            self.held.clear_poison();
+            let mut held = poisoned.into_inner();
+            *held = None;
+            held
         })
     }
 

@@ -9,12 +9,8 @@ use super::{
     totals::{self, Filter, Totals},
 };
 use crate::domain::{
-    Label, ModelRef, Outcome, ProviderId, RecordedCost, Service, Source, Span, Task, TokenCounts, Tokens, UsageRecord,
-    Usd,
+    ModelRef, Outcome, ProviderId, RecordedCost, Service, Source, Span, Task, TokenCounts, Tokens, UsageRecord, Usd,
 };
-
-/// How many records [`Ledger::outcomes`] looks back at most.
-const MOST_OUTCOMES: u32 = 2_000;
 
 /// How a record was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,15 +20,6 @@ pub struct Recorded {
     /// Its provider had a request of that name before: nothing was counted, and all else here is of that one.
     pub duplicate: bool,
     pub cost: Option<Usd>,
-}
-
-/// How a request of the past ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Past {
-    pub at: Timestamp,
-    pub model: ModelRef,
-    pub label: Option<Label>,
-    pub outcome: Outcome,
 }
 
 /// A record with its number.
@@ -59,11 +46,6 @@ impl Ledger {
         self.write(Survives::PowerCut, |transaction| {
             records.into_iter().map(|record| transaction.record(record)).collect()
         })
-    }
-
-    /// How requests since `since` ended, newest last; only the newest 2,000 of all are looked at.
-    pub fn outcomes(&self, since: Timestamp) -> Result<Vec<Past>> {
-        self.read(|transaction| transaction.outcomes(since))
     }
 
     /// Gives every record of `span` that `filter` lets through to `each`, in the order in which they were taken.
@@ -162,34 +144,6 @@ impl Transaction<'_> {
             .query_row([], |row| row.get(0))
     }
 
-    fn outcomes(&mut self, since: Timestamp) -> rusqlite::Result<Vec<Past>> {
-        let mut statement = self.sql.prepare_cached(
-            "SELECT at, series, success, status_code, latency_ms FROM record ORDER BY id DESC LIMIT ?1",
-        )?;
-        let mut rows = statement.query([MOST_OUTCOMES])?;
-        let mut outcomes = Vec::new();
-        while let Some(row) = rows.next()? {
-            let at = time(row.get(0)?)?;
-            // The clock may have been set back: an older one can stand before a newer one.
-            if at < since {
-                continue;
-            }
-            let series = self.names.series(self.sql, row.get(1)?)?;
-            outcomes.push(Past {
-                at,
-                model: self.model(&series)?,
-                label: self.parsed(series.label)?,
-                outcome: Outcome {
-                    success: row.get(2)?,
-                    status_code: row.get(3)?,
-                    latency_ms: row.get(4)?,
-                },
-            });
-        }
-        outcomes.reverse();
-        Ok(outcomes)
-    }
-
     fn export(
         &mut self,
         span: Span,
@@ -256,7 +210,7 @@ impl Transaction<'_> {
         })
     }
 
-    fn model(&mut self, series: &Series) -> rusqlite::Result<ModelRef> {
+    pub(super) fn model(&mut self, series: &Series) -> rusqlite::Result<ModelRef> {
         let provider: Option<ProviderId> = self.parsed(series.provider)?;
         Ok(ModelRef {
             provider: provider.ok_or_else(|| strange("a provider"))?,
@@ -265,7 +219,7 @@ impl Transaction<'_> {
     }
 
     /// The value that a name spells; nothing for no name.
-    fn parsed<T: std::str::FromStr>(&mut self, name: i64) -> rusqlite::Result<Option<T>> {
+    pub(super) fn parsed<T: std::str::FromStr>(&mut self, name: i64) -> rusqlite::Result<Option<T>> {
         let text = self.names.text(self.sql, name)?;
         text.map(|text| text.parse().map_err(|_| strange("a name"))).transpose()
     }

@@ -1,6 +1,6 @@
 //! What holds for any records in any order.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs};
 
 use proptest::prelude::*;
 
@@ -125,8 +125,77 @@ fn zones() -> impl Strategy<Value = TimeZone> {
         .prop_map(|name| TimeZone::get(name).unwrap())
 }
 
+/// What happens to a ledger.
+#[derive(Debug, Clone)]
+enum Step {
+    Record(Vec<UsageRecord>),
+    /// So many more than are looked back at.
+    RecordMany(u16),
+    /// So many seconds after noon.
+    Prune(i64),
+    /// Another one, or the one from before, is put in its place.
+    Exchange,
+}
+
+fn steps() -> impl Strategy<Value = Vec<(bool, Step)>> {
+    let step = prop_oneof![
+        8 => prop::collection::vec(record(), 1..6).prop_map(Step::Record),
+        1 => (0..300_u16).prop_map(Step::RecordMany),
+        2 => (-5 * DAY..5 * DAY).prop_map(Step::Prune),
+        1 => Just(Step::Exchange),
+    ];
+    prop::collection::vec((any::<bool>(), step), 1..12)
+}
+
+impl Step {
+    fn take(&self, ledger: &Ledger, home: &Path) {
+        match self {
+            Self::Record(records) => drop(ledger.record_all(records).unwrap()),
+            Self::RecordMany(more) => {
+                let many = (0..2_000 + i64::from(*more)).map(|number| UsageRecord {
+                    at: at(number % 7 - number),
+                    ..request()
+                });
+                ledger.record_all(&many.collect::<Vec<_>>()).unwrap();
+            }
+            Self::Prune(before) => drop(ledger.prune(at(*before)).unwrap()),
+            Self::Exchange => {
+                let [here, aside, between] = ["data", "aside", "between"].map(|name| home.join(name));
+                for (from, to) in [(&here, &between), (&aside, &here), (&between, &aside)] {
+                    if from.exists() {
+                        fs::rename(from, to).unwrap();
+                    }
+                }
+            }
+        }
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// Whoever keeps the last requests in memory sees what everybody else did meanwhile.
+    #[test]
+    fn the_last_requests_are_those_of_the_file_as_it_is_now(steps in steps(), since in -5 * DAY..5 * DAY) {
+        let (home, ledger) = ledger();
+        let other = Ledger::new(home.path().join("data"));
+        for (is_here, step) in steps {
+            step.take(if is_here { &ledger } else { &other }, home.path());
+            let all = exported(&ledger);
+            let newest = all.iter().skip(all.len().saturating_sub(2_000)).filter(|it| it.record.at >= at(since));
+            let expected: Vec<_> = newest
+                .map(|Exported { id, record }| (*id, record.at, &record.model, &record.label, record.outcome))
+                .collect();
+            for reader in [&ledger, &other] {
+                let outcomes = reader.outcomes(at(since)).unwrap();
+                let seen: Vec<_> = outcomes
+                    .iter()
+                    .map(|past| (past.id, past.at, &past.asked.model, &past.asked.label, past.outcome))
+                    .collect();
+                prop_assert_eq!(&seen, &expected);
+            }
+        }
+    }
 
     /// Records, their sums, and the totals of any stretch, grouping and time zone are the same, told in any order, by one
     /// process or two.

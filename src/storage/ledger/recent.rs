@@ -1,0 +1,142 @@
+//! How the last requests ended, kept in memory: whoever asks again has only those read that are new.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::Timestamp;
+
+use super::{Ledger, Missing, Result, Transaction, names::SeriesId, records::time};
+use crate::domain::{Label, ModelRef, Outcome};
+
+/// How many records are looked back at, at most.
+const MOST: usize = 2_000;
+
+/// How a request of the past ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Past {
+    /// The number of its record: later ones have higher numbers.
+    pub id: u64,
+    pub at: Timestamp,
+    /// Many requests share one.
+    pub asked: Arc<Asked>,
+    pub outcome: Outcome,
+}
+
+/// Whom a request was made to.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Asked {
+    pub model: ModelRef,
+    /// With which of the provider's keys, where that is known.
+    pub label: Option<Label>,
+}
+
+/// How the last requests since some time ended.
+#[derive(Debug, Clone, Default)]
+pub struct Outcomes {
+    newest: Arc<Vec<Past>>,
+    since: Timestamp,
+}
+
+/// What is kept of the newest records, beside the connection that they were read through.
+#[derive(Default)]
+pub(super) struct Recent {
+    /// What the ledger's count of changes was.
+    changes: Option<i64>,
+    newest: Arc<Vec<Past>>,
+    /// The record among them of the earliest time.
+    earliest: Option<u64>,
+    asked: BTreeMap<SeriesId, Arc<Asked>>,
+}
+
+impl Ledger {
+    /// How requests since `since` ended; only the newest 2,000 of all are looked at.
+    pub fn outcomes(&self, since: Timestamp) -> Result<Outcomes> {
+        let mut held = self.held();
+        let Some(held) = self.opened(&mut held, Missing::Leave)? else {
+            return Ok(Outcomes::default());
+        };
+        let newest = held.open.read(|transaction| held.recent.newest(transaction));
+        Ok(Outcomes {
+            newest: newest.map_err(|why| self.failed(&why))?,
+            since,
+        })
+    }
+}
+
+impl Outcomes {
+    /// In the order in which they were recorded.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Past> + Clone {
+        // The clock may have been set back: an older one can stand behind a newer one.
+        self.newest.iter().filter(|past| past.at >= self.since)
+    }
+}
+
+impl Recent {
+    /// The newest records as the ledger has them now.
+    fn newest(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<Arc<Vec<Past>>> {
+        let changes = transaction
+            .sql
+            .prepare_cached("SELECT changes FROM meta")?
+            .query_row([], |row| row.get(0))?;
+        if self.changes != Some(changes) {
+            if !self.is_whole(transaction)? {
+                *self = Self::default();
+            }
+            let new = self.unread(transaction)?;
+            let newest = Arc::make_mut(&mut self.newest);
+            newest.extend(new.into_iter().rev());
+            newest.drain(..newest.len().saturating_sub(MOST));
+            self.earliest = newest.iter().min_by_key(|past| past.at).map(|past| past.id);
+            self.changes = Some(changes);
+        }
+        Ok(Arc::clone(&self.newest))
+    }
+
+    /// Whether none of the records has been removed since: those of the earliest time are the first to go.
+    fn is_whole(&self, transaction: &Transaction<'_>) -> rusqlite::Result<bool> {
+        let Some(earliest) = self.earliest else {
+            return Ok(true);
+        };
+        let mut find = transaction.sql.prepare_cached("SELECT 1 FROM record WHERE id = ?1")?;
+        find.exists([earliest])
+    }
+
+    /// The records that are not yet among them, newest first.
+    fn unread(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<Vec<Past>> {
+        let mut statement = transaction.sql.prepare_cached(
+            "SELECT id, at, series, success, status_code, latency_ms FROM record WHERE id > ?1 ORDER BY id DESC LIMIT ?2",
+        )?;
+        let last = self.newest.last().map_or(0, |past| past.id);
+        let mut rows = statement.query((last, MOST))?;
+        let mut unread = Vec::new();
+        while let Some(row) = rows.next()? {
+            unread.push(Past {
+                id: row.get(0)?,
+                at: time(row.get(1)?)?,
+                asked: self.asked(row.get(2)?, transaction)?,
+                outcome: Outcome {
+                    success: row.get(3)?,
+                    status_code: row.get(4)?,
+                    latency_ms: row.get(5)?,
+                },
+            });
+        }
+        Ok(unread)
+    }
+
+    /// Whom the requests of a series were made to.
+    fn asked(&mut self, series: SeriesId, transaction: &mut Transaction<'_>) -> rusqlite::Result<Arc<Asked>> {
+        if let Some(asked) = self.asked.get(&series) {
+            return Ok(Arc::clone(asked));
+        }
+        if self.asked.len() >= 2 * MOST {
+            self.asked.retain(|_, asked| Arc::strong_count(asked) > 1);
+        }
+        let known = transaction.names.series(transaction.sql, series)?;
+        let asked = Arc::new(Asked {
+            model: transaction.model(&known)?,
+            label: transaction.parsed(known.label)?,
+        });
+        self.asked.insert(series, Arc::clone(&asked));
+        Ok(asked)
+    }
+}
