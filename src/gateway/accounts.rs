@@ -1,68 +1,38 @@
-//! What requests cost: set aside before, recorded after, once, by a thread that does at a time what many requests need.
+//! What requests cost: set aside before, recorded after, once.
 
 use std::{
-    collections::BTreeSet,
-    sync::{
-        Arc,
-        mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError},
-    },
+    sync::Arc,
     thread::{self, JoinHandle},
     time::Duration,
 };
 
-use jiff::{SignedDuration, Timestamp};
-use tokio::{sync::oneshot, time::Instant};
+use jiff::Timestamp;
+use tokio::time::Instant;
 
-use super::{ask::Ask, metrics::Metrics, troubles::Troubles};
+use super::{
+    ask::Ask,
+    books::{Books, Ended, GIVEN_UP},
+    metrics::Metrics,
+    troubles::Troubles,
+};
 use crate::{
     app::App,
     domain::{Label, Outcome, RecordedCost, Service, Source, Task, Tokens, UsageRecord, Usd},
-    error::{Code, Error, Result},
+    error::Result,
     providers::Meter,
     services::{budget, pricing::Pricing},
     settings::Budget,
     storage::{
         clients::Client,
-        ledger::{Ledger, ReservationId, Reserve, Reserved},
+        ledger::{ReservationId, Reserve},
     },
 };
 
-/// After how long a request is given up that nobody says the end of: the gateway was killed meanwhile.
-const GIVEN_UP: SignedDuration = SignedDuration::from_mins(15);
-/// How often a gateway that lives says that its requests are under way.
-const RENEWING: Duration = Duration::from_mins(5);
-/// How long the end of a request may wait to be recorded together with the beginning of another.
-const LINGERING: Duration = Duration::from_millis(2);
-/// The shortest pause between two syncs: about what a power cut can cost.
-const BETWEEN_SYNCS: Duration = Duration::from_millis(20);
-/// The most entries that are written at a time.
-const AT_ONCE: usize = 256;
-/// How often a record is tried that the ledger did not take, and the pause between.
-const TRIES: u32 = 10;
-const PAUSE: Duration = Duration::from_millis(500);
-
-/// The threads that write, and the way to them.
+/// What requests cost, of all that go through the gateway.
 #[derive(Debug)]
 pub(super) struct Accounts {
-    entries: Sender<Entry>,
-    writer: JoinHandle<()>,
-    syncer: JoinHandle<()>,
-}
-
-#[derive(Debug)]
-enum Entry {
-    Reserve(Box<Reserve>, oneshot::Sender<Result<Reserved>>),
-    Settle(Box<Ended>),
-    Release(ReservationId),
-}
-
-/// A request that has ended.
-#[derive(Debug)]
-struct Ended {
-    reservation: Option<ReservationId>,
-    record: UsageRecord,
-    /// How long the provider wants to be left alone.
-    retry_after: Option<Duration>,
+    books: Arc<Books>,
+    keeper: JoinHandle<()>,
 }
 
 /// A request that is paid for: settled once, or released where it reached nobody.
@@ -70,7 +40,7 @@ struct Ended {
 pub(super) struct Booking {
     app: Arc<App>,
     metrics: Arc<Metrics>,
-    entries: Sender<Entry>,
+    books: Arc<Books>,
     reservation: Option<ReservationId>,
     record: UsageRecord,
     pricing: Pricing,
@@ -121,32 +91,20 @@ impl Ending {
 }
 
 impl Accounts {
-    /// Starts the threads that write.
+    /// Starts the thread that keeps the books.
     pub(super) fn open(app: &Arc<App>, troubles: &Arc<Troubles>) -> std::io::Result<Self> {
-        let (entries, received) = mpsc::channel();
-        // One wish to sync is as good as many.
-        let (changed, changes) = mpsc::sync_channel(1);
-        let start =
-            |name: &str, work: Box<dyn FnOnce() + Send>| thread::Builder::new().name(name.to_owned()).spawn(work);
-        let (of_syncer, of_writer, troubles) = (Arc::clone(app), Arc::clone(app), Arc::clone(troubles));
-        let syncer = start("sync", Box::new(move || sync(of_syncer.ledger(), &changes)))?;
-        let writer = start(
-            "accounts",
-            Box::new(move || write(&of_writer, &troubles, &received, &changed)),
-        )?;
-        Ok(Self {
-            entries,
-            writer,
-            syncer,
-        })
+        let books = Arc::new(Books::new(app, troubles));
+        let kept = Arc::clone(&books);
+        let keeper = thread::Builder::new()
+            .name("accounts".to_owned())
+            .spawn(move || kept.keep())?;
+        Ok(Self { books, keeper })
     }
 
     /// Writes what is left and ends; what is booked after that is lost.
     pub(super) fn close(self) {
-        drop(self.entries);
-        // Each ends when nobody can tell it anything any more: with the last booking that is settled.
-        let _ = self.writer.join();
-        let _ = self.syncer.join();
+        self.books.close();
+        let _ = self.keeper.join();
     }
 
     /// Sets aside what `ask` may cost, and notes that it is about to be made.
@@ -164,7 +122,7 @@ impl Accounts {
         let mut booking = Booking {
             app: Arc::clone(app),
             metrics: Arc::clone(metrics),
-            entries: self.entries.clone(),
+            books: Arc::clone(&self.books),
             reservation: None,
             record: UsageRecord {
                 at: now,
@@ -200,12 +158,7 @@ impl Accounts {
                 until: now.checked_add(GIVEN_UP).unwrap_or(Timestamp::MAX),
                 request: booking.ended(Ending::unknown(ask.input)),
             };
-            let gone = || Error::new(Code::Internal, "the thread that keeps the accounts is gone");
-            let (answer, answered) = oneshot::channel();
-            self.entries
-                .send(Entry::Reserve(Box::new(reserve), answer))
-                .map_err(|_| gone())?;
-            let reserved = answered.await.map_err(|_| gone())??;
+            let reserved = self.books.reserve(reserve).await?;
             booking.reservation = Some(claim.granted(reserved, Some(client))?);
         }
         Ok(booking)
@@ -267,11 +220,11 @@ impl Booking {
     fn keep(&self, reservation: Option<ReservationId>, record: UsageRecord, retry_after: Option<Duration>) {
         if self.is_metered {
             self.metrics.count(self.operation, &record, self.began.elapsed());
-            self.send(Entry::Settle(Box::new(Ended {
+            self.books.settle(Ended {
                 reservation,
                 record,
                 retry_after,
-            })));
+            });
         }
     }
 
@@ -304,182 +257,12 @@ impl Booking {
             ..self.record.clone()
         }
     }
-
-    fn send(&self, entry: Entry) {
-        if self.entries.send(entry).is_err() {
-            tracing::error!("a request could not be recorded: the thread that does it is gone");
-        }
-    }
 }
 
 impl Drop for Booking {
     fn drop(&mut self) {
         if let (false, Some(reservation)) = (self.is_settled, self.reservation) {
-            self.send(Entry::Release(reservation));
-        }
-    }
-}
-
-/// The thread that writes.
-struct Writer<'a> {
-    app: &'a App,
-    ledger: &'a Ledger,
-    /// What it has set aside for requests that have not ended.
-    under_way: BTreeSet<ReservationId>,
-}
-
-/// What it does at a time.
-#[derive(Default)]
-struct Batch {
-    ended: Vec<Ended>,
-    released: Vec<ReservationId>,
-    asked: Vec<Reserve>,
-    /// Who waits for an answer to each.
-    answers: Vec<oneshot::Sender<Result<Reserved>>>,
-}
-
-/// Writes entries as they come, those that are there together in one go, until nobody can send any more.
-fn write(app: &App, troubles: &Troubles, entries: &Receiver<Entry>, changed: &SyncSender<()>) {
-    let mut writer = Writer {
-        app,
-        ledger: app.ledger(),
-        under_way: BTreeSet::new(),
-    };
-    let mut renewal = Instant::now() + RENEWING;
-    loop {
-        let batch = match entries.recv_timeout(renewal.saturating_duration_since(Instant::now())) {
-            Ok(first) => Batch::gather(first, entries),
-            Err(RecvTimeoutError::Timeout) => {
-                renewal = Instant::now() + RENEWING;
-                writer.renew();
-                continue;
-            }
-            Err(RecvTimeoutError::Disconnected) => return,
-        };
-        let ended = writer.write(batch);
-        if !ended.is_empty() {
-            // Where it is full, a sync is to come that takes this along.
-            let _ = changed.try_send(());
-        }
-        for ended in &ended {
-            troubles.learn(app, &ended.record, ended.retry_after);
-        }
-    }
-}
-
-impl Writer<'_> {
-    /// Does all of `batch`; returns what was recorded.
-    fn write(&mut self, batch: Batch) -> Vec<Ended> {
-        let Batch {
-            ended,
-            released,
-            asked,
-            answers,
-        } = batch;
-        for id in ended
-            .iter()
-            .filter_map(|ended| ended.reservation)
-            .chain(released.iter().copied())
-        {
-            self.under_way.remove(&id);
-        }
-        let all: Vec<_> = ended.iter().map(|ended| (ended.reservation, &ended.record)).collect();
-        if let Ok(reserved) = self.ledger.keep(&all, &released, &asked, self.app.now()) {
-            for (answer, reserved) in answers.into_iter().zip(reserved) {
-                self.answer(answer, Ok(reserved));
-            }
-            return ended;
-        }
-        // One by one, so that one which is refused takes no other along; those first for whom somebody waits.
-        for (answer, ask) in answers.into_iter().zip(&asked) {
-            let reserved = self.ledger.reserve(ask, self.app.now());
-            self.answer(answer, reserved.map_err(Error::from));
-        }
-        for one in &all {
-            let one = std::slice::from_ref(one);
-            persist(|| self.ledger.keep(one, &[], &[], self.app.now()).map(drop), "recorded");
-        }
-        for id in released {
-            persist(|| self.ledger.release(id), "released");
-        }
-        ended
-    }
-
-    fn answer(&mut self, answer: oneshot::Sender<Result<Reserved>>, reserved: Result<Reserved>) {
-        let granted = match reserved {
-            Ok(Reserved::Granted(id)) => Some(id),
-            Ok(Reserved::Refused { .. }) | Err(_) => None,
-        };
-        let is_taken = answer.send(reserved).is_ok();
-        match granted {
-            Some(id) if is_taken => drop(self.under_way.insert(id)),
-            // Whoever asked is gone.
-            Some(id) => persist(|| self.ledger.release(id), "released"),
-            None => {}
-        }
-    }
-
-    fn renew(&self) {
-        if !self.under_way.is_empty() {
-            let until = self.app.now().checked_add(GIVEN_UP).unwrap_or(Timestamp::MAX);
-            persist(|| self.ledger.renew(self.under_way.iter().copied(), until), "kept open");
-        }
-    }
-}
-
-/// Puts on the disk what was recorded, as often as there is something new: a power cut costs what came since.
-fn sync(ledger: &Ledger, changes: &Receiver<()>) {
-    while changes.recv().is_ok() {
-        persist(|| ledger.sync(), "put on the disk");
-        thread::sleep(BETWEEN_SYNCS);
-    }
-}
-
-impl Batch {
-    /// `first`, and what else is there; where nobody waits for any of it, also what comes in a moment.
-    fn gather(first: Entry, entries: &Receiver<Entry>) -> Self {
-        let mut batch = Self::default();
-        batch.add(first);
-        let until = Instant::now() + LINGERING;
-        for _ in 1..AT_ONCE {
-            let next = match entries.try_recv() {
-                Err(TryRecvError::Empty) if !batch.is_awaited() => entries
-                    .recv_timeout(until.saturating_duration_since(Instant::now()))
-                    .ok(),
-                next => next.ok(),
-            };
-            let Some(next) = next else { break };
-            batch.add(next);
-        }
-        batch
-    }
-
-    /// Whether somebody waits for it, or learns from it.
-    fn is_awaited(&self) -> bool {
-        !self.asked.is_empty() || self.ended.iter().any(|ended| !ended.record.outcome.success)
-    }
-
-    fn add(&mut self, entry: Entry) {
-        match entry {
-            Entry::Reserve(ask, answer) => {
-                self.asked.push(*ask);
-                self.answers.push(answer);
-            }
-            Entry::Settle(ended) => self.ended.push(*ended),
-            Entry::Release(id) => self.released.push(id),
-        }
-    }
-}
-
-/// Does `work`, again and again for some seconds: another process may hold the ledger.
-fn persist<E: std::fmt::Display>(work: impl Fn() -> Result<(), E>, what: &str) {
-    for left in (0..TRIES).rev() {
-        match work() {
-            Ok(()) => return,
-            Err(_) if left > 0 => thread::sleep(PAUSE),
-            Err(why) => {
-                tracing::error!(%why, "what requests used could not be {what}");
-            }
+            self.books.release(reservation);
         }
     }
 }

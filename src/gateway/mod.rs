@@ -1,12 +1,13 @@
 //! The gateway: a server on loopback that puts the keys in, so that no client ever holds one.
 //!
 //! A request is let in by its host and its client key (`server`), understood as far as model and price need it
-//! (`ask`), paid for in advance (`accounts`), sent with one key after the other until an answer comes
+//! (`ask`), paid for in advance (`accounts`, `books`), sent with one key after the other until an answer comes
 //! (`exchange`), and passed back byte for byte while its use is read (`relay`). Nothing is translated: a request
 //! goes only to a provider that speaks its format.
 
 mod accounts;
 mod ask;
+mod books;
 mod exchange;
 mod headers;
 mod metrics;

@@ -8,6 +8,7 @@ use super::{
     FILE, LedgerError, Result,
     names::Names,
     schema::{self, Found},
+    totals::Additions,
 };
 use crate::storage::{
     files::{Folder, Stamp},
@@ -27,6 +28,7 @@ pub(super) const WAL: &str = "ledger.db-wal";
 
 /// Settings of a connection.
 ///
+/// A checkpoint syncs the database while somebody waits for his commit, so it comes seldom (`wal_autocheckpoint`).
 /// A record that was acknowledged survives a power cut (`synchronous`, and `fullfsync` where the system needs it). Nothing
 /// is written outside of our folder (`temp_store`), and a file that somebody prepared runs nothing (`trusted_schema`).
 const SETTINGS: &str = "
@@ -37,6 +39,7 @@ const SETTINGS: &str = "
     PRAGMA trusted_schema = OFF;
     PRAGMA cell_size_check = ON;
     PRAGMA journal_size_limit = 16777216;
+    PRAGMA wal_autocheckpoint = 4000;
 ";
 
 /// Whether a missing ledger is made.
@@ -67,6 +70,8 @@ pub(super) struct Open {
 pub(super) struct Transaction<'a> {
     pub(super) sql: &'a Connection,
     pub(super) names: &'a mut Names,
+    /// What is still to be added to the sums.
+    pub(super) additions: Additions,
 }
 
 /// The database file as it is now in the checked folder; `None` where there is none.
@@ -133,6 +138,25 @@ impl Open {
         self.transact(TransactionBehavior::Deferred, work)
     }
 
+    /// What `work` does without waiting for others; nothing where one of them is writing.
+    pub(super) fn at_once<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Option<T>> {
+        self.sql.busy_timeout(Duration::ZERO)?;
+        let done = work(self);
+        self.sql.busy_handler(Some(has_patience))?;
+        match done {
+            Err(why) if why.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(None),
+            done => done.map(Some),
+        }
+    }
+
+    /// Moves what is in the WAL into the database, as far as nobody need wait for that.
+    pub(super) fn checkpoint(&self) -> rusqlite::Result<()> {
+        self.sql.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+    }
+
     /// Does `work` whole or not at all.
     pub(super) fn write<T>(
         &mut self,
@@ -171,6 +195,7 @@ impl Open {
             let value = work(&mut Transaction {
                 sql: &transaction,
                 names: &mut self.names,
+                additions: Additions::default(),
             })?;
             transaction.commit()?;
             Ok(value)

@@ -6,7 +6,7 @@ use rusqlite::{OptionalExtension, Row, params, types::Type};
 use super::{
     Ledger, LedgerError, Result, Survives, Transaction,
     names::Series,
-    totals::{self, Filter, Totals},
+    totals::{Filter, Totals},
 };
 use crate::domain::{
     ModelRef, Outcome, ProviderId, RecordedCost, Service, Source, Span, Task, TokenCounts, Tokens, UsageRecord, Usd,
@@ -38,13 +38,19 @@ const RECORDS: &str = "
 impl Ledger {
     /// Keeps `record` and counts it; both are on the disk when this returns.
     pub fn record(&self, record: &UsageRecord) -> Result<Recorded> {
-        self.write(Survives::PowerCut, |transaction| transaction.record(record))
+        self.write(Survives::PowerCut, |transaction| {
+            let recorded = transaction.record(record)?;
+            transaction.add_up()?;
+            Ok(recorded)
+        })
     }
 
     /// The same for many, all or none of them, at the price of one.
     pub fn record_all<'a>(&self, records: impl IntoIterator<Item = &'a UsageRecord>) -> Result<Vec<Recorded>> {
         self.write(Survives::PowerCut, |transaction| {
-            records.into_iter().map(|record| transaction.record(record)).collect()
+            let recorded = records.into_iter().map(|record| transaction.record(record)).collect();
+            transaction.add_up()?;
+            recorded
         })
     }
 
@@ -73,6 +79,7 @@ impl Ledger {
 }
 
 impl Transaction<'_> {
+    /// Keeps `record`; what it adds to the sums is written with [`Transaction::add_up`].
     pub(super) fn record(&mut self, record: &UsageRecord) -> rusqlite::Result<Recorded> {
         let provider = self.names.of(self.sql, record.model.provider.as_str())?;
         if let Some(request_id) = &record.request_id {
@@ -93,7 +100,8 @@ impl Transaction<'_> {
         }
         let (series_id, series) = self.names.series_of(self.sql, record)?;
         let id = self.insert(record, series_id, provider)?;
-        totals::add(self.sql, record.at, series_id, series.client, &Totals::of(record))?;
+        self.additions
+            .add(record.at, series_id, series.client, Totals::of(record));
         Ok(Recorded {
             id,
             duplicate: false,

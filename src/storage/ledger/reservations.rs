@@ -5,10 +5,9 @@ use jiff::Timestamp;
 use rusqlite::params;
 
 use super::{
-    Ledger, Recorded, Result, Survives, Totals, Transaction, connection,
+    Ledger, Missing, Recorded, Result, Survives, Totals, Transaction, connection,
     names::{NameId, Series, SeriesId},
     records::{cost_of, time},
-    totals,
 };
 use crate::{
     domain::{Span, UsageRecord, Usd},
@@ -63,6 +62,16 @@ pub enum Reserved {
     },
 }
 
+/// What requests need of the ledger at a time.
+#[derive(Debug, Default)]
+pub struct Entries<'a> {
+    /// Those that have ended, with what was set aside for them.
+    pub ended: Vec<(Option<ReservationId>, &'a UsageRecord)>,
+    /// What was set aside for nothing.
+    pub released: &'a [ReservationId],
+    pub asked: &'a [Reserve],
+}
+
 /// A reservation that counts.
 #[derive(Debug, Clone, Copy)]
 struct Open {
@@ -94,7 +103,11 @@ impl Ledger {
 
     /// Sets money aside if it fits into every limit together with what is spent and reserved already.
     pub fn reserve(&self, ask: &Reserve, now: Timestamp) -> Result<Reserved> {
-        let reserved = self.keep(&[], &[], std::slice::from_ref(ask), now)?;
+        let entries = Entries {
+            asked: std::slice::from_ref(ask),
+            ..Entries::default()
+        };
+        let reserved = self.keep(&entries, now)?;
         reserved
             .first()
             .copied()
@@ -106,7 +119,9 @@ impl Ledger {
     pub fn settle(&self, id: ReservationId, record: &UsageRecord) -> Result<Recorded> {
         self.write(Survives::PowerCut, |transaction| {
             transaction.release(id)?;
-            transaction.record(record)
+            let recorded = transaction.record(record)?;
+            transaction.add_up()?;
+            Ok(recorded)
         })
     }
 
@@ -128,33 +143,34 @@ impl Ledger {
         })
     }
 
-    /// Does at once, all of it or nothing, what many requests need: records those that have ended with the reservations
-    /// that they had, frees what became nothing, and then sets money aside for others, each in its turn.
+    /// Does, all of it or nothing, what many requests need: records those that have ended with the reservations that they
+    /// had, frees what became nothing, and then sets money aside for others, each in its turn.
     ///
     /// It survives the end of this process, and a power cut from the next [`Ledger::sync`] on.
-    pub fn keep(
-        &self,
-        settled: &[(Option<ReservationId>, &UsageRecord)],
-        released: &[ReservationId],
-        asked: &[Reserve],
-        now: Timestamp,
-    ) -> Result<Vec<Reserved>> {
-        self.write(Survives::Kill, |transaction| {
-            for (reservation, record) in settled {
-                if let Some(id) = reservation {
-                    transaction.release(*id)?;
-                }
-                transaction.record(record)?;
-            }
-            for id in released {
-                transaction.release(*id)?;
-            }
-            if asked.is_empty() {
-                return Ok(Vec::new());
-            }
-            transaction.give_up(now)?;
-            transaction.reserve_each(asked, now)
-        })
+    pub fn keep(&self, entries: &Entries<'_>, now: Timestamp) -> Result<Vec<Reserved>> {
+        self.write(Survives::Kill, |transaction| transaction.keep(entries, now))
+    }
+
+    /// The same if nobody else is at it; nothing where somebody is.
+    pub fn keep_at_once(&self, entries: &Entries<'_>, now: Timestamp) -> Result<Option<Vec<Reserved>>> {
+        let Ok(mut held) = self.held.try_lock() else {
+            return Ok(None);
+        };
+        match self.opened(&mut held, Missing::Make)? {
+            Some(held) => held
+                .open
+                .at_once(|open| open.write(Survives::Kill, |transaction| transaction.keep(entries, now)))
+                .map_err(|why| self.failed(&why)),
+            None => Ok(None),
+        }
+    }
+
+    /// Moves what was written into the database itself, while others read and write.
+    pub fn checkpoint(&self) -> Result<()> {
+        match self.open_apart()? {
+            Some(open) => open.checkpoint().map_err(|why| self.failed(&why)),
+            None => Ok(()),
+        }
     }
 
     /// Puts on the disk what [`Ledger::keep`] has done; nobody waits for it who writes meanwhile.
@@ -168,6 +184,23 @@ impl Ledger {
 }
 
 impl Transaction<'_> {
+    fn keep(&mut self, entries: &Entries<'_>, now: Timestamp) -> rusqlite::Result<Vec<Reserved>> {
+        for (reservation, record) in &entries.ended {
+            if let Some(id) = reservation {
+                self.release(*id)?;
+            }
+            self.record(record)?;
+        }
+        for id in entries.released {
+            self.release(*id)?;
+        }
+        if !entries.asked.is_empty() {
+            self.give_up(now)?;
+        }
+        self.add_up()?;
+        self.reserve_each(entries.asked, now)
+    }
+
     fn release(&self, id: ReservationId) -> rusqlite::Result<()> {
         let mut statement = self.sql.prepare_cached("DELETE FROM reservation WHERE id = ?1")?;
         statement.execute([id.0]).map(drop)
@@ -307,7 +340,7 @@ impl Transaction<'_> {
                     ..Totals::default()
                 };
                 let series = self.names.series(self.sql, series_id)?;
-                totals::add(self.sql, time(at)?, series_id, series.client, &totals)?;
+                self.additions.add(time(at)?, series_id, series.client, totals);
             }
             self.release(ReservationId(id))?;
         }

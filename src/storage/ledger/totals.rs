@@ -128,6 +128,11 @@ impl Transaction<'_> {
             .map(|(provider, client)| Resolved { provider, client }))
     }
 
+    /// Adds to the sums what was recorded.
+    pub(super) fn add_up(&mut self) -> rusqlite::Result<()> {
+        self.additions.write(self.sql)
+    }
+
     fn sum(&mut self, span: Span, filter: &Resolved) -> rusqlite::Result<Totals> {
         if filter.provider.is_none() {
             return self.total(span, filter.client.unwrap_or(0));
@@ -266,42 +271,71 @@ impl AddAssign for Totals {
     }
 }
 
-/// Adds `totals` to every sum that they belong to at `at`.
-pub(super) fn add(
-    sql: &Connection,
-    at: Timestamp,
-    series: SeriesId,
-    client: NameId,
-    totals: &Totals,
-) -> rusqlite::Result<()> {
-    let quarter = quarter(at);
-    for (width, start) in [(1, quarter), (DAY, quarter - quarter.rem_euclid(DAY))] {
-        add_to(sql, "rollup", [width, start, series], totals)?;
-        add_to(sql, "total", [0, width, start], totals)?;
-        if client != 0 {
-            add_to(sql, "total", [client, width, start], totals)?;
-        }
-    }
-    Ok(())
+/// What one transaction adds to the sums: many requests are of one series, and none is written twice.
+#[derive(Debug, Default)]
+pub(super) struct Additions {
+    by_series: BTreeMap<(i64, SeriesId), Totals>,
+    by_client: BTreeMap<(i64, NameId), Totals>,
 }
 
-/// Adds `totals` to the row of `table` with that key. A sum that would not fit stays at the largest number: SQLite would
-/// make a float of it.
-fn add_to(sql: &Connection, table: &str, [first, second, third]: [i64; 3], totals: &Totals) -> rusqlite::Result<()> {
-    sql.prepare_cached(&format!(
-        "INSERT INTO {table} VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
-         ON CONFLICT DO UPDATE SET
-            requests = requests + excluded.requests,
-            errors = errors + excluded.errors,
-            input_tokens = min(input_tokens + excluded.input_tokens, 9223372036854775807),
-            output_tokens = min(output_tokens + excluded.output_tokens, 9223372036854775807),
-            cache_read_tokens = min(cache_read_tokens + excluded.cache_read_tokens, 9223372036854775807),
-            cache_write_tokens = min(cache_write_tokens + excluded.cache_write_tokens, 9223372036854775807),
-            reasoning_tokens = min(reasoning_tokens + excluded.reasoning_tokens, 9223372036854775807),
-            cost = min(cost + excluded.cost, 9223372036854775807),
-            unpriced_requests = unpriced_requests + excluded.unpriced_requests"
-    ))?
-    .execute(params![
+impl Additions {
+    /// Adds `totals` to every sum that they belong to at `at`.
+    pub(super) fn add(&mut self, at: Timestamp, series: SeriesId, client: NameId, totals: Totals) {
+        let quarter = quarter(at);
+        *self.by_series.entry((quarter, series)).or_default() += totals;
+        *self.by_client.entry((quarter, 0)).or_default() += totals;
+        if client != 0 {
+            *self.by_client.entry((quarter, client)).or_default() += totals;
+        }
+    }
+
+    /// Writes what was added, and begins anew.
+    pub(super) fn write(&mut self, sql: &Connection) -> rusqlite::Result<()> {
+        let widths = |quarter: i64| [(1, quarter), (DAY, quarter - quarter.rem_euclid(DAY))];
+        for ((quarter, series), totals) in std::mem::take(&mut self.by_series) {
+            for (width, start) in widths(quarter) {
+                add_to(sql, ADD_TO_ROLLUP, [width, start, series], &totals)?;
+            }
+        }
+        for ((quarter, client), totals) in std::mem::take(&mut self.by_client) {
+            for (width, start) in widths(quarter) {
+                add_to(sql, ADD_TO_TOTAL, [client, width, start], &totals)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds to the row with a key. A sum that would not fit stays at the largest number: SQLite would make a float of it.
+macro_rules! add_to {
+    ($table:literal) => {
+        concat!(
+            "INSERT INTO ",
+            $table,
+            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+             ON CONFLICT DO UPDATE SET
+                requests = requests + excluded.requests,
+                errors = errors + excluded.errors,
+                input_tokens = min(input_tokens + excluded.input_tokens, 9223372036854775807),
+                output_tokens = min(output_tokens + excluded.output_tokens, 9223372036854775807),
+                cache_read_tokens = min(cache_read_tokens + excluded.cache_read_tokens, 9223372036854775807),
+                cache_write_tokens = min(cache_write_tokens + excluded.cache_write_tokens, 9223372036854775807),
+                reasoning_tokens = min(reasoning_tokens + excluded.reasoning_tokens, 9223372036854775807),
+                cost = min(cost + excluded.cost, 9223372036854775807),
+                unpriced_requests = unpriced_requests + excluded.unpriced_requests"
+        )
+    };
+}
+const ADD_TO_ROLLUP: &str = add_to!("rollup");
+const ADD_TO_TOTAL: &str = add_to!("total");
+
+fn add_to(
+    sql: &Connection,
+    statement: &str,
+    [first, second, third]: [i64; 3],
+    totals: &Totals,
+) -> rusqlite::Result<()> {
+    sql.prepare_cached(statement)?.execute(params![
         first,
         second,
         third,

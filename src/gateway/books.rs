@@ -1,0 +1,386 @@
+//! What requests need of the ledger, written for many of them at a time.
+//!
+//! A request that begins waits until its money is set aside. Where it is alone it writes that itself, which wakes no
+//! other thread; where there are many, the keeper writes for all that wait. How a request ended is written along with
+//! the next one's beginning, or a moment later by the keeper, who also puts everything on the disk.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError},
+    time::{Duration, Instant},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::oneshot;
+
+use super::troubles::Troubles;
+use crate::{
+    app::App,
+    domain::UsageRecord,
+    error::{Code, Error, Result},
+    storage::ledger::{Entries, Ledger, ReservationId, Reserve, Reserved},
+};
+
+/// After how long a request is given up that nobody says the end of: the gateway was killed meanwhile.
+pub(super) const GIVEN_UP: SignedDuration = SignedDuration::from_mins(15);
+/// How often a gateway that lives says that its requests are under way.
+const RENEWING: Duration = Duration::from_mins(5);
+/// How long the end of a request may wait to be written together with the beginning of another.
+const LINGERING: Duration = Duration::from_millis(2);
+/// The shortest pause between two syncs: about what a power cut can cost.
+const BETWEEN_SYNCS: Duration = Duration::from_millis(20);
+/// After how many requests the keeper moves what was written into the database itself.
+const CHECKPOINT: usize = 500;
+/// How often a record is tried that the ledger did not take, and the pause between.
+const TRIES: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(500);
+
+#[derive(Debug)]
+pub(super) struct Books {
+    app: Arc<App>,
+    troubles: Arc<Troubles>,
+    waiting: Mutex<Waiting>,
+    /// Wakes the keeper.
+    bell: Condvar,
+    /// Only who holds it writes.
+    pen: Mutex<Pen>,
+}
+
+/// A request that has ended.
+#[derive(Debug)]
+pub(super) struct Ended {
+    pub(super) reservation: Option<ReservationId>,
+    pub(super) record: UsageRecord,
+    /// How long the provider wants to be left alone.
+    pub(super) retry_after: Option<Duration>,
+}
+
+/// What is to be written.
+#[derive(Debug, Default)]
+struct Batch {
+    ended: Vec<Ended>,
+    released: Vec<ReservationId>,
+    asked: Vec<Reserve>,
+    /// Who waits for an answer to each.
+    answers: Vec<oneshot::Sender<Result<Reserved>>>,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    batch: Batch,
+    keeper: Keeper,
+    is_closing: bool,
+}
+
+/// What the keeper does meanwhile.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+enum Keeper {
+    #[default]
+    Works,
+    /// Looks again in a moment.
+    Lingers,
+    Sleeps,
+}
+
+/// What is remembered from one batch to the next.
+#[derive(Debug, Default)]
+struct Pen {
+    /// What was set aside for requests that have not ended.
+    under_way: BTreeSet<ReservationId>,
+    /// The requests recorded since the last sync, and since the last checkpoint.
+    unsynced: usize,
+    unmoved: usize,
+}
+
+impl Books {
+    pub(super) fn new(app: &Arc<App>, troubles: &Arc<Troubles>) -> Self {
+        Self {
+            app: Arc::clone(app),
+            troubles: Arc::clone(troubles),
+            waiting: Mutex::default(),
+            bell: Condvar::new(),
+            pen: Mutex::default(),
+        }
+    }
+
+    /// Sets money aside for a request, and notes that it is about to be made.
+    pub(super) async fn reserve(&self, ask: Reserve) -> Result<Reserved> {
+        let gone = |_| Error::new(Code::Internal, "nobody keeps the accounts any more");
+        self.ask(ask).await.map_err(gone)?
+    }
+
+    fn ask(&self, ask: Reserve) -> oneshot::Receiver<Result<Reserved>> {
+        let (answer, answered) = oneshot::channel();
+        let mut waiting = self.waiting();
+        let is_alone = waiting.batch.asked.is_empty();
+        waiting.batch.asked.push(ask);
+        waiting.batch.answers.push(answer);
+        if is_alone {
+            drop(waiting);
+            self.write_at_once();
+        } else {
+            self.ring(waiting, Keeper::Lingers);
+        }
+        answered
+    }
+
+    /// Records how a request ended.
+    pub(super) fn settle(&self, ended: Ended) {
+        let mut waiting = self.waiting();
+        // Others ask the same provider meanwhile, and must know.
+        let wakes = if ended.record.outcome.success {
+            Keeper::Sleeps
+        } else {
+            Keeper::Lingers
+        };
+        waiting.batch.ended.push(ended);
+        self.ring(waiting, wakes);
+    }
+
+    /// Frees what was set aside for a request that reached nobody.
+    pub(super) fn release(&self, id: ReservationId) {
+        let mut waiting = self.waiting();
+        waiting.batch.released.push(id);
+        self.ring(waiting, Keeper::Sleeps);
+    }
+
+    /// Has the keeper write what is left, and end.
+    pub(super) fn close(&self) {
+        let mut waiting = self.waiting();
+        waiting.is_closing = true;
+        self.ring(waiting, Keeper::Lingers);
+    }
+
+    /// Writes and syncs what others have left, until the books are closed.
+    pub(super) fn keep(&self) {
+        let mut synced = Instant::now();
+        let mut renewed = Instant::now();
+        loop {
+            let batch = self.next();
+            let is_closing = batch.is_none();
+            let ended = self.write(&mut self.pen(), batch.unwrap_or_default());
+            self.learn(&ended);
+            if is_closing || synced.elapsed() >= BETWEEN_SYNCS {
+                self.put_on_disk();
+                synced = Instant::now();
+            }
+            if renewed.elapsed() >= RENEWING {
+                self.renew(&self.pen());
+                renewed = Instant::now();
+            }
+            if is_closing {
+                return;
+            }
+        }
+    }
+
+    /// What there is to write, for the keeper: at once where somebody waits for it, else after a moment. Nothing once the
+    /// books are closed and everything is written.
+    fn next(&self) -> Option<Batch> {
+        let has_unsynced = self.pen().unsynced > 0;
+        let mut waiting = self.waiting();
+        if !waiting.batch.is_urgent() && !waiting.is_closing {
+            let is_idle = waiting.batch.is_empty() && !has_unsynced;
+            let (how, patience) = if is_idle {
+                (Keeper::Sleeps, RENEWING)
+            } else {
+                (Keeper::Lingers, LINGERING)
+            };
+            waiting.keeper = how;
+            waiting = match self.bell.wait_timeout(waiting, patience) {
+                Ok((waiting, _)) => waiting,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+            waiting.keeper = Keeper::Works;
+        }
+        if waiting.is_closing && waiting.batch.is_empty() {
+            return None;
+        }
+        Some(std::mem::take(&mut waiting.batch))
+    }
+
+    /// Writes what waits, if nobody else is writing, here or in another process; else that falls to the keeper.
+    fn write_at_once(&self) {
+        let mut pen = match self.pen.try_lock() {
+            Ok(pen) => pen,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return self.ring(self.waiting(), Keeper::Lingers),
+        };
+        let batch = std::mem::take(&mut self.waiting().batch);
+        if batch.asked.is_empty() {
+            return self.give_back(batch);
+        }
+        let written = self.app.ledger().keep_at_once(&batch.entries(), self.app.now());
+        let Ok(Some(reserved)) = written else {
+            drop(pen);
+            return self.give_back(batch);
+        };
+        let ended = self.answer(&mut pen, batch, reserved);
+        drop(pen);
+        self.learn(&ended);
+    }
+
+    /// Leaves to the keeper what was not written.
+    fn give_back(&self, mut batch: Batch) {
+        let mut waiting = self.waiting();
+        // What has come meanwhile came later.
+        std::mem::swap(&mut waiting.batch, &mut batch);
+        waiting.batch.append(batch);
+        self.ring(waiting, Keeper::Lingers);
+    }
+
+    /// Writes all of `batch`, however long that takes; returns what was recorded.
+    fn write(&self, pen: &mut Pen, batch: Batch) -> Vec<Ended> {
+        if batch.is_empty() {
+            return Vec::new();
+        }
+        let ledger = self.app.ledger();
+        if let Ok(reserved) = ledger.keep(&batch.entries(), self.app.now()) {
+            return self.answer(pen, batch, reserved);
+        }
+        // One by one, so that one which is refused takes no other along; those first for whom somebody waits.
+        for (answer, ask) in batch.answers.into_iter().zip(&batch.asked) {
+            let reserved = ledger.reserve(ask, self.app.now());
+            pen.hand_over(ledger, answer, reserved.map_err(Error::from));
+        }
+        for ended in &batch.ended {
+            let entries = Entries {
+                ended: vec![(ended.reservation, &ended.record)],
+                ..Entries::default()
+            };
+            persist(|| ledger.keep(&entries, self.app.now()).map(drop), "recorded");
+        }
+        for id in batch.released {
+            persist(|| ledger.release(id), "released");
+        }
+        pen.count(&batch.ended);
+        batch.ended
+    }
+
+    /// Tells everybody what was written for them.
+    fn answer(&self, pen: &mut Pen, batch: Batch, reserved: Vec<Reserved>) -> Vec<Ended> {
+        for id in &batch.released {
+            pen.under_way.remove(id);
+        }
+        pen.count(&batch.ended);
+        for (answer, reserved) in batch.answers.into_iter().zip(reserved) {
+            pen.hand_over(self.app.ledger(), answer, Ok(reserved));
+        }
+        batch.ended
+    }
+
+    fn learn(&self, ended: &[Ended]) {
+        for ended in ended {
+            self.troubles.learn(&self.app, &ended.record, ended.retry_after);
+        }
+    }
+
+    /// Nobody waits for it: it holds up neither who reserves nor who records.
+    fn put_on_disk(&self) {
+        let mut pen = self.pen();
+        let unsynced = std::mem::take(&mut pen.unsynced);
+        let is_much = pen.unmoved >= CHECKPOINT;
+        if is_much {
+            pen.unmoved = 0;
+        }
+        drop(pen);
+        if unsynced > 0 {
+            persist(|| self.app.ledger().sync(), "put on the disk");
+        }
+        if is_much && let Err(why) = self.app.ledger().checkpoint() {
+            tracing::warn!(%why, "the ledger could not be tidied up");
+        }
+    }
+
+    fn renew(&self, pen: &Pen) {
+        if !pen.under_way.is_empty() {
+            let until = self.app.now().checked_add(GIVEN_UP).unwrap_or(Timestamp::MAX);
+            let renew = || self.app.ledger().renew(pen.under_way.iter().copied(), until);
+            persist(renew, "kept open");
+        }
+    }
+
+    /// Wakes the keeper where he sleeps at least as deep as `from`.
+    fn ring(&self, waiting: MutexGuard<'_, Waiting>, from: Keeper) {
+        let wakes = match waiting.keeper {
+            Keeper::Works => false,
+            Keeper::Lingers => from == Keeper::Lingers,
+            Keeper::Sleeps => true,
+        };
+        drop(waiting);
+        if wakes {
+            self.bell.notify_one();
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pen(&self) -> MutexGuard<'_, Pen> {
+        self.pen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Batch {
+    fn is_empty(&self) -> bool {
+        self.ended.is_empty() && self.released.is_empty() && self.asked.is_empty()
+    }
+
+    /// Whether somebody waits for it, or learns from it.
+    fn is_urgent(&self) -> bool {
+        !self.asked.is_empty() || self.ended.iter().any(|ended| !ended.record.outcome.success)
+    }
+
+    fn append(&mut self, mut later: Self) {
+        self.ended.append(&mut later.ended);
+        self.released.append(&mut later.released);
+        self.asked.append(&mut later.asked);
+        self.answers.append(&mut later.answers);
+    }
+
+    fn entries(&self) -> Entries<'_> {
+        Entries {
+            ended: self.ended.iter().map(|it| (it.reservation, &it.record)).collect(),
+            released: &self.released,
+            asked: &self.asked,
+        }
+    }
+}
+
+impl Pen {
+    fn count(&mut self, ended: &[Ended]) {
+        for id in ended.iter().filter_map(|ended| ended.reservation) {
+            self.under_way.remove(&id);
+        }
+        self.unsynced += ended.len();
+        self.unmoved += ended.len();
+    }
+
+    fn hand_over(&mut self, ledger: &Ledger, answer: oneshot::Sender<Result<Reserved>>, reserved: Result<Reserved>) {
+        let granted = match reserved {
+            Ok(Reserved::Granted(id)) => Some(id),
+            Ok(Reserved::Refused { .. }) | Err(_) => None,
+        };
+        let is_taken = answer.send(reserved).is_ok();
+        match granted {
+            Some(id) if is_taken => drop(self.under_way.insert(id)),
+            // Whoever asked is gone.
+            Some(id) => persist(|| ledger.release(id), "released"),
+            None => {}
+        }
+    }
+}
+
+/// Does `work`, again and again for some seconds: another process may hold the ledger.
+fn persist<E: std::fmt::Display>(work: impl Fn() -> Result<(), E>, what: &str) {
+    for left in (0..TRIES).rev() {
+        match work() {
+            Ok(()) => return,
+            Err(_) if left > 0 => std::thread::sleep(PAUSE),
+            Err(why) => {
+                tracing::error!(%why, "what requests used could not be {what}");
+            }
+        }
+    }
+}
