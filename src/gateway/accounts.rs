@@ -32,7 +32,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Accounts {
     books: Arc<Books>,
-    keeper: JoinHandle<()>,
+    /// The threads that keep the books.
+    threads: [JoinHandle<()>; 2],
 }
 
 /// A request that is paid for: settled once, or released where it reached nobody.
@@ -91,20 +92,25 @@ impl Ending {
 }
 
 impl Accounts {
-    /// Starts the thread that keeps the books.
+    /// Starts the threads that keep the books.
     pub(super) fn open(app: &Arc<App>, troubles: &Arc<Troubles>) -> std::io::Result<Self> {
-        let books = Arc::new(Books::new(app, troubles));
-        let kept = Arc::clone(&books);
-        let keeper = thread::Builder::new()
-            .name("accounts".to_owned())
-            .spawn(move || kept.keep())?;
-        Ok(Self { books, keeper })
+        let (books, changes) = Books::new(app, troubles);
+        let books = Arc::new(books);
+        let (kept, synced) = (Arc::clone(&books), Arc::clone(&books));
+        let start = |name: &str| thread::Builder::new().name(name.to_owned());
+        let threads = [
+            start("accounts").spawn(move || kept.keep())?,
+            start("sync").spawn(move || synced.sync(&changes))?,
+        ];
+        Ok(Self { books, threads })
     }
 
     /// Writes what is left and ends; what is booked after that is lost.
     pub(super) fn close(self) {
         self.books.close();
-        let _ = self.keeper.join();
+        for thread in self.threads {
+            let _ = thread.join();
+        }
     }
 
     /// Sets aside what `ask` may cost, and notes that it is about to be made.

@@ -1,12 +1,15 @@
 //! What requests need of the ledger, written for many of them at a time.
 //!
 //! A request that begins waits until its money is set aside. Where it is alone it writes that itself, which wakes no
-//! other thread; where there are many, the keeper writes for all that wait. How a request ended is written along with
-//! the next one's beginning, or a moment later by the keeper, who also puts everything on the disk.
+//! other thread; where there are many, one thread, the keeper, writes for all that wait. How a request ended is written
+//! along with the next one's beginning, or a moment later by the keeper. Another thread puts everything on the disk.
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError,
+        mpsc::{self, Receiver, SyncSender},
+    },
     time::{Duration, Instant},
 };
 
@@ -29,8 +32,8 @@ const RENEWING: Duration = Duration::from_mins(5);
 const LINGERING: Duration = Duration::from_millis(2);
 /// The shortest pause between two syncs: about what a power cut can cost.
 const BETWEEN_SYNCS: Duration = Duration::from_millis(20);
-/// After how many requests the keeper moves what was written into the database itself.
-const CHECKPOINT: usize = 500;
+/// After how many syncs what was written is moved into the database itself.
+const CHECKPOINT: u32 = 16;
 /// How often a record is tried that the ledger did not take, and the pause between.
 const TRIES: u32 = 10;
 const PAUSE: Duration = Duration::from_millis(500);
@@ -44,6 +47,8 @@ pub(super) struct Books {
     bell: Condvar,
     /// Only who holds it writes.
     pen: Mutex<Pen>,
+    /// Wakes the thread that syncs.
+    changed: SyncSender<Change>,
 }
 
 /// A request that has ended.
@@ -68,6 +73,8 @@ struct Batch {
 #[derive(Debug, Default)]
 struct Waiting {
     batch: Batch,
+    /// What is written, and the keeper has still to learn from.
+    written: Vec<Ended>,
     keeper: Keeper,
     is_closing: bool,
 }
@@ -87,20 +94,29 @@ enum Keeper {
 struct Pen {
     /// What was set aside for requests that have not ended.
     under_way: BTreeSet<ReservationId>,
-    /// The requests recorded since the last sync, and since the last checkpoint.
-    unsynced: usize,
-    unmoved: usize,
+}
+
+/// Something was recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    More,
+    Last,
 }
 
 impl Books {
-    pub(super) fn new(app: &Arc<App>, troubles: &Arc<Troubles>) -> Self {
-        Self {
+    /// The books, and what the thread that syncs listens to.
+    pub(super) fn new(app: &Arc<App>, troubles: &Arc<Troubles>) -> (Self, Receiver<Change>) {
+        // One wish to sync is as good as many.
+        let (changed, changes) = mpsc::sync_channel(1);
+        let books = Self {
             app: Arc::clone(app),
             troubles: Arc::clone(troubles),
             waiting: Mutex::default(),
             bell: Condvar::new(),
             pen: Mutex::default(),
-        }
+            changed,
+        };
+        (books, changes)
     }
 
     /// Sets money aside for a request, and notes that it is about to be made.
@@ -151,47 +167,61 @@ impl Books {
         self.ring(waiting, Keeper::Lingers);
     }
 
-    /// Writes and syncs what others have left, until the books are closed.
+    /// Writes what others have left, and learns from it, until the books are closed: the keeper's work.
     pub(super) fn keep(&self) {
-        let mut synced = Instant::now();
         let mut renewed = Instant::now();
-        loop {
-            let batch = self.next();
-            let is_closing = batch.is_none();
-            let ended = self.write(&mut self.pen(), batch.unwrap_or_default());
-            self.learn(&ended);
-            if is_closing || synced.elapsed() >= BETWEEN_SYNCS {
-                self.put_on_disk();
-                synced = Instant::now();
+        while let Some(batch) = self.next() {
+            self.write(&mut self.pen(), batch);
+            let written = std::mem::take(&mut self.waiting().written);
+            for ended in written {
+                self.troubles.learn(&self.app, &ended.record, ended.retry_after);
             }
             if renewed.elapsed() >= RENEWING {
                 self.renew(&self.pen());
                 renewed = Instant::now();
             }
-            if is_closing {
+        }
+        let _ = self.changed.send(Change::Last);
+    }
+
+    /// Puts on the disk what was recorded, as often as there is something new, until the last of it.
+    pub(super) fn sync(&self, changes: &Receiver<Change>) {
+        let mut syncs = 0;
+        while let Ok(change) = changes.recv() {
+            persist(|| self.app.ledger().sync(), "put on the disk");
+            if change == Change::Last {
                 return;
             }
+            syncs += 1;
+            if syncs % CHECKPOINT == 0
+                && let Err(why) = self.app.ledger().checkpoint()
+            {
+                tracing::warn!(%why, "the ledger could not be tidied up");
+            }
+            std::thread::sleep(BETWEEN_SYNCS);
         }
     }
 
     /// What there is to write, for the keeper: at once where somebody waits for it, else after a moment. Nothing once the
     /// books are closed and everything is written.
     fn next(&self) -> Option<Batch> {
-        let has_unsynced = self.pen().unsynced > 0;
         let mut waiting = self.waiting();
-        if !waiting.batch.is_urgent() && !waiting.is_closing {
-            let is_idle = waiting.batch.is_empty() && !has_unsynced;
+        let mut has_lingered = false;
+        while !waiting.batch.is_urgent() && !waiting.is_closing && !has_lingered {
+            let is_idle = waiting.batch.is_empty() && waiting.written.is_empty();
             let (how, patience) = if is_idle {
                 (Keeper::Sleeps, RENEWING)
             } else {
                 (Keeper::Lingers, LINGERING)
             };
             waiting.keeper = how;
-            waiting = match self.bell.wait_timeout(waiting, patience) {
-                Ok((waiting, _)) => waiting,
-                Err(poisoned) => poisoned.into_inner().0,
+            let (woken, timer) = match self.bell.wait_timeout(waiting, patience) {
+                Ok(woken) => woken,
+                Err(poisoned) => poisoned.into_inner(),
             };
+            waiting = woken;
             waiting.keeper = Keeper::Works;
+            has_lingered = timer.timed_out();
         }
         if waiting.is_closing && waiting.batch.is_empty() {
             return None;
@@ -207,17 +237,12 @@ impl Books {
             Err(TryLockError::WouldBlock) => return self.ring(self.waiting(), Keeper::Lingers),
         };
         let batch = std::mem::take(&mut self.waiting().batch);
-        if batch.asked.is_empty() {
-            return self.give_back(batch);
-        }
-        let written = self.app.ledger().keep_at_once(&batch.entries(), self.app.now());
-        let Ok(Some(reserved)) = written else {
+        if let Ok(Some(reserved)) = self.app.ledger().keep_at_once(&batch.entries(), self.app.now()) {
+            self.answer(&mut pen, batch, reserved);
+        } else {
             drop(pen);
-            return self.give_back(batch);
-        };
-        let ended = self.answer(&mut pen, batch, reserved);
-        drop(pen);
-        self.learn(&ended);
+            self.give_back(batch);
+        }
     }
 
     /// Leaves to the keeper what was not written.
@@ -229,10 +254,10 @@ impl Books {
         self.ring(waiting, Keeper::Lingers);
     }
 
-    /// Writes all of `batch`, however long that takes; returns what was recorded.
-    fn write(&self, pen: &mut Pen, batch: Batch) -> Vec<Ended> {
+    /// Writes all of `batch`, however long that takes.
+    fn write(&self, pen: &mut Pen, batch: Batch) {
         if batch.is_empty() {
-            return Vec::new();
+            return;
         }
         let ledger = self.app.ledger();
         if let Ok(reserved) = ledger.keep(&batch.entries(), self.app.now()) {
@@ -253,42 +278,28 @@ impl Books {
         for id in batch.released {
             persist(|| ledger.release(id), "released");
         }
-        pen.count(&batch.ended);
-        batch.ended
+        self.count(pen, batch.ended);
     }
 
     /// Tells everybody what was written for them.
-    fn answer(&self, pen: &mut Pen, batch: Batch, reserved: Vec<Reserved>) -> Vec<Ended> {
+    fn answer(&self, pen: &mut Pen, batch: Batch, reserved: Vec<Reserved>) {
         for id in &batch.released {
             pen.under_way.remove(id);
         }
-        pen.count(&batch.ended);
         for (answer, reserved) in batch.answers.into_iter().zip(reserved) {
             pen.hand_over(self.app.ledger(), answer, Ok(reserved));
         }
-        batch.ended
+        self.count(pen, batch.ended);
     }
 
-    fn learn(&self, ended: &[Ended]) {
-        for ended in ended {
-            self.troubles.learn(&self.app, &ended.record, ended.retry_after);
+    fn count(&self, pen: &mut Pen, ended: Vec<Ended>) {
+        for id in ended.iter().filter_map(|ended| ended.reservation) {
+            pen.under_way.remove(&id);
         }
-    }
-
-    /// Nobody waits for it: it holds up neither who reserves nor who records.
-    fn put_on_disk(&self) {
-        let mut pen = self.pen();
-        let unsynced = std::mem::take(&mut pen.unsynced);
-        let is_much = pen.unmoved >= CHECKPOINT;
-        if is_much {
-            pen.unmoved = 0;
-        }
-        drop(pen);
-        if unsynced > 0 {
-            persist(|| self.app.ledger().sync(), "put on the disk");
-        }
-        if is_much && let Err(why) = self.app.ledger().checkpoint() {
-            tracing::warn!(%why, "the ledger could not be tidied up");
+        if !ended.is_empty() {
+            // Where it is full, a sync is to come that takes this along.
+            let _ = self.changed.try_send(Change::More);
+            self.waiting().written.extend(ended);
         }
     }
 
@@ -349,14 +360,6 @@ impl Batch {
 }
 
 impl Pen {
-    fn count(&mut self, ended: &[Ended]) {
-        for id in ended.iter().filter_map(|ended| ended.reservation) {
-            self.under_way.remove(&id);
-        }
-        self.unsynced += ended.len();
-        self.unmoved += ended.len();
-    }
-
     fn hand_over(&mut self, ledger: &Ledger, answer: oneshot::Sender<Result<Reserved>>, reserved: Result<Reserved>) {
         let granted = match reserved {
             Ok(Reserved::Granted(id)) => Some(id),
