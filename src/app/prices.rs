@@ -7,7 +7,7 @@ use crate::{
     domain::{ModelRef, Price},
     error::Result,
     settings::{Config, Settings},
-    storage::files::{Folder, Stamp},
+    storage::files::{self, Folder, Stamp},
 };
 
 /// The file of prices that `prices update` writes into the data folder.
@@ -30,16 +30,17 @@ struct State {
 impl Prices {
     pub(super) fn in_force(&self, settings: &Settings) -> Result<Arc<Catalog>> {
         let config = settings.required()?;
-        let folder = Folder::open(settings.paths().data_folder())?;
-        // The stamp is taken first: a change in between is seen the next time.
-        let stamp = folder.as_ref().map_or(Ok(None), |folder| folder.stamp(FILE))?;
+        let data = settings.paths().data_folder();
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(state) = state.as_ref()
             && Arc::ptr_eq(&state.config, &config)
-            && state.overlay == stamp
+            && files::is_unchanged(&data.join(FILE), state.overlay)
         {
             return Ok(Arc::clone(&state.catalog));
         }
+        let folder = Folder::open(data)?;
+        // The stamp is taken first: a change in between is seen the next time.
+        let stamp = folder.as_ref().map_or(Ok(None), |folder| folder.stamp(FILE))?;
         let overlay = match &folder {
             Some(folder) if stamp.is_some() => overlay(folder)?,
             _ => None,

@@ -1,6 +1,9 @@
 //! Decimal numbers, kept exactly from the text they are read from to the text they are written in.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt::{self, Write},
+    str::FromStr,
+};
 
 use serde_json::{Number, Value};
 
@@ -66,7 +69,7 @@ impl Billionths {
 
     /// The number as JSON spells it: the very digits of [`fmt::Display`].
     pub fn to_json(self) -> Value {
-        json(&self.to_string())
+        json(&digits(self.0))
     }
 }
 
@@ -99,9 +102,19 @@ impl fmt::Display for Billionths {
 
 /// `billionths` as a decimal number without zeros at its end.
 pub(super) fn digits(billionths: u64) -> String {
-    let (whole, fraction) = (billionths / Billionths::ONE.0, billionths % Billionths::ONE.0);
-    let mut text = format!("{whole}.{fraction:09}");
-    text.truncate(text.trim_end_matches('0').trim_end_matches('.').len());
+    let (whole, mut fraction) = (billionths / Billionths::ONE.0, billionths % Billionths::ONE.0);
+    let mut text = String::with_capacity(24);
+    // A string takes everything.
+    let _ = write!(text, "{whole}");
+    if fraction > 0 {
+        text.push('.');
+    }
+    let mut unit = Billionths::ONE.0;
+    while fraction > 0 {
+        unit /= 10;
+        text.extend(char::from_digit(u32::try_from(fraction / unit).unwrap_or_default(), 10));
+        fraction %= unit;
+    }
     text
 }
 

@@ -1,6 +1,6 @@
 //! Names that must not be confused: which provider, which of its keys, which record.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -31,7 +31,7 @@ impl std::error::Error for IdentityError {}
 /// A provider's name, such as `anthropic`: lower-case letters, digits and hyphens.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct ProviderId(String);
+pub struct ProviderId(Arc<str>);
 
 impl ProviderId {
     pub fn as_str(&self) -> &str {
@@ -60,7 +60,7 @@ impl FromStr for ProviderId {
             && name
                 .chars()
                 .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-');
-        if fits { Ok(Self(name.to_owned())) } else { Err(error) }
+        if fits { Ok(Self(name.into())) } else { Err(error) }
     }
 }
 
@@ -166,7 +166,7 @@ impl TryFrom<String> for KeyId {
 
 impl From<ProviderId> for String {
     fn from(id: ProviderId) -> Self {
-        id.0
+        id.as_str().to_owned()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which model, what it is for, and what it can do.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, sync::Arc};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ const LONGEST: usize = 200;
 /// A model as its provider calls it, such as `gpt-6-sol`; of an aggregator with the maker in front.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct ModelId(String);
+pub struct ModelId(Arc<str>);
 
 /// A model of a provider, spelled `provider/model`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,7 +71,7 @@ impl FromStr for ModelId {
                 .bytes()
                 .all(|c| c.is_ascii_alphanumeric() || b"-._:/@+".contains(&c));
         let error = IdentityError::new("a model", "1 to 200 letters, digits and characters of `-._:/@+`");
-        fits.then(|| Self(text.to_owned())).ok_or(error)
+        fits.then(|| Self(text.into())).ok_or(error)
     }
 }
 
@@ -109,7 +109,7 @@ impl TryFrom<String> for ModelId {
 
 impl From<ModelId> for String {
     fn from(model: ModelId) -> Self {
-        model.0
+        model.as_str().to_owned()
     }
 }
 

@@ -61,8 +61,8 @@ impl Usd {
 
     /// All digits that are there and no more, such as `-0.8`.
     pub fn digits(self) -> String {
-        let sign = if self.0 < 0 { "-" } else { "" };
-        format!("{sign}{}", digits(self.0.unsigned_abs()))
+        let digits = digits(self.0.unsigned_abs());
+        if self.0 < 0 { format!("-{digits}") } else { digits }
     }
 }
 

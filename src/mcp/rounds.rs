@@ -9,6 +9,7 @@ use std::{
 };
 
 use rmcp::model::{ElicitationAction, InputResponses, RequestStateCodec, SealOptions};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
@@ -95,7 +96,7 @@ fn write_sorted(out: &mut Vec<u8>, value: &Value) {
             let sorted: BTreeMap<&String, &Value> = map.iter().collect();
             out.push(b'{');
             for (name, value) in sorted {
-                out.extend(Value::from(name.as_str()).to_string().bytes());
+                write(out, name);
                 out.push(b':');
                 write_sorted(out, value);
                 out.push(b',');
@@ -110,8 +111,12 @@ fn write_sorted(out: &mut Vec<u8>, value: &Value) {
             }
             out.push(b']');
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => out.extend(value.to_string().bytes()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => write(out, value),
     }
+}
+
+fn write(out: &mut Vec<u8>, value: &impl Serialize) {
+    serde_json::to_writer(out, value).expect("a vector takes everything");
 }
 
 fn random<const N: usize>() -> Result<[u8; N]> {

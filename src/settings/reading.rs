@@ -98,7 +98,14 @@ fn provider(id: &ProviderId, field: Field<'_, '_>) -> Result<ProviderConfig, Con
     }
     if let Some(field) = section.field("models") {
         let items = field.items()?;
-        said.models = Some(items.iter().map(model_name).collect::<Result<_, _>>()?);
+        let mut models = Vec::new();
+        for item in &items {
+            let model = model_name(item)?;
+            if !models.contains(&model) {
+                models.push(model);
+            }
+        }
+        said.models = Some(models);
     }
     if let Some(field) = section.field("weight") {
         said.weight = weight(&field)?;

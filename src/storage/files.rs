@@ -80,6 +80,41 @@ pub enum Written {
     DurabilityUnknown(io::Error),
 }
 
+/// Whether the file at `path` is in the state that a [`Folder`] found it in, `None` if it found none.
+///
+/// For whoever holds what was read then: nothing is opened. Anything else is to be looked at through a folder.
+pub(crate) fn is_unchanged(path: &Path, found: Option<Stamp>) -> bool {
+    is_still(path, found, |now, found| now == found)
+}
+
+/// Whether the file at `path` is the one that a [`Folder`] found there, with whatever in it but nothing.
+pub(super) fn is_in_place(path: &Path, found: Stamp) -> bool {
+    is_still(path, Some(found), |now, found| {
+        now.length > 0 && now.is_same_file(found)
+    })
+}
+
+fn is_still(path: &Path, found: Option<Stamp>, is_same: impl Fn(Stamp, Stamp) -> bool) -> bool {
+    match (system::details_at(path), found) {
+        (Ok(Some(now)), Some(found)) => is_same(now.stamp, found) && hazard(&now, Whose::Ours).is_none(),
+        (Ok(now), found) => now.is_none() && found.is_none(),
+        (Err(_), _) => false,
+    }
+}
+
+/// Why a file with these details is not to be worked with, if it is not.
+fn hazard(details: &Details, whose: Whose) -> Option<Hazard> {
+    if details.kind != Kind::File {
+        Some(Hazard::NotAFile(details.kind.name()))
+    } else if !details.ours {
+        Some(Hazard::ForeignOwner)
+    } else if whose == Whose::Ours && details.others != Others::Out {
+        Some(Hazard::OpenToOthers)
+    } else {
+        None
+    }
+}
+
 impl Folder {
     /// Opens the folder at `path`, making it and its parents (0700 under any umask) where they are missing.
     pub fn create(path: &Path) -> Result<Self, FileError> {
@@ -351,19 +386,13 @@ impl Folder {
     }
 
     fn trusted(&self, name: &str, details: &Details) -> Result<(), FileError> {
-        let why = if details.kind != Kind::File {
-            Hazard::NotAFile(details.kind.name())
-        } else if !details.ours {
-            Hazard::ForeignOwner
-        } else if self.whose == Whose::Ours && details.others != Others::Out {
-            Hazard::OpenToOthers
-        } else {
-            return Ok(());
-        };
-        Err(FileError::Unsafe {
-            path: self.path.join(name),
-            why,
-        })
+        match hazard(details, self.whose) {
+            None => Ok(()),
+            Some(why) => Err(FileError::Unsafe {
+                path: self.path.join(name),
+                why,
+            }),
+        }
     }
 
     fn close_to_others(&self) -> Result<(), FileError> {

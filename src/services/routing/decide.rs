@@ -49,8 +49,9 @@ pub enum Turn {
     Rest,
 }
 
-/// What ranks usable candidates: less is better.
+/// What ranks candidates: less is better. First whether one cannot be used, and whether it is for other tasks.
 type Rank<'a> = (
+    (bool, bool),
     (bool, Turn, bool, u16),
     [i64; 4],
     Share,
@@ -64,7 +65,9 @@ pub fn decide<'a>(policy: &Policy, supplies: &'a [Supply], ask: &Ask, now: Times
     let order = Order { policy, ask };
     let objective = score::objective(ask, policy.objective);
     let original = order.original(supplies);
-    let mut ranked: Vec<(Rank<'a>, Candidate<'a>)> = Vec::new();
+    let count = supplies.iter().flat_map(|supply| &supply.offers);
+    let count = count.map(|offer| offer.variants.len()).sum();
+    let (mut ranks, mut candidates) = (Vec::with_capacity(count), Vec::with_capacity(count));
     let mut barren = Vec::new();
     for supply in supplies {
         if !ask.allows_fallback && supply.provider != original {
@@ -85,15 +88,9 @@ pub fn decide<'a>(policy: &Policy, supplies: &'a [Supply], ask: &Ask, now: Times
                     .or(before)
                     .or_else(|| model_obstacle(offer, variant, ask))
                     .or_else(|| money_obstacle(policy, &estimate));
-                let considered = Candidate {
-                    supply,
-                    offer,
-                    variant,
-                    estimate,
-                    verdict: obstacle.unwrap_or(Verdict::Outranked),
-                    turn,
-                };
-                let rank = (
+                let verdict = obstacle.unwrap_or(Verdict::Outranked);
+                let rank: Rank<'a> = (
+                    (!verdict.is_usable(), verdict == Verdict::NotForTask),
                     order.place(turn, offer),
                     score::score(objective, policy.purse.is_low, offer, variant, &estimate),
                     share,
@@ -101,15 +98,20 @@ pub fn decide<'a>(policy: &Policy, supplies: &'a [Supply], ask: &Ask, now: Times
                     &offer.model,
                     variant.effort,
                 );
-                ranked.push((rank, considered));
+                ranks.push((rank, candidates.len()));
+                candidates.push(Candidate {
+                    supply,
+                    offer,
+                    variant,
+                    estimate,
+                    verdict,
+                    turn,
+                });
             }
         }
     }
-    ranked.sort_by(|(a, left), (b, right)| {
-        let last = |it: &Candidate<'_>| (!it.verdict.is_usable(), it.verdict == Verdict::NotForTask);
-        (last(left), a).cmp(&(last(right), b))
-    });
-    let mut considered: Vec<Candidate<'a>> = ranked.into_iter().map(|(_, considered)| considered).collect();
+    ranks.sort_unstable();
+    let mut considered: Vec<Candidate<'a>> = ranks.iter().map(|(_, at)| candidates[*at].clone()).collect();
     let first = considered.first_mut().filter(|first| first.verdict.is_usable());
     let key = first.and_then(|first| {
         first.verdict = Verdict::Chosen;

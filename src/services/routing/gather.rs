@@ -231,11 +231,13 @@ impl State {
         // Requests of which nobody said which key they were made with are the usual one's.
         let unnamed = pool.contains(usual).then_some(None);
         let times = tail.times(&provider.id, pool.iter().map(Some).chain(unnamed));
-        let used = u32::try_from(times.len()).unwrap_or(u32::MAX);
+        let used = times.iter().map(|times| times.len()).sum();
         // It eases as soon as so many have gone by that less than the limit are left.
-        let surplus = limit
-            .and_then(|limit| used.checked_sub(limit))
-            .and_then(|it| usize::try_from(it).ok());
+        let surplus = limit.and_then(|limit| usize::checked_sub(used, usize::try_from(limit).ok()?));
+        let last_surplus = surplus.filter(|surplus| *surplus < used).map(|surplus| {
+            let mut times = times.concat();
+            *times.select_nth_unstable(surplus).1
+        });
         let latency = tail.key_latency(&provider.id, Some(label));
         let is_usual = label == usual;
         KeySupply {
@@ -248,11 +250,9 @@ impl State {
                 .unwrap_or_default(),
             mended_at: record.and_then(health::mended_at),
             weight: configured.map_or(1, |key| key.weight),
-            used,
+            used: u32::try_from(used).unwrap_or(u32::MAX),
             limit,
-            eases_at: surplus
-                .and_then(|surplus| times.get(surplus))
-                .map(|oldest| *oldest + tail::MINUTE),
+            eases_at: last_surplus.map(|at| at + tail::MINUTE),
             latency_ms: latency.or_else(|| tail.key_latency(&provider.id, None).filter(|_| is_usual)),
         }
     }
@@ -282,10 +282,12 @@ impl State {
             Some(Listing::Models(models)) => Some(models),
             Some(Listing::Unsaid | Listing::Unreachable) | None => None,
         };
+        let tail = Some(tail).filter(|tail| tail.knows(&provider.id));
         let offer = |name: &ModelRef, known: Option<&Model>, place: usize, kind: Option<ModelKind>| {
             let id = &name.model;
             let is_absent = installed.is_some_and(|installed| installed.iter().all(|it| it.id != *id));
-            let is_retired = known.is_some_and(|known| !known.is_served_at(self.now)) || tail.is_gone(name);
+            let is_retired =
+                known.is_some_and(|known| !known.is_served_at(self.now)) || tail.is_some_and(|tail| tail.is_gone(name));
             Offer {
                 kind: kind
                     .or_else(|| known.map(|known| known.kind))
@@ -305,7 +307,7 @@ impl State {
                     is_retired.then_some(Verdict::NotServed)
                 },
                 place: u16::try_from(place).unwrap_or(u16::MAX),
-                latency_ms: tail.model_latency(name),
+                latency_ms: tail.and_then(|tail| tail.model_latency(name)),
                 variants: if is_out {
                     vec![Variant::default()]
                 } else {
@@ -333,7 +335,8 @@ impl State {
             ModelKind::Chat | ModelKind::Embedding => true,
             ModelKind::Rerank | ModelKind::Image => false,
         };
-        let of_catalog = self.catalog.models_of(&provider.id).filter(is_of_use);
+        let of_catalog: Vec<&Model> = self.catalog.models_of(&provider.id).filter(is_of_use).collect();
+        let of_catalog = of_catalog.into_iter();
         of_catalog.map(|model| offer(&model.id, Some(model), 0, None)).collect()
     }
 }

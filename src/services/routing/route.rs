@@ -1,6 +1,6 @@
 //! A route for a request: gathered, decided, and in the form of results.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -338,17 +338,21 @@ fn answer(state: &State, decision: &Decision<'_>, ask: &Ask) -> Result<Route> {
 /// Every model once, those that are out together with their provider in one line; and how many are left out.
 fn considered(decision: &Decision<'_>) -> (Vec<Considered>, usize) {
     let mut listed: Vec<Considered> = Vec::new();
-    let mut models: BTreeSet<(&ProviderId, &ModelId)> = BTreeSet::new();
+    let mut seen: BTreeSet<*const Offer> = BTreeSet::new();
+    let mut alike: BTreeMap<(&ProviderId, &str), usize> = BTreeMap::new();
     for it in &decision.considered {
-        if !models.insert((&it.supply.provider, &it.offer.model)) {
+        // Other efforts of the same model are no other candidates.
+        if !seen.insert(it.offer) {
             continue;
         }
-        let same = |other: &&mut Considered| {
-            other.provider == it.supply.provider.as_str() && other.verdict == it.verdict.as_str()
-        };
-        match listed.iter_mut().find(same) {
-            Some(first) if it.verdict.is_of_all() => *first.other_models.get_or_insert(0) += 1,
-            _ => listed.push(Considered::of(it)),
+        match alike.entry((&it.supply.provider, it.verdict.as_str())) {
+            Entry::Occupied(first) if it.verdict.is_of_all() => {
+                *listed[*first.get()].other_models.get_or_insert(0) += 1;
+            }
+            entry => {
+                entry.or_insert(listed.len());
+                listed.push(Considered::of(it));
+            }
         }
     }
     listed.extend(decision.barren.iter().map(|(supply, _, verdict)| Considered {
@@ -374,8 +378,8 @@ fn considered(decision: &Decision<'_>) -> (Vec<Considered>, usize) {
 impl Considered {
     fn of(it: &Candidate<'_>) -> Self {
         Self {
-            provider: it.supply.provider.to_string(),
-            model: Some(it.offer.model.to_string()),
+            provider: it.supply.provider.as_str().to_owned(),
+            model: Some(it.offer.model.as_str().to_owned()),
             effort: it.variant.effort,
             quality: it.variant.points.map(Points::exact),
             quality_of: it.variant.like.as_deref().map(str::to_owned),

@@ -52,6 +52,7 @@ impl Estimate {
 }
 
 fn cost(price: Option<&Price>, tokens: Expected, reasoning: u64) -> Option<Usd> {
+    let price = price?;
     let output = tokens.output.saturating_add(reasoning).min(MOST_TOKENS);
     let counts = TokenCounts {
         input: tokens.input.min(MOST_TOKENS),
@@ -60,7 +61,7 @@ fn cost(price: Option<&Price>, tokens: Expected, reasoning: u64) -> Option<Usd> 
         ..TokenCounts::default()
     };
     let tokens = Tokens::new(counts).ok()?;
-    Some(price?.cost(Service::Standard, &tokens)?.total)
+    Some(price.cost(Service::Standard, &tokens)?.total)
 }
 
 /// A model that reasons and is asked for no degree is taken to do it as at medium.

@@ -52,16 +52,16 @@ impl<'p> Tail<'p> {
     /// The tail of `past`, oldest first.
     pub(super) fn of(past: impl DoubleEndedIterator<Item = &'p Past>, now: Timestamp) -> Self {
         let mut tail = Self::default();
-        let mut known: BTreeMap<*const Asked, (usize, usize)> = BTreeMap::new();
+        let (a_minute_ago, long_ago) = (now - MINUTE, now - GONE_FOR);
+        let mut numbers: BTreeMap<*const Asked, (usize, usize)> = BTreeMap::new();
         for it in past.rev() {
-            let (key, model) = *known.entry(Arc::as_ptr(&it.asked)).or_insert_with(|| {
+            let (key, model) = *numbers.entry(Arc::as_ptr(&it.asked)).or_insert_with(|| {
                 let Asked { model, label } = &*it.asked;
                 let key = (&model.provider, label.as_ref());
                 (tail.keys.number(key), tail.models.number(model))
             });
             let (key, model) = (&mut tail.keys.all[key], &mut tail.models.all[model]);
-            let age = now.duration_since(it.at);
-            if age < MINUTE {
+            if it.at > a_minute_ago {
                 key.times.push(it.at);
             }
             if let (true, Some(latency)) = (it.outcome.success, it.outcome.latency_ms) {
@@ -72,7 +72,7 @@ impl<'p> Tail<'p> {
                 }
             }
             let is_missing = it.outcome.status_code == Some(404);
-            model.is_there |= !is_missing || age > GONE_FOR;
+            model.is_there |= !is_missing || it.at < long_ago;
             model.missing += u32::from(!model.is_there);
         }
         let of_keys = tail.keys.all.iter_mut().map(|key| &mut key.latencies);
@@ -81,19 +81,14 @@ impl<'p> Tail<'p> {
         tail
     }
 
-    /// When the requests of the last minute with one of `labels` were made, oldest first.
-    pub(super) fn times<'l>(
-        &self,
-        provider: &ProviderId,
-        labels: impl IntoIterator<Item = Option<&'l Label>>,
-    ) -> Vec<Timestamp> {
-        let mut times: Vec<Timestamp> = labels
-            .into_iter()
-            .filter_map(|label| self.keys.get(&(provider, label)))
-            .flat_map(|key| key.times.iter().copied())
-            .collect();
-        times.sort_unstable();
-        times
+    /// When the requests of the last minute with each of `labels` were made, in no order.
+    pub(super) fn times<'s>(
+        &'s self,
+        provider: &'s ProviderId,
+        labels: impl IntoIterator<Item = Option<&'s Label>>,
+    ) -> Vec<&'s [Timestamp]> {
+        let of_keys = labels.into_iter().filter_map(|label| self.keys.get(&(provider, label)));
+        of_keys.map(|key| key.times.as_slice()).collect()
     }
 
     /// The median of the key's last answers.
@@ -104,6 +99,12 @@ impl<'p> Tail<'p> {
     /// The median of the model's last answers.
     pub(super) fn model_latency(&self, model: &ModelRef) -> Option<u32> {
         percentile(&self.models.get(&model)?.latencies, 50)
+    }
+
+    /// Whether there are requests to the provider in it.
+    pub(super) fn knows(&self, provider: &ProviderId) -> bool {
+        let mut from = self.keys.numbers.range((provider, None)..);
+        from.next().is_some_and(|((next, _), _)| *next == provider)
     }
 
     /// Whether the provider keeps saying that it has no such model.
@@ -177,8 +178,9 @@ mod tests {
         ];
         let tail = Tail::of(all.iter(), at(0));
         let (provider, work): (ProviderId, Label) = ("openai".parse().expect("one"), "work".parse().expect("one"));
-        assert_eq!(tail.times(&provider, [Some(&work)]), [at(-50), at(-30)]);
-        assert_eq!(tail.times(&provider, [Some(&work), None]), [at(-50), at(-40), at(-30)]);
+        assert_eq!(tail.times(&provider, [Some(&work)]), [[at(-30), at(-50)]]);
+        let both = tail.times(&provider, [Some(&work), None]);
+        assert_eq!(both.concat(), [at(-30), at(-50), at(-40)]);
         assert_eq!(tail.key_latency(&provider, Some(&work)), Some(300));
         assert_eq!(tail.key_latency(&provider, None), None, "a failure is no answer");
         assert_eq!(tail.model_latency(&all[0].asked.model), Some(300));

@@ -36,6 +36,8 @@ pub use upkeep::Condition;
 use connection::{Missing, Open, Survives, Transaction, look};
 use recent::Recent;
 
+use super::files::is_in_place;
+
 type Result<T, E = LedgerError> = std::result::Result<T, E>;
 
 /// The ledger's file.
@@ -102,16 +104,15 @@ impl Ledger {
 
     /// The database, opened anew where the file is another one than before.
     fn opened<'a>(&self, held: &'a mut Option<Held>, missing: Missing) -> Result<Option<&'a mut Held>> {
-        let Some(file) = look(&self.folder, missing)? else {
+        let is_current = |held: &Held| is_in_place(&self.path(), held.open.file);
+        if !held.as_ref().is_some_and(is_current) {
             *held = None;
-            return Ok(None);
-        };
-        if !held.as_ref().is_some_and(|held| held.open.file.is_same_file(file)) {
-            *held = None;
-            *held = Some(Held {
-                open: Open::new(&self.folder, file)?,
-                recent: Recent::default(),
-            });
+            if let Some(file) = look(&self.folder, missing)? {
+                *held = Some(Held {
+                    open: Open::new(&self.folder, file)?,
+                    recent: Recent::default(),
+                });
+            }
         }
         Ok(held.as_mut())
     }

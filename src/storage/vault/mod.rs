@@ -45,7 +45,7 @@ use crate::{
     domain::{ApiKey, KeyId, Passphrase, Secret},
     storage::{
         audit::{self, Entry, Outcome},
-        files::{Folder, Stamp},
+        files::{self, Folder, Stamp},
         lock::{self, LockError},
     },
 };
@@ -157,20 +157,14 @@ impl Vault {
     ///
     /// A vault whose file is gone is not absent: that is [`VaultError::Remains`].
     pub fn status(&self) -> Result<Status, VaultError> {
+        let mut session = self.session();
+        if let Some((session, opened)) = self.unchanged(session.as_ref()) {
+            let slots = infos(&opened.header);
+            return Ok(Status::Unlocked { slots, by: session.by });
+        }
         let Some(folder) = Folder::open(&self.places.data)? else {
             return Ok(Status::Absent);
         };
-        let mut session = self.session();
-        if let Some(Session {
-            by,
-            cached: Some((stamp, opened)),
-            ..
-        }) = &*session
-            && folder.stamp(FILE)? == Some(*stamp)
-        {
-            let slots = infos(&opened.header);
-            return Ok(Status::Unlocked { slots, by: *by });
-        }
         let Some(Read { header, .. }) = self.read_file(&folder)? else {
             refuse_remains_of_written(&folder)?;
             return Ok(Status::Absent);
@@ -225,8 +219,14 @@ impl Vault {
 
     /// What the vault holds, without secrets; read again when the file has changed.
     pub fn contents(&self) -> Result<Arc<Contents>, VaultError> {
-        let folder = Folder::open(&self.places.data)?.ok_or(VaultError::Absent)?;
-        let opened = self.load(&folder, &mut self.session(), Fresh::AsNeeded)?;
+        let mut session = self.session();
+        let unchanged = self.unchanged(session.as_ref());
+        let opened = if let Some((_, opened)) = unchanged {
+            Arc::clone(opened)
+        } else {
+            let folder = Folder::open(&self.places.data)?.ok_or(VaultError::Absent)?;
+            self.load(&folder, &mut session, Fresh::AsNeeded)?
+        };
         self.refuse_foreign(&opened)?;
         Ok(Arc::clone(&opened.contents))
     }
@@ -309,6 +309,13 @@ impl Vault {
             Some(folder) => Ok(audit::recent(&folder, most)?),
             None => Ok(Vec::new()),
         }
+    }
+
+    /// What was read last, where the file is as it was then.
+    fn unchanged<'s>(&self, session: Option<&'s Session>) -> Option<(&'s Session, &'s Arc<Opened>)> {
+        let session = session?;
+        let (stamp, opened) = session.cached.as_ref()?;
+        files::is_unchanged(&self.path(), Some(*stamp)).then_some((session, opened))
     }
 
     fn session(&self) -> MutexGuard<'_, Option<Session>> {
