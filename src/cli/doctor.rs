@@ -21,6 +21,7 @@ use crate::{
     },
     storage::{
         files::Folder,
+        ledger::Depth,
         vault::{SlotKind, Standing, Status},
     },
     tools::view::{self, Block, Cell, Tone, View},
@@ -36,6 +37,12 @@ pub(super) const COMMAND: CommandDef = CommandDef {
                     .long("offline")
                     .action(ArgAction::SetTrue)
                     .help("Don't ask the providers whether the keys work"),
+            )
+            .arg(
+                Arg::new("deep")
+                    .long("deep")
+                    .action(ArgAction::SetTrue)
+                    .help("Hold the indexes of a large ledger against its records, too"),
             )
     },
     run: Run::With(run),
@@ -114,7 +121,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     if open.is_ok() {
         findings.push(trail(app));
     }
-    findings.push(ledger(app));
+    findings.push(ledger(app, matches.get_flag("deep")));
     findings.extend(budgets(app));
     findings.push(clock(app));
     findings.extend(clients::look(app));
@@ -357,19 +364,27 @@ fn budgets(app: &App) -> Vec<Finding> {
     findings
 }
 
-fn ledger(app: &App) -> Finding {
-    match app.ledger().check() {
+fn ledger(app: &App, is_deep: bool) -> Finding {
+    let depth = if is_deep { Depth::Whole } else { Depth::Usual };
+    match app.ledger().check(depth) {
         Err(error) => Finding::of("ledger", &error.into()),
         Ok(None) => Finding::good("ledger", "nothing is recorded yet"),
-        Ok(Some(found)) => Finding::good(
-            "ledger",
-            format!(
-                "{} is whole: {} records in {} kB",
-                app.ledger().path().display(),
-                found.records,
-                found.bytes.div_ceil(1000)
-            ),
-        ),
+        Ok(Some(found)) => {
+            let rest = if found.with_indexes {
+                ""
+            } else {
+                "; its indexes were not looked through, which --deep does"
+            };
+            Finding::good(
+                "ledger",
+                format!(
+                    "{} is whole: {} records in {} kB{rest}",
+                    app.ledger().path().display(),
+                    found.records,
+                    found.bytes.div_ceil(1000)
+                ),
+            )
+        }
     }
 }
 

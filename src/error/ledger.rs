@@ -1,7 +1,7 @@
 //! What the ledger's failures mean to the user, and the way out of each.
 
 use super::{Code, Error};
-use crate::storage::ledger::LedgerError;
+use crate::storage::ledger::{self, LedgerError};
 
 impl From<LedgerError> for Error {
     fn from(why: LedgerError) -> Self {
@@ -12,8 +12,10 @@ impl From<LedgerError> for Error {
                 Code::LedgerDamaged,
                 format!(
                     "nothing was changed; put a copy from a backup in its place. Without one, SQLite's own shell gets out \
-                     what can be read: `sqlite3 {0} .recover | sqlite3 recovered.db`. Or move it and its -wal file away, \
-                     to begin anew",
+                     what can be read: `(echo '{}'; sqlite3 '{}' .dump | sed 's/^ROLLBACK.*/COMMIT;/') | sqlite3 \
+                     recovered.db`; put that in its place, private (`chmod 600`). Or move it and its -wal file away, to \
+                     begin anew",
+                    ledger::marks(),
                     path.display()
                 ),
             ),

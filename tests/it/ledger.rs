@@ -4,7 +4,7 @@ use std::path::Path;
 
 use api_keys::{
     domain::{Label, Outcome, RecordedCost, Service, Source, Span, Task, TokenCounts, Tokens, UsageRecord, Usd},
-    storage::ledger::{Exported, Filter, Ledger, LedgerError, Totals},
+    storage::ledger::{Depth, Exported, Filter, Ledger, LedgerError, Totals},
 };
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
@@ -111,7 +111,7 @@ pub(crate) fn exported(ledger: &Ledger) -> Vec<Exported> {
 
 /// Fails unless the ledger is whole.
 pub(crate) fn expect_whole(ledger: &Ledger) {
-    assert!(ledger.check().unwrap().is_some());
+    assert!(ledger.check(Depth::Whole).unwrap().is_some());
 }
 
 /// The bytes of the ledger's file in `folder`.

@@ -30,8 +30,9 @@ pub use health::Health;
 pub use recent::{Asked, Outcomes, Past};
 pub use records::{Exported, Recorded};
 pub use reservations::{Entries, Limit, ReservationId, Reserve, Reserved, Spent};
+pub use schema::marks;
 pub use totals::{Dimension, Filter, Totals};
-pub use upkeep::Condition;
+pub use upkeep::{Condition, Depth};
 
 use connection::{Missing, Open, Survives, Transaction, look};
 use recent::Recent;

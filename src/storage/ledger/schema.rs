@@ -8,6 +8,14 @@ pub(super) const MIGRATIONS: &[&str] = &[include_str!("schema/1.sql")];
 /// Marks the file as a ledger: `akLD`.
 pub(super) const APPLICATION_ID: i32 = i32::from_be_bytes(*b"akLD");
 
+/// Statements that mark a database as a ledger of the newest version, as its file's header does.
+pub fn marks() -> String {
+    format!(
+        "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {};",
+        MIGRATIONS.len()
+    )
+}
+
 /// What a database is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Found {

@@ -9,6 +9,17 @@ use super::{Ledger, LedgerError, Result, Survives, Transaction};
 const BATCH: u64 = 10_000;
 /// How many pages are given back to the file system in one transaction.
 const PAGES: u32 = 1_000;
+/// From how many bytes on a database is large; up to there all of it is inspected within about a second.
+const LARGE: u64 = 16 << 20;
+
+/// How thoroughly the database is inspected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// All of it; of a large one every page and record, but not whether its indexes agree with the records: that is most
+    /// of the work, some ten seconds for a million records.
+    Usual,
+    Whole,
+}
 
 /// What an inspection found where nothing is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +30,8 @@ pub struct Condition {
     pub bytes: u64,
     /// The records that are kept.
     pub records: u64,
+    /// Whether the indexes were held against them.
+    pub with_indexes: bool,
 }
 
 impl Ledger {
@@ -70,12 +83,13 @@ impl Ledger {
     }
 
     /// Reads the whole database and fails unless it is whole; nothing where there is no ledger.
-    pub fn check(&self) -> Result<Option<Condition>> {
+    pub fn check(&self, depth: Depth) -> Result<Option<Condition>> {
         let Some(mut open) = self.open_apart()? else {
             return Ok(None);
         };
         let bytes = open.file.length();
-        let inspected = open.read(|transaction| transaction.inspect(bytes));
+        let with_indexes = depth == Depth::Whole || bytes < LARGE;
+        let inspected = open.read(|transaction| transaction.inspect(bytes, with_indexes));
         let (condition, fault) = inspected.map_err(|why| self.failed(&why))?;
         match fault {
             None => Ok(Some(condition)),
@@ -89,8 +103,11 @@ impl Ledger {
 
 impl Transaction<'_> {
     /// What is found, and what is wrong if anything is.
-    fn inspect(&mut self, bytes: u64) -> rusqlite::Result<(Condition, Option<String>)> {
-        let said: String = self.sql.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    fn inspect(&mut self, bytes: u64, with_indexes: bool) -> rusqlite::Result<(Condition, Option<String>)> {
+        let check = if with_indexes { "integrity_check" } else { "quick_check" };
+        let said: String = self
+            .sql
+            .query_row(&format!("PRAGMA {check}(1)"), [], |row| row.get(0))?;
         let sums: Vec<u64> = self
             .sql
             .prepare(
@@ -113,6 +130,7 @@ impl Transaction<'_> {
             version: self.sql.pragma_query_value(None, "user_version", |row| row.get(0))?,
             bytes,
             records,
+            with_indexes,
         };
         Ok((condition, fault))
     }

@@ -32,7 +32,7 @@ fn refusals(folder: &Path) -> Vec<Error> {
     let ledger = Ledger::new(folder);
     let read = ledger.totals(always(), &Filter::default()).map(drop);
     let written = ledger.record(&request()).map(drop);
-    let checked = ledger.check().map(drop);
+    let checked = ledger.check(Depth::Whole).map(drop);
     let pruned = ledger.prune(at(DAY)).map(drop);
     drop(ledger);
     assert_eq!(bytes(folder), before, "left as it is");
@@ -91,12 +91,85 @@ fn every_overwritten_page_is_found_by_the_check() {
         let mut bad = good.clone();
         bad[page * 4096..(page + 1) * 4096].fill(0xa5);
         put(&folder, &bad);
-        let found = Ledger::new(&folder).check();
-        assert!(
-            matches!(found, Err(LedgerError::Damaged { .. })),
-            "page {page}: {found:?}"
-        );
+        for depth in [Depth::Usual, Depth::Whole] {
+            let found = Ledger::new(&folder).check(depth);
+            assert!(
+                matches!(found, Err(LedgerError::Damaged { .. })),
+                "page {page}: {found:?}"
+            );
+        }
     }
+}
+
+/// Holding the indexes of a million records against them takes ten seconds, so it is left to those who ask for it.
+#[test]
+fn of_a_large_ledger_the_indexes_are_held_against_the_records_where_that_is_asked_for() {
+    let (home, ledger) = ledger();
+    let folder = home.path().join("data");
+    // Each time anew: what was written last is in the file itself only once it is closed.
+    let look = |depth| {
+        Ledger::new(&folder)
+            .check(depth)
+            .map(|found| found.unwrap().with_indexes)
+    };
+    ledger.record(&request()).unwrap();
+    assert!(
+        look(Depth::Usual).unwrap(),
+        "a small one is inspected whole in any case"
+    );
+    let large = UsageRecord {
+        request_id: Some("long ".repeat(4 << 20)),
+        ..request()
+    };
+    ledger.record(&large).unwrap();
+    drop(ledger);
+    assert!(!look(Depth::Usual).unwrap());
+    assert!(look(Depth::Whole).unwrap());
+    let sql = rusqlite::Connection::open(folder.join("ledger.db")).unwrap();
+    let elsewhere = "PRAGMA writable_schema = ON; UPDATE sqlite_schema SET sql = \
+                     'CREATE UNIQUE INDEX record_request ON record (provider, request_id) WHERE request_id IS NULL' \
+                     WHERE name = 'record_request'";
+    sql.execute_batch(elsewhere).unwrap();
+    drop(sql);
+    assert!(look(Depth::Usual).is_ok());
+    let found = look(Depth::Whole);
+    assert!(matches!(found, Err(LedgerError::Damaged { .. })), "{found:?}");
+}
+
+/// What the hint says is done to the letter, by the shell of whatever system this is.
+#[cfg(unix)]
+#[test]
+fn what_can_be_read_of_a_damaged_ledger_is_got_out_as_the_hint_says() {
+    if !crate::support::outside::installed(&["sqlite3", "sed"]) {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("it is here");
+    let good = written(&home, "it is here");
+    let before = exported(&Ledger::new(&folder)).len();
+    let in_the_middle = good.len() / 4096 / 2;
+    let mut got_out = 0;
+    for page in in_the_middle..in_the_middle + 3 {
+        let mut bad = good.clone();
+        bad[page * 4096..(page + 1) * 4096].fill(0xa5);
+        put(&folder, &bad);
+        let damage = Ledger::new(&folder).check(Depth::Usual).unwrap_err();
+        let damage = Error::from(damage);
+        let command = damage.hint_text().unwrap().split('`').nth(1).unwrap();
+        let shell = std::process::Command::new("sh")
+            .args(["-c", command])
+            .current_dir(home.path())
+            .output()
+            .unwrap();
+        assert!(shell.status.success(), "{shell:?}");
+        let recovered = home.path().join("recovered.db");
+        put(&folder, &fs::read(&recovered).unwrap());
+        fs::remove_file(&recovered).unwrap();
+        let ledger = Ledger::new(&folder);
+        got_out = got_out.max(exported(&ledger).len());
+        assert!(ledger.record(&request()).is_ok(), "it is written on");
+    }
+    assert!(got_out > before / 2, "{got_out} of {before}");
 }
 
 #[test]
@@ -227,7 +300,7 @@ fn nothing_but_our_own_private_files_is_opened() {
             for refused in [
                 ledger.record(&request()).map(drop),
                 ledger.totals(always(), &Filter::default()).map(drop),
-                ledger.check().map(drop),
+                ledger.check(Depth::Whole).map(drop),
             ] {
                 let error = Error::from(refused.unwrap_err());
                 assert_eq!(error.code(), Code::UnsafeFile, "{name}: {what}: {error:?}");

@@ -20,7 +20,7 @@ fn reading_where_there_is_no_ledger_finds_nothing_and_makes_nothing() {
     assert_eq!(ledger.outcomes(at(-DAY)).unwrap().iter().count(), 0);
     assert_eq!(ledger.health().unwrap(), []);
     assert_eq!(ledger.alerts(at(-DAY)).unwrap(), []);
-    assert_eq!(ledger.check().unwrap(), None);
+    assert_eq!(ledger.check(Depth::Whole).unwrap(), None);
     assert_eq!(ledger.prune(at(DAY)).unwrap(), 0);
     assert_eq!(exported(&ledger), []);
     assert_eq!(ledger.stamp(), "");
