@@ -21,7 +21,7 @@ use super::{
 use crate::{
     domain::{ApiKey, Usd},
     error::{Code, Error},
-    providers::{Failure, Framing, Question, Reply, UsageReader},
+    providers::{self, Failure, Framing, Question, Reply, UsageReader},
     services::lending::Lent,
     settings::Budget,
     storage::clients::Client,
@@ -177,7 +177,7 @@ async fn try_each(
             Err(failure) => return Err(no_answer(ask, booking, failure)),
         };
         let status = reply.status;
-        let retry_after = retry_after(&reply.headers);
+        let retry_after = providers::retry_after(&reply.headers, gateway.app.now());
         if let (Some(lent), Some(wait), StatusCode::TOO_MANY_REQUESTS) = (&lent, retry_after, status) {
             gateway.troubles.wait(&ask.provider.id, &lent.label, wait);
         }
@@ -426,10 +426,4 @@ fn framing(headers: &HeaderMap) -> Framing {
 /// Whether another key may do better: this one has no quota, no credit or no right, or the provider is in trouble.
 fn is_worth_another(status: StatusCode) -> bool {
     matches!(status.as_u16(), 401 | 402 | 403 | 408 | 429 | 500..)
-}
-
-/// How long the provider wants to be left alone, in seconds; dates are not read.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
-    text.parse().ok().map(Duration::from_secs)
 }

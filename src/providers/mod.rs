@@ -15,6 +15,7 @@ mod installed;
 mod local_servers;
 mod lookalike;
 mod provider;
+mod rate_limits;
 mod readings;
 mod shape;
 mod upstream;
@@ -31,6 +32,7 @@ pub use self::{
     local_servers::LocalServer,
     lookalike::{looks_like_key, may_be_key},
     provider::{KeyConfig, Provider, ProviderKind},
+    rate_limits::{Counted, Remaining, remaining, retry_after},
     shape::{ShapeError, ShapeWarning, check_shape},
     upstream::{Dialect, Question, Reply, ReplyBody, Upstream},
     usage::{Framing, Meter, UsageReader},

@@ -19,6 +19,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rusqlite::", &["storage/ledger/"]),
     ("reqwest::", &["providers/"]),
     ("rustls::", &["providers/"]),
+    ("httpdate::", &["providers/"]),
     ("hyper::", &["intake/", "gateway/"]),
     ("jsonc_parser::", &["clients/"]),
     ("toml_edit::", &["clients/"]),

@@ -2,7 +2,7 @@
 
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use super::*;
@@ -88,6 +88,29 @@ fn when_every_key_has_to_wait_the_client_is_told_for_how_long() {
     assert!((1..=7).contains(&wait), "{wait}");
     assert_eq!(scene.provider.requests().len(), 1, "it is left alone");
     scene.home.totals(1);
+}
+
+#[test]
+fn a_wait_is_understood_however_the_provider_says_it() {
+    let date = httpdate::fmt_http_date(SystemTime::now() + Duration::from_mins(1));
+    for (name, value) in [
+        ("retry-after", date.as_str()),
+        ("retry-after", "59.5"),
+        ("retry-after-ms", "59500"),
+    ] {
+        let busy = Reply::json(429, &json!({"error": {"message": "slow down"}})).header(name, value);
+        let scene = Scene::new(StandIn::answering(busy));
+        let first = scene.chat(chat());
+        assert_eq!(
+            (first.status, first.header(name)),
+            (429, Some(value)),
+            "as the provider says"
+        );
+        let second = scene.chat(chat());
+        let wait: u64 = second.header("retry-after").unwrap().parse().unwrap();
+        assert!((30..=60).contains(&wait), "{name}: {value}: {wait}");
+        assert_eq!(scene.provider.requests().len(), 1, "{name}: {value}: it is left alone");
+    }
 }
 
 #[test]
