@@ -48,6 +48,8 @@ pub(super) struct Ask {
     pub(super) service: Service,
     /// The tokens of the prompt, estimated.
     pub(super) input: u64,
+    /// The most tokens that the answer may have.
+    pub(super) output: u64,
     pub(super) pricing: Pricing,
     /// What it may cost; nothing where nobody knows.
     pub(super) most: Option<Usd>,
@@ -253,6 +255,7 @@ impl Ask {
             is_metered,
             operation: call.endpoint.operation(),
             input,
+            output,
             pricing,
         })
     }

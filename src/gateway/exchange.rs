@@ -12,14 +12,14 @@ use tokio::time::Instant;
 use super::{
     accounts::{Booking, Ending, Told},
     ask::{self, Ask, Fields, Target},
-    headers,
-    refusal::Refusal,
+    headers, quota,
+    refusal::{Refusal, in_seconds},
     relay::{End, Flow, Out, Relay},
     route::Call,
     server::Gateway,
 };
 use crate::{
-    domain::{ApiKey, Usd},
+    domain::{ApiKey, Label, Usd},
     error::{Code, Error},
     providers::{self, Failure, Framing, Question, Reply, UsageReader},
     services::lending::Lent,
@@ -107,8 +107,7 @@ async fn try_target(
             .into());
     }
     let lent = gateway.keys.keys_of(app, &ask.provider).await?;
-    let mut keys = in_order(gateway, &ask, lent)?;
-    keys.sort_by_key(|key| ask.label.is_some() && key.as_ref().map(|lent| &lent.label) != ask.label.as_ref());
+    let keys = in_order(gateway, &ask, lent)?;
     let told = Told {
         request_id: request.id.clone(),
         label: keys.first().and_then(Option::as_ref).map(|lent| lent.label.clone()),
@@ -125,19 +124,30 @@ async fn try_target(
 
 /// The keys to try; nothing in place of a key where the provider needs none.
 fn in_order(gateway: &Gateway, ask: &Ask, lent: Vec<Lent>) -> Result<Vec<Option<Lent>>, Refusal> {
+    let room = |key: Option<&Lent>| gateway.quotas.room(ask, key.map(|lent| &lent.label));
     if lent.is_empty() {
-        return Ok(vec![None]);
+        return match room(None).wait {
+            None => Ok(vec![None]),
+            Some(wait) => Err(has_to_wait(ask, wait)),
+        };
     }
-    let ordered = gateway.troubles.order(&gateway.app, &ask.provider.id, lent);
-    let keys = ordered.map_err(|wait| Refusal {
+    let chosen = ask.label.as_ref();
+    let ordered = gateway
+        .troubles
+        .order(&gateway.app, &ask.provider.id, lent, chosen, |key| room(Some(key)));
+    let keys = ordered.map_err(|wait| has_to_wait(ask, wait))?;
+    Ok(keys.into_iter().map(Some).collect())
+}
+
+fn has_to_wait(ask: &Ask, wait: Duration) -> Refusal {
+    Refusal {
         error: Error::new(
             Code::RateLimited,
             format!("every key of {} has to wait", ask.provider.id),
         )
-        .hint("the provider has said for how long; another key or provider may be free"),
-        retry_after: Some(wait.as_secs() + 1),
-    })?;
-    Ok(keys.into_iter().map(Some).collect())
+        .hint("its quota is used up; another key or provider may be free"),
+        retry_after: Some(wait),
+    }
 }
 
 async fn try_each(
@@ -177,10 +187,8 @@ async fn try_each(
             Err(failure) => return Err(no_answer(ask, booking, failure)),
         };
         let status = reply.status;
-        let retry_after = providers::retry_after(&reply.headers, gateway.app.now());
-        if let (Some(lent), Some(wait), StatusCode::TOO_MANY_REQUESTS) = (&lent, retry_after, status) {
-            gateway.troubles.wait(&ask.provider.id, &lent.label, wait);
-        }
+        let label = lent.as_ref().map(|lent| &lent.label);
+        let retry_after = learn(gateway, ask, label, &reply);
         if others_left && is_worth_another(status) {
             tracing::debug!(provider = %ask.provider.id, status = status.as_u16(), "trying the next");
             booking.record_try(Ending::failed(Some(status.as_u16()), retry_after), *attempts);
@@ -203,6 +211,19 @@ async fn try_each(
         }
     }
     Ok(None)
+}
+
+/// Learns what an answer says of the provider's limits, and returns how long it wants to be left alone.
+fn learn(gateway: &Gateway, ask: &Ask, label: Option<&Label>, reply: &Reply) -> Option<Duration> {
+    let now = gateway.app.now();
+    let told = providers::retry_after(&reply.headers, now);
+    if reply.status != StatusCode::TOO_MANY_REQUESTS {
+        gateway.quotas.learn(ask, label, &reply.headers, now);
+        return told;
+    }
+    let wait = told.or_else(|| quota::until_enough(ask, &reply.headers, now))?;
+    gateway.quotas.wait(ask, label, wait);
+    Some(wait)
 }
 
 impl Request {
@@ -385,6 +406,12 @@ impl Delivery<'_> {
             if let Ok(value) = HeaderValue::from_str(text) {
                 passed.insert(name, value);
             }
+        }
+        if let (StatusCode::TOO_MANY_REQUESTS, Some(wait)) = (reply.status, self.retry_after) {
+            // What a provider says in headers of its own is not understood by every library.
+            passed
+                .entry(header::RETRY_AFTER)
+                .or_insert_with(|| in_seconds(wait).into());
         }
         *head.headers_mut() = passed;
         head

@@ -12,6 +12,7 @@ mod exchange;
 mod headers;
 mod metrics;
 mod models;
+mod quota;
 mod refusal;
 mod relay;
 mod route;

@@ -1,5 +1,7 @@
 //! An error as a client's own library understands it.
 
+use std::time::Duration;
+
 use hyper::{
     Response, StatusCode,
     header::{self, HeaderValue},
@@ -13,8 +15,8 @@ use crate::error::{Code, Error};
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub(super) error: Error,
-    /// In how many seconds another try has a chance.
-    pub(super) retry_after: Option<u64>,
+    /// In what time another try has a chance.
+    pub(super) retry_after: Option<Duration>,
 }
 
 /// Whose format an error is told in.
@@ -60,8 +62,8 @@ impl Refusal {
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        if let Some(seconds) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, seconds.into());
+        if let Some(wait) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, in_seconds(wait).into());
         }
         if status == StatusCode::PAYMENT_REQUIRED || status == StatusCode::SERVICE_UNAVAILABLE {
             // Libraries that know this header do not ask again at once for what will not change by itself.
@@ -69,6 +71,11 @@ impl Refusal {
         }
         response
     }
+}
+
+/// A wait as `Retry-After` tells it: in whole seconds, rather too long than too short.
+pub(super) fn in_seconds(wait: Duration) -> u64 {
+    wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
 impl Voice {

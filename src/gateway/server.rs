@@ -33,6 +33,7 @@ use super::{
     headers,
     metrics::Metrics,
     models,
+    quota::Quotas,
     refusal::{Refusal, Voice},
     relay::Out,
     route::Route,
@@ -84,6 +85,7 @@ pub(super) struct Gateway {
     pub(super) metrics: Arc<Metrics>,
     pub(super) keys: KeyRing,
     pub(super) troubles: Arc<Troubles>,
+    pub(super) quotas: Quotas,
     /// Requests and streams under way, whether or not their client is still there.
     pub(super) tasks: TaskTracker,
 }
@@ -117,6 +119,7 @@ pub async fn serve(
         metrics: Arc::default(),
         keys: KeyRing::default(),
         troubles,
+        quotas: Quotas::default(),
         tasks: TaskTracker::new(),
     });
     ready(address)?;

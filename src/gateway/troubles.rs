@@ -1,16 +1,16 @@
 //! Which keys are tried first, and which are left alone.
 //!
-//! What is known of the keys' health is shared with every other process through the ledger, and sets the order. That a
-//! provider has said how long a key must wait is kept here besides: such a key is not tried at all.
+//! What is known of the keys' health is shared with every other process through the ledger, and sets the order; so does
+//! what is left of their quota. A key that has to wait is not tried at all.
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
+use super::quota::Room;
 use crate::{
     app::App,
     domain::{HealthState, Label, ProviderId, UsageRecord},
@@ -22,44 +22,50 @@ use crate::{
 
 /// How old what is known may be.
 const FRESH: Duration = Duration::from_secs(1);
-/// The longest wait of a provider's that is believed.
-const LONGEST: Duration = Duration::from_hours(1);
 
 /// What is known of the keys.
 #[derive(Debug, Default)]
 pub(super) struct Troubles {
     known: Mutex<(Option<Instant>, Arc<Healths>)>,
-    told: Mutex<BTreeMap<(ProviderId, Label), Instant>>,
 }
 
 impl Troubles {
-    /// The keys in the order to try them, without those that have to wait; or how long the first of them has to, where
-    /// each has to.
-    pub(super) fn order(&self, app: &App, provider: &ProviderId, keys: Vec<Lent>) -> Result<Vec<Lent>, Duration> {
-        let (at, now, known) = (Instant::now(), app.now(), self.known(app));
-        let told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let name = |key: &Lent| (provider.clone(), key.label.clone());
-        let wait = |key: &Lent| told.get(&name(key)).and_then(|until| until.checked_duration_since(at));
-        let rank = |key: &Lent| match known.get(&name(key)).map(|health| health.state(key.mended_at, now)) {
-            None | Some(HealthState::Healthy | HealthState::Due { .. }) => 0,
-            Some(HealthState::Probing { .. }) => 1,
-            Some(HealthState::Cooling { .. }) => 2,
-            Some(HealthState::Out { .. }) => 3,
+    /// The keys in the order to try them, the one that was `chosen` first where it has room enough, without those that
+    /// have to wait; or how long the first of them has to, where each has to.
+    pub(super) fn order(
+        &self,
+        app: &App,
+        provider: &ProviderId,
+        keys: Vec<Lent>,
+        chosen: Option<&Label>,
+        room: impl Fn(&Lent) -> Room,
+    ) -> Result<Vec<Lent>, Duration> {
+        let (now, known) = (app.now(), self.known(app));
+        let rank = |key: &Lent| {
+            let health = known.get(&(provider.clone(), key.label.clone()));
+            match health.map(|health| health.state(key.mended_at, now)) {
+                None | Some(HealthState::Healthy | HealthState::Due { .. }) => 0,
+                Some(HealthState::Probing { .. }) => 1,
+                Some(HealthState::Cooling { .. }) => 2,
+                Some(HealthState::Out { .. }) => 3,
+            }
         };
-        let first = keys.iter().filter_map(wait).min();
-        let mut open: Vec<Lent> = keys.into_iter().filter(|key| wait(key).is_none()).collect();
-        open.sort_by_key(rank);
+        let mut first: Option<Duration> = None;
+        let mut open = Vec::with_capacity(keys.len());
+        for key in keys {
+            let Room { wait, missing } = room(&key);
+            if let Some(wait) = wait {
+                first = Some(first.map_or(wait, |first| first.min(wait)));
+            } else {
+                let is_chosen = missing == 0 && chosen == Some(&key.label);
+                open.push(((!is_chosen, rank(&key), missing), key));
+            }
+        }
+        open.sort_by_key(|(order, _)| *order);
         match first {
             Some(first) if open.is_empty() => Err(first),
-            _ => Ok(open),
+            _ => Ok(open.into_iter().map(|(_, key)| key).collect()),
         }
-    }
-
-    /// A provider has said how long a key must wait.
-    pub(super) fn wait(&self, provider: &ProviderId, label: &Label, how_long: Duration) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let until = Instant::now() + how_long.min(LONGEST);
-        told.insert((provider.clone(), label.clone()), until);
     }
 
     /// Learns from how a request ended, once it is recorded.

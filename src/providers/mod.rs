@@ -31,7 +31,7 @@ pub use self::{
     installed::{Installed, Listing, Listings, ModelList, kind},
     local_servers::LocalServer,
     lookalike::{looks_like_key, may_be_key},
-    provider::{KeyConfig, Provider, ProviderKind},
+    provider::{KeyConfig, Provider, ProviderKind, QuotaHolder},
     rate_limits::{Counted, Remaining, remaining, retry_after},
     shape::{ShapeError, ShapeWarning, check_shape},
     upstream::{Dialect, Question, Reply, ReplyBody, Upstream},

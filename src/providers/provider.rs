@@ -41,6 +41,17 @@ pub struct KeyConfig {
     pub rate_limit: Option<u32>,
 }
 
+/// Who has a quota of a provider's.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum QuotaHolder {
+    /// The keys of one account.
+    Pool(String),
+    /// A key by itself.
+    Key(Label),
+    /// Whoever asks without a key.
+    Keyless,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProviderKind {
     /// A row of [`PROVIDERS`].
@@ -113,6 +124,15 @@ impl Provider {
             KeyUse::Required => true,
             KeyUse::Optional => false,
         }
+    }
+
+    /// Whose quota a request with the key `label` uses.
+    pub fn quota_holder(&self, label: Option<&Label>) -> QuotaHolder {
+        let Some(label) = label else {
+            return QuotaHolder::Keyless;
+        };
+        let pool = self.keys.get(label).and_then(|key| key.pool.clone());
+        pool.map_or_else(|| QuotaHolder::Key(label.clone()), QuotaHolder::Pool)
     }
 
     /// All variables that its key is read from, the one in force first.

@@ -10,11 +10,14 @@ use crate::support::{
 
 mod admission;
 mod money;
+mod quota;
 mod streams;
 mod trouble;
 
 /// The provider's key, of a form that nobody else's has.
 const KEY: &str = "sk-proj-CanaryJ7x2Qm9ZtVbW4kHsR8wxyz";
+
+const SECOND: &str = "sk-proj-SecondKeyJ7x2Qm9ZtVbW4kHsR8abcd";
 
 /// A gateway with one client, before a provider that answers with `provider`.
 struct Scene {
@@ -59,6 +62,25 @@ impl Scene {
             gateway,
             client,
         }
+    }
+
+    /// With a second key of the provider, which answers with `reply` to the first only.
+    fn with_two_keys(config: &str, reply: impl Fn() -> Reply + Send + Sync + 'static) -> Self {
+        let provider = StandIn::start(move |request| {
+            let shown = ["authorization", "x-api-key"].map(|name| request.header(name).unwrap_or_default());
+            if shown.iter().any(|value| value.contains("Second")) {
+                Reply::json(200, &completion())
+            } else {
+                reply()
+            }
+        });
+        let scene = Self::with(provider, config, &[], &[]);
+        scene.home.key(&["openai", "--label", "second"], SECOND);
+        scene.home.key(
+            &["anthropic", "--label", "second"],
+            "sk-ant-api03-Second0123456789abcdef",
+        );
+        scene
     }
 
     fn chat(&self, body: Value) -> Answer {

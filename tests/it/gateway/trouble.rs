@@ -7,25 +7,10 @@ use std::{
 
 use super::*;
 
-const SECOND: &str = "sk-proj-SecondKeyJ7x2Qm9ZtVbW4kHsR8abcd";
-
-/// A gateway whose provider has two keys, and answers with `reply` to the first.
-fn with_two_keys(reply: impl Fn() -> Reply + Send + Sync + 'static) -> Scene {
-    let scene = Scene::new(StandIn::start(move |request| {
-        if request.header("authorization").is_some_and(|value| value.contains(KEY)) {
-            reply()
-        } else {
-            Reply::json(200, &completion())
-        }
-    }));
-    scene.home.key(&["openai", "--label", "second"], SECOND);
-    scene
-}
-
 #[test]
 fn another_key_answers_where_one_has_to_wait_or_fails() {
     for status in [429, 500, 503, 529, 401, 402, 403] {
-        let scene = with_two_keys(move || {
+        let scene = Scene::with_two_keys("", move || {
             Reply::json(status, &json!({"error": {"message": "no"}})).header("retry-after", "30")
         });
         let answer = scene.chat(chat());
@@ -54,7 +39,7 @@ fn another_key_answers_where_one_has_to_wait_or_fails() {
 fn an_error_in_place_of_a_streams_first_words_is_one() {
     let error =
         "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"x\"}}\n\n";
-    let scene = with_two_keys(move || Reply::stream([": ping\n\n", error]));
+    let scene = Scene::with_two_keys("", move || Reply::stream([": ping\n\n", error]));
     let mut body = chat();
     body["stream"] = true.into();
     let answer = scene.chat(body);

@@ -1,0 +1,136 @@
+//! What is left of the providers' quotas: who has none waits before a provider has to refuse.
+//!
+//! Kept in the memory of this gateway alone. A provider counts the requests of every process, and says with each answer
+//! what they left; what is learnt of a refusal is shared through the ledger besides, by [`super::troubles`].
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use hyper::HeaderMap;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::ask::Ask;
+use crate::{
+    domain::{Label, ModelId, ProviderId},
+    providers::{self, Counted, QuotaHolder, Remaining},
+};
+
+/// The longest wait that is believed.
+const LONGEST: Duration = Duration::from_hours(1);
+/// Of how many models of a key is remembered what is left.
+const MODELS: usize = 100;
+
+/// What is known of each quota.
+#[derive(Debug, Default)]
+pub(super) struct Quotas {
+    known: Mutex<BTreeMap<(ProviderId, QuotaHolder), Known>>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// Until when the provider wants to be left alone.
+    until: Option<Instant>,
+    /// What is left, as said at that time; each model has quotas of its own.
+    left: BTreeMap<ModelId, (Instant, Vec<Remaining>)>,
+}
+
+/// How much room a key has for a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Room {
+    /// How long it has to wait.
+    pub(super) wait: Option<Duration>,
+    /// How much of what the request may need is not there, in thousandths.
+    pub(super) missing: u64,
+}
+
+impl Quotas {
+    /// How much room the key `label` has for `ask`.
+    pub(super) fn room(&self, ask: &Ask, label: Option<&Label>) -> Room {
+        let known = self.known();
+        let Some(known) = known.get(&holder(ask, label)) else {
+            return Room::default();
+        };
+        let now = Instant::now();
+        let told = known.until.and_then(|until| until.checked_duration_since(now));
+        let left = known.left.get(&ask.model.model).into_iter();
+        let left = left.flat_map(|(at, left)| left.iter().map(move |one| (now.duration_since(*at), one)));
+        let waits = left.clone().filter_map(|(elapsed, one)| {
+            // What the answer will need is a guess, and not every provider counts it in advance.
+            let needed = match one.counted {
+                Counted::Requests | Counted::OutputTokens => 1,
+                Counted::Tokens | Counted::InputTokens => ask.input,
+            };
+            let wait = one.ready_in(needed.max(1)).min(LONGEST);
+            wait.checked_sub(elapsed)
+                .filter(|wait| one.left == 0 && !wait.is_zero())
+        });
+        Room {
+            wait: told.into_iter().chain(waits).max(),
+            missing: left
+                .map(|(elapsed, one)| missing(one.after(elapsed), needed(ask, one.counted)))
+                .max()
+                .unwrap_or(0),
+        }
+    }
+
+    /// Takes note of what an answer to `ask` with those headers says is left.
+    pub(super) fn learn(&self, ask: &Ask, label: Option<&Label>, headers: &HeaderMap, now: Timestamp) {
+        let mut said = providers::remaining(headers, now).peekable();
+        if said.peek().is_none() {
+            return;
+        }
+        let mut known = self.known();
+        let left = &mut known.entry(holder(ask, label)).or_default().left;
+        if left.len() >= MODELS && !left.contains_key(&ask.model.model) {
+            left.retain(|_, (at, left)| left.iter().any(|one| at.elapsed() < one.full_in));
+            if left.len() >= MODELS {
+                return;
+            }
+        }
+        left.insert(ask.model.model.clone(), (Instant::now(), said.collect()));
+    }
+
+    /// The provider wants the key `label` to wait.
+    pub(super) fn wait(&self, ask: &Ask, label: Option<&Label>, how_long: Duration) {
+        let until = Instant::now() + how_long.min(LONGEST);
+        let mut known = self.known();
+        let known = known.entry(holder(ask, label)).or_default();
+        known.until = Some(until);
+        // What was said before is worth less than that.
+        known.left.remove(&ask.model.model);
+    }
+
+    fn known(&self) -> MutexGuard<'_, BTreeMap<(ProviderId, QuotaHolder), Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How long to wait until there is enough for `ask`, by the headers of a refusal that does not say it itself.
+pub(super) fn until_enough(ask: &Ask, headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
+    let waits = providers::remaining(headers, now).map(|one| one.ready_in(needed(ask, one.counted)));
+    waits.max().filter(|wait| !wait.is_zero())
+}
+
+fn holder(ask: &Ask, label: Option<&Label>) -> (ProviderId, QuotaHolder) {
+    (ask.provider.id.clone(), ask.provider.quota_holder(label))
+}
+
+/// What `ask` may need.
+fn needed(ask: &Ask, counted: Counted) -> u64 {
+    match counted {
+        Counted::Requests => 1,
+        Counted::Tokens => ask.input.saturating_add(ask.output),
+        Counted::InputTokens => ask.input,
+        Counted::OutputTokens => ask.output,
+    }
+}
+
+/// How much of `needed` is not there, in thousandths.
+fn missing(left: u64, needed: u64) -> u64 {
+    let short = u128::from(needed.saturating_sub(left)) * 1_000;
+    short.div_ceil(u128::from(needed.max(1))).try_into().unwrap_or(1_000)
+}
