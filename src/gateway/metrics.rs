@@ -26,10 +26,13 @@ const MOST_SERIES: usize = 1_000;
 /// Counters, kept for as long as the process lives.
 #[derive(Debug, Default)]
 pub(super) struct Metrics {
-    pub(super) under_way: AtomicU64,
+    under_way: AtomicU64,
     refused: Mutex<BTreeMap<u16, u64>>,
     series: Mutex<BTreeMap<Series, Sums>>,
 }
+
+/// A request that is under way until this is dropped, be it that its client has gone.
+pub(super) struct UnderWay<'m>(&'m AtomicU64);
 
 /// What measurements are told apart by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,6 +81,12 @@ impl Metrics {
         self.with(operation, record, None, |sums| {
             sums.first_chunk.add(&MILLISECONDS, milliseconds(took));
         });
+    }
+
+    /// Counts a request as under way.
+    pub(super) fn under_way(&self) -> UnderWay<'_> {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        UnderWay(&self.under_way)
     }
 
     /// Counts a request that no provider was asked.
@@ -164,6 +173,12 @@ impl Metrics {
             "# HELP {name} Requests that are not answered yet.\n# TYPE {name} gauge\n{name} {count}"
         );
         text
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

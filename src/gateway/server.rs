@@ -5,7 +5,7 @@ use std::{
     net::SocketAddr,
     panic::AssertUnwindSafe,
     pin::Pin,
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
@@ -213,9 +213,9 @@ async fn answer(gateway: &Arc<Gateway>, request: hyper::Request<Incoming>, peer:
         Err(why) => return Refusal::from(why).into_response(Voice::OpenAi, ""),
     };
     let voice = Route::voice(request.uri().path());
-    gateway.metrics.under_way.fetch_add(1, Ordering::Relaxed);
+    let under_way = gateway.metrics.under_way();
     let answered = let_in(gateway, request, peer, &id).await;
-    gateway.metrics.under_way.fetch_sub(1, Ordering::Relaxed);
+    drop(under_way);
     let mut response = answered.unwrap_or_else(|refusal| {
         let status = refusal.status();
         tracing::info!(
