@@ -17,13 +17,14 @@ use super::{
     relay::{End, Flow, Out, Relay},
     route::Call,
     server::Gateway,
+    waiting,
 };
 use crate::{
     domain::{ApiKey, Label, Usd},
     error::{Code, Error},
     providers::{self, Failure, Framing, Question, Reply, UsageReader},
     services::lending::Lent,
-    settings::Budget,
+    settings::Config,
     storage::clients::Client,
 };
 
@@ -47,6 +48,11 @@ pub(super) struct Request {
     pub(super) method: Method,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// The configuration that it is answered by.
+    pub(super) config: Arc<Config>,
+    pub(super) arrived: Instant,
+    /// How often a provider was asked.
+    pub(super) attempts: usize,
 }
 
 /// What one try came to.
@@ -57,39 +63,34 @@ enum Tried {
 }
 
 /// Asks one provider after the other, and returns the first answer as it comes.
-pub(super) async fn exchange(gateway: &Arc<Gateway>, request: Request) -> Result<Response<Out>, Refusal> {
-    let app = &gateway.app;
-    let config = app.settings().required().map_err(Error::from)?;
+pub(super) async fn exchange(gateway: &Gateway, request: &mut Request) -> Result<Response<Out>, Refusal> {
+    let (app, config) = (&gateway.app, &request.config);
     let fields = Fields::read(&request.body, &request.call.endpoint)?;
     let session = request.said("x-api-keys-session");
-    let targets = ask::targets(app, &config, &request.call, &fields, &request.body, session).await?;
-    let mut first_refusal = None;
-    let mut attempts = 0;
+    let targets = ask::targets(app, config, &request.call, &fields, &request.body, session).await?;
+    let mut refused: Option<Refusal> = None;
+    let mut attempts = request.attempts;
     let last = targets.len();
     for (number, target) in (1..).zip(targets) {
-        let tried = try_target(
-            gateway,
-            &config.budget,
-            &request,
-            &fields,
-            target,
-            number < last,
-            &mut attempts,
-        )
-        .await;
+        let tried = try_target(gateway, request, &fields, target, number < last, &mut attempts).await;
         match tried {
             Ok(Some(response)) => return Ok(response),
             Ok(None) => {}
-            Err(refusal) => first_refusal = first_refusal.or(Some(refusal)),
+            Err(refusal) => {
+                refused = Some(match refused {
+                    Some(before) => before.or_sooner(refusal),
+                    None => refusal,
+                });
+            }
         }
     }
-    Err(first_refusal.unwrap_or_else(|| Error::new(Code::Internal, "nobody was asked").into()))
+    request.attempts = attempts;
+    Err(refused.unwrap_or_else(|| Error::new(Code::Internal, "nobody was asked").into()))
 }
 
 /// Asks one provider with one key after the other; nothing where that failed and others are left.
 async fn try_target(
     gateway: &Gateway,
-    budget: &Budget,
     request: &Request,
     fields: &Fields<'_>,
     target: Target,
@@ -117,7 +118,14 @@ async fn try_target(
     };
     let booking = gateway
         .accounts
-        .book(app, budget, &gateway.metrics, &request.client, &ask, told)
+        .book(
+            app,
+            &request.config.budget,
+            &gateway.metrics,
+            &request.client,
+            &ask,
+            told,
+        )
         .await?;
     try_each(gateway, request, &ask, keys, booking, others_left, attempts).await
 }
@@ -161,11 +169,17 @@ async fn try_each(
 ) -> Result<Option<Response<Out>>, Refusal> {
     let passing = headers::for_provider(&request.headers);
     let mut left = keys.len();
+    let mut waits = Vec::new();
     for lent in keys {
         left -= 1;
-        *attempts += 1;
         let others_left = left > 0 || others_left;
-        booking.with_key(lent.as_ref().map(|lent| lent.label.clone()));
+        let label = lent.as_ref().map(|lent| &lent.label);
+        if let Err(wait) = gateway.quotas.take(ask, label) {
+            waits.push(wait);
+            continue;
+        }
+        *attempts += 1;
+        booking.with_key(label.cloned());
         let question = Question {
             provider: &ask.provider,
             dialect: request.call.endpoint.dialect(),
@@ -187,9 +201,11 @@ async fn try_each(
             Err(failure) => return Err(no_answer(ask, booking, failure)),
         };
         let status = reply.status;
-        let label = lent.as_ref().map(|lent| &lent.label);
         let retry_after = learn(gateway, ask, label, &reply);
-        if others_left && is_worth_another(status) {
+        let wait = retry_after.filter(|_| status == StatusCode::TOO_MANY_REQUESTS);
+        waits.extend(wait);
+        let waits_for_it = wait.is_some_and(|wait| waiting::is_wanted(request, wait));
+        if waits_for_it || others_left && is_worth_another(status) {
             tracing::debug!(provider = %ask.provider.id, status = status.as_u16(), "trying the next");
             booking.record_try(Ending::failed(Some(status.as_u16()), retry_after), *attempts);
             continue;
@@ -210,7 +226,10 @@ async fn try_each(
             }
         }
     }
-    Ok(None)
+    match waits.into_iter().min() {
+        Some(wait) => Err(has_to_wait(ask, wait)),
+        None => Ok(None),
+    }
 }
 
 /// Learns what an answer says of the provider's limits, and returns how long it wants to be left alone.
@@ -222,8 +241,7 @@ fn learn(gateway: &Gateway, ask: &Ask, label: Option<&Label>, reply: &Reply) -> 
         return told;
     }
     let wait = told.or_else(|| quota::until_enough(ask, &reply.headers, now))?;
-    gateway.quotas.wait(ask, label, wait);
-    Some(wait)
+    Some(gateway.quotas.wait(ask, label, wait))
 }
 
 impl Request {

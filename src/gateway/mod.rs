@@ -18,5 +18,6 @@ mod relay;
 mod route;
 mod server;
 mod troubles;
+mod waiting;
 
 pub use self::server::{Options, serve};

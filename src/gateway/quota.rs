@@ -19,7 +19,8 @@ use crate::{
     providers::{self, Counted, QuotaHolder, Remaining},
 };
 
-/// The longest wait that is believed.
+/// What is believed of a wait.
+const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_hours(1);
 /// Of how many models of a key is remembered what is left.
 const MODELS: usize = 100;
@@ -94,14 +95,26 @@ impl Quotas {
         left.insert(ask.model.model.clone(), (Instant::now(), said.collect()));
     }
 
-    /// The provider wants the key `label` to wait.
-    pub(super) fn wait(&self, ask: &Ask, label: Option<&Label>, how_long: Duration) {
-        let until = Instant::now() + how_long.min(LONGEST);
+    /// Uses the quota of the key `label` for one request, or says how long that has to wait: others may have used it up
+    /// since its room was looked at.
+    pub(super) fn take(&self, ask: &Ask, label: Option<&Label>) -> Result<(), Duration> {
+        let known = self.known();
+        let until = known.get(&holder(ask, label)).and_then(|known| known.until);
+        let wait = until.and_then(|until| until.checked_duration_since(Instant::now()));
+        wait.map_or(Ok(()), Err)
+    }
+
+    /// The provider wants the key `label` to wait; returns for how long it does.
+    pub(super) fn wait(&self, ask: &Ask, label: Option<&Label>, told: Duration) -> Duration {
+        let wait = told.clamp(SHORTEST, LONGEST);
+        let until = Instant::now() + wait;
         let mut known = self.known();
         let known = known.entry(holder(ask, label)).or_default();
-        known.until = Some(until);
+        // A request that was sent earlier may be answered later, and asks for less.
+        known.until = known.until.max(Some(until));
         // What was said before is worth less than that.
         known.left.remove(&ask.model.model);
+        wait
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<(ProviderId, QuotaHolder), Known>> {

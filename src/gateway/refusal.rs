@@ -37,6 +37,17 @@ impl From<Error> for Refusal {
 }
 
 impl Refusal {
+    /// Whether another try has a chance, and sooner than after `other`.
+    fn is_over_before(&self, other: &Self) -> bool {
+        let wait = self.retry_after;
+        wait.is_some_and(|wait| other.retry_after.is_none_or(|other| wait < other))
+    }
+
+    /// The first of two reasons, or the one that is over sooner, where that is known of it.
+    pub(super) fn or_sooner(self, second: Self) -> Self {
+        if second.is_over_before(&self) { second } else { self }
+    }
+
     pub(super) fn status(&self) -> StatusCode {
         match self.error.code() {
             Code::ClientKeyInvalid => StatusCode::UNAUTHORIZED,
@@ -64,6 +75,9 @@ impl Refusal {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if let Some(wait) = self.retry_after {
             headers.insert(header::RETRY_AFTER, in_seconds(wait).into());
+            // OpenAI's and Anthropic's libraries know this one, too.
+            let milliseconds = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
+            headers.insert("retry-after-ms", milliseconds.saturating_add(1).into());
         }
         if status == StatusCode::PAYMENT_REQUIRED || status == StatusCode::SERVICE_UNAVAILABLE {
             // Libraries that know this header do not ask again at once for what will not change by itself.

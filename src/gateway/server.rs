@@ -24,6 +24,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
+    time::Instant,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -38,6 +39,7 @@ use super::{
     relay::Out,
     route::Route,
     troubles::Troubles,
+    waiting,
 };
 use crate::{
     app::App,
@@ -88,6 +90,9 @@ pub(super) struct Gateway {
     pub(super) quotas: Quotas,
     /// Requests and streams under way, whether or not their client is still there.
     pub(super) tasks: TaskTracker,
+    /// Places for requests that wait for a key.
+    pub(super) waiting: Semaphore,
+    pub(super) stopping: CancellationToken,
 }
 
 /// Serves until `stop` ends, and then until every request under way is answered, or `stop` ends again.
@@ -112,6 +117,7 @@ pub async fn serve(
     let troubles = Arc::default();
     let accounts = Accounts::open(&app, &troubles)
         .map_err(|why| Error::new(Code::StorageFailed, "the system refused to start a thread").caused_by(why))?;
+    let stopping = CancellationToken::new();
     let gateway = Arc::new(Gateway {
         app,
         options,
@@ -121,9 +127,11 @@ pub async fn serve(
         troubles,
         quotas: Quotas::default(),
         tasks: TaskTracker::new(),
+        // Most connections stay free for requests that do not wait.
+        waiting: Semaphore::new(places / 4),
+        stopping: stopping.clone(),
     });
     ready(address)?;
-    let stopping = CancellationToken::new();
     tokio::select! {
         () = accept(&gateway, &listener, &stopping, places) => {}
         () = stop() => {}
@@ -263,20 +271,31 @@ async fn let_in(
         Route::Call(call) => call,
     };
     let (head, body) = request.into_parts();
-    let request = Request {
+    let config = gateway.app.settings().required().map_err(Error::from)?;
+    let mut request = Request {
         id: id.to_owned(),
         client,
         call,
         method: head.method,
         body: read(&head.headers, body).await?,
+        arrived: Instant::now(),
         headers: head.headers,
+        config,
+        attempts: 0,
     };
-    // A client that hangs up leaves an answer that is paid for, and has to be recorded.
-    let shared = Arc::clone(gateway);
-    let exchange = AssertUnwindSafe(async move { exchange::exchange(&shared, request).await });
-    Outliving::new(gateway.tasks.clone(), exchange.catch_unwind())
-        .await
-        .map_err(|_| Error::new(Code::Internal, "a mistake in this program stopped the request"))?
+    loop {
+        // A client that hangs up leaves an answer that is paid for, and has to be recorded.
+        let shared = Arc::clone(gateway);
+        let exchange = AssertUnwindSafe(async move { (exchange::exchange(&shared, &mut request).await, request) });
+        let (answer, asked) = Outliving::new(gateway.tasks.clone(), exchange.catch_unwind())
+            .await
+            .map_err(|_| Error::new(Code::Internal, "a mistake in this program stopped the request"))?;
+        let wait = answer.as_ref().err().and_then(|refusal| refusal.retry_after);
+        match wait.filter(|wait| waiting::is_wanted(&asked, *wait)) {
+            Some(wait) if waiting::wait(gateway, wait).await => request = asked,
+            _ => return answer,
+        }
+    }
 }
 
 /// Work that goes on in a task of its own when nobody waits for it any more.

@@ -1,6 +1,6 @@
 //! What `config.toml` can say.
 
-use std::{collections::BTreeMap, fmt, sync::OnceLock};
+use std::{collections::BTreeMap, fmt, sync::OnceLock, time::Duration};
 
 use jiff::tz::TimeZone;
 
@@ -21,6 +21,7 @@ pub struct Config {
     pub providers: BTreeMap<ProviderId, ProviderConfig>,
     pub routing: Routing,
     pub budget: Budget,
+    pub gateway: Gateway,
     pub prices: Vec<PriceOverride>,
     in_force: InForce,
 }
@@ -104,6 +105,12 @@ pub struct Budget {
     pub unpriced_cap: Option<Usd>,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gateway {
+    /// How long a request may wait for a key to be free.
+    pub max_wait: Duration,
+}
+
 /// A price of the user's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PriceOverride {
@@ -137,6 +144,9 @@ impl Config {
         }
         if let Some(budget) = root.section("budget")? {
             config.budget = reading::budget(budget)?;
+        }
+        if let Some(gateway) = root.section("gateway")? {
+            config.gateway = reading::gateway(gateway)?;
         }
         if let Some(prices) = root.field("prices") {
             config.prices = reading::prices(prices)?;
@@ -248,6 +258,14 @@ impl Default for Budget {
             alert_threshold: Billionths(800_000_000),
             time_zone: TimeZone::UTC,
             unpriced_cap: None,
+        }
+    }
+}
+
+impl Default for Gateway {
+    fn default() -> Self {
+        Self {
+            max_wait: Duration::from_secs(10),
         }
     }
 }

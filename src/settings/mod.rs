@@ -16,7 +16,8 @@ use std::sync::Arc;
 
 pub use self::{
     config::{
-        Budget, Config, KeysInChat, MasterKey, PriceOverride, ProviderConfig, Routing, UnknownProvider, VaultConfig,
+        Budget, Config, Gateway, KeysInChat, MasterKey, PriceOverride, ProviderConfig, Routing, UnknownProvider,
+        VaultConfig,
     },
     environment::{Environment, HOME, VARIABLES, Variable, VariableError},
     machine::Machine,

@@ -1,12 +1,12 @@
 //! The configuration's tables, read field by field.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::tz::TimeZone;
 
 use super::{
     ConfigError,
-    config::{Budget, KeysInChat, MasterKey, PriceOverride, ProviderConfig, Routing, VaultConfig},
+    config::{Budget, Gateway, KeysInChat, MasterKey, PriceOverride, ProviderConfig, Routing, VaultConfig},
     environment,
     section::{Field, Section},
 };
@@ -21,6 +21,8 @@ const MOST_REQUESTS: u32 = 1_000_000;
 const MOST_WEIGHT: u32 = 100;
 /// The highest amount of money that is taken, in US dollars.
 const MOST_DOLLARS: Billionths = Billionths(1_000_000_000 * Billionths::ONE.0);
+/// The longest time that is taken, in seconds.
+const MOST_SECONDS: u32 = 86_400;
 /// The most providers, models of a provider, or prices that a file may list.
 const MOST_ENTRIES: usize = 1_000;
 
@@ -223,6 +225,15 @@ pub(super) fn budget(mut section: Section<'_, '_>) -> Result<Budget, ConfigError
     Ok(budget)
 }
 
+pub(super) fn gateway(mut section: Section<'_, '_>) -> Result<Gateway, ConfigError> {
+    let mut gateway = Gateway::default();
+    if let Some(field) = section.field("max_wait") {
+        gateway.max_wait = seconds(&field)?;
+    }
+    section.finish()?;
+    Ok(gateway)
+}
+
 pub(super) fn prices(field: Field<'_, '_>) -> Result<Vec<PriceOverride>, ConfigError> {
     let too_many = field.wrong(format!("has too many entries: at most {MOST_ENTRIES}"));
     let items = field.items()?;
@@ -272,6 +283,12 @@ pub(super) fn prices(field: Field<'_, '_>) -> Result<Vec<PriceOverride>, ConfigE
         prices.push(PriceOverride { model, standard, batch });
     }
     Ok(prices)
+}
+
+fn seconds(field: &Field<'_, '_>) -> Result<Duration, ConfigError> {
+    field
+        .count(MOST_SECONDS)
+        .map(|seconds| Duration::from_secs(seconds.into()))
 }
 
 fn variable_name(field: &Field<'_, '_>) -> Result<String, ConfigError> {

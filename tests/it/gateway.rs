@@ -13,6 +13,7 @@ mod money;
 mod quota;
 mod streams;
 mod trouble;
+mod waiting;
 
 /// The provider's key, of a form that nobody else's has.
 const KEY: &str = "sk-proj-CanaryJ7x2Qm9ZtVbW4kHsR8wxyz";
@@ -85,6 +86,21 @@ impl Scene {
 
     fn chat(&self, body: Value) -> Answer {
         self.gateway.post("/v1/chat/completions", &self.client, &body)
+    }
+}
+
+fn ask_to_end(gateway: &Gateway) {
+    let id = gateway.child.id().to_string();
+    let asked = std::process::Command::new("kill").arg(id).status().unwrap();
+    assert!(asked.success());
+}
+
+/// Waits for `is_so` to come about.
+fn eventually(is_so: impl Fn() -> bool, what: &str) {
+    let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !is_so() {
+        assert!(std::time::Instant::now() < until, "{what}");
+        std::thread::sleep(std::time::Duration::from_millis(5));
     }
 }
 

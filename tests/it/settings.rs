@@ -46,6 +46,9 @@ objective = "cost"
 code_generation = "anthropic"
 chat = "openai/gpt-x"
 
+[gateway]
+max_wait = 25
+
 [budget]
 enabled = true
 daily_limit = 10.5
@@ -129,6 +132,7 @@ fn everything_that_the_file_can_say_is_read() {
         "what the file leaves out stays"
     );
     assert_eq!(config.budget.daily_limit, Usd::from_nano(10_500_000_000));
+    assert_eq!(config.gateway.max_wait.as_secs(), 25);
     assert_eq!(
         config.prices[0].standard.cache_read,
         Some(Billionths(125_000_000).into())
@@ -253,6 +257,8 @@ const MISTAKES: &[(&str, &str, usize)] = &[
     ("[routing.tasks]\ncooking = \"openai\"", "routing.tasks.cooking", 2),
     ("[routing.tasks]\nchat = \"nobody/model\"", "routing.tasks.chat", 2),
     ("[routing.tasks]\nchat = \"openai/\"", "routing.tasks.chat", 2),
+    ("[gateway]\nmax_wait = 1.5", "gateway.max_wait", 2),
+    ("[gateway]\nmax_wait = 86401", "gateway.max_wait", 2),
     ("[budget]\ndaily_limit = -1.0", "budget.daily_limit", 2),
     ("[budget]\ndaily_limit = nan", "budget.daily_limit", 2),
     ("[budget]\ndaily_limit = \"10\"", "budget.daily_limit", 2),

@@ -145,12 +145,6 @@ fn a_stream_that_stands_still_is_given_up() {
     assert_eq!(scene.home.totals(1)["errors"], 1);
 }
 
-fn ask_to_end(gateway: &Gateway) {
-    let id = gateway.child.id().to_string();
-    let asked = std::process::Command::new("kill").arg(id).status().unwrap();
-    assert!(asked.success());
-}
-
 #[test]
 fn a_second_wish_ends_the_gateway_at_once() {
     let mut scene = Scene::new(StandIn::answering(Reply::silence()));
