@@ -413,7 +413,7 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
     (
         Code::RateLimited,
         "rate_limited",
-        "every key of the provider has to wait",
+        "every key of the provider has to wait, or the client has sent too many requests",
         ExitCode::Failed,
     ),
     (

@@ -1,8 +1,8 @@
 //! `client`: the programs that may use the gateway.
 
-use std::process::ExitCode;
+use std::{num::NonZeroU32, process::ExitCode};
 
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::{Value, json};
 
 use super::{CommandDef, Run, Session, console::Console};
@@ -28,6 +28,13 @@ pub(super) const COMMAND: CommandDef = CommandDef {
                     .arg(name())
                     .arg(limit("daily-limit").help("What it may spend in a day"))
                     .arg(limit("monthly-limit").help("What it may spend in a month"))
+                    .arg(
+                        Arg::new("requests-per-minute")
+                            .long("requests-per-minute")
+                            .value_name("N")
+                            .value_parser(value_parser!(u32).range(1..=1_000_000))
+                            .help("How many requests it may send in a minute"),
+                    )
                     .arg(
                         Arg::new("provider")
                             .long("provider")
@@ -67,6 +74,10 @@ fn add(session: &Session, matches: &ArgMatches) -> Result<()> {
             .collect::<Result<_>>()?,
         daily_limit: limit("daily-limit"),
         monthly_limit: limit("monthly-limit"),
+        requests_per_minute: matches
+            .get_one("requests-per-minute")
+            .copied()
+            .and_then(NonZeroU32::new),
     };
     let (client, key) = clients::add(&session.app, new)?;
     // EXPOSE: shown once to the person who made it; nothing else knows it
@@ -106,7 +117,7 @@ fn list(session: &Session) -> Result<()> {
     };
     session.console.view(
         &View::default().and(Block::Table {
-            headers: vec!["CLIENT", "PROVIDERS", "TODAY", "THIS MONTH", "ADDED"],
+            headers: vec!["CLIENT", "PROVIDERS", "TODAY", "THIS MONTH", "PER MINUTE", "ADDED"],
             rows: clients
                 .iter()
                 .map(|spending| {
@@ -124,6 +135,10 @@ fn list(session: &Session) -> Result<()> {
                         ),
                         of(spending.today, client.daily_limit),
                         of(spending.this_month, client.monthly_limit),
+                        Cell::number(match client.requests_per_minute {
+                            Some(limit) => limit.to_string(),
+                            None => "any".to_owned(),
+                        }),
                         Cell::new(Tone::Faint, utc_text(client.created_at)),
                     ]
                 })
@@ -150,6 +165,7 @@ fn about(client: &Client) -> Value {
         "providers": client.providers.iter().map(ProviderId::as_str).collect::<Vec<_>>(),
         "daily_limit_usd": client.daily_limit.map(Usd::to_json),
         "monthly_limit_usd": client.monthly_limit.map(Usd::to_json),
+        "requests_per_minute": client.requests_per_minute,
     })
 }
 

@@ -10,6 +10,7 @@ mod ask;
 mod books;
 mod exchange;
 mod headers;
+mod limits;
 mod metrics;
 mod models;
 mod quota;

@@ -1,4 +1,5 @@
-//! What is left of the providers' quotas: who has none waits before a provider has to refuse.
+//! What is left of the providers' quotas, by what they say and by what is configured: who has none waits before a
+//! provider has to refuse.
 //!
 //! Kept in the memory of this gateway alone. A provider counts the requests of every process, and says with each answer
 //! what they left; what is learnt of a refusal is shared through the ledger besides, by [`super::troubles`].
@@ -13,7 +14,7 @@ use hyper::HeaderMap;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::ask::Ask;
+use super::{ask::Ask, limits::Limit};
 use crate::{
     domain::{Label, ModelId, ProviderId},
     providers::{self, Counted, QuotaHolder, Remaining},
@@ -35,6 +36,8 @@ pub(super) struct Quotas {
 struct Known {
     /// Until when the provider wants to be left alone.
     until: Option<Instant>,
+    /// What the configuration allows.
+    limit: Option<Limit>,
     /// What is left, as said at that time; each model has quotas of its own.
     left: BTreeMap<ModelId, (Instant, Vec<Remaining>)>,
 }
@@ -57,6 +60,8 @@ impl Quotas {
         };
         let now = Instant::now();
         let told = known.until.and_then(|until| until.checked_duration_since(now));
+        let limited = known.limit.as_ref();
+        let limited = limited.and_then(|limit| limit.wait(ask.provider.rate_limit_of(label)));
         let left = known.left.get(&ask.model.model).into_iter();
         let left = left.flat_map(|(at, left)| left.iter().map(move |one| (now.duration_since(*at), one)));
         let waits = left.clone().filter_map(|(elapsed, one)| {
@@ -70,7 +75,7 @@ impl Quotas {
                 .filter(|wait| one.left == 0 && !wait.is_zero())
         });
         Room {
-            wait: told.into_iter().chain(waits).max(),
+            wait: told.into_iter().chain(limited).chain(waits).max(),
             missing: left
                 .map(|(elapsed, one)| missing(one.after(elapsed), needed(ask, one.counted)))
                 .max()
@@ -98,10 +103,23 @@ impl Quotas {
     /// Uses the quota of the key `label` for one request, or says how long that has to wait: others may have used it up
     /// since its room was looked at.
     pub(super) fn take(&self, ask: &Ask, label: Option<&Label>) -> Result<(), Duration> {
-        let known = self.known();
-        let until = known.get(&holder(ask, label)).and_then(|known| known.until);
-        let wait = until.and_then(|until| until.checked_duration_since(Instant::now()));
-        wait.map_or(Ok(()), Err)
+        let per_minute = ask.provider.rate_limit_of(label);
+        let mut known = self.known();
+        let known = match per_minute {
+            Some(_) => known.entry(holder(ask, label)).or_default(),
+            None => match known.get_mut(&holder(ask, label)) {
+                Some(known) => known,
+                None => return Ok(()),
+            },
+        };
+        let told = known
+            .until
+            .and_then(|until| until.checked_duration_since(Instant::now()));
+        match (told, per_minute) {
+            (Some(wait), _) => Err(wait),
+            (None, Some(per_minute)) => Limit::take(&mut known.limit, per_minute),
+            (None, None) => Ok(()),
+        }
     }
 
     /// The provider wants the key `label` to wait; returns for how long it does.

@@ -32,6 +32,7 @@ use super::{
     accounts::Accounts,
     exchange::{self, Request},
     headers,
+    limits::ClientLimits,
     metrics::Metrics,
     models,
     quota::Quotas,
@@ -89,6 +90,7 @@ pub(super) struct Gateway {
     pub(super) troubles: Arc<Troubles>,
     pub(super) quotas: Quotas,
     /// Requests and streams under way, whether or not their client is still there.
+    pub(super) client_limits: ClientLimits,
     pub(super) tasks: TaskTracker,
     /// Places for requests that wait for a key.
     pub(super) waiting: Semaphore,
@@ -128,6 +130,7 @@ pub async fn serve(
         quotas: Quotas::default(),
         tasks: TaskTracker::new(),
         // Most connections stay free for requests that do not wait.
+        client_limits: ClientLimits::default(),
         waiting: Semaphore::new(places / 4),
         stopping: stopping.clone(),
     });
@@ -270,6 +273,7 @@ async fn let_in(
         }
         Route::Call(call) => call,
     };
+    gateway.client_limits.admit(&client)?;
     let (head, body) = request.into_parts();
     let config = gateway.app.settings().required().map_err(Error::from)?;
     let mut request = Request {

@@ -1,6 +1,6 @@
 //! A provider as it is in force: its declaration and what the configuration changed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU32};
 
 use super::{Address, KeyUse, PROVIDERS, ProviderDef, catalogue};
 use crate::domain::{ApiKey, Label, ModelId, ProviderId};
@@ -133,6 +133,20 @@ impl Provider {
         };
         let pool = self.keys.get(label).and_then(|key| key.pool.clone());
         pool.map_or_else(|| QuotaHolder::Key(label.clone()), QuotaHolder::Pool)
+    }
+
+    /// How many requests with the quota of the key `label` there may be in a minute; nothing is no limit.
+    pub fn rate_limit_of(&self, label: Option<&Label>) -> Option<NonZeroU32> {
+        let key = label.and_then(|label| self.keys.get(label));
+        let limit = match key.map(|key| &key.pool) {
+            // Of one account the keys have one limit: the lowest that is named.
+            Some(pool @ Some(_)) => {
+                let mates = self.keys.values().filter(|mate| mate.pool == *pool);
+                mates.filter_map(|mate| mate.rate_limit).min()
+            }
+            _ => key.map_or(self.rate_limit, |key| key.rate_limit),
+        };
+        limit.and_then(NonZeroU32::new)
     }
 
     /// All variables that its key is read from, the one in force first.

@@ -1,6 +1,6 @@
 //! The programs that may use the gateway: added with a key that is shown once, listed, removed.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, num::NonZeroU32};
 
 use data_encoding::BASE64URL_NOPAD;
 
@@ -24,6 +24,7 @@ pub struct NewClient {
     pub providers: BTreeSet<ProviderId>,
     pub daily_limit: Option<Usd>,
     pub monthly_limit: Option<Usd>,
+    pub requests_per_minute: Option<NonZeroU32>,
 }
 
 /// What a client has spent in the day and the month that it is now.
@@ -46,6 +47,7 @@ pub fn add(app: &App, new: NewClient) -> Result<(Client, Secret)> {
         providers: new.providers,
         daily_limit: new.daily_limit,
         monthly_limit: new.monthly_limit,
+        requests_per_minute: new.requests_per_minute,
     };
     let added = client.clone();
     app.clients().change(move |clients| {

@@ -5,6 +5,7 @@
 use std::{
     collections::BTreeSet,
     fmt,
+    num::NonZeroU32,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -25,7 +26,10 @@ use crate::domain::{Billionths, Label, ProviderId, Secret, Usd};
 pub const FILE: &str = "clients.json";
 const LOCK: &str = "clients.lock";
 const FORMAT: &str = "api-keys clients";
-const VERSION: u32 = 1;
+/// The newest version of the format. Version 2 has limits of requests.
+const VERSION: u32 = 2;
+/// The oldest version that is read.
+const OLDEST: u32 = 1;
 /// The longest file that is read, in bytes.
 const LIMIT: u64 = 4 << 20;
 const LOCK_WAIT: Duration = Duration::from_secs(10);
@@ -44,6 +48,9 @@ pub struct Client {
     pub daily_limit: Option<Usd>,
     #[serde(default, with = "amount", skip_serializing_if = "Option::is_none")]
     pub monthly_limit: Option<Usd>,
+    /// Since version 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub requests_per_minute: Option<NonZeroU32>,
 }
 
 /// What is kept of a client's key.
@@ -120,9 +127,11 @@ impl ClientStore {
         let mut clients = before.to_vec();
         let value = edit(&mut clients)?;
         clients.sort_by(|one, other| one.name.cmp(&other.name));
+        // The lowest that can say it: an older program goes on with what it knows, and refuses what it does not.
+        let is_newest = clients.iter().any(|client| client.requests_per_minute.is_some());
         let contents = Contents {
             format: FORMAT.to_owned(),
-            version: VERSION,
+            version: if is_newest { VERSION } else { OLDEST },
             clients,
         };
         let text = serde_json::to_vec_pretty(&contents).expect("plain values with names");
@@ -142,7 +151,7 @@ fn contents(folder: &Folder) -> Result<(Option<Stamp>, Arc<Vec<Client>>), Client
         return Err(ClientsError::TooNew { path: path() });
     }
     let contents: Contents = serde_json::from_slice(&bytes).map_err(damaged)?;
-    if contents.format != FORMAT || contents.version != VERSION {
+    if contents.format != FORMAT || contents.version < OLDEST {
         return Err(ClientsError::Damaged { path: path() });
     }
     Ok((Some(stamp), Arc::new(contents.clients)))

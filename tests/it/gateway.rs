@@ -9,6 +9,7 @@ use crate::support::{
 };
 
 mod admission;
+mod limits;
 mod money;
 mod quota;
 mod streams;

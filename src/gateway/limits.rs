@@ -1,0 +1,85 @@
+//! Limits of requests per minute: of each client's key, and by `quota` of each provider's.
+//!
+//! Kept in the memory of this gateway alone, and full again when it starts. As with the providers' own limits, a whole
+//! minute's requests may come at once; then one comes back at a time.
+
+use std::{
+    collections::BTreeMap,
+    num::NonZeroU32,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use governor::{
+    Quota, RateLimiter,
+    clock::{Clock, MonotonicClock},
+    middleware::NoOpMiddleware,
+    state::{InMemoryState, NotKeyed},
+};
+
+use super::refusal::Refusal;
+use crate::{
+    domain::Label,
+    error::{Code, Error},
+    storage::clients::Client,
+};
+
+/// How many requests there may be in a minute, and how many there were.
+#[derive(Debug)]
+pub(super) struct Limit {
+    per_minute: NonZeroU32,
+    limiter: RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<Instant>>,
+    /// Until when there is no room, as the last one learnt that was refused.
+    full_until: Option<Instant>,
+}
+
+/// The limits of the clients.
+#[derive(Debug, Default)]
+pub(super) struct ClientLimits {
+    limits: Mutex<BTreeMap<Label, Option<Limit>>>,
+}
+
+impl Limit {
+    /// Whether there may be another request: where not, after what time.
+    ///
+    /// What was counted is kept in `limit`, as long as it is the same.
+    pub(super) fn take(limit: &mut Option<Self>, per_minute: NonZeroU32) -> Result<(), Duration> {
+        let limit = match limit {
+            Some(limit) if limit.per_minute == per_minute => limit,
+            _ => limit.insert(Self {
+                per_minute,
+                limiter: RateLimiter::direct_with_clock(Quota::per_minute(per_minute), MonotonicClock),
+                full_until: None,
+            }),
+        };
+        limit.limiter.check().map_err(|refused| {
+            limit.full_until = Some(refused.earliest_possible());
+            refused.wait_time_from(MonotonicClock.now())
+        })
+    }
+
+    /// How long there is no room, as far as that is known, where the limit is still the same.
+    pub(super) fn wait(&self, per_minute: Option<NonZeroU32>) -> Option<Duration> {
+        let until = self.full_until.filter(|_| per_minute == Some(self.per_minute))?;
+        until.checked_duration_since(MonotonicClock.now())
+    }
+}
+
+impl ClientLimits {
+    /// Counts a request of `client`, where that may send one.
+    pub(super) fn admit(&self, client: &Client) -> Result<(), Refusal> {
+        let Some(per_minute) = client.requests_per_minute else {
+            return Ok(());
+        };
+        let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
+        let limit = limits.entry(client.name.clone()).or_default();
+        Limit::take(limit, per_minute).map_err(|wait| Refusal {
+            error: Error::new(
+                Code::RateLimited,
+                format!("the client {} may send {per_minute} requests a minute", client.name),
+            )
+            .hint("wait as long as `Retry-After` says; the limit was set with `api-keys client add`"),
+            retry_after: Some(wait),
+        })
+    }
+}
