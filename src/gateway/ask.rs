@@ -6,11 +6,14 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use super::route::{Call, Endpoint};
+use super::{
+    cache::Cacheable,
+    route::{Call, Endpoint},
+};
 use crate::{
     app::App,
     catalog::Catalog,
-    domain::{Capability, Label, ModelId, ModelRef, ProviderId, Service, Task, TokenCounts, Tokens, Usd},
+    domain::{Billionths, Capability, Label, ModelId, ModelRef, ProviderId, Service, Task, TokenCounts, Tokens, Usd},
     error::{Code, Error, Result},
     providers::{Dialect, Provider},
     services::{
@@ -53,6 +56,8 @@ pub(super) struct Ask {
     pub(super) pricing: Pricing,
     /// What it may cost; nothing where nobody knows.
     pub(super) most: Option<Usd>,
+    /// Where its answer may be kept.
+    pub(super) cacheable: Option<Cacheable>,
 }
 
 /// What is read of a body; everything else passes unread.
@@ -79,6 +84,12 @@ pub(super) struct Fields<'b> {
     max_output_tokens: Option<&'b RawValue>,
     #[serde(borrow, rename = "generationConfig")]
     generation_config: Option<&'b RawValue>,
+    #[serde(borrow)]
+    temperature: Option<&'b RawValue>,
+    #[serde(borrow)]
+    background: Option<&'b RawValue>,
+    #[serde(borrow)]
+    conversation: Option<&'b RawValue>,
 }
 
 /// Where a request may go.
@@ -121,6 +132,23 @@ impl<'b> Fields<'b> {
                     Error::new(Code::InvalidArgument, "`model` names a task that there is not")
                         .hint(format!("the tasks are {}", tasks.join(", ")))
                 }),
+        }
+    }
+
+    /// Whether the answer comes whole and is the same each time, as far as that can be asked for; and asking changes
+    /// nothing at the provider.
+    pub(super) fn has_one_answer(&self, endpoint: &Endpoint) -> bool {
+        let is_off = |raw: Option<&RawValue>| raw.is_none_or(|raw| matches!(raw.get(), "null" | "false"));
+        let is_zero = |raw: &RawValue| Billionths::parse(raw.get()) == Some(Billionths(0));
+        match endpoint {
+            Endpoint::Embeddings => true,
+            Endpoint::Chat | Endpoint::Responses | Endpoint::Messages => {
+                self.temperature.is_some_and(is_zero)
+                    && [self.stream, self.background, self.conversation]
+                        .into_iter()
+                        .all(is_off)
+            }
+            Endpoint::CountTokens | Endpoint::Native(_) => false,
         }
     }
 
@@ -257,6 +285,7 @@ impl Ask {
             input,
             output,
             pricing,
+            cacheable: None,
         })
     }
 }

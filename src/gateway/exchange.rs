@@ -20,7 +20,7 @@ use super::{
     waiting,
 };
 use crate::{
-    domain::{ApiKey, Label, Usd},
+    domain::{ApiKey, Label},
     error::{Code, Error},
     providers::{self, Failure, Framing, Question, Reply, UsageReader},
     services::lending::Lent,
@@ -38,6 +38,7 @@ const PROVIDER: HeaderName = HeaderName::from_static("x-api-keys-provider");
 const MODEL: HeaderName = HeaderName::from_static("x-api-keys-model");
 const COST: HeaderName = HeaderName::from_static("x-api-keys-cost-usd");
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-api-keys-attempts");
+const CACHE: HeaderName = HeaderName::from_static("x-api-keys-cache");
 
 /// A request that was let in, with its body.
 #[derive(Debug)]
@@ -99,13 +100,17 @@ async fn try_target(
 ) -> Result<Option<Response<Out>>, Refusal> {
     let app = &gateway.app;
     let is_post = request.method == Method::POST;
-    let ask = Ask::of(app, &request.call, fields, &request.body, is_post, target)?;
+    let mut ask = Ask::of(app, &request.call, fields, &request.body, is_post, target)?;
     let allowed = &request.client.providers;
     if !allowed.is_empty() && !allowed.contains(&ask.provider.id) {
         let message = format!("the client {} may not use {}", request.client.name, ask.provider.id);
         return Err(Error::new(Code::ProviderNotAllowed, message)
             .hint("its providers were named when it was added: `api-keys client add`")
             .into());
+    }
+    ask.cacheable = gateway.cache.cacheable(request, fields, &ask);
+    if let Some(answer) = cached(gateway, request, &ask) {
+        return Ok(Some(answer));
     }
     let lent = gateway.keys.keys_of(app, &ask.provider).await?;
     let keys = in_order(gateway, &ask, lent)?;
@@ -128,6 +133,23 @@ async fn try_target(
         )
         .await?;
     try_each(gateway, request, &ask, keys, booking, others_left, attempts).await
+}
+
+/// The answer that is kept, where there is one.
+fn cached(gateway: &Gateway, request: &Request, ask: &Ask) -> Option<Response<Out>> {
+    let found = gateway.cache.answer(ask.cacheable?, &request.config.gateway.cache);
+    gateway.metrics.count_looked_up(found.is_some());
+    let found = found?;
+    tracing::info!(client = %request.client.name, model = %ask.model, "a request was answered from the cache");
+    let age = found.age().as_secs();
+    let mut response = Response::new(Out::whole(found.body));
+    *response.headers_mut() = found.headers;
+    let head = response.headers_mut();
+    introduce(head, ask, request.attempts);
+    head.insert(COST, HeaderValue::from_static("0"));
+    head.insert(CACHE, HeaderValue::from_static("hit"));
+    head.insert(header::AGE, age.into());
+    Some(response)
 }
 
 /// The keys to try; nothing in place of a key where the provider needs none.
@@ -306,7 +328,7 @@ impl Delivery<'_> {
     /// An answer that is read to its end, so that its head can tell what it cost.
     async fn whole(&self, mut head: Response<Out>, mut flow: Flow) -> Result<Tried, Refusal> {
         let mut read = BytesMut::new();
-        let cost: Option<Usd> = loop {
+        let (cost, is_counted) = loop {
             match flow.body.next().await {
                 Some(Ok(piece)) => {
                     read.extend_from_slice(&piece);
@@ -315,7 +337,12 @@ impl Delivery<'_> {
                         return Ok(Tried::Answered(self.relay(head, VecDeque::from([read.freeze()]), flow)));
                     }
                 }
-                None => break flow.finish().1,
+                None => {
+                    flow.reader.finish();
+                    let meter = flow.reader.meter();
+                    let is_counted = meter.tokens().is_some() && !meter.is_error();
+                    break (flow.settle(End::Complete), is_counted);
+                }
                 Some(Err(failure)) => {
                     flow.settle(End::Broken);
                     let message = format!("{} {}", self.ask.provider.title, failure.message());
@@ -330,11 +357,15 @@ impl Delivery<'_> {
         if let Some(cost) = cost.and_then(|cost| HeaderValue::from_str(&cost.digits()).ok()) {
             head.headers_mut().insert(COST, cost);
         }
-        let body = if head.status().is_success() {
-            read.freeze()
-        } else {
-            self.without_key(read.freeze())
-        };
+        let mut body = read.freeze();
+        if !head.status().is_success() {
+            body = self.without_key(body);
+        }
+        // Something that tells no use is no answer of a model's.
+        if let (Some(request), StatusCode::OK, true) = (self.ask.cacheable, head.status(), is_counted) {
+            let cache = &self.request.config.gateway.cache;
+            self.gateway.cache.keep(request, head.headers(), &body, cache);
+        }
         Ok(Tried::Answered(head.map(|_| Out::whole(body))))
     }
 
@@ -415,15 +446,9 @@ impl Delivery<'_> {
         let mut head = Response::new(Out::whole(Bytes::new()));
         *head.status_mut() = reply.status;
         let mut passed = headers::for_client(&reply.headers, self.key);
-        let model = self.ask.model.to_string();
-        for (name, text) in [
-            (PROVIDER, self.ask.provider.id.as_str()),
-            (MODEL, model.as_str()),
-            (ATTEMPTS, self.attempts.to_string().as_str()),
-        ] {
-            if let Ok(value) = HeaderValue::from_str(text) {
-                passed.insert(name, value);
-            }
+        introduce(&mut passed, self.ask, self.attempts);
+        if self.ask.cacheable.is_some() {
+            passed.insert(CACHE, HeaderValue::from_static("miss"));
         }
         if let (StatusCode::TOO_MANY_REQUESTS, Some(wait)) = (reply.status, self.retry_after) {
             // What a provider says in headers of its own is not understood by every library.
@@ -455,6 +480,20 @@ impl Delivery<'_> {
             }
         }
         clean.into()
+    }
+}
+
+/// Says in the head of an answer who gave it, and after how many tries.
+fn introduce(head: &mut HeaderMap, ask: &Ask, attempts: usize) {
+    let model = ask.model.to_string();
+    for (name, text) in [
+        (PROVIDER, ask.provider.id.as_str()),
+        (MODEL, model.as_str()),
+        (ATTEMPTS, attempts.to_string().as_str()),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(text) {
+            head.insert(name, value);
+        }
     }
 }
 

@@ -28,6 +28,8 @@ const MOST_SERIES: usize = 1_000;
 pub(super) struct Metrics {
     under_way: AtomicU64,
     refused: Mutex<BTreeMap<u16, u64>>,
+    /// How often an answer was looked for in the cache, and was not there, and was.
+    looked_up: [AtomicU64; 2],
     series: Mutex<BTreeMap<Series, Sums>>,
 }
 
@@ -93,6 +95,11 @@ impl Metrics {
     pub(super) fn count_refused(&self, status: u16) {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         *refused.entry(status).or_default() += 1;
+    }
+
+    /// Counts a look into the cache.
+    pub(super) fn count_looked_up(&self, is_found: bool) {
+        self.looked_up[usize::from(is_found)].fetch_add(1, Ordering::Relaxed);
     }
 
     fn with(
@@ -165,6 +172,14 @@ impl Metrics {
         );
         for (status, count) in self.refused.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             let _ = writeln!(text, "{name}{{status=\"{status}\"}} {count}");
+        }
+        let name = "api_keys_gateway_cache_requests_total";
+        let _ = writeln!(
+            text,
+            "# HELP {name} Requests whose answer was looked for in the cache.\n# TYPE {name} counter"
+        );
+        for (result, count) in ["miss", "hit"].iter().zip(&self.looked_up) {
+            let _ = writeln!(text, "{name}{{result=\"{result}\"}} {}", count.load(Ordering::Relaxed));
         }
         let name = "api_keys_gateway_requests_under_way";
         let count = self.under_way.load(Ordering::Relaxed);

@@ -4,10 +4,14 @@
 //! (`ask`), paid for in advance (`accounts`, `books`), sent with one key after the other until an answer comes
 //! (`exchange`), and passed back byte for byte while its use is read (`relay`). Nothing is translated: a request
 //! goes only to a provider that speaks its format.
+//!
+//! Which key comes first depends on how it fared (`troubles`) and on what is left of its quota (`quota`, `limits`); a
+//! request may wait for one (`waiting`), or need none (`cache`).
 
 mod accounts;
 mod ask;
 mod books;
+mod cache;
 mod exchange;
 mod headers;
 mod limits;

@@ -30,6 +30,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     accounts::Accounts,
+    cache::Cache,
     exchange::{self, Request},
     headers,
     limits::ClientLimits,
@@ -89,8 +90,9 @@ pub(super) struct Gateway {
     pub(super) keys: KeyRing,
     pub(super) troubles: Arc<Troubles>,
     pub(super) quotas: Quotas,
-    /// Requests and streams under way, whether or not their client is still there.
     pub(super) client_limits: ClientLimits,
+    pub(super) cache: Cache,
+    /// Requests and streams under way, whether or not their client is still there.
     pub(super) tasks: TaskTracker,
     /// Places for requests that wait for a key.
     pub(super) waiting: Semaphore,
@@ -128,9 +130,10 @@ pub async fn serve(
         keys: KeyRing::default(),
         troubles,
         quotas: Quotas::default(),
+        client_limits: ClientLimits::default(),
+        cache: Cache::default(),
         tasks: TaskTracker::new(),
         // Most connections stay free for requests that do not wait.
-        client_limits: ClientLimits::default(),
         waiting: Semaphore::new(places / 4),
         stopping: stopping.clone(),
     });

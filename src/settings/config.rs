@@ -109,6 +109,17 @@ pub struct Budget {
 pub struct Gateway {
     /// How long a request may wait for a key to be free.
     pub max_wait: Duration,
+    pub cache: Cache,
+}
+
+/// The gateway's cache of answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cache {
+    pub enabled: bool,
+    /// How long an answer is given again.
+    pub ttl: Duration,
+    /// What all answers may take together, in bytes.
+    pub max_size: usize,
 }
 
 /// A price of the user's own.
@@ -266,6 +277,17 @@ impl Default for Gateway {
     fn default() -> Self {
         Self {
             max_wait: Duration::from_secs(10),
+            cache: Cache::default(),
+        }
+    }
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            ttl: Duration::from_hours(1),
+            max_size: 64 << 20,
         }
     }
 }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 pub use self::{
     config::{
-        Budget, Config, Gateway, KeysInChat, MasterKey, PriceOverride, ProviderConfig, Routing, UnknownProvider,
+        Budget, Cache, Config, Gateway, KeysInChat, MasterKey, PriceOverride, ProviderConfig, Routing, UnknownProvider,
         VaultConfig,
     },
     environment::{Environment, HOME, VARIABLES, Variable, VariableError},

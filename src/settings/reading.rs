@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::{
     ConfigError,
-    config::{Budget, Gateway, KeysInChat, MasterKey, PriceOverride, ProviderConfig, Routing, VaultConfig},
+    config::{Budget, Cache, Gateway, KeysInChat, MasterKey, PriceOverride, ProviderConfig, Routing, VaultConfig},
     environment,
     section::{Field, Section},
 };
@@ -23,6 +23,8 @@ const MOST_WEIGHT: u32 = 100;
 const MOST_DOLLARS: Billionths = Billionths(1_000_000_000 * Billionths::ONE.0);
 /// The longest time that is taken, in seconds.
 const MOST_SECONDS: u32 = 86_400;
+/// The most memory that is taken, in MiB.
+const MOST_MEBIBYTES: u32 = 2_048;
 /// The most providers, models of a provider, or prices that a file may list.
 const MOST_ENTRIES: usize = 1_000;
 
@@ -230,8 +232,26 @@ pub(super) fn gateway(mut section: Section<'_, '_>) -> Result<Gateway, ConfigErr
     if let Some(field) = section.field("max_wait") {
         gateway.max_wait = seconds(&field)?;
     }
+    if let Some(section) = section.section("cache")? {
+        gateway.cache = cache(section)?;
+    }
     section.finish()?;
     Ok(gateway)
+}
+
+fn cache(mut section: Section<'_, '_>) -> Result<Cache, ConfigError> {
+    let mut cache = Cache::default();
+    if let Some(field) = section.field("enabled") {
+        cache.enabled = field.switch()?;
+    }
+    if let Some(field) = section.field("ttl") {
+        cache.ttl = seconds(&field)?;
+    }
+    if let Some(field) = section.field("max_size") {
+        cache.max_size = usize::try_from(field.count(MOST_MEBIBYTES)?).unwrap_or(usize::MAX) << 20;
+    }
+    section.finish()?;
+    Ok(cache)
 }
 
 pub(super) fn prices(field: Field<'_, '_>) -> Result<Vec<PriceOverride>, ConfigError> {

@@ -7,3 +7,5 @@ pub mod files;
 pub mod ledger;
 pub mod lock;
 pub mod vault;
+
+pub(crate) use self::vault::seal::digest;

@@ -9,6 +9,7 @@ use crate::support::{
 };
 
 mod admission;
+mod cache;
 mod limits;
 mod money;
 mod quota;

@@ -20,6 +20,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("reqwest::", &["providers/"]),
     ("rustls::", &["providers/"]),
     ("httpdate::", &["providers/"]),
+    ("hashlink::", &["gateway/cache.rs"]),
     ("governor::", &["gateway/limits.rs"]),
     ("hyper::", &["intake/", "gateway/"]),
     ("jsonc_parser::", &["clients/"]),

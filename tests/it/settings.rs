@@ -48,6 +48,10 @@ chat = "openai/gpt-x"
 
 [gateway]
 max_wait = 25
+[gateway.cache]
+enabled = true
+ttl = 60
+max_size = 5
 
 [budget]
 enabled = true
@@ -133,6 +137,12 @@ fn everything_that_the_file_can_say_is_read() {
     );
     assert_eq!(config.budget.daily_limit, Usd::from_nano(10_500_000_000));
     assert_eq!(config.gateway.max_wait.as_secs(), 25);
+    let cache = &config.gateway.cache;
+    assert_eq!(
+        (cache.enabled, cache.ttl.as_secs(), cache.max_size),
+        (true, 60, 5 << 20)
+    );
+    assert!(!Config::default().gateway.cache.enabled, "off unless somebody wants it");
     assert_eq!(
         config.prices[0].standard.cache_read,
         Some(Billionths(125_000_000).into())
@@ -259,6 +269,11 @@ const MISTAKES: &[(&str, &str, usize)] = &[
     ("[routing.tasks]\nchat = \"openai/\"", "routing.tasks.chat", 2),
     ("[gateway]\nmax_wait = 1.5", "gateway.max_wait", 2),
     ("[gateway]\nmax_wait = 86401", "gateway.max_wait", 2),
+    ("[gateway]\ncache = true", "gateway.cache", 2),
+    ("[gateway.cache]\nenabled = 1", "gateway.cache.enabled", 2),
+    ("[gateway.cache]\nttl = -1", "gateway.cache.ttl", 2),
+    ("[gateway.cache]\nmax_size = 2049", "gateway.cache.max_size", 2),
+    ("[gateway.cache]\nmax_entries = 1", "gateway.cache.max_entries", 2),
     ("[budget]\ndaily_limit = -1.0", "budget.daily_limit", 2),
     ("[budget]\ndaily_limit = nan", "budget.daily_limit", 2),
     ("[budget]\ndaily_limit = \"10\"", "budget.daily_limit", 2),

@@ -153,7 +153,7 @@ pub(super) fn mac(key: &Key, parts: &[&[u8]]) -> [u8; 32] {
 }
 
 /// The SHA-256 of `parts`; for checksums of what is not secret or has full entropy.
-pub(in crate::storage) fn digest(parts: &[&[u8]]) -> [u8; 32] {
+pub(crate) fn digest(parts: &[&[u8]]) -> [u8; 32] {
     let mut hash = Sha256::new();
     for part in parts {
         hash.update((part.len() as u64).to_le_bytes());

@@ -1,0 +1,195 @@
+//! Answers that are given again without asking a provider: to the same client, for the very same request.
+//!
+//! Only where an answer is the same each time anyway: embeddings, and texts at temperature 0, whole and counted. Off
+//! unless the configuration says otherwise, and kept in memory alone. An answer that is given again is in no ledger.
+
+use std::{
+    fmt,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use hashlink::LruCache;
+use hyper::{
+    HeaderMap,
+    header::{self, HeaderName},
+};
+use tokio::time::Instant;
+
+use super::{
+    ask::{Ask, Fields},
+    exchange::Request,
+    headers,
+};
+use crate::{settings, storage};
+
+/// The most answers that are kept, however small they are.
+const MOST: usize = 100_000;
+/// What an answer takes besides its body, in bytes, about.
+const OVERHEAD: usize = 512;
+/// What of an answer's head is kept: that without which its body cannot be read.
+const KEPT: [HeaderName; 2] = [header::CONTENT_TYPE, header::CONTENT_ENCODING];
+/// Headers of a request that change nothing about the answer.
+const BESIDE_THE_POINT: [&str; 8] = [
+    "cache-control",
+    "pragma",
+    "user-agent",
+    "idempotency-key",
+    "x-client-request-id",
+    "x-request-id",
+    "traceparent",
+    "tracestate",
+];
+/// The beginning of what the official libraries say of themselves.
+const OF_LIBRARIES: &str = "x-stainless-";
+
+/// The answers that are kept, the one that was used last at the end.
+pub(super) struct Cache {
+    kept: Mutex<LruCache<Key, Answer>>,
+    /// What they take together; changed only while `kept` is held.
+    bytes: AtomicUsize,
+}
+
+/// All that an answer depends on, as a hash.
+type Key = [u8; 32];
+
+/// A request whose answer may be kept.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cacheable {
+    key: Key,
+    /// Whether an older answer will do.
+    takes_older: bool,
+}
+
+/// An answer that is kept.
+#[derive(Debug, Clone)]
+pub(super) struct Answer {
+    since: Instant,
+    pub(super) headers: HeaderMap,
+    pub(super) body: Bytes,
+}
+
+impl Cache {
+    /// The request as it can be found again; nothing where no answer to it is kept.
+    pub(super) fn cacheable(&self, request: &Request, fields: &Fields<'_>, ask: &Ask) -> Option<Cacheable> {
+        if !request.config.gateway.cache.enabled {
+            self.forget_all();
+            return None;
+        }
+        let says = |word: &str| {
+            let values = request.headers.get_all(header::CACHE_CONTROL).iter();
+            let mut words = values
+                .filter_map(|value| value.to_str().ok())
+                .flat_map(|value| value.split(','));
+            words.any(|said| said.trim().eq_ignore_ascii_case(word))
+        };
+        if !fields.has_one_answer(&request.call.endpoint) || says("no-store") {
+            return None;
+        }
+        Some(Cacheable {
+            key: key(request, ask),
+            takes_older: !says("no-cache"),
+        })
+    }
+
+    /// The answer to `request` that is kept, if it is young enough.
+    pub(super) fn answer(&self, request: Cacheable, cache: &settings::Cache) -> Option<Answer> {
+        let mut kept = self.kept();
+        let found = kept.get(&request.key).filter(|_| request.takes_older)?;
+        if found.since.elapsed() < cache.ttl {
+            return Some(found.clone());
+        }
+        let old = kept.remove(&request.key)?;
+        self.bytes.fetch_sub(old.size(), Ordering::Relaxed);
+        None
+    }
+
+    /// Keeps the answer to `request`, and drops what was not used for the longest time where it would be too much.
+    pub(super) fn keep(&self, request: Cacheable, headers: &HeaderMap, body: &Bytes, cache: &settings::Cache) {
+        if body.len() >= cache.max_size {
+            return;
+        }
+        let answer = Answer {
+            since: Instant::now(),
+            headers: KEPT
+                .into_iter()
+                .filter_map(|name| headers.get(&name).cloned().map(|value| (name, value)))
+                .collect(),
+            // A copy without the room that was left for more.
+            body: Bytes::copy_from_slice(body),
+        };
+        let size = answer.size();
+        let mut kept = self.kept();
+        let before = kept.insert(request.key, answer).map_or(0, |before| before.size());
+        let mut bytes = self.bytes.load(Ordering::Relaxed) + size - before;
+        while bytes > cache.max_size || kept.len() > MOST {
+            let Some((_, oldest)) = kept.remove_lru() else { break };
+            bytes -= oldest.size();
+        }
+        self.bytes.store(bytes, Ordering::Relaxed);
+    }
+
+    fn forget_all(&self) {
+        if self.bytes.load(Ordering::Relaxed) > 0 {
+            self.kept().clear();
+            self.bytes.store(0, Ordering::Relaxed);
+        }
+    }
+
+    fn kept(&self) -> MutexGuard<'_, LruCache<Key, Answer>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Cache {
+    fn default() -> Self {
+        Self {
+            kept: Mutex::new(LruCache::new_unbounded()),
+            bytes: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl fmt::Debug for Cache {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cache")
+            .field("bytes", &self.bytes)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Answer {
+    /// How long it is kept already.
+    pub(super) fn age(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    fn size(&self) -> usize {
+        self.body.len() + OVERHEAD
+    }
+}
+
+/// A client that was removed and added again has another hash, and finds nothing of its predecessor's.
+fn key(request: &Request, ask: &Ask) -> Key {
+    let client = String::from(request.client.key_hash.clone());
+    let passing = headers::for_provider(&request.headers);
+    let mut passing: Vec<_> = passing
+        .iter()
+        .map(|(name, value)| (name.as_str(), value.as_bytes()))
+        .filter(|(name, _)| !BESIDE_THE_POINT.contains(name) && !name.starts_with(OF_LIBRARIES))
+        .collect();
+    passing.sort_unstable();
+    let mut parts: Vec<&[u8]> = vec![
+        client.as_bytes(),
+        ask.provider.id.as_str().as_bytes(),
+        ask.provider.base_url.as_bytes(),
+        request.call.path.as_bytes(),
+        &ask.body,
+    ];
+    parts.extend(passing.into_iter().flat_map(|(name, value)| [name.as_bytes(), value]));
+    storage::digest(&parts)
+}
