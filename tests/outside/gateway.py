@@ -86,6 +86,7 @@ class Provider(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     seen = []
     overloaded = 0
+    busy = 0
 
     def log_message(self, *_):
         pass
@@ -108,7 +109,10 @@ class Provider(BaseHTTPRequestHandler):
         Provider.seen.append((self.path, dict(self.headers), body))
         stream = body.get("stream") or "stream" in self.path
         events = "text/event-stream"
-        if self.path == "/v1/chat/completions":
+        if Provider.busy > 0:
+            Provider.busy -= 1
+            self.reply({"error": {"message": "slow down", "type": "rate_limit_error"}}, 429, retry_after="1")
+        elif self.path == "/v1/chat/completions":
             assert self.headers["authorization"] == f"Bearer {KEYS['openai']}"
             if Provider.overloaded > 0:
                 Provider.overloaded -= 1
@@ -248,6 +252,47 @@ def with_google(base, key):
     return 2
 
 
+def with_patience(base, key, limited):
+    """What has to wait is answered all the same, with nothing said to the library."""
+    ask = dict(model="openai/m", messages=[{"role": "user", "content": "hi"}], max_tokens=9)
+    Provider.busy = 1
+    client = openai.OpenAI(base_url=f"{base}/v1", api_key=key, max_retries=0)
+    answer = client.chat.completions.with_raw_response.create(**ask)
+    assert answer.headers["x-api-keys-attempts"] == "2", "the gateway waits as long as the library would"
+    Provider.busy = 1
+    theirs = anthropic.Anthropic(base_url=base, api_key=key, max_retries=0)
+    answer = theirs.messages.with_raw_response.create(**{**ask, "model": "anthropic/m"})
+    assert answer.headers["x-api-keys-attempts"] == "2"
+
+    Provider.busy = 1
+    hasty = client.with_options(timeout=1.5)
+    try:
+        hasty.chat.completions.create(**ask)
+    except openai.RateLimitError as seen:
+        assert seen.response.headers["retry-after"] == "1", "as the provider says"
+    else:
+        raise AssertionError("half of that time is too short")
+
+    # As many as there may be in a minute; then the library waits as it is told, and is answered.
+    client = openai.OpenAI(base_url=f"{base}/v1", api_key=limited, max_retries=1)
+    answers = 0
+    while client.chat.completions.with_raw_response.create(**ask).retries_taken == 0:
+        answers += 1
+    assert 30 <= answers < 60, answers
+    return 2 + answers + 1
+
+
+def with_cache(base, key):
+    client = openai.OpenAI(base_url=f"{base}/v1", api_key=key)
+    ask = dict(model="openai/m", messages=[{"role": "user", "content": "hi"}], temperature=0)
+    answers = [client.chat.completions.with_raw_response.create(**ask) for _ in range(2)]
+    assert [answer.headers["x-api-keys-cache"] for answer in answers] == ["miss", "hit"]
+    assert answers[0].parse() == answers[1].parse()
+    vectors = [client.embeddings.create(model="openai/m", input="again").data[0].embedding for _ in range(2)]
+    assert vectors == [[0.5, 0.25]] * 2
+    return 2
+
+
 def main(binary):
     provider = ThreadingHTTPServer(("127.0.0.1", 0), Provider)
     threading.Thread(target=provider.serve_forever, daemon=True).start()
@@ -255,6 +300,7 @@ def main(binary):
     prices = "".join(f'[[prices]]\nmodel = "{name}/m"\ninput = 1.0\noutput = 2.0\n' for name in KEYS)
     bases = {"openai": f"{url}/v1", "anthropic": url, "google": url}
     config = prices + "".join(f'[providers.{name}]\nbase_url = "{base}"\n' for name, base in bases.items())
+    config += "[gateway.cache]\nenabled = true\n"
     with home(config) as (_, environment):
 
         def run(*arguments, stdin=""):
@@ -263,18 +309,20 @@ def main(binary):
         for name, key in KEYS.items():
             run("add", name, "--stdin", stdin=key)
         key = run("client", "add", "sdks")["client_key"]
+        limited = run("client", "add", "limited", "--requests-per-minute", "30")["client_key"]
         gateway = subprocess.Popen([binary, "gateway", "--listen", "127.0.0.1:0", "--json"], env=environment, stdout=subprocess.PIPE, text=True)
         try:
             base = json.loads(gateway.stdout.readline())["listening"]
-            requests = sum(use(base, key) for use in (with_openai, with_anthropic, with_google))
+            requests = sum(use(base, key) for use in (with_openai, with_anthropic, with_google, with_cache))
+            requests += with_patience(base, key, limited)
         finally:
             gateway.terminate()
             assert gateway.wait(30) == 0
         assert not any(key in json.dumps([headers, body]) for _, headers, body in Provider.seen), "the client key goes nowhere"
         totals = run("usage")["totals"]
-        # Those that the provider refused are recorded too: one that was overloaded, one bad request.
-        assert totals["requests"] == requests + 2, (totals, requests)
-        assert totals["errors"] == 2 and totals["unpriced_requests"] == 0, totals
+        # Those that the provider refused are recorded too: one that was overloaded, one bad request, three too many.
+        assert totals["requests"] == requests + 5, (totals, requests)
+        assert totals["errors"] == 5 and totals["unpriced_requests"] == 0, totals
         print(f"{totals['requests']} requests through the official SDKs")
 
 
