@@ -34,6 +34,7 @@ const MARK: &str = "MadeUpForTheTests";
 
 /// How a command says that the change is made and may not survive a power cut.
 const UNCONFIRMED: &str = "the disk did not confirm it";
+const UNANSWERED: &str = "the answer could not be written";
 
 /// Calls that change nothing on the disk. Killed before one of them is killed before the next one that does.
 const READING: [&str; 9] = [
@@ -266,16 +267,13 @@ fn one_fault(change: &Change, start: &Home, in_thread: bool, fault: &Fault) -> &
     let only = fault.on_folder.then_some(folder.as_str());
     let (ended, log) = traced_with(&home, change, in_thread, only, &["-e", &fault.words]);
     let context = || format!("{:?} with {}: {ended:?}\n{}", change.arguments, fault.words, tail(&log));
+    let says = |words: &str| [&ended.stdout, &ended.stderr].iter().any(|said| said.contains(words));
     let outcome = match ended.code {
         None => "killed",
-        Some(0)
-            if [&ended.stdout, &ended.stderr]
-                .iter()
-                .any(|said| said.contains(UNCONFIRMED)) =>
-        {
-            "unconfirmed"
-        }
+        Some(0) if says(UNCONFIRMED) => "unconfirmed",
         Some(0) if log.contains("(INJECTED)") => "done all the same",
+        // What went wrong came after the change.
+        Some(1) if says(UNANSWERED) => "done, and not answered",
         Some(0) => "not hit",
         Some(_) => "failed",
     };
