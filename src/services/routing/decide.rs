@@ -80,7 +80,7 @@ pub fn decide<'a>(policy: &Policy, supplies: &'a [Supply], ask: &Ask, now: Times
         }
         let share = supply.share(ask.session.as_deref(), now);
         for offer in &supply.offers {
-            for variant in &offer.variants {
+            for variant in &*offer.variants {
                 let estimate = Estimate::of(offer, variant, ask.tokens);
                 let is_for_task = offer.kind == ask.task.model_kind();
                 let obstacle = (!is_for_task)

@@ -283,6 +283,8 @@ impl State {
             Some(Listing::Unsaid | Listing::Unreachable) | None => None,
         };
         let tail = Some(tail).filter(|tail| tail.knows(&provider.id));
+        // Most models share it.
+        let only: Arc<[Variant]> = [Variant::default()].into();
         let offer = |name: &ModelRef, known: Option<&Model>, place: usize, kind: Option<ModelKind>| {
             let id = &name.model;
             let is_absent = installed.is_some_and(|installed| installed.iter().all(|it| it.id != *id));
@@ -299,7 +301,7 @@ impl State {
                 price: if is_out {
                     None
                 } else {
-                    pricing::price_at(provider, known, self.now)
+                    pricing::price_at(provider, known, self.now).map(Box::new)
                 },
                 absence: if is_absent {
                     Some(Verdict::NotInstalled)
@@ -309,9 +311,9 @@ impl State {
                 place: u16::try_from(place).unwrap_or(u16::MAX),
                 latency_ms: tail.and_then(|tail| tail.model_latency(name)),
                 variants: if is_out {
-                    vec![Variant::default()]
+                    Arc::clone(&only)
                 } else {
-                    variants(id, task)
+                    variants(id, task).unwrap_or_else(|| Arc::clone(&only))
                 },
                 model: id.clone(),
             }
@@ -341,18 +343,13 @@ impl State {
     }
 }
 
-/// The efforts at which a model can be asked, each with its figure for `task`.
-fn variants(model: &ModelId, task: Task) -> Vec<Variant> {
-    let known = Figures::built_in().of(model);
-    known.map_or_else(
-        || vec![Variant::default()],
-        |known| {
-            let variant = |it: &crate::catalog::Variant| Variant {
-                effort: it.effort,
-                points: it.points(task),
-                like: known.like.clone(),
-            };
-            known.variants.iter().map(variant).collect()
-        },
-    )
+/// The efforts at which a model can be asked, each with its figure for `task`; nothing where nobody measured it.
+fn variants(model: &ModelId, task: Task) -> Option<Arc<[Variant]>> {
+    let known = Figures::built_in().of(model)?;
+    let variant = |it: &crate::catalog::Variant| Variant {
+        effort: it.effort,
+        points: it.points(task),
+        like: known.like.clone(),
+    };
+    Some(known.variants.iter().map(variant).collect())
 }

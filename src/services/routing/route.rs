@@ -288,7 +288,7 @@ fn unheard_of(id: &ModelId) -> Offer {
         absence: None,
         place: 0,
         latency_ms: None,
-        variants: vec![Variant::default()],
+        variants: [Variant::default()].into(),
     }
 }
 

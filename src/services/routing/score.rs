@@ -36,8 +36,8 @@ impl Estimate {
     /// The estimate for `tokens`, by the price of `offer`.
     pub(super) fn of(offer: &Offer, variant: &Variant, tokens: Expected) -> Self {
         let reasoning_tokens = tokens.output.saturating_mul(reasoning_per_output(offer, variant));
-        let plain = cost(offer.price.as_ref(), tokens, 0);
-        let whole = cost(offer.price.as_ref(), tokens, reasoning_tokens);
+        let plain = cost(offer.price.as_deref(), tokens, 0);
+        let whole = cost(offer.price.as_deref(), tokens, reasoning_tokens);
         Self {
             cost: plain,
             reasoning_tokens,

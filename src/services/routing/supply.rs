@@ -58,7 +58,7 @@ pub struct Offer {
     /// Nothing where nobody says what it can do.
     pub capabilities: Option<Capabilities>,
     /// Nothing where it is not known.
-    pub price: Option<Price>,
+    pub price: Option<Box<Price>>,
     /// Why it is not there, if it is not.
     pub absence: Option<Verdict>,
     /// Its place in the provider's configured list of models.
@@ -66,7 +66,7 @@ pub struct Offer {
     /// The median of its last answers.
     pub latency_ms: Option<u32>,
     /// The efforts it can be asked with; never empty.
-    pub variants: Vec<Variant>,
+    pub variants: Arc<[Variant]>,
 }
 
 /// A model at an effort: a candidate.

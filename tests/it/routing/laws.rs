@@ -93,13 +93,15 @@ fn offers() -> impl Strategy<Value = Offer> {
                 made.absence = absence;
                 made.place = place;
                 made.latency_ms = latency_ms;
-                made.price = price.map(|rate| Price {
-                    standard: Rates {
-                        input: Billionths(rate).into(),
-                        output: Billionths(rate * 4).into(),
-                        ..Rates::default()
-                    },
-                    ..Price::FREE
+                made.price = price.map(|rate| {
+                    Box::new(Price {
+                        standard: Rates {
+                            input: Billionths(rate).into(),
+                            output: Billionths(rate * 4).into(),
+                            ..Rates::default()
+                        },
+                        ..Price::FREE
+                    })
                 });
                 made.capabilities = made.capabilities.zip(abilities).map(|(mut it, (tools, vision))| {
                     (it.tools, it.vision, it.reasoning) = (tools, vision, vision);

@@ -58,22 +58,23 @@ fn offer(model: &str, dollars: u64, points: u32) -> Offer {
             reasoning: false,
             prompt_caching: true,
         }),
-        price: Some(Price {
+        price: Some(Box::new(Price {
             standard: Rates {
                 input: rate(dollars),
                 output: rate(5 * dollars),
                 ..Rates::default()
             },
             ..Price::FREE
-        }),
+        })),
         absence: None,
         place: 0,
         latency_ms: None,
-        variants: vec![Variant {
+        variants: [Variant {
             effort: None,
             points: Some(Points(points)),
             like: None,
-        }],
+        }]
+        .into(),
     }
 }
 

@@ -37,7 +37,7 @@ fn usual() -> Vec<Supply> {
 
 fn free(model: &str, points: u32) -> api_keys::services::routing::Offer {
     let mut offer = offer(model, 0, points);
-    offer.price = Some(Price::FREE);
+    offer.price = Some(Box::new(Price::FREE));
     offer
 }
 
@@ -438,11 +438,12 @@ fn scenarios() -> Vec<Scenario> {
                         points: Some(api_keys::catalog::Points(points)),
                         like: Some("claude-old".into()),
                     };
-                    offer.variants = vec![
+                    offer.variants = [
                         effort(Effort::None, 4_500),
                         effort(Effort::Low, 6_000),
                         effort(Effort::Xhigh, 6_300),
-                    ];
+                    ]
+                    .into();
                 })],
             )],
             considered: &[
