@@ -262,8 +262,11 @@ fn learn(gateway: &Gateway, ask: &Ask, label: Option<&Label>, reply: &Reply) -> 
         gateway.quotas.learn(ask, label, &reply.headers, now);
         return told;
     }
-    let wait = told.or_else(|| quota::until_enough(ask, &reply.headers, now))?;
-    Some(gateway.quotas.wait(ask, label, wait))
+    let wait = told.or_else(|| quota::until_enough(ask, &reply.headers, now));
+    if wait.is_none() {
+        gateway.quotas.refuse(ask, label);
+    }
+    wait.map(|wait| gateway.quotas.wait(ask, label, wait))
 }
 
 impl Request {

@@ -23,6 +23,8 @@ use crate::{
 /// What is believed of a wait.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_hours(1);
+/// The longest cooldown that is made up where a provider does not say how long to wait.
+const GUESSED: Duration = Duration::from_mins(10);
 /// Of how many models of a key is remembered what is left.
 const MODELS: usize = 100;
 
@@ -36,6 +38,8 @@ pub(super) struct Quotas {
 struct Known {
     /// Until when the provider wants to be left alone.
     until: Option<Instant>,
+    /// When the provider refused last without saying for how long.
+    unexplained: Option<Instant>,
     /// What the configuration allows.
     limit: Option<Limit>,
     /// What is left, as said at that time; each model has quotas of its own.
@@ -49,6 +53,8 @@ pub(super) struct Room {
     pub(super) wait: Option<Duration>,
     /// How much of what the request may need is not there, in thousandths.
     pub(super) missing: u64,
+    /// Whether the provider has refused it lately without saying for how long.
+    pub(super) is_unexplained: bool,
 }
 
 impl Quotas {
@@ -76,6 +82,7 @@ impl Quotas {
         });
         Room {
             wait: told.into_iter().chain(limited).chain(waits).max(),
+            is_unexplained: known.unexplained.is_some_and(|at| now.duration_since(at) < GUESSED),
             missing: left
                 .map(|(elapsed, one)| missing(one.after(elapsed), needed(ask, one.counted)))
                 .max()
@@ -130,9 +137,16 @@ impl Quotas {
         let known = known.entry(holder(ask, label)).or_default();
         // A request that was sent earlier may be answered later, and asks for less.
         known.until = known.until.max(Some(until));
+        known.unexplained = None;
         // What was said before is worth less than that.
         known.left.remove(&ask.model.model);
         wait
+    }
+
+    /// The provider has refused the key `label`, and does not say for how long.
+    pub(super) fn refuse(&self, ask: &Ask, label: Option<&Label>) {
+        let mut known = self.known();
+        known.entry(holder(ask, label)).or_default().unexplained = Some(Instant::now());
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<(ProviderId, QuotaHolder), Known>> {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::quota::Room;
 use crate::{
     app::App,
-    domain::{HealthState, Label, ProviderId, UsageRecord},
+    domain::{HealthState, Label, ProviderId, Trouble, UsageRecord},
     services::{
         health::{self, Healths},
         lending::Lent,
@@ -41,24 +41,29 @@ impl Troubles {
         room: impl Fn(&Lent) -> Room,
     ) -> Result<Vec<Lent>, Duration> {
         let (now, known) = (app.now(), self.known(app));
-        let rank = |key: &Lent| {
-            let health = known.get(&(provider.clone(), key.label.clone()));
-            match health.map(|health| health.state(key.mended_at, now)) {
-                None | Some(HealthState::Healthy | HealthState::Due { .. }) => 0,
-                Some(HealthState::Probing { .. }) => 1,
-                Some(HealthState::Cooling { .. }) => 2,
-                Some(HealthState::Out { .. }) => 3,
-            }
-        };
         let mut first: Option<Duration> = None;
         let mut open = Vec::with_capacity(keys.len());
         for key in keys {
-            let Room { wait, missing } = room(&key);
-            if let Some(wait) = wait {
+            let room = room(&key);
+            let health = known.get(&(provider.clone(), key.label.clone()));
+            let state = health.map(|health| health.state(key.mended_at, now));
+            let (rank, cooling) = match state {
+                None | Some(HealthState::Healthy | HealthState::Due { .. }) => (0, None),
+                Some(HealthState::Probing { .. }) => (1, None),
+                Some(HealthState::Cooling { trouble, until }) => {
+                    (2, Some(until).filter(|_| trouble == Trouble::RateLimited))
+                }
+                Some(HealthState::Out { .. }) => (3, None),
+            };
+            // What was told another process, or this gateway before a restart, holds as well; but a cooldown that we
+            // made up ourselves is no reason not to ask where nobody else can be asked.
+            let cooling = cooling.filter(|_| !room.is_unexplained);
+            let cooling = cooling.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
+            if let Some(wait) = room.wait.max(cooling) {
                 first = Some(first.map_or(wait, |first| first.min(wait)));
             } else {
-                let is_chosen = missing == 0 && chosen == Some(&key.label);
-                open.push(((!is_chosen, rank(&key), missing), key));
+                let is_chosen = room.missing == 0 && chosen == Some(&key.label);
+                open.push(((!is_chosen, rank, room.missing), key));
             }
         }
         open.sort_by_key(|(order, _)| *order);

@@ -1,5 +1,7 @@
 //! What providers say is left of their quotas steers the choice before they have to refuse.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use super::*;
 
 const OPENAI: [&str; 2] = ["x-ratelimit-remaining-tokens", "x-ratelimit-reset-tokens"];
@@ -185,5 +187,59 @@ fn what_no_provider_would_say_does_no_harm() {
         assert_eq!(scene.chat(chat()).status, 200);
         let wait: u64 = scene.chat(chat()).header("retry-after").unwrap().parse().unwrap();
         assert!(wait <= 3_600, "{reset}: an hour is believed, {wait} s are not");
+    }
+}
+
+#[test]
+fn a_wait_that_was_told_holds_for_every_process_and_after_a_restart() {
+    let mut scene = Scene::new(StandIn::answering(
+        Reply::json(429, &json!({"error": {"message": "slow down"}})).header("retry-after", "600"),
+    ));
+    assert_eq!(scene.chat(chat()).json()["error"]["message"], "slow down");
+    scene.home.totals(1);
+    let knows = || scene.home.run(["stats", "openai", "--json"]).stdout.contains("cooling");
+    eventually(knows, "the ledger knows");
+    ask_to_end(&scene.gateway);
+    scene.gateway.child.wait().unwrap();
+    // Of another provider somebody tells who has asked it by himself.
+    let mut track = vec!["track", "deepseek", "m", "0", "0", "--success", "false", "--json"];
+    track.extend(["--status-code", "429", "--retry-after-seconds", "600"]);
+    let told = scene.home.run(track);
+    assert_eq!(told.code, Some(0), "{told:?}");
+
+    scene.gateway = scene.home.gateway(&[]);
+    for model in ["openai/m", "deepseek/deepseek-chat"] {
+        let mut body = chat();
+        body["model"] = model.into();
+        let refused = scene.chat(body);
+        assert_eq!(
+            refused.json()["error"]["code"],
+            "rate_limited",
+            "{model}: {}",
+            refused.text()
+        );
+        let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+        assert!((500..=601).contains(&wait), "{wait}");
+    }
+    // `stats` asks servers on this machine for their models.
+    let asked = scene.provider.requests();
+    let posted = asked.iter().filter(|asked| asked.method == "POST").count();
+    assert_eq!(posted, 1, "they are left alone");
+}
+
+#[test]
+fn a_provider_that_does_not_say_how_long_is_asked_again() {
+    let count = AtomicUsize::new(0);
+    let scene = Scene::new(StandIn::start(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+        0 => Reply::json(429, &json!({"error": {"message": "slow down"}})),
+        _ => Reply::json(200, &completion()),
+    }));
+    assert_eq!(scene.chat(chat()).status, 429);
+    let knows = || scene.home.run(["stats", "openai", "--json"]).stdout.contains("cooling");
+    eventually(knows, "the ledger knows");
+    // What is known of the keys' health is not older than a second.
+    let until = std::time::Instant::now() + std::time::Duration::from_millis(1_200);
+    while std::time::Instant::now() < until {
+        assert_eq!(scene.chat(chat()).status, 200);
     }
 }
