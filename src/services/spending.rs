@@ -76,7 +76,8 @@ pub struct BudgetReport {
     pub alert_threshold: Billionths,
     /// Where days and months begin
     pub time_zone: String,
-    /// `advisory`: requests that do not pass through the gateway are counted when they are told of, and not stopped
+    /// `gateway`: what passes through the gateway is refused over a limit, what does not is counted when it is told of;
+    /// `advisory`: the limits are not in force, and nothing is refused
     pub enforcement: &'static str,
     pub daily: Budget,
     pub monthly: Budget,
@@ -128,7 +129,7 @@ impl From<&Budgets> for BudgetReport {
             enabled: budgets.enabled,
             alert_threshold: budgets.alert_threshold,
             time_zone: budgets.time_zone.iana_name().unwrap_or("UTC").to_owned(),
-            enforcement: "advisory",
+            enforcement: if budgets.enabled { "gateway" } else { "advisory" },
             daily: Budget::of(budgets, &budgets.daily),
             monthly: Budget::of(budgets, &budgets.monthly),
             alerts: budgets.reached().iter().map(Alert::from).collect(),

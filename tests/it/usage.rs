@@ -305,6 +305,7 @@ fn an_alert_is_given_once_over_all_processes() {
     assert_eq!(spend(&mut one, 1).get("alerts"), None);
     let budget = one.structured("check_budget", json!({}));
     assert_eq!(budget["daily"]["limit_usd"], 1);
+    assert_eq!(budget["enforcement"], "gateway");
     assert_eq!(
         (&budget["daily"]["exceeded"], &budget["daily"]["remaining_usd"]),
         (&json!(true), &json!(0))
@@ -334,8 +335,12 @@ fn limits_that_are_not_in_force_alert_nobody() {
     assert_eq!(tracked.get("alerts"), None);
     let budget = client.structured("check_budget", json!({}));
     assert_eq!(
-        (&budget["enabled"], &budget["daily"]["spent_usd"]),
-        (&json!(false), &json!(15.003))
+        (
+            &budget["enabled"],
+            &budget["enforcement"],
+            &budget["daily"]["spent_usd"],
+        ),
+        (&json!(false), &json!("advisory"), &json!(15.003))
     );
     assert_eq!(home.run(["budget", "--check"]).code, Some(0));
 }
