@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{CommandDef, Run, Session, caller::Terminal, console::Console};
 use crate::{
+    app::App,
     error::{Code, Error, Result},
     gateway::{self, Options},
     services::vault,
@@ -64,31 +65,39 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
         .enable_all()
         .build()
         .map_err(|why| Error::new(Code::StorageFailed, "the system refused to start threads").caused_by(why))?;
-    let (app, console) = (&session.app, session.console);
+    let app = &session.app;
     let caller = Terminal::new(session, matches);
     runtime.block_on(async {
-        match vault::open(app, &caller).await {
-            // Keys may come later, and models on this machine need none.
-            Err(error) if error.code() == Code::VaultAbsent => {}
-            outcome => outcome?,
-        }
+        open_vault(app, &caller).await?;
         let mut signals = Signals::new()?;
-        let ready = |address: SocketAddr| {
-            let base = format!("http://{address}");
-            if console.is_json() {
-                return Console::json(&json!({ "listening": base }));
-            }
-            let mut view = View::line(Tone::Plain, format!("Listening on {base}; Ctrl-C ends it"));
-            if app.clients().list()?.is_empty() {
-                view = view.and(Block::Hint(
-                    "no program may use it yet: `api-keys client add NAME` makes a client key".to_owned(),
-                ));
-            }
-            console.view(&view)
-        };
-        gateway::serve(Arc::clone(app), options, ready, async || signals.next().await).await
+        let listening = gateway::listen(Arc::clone(app), options).await?;
+        tell(session, listening.address())?;
+        listening.serve(async || signals.next().await).await;
+        Ok::<_, Error>(())
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Opens the vault, where there is one: keys may come later, and models on this machine need none.
+pub(super) async fn open_vault(app: &App, caller: &Terminal) -> Result<()> {
+    match vault::open(app, caller).await {
+        Err(error) if error.code() == Code::VaultAbsent => Ok(()),
+        outcome => outcome,
+    }
+}
+
+fn tell(session: &Session, address: SocketAddr) -> Result<()> {
+    let base = format!("http://{address}");
+    if session.console.is_json() {
+        return Console::json(&json!({ "listening": base }));
+    }
+    let mut view = View::line(Tone::Plain, format!("Listening on {base}; Ctrl-C ends it"));
+    if session.app.clients().list()?.is_empty() {
+        view = view.and(Block::Hint(
+            "no program may use it yet: `api-keys client add NAME` makes a client key".to_owned(),
+        ));
+    }
+    session.console.view(&view)
 }
 
 /// The signals by which somebody wants the gateway to end.

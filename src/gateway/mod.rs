@@ -1,7 +1,7 @@
 //! The gateway: a server on loopback that puts the keys in, so that no client ever holds one.
 //!
-//! A request is let in by its host and its client key (`server`), understood as far as model and price need it
-//! (`ask`), paid for in advance (`accounts`, `books`), sent with one key after the other until an answer comes
+//! A request finds a place (`room`), is let in by its host and its client key (`server`), understood as far as model and
+//! price need it (`ask`), paid for in advance (`accounts`, `books`), sent with one key after the other until an answer comes
 //! (`exchange`), and passed back byte for byte while its use is read (`relay`). Nothing is translated: a request
 //! goes only to a provider that speaks its format.
 //!
@@ -20,9 +20,10 @@ mod models;
 mod quota;
 mod refusal;
 mod relay;
+mod room;
 mod route;
 mod server;
 mod troubles;
 mod waiting;
 
-pub use self::server::{Options, serve};
+pub use self::server::{Listening, Options, listen};

@@ -15,14 +15,14 @@ use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use hyper::{
     HeaderMap, Response,
-    body::Incoming,
+    body::{Body, Frame, Incoming, SizeHint},
     header::{self, HeaderName, HeaderValue},
     server::conn::http1,
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::Semaphore,
     time::Instant,
 };
@@ -39,6 +39,7 @@ use super::{
     quota::Quotas,
     refusal::{Refusal, Voice},
     relay::Out,
+    room::{Busy, Room, Seat},
     route::Route,
     troubles::Troubles,
     waiting,
@@ -61,10 +62,9 @@ const BODY_LIMIT: usize = 32 << 20;
 const HEAD_PATIENCE: Duration = Duration::from_secs(30);
 /// How long the pieces of a body may be apart.
 const BODY_PATIENCE: Duration = Duration::from_secs(30);
-/// How many connections there may be at the same time, where the system allows so many files.
-const CONNECTIONS: usize = 16_384;
-/// How many files a connection may need: its own, one to a provider, and some to spare.
-const FILES: u64 = 3;
+
+/// How many connections may wait to be accepted.
+const WAITING: u32 = 4_096;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-api-keys-request-id");
 
@@ -97,31 +97,31 @@ pub(super) struct Gateway {
     /// Places for requests that wait for a key.
     pub(super) waiting: Semaphore,
     pub(super) stopping: CancellationToken,
+    room: Room,
 }
 
-/// Serves until `stop` ends, and then until every request under way is answered, or `stop` ends again.
-///
-/// `ready` is told the address as soon as it listens.
-pub async fn serve(
-    app: Arc<App>,
-    options: Options,
-    ready: impl FnOnce(SocketAddr) -> Result<()>,
-    mut stop: impl AsyncFnMut(),
-) -> Result<()> {
+/// A gateway that listens: who connects is answered as soon as it serves.
+#[derive(Debug)]
+pub struct Listening {
+    gateway: Arc<Gateway>,
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+/// Listens where `options` say.
+pub async fn listen(app: Arc<App>, options: Options) -> Result<Listening> {
     check_address(&app, &options)?;
-    let places =
-        usize::try_from(process::allow_many_files() / FILES).map_or(CONNECTIONS, |places| places.min(CONNECTIONS));
     let unavailable = |why: std::io::Error| {
         let message = format!("the gateway cannot listen at {}: {}", options.listen, why.kind());
         Error::new(Code::AddressUnavailable, message)
             .hint("another gateway may be running there; choose a free one with `--listen 127.0.0.1:PORT`")
     };
-    let listener = TcpListener::bind(options.listen).await.map_err(unavailable)?;
+    let listener = bind(options.listen).map_err(unavailable)?;
     let address = listener.local_addr().map_err(unavailable)?;
     let troubles = Arc::default();
     let accounts = Accounts::open(&app, &troubles)
         .map_err(|why| Error::new(Code::StorageFailed, "the system refused to start a thread").caused_by(why))?;
-    let stopping = CancellationToken::new();
+    let room = Room::of(process::allow_many_files());
     let gateway = Arc::new(Gateway {
         app,
         options,
@@ -134,25 +134,55 @@ pub async fn serve(
         cache: Cache::default(),
         tasks: TaskTracker::new(),
         // Most connections stay free for requests that do not wait.
-        waiting: Semaphore::new(places / 4),
-        stopping: stopping.clone(),
+        waiting: Semaphore::new(room.seats() / 4),
+        room,
+        stopping: CancellationToken::new(),
     });
-    ready(address)?;
-    tokio::select! {
-        () = accept(&gateway, &listener, &stopping, places) => {}
-        () = stop() => {}
+    Ok(Listening {
+        gateway,
+        listener,
+        address,
+    })
+}
+
+impl Listening {
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
-    drop(listener);
-    stopping.cancel();
-    gateway.tasks.close();
-    tokio::select! {
-        () = gateway.tasks.wait() => {}
-        () = stop() => tracing::warn!("ended before every request was answered"),
+
+    /// Serves until `stop` ends, and then until every request under way is answered, or `stop` ends again.
+    pub async fn serve(self, mut stop: impl AsyncFnMut()) {
+        let Self { gateway, listener, .. } = self;
+        let stopping = gateway.stopping.clone();
+        tokio::select! {
+            () = accept(&gateway, &listener, &stopping) => {}
+            () = stop() => {}
+        }
+        drop(listener);
+        stopping.cancel();
+        gateway.tasks.close();
+        tokio::select! {
+            () = gateway.tasks.wait() => {}
+            () = stop() => tracing::warn!("ended before every request was answered"),
+        }
+        if let Some(gateway) = Arc::into_inner(gateway) {
+            gateway.accounts.close();
+        }
     }
-    if let Some(gateway) = Arc::into_inner(gateway) {
-        gateway.accounts.close();
-    }
-    Ok(())
+}
+
+/// As [`TcpListener::bind`], which lets no more than 128 wait: of more at once some would try again only after a second.
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // Elsewhere it means that two may listen there.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
 }
 
 /// Refuses to be reachable from other machines by accident, and where nobody has a key.
@@ -176,20 +206,16 @@ fn check_address(app: &App, options: &Options) -> Result<()> {
     Ok(())
 }
 
-async fn accept(gateway: &Arc<Gateway>, listener: &TcpListener, stopping: &CancellationToken, places: usize) {
-    let places = Arc::new(Semaphore::new(places));
+async fn accept(gateway: &Arc<Gateway>, listener: &TcpListener, stopping: &CancellationToken) {
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
-            return;
-        };
         match listener.accept().await {
             Ok((stream, peer)) => {
+                let Some(seat) = gateway.room.seat().await else {
+                    return;
+                };
                 let (gateway, stopping) = (Arc::clone(gateway), stopping.clone());
                 let tasks = gateway.tasks.clone();
-                tasks.spawn(async move {
-                    converse(&gateway, stream, peer, stopping).await;
-                    drop((gateway, place));
-                });
+                tasks.spawn(converse(gateway, stream, peer, stopping, Arc::new(seat)));
             }
             // The system is short of something: let others finish first.
             Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
@@ -197,13 +223,42 @@ async fn accept(gateway: &Arc<Gateway>, listener: &TcpListener, stopping: &Cance
     }
 }
 
+/// Waits for a connection to say something, and then for all its requests.
+async fn converse(
+    gateway: Arc<Gateway>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    stopping: CancellationToken,
+    seat: Arc<Seat>,
+) {
+    let mut first = [0];
+    tokio::select! {
+        spoke = tokio::time::timeout(HEAD_PATIENCE, stream.peek(&mut first)) => if !matches!(spoke, Ok(Ok(1..))) {
+            return;
+        },
+        () = stopping.cancelled() => return,
+        () = seat.dismissed() => return,
+    }
+    // Apart, since it takes kilobytes that a connection without a request does not need.
+    Box::pin(speak(gateway, stream, peer, stopping, seat)).await;
+}
+
 /// All requests of one connection, until it is closed, or until the present one is answered when the gateway ends.
-async fn converse(gateway: &Arc<Gateway>, stream: TcpStream, peer: SocketAddr, stopping: CancellationToken) {
+async fn speak(
+    gateway: Arc<Gateway>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    stopping: CancellationToken,
+    seat: Arc<Seat>,
+) {
     // Small pieces of a stream must not wait for the client's acknowledgement of the piece before.
     let _ = stream.set_nodelay(true);
     let service = service_fn(|request| {
-        let gateway = Arc::clone(gateway);
-        async move { Ok::<_, Infallible>(answer(&gateway, request, peer).await) }
+        let (gateway, mut busy) = (Arc::clone(&gateway), seat.begin());
+        async move {
+            let answer = answer(&gateway, request, peer, &mut busy).await;
+            Ok::<_, Infallible>(answer.map(|out| Sending { out, _busy: busy }))
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -213,22 +268,55 @@ async fn converse(gateway: &Arc<Gateway>, stream: TcpStream, peer: SocketAddr, s
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
-        _ = connection.as_mut() => {}
-        () = stopping.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
-        }
+        _ = connection.as_mut() => return,
+        () = stopping.cancelled() => {}
+        () = seat.dismissed() => if !seat.is_busy() {
+            return;
+        },
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = connection.await;
+}
+
+/// An answer on its way, with the places that it takes until then.
+struct Sending {
+    out: Out,
+    _busy: Busy,
+}
+
+impl Body for Sending {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        Pin::new(&mut self.out).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.out.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.out.size_hint()
     }
 }
 
-async fn answer(gateway: &Arc<Gateway>, request: hyper::Request<Incoming>, peer: SocketAddr) -> Response<Out> {
+async fn answer(
+    gateway: &Arc<Gateway>,
+    request: hyper::Request<Incoming>,
+    peer: SocketAddr,
+    busy: &mut Busy,
+) -> Response<Out> {
     let id = match gateway.app.random::<16>() {
         Ok(random) => format!("req_{}", data_encoding::HEXLOWER.encode(&random)),
         Err(why) => return Refusal::from(why).into_response(Voice::OpenAi, ""),
     };
     let voice = Route::voice(request.uri().path());
     let under_way = gateway.metrics.under_way();
-    let answered = let_in(gateway, request, peer, &id).await;
+    let answered = let_in(gateway, request, peer, &id, busy).await;
     drop(under_way);
     let mut response = answered.unwrap_or_else(|refusal| {
         let status = refusal.status();
@@ -252,6 +340,7 @@ async fn let_in(
     request: hyper::Request<Incoming>,
     peer: SocketAddr,
     id: &str,
+    busy: &mut Busy,
 ) -> Result<Response<Out>, Refusal> {
     if !gateway.options.allow_remote && !is_own_host(request.headers()) {
         return Err(Error::new(
@@ -277,6 +366,7 @@ async fn let_in(
         Route::Call(call) => call,
     };
     gateway.client_limits.admit(&client)?;
+    let mut place = gateway.room.for_request(busy).await;
     let (head, body) = request.into_parts();
     let config = gateway.app.settings().required().map_err(Error::from)?;
     let mut request = Request {
@@ -293,15 +383,25 @@ async fn let_in(
     loop {
         // A client that hangs up leaves an answer that is paid for, and has to be recorded.
         let shared = Arc::clone(gateway);
-        let exchange = AssertUnwindSafe(async move { (exchange::exchange(&shared, &mut request).await, request) });
+        let exchange = AssertUnwindSafe(async move {
+            let answer = exchange::exchange(&shared, &mut request).await;
+            drop(place);
+            (answer, request)
+        });
         let (answer, asked) = Outliving::new(gateway.tasks.clone(), exchange.catch_unwind())
             .await
             .map_err(|_| Error::new(Code::Internal, "a mistake in this program stopped the request"))?;
         let wait = answer.as_ref().err().and_then(|refusal| refusal.retry_after);
-        match wait.filter(|wait| waiting::is_wanted(&asked, *wait)) {
-            Some(wait) if waiting::wait(gateway, wait).await => request = asked,
-            _ => return answer,
+        let Some(wait) = wait.filter(|wait| waiting::is_wanted(&asked, *wait)) else {
+            return answer;
+        };
+        // Others may be under way meanwhile.
+        busy.pause();
+        if !waiting::wait(gateway, wait).await {
+            return answer;
         }
+        request = asked;
+        place = gateway.room.for_request(busy).await;
     }
 }
 

@@ -10,6 +10,7 @@ use crate::support::{
 
 mod admission;
 mod cache;
+mod crowd;
 mod limits;
 mod money;
 mod quota;

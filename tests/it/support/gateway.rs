@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
-    process::{Child, Stdio},
+    process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -13,6 +13,8 @@ use super::Home;
 
 /// How long anything may take that should come about.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+const GATEWAY: [&str; 4] = ["gateway", "--listen", "127.0.0.1:0", "--json"];
 
 /// A gateway that serves; killed when dropped.
 pub(crate) struct Gateway {
@@ -36,9 +38,26 @@ pub(crate) struct Answer {
 impl Home {
     /// Starts the gateway of this home.
     pub(crate) fn gateway(&self, options: &[&str]) -> Gateway {
-        let mut command = self.command(["gateway", "--listen", "127.0.0.1:0", "--json"]);
+        let mut command = self.command(GATEWAY);
+        command.args(options);
+        self.gateway_as(command)
+    }
+
+    /// Starts the gateway of this home with no more than so many files.
+    pub(crate) fn gateway_with_files(&self, files: u32) -> Gateway {
+        let direct = self.command(GATEWAY);
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &format!("ulimit -n {files}; exec \"$0\" \"$@\"")])
+            .arg(direct.get_program())
+            .args(GATEWAY)
+            .env_clear()
+            .envs(direct.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        self.gateway_as(command)
+    }
+
+    fn gateway_as(&self, mut command: Command) -> Gateway {
         let mut child = command
-            .args(options)
             .env("API_KEYS_LOG", "trace")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -1,0 +1,68 @@
+//! More connections than anybody needs, and requests that are answered all the same.
+
+use std::{io::Read, net::TcpStream, time::Duration};
+
+use super::*;
+use crate::support::outside::not_possible;
+
+/// How many kilobytes of memory process `id` has.
+#[cfg(target_os = "linux")]
+fn resident(id: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn ten_thousand_connections_that_say_nothing_keep_no_request_from_its_answer() {
+    const MANY: usize = 10_000;
+    // This process needs one file for each, and the gateway what it does not keep for requests.
+    let files = api_keys::process::allow_many_files();
+    if files < 14_000 {
+        assert!(!not_possible(&format!(
+            "{files} files may be open, and 14,000 are needed"
+        )));
+        return;
+    }
+    let scene = Scene::new(StandIn::answering(Reply::json(200, &completion())));
+    assert_eq!(scene.chat(chat()).status, 200);
+    let before = resident(scene.gateway.child.id());
+    let connections: Vec<TcpStream> = (0..MANY)
+        .map(|_| TcpStream::connect(&scene.gateway.address).expect("it listens"))
+        .collect();
+    for _ in 0..8 {
+        assert_eq!(scene.chat(chat()).status, 200);
+    }
+    // All were accepted before these: the system hands connections on in their order.
+    let each = (resident(scene.gateway.child.id()) - before) * 1024 / MANY;
+    crate::support::outside::remark(&format!("an idle connection has {each} bytes"));
+    assert!(each < 4 * 1024, "{each} bytes for each");
+    for stream in [&connections[0], &connections[MANY - 1]] {
+        stream.set_nonblocking(true).unwrap();
+        let why = (&mut &*stream).read(&mut [0]).unwrap_err();
+        assert_eq!(why.kind(), std::io::ErrorKind::WouldBlock, "still open");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn where_files_are_few_the_connection_that_was_idle_longest_makes_room() {
+    let mut scene = Scene::new(StandIn::answering(Reply::json(200, &completion())));
+    scene.gateway = scene.home.gateway_with_files(128);
+    let connections: Vec<TcpStream> = (0..300)
+        .map(|_| TcpStream::connect(&scene.gateway.address).expect("it listens"))
+        .collect();
+    for _ in 0..4 {
+        let answer = scene.chat(chat());
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    let is_closed = |mut stream: &TcpStream| {
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        matches!(stream.read(&mut [0]), Ok(0))
+    };
+    assert!(connections[..200].iter().all(is_closed));
+    connections[299].set_nonblocking(true).unwrap();
+    let why = (&mut &connections[299]).read(&mut [0]).unwrap_err();
+    assert_eq!(why.kind(), std::io::ErrorKind::WouldBlock, "the newest stays");
+}
