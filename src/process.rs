@@ -26,7 +26,7 @@ pub fn allow_many_files() -> u64 {
     system::allow_many_files()
 }
 
-/// Runs `start` with the umask and core limit that this process was started with, for a child that is not ours to close
+/// Runs `start` with the umask and limits that this process was started with, for a child that is not ours to close
 /// up. Other threads must not make files meanwhile.
 pub fn with_callers_limits<T>(start: impl FnOnce() -> T) -> T {
     let _closed_again = system::open_up();
@@ -47,6 +47,7 @@ mod system {
     struct Caller {
         umask: Mode,
         core: Rlimit,
+        files: Rlimit,
     }
 
     static CALLER: OnceLock<Caller> = OnceLock::new();
@@ -63,6 +64,7 @@ mod system {
         let caller = Caller {
             umask: umask(Mode::RWXG | Mode::RWXO),
             core: getrlimit(Resource::Core),
+            files: getrlimit(Resource::Nofile),
         };
         // The first call is the one that saw the caller's values.
         let caller = CALLER.get_or_init(|| caller);
@@ -74,20 +76,25 @@ mod system {
 
     /// Gives the caller's values back until the guard is dropped.
     pub(super) fn open_up() -> ClosesAgain {
+        let files = getrlimit(Resource::Nofile);
         if let Some(caller) = CALLER.get() {
             umask(caller.umask);
             limit_core(caller, caller.core.current);
+            let _ = setrlimit(Resource::Nofile, caller.files.clone());
         }
-        ClosesAgain
+        ClosesAgain { files }
     }
 
-    pub(super) struct ClosesAgain;
+    pub(super) struct ClosesAgain {
+        files: Rlimit,
+    }
 
     impl Drop for ClosesAgain {
         fn drop(&mut self) {
             if let Some(caller) = CALLER.get() {
                 umask(Mode::RWXG | Mode::RWXO);
                 limit_core(caller, Some(0));
+                let _ = setrlimit(Resource::Nofile, self.files.clone());
             }
         }
     }

@@ -68,7 +68,6 @@ fn add(session: &Session, matches: &ArgMatches) -> Result<()> {
     let config = session.app.settings().required()?;
     let providers = matches.get_many::<String>("provider").into_iter().flatten();
     let new = NewClient {
-        name: name(matches)?,
         providers: providers
             .map(|name| Ok(config.provider(name)?.id))
             .collect::<Result<_>>()?,
@@ -78,6 +77,7 @@ fn add(session: &Session, matches: &ArgMatches) -> Result<()> {
             .get_one("requests-per-minute")
             .copied()
             .and_then(NonZeroU32::new),
+        ..NewClient::named(name(matches, "name")?)
     };
     let (client, key) = clients::add(&session.app, new)?;
     // EXPOSE: shown once to the person who made it; nothing else knows it
@@ -148,7 +148,7 @@ fn list(session: &Session) -> Result<()> {
 }
 
 fn remove(session: &Session, matches: &ArgMatches) -> Result<()> {
-    let client = clients::remove(&session.app, &name(matches)?)?;
+    let client = clients::remove(&session.app, &name(matches, "name")?)?;
     if session.console.is_json() {
         return Console::json(&json!({ "removed": true, "name": client.name.as_str() }));
     }
@@ -166,14 +166,13 @@ fn about(client: &Client) -> Value {
         "daily_limit_usd": client.daily_limit.map(Usd::to_json),
         "monthly_limit_usd": client.monthly_limit.map(Usd::to_json),
         "requests_per_minute": client.requests_per_minute,
+        "expires_at": client.expires_at.map(utc_text),
     })
 }
 
-fn name(matches: &ArgMatches) -> Result<Label> {
-    let name = matches
-        .get_one::<String>("name")
-        .map(String::as_str)
-        .unwrap_or_default();
+/// The client's name in the argument `id`.
+pub(super) fn name(matches: &ArgMatches, id: &str) -> Result<Label> {
+    let name = matches.get_one::<String>(id).map(String::as_str).unwrap_or_default();
     name.parse().map_err(|_| {
         Error::new(
             Code::InvalidArgument,

@@ -14,15 +14,20 @@ use crate::{
     tools::view::{Block, Tone, View},
 };
 
+/// Where it listens unless it is told otherwise.
+pub(super) const LISTEN: &str = "127.0.0.1:8787";
+const FIRST_BYTE: Duration = Duration::from_secs(600);
+const IDLE: Duration = Duration::from_secs(300);
+
 pub(super) const COMMAND: CommandDef = CommandDef {
     name: "gateway",
     define: |command| {
-        let seconds = |name: &'static str, default: &'static str| {
+        let seconds = |name: &'static str, default: Duration| {
             Arg::new(name)
                 .long(name)
                 .value_name("SECONDS")
                 .value_parser(value_parser!(u64).range(1..=86_400))
-                .default_value(default)
+                .default_value(default.as_secs().to_string())
         };
         command
             .about("Serve programs on this machine that use providers without holding their keys")
@@ -35,7 +40,7 @@ pub(super) const COMMAND: CommandDef = CommandDef {
                     .long("listen")
                     .value_name("ADDRESS:PORT")
                     .value_parser(value_parser!(SocketAddr))
-                    .default_value("127.0.0.1:8787")
+                    .default_value(LISTEN)
                     .help("Where to listen"),
             )
             .arg(
@@ -44,30 +49,31 @@ pub(super) const COMMAND: CommandDef = CommandDef {
                     .action(ArgAction::SetTrue)
                     .help("Let other machines in, unencrypted"),
             )
-            .arg(seconds("first-byte-timeout", "600").help("How long a provider may take until its answer begins"))
-            .arg(seconds("idle-timeout", "300").help("How long an answer may stand still"))
+            .arg(seconds("first-byte-timeout", FIRST_BYTE).help("How long a provider may take until its answer begins"))
+            .arg(seconds("idle-timeout", IDLE).help("How long an answer may stand still"))
     },
     run: Run::With(run),
 };
 
 fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
-    let seconds = |name| Duration::from_secs(matches.get_one::<u64>(name).copied().unwrap_or(600));
+    let seconds = |name, default| {
+        matches
+            .get_one::<u64>(name)
+            .copied()
+            .map_or(default, Duration::from_secs)
+    };
     let options = Options {
         listen: matches
             .get_one::<SocketAddr>("listen")
             .copied()
             .ok_or_else(|| Error::new(Code::Internal, "the address has a default"))?,
         allow_remote: matches.get_flag("allow-remote"),
-        patience: seconds("first-byte-timeout"),
-        idle: seconds("idle-timeout"),
+        patience: seconds("first-byte-timeout", FIRST_BYTE),
+        idle: seconds("idle-timeout", IDLE),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|why| Error::new(Code::StorageFailed, "the system refused to start threads").caused_by(why))?;
     let app = &session.app;
     let caller = Terminal::new(session, matches);
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         open_vault(app, &caller).await?;
         let mut signals = Signals::new()?;
         let listening = gateway::listen(Arc::clone(app), options).await?;
@@ -76,6 +82,23 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
         Ok::<_, Error>(())
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|why| Error::new(Code::StorageFailed, "the system refused to start threads").caused_by(why))
+}
+
+/// A gateway for one command, where there is a port.
+pub(super) fn private() -> Options {
+    Options {
+        listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+        allow_remote: false,
+        patience: FIRST_BYTE,
+        idle: IDLE,
+    }
 }
 
 /// Opens the vault, where there is one: keys may come later, and models on this machine need none.

@@ -7,6 +7,7 @@ mod command_line;
 mod completions;
 mod console;
 mod doctor;
+mod env;
 mod env_file;
 mod export;
 mod gateway;
@@ -65,6 +66,7 @@ const COMMANDS: &[CommandDef] = &[
     serve::COMMAND,
     gateway::COMMAND,
     client::COMMAND,
+    env::COMMAND,
     setup::COMMAND,
     doctor::COMMAND,
     statusline::COMMAND,

@@ -1,8 +1,11 @@
 //! `run`: a command with keys in its environment, and nowhere else.
 
+mod gateway;
+
 use std::{
     ffi::OsString,
     io::{self, ErrorKind},
+    net::SocketAddr,
     process::{Command, ExitCode},
 };
 
@@ -11,6 +14,7 @@ use serde_json::json;
 
 use super::{CommandDef, Run, Session, caller::Terminal, console::Console, key_name, wait};
 use crate::{
+    app::App,
     error::{Code, Error, Result},
     process,
     services::injection::{self, Variable},
@@ -30,7 +34,8 @@ pub(super) const COMMAND: CommandDef = CommandDef {
             .long_about(
                 "Run a command with keys in its environment, each under its provider's usual variable, such as OPENAI_API_KEY\n\n\
                  Without --provider every usable key labelled `default` of an enabled provider is there. The use is written to the audit trail first; \
-                 expired keys are refused. The command's exit code is the answer; signals reach it directly.",
+                 expired keys are refused. The command's exit code is the answer; signals reach it directly.\n\n\
+                 With --gateway there is no provider's key in its environment, but the address of a gateway and a client key that ends with the command.",
             )
             .arg(
                 Arg::new("providers")
@@ -39,6 +44,15 @@ pub(super) const COMMAND: CommandDef = CommandDef {
                     .value_name("PROVIDER[:LABEL]")
                     .action(ArgAction::Append)
                     .help("Only this key; may be given several times"),
+            )
+            .arg(
+                Arg::new("gateway")
+                    .long("gateway")
+                    .value_name("ADDRESS:PORT")
+                    .value_parser(value_parser!(SocketAddr))
+                    .num_args(0..=1)
+                    .require_equals(true)
+                    .help("Put a gateway between: one that is served for the command, or the one that runs there"),
             )
             .arg(
                 Arg::new("dry-run")
@@ -62,6 +76,13 @@ pub(super) const COMMAND: CommandDef = CommandDef {
 
 fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     let app = &session.app;
+    let behind_gateway = matches.contains_id("gateway");
+    if behind_gateway && matches.get_flag("dry-run") {
+        return gateway::show(session);
+    }
+    if behind_gateway {
+        return gateway::run(session, matches, command(app, matches)?);
+    }
     let caller = Terminal::new(session, matches);
     let wanted = matches
         .get_many::<String>("providers")
@@ -73,25 +94,30 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     if matches.get_flag("dry-run") {
         return show(session, &variables);
     }
+    let mut command = command(app, matches)?;
+    for (name, key) in wait(injection::reveal(app, &caller, variables))? {
+        // EXPOSE: the child's environment, which is what the user asked for; nothing of ours reads it back
+        command.env(name, key.expose());
+    }
+    start(&mut command).or_else(|why| Ok(cannot_start(session, why)))
+}
+
+/// The command as it was typed, without what opens the vault, which is not its business.
+fn command(app: &App, matches: &ArgMatches) -> Result<Command> {
     let mut words = matches.get_many::<OsString>("command").into_iter().flatten();
     let Some(program) = words.next() else {
         return Err(Error::new(Code::InvalidArgument, "there is no command to run"));
     };
     let mut command = Command::new(program);
     command.args(words);
-    // What opens the vault is not the command's business.
-    let passphrase = &app.settings().current().vault.passphrase_env;
-    for name in ["API_KEYS_PASSPHRASE", passphrase] {
+    for name in ["API_KEYS_PASSPHRASE", &app.settings().current().vault.passphrase_env] {
         command.env_remove(name);
     }
-    for (name, key) in wait(injection::reveal(app, &caller, variables))? {
-        // EXPOSE: the child's environment, which is what the user asked for; nothing of ours reads it back
-        command.env(name, key.expose());
-    }
-    let why = match start(&mut command) {
-        Ok(code) => return Ok(code),
-        Err(why) => why,
-    };
+    Ok(command)
+}
+
+/// Says why the command did not start.
+fn cannot_start(session: &Session, why: io::Error) -> ExitCode {
     // Shells tell these two apart by the exit code, so scripts do too.
     let (code, message, hint) = match why.kind() {
         ErrorKind::NotFound => (
@@ -113,7 +139,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     session
         .console
         .error(&Error::new(Code::CommandFailed, message).hint(hint).caused_by(why));
-    Ok(ExitCode::from(code))
+    ExitCode::from(code)
 }
 
 /// Becomes the command: its signals, its terminal and its exit code are its own.

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, num::NonZeroU32};
 
 use data_encoding::BASE64URL_NOPAD;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     app::App,
@@ -15,6 +16,8 @@ use crate::{
 const PREFIX: &str = "akc_";
 /// The longest key that is hashed.
 const LONGEST: usize = 200;
+/// How long the key of a command opens anything after nobody renews it any more: its keeper was killed.
+const LEASE: SignedDuration = SignedDuration::from_hours(1);
 
 /// A client to be added.
 #[derive(Debug)]
@@ -25,6 +28,22 @@ pub struct NewClient {
     pub daily_limit: Option<Usd>,
     pub monthly_limit: Option<Usd>,
     pub requests_per_minute: Option<NonZeroU32>,
+    /// When its key stops opening anything; nothing is never.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl NewClient {
+    /// A client without limits.
+    pub fn named(name: Label) -> Self {
+        Self {
+            name,
+            providers: BTreeSet::new(),
+            daily_limit: None,
+            monthly_limit: None,
+            requests_per_minute: None,
+            expires_at: None,
+        }
+    }
 }
 
 /// What a client has spent in the day and the month that it is now.
@@ -35,7 +54,7 @@ pub struct Spending {
     pub this_month: Usd,
 }
 
-/// Adds a client; its key is in nobody's hands but the caller's afterwards.
+/// Adds a client, and forgets those that have expired; its key is in nobody's hands but the caller's afterwards.
 pub fn add(app: &App, new: NewClient) -> Result<(Client, Secret)> {
     let random = zeroize::Zeroizing::new(app.random::<32>()?);
     let text = zeroize::Zeroizing::new(format!("{PREFIX}{}", BASE64URL_NOPAD.encode(random.as_slice())));
@@ -48,9 +67,11 @@ pub fn add(app: &App, new: NewClient) -> Result<(Client, Secret)> {
         daily_limit: new.daily_limit,
         monthly_limit: new.monthly_limit,
         requests_per_minute: new.requests_per_minute,
+        expires_at: new.expires_at,
     };
-    let added = client.clone();
+    let (added, now) = (client.clone(), app.now());
     app.clients().change(move |clients| {
+        clients.retain(|known| !known.is_expired(now));
         if clients.iter().any(|known| known.name == added.name) {
             let message = format!("there is a client {} already", added.name);
             let hint = format!(
@@ -65,6 +86,52 @@ pub fn add(app: &App, new: NewClient) -> Result<(Client, Secret)> {
     Ok((client, key))
 }
 
+/// Adds a client for as long as a command runs, under a name made of the command's; [`renew`] keeps its key alive.
+pub fn add_for_command(app: &App, command: &str, providers: &BTreeSet<ProviderId>) -> Result<(Client, Secret)> {
+    let plain: String = command
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+        .take(32)
+        .collect();
+    let mut number = 1;
+    loop {
+        let name = if number == 1 {
+            format!("run-{plain}")
+        } else {
+            format!("run-{plain}-{number}")
+        };
+        let added = add(
+            app,
+            NewClient {
+                providers: providers.clone(),
+                expires_at: app.now().checked_add(LEASE).ok(),
+                ..NewClient::named(name.parse()?)
+            },
+        );
+        match added {
+            Err(why) if why.code() == Code::ClientExists => number += 1,
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Keeps the key of a command alive, once half of its time is over.
+///
+/// Where the machine slept for longer than that, the client may be forgotten already: it is there again.
+pub fn renew(app: &App, client: &mut Client) -> Result<()> {
+    let now = app.now();
+    if client.expires_at.is_some_and(|at| now.duration_until(at) > LEASE / 2) {
+        return Ok(());
+    }
+    client.expires_at = now.checked_add(LEASE).ok();
+    let renewed = client.clone();
+    app.clients().change(move |clients| {
+        clients.retain(|known| known.name != renewed.name);
+        clients.push(renewed);
+        Ok(())
+    })
+}
+
 /// All clients, by name, with what they have spent.
 pub fn list(app: &App) -> Result<Vec<Spending>> {
     let zone = app.settings().current().budget.time_zone.clone();
@@ -73,6 +140,7 @@ pub fn list(app: &App) -> Result<Vec<Spending>> {
     app.clients()
         .list()?
         .iter()
+        .filter(|client| !client.is_expired(now))
         .map(|client| {
             let spent = app.ledger().spent(Some(client.name.as_str()), &spans, now)?;
             Ok(Spending {
@@ -101,8 +169,9 @@ pub fn authenticate(app: &App, key: &Secret) -> Result<Client> {
     let is_long = key.expose().len() > LONGEST;
     let hash = KeyHash::of(key);
     let clients = app.clients().list()?;
+    let now = app.now();
     let found = clients.iter().rfind(|client| client.key_hash == hash);
-    found.filter(|_| !is_long).cloned().ok_or_else(|| {
+    found.filter(|client| !is_long && !client.is_expired(now)).cloned().ok_or_else(|| {
         Error::new(Code::ClientKeyInvalid, "the client key is not one of this gateway's")
             .hint("make one with `api-keys client add NAME`, and send it as `Authorization: Bearer` or `x-api-key`; a provider's own key is not wanted here")
     })

@@ -13,6 +13,7 @@ pub mod prices;
 pub mod pricing;
 pub mod rotation;
 pub mod routing;
+pub mod sdks;
 pub mod spending;
 pub mod undo;
 pub mod usage;

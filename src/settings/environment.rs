@@ -86,7 +86,7 @@ impl Environment {
 
     /// The log filter that the user asks for.
     pub fn log_filter(&self) -> Option<String> {
-        self.value(LOG.name)?.into_string().ok()
+        self.text(LOG.name)
     }
 
     /// The client's session, where it names one.
@@ -106,15 +106,17 @@ impl Environment {
 
     /// What a client calls something; nothing where that is not a short plain name, or may be a key.
     fn name(&self, variable: Variable) -> Option<String> {
-        self.value(variable.name)?
-            .into_string()
-            .ok()
-            .filter(|name| is_a_name(name))
+        self.text(variable.name).filter(|name| is_a_name(name))
     }
 
     /// The program that is running.
     pub fn program(&self) -> Option<PathBuf> {
         std::env::current_exe().ok()
+    }
+
+    /// The value of `name`, which holds no secret.
+    pub fn text(&self, name: &str) -> Option<String> {
+        self.value(name)?.into_string().ok()
     }
 
     /// Whether `name` is set to something.

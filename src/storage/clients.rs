@@ -26,7 +26,7 @@ use crate::domain::{Billionths, Label, ProviderId, Secret, Usd};
 pub const FILE: &str = "clients.json";
 const LOCK: &str = "clients.lock";
 const FORMAT: &str = "api-keys clients";
-/// The newest version of the format. Version 2 has limits of requests.
+/// The newest version of the format. Version 2 has limits of requests, and keys that expire.
 const VERSION: u32 = 2;
 /// The oldest version that is read.
 const OLDEST: u32 = 1;
@@ -51,6 +51,16 @@ pub struct Client {
     /// Since version 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<NonZeroU32>,
+    /// When its key stops opening anything; nothing is never. Since version 2.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Client {
+    /// Whether its key opens nothing any more.
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
 }
 
 /// What is kept of a client's key.
@@ -128,7 +138,9 @@ impl ClientStore {
         let value = edit(&mut clients)?;
         clients.sort_by(|one, other| one.name.cmp(&other.name));
         // The lowest that can say it: an older program goes on with what it knows, and refuses what it does not.
-        let is_newest = clients.iter().any(|client| client.requests_per_minute.is_some());
+        let is_newest = clients
+            .iter()
+            .any(|client| client.requests_per_minute.is_some() || client.expires_at.is_some());
         let contents = Contents {
             format: FORMAT.to_owned(),
             version: if is_newest { VERSION } else { OLDEST },

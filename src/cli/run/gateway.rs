@@ -1,0 +1,336 @@
+//! A command that finds the gateway and a key of its own in its environment, and no provider's key.
+
+use std::{
+    collections::BTreeSet,
+    io::{self, Read, Write},
+    net::{SocketAddr, TcpStream},
+    path::Path,
+    process::{ExitCode, ExitStatus},
+    time::Duration,
+};
+
+use clap::ArgMatches;
+use serde_json::json;
+use tokio::process::{Child, Command};
+
+use super::{
+    super::{Session, caller::Terminal, console::Console, gateway as served, key_name},
+    cannot_start,
+};
+use crate::{
+    app::App,
+    domain::{Label, ProviderId, Secret},
+    error::{Code, Error, Result},
+    gateway::{self, Listening},
+    process,
+    services::{clients, sdks},
+    storage::clients::Client,
+    tools::view::{Block, View},
+};
+
+/// How long a gateway may take to say that it is there.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How often the key's life is looked at.
+const LOOK: Duration = Duration::from_secs(60);
+/// How long answers that nobody reads any more are read on, for what they cost.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The gateway that the command uses.
+enum Served {
+    /// In this process, for this command.
+    Here(Box<Listening>),
+    There(SocketAddr),
+}
+
+/// Runs `command` behind a gateway, and ends as it does.
+pub(super) fn run(session: &Session, matches: &ArgMatches, mut command: std::process::Command) -> Result<ExitCode> {
+    let app = &session.app;
+    let caller = Terminal::new(session, matches);
+    let providers = providers(app, matches)?;
+    served::runtime()?
+        .block_on(async {
+            let served = match matches.get_one::<SocketAddr>("gateway") {
+                Some(address) => {
+                    expect_ok(*address, "/healthz", None)?;
+                    Served::There(*address)
+                }
+                None => {
+                    served::open_vault(app, &caller).await?;
+                    Served::Here(Box::new(gateway::listen(app.clone(), served::private()).await?))
+                }
+            };
+            let name = Path::new(command.get_program()).file_stem().unwrap_or_default();
+            let (mut client, key) = clients::add_for_command(app, &name.to_string_lossy(), &providers)?;
+            let outcome = attend(app, served, &mut command, &mut client, &key).await;
+            match clients::remove(app, &client.name) {
+                Err(why) if why.code() != Code::ClientNotFound => Err(why),
+                _ => outcome,
+            }
+        })?
+        .or_else(|why| Ok(cannot_start(session, why)))
+}
+
+/// Starts the command, and waits for its end.
+async fn attend(
+    app: &App,
+    served: Served,
+    command: &mut std::process::Command,
+    client: &mut Client,
+    key: &Secret,
+) -> Result<io::Result<ExitCode>> {
+    let address = match &served {
+        Served::Here(listening) => listening.address(),
+        Served::There(address) => {
+            // The same files as here, or it does not know the key.
+            expect_ok(*address, "/v1/models", Some(key))?;
+            *address
+        }
+    };
+    dress(app, command, &format!("http://{address}"), key)?;
+    let mut signals = signals::Passed::new()?;
+    let mut command = Command::from(std::mem::replace(command, std::process::Command::new("")));
+    // Nothing of ours makes files yet: a gateway here has not begun to serve.
+    let mut child = match process::with_callers_limits(|| command.spawn()) {
+        Ok(child) => child,
+        Err(why) => return Ok(Err(why)),
+    };
+    let mut ended = None;
+    match served {
+        Served::There(_) => ended = Some(until_end(app, &mut child, &mut signals, client).await),
+        Served::Here(listening) => {
+            let stop = async || match ended {
+                None => ended = Some(until_end(app, &mut child, &mut signals, client).await),
+                Some(_) => tokio::select! {
+                    () = tokio::time::sleep(GRACE) => {}
+                    _ = signals.next() => {}
+                },
+            };
+            listening.serve(stop).await;
+        }
+    }
+    let status = ended.ok_or_else(|| Error::new(Code::Internal, "the gateway ended before the command"))?;
+    Ok(status.map(code_of))
+}
+
+/// Waits for the command; what this process is told meanwhile is passed on, and the client's key is kept alive.
+async fn until_end(
+    app: &App,
+    child: &mut Child,
+    signals: &mut signals::Passed,
+    client: &mut Client,
+) -> io::Result<ExitStatus> {
+    let mut look = tokio::time::interval(LOOK);
+    loop {
+        tokio::select! {
+            status = child.wait() => return status,
+            signal = signals.next() => signals::pass_on(child, signal),
+            _ = look.tick() => if let Err(why) = clients::renew(app, client) {
+                tracing::warn!(error = why.code().as_str(), "the command's key could not be kept alive");
+            },
+        }
+    }
+}
+
+/// The code of a command that ended, as shells tell it where a signal ended it.
+fn code_of(status: ExitStatus) -> ExitCode {
+    #[cfg(unix)]
+    let signalled = std::os::unix::process::ExitStatusExt::signal(&status).map(|signal| signal + 128);
+    #[cfg(not(unix))]
+    let signalled = None;
+    // Codes beyond a byte, as Windows has them, still say that something failed.
+    status
+        .code()
+        .or(signalled)
+        .and_then(|code| u8::try_from(code).ok())
+        .map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// Puts the gateway into the command's environment in place of every provider's key.
+fn dress(app: &App, command: &mut std::process::Command, base: &str, key: &Secret) -> Result<()> {
+    for name in in_the_way(app)? {
+        command.env_remove(name);
+    }
+    command.envs(sdks::addresses(base));
+    for name in sdks::keys() {
+        // EXPOSE: the child's environment; it opens this gateway, for as long as the child runs
+        command.env(name, key.expose());
+    }
+    // A proxy elsewhere could not reach a gateway on this machine.
+    let environment = app.settings().environment();
+    for name in ["NO_PROXY", "no_proxy"] {
+        let before = environment.text(name).map(|before| before + ",").unwrap_or_default();
+        command.env(name, format!("{before}127.0.0.1,localhost,::1"));
+    }
+    Ok(())
+}
+
+/// The variables of providers' keys, whether they are set or not.
+fn in_the_way(app: &App) -> Result<BTreeSet<String>> {
+    let config = app.settings().required()?;
+    let names = config.providers().iter().flat_map(|provider| provider.env_vars());
+    Ok(names
+        .chain(sdks::PREFERRED.iter().copied())
+        .map(str::to_owned)
+        .collect())
+}
+
+/// The only providers that the command may use; a client has no labels to choose from.
+fn providers(app: &App, matches: &ArgMatches) -> Result<BTreeSet<ProviderId>> {
+    let wanted = matches.get_many::<String>("providers").into_iter().flatten();
+    wanted
+        .map(|name| match key_name::parse(app, name)? {
+            (provider, label) if label == Label::default() => Ok(provider),
+            _ => Err(Error::new(
+                Code::InvalidArgument,
+                "behind the gateway a command cannot choose a key by its label",
+            )
+            .hint("name the provider alone: the gateway chooses among its keys")),
+        })
+        .collect()
+}
+
+/// Names the variables that would be set and taken away.
+pub(super) fn show(session: &Session) -> Result<ExitCode> {
+    let set: BTreeSet<&str> = sdks::addresses("")
+        .into_iter()
+        .map(|(name, _)| name)
+        .chain(sdks::keys())
+        .collect();
+    let environment = session.app.settings().environment();
+    let removed: Vec<String> = in_the_way(&session.app)?
+        .into_iter()
+        .filter(|name| environment.is_set(name) && !set.contains(name.as_str()))
+        .collect();
+    if session.console.is_json() {
+        Console::json(&json!({ "set": set, "removed": removed }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let row = |name: &str, what: &str| vec![name.into(), what.into()];
+    let rows = set
+        .iter()
+        .map(|name| row(name, "set"))
+        .chain(removed.iter().map(|name| row(name, "removed")));
+    session.console.view(&View::default().and(Block::Table {
+        headers: vec!["VARIABLE", "IS"],
+        rows: rows.collect(),
+    }))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Fails unless a gateway of ours answers at `address`, and with `key` where one is given.
+fn expect_ok(address: SocketAddr, path: &str, key: Option<&Secret>) -> Result<()> {
+    let no_gateway = |message: String| {
+        Error::new(Code::AddressUnavailable, message).hint(
+            "`api-keys gateway` starts one there; with `--gateway` alone one is served for this command, and nothing has to run",
+        )
+    };
+    match status(address, path, key) {
+        Ok(200) => Ok(()),
+        Ok(401) if key.is_some() => Err(no_gateway(format!(
+            "the gateway at {address} does not serve from these files"
+        ))),
+        Ok(_) => Err(no_gateway(format!("what answers at {address} is not a gateway"))),
+        Err(why) => Err(no_gateway(format!("no gateway answers at {address}")).caused_by(why)),
+    }
+}
+
+/// The status of the answer there.
+fn status(address: SocketAddr, path: &str, key: Option<&Secret>) -> io::Result<u16> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
+    if let Some(key) = key {
+        // EXPOSE: shown to the gateway that the user named, which is asked whether it knows it
+        request.extend(["authorization: Bearer ", key.expose(), "\r\n"]);
+    }
+    request.push_str("\r\n");
+    let request = zeroize::Zeroizing::new(request);
+    stream.write_all(request.as_bytes())?;
+    let mut head = [0; 12];
+    stream.read_exact(&mut head)?;
+    let status = std::str::from_utf8(&head)
+        .ok()
+        .and_then(|head| head.strip_prefix("HTTP/1.1 ")?.parse().ok());
+    status.ok_or_else(|| io::ErrorKind::InvalidData.into())
+}
+
+#[cfg(unix)]
+mod signals {
+    //! What this process is told, for the command.
+
+    use std::task::Poll;
+
+    use rustix::process::{Pid, Signal, getpgrp, kill_process};
+    use tokio::{
+        process::Child,
+        signal::unix::{Signal as Told, SignalKind, signal},
+    };
+
+    use crate::error::{Code, Error, Result};
+
+    /// The signals that are passed on.
+    pub(super) struct Passed(Vec<(Signal, Told)>);
+
+    impl Passed {
+        pub(super) fn new() -> Result<Self> {
+            let kinds = [
+                (Signal::TERM, SignalKind::terminate()),
+                (Signal::INT, SignalKind::interrupt()),
+                (Signal::QUIT, SignalKind::quit()),
+                (Signal::HUP, SignalKind::hangup()),
+                (Signal::USR1, SignalKind::user_defined1()),
+                (Signal::USR2, SignalKind::user_defined2()),
+            ];
+            let told = kinds.into_iter().map(|(name, kind)| Ok((name, signal(kind)?)));
+            told.collect::<std::io::Result<_>>()
+                .map(Self)
+                .map_err(|why| Error::new(Code::StorageFailed, "the system refused to tell of signals").caused_by(why))
+        }
+
+        pub(super) async fn next(&mut self) -> Signal {
+            std::future::poll_fn(|context| {
+                let mut told = self.0.iter_mut();
+                let came = told.find_map(|(name, told)| told.poll_recv(context).is_ready().then_some(*name));
+                came.map_or(Poll::Pending, Poll::Ready)
+            })
+            .await
+        }
+    }
+
+    pub(super) fn pass_on(child: &Child, signal: Signal) {
+        let is_typed = matches!(signal, Signal::INT | Signal::QUIT) && is_in_front();
+        let id = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
+        if let (false, Some(id)) = (is_typed, id) {
+            let _ = kill_process(id, signal);
+        }
+    }
+
+    /// Whether the terminal tells this process what is typed, and so the command as well.
+    fn is_in_front() -> bool {
+        let terminal = std::fs::File::open("/dev/tty");
+        terminal.is_ok_and(|terminal| rustix::termios::tcgetpgrp(terminal) == Ok(getpgrp()))
+    }
+}
+
+#[cfg(not(unix))]
+mod signals {
+    //! Where there are no signals, the console tells the command itself.
+
+    use crate::error::Result;
+
+    pub(super) struct Passed;
+
+    impl Passed {
+        #[expect(clippy::unnecessary_wraps, reason = "it can fail elsewhere")]
+        pub(super) fn new() -> Result<Self> {
+            Ok(Self)
+        }
+
+        #[expect(clippy::unused_self, reason = "there are some elsewhere")]
+        pub(super) async fn next(&mut self) {
+            let _ = tokio::signal::ctrl_c().await;
+        }
+    }
+
+    pub(super) fn pass_on(_: &tokio::process::Child, (): ()) {}
+}
