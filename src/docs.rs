@@ -8,6 +8,7 @@ use crate::{
     error::CODES,
     prompts::PROMPTS,
     providers::PROVIDERS,
+    services::sdks::SDKS,
     settings::VARIABLES,
     tools::{TOOLS, ToolDef},
 };
@@ -77,6 +78,20 @@ fn table(name: &str, commands: &clap::Command) -> String {
                 vec![format!("`{name}`"), (*exit as u8).to_string(), (*meaning).to_owned()]
             }),
         ),
+        "sdks" => rows(
+            &["library", "finds the gateway by", "as", "and the client key in"],
+            SDKS.iter().map(|sdk| {
+                let names = |names: &[&str]| {
+                    names
+                        .iter()
+                        .map(|name| format!("`{name}`"))
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                };
+                let base = format!("`http://127.0.0.1:8787{}`", sdk.path);
+                vec![sdk.title.to_owned(), names(sdk.bases), base, names(sdk.keys)]
+            }),
+        ),
         // An unknown name leaves its place empty, which the test of the README notices.
         _ => String::new(),
     }
@@ -141,7 +156,12 @@ fn command(command: &clap::Command) -> Vec<String> {
     }
     let verbs: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
     if !verbs.is_empty() {
-        let _ = write!(usage, " {}", verbs.join("/"));
+        let verbs = verbs.join("/");
+        let _ = if command.is_subcommand_required_set() {
+            write!(usage, " {verbs}")
+        } else {
+            write!(usage, " [{verbs}]")
+        };
     }
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     vec![format!("`{usage}`"), about]

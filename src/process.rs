@@ -80,7 +80,7 @@ mod system {
         if let Some(caller) = CALLER.get() {
             umask(caller.umask);
             limit_core(caller, caller.core.current);
-            let _ = setrlimit(Resource::Nofile, caller.files.clone());
+            let _ = setrlimit(Resource::Nofile, caller.files);
         }
         ClosesAgain { files }
     }
@@ -94,7 +94,7 @@ mod system {
             if let Some(caller) = CALLER.get() {
                 umask(Mode::RWXG | Mode::RWXO);
                 limit_core(caller, Some(0));
-                let _ = setrlimit(Resource::Nofile, self.files.clone());
+                let _ = setrlimit(Resource::Nofile, self.files);
             }
         }
     }

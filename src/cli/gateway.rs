@@ -1,5 +1,7 @@
 //! `gateway`: the server that puts keys into the requests of programs that have none.
 
+mod service;
+
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
@@ -16,8 +18,8 @@ use crate::{
 
 /// Where it listens unless it is told otherwise.
 pub(super) const LISTEN: &str = "127.0.0.1:8787";
-const FIRST_BYTE: Duration = Duration::from_secs(600);
-const IDLE: Duration = Duration::from_secs(300);
+const FIRST_BYTE: Duration = Duration::from_mins(10);
+const IDLE: Duration = Duration::from_mins(5);
 
 pub(super) const COMMAND: CommandDef = CommandDef {
     name: "gateway",
@@ -29,33 +31,45 @@ pub(super) const COMMAND: CommandDef = CommandDef {
                 .value_parser(value_parser!(u64).range(1..=86_400))
                 .default_value(default.as_secs().to_string())
         };
-        command
+        service::commands(command)
             .about("Serve programs on this machine that use providers without holding their keys")
             .long_about(
                 "Serve programs on this machine that use providers without holding their keys: OpenAI's API at /v1, Anthropic's at /v1/messages, each provider's own at /p/PROVIDER/\n\n\
                  Each program has a client key of its own, made with `api-keys client add`. What it uses is recorded, and budgets are kept.",
             )
-            .arg(
-                Arg::new("listen")
-                    .long("listen")
-                    .value_name("ADDRESS:PORT")
-                    .value_parser(value_parser!(SocketAddr))
-                    .default_value(LISTEN)
-                    .help("Where to listen"),
-            )
-            .arg(
-                Arg::new("allow-remote")
-                    .long("allow-remote")
-                    .action(ArgAction::SetTrue)
-                    .help("Let other machines in, unencrypted"),
-            )
+            .arg(listen())
+            .arg(allow_remote())
             .arg(seconds("first-byte-timeout", FIRST_BYTE).help("How long a provider may take until its answer begins"))
             .arg(seconds("idle-timeout", IDLE).help("How long an answer may stand still"))
     },
     run: Run::With(run),
 };
 
+fn listen() -> Arg {
+    Arg::new("listen")
+        .long("listen")
+        .value_name("ADDRESS:PORT")
+        .value_parser(value_parser!(SocketAddr))
+        .default_value(LISTEN)
+        .help("Where to listen")
+}
+
+fn allow_remote() -> Arg {
+    Arg::new("allow-remote")
+        .long("allow-remote")
+        .action(ArgAction::SetTrue)
+        .help("Let other machines in, unencrypted")
+}
+
 fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
+    match matches.subcommand() {
+        Some(("install", matches)) => service::install(session, matches),
+        Some(("uninstall", matches)) => service::uninstall(session, matches),
+        _ => serve(session, matches),
+    }
+}
+
+fn serve(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     let seconds = |name, default| {
         matches
             .get_one::<u64>(name)

@@ -13,6 +13,7 @@ mod cache;
 mod crowd;
 mod limits;
 mod money;
+mod operation;
 mod quota;
 mod streams;
 mod trouble;

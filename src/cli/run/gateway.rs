@@ -31,7 +31,7 @@ use crate::{
 /// How long a gateway may take to say that it is there.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often the key's life is looked at.
-const LOOK: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_mins(1);
 /// How long answers that nobody reads any more are read on, for what they cost.
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -49,15 +49,12 @@ pub(super) fn run(session: &Session, matches: &ArgMatches, mut command: std::pro
     let providers = providers(app, matches)?;
     served::runtime()?
         .block_on(async {
-            let served = match matches.get_one::<SocketAddr>("gateway") {
-                Some(address) => {
-                    expect_ok(*address, "/healthz", None)?;
-                    Served::There(*address)
-                }
-                None => {
-                    served::open_vault(app, &caller).await?;
-                    Served::Here(Box::new(gateway::listen(app.clone(), served::private()).await?))
-                }
+            let served = if let Some(address) = matches.get_one::<SocketAddr>("gateway") {
+                expect_ok(*address, "/healthz", None)?;
+                Served::There(*address)
+            } else {
+                served::open_vault(app, &caller).await?;
+                Served::Here(Box::new(gateway::listen(app.clone(), served::private()).await?))
             };
             let name = Path::new(command.get_program()).file_stem().unwrap_or_default();
             let (mut client, key) = clients::add_for_command(app, &name.to_string_lossy(), &providers)?;
@@ -98,12 +95,12 @@ async fn attend(
     match served {
         Served::There(_) => ended = Some(until_end(app, &mut child, &mut signals, client).await),
         Served::Here(listening) => {
-            let stop = async || match ended {
-                None => ended = Some(until_end(app, &mut child, &mut signals, client).await),
-                Some(_) => tokio::select! {
-                    () = tokio::time::sleep(GRACE) => {}
-                    _ = signals.next() => {}
-                },
+            let stop = async || {
+                if ended.is_some() {
+                    let _ = tokio::time::timeout(GRACE, signals.next()).await;
+                } else {
+                    ended = Some(until_end(app, &mut child, &mut signals, client).await);
+                }
             };
             listening.serve(stop).await;
         }

@@ -1,0 +1,388 @@
+//! The gateway as a service of the user: a file for systemd or launchd, and the commands that make them take it.
+
+use std::{
+    fmt::Write,
+    path::{Path, PathBuf},
+    process::{Command, ExitCode, Stdio},
+};
+
+use clap::{Arg, ArgAction, ArgMatches};
+use serde_json::json;
+
+use super::{
+    super::{Session, console::Console, own_server, wait},
+    allow_remote, listen,
+};
+use crate::{
+    clients::Launch,
+    error::{Code, Error, Result},
+    services::vault,
+    storage::{
+        files::ForeignFolder,
+        vault::{SlotKind, Status},
+    },
+    tools::view::{Block, Tone, View},
+};
+
+const SYSTEMD: &str = "api-keys-gateway.service";
+#[cfg(any(target_os = "macos", test))]
+const LAUNCHD: &str = "api-keys.gateway";
+/// What a file of ours begins with, after what its format wants first.
+const MARK: &str = "Written by `api-keys gateway install`; `api-keys gateway uninstall` takes it away.";
+/// The longest file that is looked at for that, in bytes.
+const LIMIT: u64 = 64 * 1024;
+
+/// A service as the system wants it.
+struct Service {
+    folder: PathBuf,
+    name: String,
+    text: String,
+    /// What makes the system take the file, and what makes it let go.
+    start: Vec<Vec<String>>,
+    stop: Vec<Vec<String>>,
+    /// Whether anybody has seen it work.
+    is_tried: bool,
+}
+
+pub(super) fn commands(command: clap::Command) -> clap::Command {
+    let dry_run = |help: &'static str| {
+        Arg::new("dry-run")
+            .long("dry-run")
+            .action(ArgAction::SetTrue)
+            .help(help)
+    };
+    command
+        .args_conflicts_with_subcommands(true)
+        .subcommand(
+            clap::Command::new("install")
+                .about("Make the gateway a service of yours, which starts when you log in")
+                .long_about(
+                    "Make the gateway a service of yours, which starts when you log in: a systemd user unit on Linux, a launchd agent on macOS (untried)\n\n\
+                     Nobody can be asked for a passphrase there: the keychain or a key file has to open the vault. Run it again after the program has moved.",
+                )
+                .arg(listen())
+                .arg(allow_remote())
+                .arg(dry_run("Print the file, and change nothing")),
+        )
+        .subcommand(
+            clap::Command::new("uninstall")
+                .about("Stop that service and take it away")
+                .arg(dry_run("Show what would be taken away, and change nothing")),
+        )
+}
+
+pub(super) fn install(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
+    check_vault(session)?;
+    let mut arguments = vec!["gateway".to_owned()];
+    if let Some(address) = matches.get_one::<std::net::SocketAddr>("listen") {
+        arguments.extend(["--listen".to_owned(), address.to_string()]);
+    }
+    if matches.get_flag("allow-remote") {
+        arguments.push("--allow-remote".to_owned());
+    }
+    let service = Service::of(session, &arguments)?;
+    let path = service.folder.join(&service.name);
+    if matches.get_flag("dry-run") {
+        Console::raw(service.text.as_bytes())?;
+        session
+            .console
+            .remark(&Block::Hint(format!("this would be {}", path.display())));
+        return Ok(ExitCode::SUCCESS);
+    }
+    let folder = ForeignFolder::create(&service.folder)?;
+    let seen = folder.read(&service.name, LIMIT)?;
+    if seen.as_ref().is_some_and(|(bytes, _)| !is_ours(bytes)) {
+        return Err(foreign(&path));
+    }
+    let _ = folder.put(&service.name, seen.as_ref(), service.text.as_bytes())?;
+    let remarks = [
+        (!service.is_tried).then(|| Block::Warning("nobody has tried this on such a system yet: look whether it runs".to_owned())),
+        session.app.clients().list()?.is_empty().then(|| {
+            Block::Hint("no program may use it yet: `api-keys client add NAME` makes a client key".to_owned())
+        }),
+        (service.name == SYSTEMD).then(|| {
+            Block::Hint("it ends when you log out; `loginctl enable-linger` lets it run from the start of the machine, where no keychain is open yet".to_owned())
+        }),
+    ];
+    tell(session, &path, "installed", tell_system(session, &service.start)?)?;
+    for remark in remarks.into_iter().flatten().filter(|_| !session.console.is_json()) {
+        session.console.remark(&remark);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(super) fn uninstall(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
+    let service = Service::of(session, &[])?;
+    let path = service.folder.join(&service.name);
+    let folder = ForeignFolder::open(&service.folder)?;
+    let seen = match &folder {
+        Some(folder) => folder.read(&service.name, LIMIT)?,
+        None => None,
+    };
+    let (Some(folder), Some(seen)) = (folder, seen) else {
+        return nothing_done(session, &path, "There is no");
+    };
+    if !is_ours(&seen.0) {
+        return Err(foreign(&path));
+    }
+    if matches.get_flag("dry-run") {
+        return nothing_done(session, &path, "This would remove");
+    }
+    let left = tell_system(session, &service.stop)?;
+    folder.remove(&service.name, &seen)?;
+    tell(session, &path, "removed", left)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Fails where the vault does not open without a person: the service would end at once, each time it starts.
+fn check_vault(session: &Session) -> Result<()> {
+    let slots = match session.app.vault().status()? {
+        Status::Absent => return Ok(()),
+        Status::Locked { slots } | Status::Unlocked { slots, .. } => slots,
+    };
+    if !slots
+        .iter()
+        .any(|slot| matches!(slot.kind, SlotKind::Keychain | SlotKind::KeyFile))
+    {
+        return Err(Error::new(
+            Code::VaultLocked,
+            "only a passphrase opens the vault, and a service has nobody to ask for it",
+        )
+        .hint("let the keychain open it too, `api-keys vault add-slot keychain`, or a key file, `api-keys vault add-slot key-file`; or start `api-keys gateway` in a terminal"));
+    }
+    // That it opens now does not promise it for later, but that it does not is better known at once.
+    wait(vault::open_unasked(&session.app))
+}
+
+impl Service {
+    #[cfg(target_os = "macos")]
+    fn of(session: &Session, arguments: &[String]) -> Result<Self> {
+        let machine = session.app.settings().machine()?;
+        let folder = machine.home().join("Library/LaunchAgents");
+        let name = format!("{LAUNCHD}.plist");
+        let file = folder.join(&name).display().to_string();
+        let launchctl = |words: &[&str]| {
+            [&["launchctl"], words]
+                .concat()
+                .into_iter()
+                .map(str::to_owned)
+                .collect()
+        };
+        Ok(Self {
+            text: plist(&own_server::launch(&session.app)?, arguments),
+            start: vec![launchctl(&["unload", &file]), launchctl(&["load", "-w", &file])],
+            stop: vec![launchctl(&["unload", "-w", &file])],
+            is_tried: false,
+            folder,
+            name,
+        })
+    }
+
+    #[cfg(all(unix, not(target_os = "macos")))]
+    fn of(session: &Session, arguments: &[String]) -> Result<Self> {
+        let machine = session.app.settings().machine()?;
+        let systemctl = |words: &[&str]| {
+            [&["systemctl", "--user"], words]
+                .concat()
+                .into_iter()
+                .map(str::to_owned)
+                .collect()
+        };
+        Ok(Self {
+            folder: machine.configuration().join("systemd/user"),
+            name: SYSTEMD.to_owned(),
+            text: unit(&own_server::launch(&session.app)?, arguments)?,
+            start: vec![
+                systemctl(&["daemon-reload"]),
+                systemctl(&["enable", SYSTEMD]),
+                systemctl(&["restart", SYSTEMD]),
+            ],
+            stop: vec![systemctl(&["disable", "--now", SYSTEMD])],
+            is_tried: true,
+        })
+    }
+
+    #[cfg(not(unix))]
+    fn of(_: &Session, _: &[String]) -> Result<Self> {
+        Err(
+            Error::new(Code::CommandFailed, "services are made for systemd and launchd only")
+                .hint("let the system's own scheduler start `api-keys gateway`"),
+        )
+    }
+}
+
+/// The unit for systemd.
+///
+/// Only what a user's own manager can do without further rights: what needs a namespace fails on many systems.
+fn unit(launch: &Launch, arguments: &[String]) -> Result<String> {
+    let mut text = format!(
+        "# {MARK}\n\
+         [Unit]\n\
+         Description=API Key Manager: the gateway\n\
+         \n\
+         [Service]\n\
+         Type=exec\n"
+    );
+    for (name, value) in &launch.environment {
+        let _ = writeln!(text, "Environment=\"{name}={}\"", for_systemd(value)?);
+    }
+    let _ = writeln!(
+        text,
+        "ExecStart=\"{}\" {}",
+        for_systemd(&launch.command)?,
+        arguments.join(" ")
+    );
+    text.push_str(
+        "Restart=on-failure\n\
+         RestartSec=5\n\
+         # Used wrongly, or locked: trying again changes nothing.\n\
+         RestartPreventExitStatus=2 3\n\
+         UMask=0077\n\
+         NoNewPrivileges=yes\n\
+         LockPersonality=yes\n\
+         MemoryDenyWriteExecute=yes\n\
+         RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK\n\
+         RestrictNamespaces=yes\n\
+         RestrictRealtime=yes\n\
+         RestrictSUIDSGID=yes\n\
+         SystemCallArchitectures=native\n\
+         SystemCallFilter=@system-service\n\
+         SystemCallErrorNumber=EPERM\n\
+         \n\
+         [Install]\n\
+         WantedBy=default.target\n",
+    );
+    Ok(text)
+}
+
+/// A path between double quotes; systemd starts no program with quotes or backslashes in its name.
+fn for_systemd(path: &str) -> Result<String> {
+    if path.contains(|c: char| c.is_control() || matches!(c, '"' | '\'' | '\\')) {
+        return Err(Error::new(
+            Code::InvalidArgument,
+            "systemd takes no quotes, backslashes or control characters in a path",
+        )
+        .hint("move the program, and the folder that API_KEYS_HOME names, to a plainer place"));
+    }
+    Ok(path.replace('%', "%%"))
+}
+
+/// The agent for launchd.
+#[cfg(any(target_os = "macos", test))]
+fn plist(launch: &Launch, arguments: &[String]) -> String {
+    let string = |text: &str| {
+        let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+        format!("<string>{text}</string>")
+    };
+    let (mut words, mut variables) = (String::new(), String::new());
+    for word in std::iter::once(&launch.command).chain(arguments) {
+        let _ = writeln!(words, "    {}", string(word));
+    }
+    for (name, value) in &launch.environment {
+        let _ = writeln!(variables, "    <key>{name}</key>\n    {}", string(value));
+    }
+    format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n\
+         <!-- {MARK} -->\n\
+         <!DOCTYPE plist PUBLIC \"-//Apple//DTD PLIST 1.0//EN\" \"http://www.apple.com/DTDs/PropertyList-1.0.dtd\">\n\
+         <plist version=\"1.0\">\n\
+         <dict>\n  <key>Label</key>\n  {}\n  <key>ProgramArguments</key>\n  <array>\n{words}  </array>\n  \
+         <key>EnvironmentVariables</key>\n  <dict>\n{variables}  </dict>\n  <key>RunAtLoad</key>\n  <true/>\n  \
+         <key>KeepAlive</key>\n  <dict>\n    <key>SuccessfulExit</key>\n    <false/>\n  </dict>\n  \
+         <key>ThrottleInterval</key>\n  <integer>30</integer>\n\
+         </dict>\n\
+         </plist>\n",
+        string(LAUNCHD)
+    )
+}
+
+fn nothing_done(session: &Session, path: &Path, why: &str) -> Result<ExitCode> {
+    let file = path.display().to_string();
+    if session.console.is_json() {
+        Console::json(&json!({ "removed": false, "file": file }))?;
+    } else {
+        session
+            .console
+            .view(&View::line(Tone::Plain, format!("{why} {file}")))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn is_ours(bytes: &[u8]) -> bool {
+    bytes.windows(MARK.len()).any(|window| window == MARK.as_bytes())
+}
+
+fn foreign(path: &Path) -> Error {
+    Error::new(
+        Code::UnsafeFile,
+        format!("{} was not written by this program", path.display()),
+    )
+    .hint("move it away if it is not needed, and run the command again")
+}
+
+/// Tells the system, where it listens, and returns what is left to the user: all from the first command that fails on.
+fn tell_system(session: &Session, commands: &[Vec<String>]) -> Result<Vec<String>> {
+    let machine = session.app.settings().machine()?;
+    let mut left = Vec::new();
+    for words in commands {
+        let done = left.is_empty()
+            && machine.program(&words[0]).is_some_and(|program| {
+                let status = Command::new(program)
+                    .args(&words[1..])
+                    .stdin(Stdio::null())
+                    .stdout(Stdio::null())
+                    .stderr(Stdio::null())
+                    .status();
+                status.is_ok_and(|status| status.success())
+            });
+        if !done {
+            left.push(words.join(" "));
+        }
+    }
+    Ok(left)
+}
+
+fn tell(session: &Session, path: &Path, what: &str, left: Vec<String>) -> Result<()> {
+    if session.console.is_json() {
+        return Console::json(&json!({
+            what: true,
+            "file": path.display().to_string(),
+            "left_to_run": left,
+        }));
+    }
+    let mut words = what.to_owned();
+    if let Some(first) = words.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    let mut view = View::line(Tone::Good, format!("{words} {}", path.display()));
+    if !left.is_empty() {
+        view = view.and(Block::Warning(
+            "the system could not be told of it from here".to_owned(),
+        ));
+        for command in left {
+            view = view.and(Block::Hint(format!("run `{command}`")));
+        }
+    }
+    session.console.view(&view)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plist_takes_every_path() {
+        let mut launch = Launch::server("/A & B/<api-keys>", Some("/C"));
+        launch.arguments.clear();
+        let text = plist(&launch, &["gateway".to_owned()]);
+        assert!(
+            text.contains("<string>/A &amp; B/&lt;api-keys&gt;</string>\n    <string>gateway</string>"),
+            "{text}"
+        );
+        assert!(
+            text.contains("<key>API_KEYS_HOME</key>\n    <string>/C</string>"),
+            "{text}"
+        );
+        assert!(is_ours(text.as_bytes()));
+    }
+}
