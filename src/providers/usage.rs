@@ -171,8 +171,13 @@ impl UsageReader {
             }
             Ok(value) => {
                 self.meter.read(&value);
-                let no_choices = value["choices"].as_array().is_some_and(Vec::is_empty);
-                if no_choices && value["usage"].is_object() {
+                // OpenAI sends no choices with its counts, LiteLLM an empty one.
+                let is_empty = |choice: &Value| {
+                    choice["finish_reason"].is_null()
+                        && choice["delta"].as_object().is_some_and(serde_json::Map::is_empty)
+                };
+                let no_choices = value["choices"].as_array();
+                if no_choices.is_some_and(|choices| choices.iter().all(is_empty)) && value["usage"].is_object() {
                     Event::CountsOnly
                 } else {
                     Event::Other
@@ -186,7 +191,7 @@ impl UsageReader {
 /// What an event was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Event {
-    /// The last one of a stream in OpenAI's format, with counts and no choices.
+    /// The last one of a stream in OpenAI's format, with counts and nothing else.
     CountsOnly,
     Other,
 }

@@ -394,6 +394,23 @@ fn the_event_with_nothing_but_counts_is_kept_back_and_nothing_else() {
 }
 
 #[test]
+fn counts_beside_an_empty_choice_are_kept_back_and_beside_an_end_are_not() {
+    let usage = r#""usage":{"prompt_tokens":8,"completion_tokens":5}"#;
+    for (choice, is_kept_back) in [
+        (r#"{"index":0,"delta":{}}"#, true),
+        (r#"{"index":0,"delta":{},"finish_reason":"stop"}"#, false),
+        (r#"{"index":0,"delta":{"content":"x"}}"#, false),
+        (r#"{"index":0}"#, false),
+    ] {
+        let text = format!("data: {{\"choices\":[{choice}],{usage}}}\n\n");
+        let mut reader = UsageReader::new(Framing::Events, true);
+        let passed = [reader.pass(text.clone().into()), reader.finish()].concat();
+        assert_eq!(passed.is_empty(), is_kept_back, "{choice}");
+        assert_eq!(reader.meter().tokens().map(|tokens| tokens.input()), Some(8));
+    }
+}
+
+#[test]
 fn what_was_seen_counts_where_the_provider_broke_off() {
     let mut reader = UsageReader::new(Framing::Events, false);
     let (_, _, text, _) = streams().swap_remove(2);
