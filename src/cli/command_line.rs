@@ -292,7 +292,7 @@ fn explain(error: &clap::Error, arguments: &[OsString]) -> Error {
         }
         ErrorKind::InvalidSubcommand => {
             let typed = ours(ContextKind::InvalidSubcommand);
-            let meant = ours(ContextKind::SuggestedSubcommand);
+            let meant = names(error.get(ContextKind::SuggestedSubcommand)).join("` or `");
             wrong(if is_a_word(&typed) {
                 format!("there is no command `{typed}`")
             } else {
