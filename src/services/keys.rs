@@ -4,7 +4,7 @@ use jiff::{Timestamp, civil, tz::TimeZone};
 
 pub use super::incoming::Source;
 use super::{
-    caller::{Caller, Question},
+    caller::{Caller, CallerKind, Question},
     incoming::{asked, given},
     vault,
 };
@@ -15,7 +15,7 @@ use crate::{
     providers::Provider,
     storage::{
         audit::{Action, Entry, Outcome},
-        vault::Edit,
+        vault::{Edit, Status},
     },
 };
 
@@ -57,7 +57,14 @@ pub async fn add(app: &App, caller: &dyn Caller, new: NewKey) -> Result<Added> {
         label: label.clone(),
         rotation: false,
     };
-    let given = given(app, caller, &provider, source)?;
+    let given = match given(app, caller, &provider, source)? {
+        // On a command line that has no key either, none is a reason for a new vault. A client is asked in several
+        // rounds, of which each must leave something behind.
+        None if caller.kind() == CallerKind::Cli && app.vault().status()? == Status::Absent => {
+            Some(asked(caller, &provider, question.clone()).await?)
+        }
+        given => given,
+    };
     let mut warnings = vault::open_or_create(app, caller).await?;
     let secret = match given {
         Some(secret) => secret,

@@ -26,6 +26,9 @@ pub(super) struct ListApiKeys {
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
     #[serde(default = "yes")]
     include_metadata: bool,
+    /// Only the keys of this provider
+    #[arg(long)]
+    provider: Option<String>,
 }
 
 fn yes() -> bool {
@@ -36,8 +39,14 @@ fn yes() -> bool {
 pub(super) struct Listed {
     keys: Vec<Listing>,
     total_count: usize,
+    /// How many more there are, where they would be too many to read: `provider` and `include_metadata` say which
+    #[serde(skip_serializing_if = "Option::is_none")]
+    omitted: Option<usize>,
     vault: VaultState,
 }
+
+/// The most characters of keys that a client is given: models read them, and clients cut at 50,000.
+const MOST_CHARACTERS: usize = 40_000;
 
 /// A stored key; more than its name and masked form only with metadata.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -98,14 +107,26 @@ impl Tool for ListApiKeys {
             hint = vault::standing(app)?;
         }
         let now = app.now();
-        let keys: Vec<Listing> = if state == Openness::Unlocked {
+        let mut records = if state == Openness::Unlocked {
             keys::list(app)?
         } else {
             Vec::new()
+        };
+        if let Some(provider) = &self.provider {
+            let provider = match state {
+                Openness::Unlocked => keys::stored_provider(app, caller, provider).await?,
+                Openness::Locked | Openness::Absent => app.settings().current().provider(provider)?.id,
+            };
+            records.retain(|record| record.provider == provider);
         }
-        .iter()
-        .map(|record| Listing::of(Key::of(record, now), self.include_metadata))
-        .collect();
+        let mut keys: Vec<Listing> = records
+            .iter()
+            .map(|record| Listing::of(Key::of(record, now), self.include_metadata))
+            .collect();
+        let total_count = keys.len();
+        if matches!(caller.kind(), CallerKind::Mcp { .. }) {
+            keys.truncate(fitting(&keys));
+        }
         let master_key = match app.vault().status()? {
             Status::Absent => None,
             Status::Unlocked { by, .. } => Some(by.to_string()),
@@ -115,7 +136,8 @@ impl Tool for ListApiKeys {
             }
         };
         Ok(Listed {
-            total_count: keys.len(),
+            omitted: Some(total_count - keys.len()).filter(|omitted| *omitted > 0),
+            total_count,
             keys,
             vault: VaultState {
                 state,
@@ -157,6 +179,18 @@ impl Tool for ListApiKeys {
         let headers = Key::headers().into_iter().take(columns).collect();
         super::with_warnings(View::default().and(Block::Table { headers, rows }), &attention)
     }
+}
+
+/// How many of `keys` are not too many to read.
+fn fitting(keys: &[Listing]) -> usize {
+    let lengths = keys
+        .iter()
+        .map(|key| serde_json::to_string(key).map_or(0, |text| text.len()));
+    let sums = lengths.scan(0, |sum, length| {
+        *sum += length;
+        Some(*sum)
+    });
+    sums.take_while(|sum| *sum <= MOST_CHARACTERS).count()
 }
 
 impl Listing {

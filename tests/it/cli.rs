@@ -196,6 +196,7 @@ fn without_a_terminal_or_a_source_the_error_names_the_ways() {
     let ended = home.run_with(command, "");
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert_eq!(ended.error_code(), "key_required");
+    assert!(!home.path().join("vault.json").exists(), "no vault is made for nothing");
     for way in ["--stdin", "--env-var", "--from-file"] {
         assert!(ended.stderr.contains(way), "{ended:?}");
     }
@@ -276,6 +277,42 @@ fn json_is_exactly_what_the_tool_answers() {
             "{line:?}"
         );
     }
+}
+
+#[test]
+fn more_keys_than_a_model_can_read_are_counted_and_people_see_them_all() {
+    let home = Home::new();
+    home.config("[vault]\nmaster_key = \"key-file\"\nkeys_in_chat = \"allow\"\n");
+    let mut client = McpClient::open(home.command(["serve"]), LEGACY, json!({}));
+    for number in 0..60 {
+        let (provider, prefix) = if number < 55 {
+            ("openai", "sk-proj-")
+        } else {
+            ("groq", "gsk_")
+        };
+        let arguments = json!({
+            "provider": provider,
+            "api_key": format!("{prefix}{number:02}MadeUpForTheTests0123456789abcdef"),
+            "label": format!("number-{number}"),
+            "description": "d".repeat(450),
+        });
+        client.structured("add_api_key", arguments);
+    }
+    let listed = client.structured("list_api_keys", json!({}));
+    let count = |listed: &serde_json::Value| listed["keys"].as_array().unwrap().len() as u64;
+    assert!(listed.to_string().chars().count() < 50_000);
+    assert_eq!(listed["total_count"], 60);
+    assert_eq!(count(&listed) + listed["omitted"].as_u64().unwrap(), 60);
+    for narrower in [json!({"provider": "groq"}), json!({"include_metadata": false})] {
+        let listed = client.structured("list_api_keys", narrower);
+        assert_eq!(listed["omitted"], serde_json::Value::Null);
+        assert_eq!(listed["total_count"], count(&listed));
+    }
+    let unknown = client.call("list_api_keys", json!({"provider": "nobody"}));
+    assert_eq!(unknown["structuredContent"]["error"]["code"], "unknown_provider");
+    let all = home.run(["list", "--json"]).json();
+    assert_eq!(count(&all), 60);
+    assert_eq!(count(&home.run(["list", "--provider", "groq", "--json"]).json()), 5);
 }
 
 #[test]

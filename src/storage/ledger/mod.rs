@@ -3,8 +3,8 @@
 //! SQLite in WAL mode: any number of processes read and write `ledger.db`; each change is one transaction, on the disk
 //! before it is acknowledged. A record is kept as it is and, in the same transaction, added to the sums over its quarter
 //! of an hour and its UTC day (`records`, `totals`): sums outlive the records that [`Ledger::prune`] removes. Budgets are
-//! asked and reserved from in one step (`reservations`). `schema/` is what the database looks like, `connection` how it
-//! is opened.
+//! asked and reserved from in one step (`reservations`). How the last requests ended is kept in memory, and only what is
+//! new is read (`recent`). `schema/` is what the database looks like, `connection` how it is opened.
 
 use std::{
     fmt,
