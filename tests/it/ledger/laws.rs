@@ -172,7 +172,7 @@ impl Step {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(16))]
 
     /// Whoever keeps the last requests in memory sees what everybody else did meanwhile.
     #[test]
@@ -196,6 +196,10 @@ proptest! {
             }
         }
     }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
 
     /// Records, their sums, and the totals of any stretch, grouping and time zone are the same, told in any order, by one
     /// process or two.
