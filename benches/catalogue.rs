@@ -1,6 +1,8 @@
 //! What it costs to read the catalogue and to find a model in it: `cargo bench --bench catalogue`.
 //!
 //! The best of several rounds of each: what a busy machine adds is not the program's.
+//!
+//! No criterion: its crates would be built with every check of all targets, to tell apart what these figures show anyway.
 
 #![expect(clippy::print_stdout, reason = "the figures are the answer")]
 

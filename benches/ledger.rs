@@ -2,6 +2,8 @@
 //! `cargo bench --bench ledger -- 100000 1000000`.
 //!
 //! Each number is a size to measure reading at, in records over a year; 10,000,000 take 3 GB and some minutes.
+//!
+//! No criterion: its crates would be built with every check of all targets, to tell apart what these figures show anyway.
 
 #![expect(
     clippy::print_stdout,

@@ -2,6 +2,8 @@
 //!
 //! Two worlds: four providers with a key each and the built-in models, and twenty providers with fifty models and five
 //! keys each. The ledger's tail is full in both. The median of many rounds, one after the other.
+//!
+//! No criterion: its crates would be built with every check of all targets, to tell apart what these figures show anyway.
 
 #![expect(clippy::print_stdout, reason = "the figures are the answer")]
 
