@@ -16,6 +16,7 @@ mod logging;
 mod own_server;
 mod prices;
 mod prompt;
+mod prune;
 mod render;
 mod run;
 mod secret_source;
@@ -73,6 +74,7 @@ const COMMANDS: &[CommandDef] = &[
     vault::COMMAND,
     audit::COMMAND,
     prices::COMMAND,
+    prune::COMMAND,
     completions::COMMAND,
 ];
 

@@ -664,6 +664,28 @@ fn money_is_set_aside_only_for_what_costs_and_never_for_nothing() {
 }
 
 #[test]
+fn old_records_can_go_and_their_sums_stay() {
+    let home = home();
+    home.run(["track", "openai", "test-large", "10", "10"]);
+    let ledger = rusqlite::Connection::open(home.path().join("ledger.db")).expect("a ledger");
+    ledger
+        .execute("UPDATE record SET at = at - 10 * 24 * 3600 * 1000", [])
+        .expect("older");
+    home.run(["track", "openai", "test-large", "1", "1"]);
+    let before = home.run(["usage", "--json"]).json();
+    assert_eq!(before["totals"]["requests"], 2);
+    assert_eq!(home.run(["prune"]).code, Some(2), "never without an age");
+    assert_eq!(home.run(["prune", "--older-than", "0"]).code, Some(2));
+    let kept = home.run(["prune", "--older-than", "11", "--json"]).json();
+    assert_eq!(kept, json!({"removed": 0}));
+    let pruned = home.run(["prune", "--older-than", "9", "--json"]).json();
+    assert_eq!(pruned, json!({"removed": 1}));
+    assert_eq!(home.run(["usage", "--json"]).json()["totals"], before["totals"]);
+    let exported = home.run(["usage", "--days", "30", "--export", "jsonl"]).stdout;
+    assert_eq!(exported.lines().count(), 1);
+}
+
+#[test]
 fn doctor_tells_of_budgets_and_of_what_nobody_can_count() {
     let home = home();
     home.run(["track", "openai", "test-large", "0", "60000"]);

@@ -1,0 +1,55 @@
+//! `prune`: make the ledger smaller by removing old records; their sums stay.
+
+use std::process::ExitCode;
+
+use clap::{Arg, ArgMatches, value_parser};
+use jiff::SignedDuration;
+use serde_json::json;
+
+use super::{CommandDef, Run, Session, command_line, console::Console};
+use crate::{
+    error::{Code, Error, Result},
+    tools::view::{Tone, View},
+};
+
+pub(super) const COMMAND: CommandDef = CommandDef {
+    name: "prune",
+    define: |command| {
+        command
+            .about("Remove the single records of old requests; what they add up to stays")
+            .long_about(
+                "Remove the single records of old requests from the ledger, and give their room on the disk back.\n\n\
+                 Sums by day, model, key, project and client stay for good: `usage` and `budget` show what they showed. `usage --export` has the removed records no more; a request that is reported again counts again.",
+            )
+            .arg(
+                Arg::new("older-than")
+                    .long("older-than")
+                    .value_name("DAYS")
+                    .required(true)
+                    .value_parser(value_parser!(u16).range(1..=3_650))
+                    .help("Keep the records of so many days"),
+            )
+            .arg(command_line::yes())
+    },
+    run: Run::With(run),
+};
+
+fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
+    let days = matches
+        .get_one::<u16>("older-than")
+        .copied()
+        .ok_or_else(|| Error::new(Code::Internal, "the days are required"))?;
+    let app = &session.app;
+    let before = app.now() - SignedDuration::from_hours(24 * i64::from(days));
+    let question = format!("Remove all records of requests older than {days} days?");
+    session.console.confirm(&question, matches)?;
+    let removed = app.ledger().prune(before)?;
+    if session.console.is_json() {
+        Console::json(&json!({ "removed": removed }))?;
+    } else {
+        let s = if removed == 1 { "" } else { "s" };
+        let said = format!("Removed {removed} record{s}; their sums stay");
+        session.console.view(&View::line(Tone::Good, said))?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
