@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    files::{FileError, Folder, Stamp},
+    files::{self, FileError, Folder, Stamp},
     lock::{self, LockError},
     vault::seal,
 };
@@ -115,13 +115,12 @@ impl ClientStore {
 
     /// All clients, by name.
     pub fn list(&self) -> Result<Arc<Vec<Client>>, ClientsError> {
-        let Some(folder) = Folder::open(&self.folder)? else {
-            return Ok(Arc::default());
-        };
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        let stamp = folder.stamp(FILE)?;
-        if read.0 != stamp {
-            *read = contents(&folder)?;
+        if !files::is_unchanged(&self.folder.join(FILE), read.0) {
+            *read = match Folder::open(&self.folder)? {
+                Some(folder) => contents(&folder)?,
+                None => (None, Arc::default()),
+            };
         }
         Ok(Arc::clone(&read.1))
     }
