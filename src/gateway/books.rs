@@ -21,7 +21,7 @@ use crate::{
     app::App,
     domain::UsageRecord,
     error::{Code, Error, Result},
-    storage::ledger::{Entries, Ledger, ReservationId, Reserve, Reserved},
+    storage::ledger::{Entries, ReservationId, Reserve, Reserved},
 };
 
 /// After how long a request is given up that nobody says the end of: the gateway was killed meanwhile.
@@ -171,7 +171,7 @@ impl Books {
     pub(super) fn keep(&self) {
         let mut renewed = Instant::now();
         while let Some(batch) = self.next() {
-            self.write(&mut self.pen(), batch);
+            self.write(batch);
             let written = std::mem::take(&mut self.waiting().written);
             for ended in written {
                 self.troubles.learn(&self.app, &ended.record, ended.retry_after);
@@ -188,7 +188,7 @@ impl Books {
     pub(super) fn sync(&self, changes: &Receiver<Change>) {
         let mut syncs = 0;
         while let Ok(change) = changes.recv() {
-            persist(|| self.app.ledger().sync(), "put on the disk");
+            persist("put on the disk", || self.app.ledger().sync());
             if change == Change::Last {
                 return;
             }
@@ -236,13 +236,14 @@ impl Books {
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
             Err(TryLockError::WouldBlock) => return self.ring(self.waiting(), Keeper::Lingers),
         };
-        let batch = std::mem::take(&mut self.waiting().batch);
-        if let Ok(Some(reserved)) = self.app.ledger().keep_at_once(&batch.entries(), self.app.now()) {
-            self.answer(&mut pen, batch, reserved);
-        } else {
-            drop(pen);
-            self.give_back(batch);
+        let mut batch = std::mem::take(&mut self.waiting().batch);
+        match self.app.ledger().keep_at_once(&batch.entries(), self.app.now()) {
+            Ok(Some(reserved)) => return self.answer(&mut pen, batch, reserved),
+            Ok(None) => {}
+            Err(_) => self.answer_each(&mut pen, &mut batch),
         }
+        drop(pen);
+        self.give_back(batch);
     }
 
     /// Leaves to the keeper what was not written.
@@ -255,30 +256,47 @@ impl Books {
     }
 
     /// Writes all of `batch`, however long that takes.
-    fn write(&self, pen: &mut Pen, batch: Batch) {
+    fn write(&self, mut batch: Batch) {
         if batch.is_empty() {
             return;
         }
         let ledger = self.app.ledger();
+        let mut pen = self.pen();
         if let Ok(reserved) = ledger.keep(&batch.entries(), self.app.now()) {
-            return self.answer(pen, batch, reserved);
+            return self.answer(&mut pen, batch, reserved);
         }
-        // One by one, so that one which is refused takes no other along; those first for whom somebody waits.
-        for (answer, ask) in batch.answers.into_iter().zip(&batch.asked) {
-            let reserved = ledger.reserve(ask, self.app.now());
-            pen.hand_over(ledger, answer, reserved.map_err(Error::from));
+        self.answer_each(&mut pen, &mut batch);
+        // Others may write meanwhile.
+        drop(pen);
+        let each_ended = batch.ended.iter().map(|ended| Entries {
+            ended: vec![(ended.reservation, &ended.record)],
+            ..Entries::default()
+        });
+        let each_released = batch.released.iter().map(|id| Entries {
+            released: std::slice::from_ref(id),
+            ..Entries::default()
+        });
+        let mut left: Vec<Entries<'_>> = each_ended.chain(each_released).collect();
+        persist("recorded", || {
+            let mut outcome = Ok(());
+            left.retain(|entries| match ledger.keep(entries, self.app.now()) {
+                Ok(_) => false,
+                Err(why) => {
+                    outcome = Err(why);
+                    true
+                }
+            });
+            outcome
+        });
+        self.answer(&mut self.pen(), batch, Vec::new());
+    }
+
+    /// Has those who wait told one by one, so that what is refused takes no other along.
+    fn answer_each(&self, pen: &mut Pen, batch: &mut Batch) {
+        for (answer, ask) in batch.answers.drain(..).zip(batch.asked.drain(..)) {
+            let reserved = self.app.ledger().reserve(&ask, self.app.now());
+            self.hand_over(pen, answer, reserved.map_err(Error::from));
         }
-        for ended in &batch.ended {
-            let entries = Entries {
-                ended: vec![(ended.reservation, &ended.record)],
-                ..Entries::default()
-            };
-            persist(|| ledger.keep(&entries, self.app.now()).map(drop), "recorded");
-        }
-        for id in batch.released {
-            persist(|| ledger.release(id), "released");
-        }
-        self.count(pen, batch.ended);
     }
 
     /// Tells everybody what was written for them.
@@ -287,27 +305,38 @@ impl Books {
             pen.under_way.remove(id);
         }
         for (answer, reserved) in batch.answers.into_iter().zip(reserved) {
-            pen.hand_over(self.app.ledger(), answer, Ok(reserved));
+            self.hand_over(pen, answer, Ok(reserved));
         }
-        self.count(pen, batch.ended);
-    }
-
-    fn count(&self, pen: &mut Pen, ended: Vec<Ended>) {
-        for id in ended.iter().filter_map(|ended| ended.reservation) {
+        for id in batch.ended.iter().filter_map(|ended| ended.reservation) {
             pen.under_way.remove(&id);
         }
-        if !ended.is_empty() {
+        if !batch.ended.is_empty() {
             // Where it is full, a sync is to come that takes this along.
             let _ = self.changed.try_send(Change::More);
-            self.waiting().written.extend(ended);
+            self.waiting().written.extend(batch.ended);
+        }
+    }
+
+    fn hand_over(&self, pen: &mut Pen, answer: oneshot::Sender<Result<Reserved>>, reserved: Result<Reserved>) {
+        let granted = match reserved {
+            Ok(Reserved::Granted(id)) => Some(id),
+            Ok(Reserved::Refused { .. }) | Err(_) => None,
+        };
+        let is_taken = answer.send(reserved).is_ok();
+        match granted {
+            Some(id) if is_taken => drop(pen.under_way.insert(id)),
+            // Whoever asked is gone.
+            Some(id) => self.release(id),
+            None => {}
         }
     }
 
     fn renew(&self, pen: &Pen) {
         if !pen.under_way.is_empty() {
             let until = self.app.now().checked_add(GIVEN_UP).unwrap_or(Timestamp::MAX);
-            let renew = || self.app.ledger().renew(pen.under_way.iter().copied(), until);
-            persist(renew, "kept open");
+            persist("kept open", || {
+                self.app.ledger().renew(pen.under_way.iter().copied(), until)
+            });
         }
     }
 
@@ -359,24 +388,8 @@ impl Batch {
     }
 }
 
-impl Pen {
-    fn hand_over(&mut self, ledger: &Ledger, answer: oneshot::Sender<Result<Reserved>>, reserved: Result<Reserved>) {
-        let granted = match reserved {
-            Ok(Reserved::Granted(id)) => Some(id),
-            Ok(Reserved::Refused { .. }) | Err(_) => None,
-        };
-        let is_taken = answer.send(reserved).is_ok();
-        match granted {
-            Some(id) if is_taken => drop(self.under_way.insert(id)),
-            // Whoever asked is gone.
-            Some(id) => persist(|| ledger.release(id), "released"),
-            None => {}
-        }
-    }
-}
-
 /// Does `work`, again and again for some seconds: another process may hold the ledger.
-fn persist<E: std::fmt::Display>(work: impl Fn() -> Result<(), E>, what: &str) {
+fn persist<E: std::fmt::Display>(what: &str, mut work: impl FnMut() -> Result<(), E>) {
     for left in (0..TRIES).rev() {
         match work() {
             Ok(()) => return,
