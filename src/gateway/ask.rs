@@ -3,13 +3,12 @@
 use std::{borrow::Cow, collections::BTreeSet};
 
 use bytes::Bytes;
+use hyper::Method;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use super::{
-    cache::Cacheable,
-    route::{Call, Endpoint},
-};
+use super::{cache::Cacheable, exchange::Request, route::Endpoint};
 use crate::{
     app::App,
     catalog::Catalog,
@@ -162,20 +161,14 @@ impl<'b> Fields<'b> {
 }
 
 /// Where the request may go, in this order.
-pub(super) async fn targets(
-    app: &App,
-    config: &Config,
-    call: &Call,
-    fields: &Fields<'_>,
-    body: &[u8],
-    session: Option<String>,
-) -> Result<Vec<Target>> {
+pub(super) async fn targets(app: &App, request: &Request, fields: &Fields<'_>) -> Result<Vec<Target>> {
+    let (config, call) = (request.config.as_ref(), &request.call);
     let dialect = call.endpoint.dialect();
     if let Some(task) = fields.task(&call.endpoint)? {
         let wanted = Wanted {
-            input_tokens: Some(prompt_tokens(body)),
+            input_tokens: Some(prompt_tokens(&request.body)),
             needs: fields.needs(),
-            session,
+            session: request.said("x-api-keys-session"),
             ..Wanted::of(task)
         };
         return routed(config, dialect, &routing::route(app, &wanted).await?);
@@ -191,8 +184,7 @@ pub(super) async fn targets(
             Error::new(Code::InvalidArgument, "`model` is missing, or not a string")
                 .hint("name it as `provider/model`, or as the catalogue does: see /v1/models")
         })?;
-        let catalog = app.catalog()?;
-        resolve(config, &catalog, dialect, &named)?
+        resolve(config, &request.catalog, dialect, &named)?
     };
     Ok(vec![Target {
         provider,
@@ -229,14 +221,14 @@ fn routed(config: &Config, dialect: Dialect, route: &Route) -> Result<Vec<Target
 
 impl Ask {
     /// The request for `target`.
-    pub(super) fn of(
-        app: &App,
-        call: &Call,
-        fields: &Fields<'_>,
-        body: &Bytes,
-        is_post: bool,
-        target: Target,
-    ) -> Result<Self> {
+    pub(super) fn of(request: &Request, fields: &Fields<'_>, target: Target, now: Timestamp) -> Result<Self> {
+        let Request {
+            call,
+            body,
+            config,
+            catalog,
+            ..
+        } = request;
         let Target { provider, model, label } = target;
         if !provider.enabled {
             let message = format!("{} is turned off", provider.id);
@@ -254,16 +246,14 @@ impl Ask {
         };
         let is_metered = match &call.endpoint {
             Endpoint::CountTokens => false,
-            Endpoint::Native(_) => is_post && !counts_only(&call.path),
+            Endpoint::Native(_) => request.method == Method::POST && !counts_only(&call.path),
             Endpoint::Chat | Endpoint::Responses | Endpoint::Embeddings | Endpoint::Messages => true,
         };
-        let catalog = app.catalog()?;
-        let config = app.settings().current();
-        let pricing = pricing::price_of(&catalog, &config, &model, app.now());
+        let pricing = pricing::price_of(catalog, config, &model, now);
         let input = prompt_tokens(body);
         let output = match &call.endpoint {
             Endpoint::Embeddings | Endpoint::CountTokens => 0,
-            _ => most_output(fields, &catalog, &model),
+            _ => most_output(fields, catalog, &model),
         };
         let asks_for_counts = call.endpoint == Endpoint::Chat
             && provider.def.usage_on_request

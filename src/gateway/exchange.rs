@@ -20,6 +20,7 @@ use super::{
     waiting,
 };
 use crate::{
+    catalog::Catalog,
     domain::{ApiKey, Label},
     error::{Code, Error},
     providers::{self, Failure, Framing, Question, Reply, UsageReader},
@@ -49,8 +50,9 @@ pub(super) struct Request {
     pub(super) method: Method,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
-    /// The configuration that it is answered by.
+    /// The configuration and the prices that it is answered by.
     pub(super) config: Arc<Config>,
+    pub(super) catalog: Arc<Catalog>,
     pub(super) arrived: Instant,
     /// How often a provider was asked.
     pub(super) attempts: usize,
@@ -65,10 +67,8 @@ enum Tried {
 
 /// Asks one provider after the other, and returns the first answer as it comes.
 pub(super) async fn exchange(gateway: &Gateway, request: &mut Request) -> Result<Response<Out>, Refusal> {
-    let (app, config) = (&gateway.app, &request.config);
     let fields = Fields::read(&request.body, &request.call.endpoint)?;
-    let session = request.said("x-api-keys-session");
-    let targets = ask::targets(app, config, &request.call, &fields, &request.body, session).await?;
+    let targets = ask::targets(&gateway.app, request, &fields).await?;
     let mut refused: Option<Refusal> = None;
     let mut attempts = request.attempts;
     let last = targets.len();
@@ -99,8 +99,7 @@ async fn try_target(
     attempts: &mut usize,
 ) -> Result<Option<Response<Out>>, Refusal> {
     let app = &gateway.app;
-    let is_post = request.method == Method::POST;
-    let mut ask = Ask::of(app, &request.call, fields, &request.body, is_post, target)?;
+    let mut ask = Ask::of(request, fields, target, app.now())?;
     let allowed = &request.client.providers;
     if !allowed.is_empty() && !allowed.contains(&ask.provider.id) {
         let message = format!("the client {} may not use {}", request.client.name, ask.provider.id);
@@ -271,7 +270,7 @@ fn learn(gateway: &Gateway, ask: &Ask, label: Option<&Label>, reply: &Reply) -> 
 
 impl Request {
     /// What the client says in a header of ours.
-    fn said(&self, name: &str) -> Option<String> {
+    pub(super) fn said(&self, name: &str) -> Option<String> {
         let value = self.headers.get(name)?.to_str().ok()?;
         Some(value.chars().take(200).collect())
     }

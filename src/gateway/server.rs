@@ -377,6 +377,7 @@ async fn let_in(
         body: read(&head.headers, body).await?,
         arrived: Instant::now(),
         headers: head.headers,
+        catalog: gateway.app.catalog()?,
         config,
         attempts: 0,
     };
