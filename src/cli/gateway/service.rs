@@ -1,7 +1,8 @@
 //! The gateway as a service of the user: a file for systemd or launchd, and the commands that make them take it.
 
+#[cfg(any(unix, test))]
+use std::fmt::Write;
 use std::{
-    fmt::Write,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
 };
@@ -10,11 +11,12 @@ use clap::{Arg, ArgAction, ArgMatches};
 use serde_json::json;
 
 use super::{
-    super::{Session, console::Console, own_server, wait},
+    super::{Session, console::Console, wait},
     allow_remote, listen,
 };
+#[cfg(any(unix, test))]
+use crate::clients::Launch;
 use crate::{
-    clients::Launch,
     error::{Code, Error, Result},
     services::vault,
     storage::{
@@ -169,7 +171,7 @@ impl Service {
                 .collect()
         };
         Ok(Self {
-            text: plist(&own_server::launch(&session.app)?, arguments),
+            text: plist(&crate::cli::own_server::launch(&session.app)?, arguments),
             start: vec![launchctl(&["unload", &file]), launchctl(&["load", "-w", &file])],
             stop: vec![launchctl(&["unload", "-w", &file])],
             is_tried: false,
@@ -191,7 +193,7 @@ impl Service {
         Ok(Self {
             folder: machine.configuration().join("systemd/user"),
             name: SYSTEMD.to_owned(),
-            text: unit(&own_server::launch(&session.app)?, arguments)?,
+            text: unit(&crate::cli::own_server::launch(&session.app)?, arguments)?,
             start: vec![
                 systemctl(&["daemon-reload"]),
                 systemctl(&["enable", SYSTEMD]),
@@ -214,6 +216,7 @@ impl Service {
 /// The unit for systemd.
 ///
 /// Only what a user's own manager can do without further rights: what needs a namespace fails on many systems.
+#[cfg(any(all(unix, not(target_os = "macos")), test))]
 fn unit(launch: &Launch, arguments: &[String]) -> Result<String> {
     let mut text = format!(
         "# {MARK}\n\
@@ -256,6 +259,7 @@ fn unit(launch: &Launch, arguments: &[String]) -> Result<String> {
 }
 
 /// A path between double quotes; systemd starts no program with quotes or backslashes in its name.
+#[cfg(any(all(unix, not(target_os = "macos")), test))]
 fn for_systemd(path: &str) -> Result<String> {
     if path.contains(|c: char| c.is_control() || matches!(c, '"' | '\'' | '\\')) {
         return Err(Error::new(
