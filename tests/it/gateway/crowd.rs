@@ -66,3 +66,40 @@ fn where_files_are_few_the_connection_that_was_idle_longest_makes_room() {
     let why = (&mut &connections[299]).read(&mut [0]).unwrap_err();
     assert_eq!(why.kind(), std::io::ErrorKind::WouldBlock, "the newest stays");
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn who_reads_slowly_holds_up_nobody_and_fills_no_memory() {
+    const EVENTS: usize = 40_000;
+    let event = |at: usize| {
+        let words = format!("{at} {}", "word ".repeat(200));
+        format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{{\"content\":\"{words}\"}}}}]}}\n\n")
+    };
+    let scene = Scene::new(StandIn::start(move |request| {
+        if request.json()["stream"] == true {
+            let all: Vec<String> = (0..EVENTS).map(event).collect();
+            Reply::stream(all.chunks(64).map(<[String]>::concat).collect::<Vec<_>>())
+        } else {
+            Reply::json(200, &completion())
+        }
+    }));
+    assert_eq!(scene.chat(chat()).status, 200);
+    let before = resident(scene.gateway.child.id());
+    let mut body = chat();
+    body["stream"] = true.into();
+    let bearer = format!("Bearer {}", scene.client);
+    let headers = [("authorization", bearer.as_str())];
+    let unread = scene
+        .gateway
+        .begin("POST", "/v1/chat/completions", &headers, body.to_string().as_bytes());
+    for _ in 0..20 {
+        assert_eq!(scene.chat(chat()).status, 200);
+    }
+    let grown = resident(scene.gateway.child.id()).saturating_sub(before);
+    assert!(grown < 8_000, "{grown} kB more, of a stream of 40 MB that nobody takes");
+    let answer = Answer::read(unread);
+    assert!(answer.is_whole);
+    let expected: usize = (0..EVENTS).map(|at| event(at).len()).sum();
+    assert_eq!(answer.body.len(), expected);
+    scene.home.totals(22);
+}
