@@ -177,7 +177,7 @@ impl Books {
                 self.troubles.learn(&self.app, &ended.record, ended.retry_after);
             }
             if renewed.elapsed() >= RENEWING {
-                self.renew(&self.pen());
+                self.renew();
                 renewed = Instant::now();
             }
         }
@@ -331,11 +331,13 @@ impl Books {
         }
     }
 
-    fn renew(&self, pen: &Pen) {
-        if !pen.under_way.is_empty() {
+    /// Says that what is under way still is.
+    fn renew(&self) {
+        let under_way = self.pen().under_way.clone();
+        if !under_way.is_empty() {
             let until = self.app.now().checked_add(GIVEN_UP).unwrap_or(Timestamp::MAX);
             persist("kept open", || {
-                self.app.ledger().renew(pen.under_way.iter().copied(), until)
+                self.app.ledger().renew(under_way.iter().copied(), until)
             });
         }
     }

@@ -24,7 +24,7 @@ use crate::{
     domain::{ApiKey, Label},
     error::{Code, Error},
     providers::{self, Failure, Framing, Question, Reply, UsageReader},
-    services::lending::Lent,
+    services::{lending::Lent, routing},
     settings::Config,
     storage::clients::Client,
 };
@@ -112,12 +112,13 @@ async fn try_target(
         return Ok(Some(answer));
     }
     let lent = gateway.keys.keys_of(app, &ask.provider).await?;
-    let keys = in_order(gateway, &ask, lent)?;
+    let session = request.said("x-api-keys-session");
+    let keys = in_order(gateway, &ask, session.as_deref(), lent)?;
     let told = Told {
         request_id: request.id.clone(),
         label: keys.first().and_then(Option::as_ref).map(|lent| lent.label.clone()),
         project: request.said("x-api-keys-project"),
-        session: request.said("x-api-keys-session"),
+        session,
         task: fields.task(&request.call.endpoint)?,
     };
     let booking = gateway
@@ -152,13 +153,22 @@ fn cached(gateway: &Gateway, request: &Request, ask: &Ask) -> Option<Response<Ou
 }
 
 /// The keys to try; nothing in place of a key where the provider needs none.
-fn in_order(gateway: &Gateway, ask: &Ask, lent: Vec<Lent>) -> Result<Vec<Option<Lent>>, Refusal> {
+fn in_order(
+    gateway: &Gateway,
+    ask: &Ask,
+    session: Option<&str>,
+    mut lent: Vec<Lent>,
+) -> Result<Vec<Option<Lent>>, Refusal> {
     let room = |key: Option<&Lent>| gateway.quotas.room(ask, key.map(|lent| &lent.label));
     if lent.is_empty() {
         return match room(None).wait {
             None => Ok(vec![None]),
             Some(wait) => Err(has_to_wait(ask, wait)),
         };
+    }
+    if let Some(session) = session {
+        // The provider has its prompts cached for that key's account.
+        lent.sort_by_key(|key| routing::affinity(session, &ask.provider, &key.label));
     }
     let chosen = ask.label.as_ref();
     let ordered = gateway

@@ -7,6 +7,7 @@
 use jiff::Timestamp;
 
 use super::supply::{KeySupply, Supply};
+use crate::{domain::Label, providers::Provider};
 
 /// What stands for a quota that nobody knows, in requests per minute.
 const UNKNOWN_QUOTA: u32 = 60;
@@ -49,6 +50,12 @@ fn share(session: Option<&str>, parts: &[&str], weight: u32, load: u64, latency_
         Some(session) => (u64::MAX - rendezvous(session, parts, weight), 0),
         None => (load, latency_ms.unwrap_or_default()),
     }
+}
+
+/// How the key of `provider` with that label ranks for a session: less is better.
+pub fn affinity(session: &str, provider: &Provider, label: &Label) -> u64 {
+    let weight = provider.keys.get(label).map_or(1, |key| key.weight);
+    u64::MAX - rendezvous(session, &[provider.id.as_str(), label.as_str()], weight)
 }
 
 /// The highest of `weight` tickets that `parts` draw for `session`.

@@ -12,6 +12,7 @@ mod supply;
 mod tail;
 
 pub use self::{
+    balance::affinity,
     decide::{Candidate, Decision, Turn, decide},
     gather::{State, open_for},
     reason::{phrase, reason},

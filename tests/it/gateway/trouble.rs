@@ -36,6 +36,34 @@ fn another_key_answers_where_one_has_to_wait_or_fails() {
 }
 
 #[test]
+fn a_session_stays_with_its_key_and_sessions_share_the_keys() {
+    let scene = Scene::with_two_keys("", || Reply::json(200, &completion()));
+    let bearer = format!("Bearer {}", scene.client);
+    let mut of_second = 0;
+    for number in 0..16 {
+        let session = format!("session-{number}");
+        let headers = [("authorization", bearer.as_str()), ("x-api-keys-session", &session)];
+        let body = chat().to_string();
+        for _ in 0..2 {
+            let answer = scene
+                .gateway
+                .send("POST", "/v1/chat/completions", &headers, body.as_bytes());
+            assert_eq!(answer.status, 200);
+        }
+        let asked = scene.provider.requests();
+        let keys: Vec<_> = asked
+            .iter()
+            .rev()
+            .take(2)
+            .map(|it| it.header("authorization"))
+            .collect();
+        assert_eq!(keys[0], keys[1], "{session}");
+        of_second += usize::from(keys[0].is_some_and(|key| key.contains("Second")));
+    }
+    assert!((1..16).contains(&of_second), "{of_second} of 16 sessions");
+}
+
+#[test]
 fn an_error_in_place_of_a_streams_first_words_is_one() {
     let error =
         "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"x\"}}\n\n";
