@@ -1,6 +1,8 @@
 //! What was spent, and money set aside for requests under way: asked and taken in one step, so that no number of
 //! processes together passes a budget.
 
+use std::collections::{BTreeMap, btree_map::Entry};
+
 use jiff::Timestamp;
 use rusqlite::params;
 
@@ -208,12 +210,7 @@ impl Transaction<'_> {
 
     fn spent(&self, client: NameId, span: Span, now: Timestamp) -> rusqlite::Result<Spent> {
         let total = self.total(span, client)?;
-        let open = self.reservations(now)?;
-        Ok(Spent {
-            recorded: total.cost,
-            reserved: open.iter().map(|open| open.within(client, span)).sum(),
-            unpriced_requests: total.unpriced_requests,
-        })
+        Ok(Spent::of(&total, &self.reservations(now)?, client, span))
     }
 
     /// What is set aside at `now`.
@@ -231,30 +228,24 @@ impl Transaction<'_> {
     }
 
     fn reserve_each(&mut self, asked: &[Reserve], now: Timestamp) -> rusqlite::Result<Vec<Reserved>> {
+        if asked.is_empty() {
+            return Ok(Vec::new());
+        }
         let mut open = self.reservations(now)?;
         // Nothing is recorded meanwhile, and many ask for the same.
-        let mut totals: Vec<((NameId, Span), Totals)> = Vec::new();
+        let mut totals = BTreeMap::new();
         let mut answers = Vec::with_capacity(asked.len());
         for ask in asked {
             let (series_id, series) = self.names.series_of(self.sql, &ask.request)?;
             let client = series.client;
             let mut refused = None;
             for (at, limit) in ask.limits.iter().enumerate() {
-                let whose = (if limit.of_client { client } else { 0 }, limit.span);
-                let known = totals
-                    .iter()
-                    .find(|(known, _)| *known == whose)
-                    .map(|(_, total)| *total);
-                let total = match known {
-                    Some(total) => total,
-                    None => self.total(limit.span, whose.0)?,
+                let (whose, span) = (if limit.of_client { client } else { 0 }, limit.span);
+                let total = match totals.entry((whose, span.from, span.to)) {
+                    Entry::Occupied(known) => *known.get(),
+                    Entry::Vacant(place) => *place.insert(self.total(span, whose)?),
                 };
-                totals.extend(known.is_none().then_some((whose, total)));
-                let spent = Spent {
-                    recorded: total.cost,
-                    reserved: open.iter().map(|open| open.within(whose.0, limit.span)).sum(),
-                    unpriced_requests: total.unpriced_requests,
-                };
+                let spent = Spent::of(&total, &open, whose, span);
                 if spent.recorded + spent.reserved + ask.amount > limit.most {
                     refused = Some(Reserved::Refused { limit: at, spent });
                     break;
@@ -345,6 +336,16 @@ impl Transaction<'_> {
             self.release(ReservationId(id))?;
         }
         Ok(())
+    }
+}
+
+impl Spent {
+    fn of(total: &Totals, open: &[Open], client: NameId, span: Span) -> Self {
+        Self {
+            recorded: total.cost,
+            reserved: open.iter().map(|open| open.within(client, span)).sum(),
+            unpriced_requests: total.unpriced_requests,
+        }
     }
 }
 
