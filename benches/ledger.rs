@@ -25,7 +25,7 @@ use api_keys::{
         Label, Outcome, RecordedCost, Service, Source, Span, Task, TokenCounts, Tokens, UsageRecord, Usd, Window,
         last_days,
     },
-    storage::ledger::{Depth, Dimension, Filter, Ledger, Limit, Reserve, Reserved},
+    storage::ledger::{Depth, Dimension, Entries, Filter, Ledger, Limit, Reserve, Reserved},
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
@@ -80,7 +80,11 @@ fn writing() {
             let reserved = ledger.reserve(&ask, now()).unwrap();
             let took = before.elapsed();
             if let Reserved::Granted(id) = reserved {
-                ledger.release(id).unwrap();
+                let entries = Entries {
+                    released: &[id],
+                    ..Entries::default()
+                };
+                ledger.keep(&entries, now()).unwrap();
             }
             took
         };

@@ -238,7 +238,7 @@ impl Books {
         };
         let mut batch = std::mem::take(&mut self.waiting().batch);
         match self.app.ledger().keep_at_once(&batch.entries(), self.app.now()) {
-            Ok(Some(reserved)) => return self.answer(&mut pen, batch, reserved),
+            Ok(Some(kept)) => return self.answer(&mut pen, batch, kept.reserved),
             Ok(None) => {}
             Err(_) => self.answer_each(&mut pen, &mut batch),
         }
@@ -262,8 +262,8 @@ impl Books {
         }
         let ledger = self.app.ledger();
         let mut pen = self.pen();
-        if let Ok(reserved) = ledger.keep(&batch.entries(), self.app.now()) {
-            return self.answer(&mut pen, batch, reserved);
+        if let Ok(kept) = ledger.keep(&batch.entries(), self.app.now()) {
+            return self.answer(&mut pen, batch, kept.reserved);
         }
         self.answer_each(&mut pen, &mut batch);
         // Others may write meanwhile.

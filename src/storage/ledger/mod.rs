@@ -29,7 +29,7 @@ pub use error::LedgerError;
 pub use health::Health;
 pub use recent::{Asked, Outcomes, Past};
 pub use records::{Exported, Recorded};
-pub use reservations::{Entries, Limit, ReservationId, Reserve, Reserved, Spent};
+pub use reservations::{Entries, Kept, Limit, ReservationId, Reserve, Reserved, Spent};
 pub use schema::marks;
 pub use totals::{Dimension, Filter, Totals};
 pub use upkeep::{Condition, Depth};

@@ -74,6 +74,13 @@ pub struct Entries<'a> {
     pub asked: &'a [Reserve],
 }
 
+/// What became of [`Entries`], each in its place.
+#[derive(Debug)]
+pub struct Kept {
+    pub recorded: Vec<Recorded>,
+    pub reserved: Vec<Reserved>,
+}
+
 /// A reservation that counts.
 #[derive(Debug, Clone, Copy)]
 struct Open {
@@ -109,27 +116,11 @@ impl Ledger {
             asked: std::slice::from_ref(ask),
             ..Entries::default()
         };
-        let reserved = self.keep(&entries, now)?;
-        reserved
+        let kept = self.keep(&entries, now)?;
+        kept.reserved
             .first()
             .copied()
             .ok_or_else(|| self.failed(&rusqlite::Error::QueryReturnedNoRows))
-    }
-
-    /// Records what a reservation became, and frees it; it may have expired. Of a request that is recorded already
-    /// nothing is recorded again.
-    pub fn settle(&self, id: ReservationId, record: &UsageRecord) -> Result<Recorded> {
-        self.write(Survives::PowerCut, |transaction| {
-            transaction.release(id)?;
-            let recorded = transaction.record(record)?;
-            transaction.add_up()?;
-            Ok(recorded)
-        })
-    }
-
-    /// Frees a reservation that became nothing. A second time, or of a settled one, changes nothing.
-    pub fn release(&self, id: ReservationId) -> Result<()> {
-        self.write(Survives::Kill, |transaction| transaction.release(id))
     }
 
     /// Puts off to `until` when those of `ids` are given up that are still there.
@@ -148,13 +139,16 @@ impl Ledger {
     /// Does, all of it or nothing, what many requests need: records those that have ended with the reservations that they
     /// had, frees what became nothing, and then sets money aside for others, each in its turn.
     ///
+    /// A reservation may have expired, or have been freed before. Of a request that is recorded already nothing is recorded
+    /// again.
+    ///
     /// It survives the end of this process, and a power cut from the next [`Ledger::sync`] on.
-    pub fn keep(&self, entries: &Entries<'_>, now: Timestamp) -> Result<Vec<Reserved>> {
+    pub fn keep(&self, entries: &Entries<'_>, now: Timestamp) -> Result<Kept> {
         self.write(Survives::Kill, |transaction| transaction.keep(entries, now))
     }
 
     /// The same if nobody else is at it; nothing where somebody is.
-    pub fn keep_at_once(&self, entries: &Entries<'_>, now: Timestamp) -> Result<Option<Vec<Reserved>>> {
+    pub fn keep_at_once(&self, entries: &Entries<'_>, now: Timestamp) -> Result<Option<Kept>> {
         let Ok(mut held) = self.held.try_lock() else {
             return Ok(None);
         };
@@ -186,12 +180,13 @@ impl Ledger {
 }
 
 impl Transaction<'_> {
-    fn keep(&mut self, entries: &Entries<'_>, now: Timestamp) -> rusqlite::Result<Vec<Reserved>> {
+    fn keep(&mut self, entries: &Entries<'_>, now: Timestamp) -> rusqlite::Result<Kept> {
+        let mut recorded = Vec::with_capacity(entries.ended.len());
         for (reservation, record) in &entries.ended {
             if let Some(id) = reservation {
                 self.release(*id)?;
             }
-            self.record(record)?;
+            recorded.push(self.record(record)?);
         }
         for id in entries.released {
             self.release(*id)?;
@@ -200,7 +195,8 @@ impl Transaction<'_> {
             self.give_up(now)?;
         }
         self.add_up()?;
-        self.reserve_each(entries.asked, now)
+        let reserved = self.reserve_each(entries.asked, now)?;
+        Ok(Kept { recorded, reserved })
     }
 
     fn release(&self, id: ReservationId) -> rusqlite::Result<()> {

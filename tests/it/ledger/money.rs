@@ -1,7 +1,7 @@
 //! Budgets: what is spent, and money set aside for requests under way.
 
 use super::*;
-use api_keys::storage::ledger::{Limit, ReservationId, Reserve, Reserved, Spent};
+use api_keys::storage::ledger::{Entries, Limit, Recorded, ReservationId, Reserve, Reserved, Spent};
 
 /// Ten dollars' worth of the smallest unit, so that sums are easy to see.
 const LIMIT: i64 = 100;
@@ -31,6 +31,23 @@ fn granted(reserved: Reserved) -> ReservationId {
         Reserved::Granted(id) => id,
         refused @ Reserved::Refused { .. } => panic!("{refused:?}"),
     }
+}
+
+/// Records what a reservation became.
+fn settle(ledger: &Ledger, id: ReservationId, record: &UsageRecord) -> Recorded {
+    let entries = Entries {
+        ended: vec![(Some(id), record)],
+        ..Entries::default()
+    };
+    ledger.keep(&entries, at(0)).unwrap().recorded[0]
+}
+
+fn release(ledger: &Ledger, id: ReservationId) {
+    let entries = Entries {
+        released: &[id],
+        ..Entries::default()
+    };
+    ledger.keep(&entries, at(0)).unwrap();
 }
 
 /// What is recorded and reserved at some second.
@@ -89,20 +106,17 @@ fn a_reservation_ends_when_it_is_settled_released_or_too_old() {
         request_id: Some("req_1".to_owned()),
         ..request()
     };
-    let first = ledger.settle(settled, &record).unwrap();
+    let first = settle(&ledger, settled, &record);
     assert_eq!(spent(&ledger, None, 59), (25, 50));
-    ledger.release(released).unwrap();
+    release(&ledger, released);
     assert_eq!(spent(&ledger, None, 59), (25, 20));
     assert_eq!(spent(&ledger, None, 60), (25, 0), "given up");
 
-    let again = ledger.settle(settled, &record).unwrap();
+    let again = settle(&ledger, settled, &record);
     assert_eq!((again.id, again.duplicate, again.cost), (first.id, true, first.cost));
-    ledger.release(settled).unwrap();
-    ledger.release(released).unwrap();
-    assert!(
-        ledger.settle(settled, &record).unwrap().duplicate,
-        "also after a release"
-    );
+    release(&ledger, settled);
+    release(&ledger, released);
+    assert!(settle(&ledger, settled, &record).duplicate, "also after a release");
     assert_eq!(spent(&ledger, None, 60), (25, 0));
 }
 
@@ -148,9 +162,9 @@ fn a_request_that_nobody_says_the_end_of_is_recorded_by_its_input_once() {
     // What comes after all is not counted again.
     let late = granted(ledger.reserve(&named("req_late"), at(70)).unwrap());
     granted(ledger.reserve(&ask(0, &[]), at(200)).unwrap());
-    assert!(ledger.settle(late, &named("req_late").request).unwrap().duplicate);
+    assert!(settle(&ledger, late, &named("req_late").request).duplicate);
     assert!(ledger.record(&lost).unwrap().duplicate);
-    assert!(!ledger.settle(renewed, &named("req_long").request).unwrap().duplicate);
+    assert!(!settle(&ledger, renewed, &named("req_long").request).duplicate);
 }
 
 #[test]
@@ -162,7 +176,7 @@ fn a_settled_request_that_was_reported_before_counts_once() {
     };
     let first = ledger.record(&record).unwrap();
     let id = granted(ledger.reserve(&ask(40, &[]), at(0)).unwrap());
-    let settled = ledger.settle(id, &record).unwrap();
+    let settled = settle(&ledger, id, &record);
     assert_eq!((settled.id, settled.duplicate), (first.id, true));
     assert_eq!(spent(&ledger, None, 1), (10, 0));
 }
@@ -195,7 +209,7 @@ fn a_clients_budget_is_its_own_and_everybodys_is_everybodys() {
         cost: cost(20),
         ..request()
     };
-    ledger.settle(editor, &record).unwrap();
+    settle(&ledger, editor, &record);
     assert_eq!(spent(&ledger, Some("editor"), 1), (20, 0));
     assert_eq!(spent(&ledger, Some("agent"), 1), (0, 45));
     assert_eq!(spent(&ledger, Some("nobody"), 1), (0, 0));
