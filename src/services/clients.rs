@@ -115,7 +115,7 @@ pub fn add_for_command(app: &App, command: &str, providers: &BTreeSet<ProviderId
     }
 }
 
-/// Keeps the key of a command alive, once half of its time is over.
+/// Keeps the key of a command alive, once half of its time is over; one that somebody removed stays removed.
 ///
 /// Where the machine slept for longer than that, the client may be forgotten already: it is there again.
 pub fn renew(app: &App, client: &mut Client) -> Result<()> {
@@ -123,11 +123,15 @@ pub fn renew(app: &App, client: &mut Client) -> Result<()> {
     if client.expires_at.is_some_and(|at| now.duration_until(at) > LEASE / 2) {
         return Ok(());
     }
+    let may_be_forgotten = client.is_expired(now);
     client.expires_at = now.checked_add(LEASE).ok();
     let renewed = client.clone();
     app.clients().change(move |clients| {
-        clients.retain(|known| known.name != renewed.name);
-        clients.push(renewed);
+        if let Some(known) = clients.iter_mut().find(|known| known.key_hash == renewed.key_hash) {
+            known.expires_at = renewed.expires_at;
+        } else if may_be_forgotten && clients.iter().all(|known| known.name != renewed.name) {
+            clients.push(renewed);
+        }
         Ok(())
     })
 }

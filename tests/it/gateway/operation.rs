@@ -6,6 +6,13 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use api_keys::{
+    app::{App, Clock},
+    error::Error,
+    services::clients,
+    settings::{Environment, Settings},
+};
+
 use super::*;
 use crate::support::{Ended, outside};
 
@@ -336,4 +343,47 @@ fn a_vault_that_only_a_passphrase_opens_gets_no_service() {
     assert!(!home.beside(UNIT).exists());
     assert_eq!(with_passphrase(&["vault", "add-slot", "key-file"]).code, Some(0));
     assert_eq!(home.run(["gateway", "install"]).code, Some(0));
+}
+
+/// Everything of `home`, some minutes after noon.
+fn after(home: &Home, minutes: i64) -> App {
+    let environment = Environment::of([("API_KEYS_HOME", home.path().to_str().unwrap())]);
+    let noon: jiff::Timestamp = "2026-11-24T12:00:00Z".parse().unwrap();
+    let at = noon + jiff::SignedDuration::from_mins(minutes);
+    App::new(Settings::open(&environment).unwrap(), Clock::Fixed(at))
+}
+
+#[test]
+fn the_key_of_a_command_lives_as_long_as_it_does_and_no_longer_than_somebody_wants() {
+    let home = Home::new();
+    let everything = std::collections::BTreeSet::new();
+    let names = |app: &App| -> Vec<String> {
+        let clients = app.clients().list().unwrap();
+        clients.iter().map(|client| client.name.to_string()).collect()
+    };
+    let noon = after(&home, 0);
+    let (mut client, key) = clients::add_for_command(&noon, "agent", &everything).unwrap();
+    clients::renew(&after(&home, 40), &mut client).unwrap();
+    assert!(clients::authenticate(&after(&home, 90), &key).is_ok(), "renewed");
+    assert!(clients::authenticate(&after(&home, 101), &key).is_err(), "and over");
+
+    // Forgotten while the machine slept.
+    noon.clients()
+        .change(|all| {
+            all.clear();
+            Ok::<_, Error>(())
+        })
+        .unwrap();
+    clients::renew(&after(&home, 200), &mut client).unwrap();
+    assert_eq!(names(&noon), ["run-agent"]);
+
+    clients::remove(&noon, &client.name).unwrap();
+    clients::renew(&after(&home, 240), &mut client).unwrap();
+    assert!(names(&noon).is_empty(), "whoever removed it meant it");
+
+    // Another command of that name came meanwhile.
+    let (_, others) = clients::add_for_command(&after(&home, 400), "agent", &everything).unwrap();
+    clients::renew(&after(&home, 400), &mut client).unwrap();
+    assert!(clients::authenticate(&after(&home, 401), &others).is_ok());
+    assert_eq!(names(&noon), ["run-agent"]);
 }
