@@ -64,10 +64,16 @@ class Chromium:
     def _forget_loads(self):
         self.events = [event for event in self.events if event["method"] != "Page.loadEventFired"]
 
+    def _arrive(self):
+        """Waits for the page that follows, until it is drawn: only then a browser sets the focus and takes clicks."""
+        self._wait("Page.loadEventFired")
+        drawn = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+        self.do("Runtime.evaluate", expression=drawn, awaitPromise=True)
+
     def open(self, url):
         self._forget_loads()
         self.do("Page.navigate", url=url)
-        self._wait("Page.loadEventFired")
+        self._arrive()
 
     def js(self, expression):
         return self.do("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
@@ -87,7 +93,7 @@ class Chromium:
         )
         for kind in ("mousePressed", "mouseReleased"):
             self.do("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
-        self._wait("Page.loadEventFired")
+        self._arrive()
 
     def look(self, scheme="light", width=900, height=900):
         self.do("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
