@@ -12,6 +12,15 @@ trap 'rm -rf "$home"' EXIT
 export HOME=$home DBUS_SESSION_BUS_ADDRESS=unix:path=/nonexistent
 unset CLAUDE_CONFIG_DIR CODEX_HOME API_KEYS_HOME
 
+# Whether the client lists a server like this; it is heard to the end, since a pipe that closes early would end it.
+listed() {
+    "$claude" mcp list >"$home/said" 2>&1
+    grep -q "$1" "$home/said" || {
+        cat "$home/said"
+        return 1
+    }
+}
+
 # The repository as somebody clones it, since the validator looks at everything that is there.
 mkdir "$home/plugin"
 (cd "$root" && tar c .claude-plugin .mcp.json commands README.md LICENSE) | tar x -C "$home/plugin"
@@ -26,7 +35,7 @@ PATH=$home/bin:$PATH
 cd "$home"
 "$claude" plugin marketplace add "$home/plugin" >/dev/null
 "$claude" plugin install api-keys@api-keys >/dev/null
-"$claude" mcp list | grep -q 'plugin:api-keys:api-keys: api-keys serve - . Connected'
+listed 'plugin:api-keys:api-keys: api-keys serve - . Connected'
 "$claude" plugin uninstall api-keys@api-keys >/dev/null
 echo "claude: the installed plugin connects"
 
@@ -36,13 +45,14 @@ echo "claude: the installed plugin connects"
     cat "$home/said"
     exit 1
 }
-"$claude" mcp list | grep -q "^api-keys: $binary serve - . Connected"
+listed "^api-keys: $binary serve - . Connected"
 "$binary" setup --remove --yes --client claude-code </dev/null >/dev/null
 if "$claude" mcp get api-keys >/dev/null 2>&1; then
     echo "still registered after setup --remove"
     exit 1
 fi
-"$claude" mcp get other | grep -q /bin/true
+"$claude" mcp get other >"$home/said"
+grep -q /bin/true "$home/said"
 echo "claude: setup registers and removes"
 
 python3 "$root/packaging/mcpb/pack.py" "$binary" "$home/bundle" --url https://example.com/api-keys.mcpb --owner example
