@@ -26,10 +26,7 @@ use crate::domain::{Billionths, Label, ProviderId, Secret, Usd};
 pub const FILE: &str = "clients.json";
 const LOCK: &str = "clients.lock";
 const FORMAT: &str = "api-keys clients";
-/// The newest version of the format. Version 2 has limits of requests, and keys that expire.
-const VERSION: u32 = 2;
-/// The oldest version that is read.
-const OLDEST: u32 = 1;
+const VERSION: u32 = 1;
 /// The longest file that is read, in bytes.
 const LIMIT: u64 = 4 << 20;
 const LOCK_WAIT: Duration = Duration::from_secs(10);
@@ -48,10 +45,9 @@ pub struct Client {
     pub daily_limit: Option<Usd>,
     #[serde(default, with = "amount", skip_serializing_if = "Option::is_none")]
     pub monthly_limit: Option<Usd>,
-    /// Since version 2.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_per_minute: Option<NonZeroU32>,
-    /// When its key stops opening anything; nothing is never. Since version 2.
+    /// When its key stops opening anything; nothing is never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
 }
@@ -136,13 +132,9 @@ impl ClientStore {
         let mut clients = before.to_vec();
         let value = edit(&mut clients)?;
         clients.sort_by(|one, other| one.name.cmp(&other.name));
-        // The lowest that can say it: an older program goes on with what it knows, and refuses what it does not.
-        let is_newest = clients
-            .iter()
-            .any(|client| client.requests_per_minute.is_some() || client.expires_at.is_some());
         let contents = Contents {
             format: FORMAT.to_owned(),
-            version: if is_newest { VERSION } else { OLDEST },
+            version: VERSION,
             clients,
         };
         let text = serde_json::to_vec_pretty(&contents).expect("plain values with names");
@@ -162,7 +154,7 @@ fn contents(folder: &Folder) -> Result<(Option<Stamp>, Arc<Vec<Client>>), Client
         return Err(ClientsError::TooNew { path: path() });
     }
     let contents: Contents = serde_json::from_slice(&bytes).map_err(damaged)?;
-    if contents.format != FORMAT || contents.version < OLDEST {
+    if contents.format != FORMAT || contents.version != VERSION {
         return Err(ClientsError::Damaged { path: path() });
     }
     Ok((Some(stamp), Arc::new(contents.clients)))

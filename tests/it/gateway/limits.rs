@@ -1,7 +1,5 @@
 //! Limits of requests per minute, of clients and of providers' keys.
 
-use std::path::Path;
-
 use super::*;
 use crate::support::private_file;
 
@@ -162,55 +160,34 @@ fn a_clients_limit_is_shown_and_must_be_a_number() {
 }
 
 #[test]
-fn lists_of_clients_of_every_version_are_read() {
-    for (name, version, key, limit) in [
-        (
-            "clients-1.json",
-            1,
-            "akc_NyZCH86DY19KCwgEnbBZImT3PyHTkvxWwMcqblQ1Ens",
-            Value::Null,
-        ),
-        (
-            "clients-2.json",
-            2,
-            "akc_Q3-WBGdvHSQqNzgawXaQ26j97FipIyiME2kIa-m5Fhk",
-            json!(30),
-        ),
-    ] {
-        let golden = std::fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)).unwrap();
-        let home = Home::new();
-        let file = home.path().join("clients.json");
-        private_file(&file, &golden);
-        let listed = home.run(["client", "list", "--json"]).json();
-        let client = &listed["clients"][0];
-        assert_eq!(
-            (&client["name"], &client["providers"], &client["requests_per_minute"]),
-            (&json!("editor"), &json!(["anthropic", "openai"]), &limit),
-            "{name}"
-        );
-        assert_eq!(
-            (&client["daily_limit_usd"], &client["monthly_limit_usd"]),
-            (&json!(2.5), &json!(40))
-        );
-        assert_eq!(listed["clients"][1]["name"], "tester");
-        assert_eq!(std::fs::read(&file).unwrap(), golden, "reading changes nothing");
-        assert_eq!(
-            home.gateway(&[]).get("/v1/models", key).status,
-            200,
-            "{name}: the key is known"
-        );
-
-        // A program that knows only version 1 goes on reading what it can understand.
-        home.client(&["another"]);
-        let written: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-        assert_eq!(
-            (&written["version"], written["clients"].as_array().unwrap().len()),
-            (&json!(version), 3)
-        );
-    }
+fn a_list_of_clients_that_was_written_once_is_read_for_ever() {
+    let golden = include_bytes!("../../data/clients-1.json");
     let home = Home::new();
-    let newer = json!({"format": "api-keys clients", "version": 3, "clients": [], "more": 1});
-    private_file(&home.path().join("clients.json"), newer.to_string().as_bytes());
+    let file = home.path().join("clients.json");
+    private_file(&file, golden);
+    let listed = home.run(["client", "list", "--json"]).json();
+    let client = &listed["clients"][0];
+    assert_eq!(
+        (&client["name"], &client["providers"], &client["requests_per_minute"]),
+        (&json!("editor"), &json!(["anthropic", "openai"]), &json!(30))
+    );
+    assert_eq!(
+        (&client["daily_limit_usd"], &client["monthly_limit_usd"]),
+        (&json!(2.5), &json!(40))
+    );
+    let other = &listed["clients"][1];
+    assert_eq!(
+        (&other["name"], &other["expires_at"]),
+        (&json!("tester"), &json!("2126-11-24T00:00:00Z"))
+    );
+    assert_eq!(std::fs::read(&file).unwrap(), golden, "reading changes nothing");
+    let known = home
+        .gateway(&[])
+        .get("/v1/models", "akc_Q3-WBGdvHSQqNzgawXaQ26j97FipIyiME2kIa-m5Fhk");
+    assert_eq!(known.status, 200, "the key is known");
+
+    let newer = json!({"format": "api-keys clients", "version": 2, "clients": [], "more": 1});
+    private_file(&file, newer.to_string().as_bytes());
     let told = home.run(["client", "list", "--json"]);
     assert_eq!(told.error_code(), "clients_damaged");
     assert!(told.stdout.contains("newer version"), "{told:?}");
