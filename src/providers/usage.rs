@@ -10,8 +10,10 @@ use serde_json::{Map, Value};
 
 use crate::domain::{MOST_TOKENS, Service, TokenCounts, Tokens};
 
-/// The longest event, or answer, that is read, in bytes; longer ones pass unread.
+/// The longest event, or answer, that is read, in bytes; longer events pass unread.
 const LONGEST: usize = 16 << 20;
+/// How much of a longer answer's end is looked through for what it used.
+const TAIL: usize = 64 << 10;
 /// Letters in a token of a text that nobody counted.
 const LETTERS: u64 = 4;
 /// How deep an event is searched for text.
@@ -26,6 +28,8 @@ pub enum Framing {
     Events,
     /// A JSON value on each line.
     Lines,
+    /// Something else, which says nothing of what it used.
+    Unread,
 }
 
 /// What is known of a request's use so far.
@@ -46,7 +50,7 @@ pub struct UsageReader {
     strips: bool,
     /// The line that has not ended yet.
     line: Vec<u8>,
-    /// The data of the event, or the whole answer.
+    /// The data of the event, or the whole answer, of which only the end is kept where it is too long.
     data: Vec<u8>,
     /// The event's bytes as they came, where it may have to be kept back.
     raw: BytesMut,
@@ -70,11 +74,13 @@ impl UsageReader {
     /// Reads `piece`, and returns what of it, and of what was kept back before, goes on to the client.
     pub fn pass(&mut self, piece: Bytes) -> Bytes {
         match self.framing {
+            Framing::Unread => piece,
             Framing::Whole => {
-                let read = self.data.len() + piece.len() <= LONGEST;
-                self.is_too_long |= !read;
-                if !self.is_too_long {
-                    self.data.extend_from_slice(&piece);
+                self.data.extend_from_slice(&piece);
+                self.is_too_long |= self.data.len() > LONGEST;
+                // Not with each piece, since what is left has to move.
+                if self.is_too_long && self.data.len() > 4 * TAIL {
+                    self.data = self.data.split_off(self.data.len() - TAIL);
                 }
                 piece
             }
@@ -147,7 +153,7 @@ impl UsageReader {
                 self.data.extend_from_slice(text);
                 true
             }
-            Framing::Events | Framing::Whole => {
+            Framing::Events | Framing::Whole | Framing::Unread => {
                 if let Some(data) = text.strip_prefix(b"data:") {
                     self.data.extend_from_slice(data);
                     self.data.push(b'\n');
@@ -160,6 +166,7 @@ impl UsageReader {
     fn end_event(&mut self) -> Event {
         let data = std::mem::take(&mut self.data);
         if self.is_too_long {
+            self.meter.read_tail(&data);
             return Event::Other;
         }
         match serde_json::from_slice::<Value>(&data) {
@@ -227,6 +234,19 @@ impl Meter {
         self.is_error
     }
 
+    /// Reads the end of an answer that is too long for more: lists of numbers have what they used behind them.
+    fn read_tail(&mut self, tail: &[u8]) {
+        let name = br#""usage":"#;
+        let at = tail.windows(name.len()).rposition(|window| window == name);
+        let usage = at.and_then(|at| {
+            let mut values = serde_json::Deserializer::from_slice(&tail[at + name.len()..]).into_iter();
+            values.next()?.ok()
+        });
+        if let Some(Value::Object(usage)) = usage {
+            self.lay_over(&usage);
+        }
+    }
+
     fn read(&mut self, value: &Value) {
         let Value::Object(event) = value else { return };
         let kind = event.get("type").and_then(Value::as_str).unwrap_or_default();
@@ -236,6 +256,7 @@ impl Meter {
             Some(value),
             event.get("response"),
             event.get("message"),
+            event.get("delta"),
             event.get("x_groq"),
         ] {
             let Some(Value::Object(holder)) = holder else { continue };
@@ -246,8 +267,12 @@ impl Meter {
             }
             self.read_service(holder.get("service_tier"));
         }
-        if let Some(Value::Object(usage)) = value.pointer("/choices/0/usage") {
-            self.lay_over(usage);
+        // Of Cohere's older API, and of its embeddings.
+        let meta = event.get("meta").filter(|meta| meta["billed_units"].is_object());
+        for usage in [value.pointer("/choices/0/usage"), meta].into_iter().flatten() {
+            if let Value::Object(usage) = usage {
+                self.lay_over(usage);
+            }
         }
         if event.contains_key("eval_count") || event.contains_key("prompt_eval_count") {
             self.lay_over(event);
@@ -266,7 +291,7 @@ impl Meter {
         self.usage
             .extend(said.map(|(name, count)| (name.clone(), count.clone())));
         self.read_service(usage.get("service_tier"));
-        self.read_service(usage.get("speed"));
+        self.read_service(usage.get("speed").filter(|speed| *speed != "standard"));
     }
 
     fn read_service(&mut self, said: Option<&Value>) {
@@ -275,6 +300,8 @@ impl Meter {
             Some("priority") => Some(Service::Priority),
             Some("batch") => Some(Service::Batch),
             Some("fast") => Some(Service::Fast),
+            // Asked for something else, and not given it.
+            Some("default" | "standard") if self.service != Some(Service::Fast) => Some(Service::Standard),
             _ => self.service,
         };
     }
@@ -355,10 +382,22 @@ fn counts(usage: &Map<String, Value>) -> Option<TokenCounts> {
         });
     }
     if has("billed_units") || has("tokens") {
-        // Cohere's own API.
-        return Some(TokenCounts {
+        // Cohere's own API; of what is billed by something else it tells no tokens.
+        let told = TokenCounts {
             input: first_of(&["billed_units.input_tokens", "tokens.input_tokens"]),
             output: first_of(&["billed_units.output_tokens", "tokens.output_tokens"]),
+            ..TokenCounts::default()
+        };
+        return (told != TokenCounts::default()).then_some(told);
+    }
+    if has("inputTokens") {
+        // Amazon Bedrock's Converse, which counts as Anthropic does.
+        let (cache_read, cache_write) = (at("cacheReadInputTokens"), at("cacheWriteInputTokens"));
+        return Some(TokenCounts {
+            input: at("inputTokens") + cache_read + cache_write,
+            output: at("outputTokens"),
+            cache_read,
+            cache_write,
             ..TokenCounts::default()
         });
     }

@@ -159,6 +159,24 @@ fn every_provider_is_read_in_its_own_way_of_counting() {
             },
         ),
         (
+            "Cohere's older API, and its embeddings",
+            json!({"embeddings": {"float": [[0.5]]}, "meta": {"api_version": {"version": "2"},
+                "billed_units": {"input_tokens": 100}}}),
+            TokenCounts { input: 100, ..counts() },
+        ),
+        (
+            "Amazon Bedrock",
+            json!({"output": {}, "usage": {"inputTokens": 40, "outputTokens": 50, "totalTokens": 190,
+                "cacheReadInputTokens": 60, "cacheWriteInputTokens": 40}}),
+            TokenCounts {
+                input: 140,
+                output: 50,
+                cache_read: 60,
+                cache_write: 40,
+                ..counts()
+            },
+        ),
+        (
             "Voyage",
             json!({"data": [], "usage": {"total_tokens": 8}}),
             TokenCounts { input: 8, ..counts() },
@@ -187,6 +205,7 @@ fn an_answer_without_counts_has_none() {
         json!({"choices": [{"message": {"content": "hi"}}]}),
         json!({"usage": null}),
         json!({"usage": {"cost": 1}}),
+        json!({"meta": {"billed_units": {"search_units": 1}}}),
         json!([]),
         json!("text"),
     ] {
@@ -195,6 +214,26 @@ fn an_answer_without_counts_has_none() {
     let error = whole(&json!({"error": {"message": "no"}}));
     assert!(error.is_error() && error.tokens().is_none());
     assert!(!whole(&json!({"error": null, "usage": {"total_tokens": 1}})).is_error());
+}
+
+#[test]
+fn of_an_answer_that_is_too_long_the_end_is_read() {
+    let mut reader = UsageReader::new(Framing::Whole, false);
+    let numbers = Bytes::from("0.015625,".repeat(20_000));
+    reader.pass(Bytes::from_static(br#"{"data": [{"embedding": ["#));
+    for _ in 0..100 {
+        reader.pass(numbers.clone());
+    }
+    reader.pass(Bytes::from_static(
+        br#"0]}], "usage": {"prompt_tokens": 5000, "total_tokens": 5000}}"#,
+    ));
+    reader.finish();
+    let expected = TokenCounts {
+        input: 5_000,
+        ..TokenCounts::default()
+    };
+    assert_eq!(reader.meter().tokens(), Some(tokens(expected)));
+    assert!(reader.data.capacity() < 1 << 20, "and no more is kept");
 }
 
 #[test]
@@ -209,7 +248,12 @@ fn the_service_is_the_one_that_the_provider_names() {
         service(json!({"usage": {"service_tier": "standard", "speed": "fast"}})),
         Some(Service::Fast)
     );
-    assert_eq!(service(json!({"service_tier": "default"})), None);
+    assert_eq!(service(json!({"service_tier": "default"})), Some(Service::Standard));
+    assert_eq!(
+        service(json!({"usage": {"service_tier": "batch", "speed": "standard"}})),
+        Some(Service::Batch)
+    );
+    assert_eq!(service(json!({"service_tier": "auto"})), None);
 }
 
 /// Streams as the providers document them, with what they amount to.
@@ -315,6 +359,21 @@ fn streams() -> Vec<(&'static str, Framing, String, TokenCounts)> {
             json!([{"usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": 1}},
                 {"usageMetadata": {"promptTokenCount": 7, "candidatesTokenCount": 3}}])
             .to_string(),
+            TokenCounts {
+                input: 7,
+                output: 3,
+                ..counts()
+            },
+        ),
+        (
+            "Cohere's own API, at the end",
+            Framing::Events,
+            [
+                named(json!({"type": "content-delta", "delta": {"message": {"content": {"text": "hi"}}}})),
+                named(json!({"type": "message-end", "delta": {"finish_reason": "COMPLETE",
+                    "usage": {"billed_units": {"input_tokens": 7, "output_tokens": 3}}}})),
+            ]
+            .concat(),
             TokenCounts {
                 input: 7,
                 output: 3,
