@@ -8,7 +8,11 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use super::{cache::Cacheable, exchange::Request, route::Endpoint};
+use super::{
+    cache::Cacheable,
+    exchange::Request,
+    route::{Endpoint, decoded},
+};
 use crate::{
     app::App,
     catalog::Catalog,
@@ -16,7 +20,7 @@ use crate::{
     error::{Code, Error, Result},
     providers::{Dialect, Provider},
     services::{
-        pricing::{self, Pricing},
+        pricing::{self, Pricing, Unpriced},
         routing::{self, Route, Wanted},
     },
     settings::Config,
@@ -55,6 +59,8 @@ pub(super) struct Ask {
     pub(super) pricing: Pricing,
     /// What it may cost; nothing where nobody knows.
     pub(super) most: Option<Usd>,
+    /// Whether what it uses is told only later, to somebody who asks for it.
+    pub(super) is_deferred: bool,
     /// Where its answer may be kept.
     pub(super) cacheable: Option<Cacheable>,
 }
@@ -73,6 +79,8 @@ pub(super) struct Fields<'b> {
     tools: Option<&'b RawValue>,
     #[serde(borrow)]
     service_tier: Option<&'b RawValue>,
+    #[serde(borrow)]
+    speed: Option<&'b RawValue>,
     #[serde(borrow)]
     n: Option<&'b RawValue>,
     #[serde(borrow)]
@@ -103,7 +111,11 @@ pub(super) struct Target {
 impl<'b> Fields<'b> {
     /// What is read of `body`.
     pub(super) fn read(body: &'b [u8], endpoint: &Endpoint) -> Result<Self> {
+        // A list would be taken for the fields in their order.
+        let is_list = || body.trim_ascii_start().starts_with(b"[");
         match serde_json::from_slice(body) {
+            Ok(_) if endpoint.dialect() == Dialect::Native && is_list() => Ok(Self::default()),
+            Ok(_) if is_list() => Err(no_object("is a list")),
             Ok(fields) => Ok(fields),
             // A provider's own API takes what it likes.
             Err(_) if endpoint.dialect() == Dialect::Native => Ok(Self::default()),
@@ -175,10 +187,10 @@ pub(super) async fn targets(app: &App, request: &Request, fields: &Fields<'_>) -
     }
     let named = fields.model.and_then(text);
     let (provider, model) = if let Endpoint::Native(id) = &call.endpoint {
-        let provider = config.provider(id.as_str())?;
-        let model = native_model(&call.path).or(named.as_deref());
-        let model = model.and_then(|model| model.parse().ok());
-        (provider, model.map_or_else(|| UNNAMED.parse(), Ok)?)
+        (
+            config.provider(id.as_str())?,
+            native_model(&call.path, named.as_deref())?,
+        )
     } else {
         let named = named.ok_or_else(|| {
             Error::new(Code::InvalidArgument, "`model` is missing, or not a string")
@@ -235,7 +247,14 @@ impl Ask {
             let hint = format!("set `enabled = true` under [providers.{}] in config.toml", provider.id);
             return Err(Error::new(Code::ProviderNotAllowed, message).hint(hint));
         }
-        if provider.models.as_ref().is_some_and(|only| !only.contains(&model)) && model.as_str() != UNNAMED {
+        let is_metered = match &call.endpoint {
+            Endpoint::CountTokens => false,
+            Endpoint::Native(_) => request.method == Method::POST && !counts_only(&call.path),
+            Endpoint::Chat | Endpoint::Responses | Endpoint::Embeddings | Endpoint::Messages => true,
+        };
+        // What names no model may go where nothing is used.
+        let may_pass = |only: &Vec<ModelId>| only.contains(&model) || model.as_str() == UNNAMED && !is_metered;
+        if !provider.models.as_ref().is_none_or(may_pass) {
             let message = format!("the configuration has {} for other models only", provider.id);
             let hint = format!("see `models` under [providers.{}] in config.toml", provider.id);
             return Err(Error::new(Code::ProviderNotAllowed, message).hint(hint));
@@ -244,12 +263,14 @@ impl Ask {
             provider: provider.id.clone(),
             model,
         };
-        let is_metered = match &call.endpoint {
-            Endpoint::CountTokens => false,
-            Endpoint::Native(_) => request.method == Method::POST && !counts_only(&call.path),
-            Endpoint::Chat | Endpoint::Responses | Endpoint::Embeddings | Endpoint::Messages => true,
+        let is_deferred = is_deferred(fields, &call.path);
+        let pricing = match pricing::price_of(catalog, config, &model, now) {
+            // Nobody will know what was used.
+            Pricing::Priced(priced) if is_deferred && !priced.price.is_free() => {
+                Pricing::Unpriced(Unpriced::NotByTokens)
+            }
+            pricing => pricing,
         };
-        let pricing = pricing::price_of(catalog, config, &model, now);
         let input = prompt_tokens(body);
         let output = match &call.endpoint {
             Endpoint::Embeddings | Endpoint::CountTokens => 0,
@@ -275,6 +296,7 @@ impl Ask {
             input,
             output,
             pricing,
+            is_deferred,
             cacheable: None,
         })
     }
@@ -288,9 +310,9 @@ fn resolve(config: &Config, catalog: &Catalog, dialect: Dialect, name: &str) -> 
         if provider.speaks(dialect).is_none() {
             return Err(other_language(&provider.id, dialect));
         }
-        return Ok((provider, model.parse()?));
+        return Ok((provider, model_id(model)?));
     }
-    let model: ModelId = name.parse()?;
+    let model = model_id(name)?;
     let knows = |provider: &Provider| {
         let reference = ModelRef {
             provider: provider.id.clone(),
@@ -318,6 +340,11 @@ fn resolve(config: &Config, catalog: &Catalog, dialect: Dialect, name: &str) -> 
         (None, Some(other)) => Err(other_language(&other.id, dialect)),
         (None, None) => Err(unknown(catalog, name)),
     }
+}
+
+fn model_id(name: &str) -> Result<ModelId> {
+    let named: Result<ModelId> = name.parse().map_err(Error::from);
+    named.map_err(|why| why.hint("/v1/models lists what can be asked for"))
 }
 
 fn other_language(provider: &ProviderId, dialect: Dialect) -> Error {
@@ -425,13 +452,20 @@ fn most(pricing: &Pricing, service: Service, is_metered: bool, input: u64, outpu
 /// The most tokens that the answer may have: what the request says, else what the model does, within what is usual.
 fn most_output(fields: &Fields<'_>, catalog: &Catalog, model: &ModelRef) -> u64 {
     let number = |raw: Option<&RawValue>| raw.and_then(|raw| raw.get().parse::<u64>().ok());
-    let named = number(fields.max_completion_tokens)
-        .or_else(|| number(fields.max_output_tokens))
-        .or_else(|| number(fields.max_tokens))
-        .or_else(|| {
-            let config: Value = serde_json::from_str(fields.generation_config?.get()).ok()?;
-            config["maxOutputTokens"].as_u64()
-        });
+    let of_gemini = || {
+        let config: Value = serde_json::from_str(fields.generation_config?.get()).ok()?;
+        config["maxOutputTokens"].as_u64()
+    };
+    // The provider takes the one that it knows, and may know any.
+    let named = [
+        fields.max_completion_tokens,
+        fields.max_output_tokens,
+        fields.max_tokens,
+    ]
+    .into_iter()
+    .filter_map(number)
+    .chain(of_gemini())
+    .max();
     let of_model = catalog.find(model).and_then(|found| found.model.max_output);
     let one = named.unwrap_or_else(|| of_model.unwrap_or(USUAL_OUTPUT).min(USUAL_OUTPUT));
     one.saturating_mul(number(fields.n).unwrap_or(1).clamp(1, 1_000))
@@ -453,6 +487,9 @@ fn prompt_tokens(body: &[u8]) -> u64 {
 }
 
 fn service(fields: &Fields<'_>) -> Service {
+    if fields.speed.and_then(text).as_deref() == Some("fast") {
+        return Service::Fast;
+    }
     match fields.service_tier.and_then(text).as_deref() {
         Some("flex") => Service::Flex,
         Some("priority") => Service::Priority,
@@ -464,10 +501,36 @@ fn text(raw: &RawValue) -> Option<Cow<'_, str>> {
     serde_json::from_str(raw.get()).ok()
 }
 
-/// The model in a path of Gemini's API, such as `/v1beta/models/NAME:generateContent`.
-fn native_model(path: &str) -> Option<&str> {
-    let (_, rest) = path.split_once("/models/")?;
-    rest.split([':', '?', '/']).next().filter(|name| !name.is_empty())
+/// The model of a request to a provider's own API: what the body names, or the path, as Gemini's
+/// `/v1beta/models/NAME:generateContent` and Bedrock's `/model/NAME/converse`.
+fn native_model(path: &str, in_body: Option<&str>) -> Result<ModelId> {
+    let path = decoded(path.split('?').next().unwrap_or(path));
+    let in_path = ["/models/", "/model/"]
+        .into_iter()
+        .find_map(|before| Some(path.split_once(before)?.1))
+        .and_then(|rest| match rest.split_once('/') {
+            Some((name, _)) => Some(name),
+            None => rest.rsplit_once(':').map_or(Some(rest), |(name, _)| Some(name)),
+        })
+        .filter(|name| !name.is_empty());
+    let in_body = in_body.map(|name| name.strip_prefix("models/").unwrap_or(name));
+    if let (Some(one), Some(other)) = (in_path, in_body)
+        && one != other
+    {
+        // One of them would be paid for, and perhaps the other one asked.
+        let message = "the path names one model and the body another";
+        return Err(Error::new(Code::InvalidArgument, message).hint("leave `model` out of the body"));
+    }
+    let named = in_path.or(in_body).and_then(|name| name.parse().ok());
+    Ok(named.map_or_else(|| UNNAMED.parse(), Ok)?)
+}
+
+/// Whether the answer says only that the work is taken on: a job in the background, or one of many requests.
+fn is_deferred(fields: &Fields<'_>, path: &str) -> bool {
+    let is_true = |raw: Option<&RawValue>| raw.is_some_and(|raw| raw.get() == "true");
+    let path = path.split('?').next().unwrap_or(path);
+    let takes_many = ["/batches", ":batchGenerateContent", ":predictLongRunning"];
+    is_true(fields.background) && !is_true(fields.stream) || takes_many.iter().any(|end| path.ends_with(end))
 }
 
 /// Whether a provider's own API only counts there.
@@ -492,11 +555,11 @@ fn unreadable(why: &serde_json::Error) -> Error {
         serde_json::error::Category::Data => "is not one object, or has a field twice",
         serde_json::error::Category::Syntax | serde_json::error::Category::Io => "is not JSON",
     };
-    Error::new(
-        Code::InvalidArgument,
-        format!("the body {problem} (line {}, column {})", why.line(), why.column()),
-    )
-    .hint("send one JSON object")
+    no_object(&format!("{problem} (line {}, column {})", why.line(), why.column()))
+}
+
+fn no_object(problem: &str) -> Error {
+    Error::new(Code::InvalidArgument, format!("the body {problem}")).hint("send one JSON object")
 }
 
 #[cfg(test)]

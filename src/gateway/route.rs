@@ -1,6 +1,7 @@
 //! What a path means.
 
 use hyper::{Method, Uri};
+use percent_encoding::percent_decode_str;
 
 use super::refusal::Voice;
 use crate::{
@@ -42,6 +43,8 @@ impl Route {
     /// What `method` at `uri` asks for.
     pub(super) fn of(method: &Method, uri: &Uri) -> Result<Self> {
         let path = uri.path();
+        // The server leaves the body out by itself.
+        let method = if *method == Method::HEAD { &Method::GET } else { method };
         let (wanted, route) = match path {
             "/healthz" => (Method::GET, Self::Health),
             "/metrics" => (Method::GET, Self::Metrics),
@@ -51,14 +54,11 @@ impl Route {
             "/v1/embeddings" => (Method::POST, Self::call(Endpoint::Embeddings, path)),
             "/v1/messages" => (Method::POST, Self::call(Endpoint::Messages, path)),
             "/v1/messages/count_tokens" => (Method::POST, Self::call(Endpoint::CountTokens, path)),
-            _ => {
-                if let Some(model) = path.strip_prefix("/v1/models/") {
-                    return Ok(Self::Models(Some(model.replace("%2F", "/").replace("%2f", "/"))));
-                }
-                return path
-                    .strip_prefix("/p/")
-                    .map_or_else(|| Err(nothing_there()), |rest| native(rest, uri));
-            }
+            _ => match (path.strip_prefix("/v1/models/"), path.strip_prefix("/p/")) {
+                (Some(model), _) => (Method::GET, Self::Models(Some(decoded(model)))),
+                (None, Some(rest)) => return native(rest, uri),
+                (None, None) => return Err(nothing_there()),
+            },
         };
         if *method == wanted {
             return Ok(route);
@@ -111,6 +111,12 @@ impl Endpoint {
 fn native(rest: &str, uri: &Uri) -> Result<Route> {
     let (provider, path) = rest.split_once('/').ok_or_else(nothing_there)?;
     let provider: ProviderId = provider.parse().map_err(|_| nothing_there())?;
+    // What is read of the path must be what the provider gets, and that lies below its address.
+    let climbs = |segment: &str| matches!(decoded(segment).as_str(), "." | "..");
+    if path.contains('\\') || path.split('/').any(climbs) {
+        let message = "the path has segments that lead elsewhere";
+        return Err(Error::new(Code::InvalidArgument, message).hint("spell it as the provider's documentation does"));
+    }
     let query: Vec<&str> = uri
         .query()
         .into_iter()
@@ -126,6 +132,11 @@ fn native(rest: &str, uri: &Uri) -> Result<Route> {
         endpoint: Endpoint::Native(provider),
         path,
     }))
+}
+
+/// A path, or a part of one, as it is meant.
+pub(super) fn decoded(path: &str) -> String {
+    percent_decode_str(path).decode_utf8_lossy().into_owned()
 }
 
 fn nothing_there() -> Error {
@@ -148,6 +159,32 @@ mod tests {
         };
         assert_eq!(call.path, "/v1beta/models/g:generateContent?alt=sse&a=b");
         assert_eq!(call.endpoint, Endpoint::Native("google".parse().expect("a provider")));
+    }
+
+    #[test]
+    fn a_path_that_leads_elsewhere_is_refused() {
+        for path in [
+            "/p/google/v1beta/models/cheap/../dear:generateContent",
+            "/p/google/v1beta/models/cheap/%2e%2E/dear:generateContent",
+            "/p/google/v1beta/models/cheap/.%2e/dear:generateContent",
+            "/p/openai/../../secret",
+            "/p/openai/..",
+            "/p/openai/./chat/completions",
+            "/p/openai/\\evil.example",
+        ] {
+            assert!(route(path).is_err(), "{path}");
+        }
+        assert!(route("/p/openai/files/a..b/...").is_ok());
+    }
+
+    #[test]
+    fn a_model_is_asked_for_by_get_and_by_any_spelling() {
+        let uri: Uri = "/v1/models/local%2Fllama3%3A8b".parse().expect("a path");
+        for method in [Method::GET, Method::HEAD] {
+            let route = Route::of(&method, &uri).expect("a route");
+            assert_eq!(route, Route::Models(Some("local/llama3:8b".to_owned())));
+        }
+        assert!(Route::of(&Method::DELETE, &uri).is_err());
     }
 
     #[test]

@@ -31,6 +31,8 @@ fn who_has_no_client_key_gets_nothing() {
     }
     assert!(scene.provider.requests().is_empty());
     assert_eq!(scene.gateway.send("GET", "/healthz", &[], b"").text(), "ok\n");
+    let head = scene.gateway.send("HEAD", "/healthz", &[], b"");
+    assert_eq!((head.status, head.text().as_str()), (200, ""));
 
     let removed = scene.home.run(["client", "remove", "tester", "--json"]);
     assert_eq!(removed.code, Some(0), "{removed:?}");
@@ -142,6 +144,11 @@ fn what_is_no_request_is_told_so_in_the_clients_own_words() {
         is(400, "invalid_argument")
     );
     assert_eq!(send("/v1/chat/completions", b"[]"), is(400, "invalid_argument"));
+    assert_eq!(
+        send("/v1/chat/completions", b" [\"openai/m\", true]"),
+        is(400, "invalid_argument"),
+        "a list is not taken for the fields in their order"
+    );
     assert_eq!(
         send("/v1/chat/completions", b"{\"model\":7}"),
         is(400, "invalid_argument")

@@ -90,6 +90,102 @@ fn what_nobody_knows_the_price_of_is_refused_where_a_budget_is_kept() {
 }
 
 #[test]
+fn what_is_told_only_later_is_not_taken_for_nothing() {
+    let queued = json!({"id": "resp_1", "status": "queued", "usage": null});
+    let scene = Scene::new(StandIn::answering(Reply::json(200, &queued)));
+    let ask = json!({"model": "openai/m", "input": "hi", "background": true});
+    let batch = json!({"requests": [{"custom_id": "1", "params": {"model": "m", "max_tokens": 1}}]});
+    let in_background = [
+        ("/v1/responses", &ask),
+        ("/p/openai/responses", &ask),
+        ("/p/anthropic/v1/messages/batches", &batch),
+    ];
+    for (path, body) in in_background {
+        let refused = scene.gateway.post(path, &scene.client, body);
+        assert_eq!(refused.status, 402, "{path}: {}", refused.text());
+    }
+    assert!(scene.provider.requests().is_empty());
+    let path = scene.home.path().join("config.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{config}[budget]\nenabled = false\n")).unwrap();
+    for (path, body) in in_background {
+        assert_eq!(scene.gateway.post(path, &scene.client, body).status, 200, "{path}");
+    }
+    assert_eq!(
+        scene.home.totals(3)["unpriced_requests"],
+        3,
+        "nobody knows what it costs"
+    );
+}
+
+#[test]
+fn the_most_that_any_limit_allows_is_set_aside() {
+    let scene = Scene::with(StandIn::answering(whole_use()), PRICE, &[], &["--daily-limit", "0.01"]);
+    let mut body = ask();
+    body["max_completion_tokens"] = 1.into();
+    body["max_tokens"] = 100_000.into();
+    assert_eq!(
+        scene.chat(body.clone()).status,
+        402,
+        "the provider may know that one only"
+    );
+    body["max_tokens"] = 1.into();
+    assert_eq!(scene.chat(body).status, 200);
+}
+
+#[test]
+fn a_request_to_a_providers_own_api_is_paid_for_as_the_model_that_gets_it() {
+    let scene = Scene::with(
+        StandIn::answering(Reply::json(200, &json!({}))),
+        "[[prices]]\nmodel = \"google/dear\"\ninput = 1000\noutput = 1000\n",
+        &[],
+        &["--daily-limit", "0.5"],
+    );
+    let post = |path: &str, body: &Value| scene.gateway.post(path, &scene.client, body);
+    for (path, body, status) in [
+        ("/p/google/v1beta/models/dear:generateContent", json!({}), 402),
+        ("/p/google/v1beta/models/d%65ar:generateContent", json!({}), 402),
+        ("/p/google/v1beta/mod%65ls%2Fdear:generateContent", json!({}), 402),
+        ("/p/google/v1beta/models/m/../dear:generateContent", json!({}), 400),
+        ("/p/google/v1beta/models/m/%2e%2E/dear:generateContent", json!({}), 400),
+        (
+            "/p/google/v1beta/models/m:generateContent",
+            json!({"model": "dear"}),
+            400,
+        ),
+        ("/p/google/../secret", json!({}), 400),
+        (
+            "/p/google/v1beta/models/m:embedContent",
+            json!({"model": "models/m"}),
+            200,
+        ),
+    ] {
+        let answer = post(path, &body);
+        assert_eq!(answer.status, status, "{path}: {}", answer.text());
+    }
+    assert_eq!(scene.provider.requests().len(), 1);
+
+    let only = Scene::with(StandIn::answering(whole_use()), "[budget]\nenabled = false\n", &[], &[]);
+    let path = only.home.path().join("config.toml");
+    let config = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(
+        &path,
+        config.replace("[providers.google]\n", "[providers.google]\nmodels = [\"m\"]\n"),
+    )
+    .unwrap();
+    for (path, status) in [
+        ("/p/google/v1beta/models/m:generateContent", 200),
+        ("/p/google/v1beta/models/other:generateContent", 403),
+        ("/p/google/v1beta/tunedModels/other:generateContent", 403),
+        ("/p/google/v1beta/models/other:countTokens", 403),
+    ] {
+        let answer = only.gateway.post(path, &only.client, &json!({}));
+        assert_eq!(answer.status, status, "{path}: {}", answer.text());
+    }
+    assert_eq!(only.gateway.get("/p/google/v1beta/files", &only.client).status, 200);
+}
+
+#[test]
 fn a_gateway_that_is_killed_loses_no_request_counts_none_twice_and_leaves_the_money_to_expire() {
     let mut scene = Scene::with(
         StandIn::start(|request| {
