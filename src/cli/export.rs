@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{Session, console::Console};
 use crate::{
-    domain::{Label, Span, Task, UsageRecord, Usd, last_days},
+    domain::{Label, RecordedCost, Span, Task, UsageRecord, Usd, last_days},
     error::{Code, Error, Result},
     storage::ledger::{Exported, Filter},
 };
@@ -44,6 +44,8 @@ struct Row<'a> {
     reasoning_tokens: u64,
     /// Empty where nobody knows
     cost_usd: Option<Usd>,
+    /// Whether the tokens, and so the cost, are an estimate: the provider did not say
+    estimated: bool,
     success: bool,
     status_code: Option<u16>,
     latency_ms: Option<u32>,
@@ -174,6 +176,7 @@ impl<'a> Row<'a> {
             cache_write_tokens: tokens.cache_write(),
             reasoning_tokens: tokens.reasoning(),
             cost_usd: cost.usd(),
+            estimated: matches!(cost, RecordedCost::Estimated { .. }),
             success: outcome.success,
             status_code: outcome.status_code,
             latency_ms: outcome.latency_ms,

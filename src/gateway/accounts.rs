@@ -1,7 +1,7 @@
 //! What requests cost: set aside before, recorded after, once.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -18,7 +18,7 @@ use super::{
 use crate::{
     app::App,
     domain::{Label, Outcome, RecordedCost, Service, Source, Task, Tokens, UsageRecord, Usd},
-    error::Result,
+    error::{Code, Result},
     providers::Meter,
     services::{budget, pricing::Pricing},
     settings::Budget,
@@ -32,11 +32,12 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Accounts {
     books: Arc<Books>,
-    /// The threads that keep the books.
-    threads: [JoinHandle<()>; 2],
+    /// The threads that keep the books, until they have ended.
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
-/// A request that is paid for: settled once, or released where it reached nobody.
+/// A request that is paid for: settled once, or released where it reached nobody. Of one that is dropped in the middle
+/// nobody knows what it used.
 #[derive(Debug)]
 pub(super) struct Booking {
     app: Arc<App>,
@@ -52,6 +53,8 @@ pub(super) struct Booking {
     /// Whether it uses tokens: what does not is not recorded.
     is_metered: bool,
     began: Instant,
+    /// Whether a provider has it, of which nothing is recorded yet.
+    is_under_way: bool,
     is_settled: bool,
 }
 
@@ -98,17 +101,21 @@ impl Accounts {
         let books = Arc::new(books);
         let (kept, synced) = (Arc::clone(&books), Arc::clone(&books));
         let start = |name: &str| thread::Builder::new().name(name.to_owned());
-        let threads = [
+        let threads = vec![
             start("accounts").spawn(move || kept.keep())?,
             start("sync").spawn(move || synced.sync(&changes))?,
         ];
-        Ok(Self { books, threads })
+        Ok(Self {
+            books,
+            threads: Mutex::new(threads),
+        })
     }
 
     /// Writes what is left and ends; what is booked after that is lost.
-    pub(super) fn close(self) {
+    pub(super) fn close(&self) {
         self.books.close();
-        for thread in self.threads {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        for thread in threads.drain(..) {
             let _ = thread.join();
         }
     }
@@ -124,7 +131,13 @@ impl Accounts {
         told: Told,
     ) -> Result<Booking> {
         let now = app.now();
-        let claim = budget::claim(budget, Some(client), ask.most, now)?;
+        let claim = budget::claim(budget, Some(client), ask.most, now).map_err(|why| match why.code() {
+            Code::PriceUnknown if ask.is_deferred => why.hint(
+                "what it uses is told only later: send the request so that its answer comes at once, or set \
+                 `budget.unpriced_cap` to what may be set aside for such requests",
+            ),
+            _ => why,
+        })?;
         let mut booking = Booking {
             app: Arc::clone(app),
             metrics: Arc::clone(metrics),
@@ -155,6 +168,7 @@ impl Accounts {
             operation: ask.operation,
             is_metered: ask.is_metered,
             began: Instant::now(),
+            is_under_way: false,
             is_settled: false,
         };
         if ask.is_metered {
@@ -187,10 +201,12 @@ impl Booking {
     pub(super) fn with_key(&mut self, label: Option<Label>) {
         self.record.label = label;
         self.began = Instant::now();
+        self.is_under_way = true;
     }
 
     /// Records a try that failed while others are left.
-    pub(super) fn record_try(&self, ending: Ending, number: usize) {
+    pub(super) fn record_try(&mut self, ending: Ending, number: usize) {
+        self.is_under_way = false;
         let mut record = self.ended(ending);
         record.request_id = record.request_id.map(|id| format!("{id}-{number}"));
         self.keep(None, record, ending.retry_after);
@@ -267,7 +283,12 @@ impl Booking {
 
 impl Drop for Booking {
     fn drop(&mut self) {
-        if let (false, Some(reservation)) = (self.is_settled, self.reservation) {
+        if self.is_settled {
+            return;
+        }
+        if self.is_under_way {
+            self.keep(self.reservation, self.ended(Ending::unknown(self.input)), None);
+        } else if let Some(reservation) = self.reservation {
             self.books.release(reservation);
         }
     }

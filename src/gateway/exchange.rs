@@ -229,7 +229,15 @@ async fn try_each(
                 booking.record_try(Ending::failed(None, None), *attempts);
                 continue;
             }
-            Err(failure) => return Err(no_answer(ask, booking, failure)),
+            Err(failure) => {
+                // What took its time may have been worked on, and paid for.
+                booking.settle(if failure == Failure::TimedOut {
+                    Ending::unknown(ask.input)
+                } else {
+                    Ending::failed(None, None)
+                });
+                return Err(no_answer(ask, failure));
+            }
         };
         let status = reply.status;
         let retry_after = learn(gateway, ask, label, &reply);
@@ -252,8 +260,8 @@ async fn try_each(
         match delivery.deliver(reply, booking, others_left).await? {
             Tried::Answered(response) => return Ok(Some(response)),
             Tried::Failed(ending, returned) => {
-                returned.record_try(ending, *attempts);
                 booking = *returned;
+                booking.record_try(ending, *attempts);
             }
         }
     }
@@ -286,16 +294,9 @@ impl Request {
     }
 }
 
-/// What a client is told where no answer came at all.
-fn no_answer(ask: &Ask, booking: Booking, failure: Failure) -> Refusal {
-    let is_slow = failure == Failure::TimedOut;
-    // What took its time may have been worked on, and paid for.
-    booking.settle(if is_slow {
-        Ending::unknown(ask.input)
-    } else {
-        Ending::failed(None, None)
-    });
-    let code = if is_slow {
+/// What a client is told where no answer came.
+fn no_answer(ask: &Ask, failure: Failure) -> Refusal {
+    let code = if failure == Failure::TimedOut {
         Code::ProviderTooSlow
     } else {
         Code::ProviderUnreachable
@@ -317,28 +318,33 @@ struct Delivery<'a> {
 
 impl Delivery<'_> {
     async fn deliver(&self, reply: Reply, booking: Booking, others_left: bool) -> Result<Tried, Refusal> {
-        let framing = framing(&reply.headers);
+        let kind = media_type(&reply.headers);
+        let framing = match framing(&kind) {
+            // An answer that costs nothing may be anything, and as long as it likes: a list, a file.
+            Framing::Whole if !self.ask.is_metered && reply.status.is_success() => Framing::Unread,
+            framing => framing,
+        };
         let is_stream = framing != Framing::Whole || self.request.call.path.contains(":streamGenerateContent");
-        if !self.ask.is_metered && !is_stream && reply.status.is_success() {
-            return Ok(self.unmetered(reply, booking));
-        }
         let head = self.head(&reply);
         let flow = Flow {
             body: reply.body,
             reader: UsageReader::new(framing, self.ask.strips),
             status: reply.status.as_u16(),
+            is_answer: reply.status.is_success() && reply.status != StatusCode::NO_CONTENT && kind != "text/html",
             retry_after: self.retry_after,
             booking,
         };
-        if is_stream && reply.status.is_success() {
-            self.stream(head, flow, others_left).await
+        if !reply.status.is_success() || !is_stream {
+            self.whole(head, flow, others_left).await
+        } else if framing == Framing::Unread {
+            Ok(Tried::Answered(self.relay(head, VecDeque::new(), flow)))
         } else {
-            self.whole(head, flow).await
+            self.stream(head, flow, others_left).await
         }
     }
 
     /// An answer that is read to its end, so that its head can tell what it cost.
-    async fn whole(&self, mut head: Response<Out>, mut flow: Flow) -> Result<Tried, Refusal> {
+    async fn whole(&self, mut head: Response<Out>, mut flow: Flow, others_left: bool) -> Result<Tried, Refusal> {
         let mut read = BytesMut::new();
         let (cost, is_counted) = loop {
             match flow.body.next().await {
@@ -351,18 +357,21 @@ impl Delivery<'_> {
                 }
                 None => {
                     flow.reader.finish();
+                    flow.is_answer &= !read.is_empty();
+                    if let Some(status) = self.ask.provider.status_of_key(flow.status, &read) {
+                        // What other providers have a status for, so that the key is known for what it is.
+                        flow.status = status;
+                        if others_left {
+                            return Ok(Self::failed(flow));
+                        }
+                    }
                     let meter = flow.reader.meter();
                     let is_counted = meter.tokens().is_some() && !meter.is_error();
                     break (flow.settle(End::Complete), is_counted);
                 }
                 Some(Err(failure)) => {
                     flow.settle(End::Broken);
-                    let message = format!("{} {}", self.ask.provider.title, failure.message());
-                    let code = match failure {
-                        Failure::TimedOut => Code::ProviderTooSlow,
-                        _ => Code::ProviderUnreachable,
-                    };
-                    return Err(Error::new(code, message).hint("try again").into());
+                    return Err(no_answer(self.ask, failure));
                 }
             }
         };
@@ -393,16 +402,22 @@ impl Delivery<'_> {
             if held.is_empty() {
                 flow.booking.count_first_chunk();
             }
+            // A stream without a word is none.
+            let next = match next {
+                None if length == 0 => Some(Err(Failure::BrokenOff)),
+                next => next,
+            };
             match next {
                 Some(Ok(piece)) => {
                     length += piece.len();
                     held.push_back(flow.reader.pass(piece));
                 }
                 Some(Err(failure)) if !others_left => {
-                    return Err(no_answer(self.ask, flow.booking, failure));
+                    flow.settle(End::Broken);
+                    return Err(no_answer(self.ask, failure));
                 }
                 Some(Err(_)) => {
-                    return Ok(self.failed(flow));
+                    return Ok(Self::failed(flow));
                 }
                 None => {
                     let (rest, _) = flow.finish();
@@ -418,30 +433,16 @@ impl Delivery<'_> {
                 }
             }
             if flow.reader.meter().is_error() && others_left {
-                return Ok(self.failed(flow));
+                return Ok(Self::failed(flow));
             }
         }
         held.retain(|piece| !piece.is_empty());
         Ok(Tried::Answered(self.relay(head, held, flow)))
     }
 
-    /// An answer that costs nothing and may be anything: a list, a file.
-    fn unmetered(&self, reply: Reply, booking: Booking) -> Tried {
-        let head = self.head(&reply);
-        let flow = Flow {
-            body: reply.body,
-            reader: UsageReader::new(Framing::Whole, false),
-            status: reply.status.as_u16(),
-            retry_after: self.retry_after,
-            booking,
-        };
-        Tried::Answered(self.relay(head, VecDeque::new(), flow))
-    }
-
     /// An error before the first word.
-    fn failed(&self, flow: Flow) -> Tried {
-        let ending = Ending::failed(Some(flow.status), self.retry_after);
-        Tried::Failed(ending, Box::new(flow.booking))
+    fn failed(flow: Flow) -> Tried {
+        Tried::Failed(flow.ending(End::Broken), Box::new(flow.booking))
     }
 
     fn relay(&self, head: Response<Out>, held: VecDeque<Bytes>, flow: Flow) -> Response<Out> {
@@ -509,13 +510,21 @@ fn introduce(head: &mut HeaderMap, ask: &Ask, attempts: usize) {
     }
 }
 
-/// How the answer with those headers is put together.
-fn framing(headers: &HeaderMap) -> Framing {
+/// What an answer is, in small letters and without parameters; nothing where it does not say.
+fn media_type(headers: &HeaderMap) -> String {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    match kind.and_then(|kind| kind.split(';').next()).map(str::trim) {
-        Some("text/event-stream") => Framing::Events,
-        Some("application/x-ndjson" | "application/jsonl") => Framing::Lines,
-        _ => Framing::Whole,
+    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default();
+    kind.trim().to_ascii_lowercase()
+}
+
+/// How an answer of that type is put together.
+fn framing(kind: &str) -> Framing {
+    match kind {
+        "text/event-stream" => Framing::Events,
+        "application/x-ndjson" | "application/jsonl" => Framing::Lines,
+        _ if kind.is_empty() || kind.starts_with("text/") || kind.ends_with("json") => Framing::Whole,
+        // A voice, a picture.
+        _ => Framing::Unread,
     }
 }
 

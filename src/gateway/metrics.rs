@@ -26,15 +26,11 @@ const MOST_SERIES: usize = 1_000;
 /// Counters, kept for as long as the process lives.
 #[derive(Debug, Default)]
 pub(super) struct Metrics {
-    under_way: AtomicU64,
     refused: Mutex<BTreeMap<u16, u64>>,
     /// How often an answer was looked for in the cache, and was not there, and was.
     looked_up: [AtomicU64; 2],
     series: Mutex<BTreeMap<Series, Sums>>,
 }
-
-/// A request that is under way until this is dropped, be it that its client has gone.
-pub(super) struct UnderWay<'m>(&'m AtomicU64);
 
 /// What measurements are told apart by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -85,12 +81,6 @@ impl Metrics {
         });
     }
 
-    /// Counts a request as under way.
-    pub(super) fn under_way(&self) -> UnderWay<'_> {
-        self.under_way.fetch_add(1, Ordering::Relaxed);
-        UnderWay(&self.under_way)
-    }
-
     /// Counts a request that no provider was asked.
     pub(super) fn count_refused(&self, status: u16) {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
@@ -122,8 +112,8 @@ impl Metrics {
         change(all.entry(series).or_default());
     }
 
-    /// All of it, as Prometheus reads it.
-    pub(super) fn text(&self) -> String {
+    /// All of it, and how many requests are under way, and wait, as Prometheus reads it.
+    pub(super) fn text(&self, (under_way, waiting): (usize, usize)) -> String {
         let mut text = String::new();
         let all = self.series.lock().unwrap_or_else(PoisonError::into_inner);
         let mut histogram = |name: &str, help: &str, bounds: &[u64; 14], scale: u64, pick: &Pick<'_>| {
@@ -181,19 +171,18 @@ impl Metrics {
         for (result, count) in ["miss", "hit"].iter().zip(&self.looked_up) {
             let _ = writeln!(text, "{name}{{result=\"{result}\"}} {}", count.load(Ordering::Relaxed));
         }
-        let name = "api_keys_gateway_requests_under_way";
-        let count = self.under_way.load(Ordering::Relaxed);
-        let _ = writeln!(
-            text,
-            "# HELP {name} Requests that are not answered yet.\n# TYPE {name} gauge\n{name} {count}"
-        );
+        for (name, help, count) in [
+            (
+                "under_way",
+                "Requests to a provider whose answer has not ended yet.",
+                under_way,
+            ),
+            ("waiting", "Requests that wait for a key.", waiting),
+        ] {
+            let name = format!("api_keys_gateway_requests_{name}");
+            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {count}");
+        }
         text
-    }
-}
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

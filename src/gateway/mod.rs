@@ -2,8 +2,8 @@
 //!
 //! A request finds a place (`room`), is let in by its host and its client key (`server`), understood as far as model and
 //! price need it (`ask`), paid for in advance (`accounts`, `books`), sent with one key after the other until an answer comes
-//! (`exchange`), and passed back byte for byte while its use is read (`relay`). Nothing is translated: a request
-//! goes only to a provider that speaks its format.
+//! (`exchange`), and passed back byte for byte while its use is read (`relay`), also when the client has gone (`tasks`).
+//! Nothing is translated: a request goes only to a provider that speaks its format.
 //!
 //! Which key comes first depends on how it fared (`troubles`) and on what is left of its quota (`quota`, `limits`); a
 //! request may wait for one (`waiting`), or need none (`cache`).
@@ -23,6 +23,7 @@ mod relay;
 mod room;
 mod route;
 mod server;
+mod tasks;
 mod troubles;
 mod waiting;
 

@@ -11,12 +11,14 @@ use std::{
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
-use tokio_util::task::TaskTracker;
 
-use super::accounts::{Booking, Ending};
+use super::{
+    accounts::{Booking, Ending},
+    tasks::Tasks,
+};
 use crate::{
     domain::{Tokens, Usd},
-    providers::{ReplyBody, UsageReader},
+    providers::{Failure, ReplyBody, UsageReader},
 };
 
 /// How long a stream is read on for its counts after the client has gone.
@@ -37,7 +39,7 @@ pub(super) struct Relay {
     /// Why the provider broke off, until the client has seen all that came before.
     pub(super) broken: Option<io::Error>,
     /// Where a stream is read on that nobody takes any more.
-    pub(super) tasks: TaskTracker,
+    pub(super) tasks: Tasks,
 }
 
 /// An answer that is still arriving, and what it will be paid from.
@@ -45,6 +47,8 @@ pub(super) struct Flow {
     pub(super) body: ReplyBody,
     pub(super) reader: UsageReader,
     pub(super) status: u16,
+    /// Whether it is what was asked for: no error, and nothing that stands in between.
+    pub(super) is_answer: bool,
     pub(super) retry_after: Option<Duration>,
     pub(super) booking: Booking,
 }
@@ -72,11 +76,18 @@ impl Flow {
 
     /// Records what the answer has used, and says what it cost, where that is known.
     pub(super) fn settle(self, end: End) -> Option<Usd> {
+        let ending = self.ending(end);
+        self.booking.settle(ending)
+    }
+
+    /// What is known of the answer, should it end so.
+    pub(super) fn ending(&self, end: End) -> Ending {
         let meter = self.reader.meter();
-        let told = meter.tokens().filter(|_| end == End::Complete);
-        let is_refused = self.status >= 400;
-        let ending = Ending {
-            success: end == End::Complete && !is_refused && !meter.is_error(),
+        // A provider that says no, before the first word, has used nothing but what it tells.
+        let is_refused = !self.is_answer || meter.is_error() && !meter.has_content();
+        let told = meter.tokens().filter(|_| end == End::Complete || is_refused);
+        Ending {
+            success: end == End::Complete && self.is_answer && !meter.is_error(),
             status: Some(self.status),
             tokens: match told {
                 Some(tokens) => tokens,
@@ -86,15 +97,18 @@ impl Flow {
             is_estimated: told.is_none() && !is_refused,
             service: meter.service(),
             retry_after: self.retry_after,
-        };
-        self.booking.settle(ending)
+        }
     }
 
     /// Reads on for the counts at the end, for a while, and records the answer as far as it came.
-    async fn drain(mut self) {
+    async fn drain(mut self, tasks: Tasks) {
         let until = Instant::now() + DRAINING;
         loop {
-            match tokio::time::timeout_at(until, self.body.next()).await {
+            let next = tokio::select! {
+                next = tokio::time::timeout_at(until, self.body.next()) => next,
+                () = tasks.given_up() => Ok(Some(Err(Failure::BrokenOff))),
+            };
+            match next {
                 Ok(Some(Ok(piece))) => drop(self.reader.pass(piece)),
                 Ok(None) => {
                     self.finish();
@@ -151,7 +165,7 @@ impl Relay {
 impl Drop for Relay {
     fn drop(&mut self) {
         if let Some(flow) = self.flow.take() {
-            self.tasks.spawn(flow.drain());
+            self.tasks.spawn(flow.drain(self.tasks.clone()));
         }
     }
 }

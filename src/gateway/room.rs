@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 /// How many connections there may be, where the system allows so many files.
 const CONNECTIONS: usize = 16_384;
@@ -19,9 +19,18 @@ const GOING: Duration = Duration::from_millis(50);
 /// The places that there are.
 #[derive(Debug)]
 pub(super) struct Room {
-    connections: Arc<Semaphore>,
-    requests: Arc<Semaphore>,
+    connections: Places,
+    requests: Places,
+    /// For requests that wait for a key.
+    waiting: Places,
     idle: Arc<Idle>,
+}
+
+/// So many places.
+#[derive(Debug, Clone)]
+struct Places {
+    free: Arc<Semaphore>,
+    most: usize,
 }
 
 /// A connection's place.
@@ -53,25 +62,27 @@ impl Room {
         let eighths =
             |count: u64| usize::try_from(files / 8 * count).map_or(CONNECTIONS, |it| it.clamp(1, CONNECTIONS));
         Self {
-            connections: Arc::new(Semaphore::new(eighths(6))),
-            requests: Arc::new(Semaphore::new(eighths(1))),
+            connections: Places::new(eighths(6)),
+            requests: Places::new(eighths(1)),
+            // Most connections stay free for requests that do not wait.
+            waiting: Places::new(eighths(6) / 4),
             idle: Arc::default(),
         }
     }
 
-    /// How many connections there may be, before there are any.
-    pub(super) fn seats(&self) -> usize {
-        self.connections.available_permits()
+    /// How many requests and streams are under way with a provider, and how many requests wait for a key.
+    pub(super) fn taken(&self) -> (usize, usize) {
+        (self.requests.taken(), self.waiting.taken())
     }
 
     /// A place for one more connection; where there is none, the connection that is idle for the longest time goes.
     pub(super) async fn seat(&self) -> Option<Seat> {
         let place = loop {
-            if let Ok(place) = Arc::clone(&self.connections).try_acquire_owned() {
+            if let Ok(place) = Arc::clone(&self.connections.free).try_acquire_owned() {
                 break place;
             }
             self.idle.dismiss_longest();
-            if let Ok(place) = tokio::time::timeout(GOING, Arc::clone(&self.connections).acquire_owned()).await {
+            if let Ok(place) = tokio::time::timeout(GOING, Arc::clone(&self.connections.free).acquire_owned()).await {
                 break place.ok()?;
             }
         };
@@ -86,8 +97,26 @@ impl Room {
 
     /// Waits until one more request may be under way; `busy` holds the place, and so does whoever holds the answer.
     pub(super) async fn for_request(&self, busy: &mut Busy) -> Option<Arc<OwnedSemaphorePermit>> {
-        let place = Arc::clone(&self.requests).acquire_owned().await.ok()?;
+        let place = Arc::clone(&self.requests.free).acquire_owned().await.ok()?;
         Some(Arc::clone(busy.place.insert(Arc::new(place))))
+    }
+
+    /// A place for a request that waits, while there is one.
+    pub(super) fn to_wait(&self) -> Option<SemaphorePermit<'_>> {
+        self.waiting.free.try_acquire().ok()
+    }
+}
+
+impl Places {
+    fn new(most: usize) -> Self {
+        Self {
+            free: Arc::new(Semaphore::new(most)),
+            most,
+        }
+    }
+
+    fn taken(&self) -> usize {
+        self.most - self.free.available_permits()
     }
 }
 
@@ -166,7 +195,7 @@ mod tests {
     #[tokio::test]
     async fn the_connection_that_is_idle_for_the_longest_time_makes_room() {
         let room = Room::of(16);
-        let places = room.connections.available_permits();
+        let places = room.connections.most;
         let mut seats = Vec::new();
         for _ in 0..places {
             seats.push(Arc::new(room.seat().await.expect("a place")));

@@ -23,10 +23,9 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::Semaphore,
     time::Instant,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     accounts::Accounts,
@@ -41,6 +40,7 @@ use super::{
     relay::Out,
     room::{Busy, Room, Seat},
     route::Route,
+    tasks::Tasks,
     troubles::Troubles,
     waiting,
 };
@@ -92,12 +92,9 @@ pub(super) struct Gateway {
     pub(super) quotas: Quotas,
     pub(super) client_limits: ClientLimits,
     pub(super) cache: Cache,
-    /// Requests and streams under way, whether or not their client is still there.
-    pub(super) tasks: TaskTracker,
-    /// Places for requests that wait for a key.
-    pub(super) waiting: Semaphore,
+    pub(super) tasks: Tasks,
     pub(super) stopping: CancellationToken,
-    room: Room,
+    pub(super) room: Room,
 }
 
 /// A gateway that listens: who connects is answered as soon as it serves.
@@ -132,9 +129,7 @@ pub async fn listen(app: Arc<App>, options: Options) -> Result<Listening> {
         quotas: Quotas::default(),
         client_limits: ClientLimits::default(),
         cache: Cache::default(),
-        tasks: TaskTracker::new(),
-        // Most connections stay free for requests that do not wait.
-        waiting: Semaphore::new(room.seats() / 4),
+        tasks: Tasks::default(),
         room,
         stopping: CancellationToken::new(),
     });
@@ -160,14 +155,8 @@ impl Listening {
         }
         drop(listener);
         stopping.cancel();
-        gateway.tasks.close();
-        tokio::select! {
-            () = gateway.tasks.wait() => {}
-            () = stop() => tracing::warn!("ended before every request was answered"),
-        }
-        if let Some(gateway) = Arc::into_inner(gateway) {
-            gateway.accounts.close();
-        }
+        gateway.tasks.end(stop()).await;
+        gateway.accounts.close();
     }
 }
 
@@ -275,7 +264,10 @@ async fn speak(
         },
     }
     connection.as_mut().graceful_shutdown();
-    let _ = connection.await;
+    tokio::select! {
+        _ = connection => {}
+        () = gateway.tasks.given_up() => {}
+    }
 }
 
 /// An answer on its way, with the places that it takes until then.
@@ -315,9 +307,7 @@ async fn answer(
         Err(why) => return Refusal::from(why).into_response(Voice::OpenAi, ""),
     };
     let voice = Route::voice(request.uri().path());
-    let under_way = gateway.metrics.under_way();
     let answered = let_in(gateway, request, peer, &id, busy).await;
-    drop(under_way);
     let mut response = answered.unwrap_or_else(|refusal| {
         let status = refusal.status();
         tracing::info!(
@@ -410,11 +400,11 @@ async fn let_in(
 struct Outliving<T: Send + 'static> {
     /// Until it has ended.
     work: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
-    tasks: TaskTracker,
+    tasks: Tasks,
 }
 
 impl<T: Send> Outliving<T> {
-    fn new(tasks: TaskTracker, work: impl Future<Output = T> + Send + 'static) -> Self {
+    fn new(tasks: Tasks, work: impl Future<Output = T> + Send + 'static) -> Self {
         Self {
             work: Some(Box::pin(work)),
             tasks,
@@ -438,8 +428,14 @@ impl<T: Send> Future for Outliving<T> {
 impl<T: Send> Drop for Outliving<T> {
     fn drop(&mut self) {
         if let Some(work) = self.work.take() {
-            // Dropping the answer reads it to its end.
-            self.tasks.spawn(async move { drop(work.await) });
+            let tasks = self.tasks.clone();
+            self.tasks.spawn(async move {
+                tokio::select! {
+                    // Dropping the answer reads it to its end.
+                    answer = work => drop(answer),
+                    () = tasks.given_up() => {}
+                }
+            });
         }
     }
 }
@@ -499,7 +495,10 @@ async fn read(headers: &HeaderMap, mut body: Incoming) -> Result<Bytes> {
 }
 
 fn metrics(gateway: &Gateway) -> Response<Out> {
-    text(gateway.metrics.text(), "text/plain; version=0.0.4; charset=utf-8")
+    text(
+        gateway.metrics.text(gateway.room.taken()),
+        "text/plain; version=0.0.4; charset=utf-8",
+    )
 }
 
 fn text(text: String, kind: &'static str) -> Response<Out> {

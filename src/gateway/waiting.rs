@@ -33,7 +33,7 @@ pub(super) fn is_wanted(request: &Request, how_long: Duration) -> bool {
 
 /// Waits; says whether it was to the end, for which the gateway has to go on, and others must not wait in crowds.
 pub(super) async fn wait(gateway: &Gateway, how_long: Duration) -> bool {
-    let Ok(_place) = gateway.waiting.try_acquire() else {
+    let Some(_place) = gateway.room.to_wait() else {
         return false;
     };
     tracing::debug!(?how_long, "waiting for a key to be free");

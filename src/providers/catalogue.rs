@@ -47,6 +47,7 @@ const COMMON: ProviderDef = ProviderDef {
     models: None,
     check: None,
     read: readings::usual,
+    key_errors: &[],
 };
 
 /// Every built-in provider, in the order in which people read them.
@@ -67,6 +68,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
             ..Check::get(&["/v1/models"])
         }),
         read: readings::anthropic,
+        key_errors: &[("specified api usage limits", 402)],
         ..COMMON
     },
     ProviderDef {
@@ -92,6 +94,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         console: "https://aistudio.google.com/apikey",
         check: Some(Check::get(&["/v1beta/models"])),
         read: readings::google,
+        key_errors: &[("api_key_invalid", 401), ("api key not valid", 401)],
         ..COMMON
     },
     ProviderDef {
@@ -151,6 +154,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         console: "https://console.x.ai",
         check: Some(Check::get(&["/api-key"])),
         read: readings::xai,
+        key_errors: &[("incorrect api key", 401)],
         ..COMMON
     },
     ProviderDef {
@@ -226,6 +230,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         console: "https://dashboard.voyageai.com/organization/api-keys",
         check: Some(Check::post(&["/embeddings"], NO_SUCH_EMBEDDING_MODEL)),
         read: readings::voyage,
+        key_errors: &[("provided api key is invalid", 401)],
         ..COMMON
     },
     ProviderDef {

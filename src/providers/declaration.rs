@@ -37,6 +37,8 @@ pub struct ProviderDef {
     pub check: Option<Check>,
     /// What an answer to that says of the key.
     pub read: fn(&Answer<'_>) -> Verdict,
+    /// What it says, in small letters, in a 400 that is about the key, and the status that others have for that.
+    pub key_errors: &'static [(&'static str, u16)],
 }
 
 /// Whether requests carry a key.

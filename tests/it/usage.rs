@@ -552,8 +552,8 @@ fn every_record_can_be_exported() {
         .collect();
     assert_eq!(rows.len(), 3);
     assert_eq!(
-        (&rows[0]["request_id"], &rows[0]["cost_usd"]),
-        (&json!("r1"), &json!(0.0105))
+        (&rows[0]["request_id"], &rows[0]["cost_usd"], &rows[0]["estimated"]),
+        (&json!("r1"), &json!(0.0105), &json!(false))
     );
     assert_eq!(rows[2]["cost_usd"], Value::Null);
     let csv = home.run(["usage", "--export", "csv"]).stdout;

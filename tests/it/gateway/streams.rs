@@ -130,6 +130,63 @@ fn a_provider_that_breaks_off_is_recorded_with_what_is_known() {
         "what was seen: {totals}"
     );
     assert!(totals["input_tokens"].as_u64().unwrap() > 10, "an estimate: {totals}");
+    let record = scene.home.run(["usage", "--export", "jsonl"]).json();
+    assert_eq!(record["estimated"], true);
+}
+
+#[test]
+fn a_stream_that_breaks_off_before_its_first_words_is_recorded_with_what_it_told() {
+    let start = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":500,\"cache_read_input_tokens\":100,\"output_tokens\":1}}}\n\n";
+    let error = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\n\n";
+    let body = json!({"model": "anthropic/m", "max_tokens": 9, "stream": true, "messages": []});
+    for (reply, status, input) in [
+        (Reply::stream([start]).broken_off(), 502, 600),
+        (Reply::stream([start, error]), 200, 600),
+        (Reply::stream([error]), 200, 0),
+    ] {
+        let scene = Scene::new(StandIn::answering(reply));
+        let answer = scene.gateway.post("/v1/messages", &scene.client, &body);
+        assert_eq!(answer.status, status, "{}", answer.text());
+        let totals = scene.home.totals(1);
+        assert_eq!((&totals["errors"], &totals["input_tokens"]), (&json!(1), &json!(input)));
+    }
+}
+
+#[test]
+fn a_stream_without_a_word_is_tried_with_another_key() {
+    let scene = Scene::with_two_keys("", || Reply::stream::<&str>([]));
+    let answer = scene.chat(streamed());
+    assert_eq!((answer.status, answer.header("x-api-keys-attempts")), (200, Some("2")));
+    assert_eq!(scene.home.totals(2)["errors"], 1);
+}
+
+#[test]
+fn what_is_no_text_passes_as_it_comes() {
+    for kind in ["audio/mpeg", "application/vnd.amazon.eventstream", "Text/Event-Stream"] {
+        let piece = if kind.starts_with("Text") {
+            "data: {}\n\n"
+        } else {
+            "\u{1}\u{2}"
+        };
+        // The last pause is longer than anybody waits.
+        let pieces = Reply::pieces(kind, [piece, piece]).pausing(Duration::from_secs(25));
+        let scene = Scene::new(StandIn::answering(pieces));
+        let bearer = format!("Bearer {}", scene.client);
+        let headers = [("authorization", bearer.as_str())];
+        let mut stream = scene.gateway.begin(
+            "POST",
+            "/v1/chat/completions",
+            &headers,
+            streamed().to_string().as_bytes(),
+        );
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(piece.as_bytes()) {
+            let mut byte = [0; 1];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+    }
 }
 
 #[test]
@@ -171,6 +228,46 @@ fn a_second_wish_ends_the_gateway_at_once() {
     ask_to_end(&scene.gateway);
     assert_eq!(scene.gateway.child.wait().unwrap().code(), Some(0));
     drop(waiting);
+    let totals = scene.home.totals(1);
+    assert_eq!(totals["errors"], 1);
+    assert!(
+        totals["cost_usd"].as_f64().unwrap() > 0.0,
+        "it may have been paid for: {totals}"
+    );
+    let budget = scene.home.run(["budget", "--json"]).json();
+    assert_eq!(budget["daily"]["reserved_usd"], 0);
+}
+
+#[test]
+fn what_a_stream_has_used_is_recorded_when_the_gateway_does_not_wait_for_it() {
+    let mut scene = Scene::new(provider(|events| {
+        Reply::stream(&events[..3]).pausing(Duration::from_secs(8))
+    }));
+    let bearer = format!("Bearer {}", scene.client);
+    let headers = [("authorization", bearer.as_str())];
+    let body = streamed().to_string();
+    let mut stream = scene
+        .gateway
+        .begin("POST", "/v1/chat/completions", &headers, body.as_bytes());
+    let mut seen = Vec::new();
+    while !seen.ends_with("héllo ".as_bytes()) {
+        let mut byte = [0; 1];
+        stream.read_exact(&mut byte).unwrap();
+        seen.push(byte[0]);
+    }
+    let text = scene.gateway.get("/metrics", "").text();
+    let counted = text.lines().any(|line| line == "api_keys_gateway_requests_under_way 1");
+    assert!(counted, "a stream is under way until its end: {text}");
+    ask_to_end(&scene.gateway);
+    eventually(
+        || std::net::TcpStream::connect(&scene.gateway.address).is_err(),
+        "it still listens",
+    );
+    ask_to_end(&scene.gateway);
+    assert_eq!(scene.gateway.child.wait().unwrap().code(), Some(0));
+    let totals = scene.home.totals(1);
+    assert_eq!(totals["errors"], 1);
+    assert!(totals["output_tokens"].as_u64().unwrap() > 0, "{totals}");
 }
 
 #[test]

@@ -157,8 +157,6 @@ fn a_provider_that_does_not_answer_is_told_apart_from_one_that_is_slow() {
 #[test]
 fn an_answer_that_nobody_can_read_passes_and_is_estimated() {
     for reply in [
-        Reply::html(200),
-        Reply::new(200, b""),
         Reply::new(200, b"\x1f\x8b\x08\0\0").header("content-encoding", "gzip"),
         Reply::json(200, &json!({"no": "counts"})),
     ] {
@@ -166,6 +164,55 @@ fn an_answer_that_nobody_can_read_passes_and_is_estimated() {
         assert_eq!(scene.chat(chat()).status, 200);
         assert!(scene.home.totals(1)["input_tokens"].as_u64().unwrap() > 0);
     }
+}
+
+#[test]
+fn what_is_no_answer_of_a_model_costs_nothing_and_is_no_success() {
+    for (reply, status) in [
+        (Reply::html(200), 200),
+        (Reply::new(200, b"").header("content-type", "application/json"), 200),
+        (Reply::new(204, b""), 204),
+        (Reply::new(302, b"").header("location", "http://192.0.2.1/"), 302),
+        (Reply::stream([r#"data: {"error": {"message": "no"}}"#, "\n\n"]), 200),
+    ] {
+        let scene = Scene::new(StandIn::answering(reply));
+        assert_eq!(scene.chat(chat()).status, status);
+        let totals = scene.home.totals(1);
+        assert_eq!(
+            (&totals["errors"], &totals["input_tokens"], &totals["cost_usd"]),
+            (&json!(1), &json!(0), &json!(0)),
+            "{status}"
+        );
+    }
+}
+
+#[test]
+fn a_400_that_is_about_the_key_is_taken_for_what_it_means() {
+    let wrong = json!({"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": "API key not valid.",
+        "details": [{"reason": "API_KEY_INVALID"}]}});
+    let first = wrong.clone();
+    let provider = StandIn::start(move |request| match request.header("x-goog-api-key") {
+        Some(key) if key.contains("Second") => Reply::json(200, &completion()),
+        _ => Reply::json(400, &first),
+    });
+    let scene = Scene::new(provider);
+    let ask = || {
+        scene
+            .gateway
+            .post("/p/google/v1beta/models/m:generateContent", &scene.client, &json!({}))
+    };
+    let alone = ask();
+    assert_eq!((alone.status, alone.json()), (400, wrong), "as the provider says it");
+    scene.home.key(
+        &["google", "--label", "second"],
+        "google-Second0123456789abcdef0123456789",
+    );
+    let answer = ask();
+    assert_eq!(
+        (answer.status, answer.header("x-api-keys-attempts")),
+        (200, Some("1")),
+        "the first is out"
+    );
 }
 
 #[test]
@@ -224,6 +271,7 @@ fn metrics_have_the_names_of_the_conventions() {
         format!("gen_ai_client_operation_duration_seconds_count{{{labels}}} 1"),
         format!("api_keys_cost_usd_total{{{labels}}} 0.00096"),
         "api_keys_gateway_refused_total{status=\"401\"} 1".to_owned(),
+        "api_keys_gateway_requests_under_way 0".to_owned(),
     ] {
         assert!(text.lines().any(|known| known == line), "{line}\n{text}");
     }

@@ -119,23 +119,18 @@ fn who_would_not_wait_long_enough_is_told_at_once_how_long_it_takes() {
 fn who_waits_holds_no_money_and_who_hangs_up_waits_no_longer() {
     let config = "[gateway]\nmax_wait = 60\n[budget]\ndaily_limit = 1.0\nmonthly_limit = 1.0\n";
     let scene = Scene::with(busy_for("20"), config, &[], &[]);
-    let under_way = |count: u32| {
-        let line = format!("api_keys_gateway_requests_under_way {count}");
-        // The one that asks is under way itself, but not yet counted.
-        scene
-            .gateway
-            .get("/metrics", "")
-            .text()
-            .lines()
-            .any(|known| known == line)
+    let waits = |count: u32| {
+        let line = format!("api_keys_gateway_requests_waiting {count}");
+        let text = scene.gateway.get("/metrics", "").text();
+        text.lines().any(|known| known == line)
     };
     let waiting = begun(&scene);
     scene.home.totals(1);
     let budget = || scene.home.run(["budget", "--json"]).json();
     eventually(|| budget()["daily"]["reserved_usd"] == 0, "nothing is set aside");
-    assert!(under_way(2), "this one and the one that waits");
+    assert!(waits(1));
     drop(waiting);
-    eventually(|| under_way(1), "it waits no longer");
+    eventually(|| waits(0), "it waits no longer");
     assert_eq!(scene.provider.requests().len(), 1);
 }
 

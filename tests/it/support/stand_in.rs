@@ -209,9 +209,14 @@ impl Reply {
         }
     }
 
-    /// A stream of server-sent events, or of what else `header` says, each of `pieces` on its own.
+    /// A stream of server-sent events, each of `pieces` on its own.
     pub(crate) fn stream<P: AsRef<[u8]>>(pieces: impl IntoIterator<Item = P>) -> Self {
-        let mut reply = Self::new(200, b"").header("content-type", "text/event-stream; charset=utf-8");
+        Self::pieces("text/event-stream; charset=utf-8", pieces)
+    }
+
+    /// An answer of that type, each of `pieces` on its own.
+    pub(crate) fn pieces<P: AsRef<[u8]>>(kind: &str, pieces: impl IntoIterator<Item = P>) -> Self {
+        let mut reply = Self::new(200, b"").header("content-type", kind);
         for piece in pieces {
             reply.body.extend_from_slice(piece.as_ref());
             reply.ends.push(reply.body.len());
