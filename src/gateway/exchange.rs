@@ -318,8 +318,7 @@ struct Delivery<'a> {
 
 impl Delivery<'_> {
     async fn deliver(&self, reply: Reply, booking: Booking, others_left: bool) -> Result<Tried, Refusal> {
-        let kind = media_type(&reply.headers);
-        let framing = match framing(&kind) {
+        let framing = match framing(&reply.headers) {
             // An answer that costs nothing may be anything, and as long as it likes: a list, a file.
             Framing::Whole if !self.ask.is_metered && reply.status.is_success() => Framing::Unread,
             framing => framing,
@@ -330,7 +329,7 @@ impl Delivery<'_> {
             body: reply.body,
             reader: UsageReader::new(framing, self.ask.strips),
             status: reply.status.as_u16(),
-            is_answer: reply.status.is_success() && reply.status != StatusCode::NO_CONTENT && kind != "text/html",
+            is_answer: reply.status.is_success(),
             retry_after: self.retry_after,
             booking,
         };
@@ -357,7 +356,8 @@ impl Delivery<'_> {
                 }
                 None => {
                     flow.reader.finish();
-                    flow.is_answer &= !read.is_empty();
+                    // Nothing, or a page of something in between.
+                    flow.is_answer &= !matches!(read.trim_ascii_start().first(), None | Some(b'<'));
                     if let Some(status) = self.ask.provider.status_of_key(flow.status, &read) {
                         // What other providers have a status for, so that the key is known for what it is.
                         flow.status = status;
@@ -510,19 +510,14 @@ fn introduce(head: &mut HeaderMap, ask: &Ask, attempts: usize) {
     }
 }
 
-/// What an answer is, in small letters and without parameters; nothing where it does not say.
-fn media_type(headers: &HeaderMap) -> String {
+/// How the answer with those headers is put together.
+fn framing(headers: &HeaderMap) -> Framing {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default();
-    kind.trim().to_ascii_lowercase()
-}
-
-/// How an answer of that type is put together.
-fn framing(kind: &str) -> Framing {
-    match kind {
+    match kind.trim().to_ascii_lowercase().as_str() {
         "text/event-stream" => Framing::Events,
         "application/x-ndjson" | "application/jsonl" => Framing::Lines,
-        _ if kind.is_empty() || kind.starts_with("text/") || kind.ends_with("json") => Framing::Whole,
+        kind if kind.is_empty() || kind.starts_with("text/") || kind.ends_with("json") => Framing::Whole,
         // A voice, a picture.
         _ => Framing::Unread,
     }
