@@ -186,8 +186,8 @@ fn ours(arguments: &[OsString]) -> impl Iterator<Item = &OsString> {
 }
 
 fn read(arguments: Vec<OsString>, look: Look) -> Result<Outcome> {
-    refuse_keys(&arguments)?;
     let command = command();
+    refuse_keys(&command, &arguments)?;
     let arguments = split_labels(&command, arguments);
     match command.color(look.color).try_get_matches_from(&arguments) {
         Ok(matches) => Ok(Outcome::Command(matches)),
@@ -202,12 +202,23 @@ fn read(arguments: Vec<OsString>, look: Look) -> Result<Outcome> {
 const PATHS: &[&str] = &["--from-file", "--from-env-file"];
 
 /// Refuses a key as an argument: every program on the machine can read those, and the shell keeps them.
-fn refuse_keys(arguments: &[OsString]) -> Result<()> {
-    let mut is_path = false;
+fn refuse_keys(command: &Command, arguments: &[OsString]) -> Result<()> {
+    let name = subcommand_of(command, arguments).map(Command::get_name);
+    let tool = TOOLS.iter().find(|tool| Some(tool.command) == name);
+    let mut before = String::new();
     for argument in ours(arguments) {
         let text = argument.to_string_lossy();
-        let names_a_path = |option: &str| text.strip_prefix(option).is_some_and(|rest| rest.starts_with('='));
-        if !is_path && !PATHS.iter().any(|option| names_a_path(option)) && providers::looks_like_key(&text) {
+        let option = text
+            .split_once('=')
+            .map(|(option, _)| option)
+            .filter(|option| option.starts_with("--"))
+            .unwrap_or(&before);
+        let holds_key = match (PATHS.contains(&option), option.strip_prefix("--"), tool) {
+            (true, _, _) => false,
+            (false, Some(option), Some(tool)) => (tool.holds_key)(&option.replace('-', "_"), &text),
+            (false, _, _) => providers::looks_like_key(&text),
+        };
+        if holds_key {
             return Err(Error::new(
                 Code::KeyInWrongPlace,
                 "an argument looks like an API key; it was not used",
@@ -216,7 +227,7 @@ fn refuse_keys(arguments: &[OsString]) -> Result<()> {
                 "rotate that key, since the shell's history has it now; {KEYS_ARE_NEVER_ARGUMENTS}"
             )));
         }
-        is_path = PATHS.contains(&text.as_ref());
+        before = text.into_owned();
     }
     Ok(())
 }

@@ -53,6 +53,7 @@ const FAKE: ToolDef = ToolDef {
         requires_user: true,
     },
     takes_key: false,
+    holds_key: |_, _| false,
     input_schema: object,
     output_schema: object,
     augment: |command| command,

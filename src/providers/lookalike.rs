@@ -15,13 +15,18 @@ const TAIL: usize = 256;
 /// letter cases and digits alternate as they do in nothing that people write. Not a UUID, a hash
 /// in hexadecimal, a model's name or an address.
 pub fn looks_like_key(text: &str) -> bool {
-    text.split(|c: char| !is_token(c)).any(|token| {
-        token.len() >= SHORTEST_TOKEN
-            && (has_prefixed_key(token) || token.split('.').any(looks_random) || is_pair(token))
-    })
+    has_key_form(text) || text.split(|c: char| !is_token(c) || c == '.').any(looks_random)
 }
 
-/// Whether one `word` may be a key: as above, or a long run of letters and digits, as many keys are.
+/// Whether `text` holds what has the form of a key, however random the rest of it is.
+///
+/// For ids of requests and sessions, which are as random as keys.
+pub fn has_key_form(text: &str) -> bool {
+    text.split(|c: char| !is_token(c))
+        .any(|token| token.len() >= SHORTEST_TOKEN && (has_prefixed_key(token) || is_pair(token)))
+}
+
+/// Whether one `word` may be a key: random, of a key's form, or a long run of letters and digits, as many keys are.
 ///
 /// For deciding whether a name that nobody knows can be repeated in an error.
 pub fn may_be_key(word: &str) -> bool {
@@ -200,6 +205,32 @@ mod tests {
             "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-v2",
         ] {
             assert!(!looks_like_key(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn ids_are_random_and_keys_in_their_place_are_seen_all_the_same() {
+        for id in [
+            "chatcmpl-B9MBs8CjcvOU2jLn4n570S5qMJKcT",
+            "cmpl-uqkvlQyYK7bGYrRHQ0eXlWi7a1B2c",
+            "resp_67ccd2bed1ec8190B14f964aBc0542670bb6A6b452d3795b",
+            "gen-1732450000-Xk3pQ9vB2nM7pL4tR8wY",
+            "msg_01XFDUDYJgAACzvnptvVoYEL",
+            "msg_vrtx_01Hk3pQ9vB2nM7pL4tR8wY1c",
+            "msg_bdrk_01Hk3pQ9vB2nM7pL4tR8wY1c",
+            "toolu_bdrk_01Hk3pQ9vB2nM7pL4tR8wY1c",
+            "session_01Hk3pQ9vB2nM7pL4tR8wY1c",
+            "req_011CSHoEeqs5C35K2UUqR7Fy",
+        ] {
+            assert!(!has_key_form(id), "{id}");
+        }
+        for key in [
+            "sk-ant-api03-AbCdEfGhIjKl",
+            "id-sk-proj-abcdefghijkl",
+            "hf_abcdefghijABCDEFGHIJabcdefghijABCD",
+            "0123456789abcdef0123456789abcdef.AbCdEfGh12345678",
+        ] {
+            assert!(has_key_form(key), "{key}");
         }
     }
 

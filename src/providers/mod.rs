@@ -30,7 +30,7 @@ pub use self::{
     http::Failure,
     installed::{Installed, Listing, Listings, ModelList, kind},
     local_servers::LocalServer,
-    lookalike::{looks_like_key, may_be_key},
+    lookalike::{has_key_form, looks_like_key, may_be_key},
     provider::{KeyConfig, Provider, ProviderKind, QuotaHolder},
     rate_limits::{Counted, Remaining, remaining, retry_after},
     shape::{ShapeError, ShapeWarning, check_shape},

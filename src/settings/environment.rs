@@ -91,7 +91,8 @@ impl Environment {
 
     /// The client's session, where it names one.
     pub fn session(&self) -> Option<String> {
-        self.name(SESSION)
+        self.text(SESSION.name)
+            .filter(|id| is_short(id) && !providers::has_key_form(id))
     }
 
     /// The name of the project that the client works on, where it says so.
@@ -100,13 +101,8 @@ impl Environment {
         folder
             .file_name()?
             .to_str()
-            .filter(|name| is_a_name(name))
+            .filter(|name| is_short(name) && !providers::looks_like_key(name))
             .map(str::to_owned)
-    }
-
-    /// What a client calls something; nothing where that is not a short plain name, or may be a key.
-    fn name(&self, variable: Variable) -> Option<String> {
-        self.text(variable.name).filter(|name| is_a_name(name))
     }
 
     /// The program that is running.
@@ -152,9 +148,9 @@ impl Environment {
     }
 }
 
-/// Whether `text` can stand in the ledger as the name of something.
-fn is_a_name(text: &str) -> bool {
-    (1..=100).contains(&text.chars().count()) && !text.chars().any(char::is_control) && !providers::looks_like_key(text)
+/// Whether `text` can stand in the ledger, but for a key that it may be.
+fn is_short(text: &str) -> bool {
+    (1..=100).contains(&text.chars().count()) && !text.chars().any(char::is_control)
 }
 
 /// Whether `name` can be a variable's: letters, digits and underscores, not beginning with a digit.

@@ -4,9 +4,9 @@
 //! arguments are checked against the schema first and only the name of the field is told.
 
 use schemars::{JsonSchema, generate::SchemaSettings};
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::Tool;
 use crate::{
     error::{Code, Error, Result},
     providers,
@@ -113,7 +113,7 @@ fn leave_null_out(property: &mut Value) {
 }
 
 /// The arguments as `T`, whose schema is `schema`, or an error that names the field and never quotes its value.
-pub(super) fn read<T: DeserializeOwned>(mut arguments: Map<String, Value>, schema: &Map<String, Value>) -> Result<T> {
+pub(super) fn read<T: Tool>(mut arguments: Map<String, Value>, schema: &Map<String, Value>) -> Result<T> {
     let none = Map::new();
     let properties = schema.get("properties").and_then(Value::as_object).unwrap_or(&none);
     // A model that leaves an optional argument out sometimes says null.
@@ -122,7 +122,7 @@ pub(super) fn read<T: DeserializeOwned>(mut arguments: Map<String, Value>, schem
         let Some(property) = properties.get(name) else {
             return Err(unknown(name, properties));
         };
-        check(name, property, value)?;
+        check::<T>(name, property, value)?;
     }
     let required = schema
         .get("required")
@@ -166,7 +166,7 @@ fn known(properties: &Map<String, Value>) -> String {
 }
 
 /// Checks one value against its property: type, permitted values, bounds, and that it holds no key where none belongs.
-fn check(name: &str, property: &Value, value: &Value) -> Result<()> {
+fn check<T: Tool>(name: &str, property: &Value, value: &Value) -> Result<()> {
     let wrong = |rule: String| {
         let meaning = property
             .get("description")
@@ -215,13 +215,13 @@ fn check(name: &str, property: &Value, value: &Value) -> Result<()> {
     }
     let secret = property.get("writeOnly").and_then(Value::as_bool).unwrap_or(false);
     if let (false, Some(text)) = (secret, value.as_str())
-        && providers::looks_like_key(text)
+        && T::holds_key(name, text)
     {
         return Err(Error::new(Code::KeyInWrongPlace, format!("argument `{name}` holds something that looks like an API key; it was not used"))
             .hint("treat that key as exposed: rotate it; give keys only as `api_key`, or better leave `api_key` out and type the key on the page that opens"));
     }
     if let (Some(items), Some(values)) = (property.get("items"), value.as_array()) {
-        values.iter().try_for_each(|value| check(name, items, value))?;
+        values.iter().try_for_each(|value| check::<T>(name, items, value))?;
     }
     Ok(())
 }

@@ -34,6 +34,7 @@ use crate::{
     app::App,
     domain::Label,
     error::{Code, Error, Result},
+    providers,
 };
 
 /// Every tool, in the order in which people and models read them.
@@ -75,6 +76,11 @@ pub trait Tool: DeserializeOwned + JsonSchema + clap::Args + Send + 'static {
     /// Whether the tool takes a key, which the shell command reads from a prompt, a line, a variable or a file.
     const TAKES_KEY: bool = false;
     type Output: Serialize + JsonSchema;
+
+    /// Whether `text`, given as the argument `name`, may be a key in the wrong place.
+    fn holds_key(_name: &str, text: &str) -> bool {
+        providers::looks_like_key(text)
+    }
 
     /// Does the work.
     fn call(self, app: &App, caller: &dyn Caller) -> impl Future<Output = Result<Self::Output>> + Send;
@@ -140,6 +146,8 @@ pub struct ToolDef {
     pub search_hint: &'static str,
     pub hints: Hints,
     pub takes_key: bool,
+    /// Whether a text, given as the argument of that name, may be a key in the wrong place.
+    pub holds_key: fn(&str, &str) -> bool,
     /// JSON schema of the arguments; its `description` is the tool's.
     pub input_schema: fn() -> Map<String, Value>,
     /// JSON schema of the structured result.
@@ -173,6 +181,7 @@ impl ToolDef {
             search_hint: T::SEARCH_HINT,
             hints: T::HINTS,
             takes_key: T::TAKES_KEY,
+            holds_key: T::holds_key,
             input_schema: arguments::input_schema::<T>,
             output_schema: arguments::output_schema::<T::Output>,
             augment: T::augment_args,

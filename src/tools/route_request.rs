@@ -11,6 +11,7 @@ use crate::{
     app::App,
     domain::{Billionths, Capability, MOST_TOKENS, Objective, Task},
     error::Result,
+    providers,
     services::{
         caller::Caller,
         routing::{self, Considered, Route, Wanted},
@@ -71,6 +72,13 @@ impl Tool for RouteRequest {
         "which provider or model should I use for this task, choose best cheapest model, fallback";
     const HINTS: Hints = Hints::READ_ONLY;
     type Output = Route;
+
+    fn holds_key(name: &str, text: &str) -> bool {
+        match name {
+            "session" => providers::has_key_form(text),
+            _ => providers::looks_like_key(text),
+        }
+    }
 
     async fn call(self, app: &App, caller: &dyn Caller) -> Result<Route> {
         routing::open_for(app, caller).await?;

@@ -12,6 +12,7 @@ use crate::{
     app::App,
     domain::{Label, MOST_TOKENS, ModelRef, Outcome, Task, TokenCounts, Tokens, Usd},
     error::Result,
+    providers,
     services::{caller::Caller, spending::Alert, usage},
 };
 
@@ -127,6 +128,13 @@ impl Tool for TrackRequest {
         requires_user: false,
     };
     type Output = Recorded;
+
+    fn holds_key(name: &str, text: &str) -> bool {
+        match name {
+            "request_id" => providers::has_key_form(text),
+            _ => providers::looks_like_key(text),
+        }
+    }
 
     async fn call(self, app: &App, _caller: &dyn Caller) -> Result<Recorded> {
         let provider = app.settings().current().provider(&self.provider)?;

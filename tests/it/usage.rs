@@ -103,6 +103,48 @@ fn a_repeated_request_id_counts_once_and_says_so() {
     assert_eq!(client.structured("get_usage", json!({}))["totals"]["requests"], 2);
 }
 
+/// As random as keys, and none: ids of requests and sessions as providers make them.
+const IDS: [&str; 5] = [
+    "chatcmpl-B9MBs8CjcvOU2jLn4n570S5qMJKcT",
+    "resp_67ccd2bed1ec8190B14f964aBc0542670bb6A6b452d3795b",
+    "gen-1732450000-Xk3pQ9vB2nM7pL4tR8wY",
+    "msg_vrtx_01Hk3pQ9vB2nM7pL4tR8wY1c",
+    "session_01Hk3pQ9vB2nM7pL4tR8wY1c",
+];
+
+#[test]
+fn ids_of_requests_and_sessions_may_be_as_random_as_keys() {
+    let home = home();
+    let mut client = open(&home, MODERN);
+    let route = |session: &str| json!({"task_type": "chat", "preferred_provider": "local", "session": session});
+    for id in IDS {
+        assert_eq!(track(&mut client, json!({"request_id": id}))["duplicate"], false);
+        assert_ne!(client.failure("route_request", route(id)), "key_in_wrong_place", "{id}");
+        for request_id in [&["--request-id", id][..], &[&format!("--request-id={id}")]] {
+            let ended = home.run([&["track", "openai", "test-large", "1000", "500", "--json"], request_id].concat());
+            assert_eq!(ended.json()["duplicate"], true, "{ended:?}");
+        }
+        let ended = home.run(["route", "chat", "--session", id, "--json"]);
+        assert_ne!(ended.error_code(), "key_in_wrong_place", "{id}");
+    }
+    let key = "sk-proj-0123456789abcdefghijklmnopqrstuv";
+    assert_eq!(client.failure("route_request", route(key)), "key_in_wrong_place");
+    for arguments in [
+        &["track", "openai", "test-large", "1", "1", "--request-id", key][..],
+        &["route", "chat", &format!("--session={key}")],
+        &["route", "chat", "--request-id", IDS[0]],
+        &["track", "openai", IDS[0], "1", "1"],
+        &["track", "openai", "test-large", "1", "1", "--project", IDS[0]],
+    ] {
+        let ended = home.run([arguments, &["--json"]].concat());
+        assert_eq!(ended.error_code(), "key_in_wrong_place", "{arguments:?}");
+    }
+    let mut of_a_session = home.command(["track", "openai", "test-large", "1", "1"]);
+    of_a_session.env("CLAUDE_CODE_SESSION_ID", IDS[4]);
+    home.run_with(of_a_session, "");
+    assert!(home.run(["usage", "--export", "jsonl"]).stdout.contains(IDS[4]));
+}
+
 #[test]
 fn what_has_no_price_is_counted_and_never_costs_nothing() {
     let home = home();
@@ -179,6 +221,11 @@ fn what_cannot_be_true_is_refused_and_nothing_is_recorded() {
         (json!({"label": "two words"}), "invalid_argument", "label"),
         (json!({"request_id": ""}), "invalid_argument", "request_id"),
         (json!({"request_id": "a\u{7}b"}), "invalid_argument", "request_id"),
+        (
+            json!({"request_id": "sk-proj-0123456789abcdefghijklmnopqrstuv"}),
+            "key_in_wrong_place",
+            "request_id",
+        ),
         (json!({"project": "p".repeat(101)}), "invalid_argument", "project"),
         (
             json!({"project": "sk-proj-0123456789abcdefghijklmnopqrstuv"}),
