@@ -11,6 +11,7 @@ use crate::{
     app::App,
     domain::{MOST_TOKENS, Rate, Service, TokenCounts, TokenEstimate, Tokens, Usd, estimate_tokens},
     error::{Code, Error, Result},
+    providers,
     services::{
         caller::Caller,
         cost::{self, Ask, Chosen, Estimate},
@@ -168,6 +169,11 @@ impl Tool for EstimateCost {
         "how much would tokens of a claude gpt gemini model cost, price of a request, compare prices, cheapest model";
     const HINTS: Hints = Hints::READ_ONLY;
     type Output = Estimated;
+
+    fn holds_key(name: &str, text: &str) -> bool {
+        // A prompt holds anything; it is measured, and neither kept nor told.
+        name != "text" && providers::looks_like_key(text)
+    }
 
     async fn call(self, app: &App, _caller: &dyn Caller) -> Result<Estimated> {
         let provider = app.settings().current().provider(&self.provider)?;

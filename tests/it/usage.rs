@@ -393,6 +393,31 @@ fn limits_that_are_not_in_force_alert_nobody() {
 }
 
 #[test]
+fn the_text_of_an_estimate_may_hold_anything() {
+    let home = home();
+    let mut client = open(&home, LEGACY);
+    for text in [
+        r#""integrity": "sha512-Zx3kQ9vB2nM7pL4tR8wY1cF6hJ5dS0aGZx3kQ9vB2nM7pL4tR8wY1cF6hJ5dS0aG==""#,
+        "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAUAAAAFCAYAAACNbyblAAAAHElEQVQI12P4",
+        "the client said: invalid key sk-proj-0123456789abcdefghijklmnopqrstuv",
+    ] {
+        let ask = json!({"provider": "openai", "model": "test-large", "output_tokens": 0, "text": text});
+        let counted = client.structured("estimate_cost", ask)["input_tokens"].clone();
+        let arguments = [
+            "estimate",
+            "openai",
+            "0",
+            "--model",
+            "test-large",
+            "--json",
+            "--text",
+            text,
+        ];
+        assert_eq!(home.run(arguments).json()["input_tokens"], counted, "{text}");
+    }
+}
+
+#[test]
 fn an_estimate_names_its_price_and_what_others_ask() {
     let home = home();
     let mut client = open(&home, LEGACY);
