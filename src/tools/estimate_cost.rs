@@ -34,7 +34,8 @@ pub(super) struct EstimateCost {
     #[arg(allow_negative_numbers = true, required_unless_present = "text")]
     input_tokens: Option<u64>,
     /// Tokens of the answer, reasoning included
-    #[schemars(range(max = MOST_TOKENS))]
+    // Over MCP always there: in the shell the one number besides a text is read as the input first.
+    #[schemars(required, range(max = MOST_TOKENS))]
     #[arg(allow_negative_numbers = true, required_unless_present = "text")]
     output_tokens: Option<u64>,
     /// Model, as the provider calls it (default: the configured, most used or typical one)
@@ -150,7 +151,7 @@ impl EstimateCost {
                 "`text` and `input_tokens` cannot go together",
             )
             .hint("leave one of them out")),
-            // In the shell the one number besides a text comes first, and is the output.
+            // In the shell alone: the one number besides a text is the output.
             (Some(counted), None, Some(output)) | (Some(counted), Some(output), None) => {
                 Ok((counted.tokens, output, Some(counted)))
             }

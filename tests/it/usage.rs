@@ -467,6 +467,10 @@ fn an_estimate_names_its_price_and_what_others_ask() {
     for (wrong, code) in [
         (with(json!({"model": "test-larg"})), "unknown_model"),
         (with(json!({"text": "both"})), "invalid_argument"),
+        (
+            json!({"provider": "openai", "model": "test-large", "input_tokens": 5000, "text": "no output"}),
+            "invalid_argument",
+        ),
         (with(json!({"input_tokens": -1})), "invalid_argument"),
         (with(json!({"cache_read_tokens": 1001})), "invalid_argument"),
         (json!({"provider": "openai", "output_tokens": 1}), "invalid_argument"),
