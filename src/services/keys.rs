@@ -241,7 +241,7 @@ pub fn expect<'a>(
     })
 }
 
-fn find<'a>(
+pub(super) fn find<'a>(
     mut records: impl Iterator<Item = &'a KeyRecord>,
     provider: &ProviderId,
     label: &Label,

@@ -7,7 +7,7 @@ use crate::{
     app::App,
     domain::{KeyRecord, Label, ProviderId, VersionState},
     error::{Code, Error, Result},
-    storage::audit::Action,
+    storage::audit::{Action, Entry, Outcome},
 };
 
 /// What was taken back.
@@ -19,6 +19,8 @@ pub enum Undone {
 }
 
 /// Takes back the last removal or change of secret: of that key, or of any.
+///
+/// Where another key has the label of a removed one by now, naming that label swaps them; the next undo swaps them back.
 pub async fn undo(
     app: &App,
     caller: &dyn Caller,
@@ -36,7 +38,7 @@ pub async fn undo(
     if let Some((provider, label)) = key {
         entry = keys::entry(app, caller, Action::Undo, provider, label, None);
     }
-    let ((record, undone), mut warnings) = vault::change(app, &entry, |edit| {
+    let ((record, undone, displaced), mut warnings) = vault::change(app, &entry, |edit| {
         let records = edit.contents().keys.values();
         let mut record = records
             .filter(|record| key.is_none_or(|(provider, label)| record.provider == *provider && record.label == *label))
@@ -44,26 +46,49 @@ pub async fn undo(
             .max_by_key(|(at, record)| (*at, record.key_id))
             .map(|(_, record)| record.clone())
             .ok_or_else(nothing)?;
+        let mut displaced = None;
         let undone = if record.removed_at.take().is_some() {
-            let taken = edit.contents().keys.values().any(|other| {
-                other.removed_at.is_none() && other.provider == record.provider && other.label == record.label
-            });
-            if taken {
+            let taken = keys::find(edit.contents().keys.values(), &record.provider, &record.label).cloned();
+            if let (Some(other), None) = (&taken, key) {
+                let name = format!("{}:{}", other.provider, other.label);
                 return Err(Error::new(
                     Code::LabelTaken,
-                    format!("another key is stored as {}:{} by now", record.provider, record.label),
+                    format!("another key is stored as {name} by now"),
                 )
-                .hint("remove that one first: both removals can be undone for 30 days"));
+                .hint(format!(
+                    "`api-keys undo {name}` brings the removed one back and puts that one away; once more swaps them again"
+                )));
             }
+            displaced = taken.map(|other| KeyRecord {
+                removed_at: Some(now),
+                ..other
+            });
             Undone::Removal
         } else {
             swap(&mut record, now);
             Undone::Secret
         };
         edit.record(record.clone());
-        Ok((record, undone))
+        if let Some(other) = &displaced {
+            edit.record(other.clone());
+        }
+        Ok((record, undone, displaced))
     })
     .await?;
+    if let Some(other) = displaced {
+        let detail = Some("an undo gave its label back");
+        let removal = Entry {
+            outcome: Outcome::Done,
+            ..keys::entry_of(app, caller, Action::RemoveKey, &other, detail)
+        };
+        // It has happened: a trail that cannot tell is no reason to call it a failure.
+        drop(app.vault().record(&removal));
+        let masked = other.active().map(|active| active.masked.as_str()).unwrap_or_default();
+        warnings.push(format!(
+            "the key {masked} that had the label was removed; `api-keys undo {}:{}` swaps them again",
+            other.provider, other.label
+        ));
+    }
     warnings.extend(keys::expiry_warning(&record, now));
     Ok((record, undone, warnings))
 }

@@ -257,6 +257,32 @@ fn a_label_that_was_given_to_another_key_stops_the_undo_of_a_removal() {
 }
 
 #[test]
+fn naming_the_label_of_a_removed_key_swaps_it_with_the_key_that_has_it_now() {
+    let stage = Stage::new();
+    let first = add(&stage.at(0), "default", FIRST).unwrap().record.key_id;
+    wait(keys::remove(&stage.at(1), &Silent, "openai", &Label::default())).unwrap();
+    let second = add(&stage.at(2), "default", SECOND).unwrap().record.key_id;
+    let (openai, label) = (openai(), Label::default());
+    for (hours, back, away, secret) in [
+        (3, first, second, FIRST),
+        (4, second, first, SECOND),
+        (5, first, second, FIRST),
+    ] {
+        let app = stage.at(hours);
+        let (record, undone, warnings) = wait(undo::undo(&app, &Silent, Some((&openai, &label)))).unwrap();
+        assert_eq!((record.key_id, undone), (back, Undone::Removal));
+        assert!(warnings[0].contains("was removed"), "{warnings:?}");
+        let trail = app.vault().recent_audit(1).unwrap();
+        assert_eq!(
+            (trail[0].action.as_str(), &trail[0].key_id),
+            ("remove_key", &Some(away.to_string()))
+        );
+        assert_eq!(keys::list(&app).unwrap().len(), 1);
+        assert_eq!(injected(&app).unwrap(), secret);
+    }
+}
+
+#[test]
 fn rotation_keeps_the_old_secret_through_its_grace_and_then_archives_it() {
     let stage = Stage::new();
     let added = add(&stage.at(0), "default", FIRST).unwrap();
