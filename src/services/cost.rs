@@ -57,14 +57,11 @@ pub enum Chosen {
 /// What the request would cost now.
 pub fn estimate(app: &App, ask: &Ask) -> Result<Estimate> {
     let (now, catalog, config) = (app.now(), app.catalog()?, app.settings().current());
-    let (model, chosen) = match &ask.model {
-        Some(model) => (model.clone(), Chosen::Asked),
+    let (name, chosen) = match &ask.model {
+        Some(name) => (pricing::named(&catalog, &ask.provider.id, name).model, Chosen::Asked),
         None => usual_model(app, &catalog, &ask.provider)?,
     };
-    let model = ModelRef {
-        provider: ask.provider.id.clone(),
-        model,
-    };
+    let model = ask.provider.id.model(&name);
     let priced = match pricing::price_of(&catalog, &config, &model, now) {
         Pricing::Priced(priced) => priced,
         Pricing::Unpriced(why) => return Err(unpriced(&catalog, &model, why)),

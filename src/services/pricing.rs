@@ -4,7 +4,7 @@ use jiff::{Timestamp, civil::Date};
 
 use crate::{
     catalog::{Catalog, Matched, Model, Origin},
-    domain::{ModelRef, Price, ProviderId},
+    domain::{ModelId, ModelRef, Price, ProviderId},
     providers::{Provider, ProviderKind},
     settings::Config,
 };
@@ -43,6 +43,18 @@ pub struct Priced {
     pub from: Option<Date>,
     /// The version of the prices, for the record.
     pub version: String,
+}
+
+/// The model of `provider` that `name` means: as the provider calls it, or as every view writes it, with the provider
+/// in front.
+///
+/// Where the maker is a part of the model's name, as in Groq's `openai/gpt-oss-20b`, it stays.
+pub fn named(catalog: &Catalog, provider: &ProviderId, name: &ModelId) -> ModelRef {
+    let as_given = provider.model(name);
+    match name.as_str().parse::<ModelRef>() {
+        Ok(spelled) if spelled.provider == *provider && catalog.find(&as_given).is_none() => spelled,
+        _ => as_given,
+    }
 }
 
 /// Why a price is not known.

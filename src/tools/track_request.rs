@@ -10,10 +10,10 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::{Label, MOST_TOKENS, ModelRef, Outcome, Task, TokenCounts, Tokens, Usd},
+    domain::{Label, MOST_TOKENS, Outcome, Task, TokenCounts, Tokens, Usd},
     error::Result,
     providers,
-    services::{caller::Caller, spending::Alert, usage},
+    services::{caller::Caller, pricing, spending::Alert, usage},
 };
 
 /// Record what a request to a provider used, and what it cost. Input tokens include cached ones
@@ -146,10 +146,7 @@ impl Tool for TrackRequest {
             cache_write_1h: 0,
             reasoning: self.reasoning_tokens,
         })?;
-        let model = ModelRef {
-            provider: provider.id,
-            model: self.model.parse()?,
-        };
+        let model = pricing::named(&*app.catalog()?, &provider.id, &self.model.parse()?);
         let told = usage::Told {
             model: model.clone(),
             label: self.label.as_deref().map(str::parse::<Label>).transpose()?,

@@ -178,6 +178,33 @@ fn what_has_no_price_is_counted_and_never_costs_nothing() {
 }
 
 #[test]
+fn a_model_may_be_named_with_its_provider_in_front() {
+    let home = home();
+    let mut client = open(&home, LEGACY);
+    let spelled = track(&mut client, json!({"model": "openai/test-large"}));
+    assert_eq!(
+        (&spelled["model"], &spelled["cost_usd"]),
+        (&json!("test-large"), &json!(0.0105))
+    );
+    for (provider, model, named) in [
+        ("openai", "openai/model-of-tomorrow", "model-of-tomorrow"),
+        ("claude", "anthropic/model-of-tomorrow", "model-of-tomorrow"),
+        ("openai", "google/test-small", "google/test-small"),
+        ("groq", "openai/gpt-oss-20b", "openai/gpt-oss-20b"),
+        ("groq", "groq/openai/gpt-oss-20b", "openai/gpt-oss-20b"),
+    ] {
+        let asked = json!({"provider": provider, "model": model, "input_tokens": 1, "output_tokens": 1});
+        assert_eq!(client.structured("track_request", asked)["model"], named, "{model}");
+    }
+    let ask = json!({"provider": "openai", "model": "openai/test-large", "input_tokens": 1000, "output_tokens": 500});
+    let estimate = client.structured("estimate_cost", ask);
+    assert_eq!(
+        (&estimate["model"], &estimate["cost"]["total_usd"]),
+        (&json!("test-large"), &json!(0.0105))
+    );
+}
+
+#[test]
 fn what_cannot_be_true_is_refused_and_nothing_is_recorded() {
     let home = home();
     let mut client = open(&home, LEGACY);
