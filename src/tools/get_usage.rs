@@ -54,6 +54,9 @@ pub(super) struct Usage {
     /// What each day cost, oldest first, for up to 62 days
     #[serde(skip_serializing_if = "Vec::is_empty")]
     daily: Vec<Day>,
+    /// For people, where the period's beginning is a moment in UTC.
+    #[serde(skip)]
+    first_day: String,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -142,11 +145,15 @@ impl Tool for GetUsage {
                 .collect(),
             groups_omitted: report.omitted,
             daily,
+            first_day: report
+                .days
+                .first()
+                .map_or_else(String::new, |(date, _)| date.to_string()),
         })
     }
 
     fn view(output: &Usage) -> View {
-        let first_day: String = output.period.from.chars().take("2026-11-24".len()).collect();
+        let first_day = &output.first_day;
         let of = output
             .provider
             .as_ref()

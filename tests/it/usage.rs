@@ -632,6 +632,22 @@ fn the_shell_has_the_same_numbers_and_tables_for_people() {
 }
 
 #[test]
+fn the_first_day_of_a_report_is_the_one_of_the_zone() {
+    for zone in ["Pacific/Kiritimati", "Pacific/Pago_Pago", "UTC"] {
+        let home = Home::new();
+        home.config(&format!("[budget]\ntime_zone = \"{zone}\""));
+        home.run(["track", "local", "m", "1", "1"]);
+        for days in ["1", "3"] {
+            let told = || home.run(["usage", "--days", days, "--json"]).json()["daily"][0]["date"].clone();
+            // Midnight may come in between.
+            let (before, shown, after) = (told(), home.run(["usage", "--days", days]).stdout, told());
+            let is_told = |day: &Value| shown.contains(&format!("since {} ", day.as_str().expect("a day")));
+            assert!(is_told(&before) || is_told(&after), "{before}: {shown}");
+        }
+    }
+}
+
+#[test]
 fn every_record_can_be_exported() {
     let home = home();
     for (id, project) in [("r1", "a,\"b\""), ("r2", "c")] {
