@@ -66,7 +66,7 @@ pub(super) fn run(session: &Session, tool: &ToolDef, matches: &ArgMatches) -> Re
         session.console.remark(&Block::Hint(said));
     }
     let is_checked = matches!(matches.try_get_one(CHECK), Ok(Some(true)));
-    if is_checked && is_exceeded(&answer.json) {
+    if (is_checked && is_exceeded(&answer.json)) || is_refused(&answer.json) {
         return Ok(exit(Ending::Failed));
     }
     Ok(ExitCode::SUCCESS)
@@ -77,4 +77,9 @@ fn is_exceeded(budgets: &Value) -> bool {
     ["daily", "monthly"]
         .iter()
         .any(|window| budgets[window]["exceeded"] == true)
+}
+
+/// Whether the result is that a provider refuses a key: `validate` is a check, too. No answer of it is none.
+fn is_refused(validated: &Value) -> bool {
+    validated["is_valid"] == false || validated["invalid"].as_u64().is_some_and(|invalid| invalid > 0)
 }

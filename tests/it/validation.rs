@@ -192,3 +192,26 @@ fn a_server_without_keys_can_be_asked_about_without_one() {
     assert_eq!(ended.json()["status"], "valid");
     assert!(!home.path().join("vault.json").exists(), "asking made no vault");
 }
+
+#[test]
+fn the_exit_code_says_whether_a_provider_refuses_a_key() {
+    for (reply, code) in [
+        (Reply::json(200, &json!({"object": "list", "data": []})), 0),
+        (Reply::json(401, &json!({"error": {"code": "invalid_api_key"}})), 1),
+        (Reply::json(503, &json!({})), 0),
+    ] {
+        let provider = StandIn::answering(reply);
+        let home = home(&provider);
+        let key = "sk-proj-0123456789abcdefghij";
+        home.run_with(home.command(["add", "openai", "--stdin"]), key);
+        for arguments in [
+            &["validate", "openai"][..],
+            &["validate", "openai", "--json"],
+            &["validate", "--all"],
+        ] {
+            let ended = home.run(arguments);
+            assert_eq!(ended.code, Some(code), "{ended:?}");
+            assert!(!ended.stdout.is_empty(), "{ended:?}");
+        }
+    }
+}
