@@ -59,7 +59,7 @@ pub fn estimate(app: &App, ask: &Ask) -> Result<Estimate> {
     let (now, catalog, config) = (app.now(), app.catalog()?, app.settings().current());
     let (name, chosen) = match &ask.model {
         Some(name) => (pricing::named(&catalog, &ask.provider.id, name).model, Chosen::Asked),
-        None => usual_model(app, &catalog, &ask.provider)?,
+        None => usual_model(app, &catalog, ask)?,
     };
     let model = ask.provider.id.model(&name);
     let priced = match pricing::price_of(&catalog, &config, &model, now) {
@@ -120,11 +120,12 @@ pub fn alternatives(app: &App, estimate: &Estimate, ask: &Ask) -> Result<Vec<(Mo
 }
 
 /// The model that a provider is used with where nobody names one.
-fn usual_model(app: &App, catalog: &Catalog, provider: &Provider) -> Result<(ModelId, Chosen)> {
+fn usual_model(app: &App, catalog: &Catalog, ask: &Ask) -> Result<(ModelId, Chosen)> {
+    let provider = &ask.provider;
     if let Some(first) = configured_model(provider) {
         return Ok((first.clone(), Chosen::Configured));
     }
-    if let Some(used) = most_used(app, provider)? {
+    if let Some(used) = most_used(app, catalog, ask)? {
         return Ok((used, Chosen::MostUsed));
     }
     if let Some(model) = middle_model(catalog, provider, ModelKind::Chat, app.now()) {
@@ -167,24 +168,30 @@ fn middle_model(catalog: &Catalog, provider: &Provider, kind: ModelKind, now: Ti
     models.get(models.len() / 2).map(|(_, model)| (*model).clone())
 }
 
-/// The provider's model that the most requests of the last days went to.
-fn most_used(app: &App, provider: &Provider) -> Result<Option<ModelId>> {
+/// The provider's model that the most requests of the last days went to, of those that could be asked for: with a known
+/// price, and for chats where there is an answer.
+fn most_used(app: &App, catalog: &Catalog, ask: &Ask) -> Result<Option<ModelId>> {
     let (now, settings) = (app.now(), app.settings().current());
     let days = last_days(USED_DAYS, now, &settings.budget.time_zone);
     let from = days.first().map_or(now, |(_, day)| day.from);
     let filter = Filter {
-        provider: Some(provider.id.clone()),
+        provider: Some(ask.provider.id.clone()),
         ..Filter::default()
+    };
+    let fits = |model: &ModelRef| {
+        let kind = catalog.find(model).map(|found| found.model.kind);
+        let answers = ask.tokens.output() == 0 || kind.is_none_or(|kind| kind == ModelKind::Chat);
+        answers && pricing::price_of(catalog, &settings, model, now).priced().is_some()
     };
     let used = app
         .ledger()
         .grouped(Span { from, to: now }, &filter, Dimension::Model)?;
     let most = used
         .into_iter()
-        .max_by(|(one, a), (other, b)| a.requests.cmp(&b.requests).then_with(|| other.cmp(one)));
-    Ok(most
-        .and_then(|(name, _)| name?.parse::<ModelRef>().ok())
-        .map(|model| model.model))
+        .filter_map(|(name, totals)| Some((name?.parse::<ModelRef>().ok()?, totals.requests)))
+        .filter(|(model, _)| fits(model))
+        .max_by(|(one, a), (other, b)| a.cmp(b).then_with(|| other.cmp(one)));
+    Ok(most.map(|(model, _)| model.model))
 }
 
 /// What a million tokens cost, a fifth of them output: tells models of different price apart.

@@ -530,6 +530,32 @@ fn the_most_used_model_is_the_one_that_is_meant() {
 }
 
 #[test]
+fn no_model_is_meant_that_cannot_answer_or_has_no_price() {
+    let home = home();
+    let mut client = open(&home, LEGACY);
+    let ask = json!({"provider": "openai", "input_tokens": 1000, "output_tokens": 500});
+    for model in ["model-of-tomorrow", "text-embedding-3-small"] {
+        for _ in 0..2 {
+            track(&mut client, json!({"model": model, "output_tokens": 0}));
+        }
+    }
+    let typical = client.structured("estimate_cost", ask.clone());
+    assert_eq!(typical["model_chosen"], "typical", "{typical}");
+    track(&mut client, json!({}));
+    let used = client.structured("estimate_cost", ask);
+    assert_eq!(
+        (&used["model"], &used["model_chosen"]),
+        (&json!("test-large"), &json!("most_used"))
+    );
+    let prompt = json!({"provider": "openai", "input_tokens": 1000, "output_tokens": 0});
+    let used = client.structured("estimate_cost", prompt);
+    assert_eq!(
+        used["model"], "text-embedding-3-small",
+        "what is asked of it has no answer"
+    );
+}
+
+#[test]
 fn subscribers_hear_of_usage_that_another_process_records() {
     let home = home();
     let uri = "api://usage";
