@@ -30,6 +30,18 @@ pub struct Forecast {
     pub high: Usd,
 }
 
+impl Forecast {
+    /// Raised to what a part of the window leads to, where `before` was spent outside of that part.
+    #[must_use]
+    pub fn at_least(self, before: Usd, part: Self) -> Self {
+        Self {
+            low: self.low.max(before + part.low),
+            expected: self.expected.max(before + part.expected),
+            high: self.high.max(before + part.high),
+        }
+    }
+}
+
 impl Standing {
     /// What can still be spent.
     pub fn remaining(&self) -> Usd {

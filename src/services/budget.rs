@@ -120,12 +120,15 @@ pub fn check(app: &App) -> Result<Budgets> {
             forecast: forecast(first_use(&days, span), now, spent.recorded, &recent),
         }
     };
+    let (daily, mut monthly) = (standing(0, budget.daily_limit), standing(1, budget.monthly_limit));
+    // Where the month says nothing of its pace yet, today does.
+    monthly.forecast = monthly.forecast.at_least(monthly.spent - daily.spent, daily.forecast);
     Ok(Budgets {
         enabled: budget.enabled,
         alert_threshold: budget.alert_threshold,
         time_zone: budget.time_zone.clone(),
-        daily: standing(0, budget.daily_limit),
-        monthly: standing(1, budget.monthly_limit),
+        daily,
+        monthly,
     })
 }
 

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use api_keys::{
     app::{App, Clock},
-    domain::{Outcome, RecordedCost, Service, Source, Tokens, UsageRecord, Usd},
+    domain::{Outcome, RecordedCost, Service, Source, TokenCounts, Tokens, UsageRecord, Usd},
     error::{Code, Error},
-    services::budget,
+    services::{budget, usage},
     settings::{Environment, Settings},
     storage::ledger::Reserve,
 };
@@ -552,6 +552,41 @@ fn no_model_is_meant_that_cannot_answer_or_has_no_price() {
     assert_eq!(
         used["model"], "text-embedding-3-small",
         "what is asked of it has no answer"
+    );
+}
+
+#[test]
+fn a_month_is_not_expected_to_cost_less_than_its_first_day() {
+    let home = home();
+    let environment = Environment::of([("API_KEYS_HOME", home.path().to_str().expect("a path"))]);
+    let settings = Settings::open(&environment).expect("settings");
+    let app = App::new(settings, Clock::Fixed("2026-11-02T05:00:00Z".parse().expect("a time")));
+    let told = usage::Told {
+        model: "openai/test-large".parse().expect("a model"),
+        label: None,
+        task: None,
+        project: None,
+        tokens: Tokens::new(TokenCounts {
+            input: 1_000,
+            output: 500,
+            ..TokenCounts::default()
+        })
+        .expect("possible"),
+        outcome: Outcome {
+            success: true,
+            status_code: None,
+            latency_ms: None,
+        },
+        retry_after: None,
+        request_id: None,
+    };
+    usage::track(&app, told).expect("recorded");
+    let budgets = budget::check(&app).expect("budgets");
+    let (day, month) = (budgets.daily.forecast, budgets.monthly.forecast);
+    assert!(day.expected > budgets.daily.spent, "{day:?}");
+    assert!(
+        month.low >= day.low && month.expected >= day.expected && month.high >= day.high,
+        "{day:?} {month:?}"
     );
 }
 
