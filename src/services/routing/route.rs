@@ -225,8 +225,10 @@ fn resolve(
         return Ok((None, found));
     }
     let spelled: Option<ModelRef> = name.parse().ok();
-    let spelled = spelled.filter(|it| preferred.is_none_or(|preferred| *preferred == it.provider));
-    let named = spelled.map(|it| (it.provider, it.model));
+    let named = spelled
+        .clone()
+        .filter(|it| preferred.is_none_or(|preferred| *preferred == it.provider))
+        .map(|it| (it.provider, it.model));
     let meant = preferred.map(|preferred| (preferred.clone(), id.clone()));
     for (provider, id) in meant.into_iter().chain(named) {
         let Some(supply) = supplies.iter_mut().find(|supply| supply.provider == provider) else {
@@ -242,7 +244,12 @@ fn resolve(
             return Ok((Some(provider), id));
         }
     }
-    let having = supplies.iter().filter(|supply| has(state, supply, &id).is_some());
+    let having = supplies.iter().filter(|supply| {
+        let of_it = || spelled.as_ref().filter(|it| it.provider == supply.provider);
+        has(state, supply, &id)
+            .or_else(|| has(state, supply, &of_it()?.model))
+            .is_some()
+    });
     let having: Vec<&str> = having.map(|supply| supply.provider.as_str()).collect();
     let (message, hint) = match (preferred, having.as_slice()) {
         (Some(preferred), []) => (

@@ -243,6 +243,11 @@ fn what_cannot_be_asked_is_refused_with_a_hint() {
             "unknown_model",
             "anthropic has it",
         ),
+        (
+            json!({"model": "anthropic/claude-opus-4-8", "preferred_provider": "openai"}),
+            "unknown_model",
+            "anthropic has it",
+        ),
         (json!({"objective": "best"}), "invalid_argument", "objective"),
         (json!({"needs": ["wings"]}), "invalid_argument", "needs"),
         (json!({"input_tokens": -1}), "invalid_argument", "input_tokens"),
