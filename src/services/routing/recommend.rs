@@ -341,15 +341,13 @@ fn money(app: &App, warnings: &mut Vec<Note>) -> Result<()> {
             Window::Month => "this month's",
         };
         let (spent, limit, forecast) = (standing.spent, standing.limit, standing.forecast.expected);
-        let setting = format!(
-            "`{}_limit` under [budget] in config.toml, or `--objective cost`",
-            standing.window.as_str()
-        );
+        let limit_setting = format!("`{}_limit` under [budget] in config.toml", standing.window.as_str());
+        let setting = format!("{limit_setting}, or `--objective cost`");
         let note = if !budgets.enabled {
             continue;
         } else if standing.remaining() == Usd::ZERO {
             let message = format!("{window} budget of {limit} is spent: only free models are routed to");
-            Note::new("budget_spent", message, setting)
+            Note::new("budget_spent", message, limit_setting)
         } else if budgets.is_alert(standing) {
             let message =
                 format!("{spent} of {window} budget of {limit} are spent: `balanced` leans to cheaper models");

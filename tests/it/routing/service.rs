@@ -429,7 +429,16 @@ fn a_spent_budget_stops_what_costs_and_never_what_is_free() {
     assert!(types(&advice.warnings).contains(&"budget_low"), "{advice:?}");
     world.used(2, "openai/gpt-test", None, 200, None, (9_000, 100));
     assert_eq!(world.route(3, |_| {}).unwrap().provider, "my-vllm");
-    assert!(types(&world.advice(3).warnings).contains(&"budget_spent"));
+    let advice = world.advice(3);
+    let spent = advice
+        .warnings
+        .iter()
+        .find(|note| note.r#type == "budget_spent")
+        .unwrap();
+    assert!(
+        !spent.fix.contains("objective"),
+        "no objective makes a model free: {spent:?}"
+    );
 }
 
 #[test]
