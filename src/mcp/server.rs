@@ -11,11 +11,14 @@ use std::{
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, CompleteResult, CompletionInfo,
-        CustomRequest, CustomResult, ErrorCode, GetPromptRequestParams, GetPromptResponse, GetPromptResult,
-        ListPromptsResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams, ProgressNotificationParam,
-        PromptMessage, PromptReference, ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Reference,
-        ResourceContents, Role, ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool,
+        CallToolRequestMethod, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod,
+        CompleteRequestParams, CompleteResult, CompletionInfo, ConstString, CustomRequest, CustomResult, ErrorCode,
+        GetPromptRequestMethod, GetPromptRequestParams, GetPromptResponse, GetPromptResult, ListPromptsRequestMethod,
+        ListPromptsResult, ListResourceTemplatesRequestMethod, ListResourcesRequestMethod, ListResourcesResult,
+        ListToolsRequestMethod, ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, PromptMessage,
+        PromptReference, ReadResourceRequestMethod, ReadResourceRequestParams, ReadResourceResponse,
+        ReadResourceResult, Reference, ResourceContents, Role, ServerConfig, SubscribeRequestMethod,
+        SubscribeRequestParams, SubscriptionFilter, SubscriptionsListenRequestMethod, Tool, UnsubscribeRequestMethod,
         UnsubscribeRequestParams,
     },
     service::{RequestContext, SubscriptionContext},
@@ -38,6 +41,21 @@ use crate::{
     resources::{MIME_TYPE, RESOURCES, ResourceDef},
     tools::{Input, TOOLS, ToolDef},
 };
+
+/// The methods with parameters.
+const SERVED: [&str; 11] = [
+    ListToolsRequestMethod::VALUE,
+    CallToolRequestMethod::VALUE,
+    ListResourcesRequestMethod::VALUE,
+    ListResourceTemplatesRequestMethod::VALUE,
+    ReadResourceRequestMethod::VALUE,
+    SubscribeRequestMethod::VALUE,
+    UnsubscribeRequestMethod::VALUE,
+    SubscriptionsListenRequestMethod::VALUE,
+    ListPromptsRequestMethod::VALUE,
+    GetPromptRequestMethod::VALUE,
+    CompleteRequestMethod::VALUE,
+];
 
 /// One client's server: everything it shows is built once.
 pub(super) struct Server {
@@ -114,11 +132,19 @@ impl ServerHandler for Server {
     }
 
     /// Refuses without repeating the method's name, which may be anything.
+    ///
+    /// A request of ours whose parameters nobody could read comes here as well.
     async fn on_custom_request(
         &self,
-        _request: CustomRequest,
+        request: CustomRequest,
         _context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
+        if SERVED.contains(&request.method.as_str()) {
+            return Err(ErrorData::invalid_params(
+                "the parameters do not have the form of this method",
+                None,
+            ));
+        }
         Err(ErrorData::new(
             ErrorCode::METHOD_NOT_FOUND,
             "there is no method of that name",

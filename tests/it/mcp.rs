@@ -289,6 +289,27 @@ fn a_schema_tells_a_result_from_a_failure_and_from_nonsense() {
 }
 
 #[test]
+fn parameters_that_cannot_be_read_are_not_taken_for_an_unknown_method() {
+    let home = Home::new();
+    for revision in [LEGACY, MODERN] {
+        let mut client = open(&home, revision);
+        for (method, params, code) in [
+            ("tools/call", json!({"name": "list_api_keys", "arguments": []}), -32602),
+            ("tools/call", json!({"name": "list_api_keys", "arguments": "x"}), -32602),
+            ("tools/call", json!({"arguments": {}}), -32602),
+            ("resources/read", json!({"uri": 5}), -32602),
+            ("prompts/get", json!({"name": []}), -32602),
+            ("completion/complete", json!({"ref": 1}), -32602),
+            ("tools/forget", json!({}), -32601),
+        ] {
+            let id = client.request(method, params.clone());
+            let error = client.answer(id)["error"].clone();
+            assert_eq!(error["code"], code, "{revision} {method} {params}: {error}");
+        }
+    }
+}
+
+#[test]
 fn an_unknown_tool_is_a_protocol_error_and_no_result() {
     let home = Home::new();
     for revision in [LEGACY, MODERN] {
