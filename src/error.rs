@@ -479,7 +479,7 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
     (
         Code::CommandFailed,
         "command_failed",
-        "the command to run could not be started",
+        "the command to run could not be started; `run` exits with 126 or 127 then, as shells do",
         ExitCode::Failed,
     ),
     (
