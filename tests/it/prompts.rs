@@ -6,7 +6,7 @@ use api_keys::{
     prompts::PROMPTS,
     tools::{TOOLS, ToolDef},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::support::{
     Home,
@@ -183,5 +183,13 @@ fn arguments_are_completed_from_what_is_there() {
             json!({"ref": reference, "argument": {"name": "a", "value": ""}}),
         );
         assert_eq!(client.answer(id)["error"]["code"], -32602);
+    }
+}
+
+#[test]
+fn no_prompt_offers_itself_as_what_mends_something() {
+    for prompt in PROMPTS {
+        let text = prompt.text(&Map::new()).expect("a text");
+        assert!(!text.contains(&format!("/{}", prompt.name)), "{}", prompt.name);
     }
 }
