@@ -133,10 +133,15 @@ impl Key {
 
 impl Previous {
     pub(super) fn of(version: &KeyVersion, now: Timestamp) -> Self {
-        let usable_until = match version.state_at(now) {
-            VersionState::Grace { usable_until, .. } => Some(time(usable_until)),
+        let grace = match version.state_at(now) {
+            VersionState::Grace { usable_until, .. } => Some(usable_until),
             VersionState::Staged | VersionState::Active | VersionState::Archived { .. } => None,
         };
+        // A key expires in its grace as well.
+        let usable_until = grace
+            .map(|until| version.expires_at.map_or(until, |expiry| expiry.min(until)))
+            .filter(|until| *until > now)
+            .map(time);
         Self {
             masked: version.masked.clone(),
             retired_at: version.retired_at().map(time).unwrap_or_default(),

@@ -15,8 +15,10 @@ use api_keys::{
         validation,
     },
     settings::{Environment, Settings},
+    tools::{Input, TOOLS},
 };
 use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
 
 use crate::support::Home;
 
@@ -329,6 +331,27 @@ fn rotation_keeps_the_old_secret_through_its_grace_and_then_archives_it() {
         .find(|record| record.label == Label::default())
         .unwrap();
     assert_eq!(record.versions.len(), 1);
+}
+
+#[test]
+fn an_expired_key_is_not_said_to_stay_usable_after_its_rotation() {
+    let stage = Stage::new();
+    for (label, expires_at, until) in [
+        ("default", moment(10), None),
+        ("soon", moment(21), Some("2026-11-01T21:00:00Z")),
+        ("later", moment(1000), Some("2026-11-02T20:00:00Z")),
+    ] {
+        add_expiring(&stage.at(0), label, &format!("{FIRST}{label}"), Some(expires_at)).unwrap();
+        let def = TOOLS.iter().find(|tool| tool.name == "rotate_key").unwrap();
+        let arguments = json!({"provider": "openai", "label": label, "new_api_key": format!("{SECOND}{label}")});
+        let (app, schema) = (stage.at(20), (def.input_schema)());
+        let input = Input::Json {
+            arguments: arguments.as_object().unwrap().clone(),
+            schema: &schema,
+        };
+        let answer = wait((def.call)(&app, &Silent, input)).unwrap();
+        assert_eq!(answer.json["previous"]["usable_until"], json!(until), "{label}");
+    }
 }
 
 #[test]
