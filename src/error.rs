@@ -155,7 +155,7 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
     (
         Code::KeyRequired,
         "key_required",
-        "no key was given and this caller cannot be asked for one",
+        "no key or new passphrase was given and this caller cannot be asked for one",
         ExitCode::Failed,
     ),
     (

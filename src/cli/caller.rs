@@ -83,7 +83,7 @@ impl Terminal {
                 .passphrase_from
                 .read("Passphrase of the vault (hidden): ", &[])
                 .map_err(no_passphrase),
-            Question::NewPassphrase => self.new_passphrase().map_err(no_passphrase),
+            Question::NewPassphrase => self.new_passphrase().map_err(no_new_passphrase),
         }
     }
 
@@ -127,6 +127,16 @@ fn no_passphrase(error: Error) -> Error {
     )
     .hint(
         "set API_KEYS_PASSPHRASE, or the variable that `vault.passphrase_env` names, or run the command on a terminal",
+    )
+}
+
+/// The error where nobody can type a passphrase that does not exist yet.
+fn no_new_passphrase(error: Error) -> Error {
+    if error.code() != Code::KeyRequired {
+        return error;
+    }
+    Error::new(Code::KeyRequired, "there is no terminal to type the new passphrase on").hint(
+        "run the command on a terminal; the commands of `api-keys vault` take it by `--stdin`, too, and a new vault from API_KEYS_PASSPHRASE",
     )
 }
 

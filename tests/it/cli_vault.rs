@@ -308,3 +308,15 @@ fn the_status_tells_open_locked_and_broken_apart() {
     assert_eq!(wrong.code, Some(1), "{wrong:?}");
     assert_eq!(wrong.json()["problem"]["code"], "wrong_passphrase");
 }
+
+#[test]
+fn where_nobody_can_type_a_new_passphrase_the_vault_is_not_said_to_be_locked() {
+    let home = Home::new();
+    assert_eq!(home.run(["vault", "init", "--master-key", "key-file"]).code, Some(0));
+    let ended = run(&home, &["vault", "add-slot", "passphrase", "--json"], None, "");
+    assert_eq!((ended.code, ended.error_code().as_str()), (Some(1), "key_required"));
+    assert!(
+        ended.stdout.contains("new passphrase") && ended.stdout.contains("--stdin"),
+        "{ended:?}"
+    );
+}
