@@ -29,17 +29,17 @@ pub(super) enum SecretSource {
 }
 
 impl SecretSource {
-    /// The options that choose a source.
+    /// The options that choose a source, beside the tool's own argument for a variable.
     pub(super) fn options(command: clap::Command) -> clap::Command {
         command
-            .arg(Self::stdin_option("Read the key from the first line of standard input"))
+            .arg(Self::stdin_option("Read the key from the first line of standard input").conflicts_with("env_var"))
             .arg(
                 Arg::new("from-file")
                     .long("from-file")
                     .value_name("PATH")
                     .value_parser(value_parser!(PathBuf))
                     .value_hint(ValueHint::FilePath)
-                    .conflicts_with("stdin")
+                    .conflicts_with_all(["env_var", "stdin"])
                     .help("Read the key from a file, once"),
             )
             .arg(
@@ -48,7 +48,7 @@ impl SecretSource {
                     .value_name("PATH")
                     .value_parser(value_parser!(PathBuf))
                     .value_hint(ValueHint::FilePath)
-                    .conflicts_with_all(["stdin", "from-file"])
+                    .conflicts_with_all(["env_var", "stdin", "from-file"])
                     .help("Read the key from the provider's variable in a file such as .env, once"),
             )
     }

@@ -189,6 +189,29 @@ fn a_key_comes_in_by_stdin_variable_or_file() {
 }
 
 #[test]
+fn a_key_comes_from_one_source() {
+    let home = Home::new();
+    for command in ["add", "rotate"] {
+        for other in [
+            &["--stdin"][..],
+            &["--from-file", "key.txt"],
+            &["--from-env-file", ".env"],
+        ] {
+            let arguments = [&[command, "anthropic", "--json", "--env-var", "SOME_KEY"], other].concat();
+            let mut both = home.command(arguments);
+            both.env("SOME_KEY", KEY);
+            let ended = home.run_with(both, KEY);
+            assert_eq!(
+                (ended.code, ended.error_code().as_str()),
+                (Some(2), "invalid_argument"),
+                "{ended:?}"
+            );
+        }
+    }
+    assert!(!home.path().join("vault.json").exists());
+}
+
+#[test]
 fn without_a_terminal_or_a_source_the_error_names_the_ways() {
     let home = Home::new();
     let mut command = home.command(["add", "anthropic", "--json"]);
