@@ -1,6 +1,6 @@
 //! Usage: recorded truly, and summed up in whatever way somebody asks.
 
-use jiff::{SignedDuration, civil::Date};
+use jiff::{SignedDuration, Timestamp, civil::Date};
 
 use super::{
     budget::{self, Alert, Budgets},
@@ -142,6 +142,24 @@ pub fn track(app: &App, told: Told) -> Result<Tracked> {
         budgets,
         alerts,
     })
+}
+
+/// The provider called `name`: one that is configured, or else one that usage is recorded of.
+pub fn recorded_provider(app: &App, name: &str) -> Result<ProviderId> {
+    let unknown = match app.settings().current().provider(name) {
+        Ok(provider) => return Ok(provider.id),
+        Err(unknown) => unknown,
+    };
+    let ever = Span {
+        from: Timestamp::UNIX_EPOCH,
+        to: app.now(),
+    };
+    if let Ok(id) = name.parse::<ProviderId>()
+        && app.ledger().totals(ever, &of_provider(id.clone()))?.requests > 0
+    {
+        return Ok(id);
+    }
+    Err(unknown.into())
 }
 
 /// The usage of the last `days` days, today included.

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::{ProviderId, Usd},
+    domain::Usd,
     error::Result,
     services::{
         caller::Caller,
@@ -107,10 +107,11 @@ impl Tool for GetUsage {
 
     async fn call(self, app: &App, _caller: &dyn Caller) -> Result<Usage> {
         let settings = app.settings().current();
-        let provider: Option<ProviderId> = match &self.provider {
-            Some(name) => Some(settings.provider(name)?.id),
-            None => None,
-        };
+        let provider = self
+            .provider
+            .as_deref()
+            .map(|name| usage::recorded_provider(app, name))
+            .transpose()?;
         let report = usage::report(app, provider.clone(), self.days, self.group_by)?;
         let daily = if report.days.len() <= LISTED_DAYS {
             report

@@ -556,6 +556,17 @@ fn no_model_is_meant_that_cannot_answer_or_has_no_price() {
 }
 
 #[test]
+fn usage_of_a_provider_that_is_configured_no_more_can_be_asked_for() {
+    let home = Home::new();
+    home.config("[providers.my-vllm]\nkind = \"openai-compatible\"\nbase_url = \"http://127.0.0.1:9/v1\"\n");
+    home.run(["track", "my-vllm", "m", "10", "1"]);
+    home.config("");
+    let ended = home.run(["usage", "my-vllm", "--json"]);
+    assert_eq!(ended.json()["totals"]["requests"], 1, "{ended:?}");
+    assert_eq!(home.run(["usage", "nobody", "--json"]).error_code(), "unknown_provider");
+}
+
+#[test]
 fn a_month_is_not_expected_to_cost_less_than_its_first_day() {
     let home = home();
     let environment = Environment::of([("API_KEYS_HOME", home.path().to_str().expect("a path"))]);
