@@ -287,10 +287,10 @@ fn learn(gateway: &Gateway, ask: &Ask, label: Option<&Label>, reply: &Reply) -> 
 }
 
 impl Request {
-    /// What the client says in a header of ours.
+    /// What the client says in a header of ours, unless it is a key, which no ledger must hold.
     pub(super) fn said(&self, name: &str) -> Option<String> {
         let value = self.headers.get(name)?.to_str().ok()?;
-        Some(value.chars().take(200).collect())
+        (!providers::has_key_form(value)).then(|| value.chars().take(200).collect())
     }
 }
 

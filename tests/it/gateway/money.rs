@@ -232,3 +232,37 @@ fn a_gateway_that_is_killed_loses_no_request_counts_none_twice_and_leaves_the_mo
     let totals = scene.home.totals(4);
     assert_eq!(totals["errors"], 1, "the one that was under way");
 }
+
+#[test]
+fn what_a_program_says_of_its_requests_is_recorded_with_them_and_a_key_is_not() {
+    let scene = Scene::new(StandIn::answering(whole_use()));
+    let bearer = format!("Bearer {}", scene.client);
+    let session = "session_01Hk3pQ9vB2nM7pL4tR8wY1c";
+    for (project, requests) in [("shop", 1), (KEY, 2)] {
+        let headers = [
+            ("authorization", bearer.as_str()),
+            ("x-api-keys-project", project),
+            ("x-api-keys-session", session),
+        ];
+        let body = chat().to_string();
+        let answer = scene
+            .gateway
+            .send("POST", "/v1/chat/completions", &headers, body.as_bytes());
+        assert_eq!(answer.status, 200);
+        scene.home.totals(requests);
+    }
+    let exported = scene.home.run(["usage", "--export", "jsonl"]).stdout;
+    let records: Vec<Value> = exported
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let of = |name: &str| {
+        records
+            .iter()
+            .map(|record| record[name].clone())
+            .collect::<Vec<Value>>()
+    };
+    assert_eq!(of("project"), [json!("shop"), Value::Null]);
+    assert_eq!(of("session"), [session, session]);
+    assert_eq!(of("client"), ["tester", "tester"]);
+}
