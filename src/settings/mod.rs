@@ -78,7 +78,7 @@ impl Settings {
         self.source.current().1
     }
 
-    /// The configuration in force, or the error of a file that has never been good since the start.
+    /// The configuration in force, or the error of a file that has not been good since it is there.
     ///
     /// For everything that stores or sends a key: what is built in must not stand in for rules
     /// that somebody wrote and mistyped.

@@ -26,8 +26,8 @@ struct State {
     seen: Option<Stamp>,
     config: Arc<Config>,
     problem: Option<ConfigError>,
-    /// Whether `config` is the file's, or stands for a file that is not there.
-    ever_good: bool,
+    /// Whether `config` was the file's once; no longer when the file is gone.
+    is_of_file: bool,
 }
 
 /// Tells whether a file changed.
@@ -49,7 +49,7 @@ impl Source {
                 seen: None,
                 config: Arc::new(Config::default()),
                 problem: None,
-                ever_good: false,
+                is_of_file: false,
             }),
         }
     }
@@ -61,12 +61,12 @@ impl Source {
         (Arc::clone(&state.config), state.problem.clone())
     }
 
-    /// The configuration in force, unless it stands in for a file that has never been good.
+    /// The configuration in force, unless it stands in for a file that has not been good since it is there.
     pub(super) fn required(&self) -> Result<Arc<Config>, ConfigError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         self.refresh(&mut state);
         match &state.problem {
-            Some(problem) if !state.ever_good => Err(problem.clone()),
+            Some(problem) if !state.is_of_file => Err(problem.clone()),
             _ => Ok(Arc::clone(&state.config)),
         }
     }
@@ -84,7 +84,7 @@ impl Source {
                     tracing::info!("config.toml is good again");
                 }
                 state.config = Arc::new(config);
-                state.ever_good = true;
+                state.is_of_file = seen != Some(Stamp::Missing);
             }
             Err(problem) => {
                 if state.problem.as_ref() != Some(&problem) {

@@ -407,6 +407,27 @@ fn a_file_that_was_never_good_does_not_pass_for_what_is_built_in() {
 }
 
 #[test]
+fn a_file_that_is_broken_when_it_comes_or_comes_back_does_not_pass_for_what_is_built_in() {
+    let home = Home::new();
+    let settings = settings(&home);
+    assert_eq!(*settings.required().expect("none is good"), Config::default());
+    for (what, after) in [
+        ("it comes", None),
+        ("it comes back", Some("[vault]\nkeys_in_chat = \"refuse\"")),
+    ] {
+        if let Some(good) = after {
+            home.config(good);
+            assert_eq!(settings.problem(), None, "{what}");
+            fs::remove_file(home.path().join("config.toml")).expect("removed");
+            assert_eq!(*settings.required().expect("none is good"), Config::default(), "{what}");
+        }
+        home.config("[vault]\nkeys_in_chat = \"refuse\"\nmastr_key = 1");
+        let why = settings.required().expect_err(what);
+        assert_eq!(why.field, "vault.mastr_key", "{what}");
+    }
+}
+
+#[test]
 fn what_is_not_a_file_of_text_is_a_problem_and_not_a_hang() {
     let home = Home::new();
     private_folder(&home.path());
@@ -488,8 +509,21 @@ fn a_configuration_that_was_never_good_is_not_taken_for_none() {
             "{command:?}"
         );
     }
-    let mut client = McpClient::open(home.command(["serve"]), LEGACY, serde_json::json!({}));
-    let arguments = serde_json::json!({"provider": "openai", "api_key": "sk-proj-0123456789abcdefghij"});
-    assert_eq!(client.failure("add_api_key", arguments), "config_invalid");
-    assert!(!home.path().join("vault.json").exists());
+    let stores_nothing = |client: &mut McpClient| {
+        let arguments = serde_json::json!({"provider": "openai", "api_key": "sk-proj-0123456789abcdefghij"});
+        assert_eq!(client.failure("add_api_key", arguments), "config_invalid");
+        assert!(!home.path().join("vault.json").exists());
+    };
+    stores_nothing(&mut McpClient::open(
+        home.command(["serve"]),
+        LEGACY,
+        serde_json::json!({}),
+    ));
+
+    let broken = fs::read_to_string(home.path().join("config.toml")).expect("a file");
+    fs::remove_file(home.path().join("config.toml")).expect("removed");
+    let mut began_before = McpClient::open(home.command(["serve"]), LEGACY, serde_json::json!({}));
+    began_before.call("get_usage", serde_json::json!({}));
+    home.config(&broken);
+    stores_nothing(&mut began_before);
 }
