@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::{
-    Home,
+    Home, eventually,
     gateway::{Answer, Gateway},
     stand_in::{Reply, StandIn},
 };
@@ -97,15 +97,6 @@ fn ask_to_end(gateway: &Gateway) {
     let id = gateway.child.id().to_string();
     let asked = std::process::Command::new("kill").arg(id).status().unwrap();
     assert!(asked.success());
-}
-
-/// Waits for `is_so` to come about.
-fn eventually(is_so: impl Fn() -> bool, what: &str) {
-    let until = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    while !is_so() {
-        assert!(std::time::Instant::now() < until, "{what}");
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
 }
 
 /// A chat request in OpenAI's format.

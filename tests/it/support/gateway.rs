@@ -9,10 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::Home;
-
-/// How long anything may take that should come about.
-const PATIENCE: Duration = Duration::from_secs(30);
+use super::{Home, PATIENCE};
 
 const GATEWAY: [&str; 4] = ["gateway", "--listen", "127.0.0.1:0", "--json"];
 

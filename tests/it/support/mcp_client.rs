@@ -10,8 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-/// Longer than anything takes that is not stuck.
-const DEADLINE: Duration = Duration::from_secs(30);
+use super::PATIENCE;
 
 /// The newest revision of the protocol: no handshake, every request for itself.
 pub(crate) const MODERN: &str = "2026-07-28";
@@ -141,7 +140,7 @@ impl McpClient {
 
     /// The next message, whatever it is.
     pub(crate) fn next(&mut self) -> Value {
-        self.next_within(DEADLINE).expect("a message in time")
+        self.next_within(PATIENCE).expect("a message in time")
     }
 
     /// The next message, if one comes within `limit`.
@@ -217,7 +216,7 @@ impl McpClient {
             if let Some(status) = self.child.try_wait().expect("a child") {
                 break status;
             }
-            assert!(since.elapsed() < DEADLINE, "the server does not end");
+            assert!(since.elapsed() < PATIENCE, "the server does not end");
             std::thread::sleep(Duration::from_millis(1));
         };
         let took = since.elapsed();

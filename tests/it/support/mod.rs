@@ -5,6 +5,7 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -13,6 +14,18 @@ pub(crate) mod gateway;
 pub(crate) mod mcp_client;
 pub(crate) mod outside;
 pub(crate) mod stand_in;
+
+/// Longer than anything takes that comes about at all, also on a machine that is busy with other things.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Waits for `is_so` to come about.
+pub(crate) fn eventually(mut is_so: impl FnMut() -> bool, what: &str) {
+    let until = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < until, "{what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
 
 /// A private folder that the program keeps everything in; gone when dropped.
 pub(crate) struct Home {

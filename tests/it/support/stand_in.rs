@@ -16,8 +16,7 @@ use std::{
 
 use serde_json::Value;
 
-/// How long a request that should not be answered is held open at most.
-const HELD: Duration = Duration::from_secs(30);
+use super::PATIENCE;
 
 /// A provider on loopback; it ends when dropped.
 #[derive(Debug)]
@@ -273,8 +272,8 @@ impl Reply {
 }
 
 fn serve(stream: &TcpStream, state: &State, answer: &Answering, unread: bool) -> std::io::Result<()> {
-    stream.set_read_timeout(Some(HELD))?;
-    stream.set_write_timeout(Some(HELD))?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
     let request = if unread {
         // Something must have come, or the client sees the answer before it asked.
         let mut first = [0; 1];
@@ -291,7 +290,11 @@ fn serve(stream: &TcpStream, state: &State, answer: &Answering, unread: bool) ->
         request
     };
     let reply = answer(&request);
-    let wait = if reply.kind == Kind::Silence { HELD } else { reply.after };
+    let wait = if reply.kind == Kind::Silence {
+        PATIENCE
+    } else {
+        reply.after
+    };
     let until = Instant::now() + wait;
     while Instant::now() < until && !state.ended.load(Ordering::SeqCst) {
         std::thread::sleep(Duration::from_millis(5));
