@@ -1,7 +1,5 @@
 //! What clients see of tools and resources, in both eras.
 
-use std::time::Duration;
-
 use jsonschema::Validator;
 use serde_json::{Map, Value, json};
 
@@ -414,54 +412,85 @@ fn a_configuration_that_refuses_keys_in_chats_is_obeyed() {
     assert_eq!(added["key"]["exposed"], true, "allowed, and still exposed");
 }
 
+/// Subscribes to `uri`, of which the server then tells in this session; in the newer era returns what ends that.
+fn subscribe(client: &mut McpClient, uri: &str) -> Option<u64> {
+    if !client.is_modern() {
+        client.result("resources/subscribe", json!({"uri": uri}));
+        return None;
+    }
+    let id = client.request(
+        "subscriptions/listen",
+        json!({"notifications": {"resourceSubscriptions": [uri, "api://nothing"]}}),
+    );
+    let mut acknowledged = client.next();
+    while acknowledged["method"] != "notifications/subscriptions/acknowledged" {
+        acknowledged = client.next();
+    }
+    assert_eq!(
+        acknowledged["params"]["notifications"]["resourceSubscriptions"],
+        json!([uri])
+    );
+    Some(id)
+}
+
 #[test]
 fn subscribers_hear_of_changes_that_another_process_makes() {
     let provider = provider();
     let home = home_with(&provider);
+    let uri = "api://providers";
     for revision in [LEGACY, MODERN] {
-        let mut client = open(&home, revision);
-        client.result("tools/list", json!({}));
-        let uri = "api://providers";
-        let subscription = if client.is_modern() {
-            let id = client.request(
-                "subscriptions/listen",
-                json!({"notifications": {"resourceSubscriptions": [uri, "api://nothing"]}}),
-            );
-            let acknowledged = client.next();
-            assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
-            assert_eq!(
-                acknowledged["params"]["notifications"]["resourceSubscriptions"],
-                json!([uri])
-            );
-            id
-        } else {
-            client.result("resources/subscribe", json!({"uri": uri}));
-            let id = client.request("resources/subscribe", json!({"uri": "api://nothing"}));
-            assert!(client.answer(id)["error"].is_object());
-            0
-        };
         for (arguments, input) in [
             (["add", "openai", "--stdin"], KEY),
             (["remove", "openai", "--json"], ""),
         ] {
+            // Nobody tells this one of the change before.
+            let mut client = open(&home, revision);
+            subscribe(&mut client, uri);
             let ended = home.run_with(home.command(arguments), &format!("{input}\n"));
             assert_eq!(ended.code, Some(0), "{}", ended.stderr);
             let news = client.next();
             assert_eq!(news["method"], "notifications/resources/updated", "{revision}");
             assert_eq!(news["params"]["uri"], uri);
-            while client.next_within(Duration::from_millis(50)).is_some() {}
         }
-        // Our own changes are told too, and after the end nothing is.
-        client.structured("add_api_key", json!({"provider": "openai", "api_key": KEY}));
-        let told = client.aside.drain(..).any(|message| message["params"]["uri"] == uri);
-        assert!(told || client.next()["params"]["uri"] == uri);
-        if client.is_modern() {
-            client.notify("notifications/cancelled", json!({"requestId": subscription}));
+    }
+    let mut client = open(&home, LEGACY);
+    let id = client.request("resources/subscribe", json!({"uri": "api://nothing"}));
+    assert!(client.answer(id)["error"].is_object());
+}
+
+#[test]
+fn subscribers_hear_of_the_servers_own_changes_and_of_nothing_after_the_end() {
+    let provider = provider();
+    let home = home_with(&provider);
+    let (uri, other) = ("api://providers", "api://usage");
+    // Changes what both resources show, and returns the news up to that of `last`.
+    let news = |client: &mut McpClient, last: &str| {
+        let request = json!({"provider": "openai", "model": "m", "input_tokens": 1, "output_tokens": 1});
+        client.structured("track_request", request);
+        let mut told: Vec<Value> = client.aside.drain(..).collect();
+        while !told.iter().any(|message| message["params"]["uri"] == last) {
+            told.push(client.next());
+        }
+        told
+    };
+    for revision in [LEGACY, MODERN] {
+        let mut client = open(&home, revision);
+        let subscription = subscribe(&mut client, uri);
+        news(&mut client, uri);
+        if let Some(id) = subscription {
+            client.notify("notifications/cancelled", json!({"requestId": id}));
         } else {
             client.result("resources/unsubscribe", json!({"uri": uri}));
         }
         client.result("tools/list", json!({}));
-        client.structured("remove_api_key", json!({"provider": "openai"}));
+        subscribe(&mut client, other);
+        client.aside.clear();
+        // Whoever looks at the one still would look at it before, or at the same time: twice is time enough.
+        let told = [news(&mut client, other), news(&mut client, other)].concat();
+        assert!(
+            told.iter().all(|message| message["params"]["uri"] != uri),
+            "{revision}: {told:?}"
+        );
         assert!(client.hang_up().status.success());
     }
 }
