@@ -27,7 +27,7 @@ pub use identity::{IdentityError, KeyId, Label, ProviderId};
 pub use key_record::{ExpiryNotice, KeyRecord, KeyState, KeyVersion, VersionState};
 pub use model::{Capability, ModelId, ModelKind, ModelRef};
 pub use money::{Exact, Rate, Usd};
-pub use period::{Span, Window, last_days, months_of, utc_text};
+pub use period::{Span, Window, last_days, months_of, utc_text, zone_text};
 pub use price::{Cost, Price, Rates, Service, Tier};
 pub use secret::{Passphrase, Secret};
 pub use task::{Objective, Task};

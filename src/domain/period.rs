@@ -71,6 +71,14 @@ pub fn months_of(span: Span, zone: &TimeZone) -> Vec<(Date, Span)> {
     months
 }
 
+/// The name of `zone`, else how far it is from UTC at `at`.
+pub fn zone_text(zone: &TimeZone, at: Timestamp) -> String {
+    zone.iana_name().map_or_else(
+        || at.to_zoned(zone.clone()).strftime("local (%:z)").to_string(),
+        str::to_owned,
+    )
+}
+
 /// A moment as results spell it: RFC 3339 in UTC, to the second.
 pub fn utc_text(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
@@ -107,6 +115,19 @@ mod tests {
 
     fn at(text: &str) -> Timestamp {
         text.parse().expect("a time")
+    }
+
+    #[test]
+    fn a_zone_without_a_name_is_told_by_its_distance() {
+        let nameless = TimeZone::posix("EST5EDT,M3.2.0,M11.1.0").expect("a zone");
+        for (zone, moment, text) in [
+            (TimeZone::UTC, "2026-11-24T12:00:00Z", "UTC"),
+            (zone("Asia/Kathmandu"), "2026-11-24T12:00:00Z", "Asia/Kathmandu"),
+            (nameless.clone(), "2026-11-24T12:00:00Z", "local (-05:00)"),
+            (nameless, "2026-06-24T12:00:00Z", "local (-04:00)"),
+        ] {
+            assert_eq!(zone_text(&zone, at(moment)), text);
+        }
     }
 
     #[test]

@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{ResourceDef, written};
 use crate::{
     app::App,
-    domain::{HealthState, ProviderId},
+    domain::{HealthState, ProviderId, zone_text},
     error::{Error, Result},
     providers::{Provider, ProviderKind},
     services::{
@@ -42,7 +43,7 @@ async fn read(app: &App) -> Result<Value> {
         "total_keys": stats.providers.iter().map(|it| it.keys).sum::<Option<usize>>(),
         "vault": vault_state(app, state.vault_problem())?,
         "routing": routing_settings(&config.routing),
-        "budget": budget(&config.budget),
+        "budget": budget(&config.budget, app.now()),
         "prices_overridden": config.prices.len(),
         "config": {
             "file": "config.toml",
@@ -130,13 +131,13 @@ fn routing_settings(routing: &Routing) -> Value {
     })
 }
 
-fn budget(budget: &Budget) -> Value {
+fn budget(budget: &Budget, now: Timestamp) -> Value {
     json!({
         "enabled": budget.enabled,
         "daily_limit_usd": budget.daily_limit.to_json(),
         "monthly_limit_usd": budget.monthly_limit.to_json(),
         "alert_threshold": budget.alert_threshold.to_json(),
-        "time_zone": budget.time_zone.iana_name().unwrap_or("UTC"),
+        "time_zone": zone_text(&budget.time_zone, now),
     })
 }
 

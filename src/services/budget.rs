@@ -4,7 +4,7 @@ use jiff::{Timestamp, tz::TimeZone};
 
 use crate::{
     app::App,
-    domain::{Billionths, Span, Standing, Usd, Window, forecast, last_days},
+    domain::{Billionths, Span, Standing, Usd, Window, forecast, last_days, zone_text},
     error::{Code, Error, Result},
     settings,
     storage::{
@@ -24,7 +24,8 @@ pub struct Budgets {
     pub enabled: bool,
     /// The part of a limit at which people are told, from 0 to 1.
     pub alert_threshold: Billionths,
-    pub time_zone: TimeZone,
+    /// Where days and months begin.
+    pub time_zone: String,
     pub daily: Standing,
     pub monthly: Standing,
 }
@@ -126,7 +127,7 @@ pub fn check(app: &App) -> Result<Budgets> {
     Ok(Budgets {
         enabled: budget.enabled,
         alert_threshold: budget.alert_threshold,
-        time_zone: budget.time_zone.clone(),
+        time_zone: zone_text(zone, now),
         daily,
         monthly,
     })

@@ -128,7 +128,7 @@ impl From<&Budgets> for BudgetReport {
         Self {
             enabled: budgets.enabled,
             alert_threshold: budgets.alert_threshold,
-            time_zone: budgets.time_zone.iana_name().unwrap_or("UTC").to_owned(),
+            time_zone: budgets.time_zone.clone(),
             enforcement: if budgets.enabled { "gateway" } else { "advisory" },
             daily: Budget::of(budgets, &budgets.daily),
             monthly: Budget::of(budgets, &budgets.monthly),

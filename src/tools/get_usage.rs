@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::Usd,
+    domain::{Usd, zone_text},
     error::Result,
     services::{
         caller::Caller,
@@ -133,7 +133,7 @@ impl Tool for GetUsage {
                 from: key::time(report.span.from),
                 to: key::time(report.span.to),
                 days: self.days,
-                time_zone: settings.budget.time_zone.iana_name().unwrap_or("UTC").to_owned(),
+                time_zone: zone_text(&settings.budget.time_zone, app.now()),
             },
             totals: Totals::from(&report.totals),
             groups: report

@@ -629,6 +629,31 @@ fn subscribers_hear_of_usage_that_another_process_records() {
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_local_zone_without_a_name_is_not_called_utc() {
+    let home = Home::new();
+    home.config("[budget]\ntime_zone = \"local\"\n");
+    let in_zone = |arguments: &[&str]| {
+        let mut command = home.command(arguments);
+        command.env("TZ", "<+05>-5");
+        command
+    };
+    let budget = home.run_with(in_zone(&["budget", "--json"]), "").json();
+    assert!(
+        budget["daily"]["resets_at"].as_str().unwrap().ends_with("T19:00:00Z"),
+        "{budget}"
+    );
+    assert_eq!(budget["time_zone"], "local (+05:00)");
+    let usage = home.run_with(in_zone(&["usage", "--json"]), "").json();
+    assert_eq!(usage["period"]["time_zone"], "local (+05:00)");
+    let mut client = McpClient::open(in_zone(&["serve"]), LEGACY, json!({}));
+    let read = client.result("resources/read", json!({"uri": "api://providers"}));
+    let text = read["contents"][0]["text"].as_str().unwrap();
+    let providers: Value = serde_json::from_str(text).unwrap();
+    assert_eq!(providers["budget"]["time_zone"], "local (+05:00)");
+}
+
 #[test]
 fn the_shell_has_the_same_numbers_and_tables_for_people() {
     let home = home();
