@@ -134,7 +134,7 @@ pub struct Considered {
     /// Reasoning included
     #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_cost_usd: Option<Usd>,
-    /// How many other models of the provider have the same verdict for the same reason
+    /// How many other models of the provider have the same verdict
     #[serde(skip_serializing_if = "Option::is_none")]
     pub other_models: Option<usize>,
 }
@@ -342,8 +342,29 @@ fn answer(state: &State, decision: &Decision<'_>, ask: &Ask) -> Result<Route> {
     })
 }
 
-/// Every model once, those that are out together with their provider in one line; and how many are left out.
+/// Every model once, those that are out together with their provider in one line; and how many lines are left out.
 fn considered(decision: &Decision<'_>) -> (Vec<Considered>, usize) {
+    let mut listed = lines(decision, Verdict::is_of_all);
+    if listed.len() > MOST_CONSIDERED {
+        listed = lines(decision, |verdict| !verdict.is_usable());
+    }
+    let all = listed.len();
+    // What is left out is not what tells most: the outranked at the end, not the reasons against others.
+    let is_outranked = |it: &Considered| it.verdict == Verdict::Outranked.as_str();
+    let reasons = listed.iter().filter(|it| !is_outranked(it)).count();
+    let mut room = MOST_CONSIDERED.saturating_sub(reasons);
+    listed.retain(|it| {
+        let stays = !is_outranked(it) || room > 0;
+        room -= usize::from(stays && is_outranked(it));
+        stays
+    });
+    listed.truncate(MOST_CONSIDERED);
+    let omitted = all - listed.len();
+    (listed, omitted)
+}
+
+/// Every model once, but one line for a provider's models with the same verdict, where that one `is_shared`.
+fn lines(decision: &Decision<'_>, is_shared: impl Fn(Verdict) -> bool) -> Vec<Considered> {
     let mut listed: Vec<Considered> = Vec::new();
     let mut seen: BTreeSet<*const Offer> = BTreeSet::new();
     let mut alike: BTreeMap<(&ProviderId, &str), usize> = BTreeMap::new();
@@ -353,7 +374,7 @@ fn considered(decision: &Decision<'_>) -> (Vec<Considered>, usize) {
             continue;
         }
         match alike.entry((&it.supply.provider, it.verdict.as_str())) {
-            Entry::Occupied(first) if it.verdict.is_of_all() => {
+            Entry::Occupied(first) if is_shared(it.verdict) => {
                 *listed[*first.get()].other_models.get_or_insert(0) += 1;
             }
             entry => {
@@ -366,20 +387,7 @@ fn considered(decision: &Decision<'_>) -> (Vec<Considered>, usize) {
         provider: supply.provider.to_string(),
         ..Considered::bare(*verdict)
     }));
-    let omitted = listed.len().saturating_sub(MOST_CONSIDERED);
-    // What is left out is not what tells most: the outranked at the end, not the reasons against others.
-    let mut outranked = listed
-        .iter()
-        .filter(|it| it.verdict == Verdict::Outranked.as_str())
-        .count();
-    let keep = outranked.saturating_sub(omitted);
-    outranked = 0;
-    listed.retain(|it| {
-        let is_outranked = it.verdict == Verdict::Outranked.as_str();
-        outranked += usize::from(is_outranked);
-        !is_outranked || outranked <= keep
-    });
-    (listed, omitted)
+    listed
 }
 
 impl Considered {

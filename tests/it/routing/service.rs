@@ -626,3 +626,48 @@ fn a_cheaper_model_of_equal_figures_is_named_with_what_it_saves() {
     );
     assert!(note.fix.contains("openai/gpt-5.4"), "{note:?}");
 }
+
+#[test]
+fn no_list_of_candidates_is_longer_than_a_model_can_read() {
+    let models = |name: &str, count: usize| {
+        let names: Vec<String> = (0..count).map(|number| format!("\"{name}-{number}\"")).collect();
+        format!("models = [{}]", names.join(", "))
+    };
+    let many = CONFIG
+        .replace("models = [\"claude-test\"]", &models("claude-made-up", 150))
+        .replace("models = [\"gpt-test\"]", &models("gpt-made-up", 120));
+    let keys = ["anthropic:default", "openai:default"];
+
+    let route = World::new(&many, &keys).route(1, |_| {}).unwrap();
+    assert_eq!(route.considered.len(), 100);
+    let usable = ["chosen", "outranked"];
+    let others = route.considered.iter().filter(|it| !usable.contains(&it.verdict));
+    assert_eq!(route.considered_omitted, Some(150 + 120 + others.count() - 100));
+
+    let no_money = format!("{many}[budget]\ndaily_limit = 0\n");
+    let a_free_one = "[[prices]]\nmodel = \"openai/gpt-made-up-7\"\ninput = 0\noutput = 0\n";
+    let route = World::new(&format!("{no_money}{a_free_one}"), &keys)
+        .route(1, |_| {})
+        .unwrap();
+    let listed = route
+        .considered
+        .iter()
+        .filter(|it| keys.iter().any(|key| key.starts_with(&it.provider)));
+    let listed: Vec<_> = listed
+        .map(|it| (it.provider.as_str(), it.verdict, it.other_models))
+        .collect();
+    assert_eq!(
+        listed,
+        [
+            ("openai", "chosen", None),
+            ("anthropic", "unpriced", Some(149)),
+            ("openai", "unpriced", Some(118))
+        ]
+    );
+    assert_eq!(route.considered_omitted, None);
+
+    let error = World::new(&no_money, &keys).route(1, |_| {}).unwrap_err().to_json();
+    let listed = error["error"]["considered"].as_array().unwrap();
+    let unpriced = listed.iter().filter(|it| it["verdict"] == "unpriced");
+    assert_eq!(unpriced.count(), 2, "{listed:?}");
+}
