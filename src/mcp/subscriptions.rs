@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -21,10 +21,17 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Who wants to know of what in this session.
 pub(super) struct Subscriptions {
     /// In sessions: what the client subscribed to, and how it was when the client last heard of it.
-    watched: Mutex<Watch>,
+    session: Mutex<Session>,
     /// Woken when a tool of ours may have changed something.
     changed: Notify,
     gone: CancellationToken,
+}
+
+#[derive(Default)]
+struct Session {
+    watch: Watch,
+    /// Whether a task looks at it.
+    is_looked_at: bool,
 }
 
 /// Resources, and how each was when it was last looked at.
@@ -39,7 +46,7 @@ pub(super) fn resource(uri: &str) -> Option<&'static ResourceDef> {
 impl Subscriptions {
     pub(super) fn new(gone: CancellationToken) -> Self {
         Self {
-            watched: Mutex::default(),
+            session: Mutex::default(),
             changed: Notify::new(),
             gone,
         }
@@ -52,41 +59,42 @@ impl Subscriptions {
 
     /// Tells `peer` from now on when `def` changes.
     pub(super) fn subscribe(self: &Arc<Self>, app: &Arc<App>, peer: &Peer<RoleServer>, def: &'static ResourceDef) {
-        let is_first = {
-            let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-            let is_first = watched.0.is_empty();
-            watched.add(app, def);
-            is_first
-        };
-        if !is_first {
+        let mut session = self.session();
+        session.watch.add(app, def);
+        if std::mem::replace(&mut session.is_looked_at, true) {
             return;
         }
         let (subscriptions, app, peer) = (Arc::clone(self), Arc::clone(app), peer.clone());
-        tokio::spawn(async move {
-            while subscriptions.pause().await {
-                let changed = {
-                    let mut watched = subscriptions.watched.lock().unwrap_or_else(PoisonError::into_inner);
-                    if watched.0.is_empty() {
-                        return;
-                    }
-                    watched.changed(&app)
-                };
-                for uri in changed {
-                    let news = ResourceUpdatedNotificationParam::new(uri);
-                    if peer.notify_resource_updated(news).await.is_err() {
-                        return;
-                    }
-                }
-            }
-        });
+        tokio::spawn(async move { subscriptions.tell(&app, &peer).await });
     }
 
     pub(super) fn unsubscribe(&self, def: &ResourceDef) {
-        self.watched
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .0
-            .remove(def.uri);
+        self.session().watch.0.remove(def.uri);
+    }
+
+    /// Tells `peer` of every change until it wants to know of nothing, or cannot be told.
+    async fn tell(&self, app: &App, peer: &Peer<RoleServer>) {
+        while self.pause().await {
+            let changed = {
+                let mut session = self.session();
+                session.is_looked_at = !session.watch.0.is_empty();
+                if !session.is_looked_at {
+                    return;
+                }
+                session.watch.changed(app)
+            };
+            for uri in changed {
+                let news = ResourceUpdatedNotificationParam::new(uri);
+                if peer.notify_resource_updated(news).await.is_err() {
+                    self.session().is_looked_at = false;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn session(&self) -> MutexGuard<'_, Session> {
+        self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells `sink` of every resource it accepted that changes, until the client is gone.

@@ -413,6 +413,24 @@ async fn the_end_of_input_ends_the_waiting_for_a_person() {
 }
 
 #[tokio::test]
+async fn changing_ones_mind_leaves_nothing_behind() {
+    let mut peer = Peer::new("2025-11-25", json!({}), LONG).await;
+    let uri = json!({"uri": "api://usage"});
+    peer.request("resources/subscribe", uri.clone()).await;
+    peer.receive().await;
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    for _ in 0..50 {
+        for method in ["resources/unsubscribe", "resources/subscribe"] {
+            peer.request(method, uri.clone()).await;
+            assert!(peer.receive().await["result"].is_object());
+        }
+    }
+    // Each request may have a task of its own, which ends a little after the answer.
+    assert!(tasks() < before + 10, "{before} before, {} now", tasks());
+}
+
+#[tokio::test]
 async fn what_comes_before_the_session_is_passed_over() {
     let (ours, theirs) = tokio::io::duplex(1 << 16);
     let gone = CancellationToken::new();
