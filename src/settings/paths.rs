@@ -61,18 +61,6 @@ impl Paths {
     pub fn vault_file(&self) -> PathBuf {
         self.data.join("vault.json")
     }
-
-    pub fn ledger_file(&self) -> PathBuf {
-        self.data.join("ledger.db")
-    }
-
-    pub fn prices_file(&self) -> PathBuf {
-        self.data.join("prices.json")
-    }
-
-    pub fn audit_file(&self) -> PathBuf {
-        self.data.join("audit.jsonl")
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use api_keys::{
     domain::{Label, Outcome, RecordedCost, Service, Source, Span, Task, TokenCounts, Tokens, UsageRecord, Usd},
-    storage::ledger::{Depth, Exported, Filter, Ledger, LedgerError, Totals},
+    storage::ledger::{Depth, Entries, Exported, Filter, Ledger, LedgerError, Recorded, Totals},
 };
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
@@ -83,6 +83,26 @@ pub(crate) fn request() -> UsageRecord {
         cost: cost(10),
         request_id: None,
     }
+}
+
+/// Records all of `records` at once.
+fn record_all<'a>(ledger: &Ledger, records: impl IntoIterator<Item = &'a UsageRecord>) -> Vec<Recorded> {
+    let entries = Entries {
+        ended: records.into_iter().map(|record| (None, record)).collect(),
+        ..Entries::default()
+    };
+    ledger.keep(&entries, at(0)).unwrap().recorded
+}
+
+/// The alerts that the ledger in `folder` knows of: budget, start of the window, threshold, and when it was given.
+fn alerts(folder: &Path) -> Vec<(String, Timestamp, u8, Timestamp)> {
+    let sql = rusqlite::Connection::open(folder.join("ledger.db")).unwrap();
+    let mut statement = sql.prepare("SELECT * FROM alert ORDER BY at").unwrap();
+    let time = |row: &rusqlite::Row<'_>, column| {
+        Timestamp::from_millisecond(row.get(column)?).map_err(|_| rusqlite::Error::InvalidQuery)
+    };
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, time(row, 1)?, row.get(2)?, time(row, 3)?)));
+    rows.unwrap().map(Result::unwrap).collect()
 }
 
 /// What all of `records` come to, added up one by one.

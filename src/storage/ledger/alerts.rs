@@ -3,17 +3,7 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 
-use super::{Ledger, Result, Survives, records::time};
-
-/// An alert that was given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Alert {
-    pub budget: String,
-    pub window_start: Timestamp,
-    /// The part of the limit that was reached, in percent.
-    pub threshold: u8,
-    pub at: Timestamp,
-}
+use super::{Ledger, Result, Survives};
 
 impl Ledger {
     /// Whether the alert is the caller's to give: true once for each budget, window and threshold, over all processes.
@@ -41,26 +31,6 @@ impl Ledger {
                     now.as_millisecond()
                 ])?;
             Ok(added == 1)
-        })
-    }
-
-    /// The alerts given since `since`, oldest first.
-    pub fn alerts(&self, since: Timestamp) -> Result<Vec<Alert>> {
-        self.read(|transaction| {
-            let mut statement = transaction.sql.prepare_cached(
-                "SELECT budget, window_start, threshold, at FROM alert WHERE at >= ?1 ORDER BY at, budget, threshold",
-            )?;
-            let mut rows = statement.query([since.as_millisecond()])?;
-            let mut alerts = Vec::new();
-            while let Some(row) = rows.next()? {
-                alerts.push(Alert {
-                    budget: row.get(0)?,
-                    window_start: time(row.get(1)?)?,
-                    threshold: row.get(2)?,
-                    at: time(row.get(3)?)?,
-                });
-            }
-            Ok(alerts)
         })
     }
 }

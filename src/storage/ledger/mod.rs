@@ -24,7 +24,6 @@ mod schema;
 mod totals;
 mod upkeep;
 
-pub use alerts::Alert;
 pub use error::LedgerError;
 pub use health::Health;
 pub use recent::{Asked, Outcomes, Past};

@@ -45,15 +45,6 @@ impl Ledger {
         })
     }
 
-    /// The same for many, all or none of them, at the price of one.
-    pub fn record_all<'a>(&self, records: impl IntoIterator<Item = &'a UsageRecord>) -> Result<Vec<Recorded>> {
-        self.write(Survives::PowerCut, |transaction| {
-            let recorded = records.into_iter().map(|record| transaction.record(record)).collect();
-            transaction.add_up()?;
-            recorded
-        })
-    }
-
     /// Gives every record of `span` that `filter` lets through to `each`, in the order in which they were taken.
     ///
     /// Not more than one is in memory. Whatever is recorded meanwhile is not among them, and is not held up.

@@ -18,7 +18,7 @@ fn written(home: &TempDir, name: &str) -> Vec<u8> {
             ..request()
         })
         .collect();
-    ledger.record_all(&records).unwrap();
+    record_all(&ledger, &records);
     drop(ledger);
     assert!(!folder.join("ledger.db-wal").exists());
     bytes(&folder)

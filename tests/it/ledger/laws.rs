@@ -150,13 +150,13 @@ fn steps() -> impl Strategy<Value = Vec<(bool, Step)>> {
 impl Step {
     fn take(&self, ledger: &Ledger, home: &Path) {
         match self {
-            Self::Record(records) => drop(ledger.record_all(records).unwrap()),
+            Self::Record(records) => drop(record_all(ledger, records)),
             Self::RecordMany(more) => {
                 let many = (0..2_000 + i64::from(*more)).map(|number| UsageRecord {
                     at: at(number % 7 - number),
                     ..request()
                 });
-                ledger.record_all(&many.collect::<Vec<_>>()).unwrap();
+                record_all(ledger, &many.collect::<Vec<_>>());
             }
             Self::Prune(before) => drop(ledger.prune(at(*before)).unwrap()),
             Self::Exchange => {
@@ -217,7 +217,7 @@ proptest! {
         for (number, batch) in batches.into_iter().enumerate() {
             let (now, later) = rest.split_at(batch.min(rest.len()));
             let writer = if number % 2 == 0 { &ledger } else { &other };
-            writer.record_all(now).unwrap();
+            record_all(writer, now);
             rest = later;
         }
         let counted = counted(&records);
