@@ -19,7 +19,7 @@ pub(super) async fn guarded<T>(work: impl Future<Output = Result<T>>) -> Result<
                 "the tool stopped at a mistake in this program",
             )
             .hint(
-                "nothing more was changed; run `api-keys doctor`, and report it with what was asked",
+                "what was asked may have been done: `api-keys doctor` says whether the files are whole; report it with what was asked",
             )))
         })
     })
@@ -36,6 +36,12 @@ mod tests {
         let error = outcome.expect_err("it panicked");
         assert_eq!(error.code(), Code::Internal);
         assert!(!error.to_json().to_string().contains("canary"));
+        // It may have come after the change.
+        assert!(
+            error
+                .hint_text()
+                .is_some_and(|hint| hint.contains("may have been done"))
+        );
     }
 
     #[tokio::test]
