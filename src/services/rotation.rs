@@ -15,7 +15,7 @@ use crate::{
     domain::{KeyRecord, KeyStatus, KeyVersion, Label, VersionState},
     error::{Code, Error, Result},
     providers::{Account, Checked, Provider},
-    storage::audit::Action,
+    storage::{audit::Action, vault::Edit},
 };
 
 /// The longest grace, in hours: 30 days.
@@ -66,10 +66,10 @@ pub async fn rotate(app: &App, caller: &dyn Caller, ask: Rotation, source: Sourc
         }
     };
 
-    let (version, mut warnings) = stage(app, caller, &ask, before, &secret).await?;
+    let (staged, mut warnings) = stage(app, caller, &ask, before, &secret).await?;
     let checked = app.checker().check(provider, Some(&secret.key), &provider.origin).await;
     let outcome = match accept(&checked, &mut warnings) {
-        Ok(()) => promote(app, caller, &ask, before, version, &checked).await,
+        Ok(()) => promote(app, caller, &ask, before, &staged, &checked).await,
         Err(error) => Err(error),
     };
     match outcome {
@@ -94,7 +94,7 @@ pub async fn rotate(app: &App, caller: &dyn Caller, ask: Rotation, source: Sourc
         Err(error) => {
             // What is nobody's word on the key may be over the next time: it stays staged for that.
             if matches!(error.code(), Code::KeyRejected | Code::OtherAccount) {
-                drop(unstage(app, caller, &ask, before, version).await);
+                drop(unstage(app, caller, &ask, before, &staged).await);
             }
             Err(error)
         }
@@ -115,30 +115,30 @@ async fn resume(app: &App, caller: &dyn Caller, before: &KeyRecord, staged: &Key
     })
 }
 
-/// Stores the new secret beside the one in use; returns its number.
+/// Stores the new secret beside the one in use.
 async fn stage(
     app: &App,
     caller: &dyn Caller,
     ask: &Rotation,
     before: &KeyRecord,
     secret: &NewSecret,
-) -> Result<(u32, Vec<String>)> {
-    let Rotation { provider, label, .. } = ask;
+) -> Result<(KeyVersion, Vec<String>)> {
+    let provider = &ask.provider;
     let now = app.now();
     let entry = keys::entry_of(app, caller, Action::RotateKey, before, Some("staged"));
     vault::change(app, &entry, |edit| {
         let fingerprint = edit.fingerprint(&secret.key);
-        let mut record = keys::expect(edit.contents().keys.values(), &provider.id, label)?.clone();
+        let mut record = as_it_stands(edit, provider, before)?;
         if let Some(known) = record
             .versions
             .iter_mut()
             .find(|version| version.fingerprint == fingerprint)
         {
             if known.state == VersionState::Staged {
-                let number = known.version;
                 known.exposed |= secret.exposed;
+                let staged = known.clone();
                 edit.record(record);
-                return Ok(number);
+                return Ok(staged);
             }
             return Err(Error::new(
                 Code::KeyUnchanged,
@@ -155,26 +155,30 @@ async fn stage(
             edit.forget_secret(record.key_id, given_up.version);
         }
         let staged = secret.as_version(provider, version, VersionState::Staged, fingerprint, now);
-        record.versions.push(staged);
+        record.versions.push(staged.clone());
         let key_id = record.key_id;
         edit.record(record);
         edit.secret(key_id, version, &secret.key)?;
-        Ok(version)
+        Ok(staged)
     })
     .await
 }
 
 /// Takes a secret that was refused out again.
-async fn unstage(app: &App, caller: &dyn Caller, ask: &Rotation, before: &KeyRecord, version: u32) -> Result<()> {
+async fn unstage(
+    app: &App,
+    caller: &dyn Caller,
+    ask: &Rotation,
+    before: &KeyRecord,
+    staged: &KeyVersion,
+) -> Result<()> {
     let entry = keys::entry_of(app, caller, Action::RotateKey, before, Some("refused"));
     vault::change(app, &entry, |edit| {
-        let mut record = keys::expect(edit.contents().keys.values(), &ask.provider.id, &ask.label)?.clone();
-        let is_refused =
-            |candidate: &mut KeyVersion| candidate.version == version && candidate.state == VersionState::Staged;
-        if record.versions.extract_if(.., is_refused).count() > 0 {
-            edit.forget_secret(record.key_id, version);
-            edit.record(record);
+        let mut record = as_it_stands(edit, &ask.provider, before)?;
+        for refused in record.versions.extract_if(.., |candidate| is_same(candidate, staged)) {
+            edit.forget_secret(record.key_id, refused.version);
         }
+        edit.record(record);
         Ok(())
     })
     .await
@@ -217,10 +221,10 @@ async fn promote(
     caller: &dyn Caller,
     ask: &Rotation,
     before: &KeyRecord,
-    version: u32,
+    staged: &KeyVersion,
     checked: &Checked,
 ) -> Result<(KeyRecord, KeyVersion, Vec<String>)> {
-    let Rotation { provider, label, .. } = ask;
+    let provider = &ask.provider;
     // An old secret that was never asked about is asked about now.
     let unknown = before.active().is_some_and(|active| active.account.is_none());
     let old_account = if checked.account.is_some() && unknown {
@@ -233,7 +237,7 @@ async fn promote(
     let ((record, previous), notices) = vault::change(app, &entry, |edit| {
         let fingerprint = |account: &Account| edit.account_fingerprint(account.as_str());
         let account = checked.account.as_ref().map(fingerprint);
-        let mut record = keys::expect(edit.contents().keys.values(), &provider.id, label)?.clone();
+        let mut record = as_it_stands(edit, provider, before)?;
         let old = record.active().cloned().ok_or_else(busy)?;
         let known = old.account.clone().or_else(|| old_account.as_ref().map(fingerprint));
         if let (Some(new), Some(old)) = (&account, &known)
@@ -241,11 +245,11 @@ async fn promote(
         {
             return Err(other_account(provider));
         }
-        let is_staged =
-            |candidate: &&mut KeyVersion| candidate.version == version && candidate.state == VersionState::Staged;
-        let staged = record.versions.iter_mut().find(is_staged).ok_or_else(busy)?;
-        staged.account = account;
-        staged.validation = Some(validation::of(checked, now));
+        let found = record.versions.iter_mut().find(|candidate| is_same(candidate, staged));
+        let found = found.ok_or_else(busy)?;
+        found.account = account;
+        found.validation = Some(validation::of(checked, now));
+        let version = found.version;
         let usable_until = now.checked_add(ask.grace).unwrap_or(now);
         record.retire_active(if usable_until > now {
             VersionState::Grace {
@@ -268,6 +272,19 @@ async fn promote(
     })
     .await?;
     Ok((record, previous, notices))
+}
+
+/// The record that is rotated, and not one that took its name meanwhile or is for another address now.
+fn as_it_stands(edit: &Edit, provider: &Provider, before: &KeyRecord) -> Result<KeyRecord> {
+    let record = edit.contents().keys.get(&before.key_id);
+    let record = record.filter(|record| record.removed_at.is_none()).ok_or_else(busy)?;
+    keys::expect_origin(provider, record)?;
+    Ok(record.clone())
+}
+
+/// Whether it is what was staged. A number alone can be another's by now: those of secrets that were given up come again.
+fn is_same(candidate: &KeyVersion, staged: &KeyVersion) -> bool {
+    candidate.state == VersionState::Staged && candidate.fingerprint == staged.fingerprint
 }
 
 fn busy() -> Error {

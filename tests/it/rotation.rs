@@ -5,30 +5,38 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value, json};
 
 use crate::support::{
-    Home,
+    Home, eventually,
     mcp_client::{LEGACY, McpClient},
     stand_in::{Reply, StandIn},
 };
 
 const OLD: &str = "sk-or-v1-old0123456789abcdef0123456789abcdef";
 const NEW: &str = "sk-or-v1-new0123456789abcdef0123456789abcdef";
+const OLDER: &str = "sk-or-v1-older0123456789abcdef0123456789abc";
+const NEWER: &str = "sk-or-v1-newer0123456789abcdef0123456789abc";
+const WRONG: &str = "sk-or-v1-wrong0123456789abcdef0123456789abc";
 
 /// OpenRouter, which tells whose key it is: each key it knows belongs to an account.
 struct Provider {
     stand_in: StandIn,
     accounts: Arc<Mutex<Vec<(&'static str, &'static str)>>>,
+    /// The keys of which it says nothing yet.
+    held: Arc<Mutex<Vec<&'static str>>>,
 }
 
 impl Provider {
     fn new(accounts: &[(&'static str, &'static str)]) -> Self {
         let accounts = Arc::new(Mutex::new(accounts.to_vec()));
-        let known = Arc::clone(&accounts);
+        let held = Arc::new(Mutex::new(Vec::new()));
+        let (known, silent) = (Arc::clone(&accounts), Arc::clone(&held));
         let stand_in = StandIn::start(move |request| {
             let key = request
                 .header("authorization")
                 .unwrap_or_default()
                 .trim_start_matches("Bearer ")
                 .to_owned();
+            let is_held = || silent.lock().unwrap().iter().any(|held| *held == key);
+            eventually(|| !is_held(), "the key is let go");
             let known = known.lock().unwrap();
             known.iter().find(|(known, _)| *known == key).map_or_else(
                 || {
@@ -45,7 +53,11 @@ impl Provider {
                 },
             )
         });
-        Self { stand_in, accounts }
+        Self {
+            stand_in,
+            accounts,
+            held,
+        }
     }
 
     fn home(&self) -> Home {
@@ -55,6 +67,28 @@ impl Provider {
             self.stand_in.url()
         ));
         home
+    }
+}
+
+impl Provider {
+    /// Begins a rotation to `key`, of which nothing is said until it is let go; it is staged then.
+    fn begin(&self, home: &Home, key: &'static str) -> (McpClient, u64) {
+        self.held.lock().unwrap().push(key);
+        let mut client = start(home);
+        let arguments = json!({"provider": "openrouter", "new_api_key": key});
+        let call = client.request("tools/call", json!({"name": "rotate_key", "arguments": arguments}));
+        let is_asked = || {
+            let asked = self.stand_in.requests();
+            asked
+                .iter()
+                .any(|it| it.header("authorization").is_some_and(|shown| shown.ends_with(key)))
+        };
+        eventually(is_asked, "the provider is asked");
+        (client, call)
+    }
+
+    fn let_go(&self, key: &str) {
+        self.held.lock().unwrap().retain(|held| *held != key);
     }
 }
 
@@ -175,14 +209,7 @@ fn goes_on(mut again: Value) {
         json!({"name": "rotate_key", "arguments": {"provider": "openrouter", "new_api_key": NEW}}),
     );
     // The provider was asked, so the new key is staged; it cannot answer while the list is held.
-    let since = std::time::Instant::now();
-    while provider.stand_in.requests().is_empty() {
-        assert!(
-            since.elapsed() < std::time::Duration::from_secs(10),
-            "the provider is asked"
-        );
-        std::thread::yield_now();
-    }
+    eventually(|| !provider.stand_in.requests().is_empty(), "the provider is asked");
     interrupted.kill();
     drop(blocking);
     assert_eq!(in_use(&home), OLD);
@@ -208,6 +235,45 @@ fn goes_on(mut again: Value) {
         client.failure("rotate_key", json!({"provider": "openrouter"})),
         "key_required"
     );
+}
+
+#[test]
+fn what_the_provider_says_of_one_key_lets_no_other_in() {
+    let provider = Provider::new(&[(OLD, "me"), (OLDER, "me"), (NEW, "me"), (NEWER, "me")]);
+    let in_its_place = |home: &Home| {
+        let mut other = start(home);
+        other.structured("remove_api_key", json!({"provider": "openrouter"}));
+        other.structured("add_api_key", json!({"provider": "openrouter", "api_key": OLDER}));
+    };
+    // Which makes the number of the one that is asked about free again.
+    let refused = |home: &Home| {
+        let mut other = start(home);
+        let wrong = json!({"provider": "openrouter", "new_api_key": WRONG});
+        assert_eq!(other.failure("rotate_key", wrong), "key_rejected");
+    };
+    for (meanwhile, in_use_before) in [(in_its_place as fn(&Home), OLDER), (refused as fn(&Home), OLD)] {
+        let home = provider.home();
+        add(&mut start(&home));
+        let (mut ours, our_call) = provider.begin(&home, NEW);
+        meanwhile(&home);
+        let (mut theirs, their_call) = provider.begin(&home, NEWER);
+
+        provider.let_go(NEW);
+        let answer = ours.answer(our_call);
+        assert_eq!(
+            answer["result"]["structuredContent"]["error"]["code"], "busy",
+            "{answer}"
+        );
+        assert_eq!(in_use(&home), in_use_before);
+
+        provider.let_go(NEWER);
+        let answer = theirs.answer(their_call);
+        assert_eq!(
+            answer["result"]["structuredContent"]["key"]["rotation_count"], 1,
+            "{answer}"
+        );
+        assert_eq!(in_use(&home), NEWER);
+    }
 }
 
 #[test]
