@@ -274,17 +274,14 @@ fn slots_that_ask_for_too_much_work_are_refused_before_any_is_done() {
     let (home, words) = (copy(), passphrase(WORDS));
     for (what, bomb) in bombs {
         home.put(&bomb);
-        // The best of three: the machine may be busy with other tests.
-        let quickest = (0..3).map(|_| {
-            let start = std::time::Instant::now();
-            for with in [Unlock::Passphrase(&words), Unlock::Automatic] {
-                let why = home.vault().unlock(with).expect_err(what);
-                assert!(matches!(why, VaultError::Damaged { .. }), "{what}: {why}");
-            }
-            assert!(home.vault().status().is_err(), "{what}");
-            start.elapsed()
-        });
-        assert!(quickest.min() < Some(Duration::from_millis(50)), "{what}");
+        // After the work it would be the wrong passphrase; and the work of some would take minutes.
+        let start = std::time::Instant::now();
+        for with in [Unlock::Passphrase(&words), Unlock::Automatic] {
+            let why = home.vault().unlock(with).expect_err(what);
+            assert!(matches!(why, VaultError::Damaged { .. }), "{what}: {why}");
+        }
+        assert!(home.vault().status().is_err(), "{what}");
+        assert!(start.elapsed() < Duration::from_secs(10), "{what}");
     }
 }
 
