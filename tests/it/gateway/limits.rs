@@ -1,5 +1,7 @@
 //! Limits of requests per minute, of clients and of providers' keys.
 
+use std::{ops::RangeInclusive, time::Instant};
+
 use super::*;
 use crate::support::private_file;
 
@@ -8,31 +10,36 @@ fn seconds_between(limit: u64) -> u64 {
     60_u64.div_ceil(limit)
 }
 
+/// How many requests `limit` allows from `since` on, at least and at most: some come back on a machine that is slow.
+fn allowed(limit: u64, since: Instant) -> RangeInclusive<usize> {
+    let come_back = since.elapsed().as_secs() * limit / 60;
+    let count = |count: u64| usize::try_from(count).unwrap();
+    count(limit)..=count(limit + come_back)
+}
+
 fn wait(answer: &Answer) -> u64 {
     answer.header("retry-after").unwrap().parse().unwrap()
 }
 
 #[test]
-fn a_client_may_send_so_many_requests_a_minute_and_is_refused_in_its_own_format() {
-    let scene = Scene::with(of_every_format(), "", &[], &["--requests-per-minute", "3"]);
+fn a_client_that_has_sent_its_requests_of_the_minute_is_refused_in_its_own_format() {
+    let scene = Scene::with(of_every_format(), "", &[], &["--requests-per-minute", "1"]);
     let (gateway, client) = (&scene.gateway, &scene.client);
     let message = json!({"model": "anthropic/m", "max_tokens": 5, "messages": []});
-    for _ in 0..3 {
-        assert_eq!(gateway.post("/v1/messages", client, &message).status, 200);
-    }
+    assert_eq!(gateway.post("/v1/messages", client, &message).status, 200);
     let theirs = gateway.post("/v1/messages", client, &message);
     assert_eq!(
         (theirs.status, &theirs.json()["error"]["type"]),
         (429, &json!("rate_limit_error"))
     );
     assert!(
-        (1..=seconds_between(3)).contains(&wait(&theirs)),
+        (1..=seconds_between(1)).contains(&wait(&theirs)),
         "{:?}",
         theirs.headers
     );
     let message = theirs.json()["error"]["message"].as_str().unwrap().to_owned();
     assert!(
-        message.contains("client tester") && message.contains("3 requests"),
+        message.contains("client tester") && message.contains(" 1 request"),
         "{message}"
     );
     let openai = gateway.post("/v1/responses", client, &json!({"model": "openai/m", "input": "hi"}));
@@ -42,7 +49,7 @@ fn a_client_may_send_so_many_requests_a_minute_and_is_refused_in_its_own_format(
     );
     let google = gateway.post("/p/google/v1beta/models/m:generateContent?alt=json", client, &json!({}));
     assert_eq!(google.json()["error"]["status"], "RESOURCE_EXHAUSTED");
-    assert_eq!(scene.provider.requests().len(), 3);
+    assert_eq!(scene.provider.requests().len(), 1);
 
     assert_eq!(gateway.get("/v1/models", client).status, 200, "asks no provider");
     let other = scene.home.client(&["other"]);
@@ -58,32 +65,29 @@ fn of_many_requests_at_once_so_many_reach_the_provider_as_are_configured() {
         &[],
         &[],
     );
+    let since = Instant::now();
     let mut statuses: Vec<u16> = std::thread::scope(|scope| {
         let asking: Vec<_> = (0..32).map(|_| scope.spawn(|| scene.chat(chat()).status)).collect();
         asking.into_iter().map(|one| one.join().unwrap()).collect()
     });
     statuses.sort_unstable();
-    assert_eq!(statuses, [vec![200; 5], vec![429; 27]].concat());
-    assert_eq!(scene.provider.requests().len(), 5);
-    let refused = scene.chat(chat());
-    assert!(
-        (1..=seconds_between(5)).contains(&wait(&refused)),
-        "{:?}",
-        refused.headers
-    );
+    let served = statuses.iter().filter(|status| **status == 200).count();
+    assert!(allowed(5, since).contains(&served), "{served}");
+    assert_eq!(statuses, [vec![200; served], vec![429; 32 - served]].concat());
+    assert_eq!(scene.provider.requests().len(), served);
     // What was refused set nothing aside.
-    scene.home.totals(5);
+    scene.home.totals(u64::try_from(served).unwrap());
     let reserved = || scene.home.run(["budget", "--json"]).json()["daily"]["reserved_usd"] == 0;
     eventually(reserved, "nothing is set aside");
 }
 
 #[test]
 fn each_key_has_the_limit_of_its_account() {
-    let limit = |key: &str, rest: &str| format!("[providers.openai.keys.{key}]\nrate_limit = 2\n{rest}\n");
+    let limit = |key: &str, rest: &str| format!("[providers.openai.keys.{key}]\nrate_limit = 1\n{rest}\n");
     let pool = "pool = \"acme\"";
     for (config, requests) in [
-        (limit("default", "") + &limit("second", ""), 4),
-        (limit("default", pool) + &limit("second", pool), 2),
+        (limit("default", "") + &limit("second", ""), 2),
+        (limit("default", pool) + &limit("second", pool), 1),
     ] {
         let scene = Scene::with_two_keys(&config, || Reply::json(200, &completion()));
         for number in 0..requests {
@@ -100,7 +104,7 @@ fn each_key_has_the_limit_of_its_account() {
 fn who_would_wait_is_served_when_the_limit_allows_it() {
     let scene = Scene::with(
         StandIn::answering(Reply::json(200, &completion())),
-        "[providers.openai.keys.default]\nrate_limit = 40\n[gateway]\nmax_wait = 5\n",
+        "[providers.openai.keys.default]\nrate_limit = 40\n[gateway]\nmax_wait = 60\n",
         &[],
         &[],
     );
@@ -108,7 +112,7 @@ fn who_would_wait_is_served_when_the_limit_allows_it() {
         assert_eq!(scene.chat(chat()).status, 200);
     }
     let bearer = format!("Bearer {}", scene.client);
-    let headers = [("authorization", bearer.as_str()), ("x-api-keys-wait", "5")];
+    let headers = [("authorization", bearer.as_str()), ("x-api-keys-wait", "60")];
     let statuses: Vec<u16> = std::thread::scope(|scope| {
         let ask = || {
             let body = chat().to_string();
