@@ -1,6 +1,6 @@
 //! The line for a client's status line.
 
-use crate::support::{Ended, Home};
+use crate::support::{Ended, Home, days_that_last};
 
 const KEY: &str = "sk-proj-MadeUpForTheTests0123456789abcdefXYZW";
 
@@ -22,7 +22,11 @@ fn it_says_something_useful_before_anything_is_there() {
 #[test]
 fn spending_the_budget_and_keys_in_trouble_are_in_one_line() {
     let home = Home::new();
-    home.config("[vault]\nmaster_key = \"key-file\"\n[budget]\ndaily_limit = 1.0\n[[prices]]\nmodel = \"openai/m\"\ninput = 1.0\noutput = 1.0\n");
+    home.config(&format!(
+        "[vault]\nmaster_key = \"key-file\"\n{}daily_limit = 1.0\n\
+         [[prices]]\nmodel = \"openai/m\"\ninput = 1.0\noutput = 1.0\n",
+        days_that_last()
+    ));
     let run = |arguments: &[&str], input: &str| {
         let ended = home.run_with(home.command(arguments), input);
         assert_eq!(ended.code, Some(0), "{ended:?}");

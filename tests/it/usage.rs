@@ -11,7 +11,7 @@ use api_keys::{
 use serde_json::{Value, json};
 
 use crate::support::{
-    Home,
+    Home, days_that_last,
     mcp_client::{LEGACY, MODERN, McpClient},
 };
 
@@ -37,7 +37,7 @@ output = 0.1
 
 fn home() -> Home {
     let home = Home::new();
-    home.config(CONFIG);
+    home.config(&CONFIG.replace("[budget]\n", &days_that_last()));
     home
 }
 

@@ -32,6 +32,13 @@ pub(crate) fn is_quick(limit: Duration, attempt: impl FnMut() -> Duration) -> bo
     std::iter::repeat_with(attempt).take(5).any(|took| took < limit)
 }
 
+/// The configuration of a budget whose days begin about twelve hours from now: none ends while a test runs.
+pub(crate) fn days_that_last() -> String {
+    let hour = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).hour();
+    // POSIX counts to the west.
+    format!("[budget]\ntime_zone = \"Etc/GMT{:+}\"\n", hour - 12)
+}
+
 /// A private folder that the program keeps everything in; gone when dropped.
 pub(crate) struct Home {
     folder: tempfile::TempDir,
