@@ -12,13 +12,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use crate::support::{
-    Ended, Home,
+    Ended, Home, PATIENCE,
     mcp_client::{LEGACY, McpClient},
     outside::{holds, installed, tell, this_test, told},
 };
 
 const TASK: &str = "API_KEYS_TEST_KEYCHAIN";
-const DEADLINE: Duration = Duration::from_millis(700);
+/// Below the 25 seconds that the bus itself waits for an answer.
+const IN_TIME: Duration = Duration::from_secs(20);
 
 /// The services that a desktop session has, in a home of their own.
 pub(crate) struct Desktop {
@@ -189,9 +190,13 @@ fn a_child_asks_the_keychain() {
     let Ok(tasks) = std::env::var(TASK) else {
         return;
     };
-    let keychain = Keychain::new(DEADLINE);
+    let mut keychain = Keychain::new(PATIENCE);
     for task in tasks.split(' ') {
         let answer = match task.split_once('=') {
+            None if task == "hurry" => {
+                keychain = Keychain::new(Duration::from_millis(700));
+                continue;
+            }
             Some(("write", text)) => keychain
                 .write("a vault", text.as_bytes())
                 .map(|()| "written".to_owned()),
@@ -235,9 +240,9 @@ fn a_keyring_that_hangs_is_given_up_in_time_and_works_when_it_comes_back() {
     };
     desktop.keychain("write=one");
     desktop.hang();
-    let (answers, took) = desktop.keychain("read write=two");
+    let (answers, took) = desktop.keychain("hurry read write=two");
     assert_eq!(answers, ["TimedOut", "TimedOut"]);
-    assert!(took < 4 * DEADLINE, "{took:?}");
+    assert!(took < IN_TIME, "{took:?}");
     desktop.wake();
     let (answers, _) = desktop.keychain("read");
     // The write that was given up may still have been carried out.
@@ -346,7 +351,7 @@ fn a_server_that_has_opened_its_vault_goes_on_when_the_keychain_hangs() {
         let begun = Instant::now();
         let arguments = json!({"provider": "openai", "label": format!("l{label}"), "api_key": KEY});
         client.structured("add_api_key", arguments);
-        assert!(begun.elapsed() < Duration::from_secs(3), "{:?}", begun.elapsed());
+        assert!(begun.elapsed() < IN_TIME, "{:?}", begun.elapsed());
     }
     desktop.wake();
     // The keychain's copy of the anchor is older now, which is no alarm.
