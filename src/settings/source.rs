@@ -88,7 +88,7 @@ impl Source {
             }
             Err(problem) => {
                 if state.problem.as_ref() != Some(&problem) {
-                    tracing::warn!(%problem, "the configuration file is broken; the last good one stays in force");
+                    tracing::warn!(%problem, "the configuration file is broken; the last good one, if there was one, stays in force");
                 }
                 state.problem = Some(problem);
             }

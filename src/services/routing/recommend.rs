@@ -110,7 +110,7 @@ pub fn recommend(app: &App, state: &State) -> Result<Advice> {
         ));
     }
     if let Some(problem) = app.settings().problem() {
-        let fix = "correct config.toml; the last good one is in force until then";
+        let fix = "correct config.toml; until then the last good one is in force, if there was one";
         warnings.push(Note::new("config_broken", problem.to_string(), fix));
     }
     recommendations.extend(cheaper(state, &used, chat));
