@@ -175,10 +175,14 @@ async fn unstage(
     let entry = keys::entry_of(app, caller, Action::RotateKey, before, Some("refused"));
     vault::change(app, &entry, |edit| {
         let mut record = as_it_stands(edit, &ask.provider, before)?;
-        for refused in record.versions.extract_if(.., |candidate| is_same(candidate, staged)) {
+        let refused = record
+            .versions
+            .extract_if(.., |candidate| is_same(candidate, staged))
+            .next();
+        if let Some(refused) = refused {
             edit.forget_secret(record.key_id, refused.version);
+            edit.record(record);
         }
-        edit.record(record);
         Ok(())
     })
     .await
