@@ -4,10 +4,11 @@ use std::{
     collections::BTreeMap,
     future::Future,
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use jiff::Timestamp;
+use tokio::sync::OnceCell;
 
 use super::{
     caller::{Caller, CallerKind, Question},
@@ -18,14 +19,16 @@ use crate::{
     domain::{ApiKey, KeyId, KeyRecord, KeyState, Label, Secret},
     error::{Code, Error, Result},
     providers::Provider,
-    storage::audit::Action,
 };
 
 /// The keys that were revealed, by record and version.
 #[derive(Debug, Default)]
 pub struct KeyRing {
-    held: Mutex<BTreeMap<(KeyId, u32), Arc<ApiKey>>>,
+    held: Mutex<BTreeMap<(KeyId, u32), Arc<Revealed>>>,
 }
+
+/// A key from when it was revealed: it is in the audit trail once, however many requests want it.
+type Revealed = OnceCell<Arc<ApiKey>>;
 
 /// A key for requests to its provider.
 #[derive(Debug, Clone)]
@@ -81,26 +84,31 @@ impl KeyRing {
             };
         }
         self.forget_all_but(&contents.keys);
-        usable.into_iter().map(|record| self.lend(app, record)).collect()
+        let mut lent = Vec::with_capacity(usable.len());
+        for record in usable {
+            lent.push(self.lend(app, record).await?);
+        }
+        Ok(lent)
     }
 
-    fn lend(&self, app: &App, record: &KeyRecord) -> Result<Lent> {
+    async fn lend(&self, app: &App, record: &KeyRecord) -> Result<Lent> {
         let active = keys::expect_usable(record, app.now())?;
         let name = (record.key_id, active.version);
-        // Held while the key is revealed: it is in the audit trail once, however many requests want it.
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = if let Some(key) = held.get(&name) {
-            Arc::clone(key)
-        } else {
-            let why = Some("for requests through the gateway");
-            let entry = keys::entry_of(app, &Unattended, Action::RevealKey, record, why);
-            let key = Arc::new(app.vault().reveal(&entry, record.key_id, active.version)?);
-            held.insert(name, Arc::clone(&key));
-            key
+        let revealed = Arc::clone(self.held().entry(name).or_default());
+        if !revealed.initialized() {
+            // Each waits for itself, so that none waits for another's waiting.
+            vault::turn(app).await?;
+        }
+        let why = "for requests through the gateway";
+        let reveal = async || {
+            keys::reveal(app, &Unattended, record, active.version, why)
+                .await
+                .map(Arc::new)
         };
+        let key = revealed.get_or_try_init(reveal).await?;
         Ok(Lent {
             label: record.label.clone(),
-            key,
+            key: Arc::clone(key),
             origin: record.origin.clone(),
             mended_at: health::mended_at(record),
         })
@@ -108,12 +116,15 @@ impl KeyRing {
 
     /// Drops what was rotated or removed.
     fn forget_all_but(&self, records: &BTreeMap<KeyId, KeyRecord>) {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.retain(|(key_id, version), _| {
+        self.held().retain(|(key_id, version), _| {
             records.get(key_id).is_some_and(|record| {
                 record.removed_at.is_none() && record.active().is_some_and(|active| active.version == *version)
             })
         });
+    }
+
+    fn held(&self) -> MutexGuard<'_, BTreeMap<(KeyId, u32), Arc<Revealed>>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -276,3 +276,32 @@ fn metrics_have_the_names_of_the_conventions() {
         assert!(text.lines().any(|known| known == line), "{line}\n{text}");
     }
 }
+
+#[test]
+fn a_request_that_waits_for_the_vault_holds_up_no_other() {
+    let scene = Scene::new(StandIn::answering(Reply::json(200, &completion())));
+    assert_eq!(scene.chat(chat()).status, 200, "its key is held from now on");
+    let lock = std::fs::File::open(scene.home.path().join("vault.lock")).unwrap();
+    lock.lock().unwrap();
+    let waiting: Vec<_> = (0..16)
+        .map(|_| {
+            let body = json!({"model": "anthropic/m", "messages": [], "max_tokens": 100}).to_string();
+            let headers = [("x-api-key", scene.client.as_str())];
+            scene.gateway.begin("POST", "/v1/messages", &headers, body.as_bytes())
+        })
+        .collect();
+    assert_eq!(scene.gateway.get("/healthz", "").status, 200);
+    assert_eq!(scene.chat(chat()).status, 200);
+    for stream in &waiting {
+        stream.set_nonblocking(true).unwrap();
+        let answered = stream.peek(&mut [0]);
+        assert!(answered.is_err(), "the others were answered after those that wait");
+        stream.set_nonblocking(false).unwrap();
+    }
+    drop(lock);
+    for stream in waiting {
+        assert_eq!(Answer::read(stream).status, 200);
+    }
+    let trail = scene.home.run(["audit", "--json"]).stdout;
+    assert_eq!(trail.matches("reveal_key").count(), 2, "once for each key: {trail}");
+}
