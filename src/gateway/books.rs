@@ -21,7 +21,7 @@ use crate::{
     app::App,
     domain::UsageRecord,
     error::{Code, Error, Result},
-    storage::ledger::{Entries, ReservationId, Reserve, Reserved},
+    storage::ledger::{Entries, LedgerError, ReservationId, Reserve, Reserved},
 };
 
 /// After how long a request is given up that nobody says the end of: the gateway was killed meanwhile.
@@ -237,9 +237,10 @@ impl Books {
             Err(TryLockError::WouldBlock) => return self.ring(self.waiting(), Keeper::Lingers),
         };
         let mut batch = std::mem::take(&mut self.waiting().batch);
-        match self.app.ledger().keep_at_once(&batch.entries(), self.app.now()) {
-            Ok(Some(kept)) => return self.answer(&mut pen, batch, kept.reserved),
-            Ok(None) => {}
+        let ledger = self.app.ledger().with_patience(Duration::ZERO);
+        match ledger.keep(&batch.entries(), self.app.now()) {
+            Ok(kept) => return self.answer(&mut pen, batch, kept.reserved),
+            Err(LedgerError::Busy { .. }) => {}
             Err(_) => self.answer_each(&mut pen, &mut batch),
         }
         drop(pen);

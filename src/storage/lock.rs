@@ -5,7 +5,7 @@ use std::{
     fs::{File, TryLockError},
     hash::{BuildHasher, RandomState},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::files::{FileError, Folder};
@@ -33,7 +33,7 @@ pub enum LockError {
 
 /// Takes the lock on the file `name` of `folder`, waiting for at most about `wait`.
 pub fn acquire(folder: &Folder, name: &str, wait: Duration) -> Result<Lock, LockError> {
-    let mut waited = Duration::ZERO;
+    let since = Instant::now();
     let (mut file, mut opened) = folder.open_lock(name)?;
     loop {
         match file.try_lock() {
@@ -53,12 +53,11 @@ pub fn acquire(folder: &Folder, name: &str, wait: Duration) -> Result<Lock, Lock
                 }));
             }
         }
+        let waited = since.elapsed();
         if waited >= wait {
             return Err(LockError::Busy { waited });
         }
-        let pause = jittered(PAUSE).min(wait.saturating_sub(waited));
-        thread::sleep(pause);
-        waited += pause;
+        thread::sleep(jittered(PAUSE).min(wait.saturating_sub(waited)));
     }
 }
 

@@ -1,6 +1,11 @@
 //! How the database is opened, and what a transaction works with.
 
-use std::{fs, path::Path, thread, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, config::DbConfig};
 
@@ -16,11 +21,11 @@ use crate::storage::{
 };
 
 /// About how long other writers are waited for.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The longest pause between two tries. SQLite's own pauses grow to 100 ms. Of four writers that never rest, on a slow disk
 /// with 3 ms a commit, one in a hundred records waited for 0.15 s; with pauses of up to 4 ms for 0.35 s.
-const PAUSE: Duration = Duration::from_millis(1);
+pub(super) const PAUSE: Duration = Duration::from_millis(1);
 
 /// The files that SQLite puts beside the database; the first holds what is not yet in the database itself.
 const COMPANIONS: [&str; 3] = [WAL, "ledger.db-shm", "ledger.db-journal"];
@@ -107,9 +112,9 @@ pub(super) fn look(path: &Path, missing: Missing) -> Result<Option<Stamp>> {
 impl Open {
     /// Opens the database that [`look`] has seen, and makes it the newest version.
     pub(super) fn new(folder: &Path, file: Stamp) -> Result<Self> {
-        let path = folder.join(FILE);
+        let (path, since) = (folder.join(FILE), Instant::now());
         let has_wal = check_companions(folder)?;
-        let sql_failed = |why: rusqlite::Error| LedgerError::from_sql(&path, &why);
+        let sql_failed = |why: rusqlite::Error| LedgerError::from_sql(&path, &why, since.elapsed());
         // Links above our folder are the user's own; one in place of the file is refused.
         let real = fs::canonicalize(folder).map_or_else(|_| path.clone(), |folder| folder.join(FILE));
         let written = has_wal.then(|| id_without_wal(&real)).flatten();
@@ -138,26 +143,12 @@ impl Open {
         self.transact(TransactionBehavior::Deferred, work)
     }
 
-    /// What `work` does without waiting for others; nothing where one of them is writing.
-    pub(super) fn at_once<T>(
-        &mut self,
-        work: impl FnOnce(&mut Self) -> rusqlite::Result<T>,
-    ) -> rusqlite::Result<Option<T>> {
-        self.sql.busy_timeout(Duration::ZERO)?;
-        let done = work(self);
-        self.sql.busy_handler(Some(has_patience))?;
-        match done {
-            Err(why) if why.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(None),
-            done => done.map(Some),
-        }
-    }
-
     /// Moves what is in the WAL into the database, as far as nobody need wait for that.
     pub(super) fn checkpoint(&self) -> rusqlite::Result<()> {
         self.sql.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
     }
 
-    /// Does `work` whole or not at all.
+    /// Does `work` whole or not at all, without waiting for others: fails where one of them is writing.
     pub(super) fn write<T>(
         &mut self,
         survives: Survives,
@@ -171,7 +162,8 @@ impl Open {
             self.sql.pragma_update(None, "synchronous", mode)?;
             self.survives = survives;
         }
-        self.transact(TransactionBehavior::Immediate, |transaction| {
+        self.sql.busy_timeout(Duration::ZERO)?;
+        let written = self.transact(TransactionBehavior::Immediate, |transaction| {
             let before = transaction.sql.total_changes();
             let value = work(transaction)?;
             if transaction.sql.total_changes() != before {
@@ -182,7 +174,9 @@ impl Open {
                     .execute([])?;
             }
             Ok(value)
-        })
+        });
+        self.sql.busy_handler(Some(has_patience))?;
+        written
     }
 
     fn transact<T>(
@@ -190,8 +184,8 @@ impl Open {
         behavior: TransactionBehavior,
         work: impl FnOnce(&mut Transaction<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<T> {
+        let transaction = self.sql.transaction_with_behavior(behavior)?;
         let transact = || {
-            let transaction = self.sql.transaction_with_behavior(behavior)?;
             let value = work(&mut Transaction {
                 sql: &transaction,
                 names: &mut self.names,

@@ -39,14 +39,12 @@ pub enum LedgerError {
 }
 
 impl LedgerError {
-    /// What `why` means for the ledger at `path`.
-    pub(super) fn from_sql(path: &Path, why: &rusqlite::Error) -> Self {
+    /// What `why` means for the ledger at `path`, which came after `waited`.
+    pub(super) fn from_sql(path: &Path, why: &rusqlite::Error, waited: Duration) -> Self {
         let path = path.to_owned();
         let io = |kind: io::ErrorKind| io::Error::new(kind, plain(why));
         match why.sqlite_error_code() {
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy {
-                waited: super::connection::PATIENCE,
-            },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { waited },
             Some(ErrorCode::DiskFull) => Self::File(FileError::NoSpace {
                 path,
                 source: io(io::ErrorKind::StorageFull),
@@ -71,6 +69,11 @@ impl LedgerError {
     }
 }
 
+/// In whole seconds.
+fn rounded(waited: Duration) -> u64 {
+    (waited + Duration::from_millis(500)).as_secs()
+}
+
 /// What SQLite says, without the statement.
 fn plain(why: &rusqlite::Error) -> String {
     match why {
@@ -91,7 +94,7 @@ impl fmt::Display for LedgerError {
                 "{} has format {version}, newer than this program knows",
                 path.display()
             ),
-            Self::Busy { waited } => write!(f, "other processes wrote to the ledger for {} s", waited.as_secs()),
+            Self::Busy { waited } => write!(f, "other processes wrote to the ledger for {} s", rounded(*waited)),
             Self::File(why) => why.fmt(f),
         }
     }

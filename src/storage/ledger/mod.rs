@@ -9,7 +9,9 @@
 use std::{
     fmt,
     path::PathBuf,
-    sync::{Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, TryLockError},
+    thread,
+    time::{Duration, Instant},
 };
 
 mod alerts;
@@ -24,6 +26,7 @@ mod schema;
 mod totals;
 mod upkeep;
 
+pub use connection::PATIENCE;
 pub use error::LedgerError;
 pub use health::Health;
 pub use recent::{Asked, Outcomes, Past};
@@ -33,10 +36,10 @@ pub use schema::marks;
 pub use totals::{Dimension, Filter, Totals};
 pub use upkeep::{Condition, Depth};
 
-use connection::{Missing, Open, Survives, Transaction, look};
+use connection::{Missing, Open, PAUSE, Survives, Transaction, look};
 use recent::Recent;
 
-use super::files::is_in_place;
+use super::{files::is_in_place, lock::jittered};
 
 type Result<T, E = LedgerError> = std::result::Result<T, E>;
 
@@ -48,7 +51,8 @@ pub const FILE: &str = "ledger.db";
 /// Reading where there is no ledger finds it empty and makes nothing.
 pub struct Ledger {
     folder: PathBuf,
-    held: Mutex<Option<Held>>,
+    held: Arc<Mutex<Option<Held>>>,
+    patience: Duration,
 }
 
 /// An open database, and what is remembered of it.
@@ -62,7 +66,18 @@ impl Ledger {
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         Self {
             folder: folder.into(),
-            held: Mutex::default(),
+            held: Arc::default(),
+            patience: PATIENCE,
+        }
+    }
+
+    /// The same ledger for a writer who waits only so long for others; not even for those of this process if not at all.
+    #[must_use]
+    pub fn with_patience(&self, patience: Duration) -> Self {
+        Self {
+            folder: self.folder.clone(),
+            held: Arc::clone(&self.held),
+            patience,
         }
     }
 
@@ -84,22 +99,57 @@ impl Ledger {
 
     /// What `work` reads, all of one moment; `T::default()` where there is no ledger.
     fn read<T: Default>(&self, work: impl FnOnce(&mut Transaction<'_>) -> rusqlite::Result<T>) -> Result<T> {
+        let since = Instant::now();
         match self.opened(&mut self.held(), Missing::Leave)? {
-            Some(held) => held.open.read(work).map_err(|why| self.failed(&why)),
+            Some(held) => held.open.read(work).map_err(|why| self.failed(&why, since)),
             None => Ok(T::default()),
         }
     }
 
     /// Does `work` whole or not at all, in a ledger that is made if there is none.
+    ///
+    /// While it waits for another process, others of this one read.
     fn write<T>(
         &self,
         survives: Survives,
         work: impl FnOnce(&mut Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T> {
-        match self.opened(&mut self.held(), Missing::Make)? {
-            Some(held) => held.open.write(survives, work).map_err(|why| self.failed(&why)),
-            None => Err(self.failed(&rusqlite::Error::InvalidQuery)),
+        let since = Instant::now();
+        let mut work = Some(work);
+        loop {
+            match self.write_at_once(survives, &mut work) {
+                Err(LedgerError::Busy { .. }) if work.is_some() && since.elapsed() < self.patience => {
+                    thread::sleep(jittered(PAUSE));
+                }
+                Err(LedgerError::Busy { .. }) => {
+                    let waited = since.elapsed();
+                    return Err(LedgerError::Busy { waited });
+                }
+                done => return done,
+            }
         }
+    }
+
+    /// The same where nobody else is writing; `work` is left where somebody is.
+    fn write_at_once<T>(
+        &self,
+        survives: Survives,
+        work: &mut Option<impl FnOnce(&mut Transaction<'_>) -> rusqlite::Result<T>>,
+    ) -> Result<T> {
+        let since = Instant::now();
+        if self.patience.is_zero() && matches!(self.held.try_lock(), Err(TryLockError::WouldBlock)) {
+            let waited = Duration::ZERO;
+            return Err(LedgerError::Busy { waited });
+        }
+        let mut held = self.held();
+        let written = match self.opened(&mut held, Missing::Make)? {
+            Some(held) => held.open.write(survives, |transaction| match work.take() {
+                Some(work) => work(transaction),
+                None => Err(rusqlite::Error::InvalidQuery),
+            }),
+            None => Err(rusqlite::Error::InvalidQuery),
+        };
+        written.map_err(|why| self.failed(&why, since))
     }
 
     /// The database, opened anew where the file is another one than before.
@@ -134,8 +184,8 @@ impl Ledger {
         })
     }
 
-    fn failed(&self, why: &rusqlite::Error) -> LedgerError {
-        LedgerError::from_sql(&self.path(), why)
+    fn failed(&self, why: &rusqlite::Error, since: Instant) -> LedgerError {
+        LedgerError::from_sql(&self.path(), why, since.elapsed())
     }
 }
 

@@ -1,6 +1,6 @@
 //! How the last requests ended, kept in memory: whoever asks again has only those read that are new.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use jiff::Timestamp;
 
@@ -50,13 +50,14 @@ pub(super) struct Recent {
 impl Ledger {
     /// How requests since `since` ended; only the newest 2,000 of all are looked at.
     pub fn outcomes(&self, since: Timestamp) -> Result<Outcomes> {
+        let begun = Instant::now();
         let mut held = self.held();
         let Some(held) = self.opened(&mut held, Missing::Leave)? else {
             return Ok(Outcomes::default());
         };
         let newest = held.open.read(|transaction| held.recent.newest(transaction));
         Ok(Outcomes {
-            newest: newest.map_err(|why| self.failed(&why))?,
+            newest: newest.map_err(|why| self.failed(&why, begun))?,
             since,
         })
     }

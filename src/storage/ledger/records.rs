@@ -1,5 +1,7 @@
 //! Records: written once, with the sums that they belong to, and read back.
 
+use std::time::Instant;
+
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, params, types::Type};
 
@@ -54,6 +56,7 @@ impl Ledger {
         filter: &Filter,
         mut each: impl FnMut(&Exported) -> Result<(), E>,
     ) -> Result<(), E> {
+        let since = Instant::now();
         let Some(mut open) = self.open_apart()? else {
             return Ok(());
         };
@@ -64,7 +67,7 @@ impl Ledger {
                 stopped.is_ok()
             })
         })
-        .map_err(|why| self.failed(&why))?;
+        .map_err(|why| self.failed(&why, since))?;
         stopped
     }
 }

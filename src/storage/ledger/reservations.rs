@@ -1,13 +1,16 @@
 //! What was spent, and money set aside for requests under way: asked and taken in one step, so that no number of
 //! processes together passes a budget.
 
-use std::collections::{BTreeMap, btree_map::Entry};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    time::Instant,
+};
 
 use jiff::Timestamp;
 use rusqlite::params;
 
 use super::{
-    Ledger, Missing, Recorded, Result, Survives, Totals, Transaction, connection,
+    Ledger, Recorded, Result, Survives, Totals, Transaction, connection,
     names::{NameId, Series, SeriesId},
     records::{cost_of, time},
 };
@@ -120,7 +123,7 @@ impl Ledger {
         kept.reserved
             .first()
             .copied()
-            .ok_or_else(|| self.failed(&rusqlite::Error::QueryReturnedNoRows))
+            .ok_or_else(|| self.failed(&rusqlite::Error::QueryReturnedNoRows, Instant::now()))
     }
 
     /// Puts off to `until` when those of `ids` are given up that are still there.
@@ -147,24 +150,11 @@ impl Ledger {
         self.write(Survives::Kill, |transaction| transaction.keep(entries, now))
     }
 
-    /// The same if nobody else is at it; nothing where somebody is.
-    pub fn keep_at_once(&self, entries: &Entries<'_>, now: Timestamp) -> Result<Option<Kept>> {
-        let Ok(mut held) = self.held.try_lock() else {
-            return Ok(None);
-        };
-        match self.opened(&mut held, Missing::Make)? {
-            Some(held) => held
-                .open
-                .at_once(|open| open.write(Survives::Kill, |transaction| transaction.keep(entries, now)))
-                .map_err(|why| self.failed(&why)),
-            None => Ok(None),
-        }
-    }
-
     /// Moves what was written into the database itself, while others read and write.
     pub fn checkpoint(&self) -> Result<()> {
+        let since = Instant::now();
         match self.open_apart()? {
-            Some(open) => open.checkpoint().map_err(|why| self.failed(&why)),
+            Some(open) => open.checkpoint().map_err(|why| self.failed(&why, since)),
             None => Ok(()),
         }
     }

@@ -1,5 +1,7 @@
 //! Looking after the database: whether it is whole, and what is not needed any more.
 
+use std::time::Instant;
+
 use jiff::Timestamp;
 use rusqlite::params;
 
@@ -84,13 +86,14 @@ impl Ledger {
 
     /// Reads the whole database and fails unless it is whole; nothing where there is no ledger.
     pub fn check(&self, depth: Depth) -> Result<Option<Condition>> {
+        let since = Instant::now();
         let Some(mut open) = self.open_apart()? else {
             return Ok(None);
         };
         let bytes = open.file.length();
         let with_indexes = depth == Depth::Whole || bytes < LARGE;
         let inspected = open.read(|transaction| transaction.inspect(bytes, with_indexes));
-        let (condition, fault) = inspected.map_err(|why| self.failed(&why))?;
+        let (condition, fault) = inspected.map_err(|why| self.failed(&why, since))?;
         match fault {
             None => Ok(Some(condition)),
             Some(what) => Err(LedgerError::Damaged {

@@ -5,6 +5,7 @@ use std::{
     io::{BufRead, BufReader, Lines, Write},
     process::{Child, ChildStdout, Stdio},
     thread,
+    time::Duration,
 };
 
 use super::*;
@@ -150,4 +151,27 @@ fn everything_of_a_ledger_is_private_from_the_first_byte_under_any_umask() {
         child.kill().unwrap();
         child.wait().unwrap();
     }
+}
+
+#[test]
+fn while_a_writer_waits_for_another_process_others_read_and_it_says_how_long_it_waited() {
+    let (_home, ledger) = ledger();
+    ledger.record(&request()).unwrap();
+    let other = rusqlite::Connection::open(ledger.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    thread::scope(|scope| {
+        let writing = scope.spawn(|| ledger.record(&request()));
+        for _ in 0..1_000 {
+            assert_eq!(total(&ledger).requests, 1);
+        }
+        let patience = Duration::from_millis(20);
+        let refused = ledger.with_patience(patience).record(&request());
+        assert!(
+            matches!(refused, Err(LedgerError::Busy { waited }) if waited >= patience),
+            "{refused:?}"
+        );
+        other.execute_batch("ROLLBACK").unwrap();
+        writing.join().unwrap().unwrap();
+    });
+    assert_eq!(total(&ledger).requests, 2);
 }
