@@ -21,7 +21,7 @@ use crate::{
     app::App,
     domain::UsageRecord,
     error::{Code, Error, Result},
-    storage::ledger::{Entries, LedgerError, ReservationId, Reserve, Reserved},
+    storage::ledger::{Entries, Ledger, LedgerError, PATIENCE, ReservationId, Reserve, Reserved},
 };
 
 /// After how long a request is given up that nobody says the end of: the gateway was killed meanwhile.
@@ -34,9 +34,15 @@ const LINGERING: Duration = Duration::from_millis(2);
 const BETWEEN_SYNCS: Duration = Duration::from_millis(20);
 /// After how many syncs what was written is moved into the database itself.
 const CHECKPOINT: u32 = 16;
-/// How often a record is tried that the ledger did not take, and the pause between.
+/// How long the keeper waits for others that write, before he sees to those who wait for him.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How long at the end what the ledger does not take is tried again.
+const CLOSING: Duration = Duration::from_mins(1);
+/// How many ended requests wait for a ledger that takes none.
+const MOST_LEFT: usize = 100_000;
+/// How often a sync is tried that failed, and the pause between.
 const TRIES: u32 = 10;
-const PAUSE: Duration = Duration::from_millis(500);
+const BETWEEN_TRIES: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
 pub(super) struct Books {
@@ -66,8 +72,14 @@ struct Batch {
     ended: Vec<Ended>,
     released: Vec<ReservationId>,
     asked: Vec<Reserve>,
-    /// Who waits for an answer to each.
-    answers: Vec<oneshot::Sender<Result<Reserved>>>,
+    /// Who waits for an answer to each, the longest first.
+    answers: Vec<Waiter>,
+}
+
+#[derive(Debug)]
+struct Waiter {
+    since: Instant,
+    answer: oneshot::Sender<Result<Reserved>>,
 }
 
 #[derive(Debug, Default)]
@@ -76,7 +88,8 @@ struct Waiting {
     /// What is written, and the keeper has still to learn from.
     written: Vec<Ended>,
     keeper: Keeper,
-    is_closing: bool,
+    /// Since when nothing more is to come.
+    closing: Option<Instant>,
 }
 
 /// What the keeper does meanwhile.
@@ -101,6 +114,13 @@ struct Pen {
 pub(super) enum Change {
     More,
     Last,
+}
+
+/// Whether the ledger takes nothing.
+#[derive(Debug, Default)]
+struct Stuck {
+    since: Option<Instant>,
+    is_told: bool,
 }
 
 impl Books {
@@ -130,7 +150,10 @@ impl Books {
         let mut waiting = self.waiting();
         let is_alone = waiting.batch.asked.is_empty();
         waiting.batch.asked.push(ask);
-        waiting.batch.answers.push(answer);
+        waiting.batch.answers.push(Waiter {
+            since: Instant::now(),
+            answer,
+        });
         if is_alone {
             drop(waiting);
             self.write_at_once();
@@ -163,21 +186,35 @@ impl Books {
     /// Has the keeper write what is left, and end.
     pub(super) fn close(&self) {
         let mut waiting = self.waiting();
-        waiting.is_closing = true;
+        waiting.closing = Some(Instant::now());
         self.ring(waiting, Keeper::Lingers);
     }
 
     /// Writes what others have left, and learns from it, until the books are closed: the keeper's work.
+    ///
+    /// What the ledger does not take is kept, and tried again for as long as it takes.
     pub(super) fn keep(&self) {
+        let ledger = self.app.ledger().with_patience(PAUSE);
         let mut renewed = Instant::now();
+        let mut stuck = Stuck::default();
         while let Some(batch) = self.next() {
-            self.write(batch);
+            match self.write(&ledger, batch) {
+                Ok(()) => stuck = Stuck::default(),
+                Err(why) => {
+                    let why = stuck.tell(why);
+                    if !matches!(why, LedgerError::Busy { .. }) {
+                        std::thread::sleep(PAUSE);
+                    }
+                    if self.waiting().closing.is_some_and(|since| since.elapsed() >= CLOSING) {
+                        self.lose(&why);
+                    }
+                }
+            }
             let written = std::mem::take(&mut self.waiting().written);
             for ended in written {
                 self.troubles.learn(&self.app, &ended.record, ended.retry_after);
             }
-            if renewed.elapsed() >= RENEWING {
-                self.renew();
+            if renewed.elapsed() >= RENEWING && self.renew(&ledger) {
                 renewed = Instant::now();
             }
         }
@@ -207,7 +244,7 @@ impl Books {
     fn next(&self) -> Option<Batch> {
         let mut waiting = self.waiting();
         let mut has_lingered = false;
-        while !waiting.batch.is_urgent() && !waiting.is_closing && !has_lingered {
+        while !waiting.batch.is_urgent() && waiting.closing.is_none() && !has_lingered {
             let is_idle = waiting.batch.is_empty() && waiting.written.is_empty();
             let (how, patience) = if is_idle {
                 (Keeper::Sleeps, RENEWING)
@@ -223,7 +260,7 @@ impl Books {
             waiting.keeper = Keeper::Works;
             has_lingered = timer.timed_out();
         }
-        if waiting.is_closing && waiting.batch.is_empty() {
+        if waiting.closing.is_some() && waiting.batch.is_empty() {
             return None;
         }
         Some(std::mem::take(&mut waiting.batch))
@@ -238,66 +275,65 @@ impl Books {
         };
         let mut batch = std::mem::take(&mut self.waiting().batch);
         let ledger = self.app.ledger().with_patience(Duration::ZERO);
-        match ledger.keep(&batch.entries(), self.app.now()) {
-            Ok(kept) => return self.answer(&mut pen, batch, kept.reserved),
-            Err(LedgerError::Busy { .. }) => {}
-            Err(_) => self.answer_each(&mut pen, &mut batch),
-        }
+        let tried = self.attempt(&ledger, &mut pen, &mut batch);
         drop(pen);
-        self.give_back(batch);
+        if tried.is_err() {
+            self.give_back(batch);
+        }
     }
 
     /// Leaves to the keeper what was not written.
-    fn give_back(&self, mut batch: Batch) {
+    fn give_back(&self, mut left: Batch) {
         let mut waiting = self.waiting();
         // What has come meanwhile came later.
-        std::mem::swap(&mut waiting.batch, &mut batch);
-        waiting.batch.append(batch);
+        std::mem::swap(&mut waiting.batch, &mut left);
+        waiting.batch.append(left);
+        let ended = &mut waiting.batch.ended;
+        let too_many = ended.len().saturating_sub(MOST_LEFT);
+        if ended.drain(..too_many).count() > 0 {
+            tracing::error!(
+                requests = too_many,
+                "what requests used is lost: too many wait to be recorded"
+            );
+        }
         self.ring(waiting, Keeper::Lingers);
     }
 
-    /// Writes all of `batch`, however long that takes.
-    fn write(&self, mut batch: Batch) {
-        if batch.is_empty() {
-            return;
-        }
-        let ledger = self.app.ledger();
+    /// Writes `batch`; what fails is left for another time, but for what somebody waits for.
+    fn write(&self, ledger: &Ledger, mut batch: Batch) -> Result<(), LedgerError> {
         let mut pen = self.pen();
-        if let Ok(kept) = ledger.keep(&batch.entries(), self.app.now()) {
-            return self.answer(&mut pen, batch, kept.reserved);
-        }
-        self.answer_each(&mut pen, &mut batch);
-        // Others may write meanwhile.
-        drop(pen);
-        let each_ended = batch.ended.iter().map(|ended| Entries {
-            ended: vec![(ended.reservation, &ended.record)],
-            ..Entries::default()
-        });
-        let each_released = batch.released.iter().map(|id| Entries {
-            released: std::slice::from_ref(id),
-            ..Entries::default()
-        });
-        let mut left: Vec<Entries<'_>> = each_ended.chain(each_released).collect();
-        persist("recorded", || {
-            let mut outcome = Ok(());
-            left.retain(|entries| match ledger.keep(entries, self.app.now()) {
-                Ok(_) => false,
-                Err(why) => {
-                    outcome = Err(why);
-                    true
+        let mut outcome = self.attempt(ledger, &mut pen, &mut batch);
+        match outcome {
+            Ok(()) => return Ok(()),
+            Err(LedgerError::Busy { .. }) => batch.refuse_the_patient(),
+            Err(_) => {
+                outcome = Ok(());
+                // One after the other, so that what is refused takes no other along.
+                for mut one in std::mem::take(&mut batch).each() {
+                    let Err(why) = self.attempt(ledger, &mut pen, &mut one) else {
+                        continue;
+                    };
+                    if let Some(waiter) = one.answers.pop() {
+                        let _ = waiter.answer.send(Err(why.into()));
+                    } else {
+                        batch.append(one);
+                        outcome = Err(why);
+                    }
                 }
-            });
-            outcome
-        });
-        self.answer(&mut self.pen(), batch, Vec::new());
+            }
+        }
+        drop(pen);
+        self.give_back(batch);
+        outcome
     }
 
-    /// Has those who wait told one by one, so that what is refused takes no other along.
-    fn answer_each(&self, pen: &mut Pen, batch: &mut Batch) {
-        for (answer, ask) in batch.answers.drain(..).zip(batch.asked.drain(..)) {
-            let reserved = self.app.ledger().reserve(&ask, self.app.now());
-            self.hand_over(pen, answer, reserved.map_err(Error::from));
+    /// Writes and takes all of `batch`, or nothing.
+    fn attempt(&self, ledger: &Ledger, pen: &mut Pen, batch: &mut Batch) -> Result<(), LedgerError> {
+        if !batch.is_empty() {
+            let kept = ledger.keep(&batch.entries(), self.app.now())?;
+            self.answer(pen, std::mem::take(batch), kept.reserved);
         }
+        Ok(())
     }
 
     /// Tells everybody what was written for them.
@@ -305,8 +341,8 @@ impl Books {
         for id in &batch.released {
             pen.under_way.remove(id);
         }
-        for (answer, reserved) in batch.answers.into_iter().zip(reserved) {
-            self.hand_over(pen, answer, Ok(reserved));
+        for (waiter, reserved) in batch.answers.into_iter().zip(reserved) {
+            self.hand_over(pen, waiter.answer, reserved);
         }
         for id in batch.ended.iter().filter_map(|ended| ended.reservation) {
             pen.under_way.remove(&id);
@@ -318,12 +354,12 @@ impl Books {
         }
     }
 
-    fn hand_over(&self, pen: &mut Pen, answer: oneshot::Sender<Result<Reserved>>, reserved: Result<Reserved>) {
+    fn hand_over(&self, pen: &mut Pen, answer: oneshot::Sender<Result<Reserved>>, reserved: Reserved) {
         let granted = match reserved {
-            Ok(Reserved::Granted(id)) => Some(id),
-            Ok(Reserved::Refused { .. }) | Err(_) => None,
+            Reserved::Granted(id) => Some(id),
+            Reserved::Refused { .. } => None,
         };
-        let is_taken = answer.send(reserved).is_ok();
+        let is_taken = answer.send(Ok(reserved)).is_ok();
         match granted {
             Some(id) if is_taken => drop(pen.under_way.insert(id)),
             // Whoever asked is gone.
@@ -332,15 +368,18 @@ impl Books {
         }
     }
 
-    /// Says that what is under way still is.
-    fn renew(&self) {
+    /// Says that what is under way still is; false where that has to be tried again.
+    fn renew(&self, ledger: &Ledger) -> bool {
         let under_way = self.pen().under_way.clone();
-        if !under_way.is_empty() {
-            let until = self.app.now().checked_add(GIVEN_UP).unwrap_or(Timestamp::MAX);
-            persist("kept open", || {
-                self.app.ledger().renew(under_way.iter().copied(), until)
-            });
-        }
+        let until = self.app.now().checked_add(GIVEN_UP).unwrap_or(Timestamp::MAX);
+        under_way.is_empty() || ledger.renew(under_way, until).is_ok()
+    }
+
+    /// Says that what is left is lost.
+    fn lose(&self, why: &LedgerError) {
+        let left = std::mem::take(&mut self.waiting().batch);
+        let requests = left.ended.len();
+        tracing::error!(%why, requests, "what these requests used is lost, but for their prompts: it could not be recorded");
     }
 
     /// Wakes the keeper where he sleeps at least as deep as `from`.
@@ -375,6 +414,35 @@ impl Batch {
         !self.asked.is_empty() || self.ended.iter().any(|ended| !ended.record.outcome.success)
     }
 
+    /// The same in batches of one.
+    fn each(self) -> impl Iterator<Item = Self> {
+        let ended = self.ended.into_iter().map(|ended| Self {
+            ended: vec![ended],
+            ..Self::default()
+        });
+        let released = self.released.into_iter().map(|id| Self {
+            released: vec![id],
+            ..Self::default()
+        });
+        let asked = self.asked.into_iter().zip(self.answers).map(|(ask, waiter)| Self {
+            asked: vec![ask],
+            answers: vec![waiter],
+            ..Self::default()
+        });
+        ended.chain(released).chain(asked)
+    }
+
+    /// Refuses those who have waited for other processes as long as anybody does.
+    fn refuse_the_patient(&mut self) {
+        let is_over = |waiter: &&Waiter| waiter.since.elapsed() >= PATIENCE;
+        let over = self.answers.iter().take_while(is_over).count();
+        self.asked.drain(..over);
+        for waiter in self.answers.drain(..over) {
+            let waited = waiter.since.elapsed();
+            let _ = waiter.answer.send(Err(LedgerError::Busy { waited }.into()));
+        }
+    }
+
     fn append(&mut self, mut later: Self) {
         self.ended.append(&mut later.ended);
         self.released.append(&mut later.released);
@@ -391,15 +459,31 @@ impl Batch {
     }
 }
 
-/// Does `work`, again and again for some seconds: another process may hold the ledger.
-fn persist<E: std::fmt::Display>(what: &str, mut work: impl FnMut() -> Result<(), E>) {
+/// Does `work`, again and again for some seconds.
+fn persist(what: &str, mut work: impl FnMut() -> Result<(), LedgerError>) {
     for left in (0..TRIES).rev() {
         match work() {
             Ok(()) => return,
-            Err(_) if left > 0 => std::thread::sleep(PAUSE),
+            Err(_) if left > 0 => std::thread::sleep(BETWEEN_TRIES),
             Err(why) => {
                 tracing::error!(%why, "what requests used could not be {what}");
             }
         }
+    }
+}
+
+impl Stuck {
+    /// Says, once, that nothing is taken, which it returns; of others that write only after a while.
+    fn tell(&mut self, why: LedgerError) -> LedgerError {
+        let waited = self.since.get_or_insert_with(Instant::now).elapsed();
+        let (why, is_passing) = match why {
+            LedgerError::Busy { .. } => (LedgerError::Busy { waited }, waited < PATIENCE),
+            other => (other, false),
+        };
+        if !is_passing && !self.is_told {
+            self.is_told = true;
+            tracing::warn!(%why, "what requests used cannot be recorded now: it is kept, and tried again");
+        }
+        why
     }
 }

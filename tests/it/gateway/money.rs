@@ -1,6 +1,9 @@
 //! Budgets are kept by the gateway, whatever comes at the same time, and whoever is killed.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, mpsc},
+    time::Duration,
+};
 
 use super::*;
 
@@ -265,4 +268,58 @@ fn what_a_program_says_of_its_requests_is_recorded_with_them_and_a_key_is_not() 
     assert_eq!(of("project"), [json!("shop"), Value::Null]);
     assert_eq!(of("session"), [session, session]);
     assert_eq!(of("client"), ["tester", "tester"]);
+}
+
+/// A gateway with one request under way at a provider, which answers it when told to.
+fn with_one_under_way() -> (Scene, std::net::TcpStream, mpsc::Sender<()>) {
+    let (answer, wait) = mpsc::channel();
+    let wait = Mutex::new(wait);
+    let scene = Scene::new(StandIn::start(move |_| {
+        let _ = wait.lock().unwrap().recv();
+        Reply::json(200, &completion())
+    }));
+    let headers = [("x-api-key", scene.client.as_str())];
+    let body = chat().to_string();
+    let asked = scene
+        .gateway
+        .begin("POST", "/v1/chat/completions", &headers, body.as_bytes());
+    eventually(|| scene.provider.requests().len() == 1, "it is asked");
+    (scene, asked, answer)
+}
+
+#[test]
+fn what_a_request_used_is_recorded_however_long_the_ledger_takes_nothing() {
+    let (scene, asked, answer) = with_one_under_way();
+    let (ledger, away) = (scene.home.path().join("ledger.db"), scene.home.beside("ledger.db"));
+    std::fs::rename(&ledger, &away).unwrap();
+    answer.send(()).unwrap();
+    assert_eq!(Answer::read(asked).status, 200);
+    eventually(|| scene.home.gateway_log().contains("be recorded"), "it is said");
+    assert_eq!(scene.chat(chat()).status, 503, "no money is set aside");
+    std::fs::rename(&away, &ledger).unwrap();
+    assert_eq!(scene.home.totals(1)["cost_usd"], 0.00096);
+}
+
+#[test]
+fn all_who_ask_while_another_process_writes_are_refused_in_the_same_time() {
+    let (scene, asked, answer) = with_one_under_way();
+    let other = rusqlite::Connection::open(scene.home.path().join("ledger.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    answer.send(()).unwrap();
+    assert_eq!(Answer::read(asked).status, 200);
+    std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..8).map(|_| scope.spawn(|| scene.chat(chat()))).collect();
+        assert_eq!(scene.gateway.get("/healthz", "").status, 200);
+        for one in asking {
+            let refused = one.join().unwrap();
+            assert_eq!(
+                (refused.status, &refused.json()["error"]["code"]),
+                (503, &json!("busy")),
+                "{}",
+                refused.text()
+            );
+        }
+    });
+    other.execute_batch("ROLLBACK").unwrap();
+    assert_eq!(scene.home.totals(1)["cost_usd"], 0.00096);
 }
