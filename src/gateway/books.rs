@@ -210,10 +210,7 @@ impl Books {
                     }
                 }
             }
-            let written = std::mem::take(&mut self.waiting().written);
-            for ended in written {
-                self.troubles.learn(&self.app, &ended.record, ended.retry_after);
-            }
+            self.learn(&ledger);
             if renewed.elapsed() >= RENEWING && self.renew(&ledger) {
                 renewed = Instant::now();
             }
@@ -366,6 +363,16 @@ impl Books {
             Some(id) => self.release(id),
             None => {}
         }
+    }
+
+    /// Learns from what is written, as far as the ledger takes it.
+    fn learn(&self, ledger: &Ledger) {
+        let mut written = std::mem::take(&mut self.waiting().written);
+        let learnt = written
+            .iter()
+            .take_while(|ended| self.troubles.learn(&self.app, ledger, &ended.record, ended.retry_after));
+        drop(written.drain(..learnt.count()));
+        drop(self.waiting().written.splice(..0, written));
     }
 
     /// Says that what is under way still is; false where that has to be tried again.

@@ -14,10 +14,12 @@ use super::quota::Room;
 use crate::{
     app::App,
     domain::{HealthState, Label, ProviderId, Trouble, UsageRecord},
+    error::Code,
     services::{
         health::{self, Healths},
         lending::Lent,
     },
+    storage::ledger::Ledger,
 };
 
 /// How old what is known may be.
@@ -73,23 +75,33 @@ impl Troubles {
         }
     }
 
-    /// Learns from how a request ended, once it is recorded.
-    pub(super) fn learn(&self, app: &App, record: &UsageRecord, retry_after: Option<Duration>) {
+    /// Learns from how a request ended, once it is recorded; false where others write to `ledger` meanwhile.
+    pub(super) fn learn(
+        &self,
+        app: &App,
+        ledger: &Ledger,
+        record: &UsageRecord,
+        retry_after: Option<Duration>,
+    ) -> bool {
         let (provider, Some(label)) = (&record.model.provider, &record.label) else {
-            return;
+            return true;
         };
         let is_known = self.known(app).contains_key(&(provider.clone(), label.clone()));
         if record.outcome.success && !is_known {
-            return;
+            return true;
         }
         let retry_after = retry_after.and_then(|wait| wait.try_into().ok());
-        if let Err(why) = health::observe(app, provider, Some(label), &record.outcome, retry_after) {
+        if let Err(why) = health::observe(app, ledger, provider, Some(label), &record.outcome, retry_after) {
+            if why.code() == Code::Busy {
+                return false;
+            }
             tracing::warn!(
                 error = why.code().as_str(),
                 "nothing was learnt of the provider's health"
             );
         }
         self.known.lock().unwrap_or_else(PoisonError::into_inner).0 = None;
+        true
     }
 
     fn known(&self, app: &App) -> Arc<Healths> {

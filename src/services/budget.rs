@@ -2,6 +2,7 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 
+use super::ledger;
 use crate::{
     app::App,
     domain::{Billionths, Span, Standing, Usd, Window, forecast, last_days, zone_text},
@@ -9,7 +10,7 @@ use crate::{
     settings,
     storage::{
         clients::Client,
-        ledger::{Filter, Limit, ReservationId, Reserved},
+        ledger::{Filter, Ledger, Limit, ReservationId, Reserved},
     },
 };
 
@@ -182,17 +183,16 @@ fn first_use(days: &[(Span, Usd)], span: Span) -> Span {
 }
 
 /// The thresholds that `budgets` have reached and nobody was told of yet: each is given once, whichever process asks.
-pub fn new_alerts(app: &App, budgets: &Budgets) -> Result<Vec<Alert>> {
+pub async fn new_alerts(app: &App, budgets: &Budgets) -> Result<Vec<Alert>> {
     let mut new = Vec::new();
     for alert in budgets.reached() {
         let span = match alert.window {
             Window::Day => budgets.daily.span,
             Window::Month => budgets.monthly.span,
         };
-        let is_first = app
-            .ledger()
-            .alert_once(alert.window.as_str(), span.from, alert.threshold_percent, app.now())?;
-        if is_first {
+        let (budget, threshold) = (alert.window.as_str(), alert.threshold_percent);
+        let give = |ledger: &Ledger| ledger.alert_once(budget, span.from, threshold, app.now());
+        if ledger::turn(app, give).await? {
             new.push(alert);
         }
     }

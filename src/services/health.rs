@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::ledger;
 use crate::{
     app::App,
     domain::{Health, KeyRecord, KeyStatus, Label, Outcome, ProviderId, Signal, Trouble},
     error::Result,
     providers::Provider,
-    storage::ledger,
+    storage::ledger::{Health as Row, Ledger, LedgerError},
 };
 
 /// What is remembered of every key that has had troubles.
@@ -26,9 +27,10 @@ pub fn all(app: &App) -> Result<Healths> {
 /// Learns from how a request to `provider` ended, once it is recorded.
 ///
 /// `label` is the key that it was made with; where nobody said, the only one there is. What a provider says of a quota
-/// holds for all keys of the same pool.
+/// holds for all keys of the same pool. It is written to `ledger` at a time, or not at all.
 pub fn observe(
     app: &App,
+    ledger: &Ledger,
     provider: &ProviderId,
     label: Option<&Label>,
     outcome: &Outcome,
@@ -46,45 +48,47 @@ pub fn observe(
         Signal::Failed { .. } => last_signals(app, &provider.id, &label, now)?,
         _ => Vec::new(),
     };
-    for of_pool in pool(&provider, &label) {
+    let news = |of_pool: &Label, before: Health| {
+        if *of_pool != label && !concerns_the_pool(signal, before.trouble) {
+            return None;
+        }
         let mended_at = records
             .iter()
-            .find(|record| record.label == of_pool)
+            .find(|record| record.label == *of_pool)
             .and_then(mended_at);
-        let after = |before: &Health| {
-            if of_pool != label && !concerns_the_pool(signal, before.trouble) {
-                return *before;
-            }
-            let window = before.window(last.iter().copied(), now);
-            before.after(signal, window, mended_at, now)
-        };
+        let window = before.window(last.iter().copied(), now);
+        let after = before.after(signal, window, mended_at, now);
+        (after != before).then_some(after)
+    };
+    let pool = pool(&provider, &label);
+    let is_new = |of_pool: &Label| {
         let before = known.get(&(provider.id.clone(), of_pool.clone()));
-        let before = before.copied().unwrap_or_default();
-        // Most requests say nothing new, and nothing is written then.
-        if after(&before) != before {
-            app.ledger().change_health(&provider.id, &of_pool, |row| {
-                let before = row.as_ref().map_or_else(Health::default, read);
-                (Some(written(&after(&before))), ())
-            })?;
-        }
+        news(of_pool, before.copied().unwrap_or_default()).is_some()
+    };
+    // Most requests say nothing new, and nothing is written then.
+    if pool.iter().any(is_new) {
+        ledger.change_health(&provider.id, &pool, |of_pool, row| {
+            let before = row.as_ref().map_or_else(Health::default, read);
+            news(of_pool, before).map(|health| written(&health)).or(row)
+        })?;
     }
     Ok(())
 }
 
 /// Lets one request through to try a key whose cooldown is over; false where another process was quicker.
-pub fn claim(app: &App, provider: &Provider, label: &Label) -> Result<bool> {
-    let now = app.now();
-    for of_pool in pool(provider, label) {
-        let is_claimed = app.ledger().change_health(&provider.id, &of_pool, |row| {
+pub async fn claim(app: &App, provider: &Provider, label: &Label) -> Result<bool> {
+    let (now, pool) = (app.now(), pool(provider, label));
+    ledger::turn(app, |ledger| {
+        let mut is_claimed = false;
+        ledger.change_health(&provider.id, &pool, |of_pool, row| {
             let claimed = row.as_ref().and_then(|row| read(row).claimed(now));
-            let is_claimed = claimed.is_some();
-            (claimed.map(|health| written(&health)).or(row), is_claimed)
+            // The key itself comes first.
+            is_claimed |= of_pool == label && claimed.is_some();
+            claimed.filter(|_| is_claimed).map(|health| written(&health)).or(row)
         })?;
-        if of_pool == *label && !is_claimed {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+        Ok::<_, LedgerError>(is_claimed)
+    })
+    .await
 }
 
 /// What the last requests with a key said of it, newest first.
@@ -143,7 +147,7 @@ fn records_of(app: &App, provider: &ProviderId) -> Vec<KeyRecord> {
     contents.keys.values().filter(of_provider).cloned().collect()
 }
 
-fn read(row: &ledger::Health) -> Health {
+fn read(row: &Row) -> Health {
     let trouble = row.trouble.as_deref();
     Health {
         // A word of a newer version: something is wrong, and time will tell.
@@ -158,8 +162,8 @@ fn read(row: &ledger::Health) -> Health {
     }
 }
 
-fn written(health: &Health) -> ledger::Health {
-    ledger::Health {
+fn written(health: &Health) -> Row {
+    Row {
         trouble: health.trouble.map(|trouble| trouble.as_str().to_owned()),
         since: health.since,
         until: health.until,

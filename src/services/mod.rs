@@ -8,6 +8,7 @@ pub mod health;
 mod incoming;
 pub mod injection;
 pub mod keys;
+mod ledger;
 pub mod lending;
 pub mod prices;
 pub mod pricing;

@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp, civil::Date};
 
 use super::{
     budget::{self, Alert, Budgets},
-    health,
+    health, ledger,
     pricing::{self, Pricing},
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
         Window, last_days, months_of,
     },
     error::Result,
-    storage::ledger::{Dimension, Filter, Totals},
+    storage::ledger::{Dimension, Filter, Ledger, Totals},
 };
 
 /// The longest stretch of days that is summed up.
@@ -82,7 +82,7 @@ pub struct Report {
 }
 
 /// Records a request that somebody tells of, at the price in force now.
-pub fn track(app: &App, told: Told) -> Result<Tracked> {
+pub async fn track(app: &App, told: Told) -> Result<Tracked> {
     let now = app.now();
     let (catalog, config) = (app.catalog()?, app.settings().current());
     let pricing = pricing::price_of(&catalog, &config, &told.model, now);
@@ -119,10 +119,11 @@ pub fn track(app: &App, told: Told) -> Result<Tracked> {
         cost,
         request_id: told.request_id,
     };
-    let recorded = app.ledger().record(&record)?;
+    let recorded = ledger::turn(app, |ledger| ledger.record(&record)).await?;
     if !recorded.duplicate {
         let (provider, label) = (&record.model.provider, record.label.as_ref());
-        if let Err(why) = health::observe(app, provider, label, &record.outcome, told.retry_after) {
+        let learn = |ledger: &Ledger| health::observe(app, ledger, provider, label, &record.outcome, told.retry_after);
+        if let Err(why) = ledger::turn(app, learn).await {
             // The request is counted; telling it again would count it twice.
             tracing::warn!(
                 error = why.code().as_str(),
@@ -131,7 +132,7 @@ pub fn track(app: &App, told: Told) -> Result<Tracked> {
         }
     }
     let budgets = budget::check(app)?;
-    let alerts = budget::new_alerts(app, &budgets)?;
+    let alerts = budget::new_alerts(app, &budgets).await?;
     let month = app.ledger().totals(budgets.monthly.span, &of_provider(provider))?;
     Ok(Tracked {
         id: recorded.id,

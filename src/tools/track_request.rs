@@ -171,7 +171,7 @@ impl Tool for TrackRequest {
                 .map(|id| super::name("request_id", id))
                 .transpose()?,
         };
-        let tracked = usage::track(app, told)?;
+        let tracked = usage::track(app, told).await?;
         let budgets = &tracked.budgets;
         let mut warnings = Vec::new();
         if let Some(why) = tracked.unpriced {

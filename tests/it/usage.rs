@@ -877,6 +877,23 @@ fn money_is_set_aside_only_for_what_costs_and_never_for_nothing() {
 }
 
 #[test]
+fn a_request_to_be_recorded_while_another_process_writes_holds_up_no_other_call() {
+    let home = home();
+    let mut client = open(&home, MODERN);
+    track(&mut client, json!({}));
+    let other = rusqlite::Connection::open(home.path().join("ledger.db")).expect("a ledger");
+    other.execute_batch("BEGIN IMMEDIATE").expect("nobody else writes");
+    let request = json!({"provider": "openai", "model": "test-large", "input_tokens": 1000, "output_tokens": 500});
+    let waiting = client.request("tools/call", json!({"name": "track_request", "arguments": request}));
+    client.structured("estimate_cost", request);
+    assert_eq!(client.aside, Vec::<Value>::new(), "it waits");
+    other.execute_batch("ROLLBACK").expect("it goes on");
+    let tracked = client.answer(waiting);
+    assert_eq!(tracked["result"]["structuredContent"]["priced"], true, "{tracked}");
+    assert_eq!(home.run(["usage", "--json"]).json()["totals"]["requests"], 2);
+}
+
+#[test]
 fn old_records_can_go_and_their_sums_stay() {
     let home = home();
     home.run(["track", "openai", "test-large", "10", "10"]);

@@ -168,7 +168,7 @@ pub async fn route(app: &App, wanted: &Wanted) -> Result<Route> {
         if let (Some(chosen), Some(key)) = (decision.chosen(), decision.key)
             && matches!(key.state(state.now), HealthState::Due { .. })
             && let Some(provider) = state.provider(&chosen.supply.provider)
-            && !health::claim(app, provider, &key.label)?
+            && !health::claim(app, provider, &key.label).await?
         {
             // Another process was quicker: for us it is not due any more.
             continue;

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::{
-    Ledger, Result, Survives,
+    Ledger, Result, Survives, Transaction,
     records::{strange, time},
 };
 use crate::domain::{Label, ProviderId};
@@ -46,50 +46,62 @@ impl Ledger {
         })
     }
 
-    /// Puts in place of what is known of a key what `change` makes of it, with no other process in between.
+    /// Puts in place of what is known of each of these keys what `change` makes of it, with no other process in between.
     ///
-    /// `None` stands for nothing known. What `change` returns besides is given back.
-    pub fn change_health<T>(
+    /// `None` stands for nothing known.
+    pub fn change_health(
+        &self,
+        provider: &ProviderId,
+        labels: &[Label],
+        mut change: impl FnMut(&Label, Option<Health>) -> Option<Health>,
+    ) -> Result<()> {
+        self.write(Survives::Kill, |transaction| {
+            for label in labels {
+                transaction.change_health(provider, label, |before| change(label, before))?;
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Transaction<'_> {
+    fn change_health(
         &self,
         provider: &ProviderId,
         label: &Label,
-        change: impl FnOnce(Option<Health>) -> (Option<Health>, T),
-    ) -> Result<T> {
+        change: impl FnOnce(Option<Health>) -> Option<Health>,
+    ) -> rusqlite::Result<()> {
         let key = params![provider.as_str(), label.as_str()];
-        self.write(Survives::Kill, |transaction| {
-            let before = transaction
-                .sql
-                .prepare_cached(
-                    "SELECT trouble, since, until, strikes, probe_until FROM health WHERE provider = ?1 AND label = ?2",
-                )?
-                .query_row(key, Health::read)
-                .optional()?;
-            let (after, value) = change(before.clone());
-            match &after {
-                _ if after == before => {}
-                Some(health) => {
-                    transaction
-                        .sql
-                        .prepare_cached("INSERT OR REPLACE INTO health VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
-                        .execute(params![
-                            provider.as_str(),
-                            label.as_str(),
-                            health.trouble,
-                            health.since.as_millisecond(),
-                            health.until.as_millisecond(),
-                            health.strikes,
-                            health.probe_until.map(Timestamp::as_millisecond),
-                        ])?;
-                }
-                None => {
-                    transaction
-                        .sql
-                        .prepare_cached("DELETE FROM health WHERE provider = ?1 AND label = ?2")?
-                        .execute(key)?;
-                }
+        let before = self
+            .sql
+            .prepare_cached(
+                "SELECT trouble, since, until, strikes, probe_until FROM health WHERE provider = ?1 AND label = ?2",
+            )?
+            .query_row(key, Health::read)
+            .optional()?;
+        let after = change(before.clone());
+        match &after {
+            _ if after == before => {}
+            Some(health) => {
+                self.sql
+                    .prepare_cached("INSERT OR REPLACE INTO health VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+                    .execute(params![
+                        provider.as_str(),
+                        label.as_str(),
+                        health.trouble,
+                        health.since.as_millisecond(),
+                        health.until.as_millisecond(),
+                        health.strikes,
+                        health.probe_until.map(Timestamp::as_millisecond),
+                    ])?;
             }
-            Ok(value)
-        })
+            None => {
+                self.sql
+                    .prepare_cached("DELETE FROM health WHERE provider = ?1 AND label = ?2")?
+                    .execute(key)?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -62,7 +62,9 @@ fn make(folder: &Path) {
     let ledger = Ledger::new(folder);
     record_all(&ledger, &records());
     let (provider, label, health) = health();
-    ledger.change_health(&provider, &label, |_| (Some(health), ())).unwrap();
+    ledger
+        .change_health(&provider, &[label], |_, _| Some(health.clone()))
+        .unwrap();
     assert!(ledger.alert_once("daily", at(-DAY / 2), 80, at(2)).unwrap());
     let ask = Reserve {
         amount: Usd::from_nano(77),

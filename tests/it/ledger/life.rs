@@ -379,33 +379,41 @@ fn the_health_of_keys_is_shared_and_changed_by_one_at_a_time() {
         strikes: 1,
         probe_until: None,
     };
-    let told = ledger
-        .change_health(&openai, &work, |before| (Some(cooling.clone()), before))
+    let both = [work.clone(), Label::default()];
+    let mut told = Vec::new();
+    ledger
+        .change_health(&openai, &both, |label, before| {
+            told.push(before);
+            (*label == work).then(|| cooling.clone())
+        })
         .unwrap();
-    assert_eq!(told, None);
+    assert_eq!(told, [None, None]);
+    let only = [work.clone()];
     let google = "google".parse().unwrap();
     ledger
-        .change_health(&google, &Label::default(), |_| (Some(cooling.clone()), ()))
+        .change_health(&google, &[Label::default()], |_, _| Some(cooling.clone()))
         .unwrap();
     let stamp = ledger.stamp();
-    let before = other
-        .change_health(&openai, &work, |before| (before.clone(), before))
+    other
+        .change_health(&openai, &only, |_, before| {
+            assert_eq!(before, Some(cooling.clone()));
+            before
+        })
         .unwrap();
-    assert_eq!(before, Some(cooling.clone()));
     assert_eq!(ledger.stamp(), stamp, "nothing was changed");
     let probing = Health {
         probe_until: Some(at(90)),
         ..cooling.clone()
     };
     other
-        .change_health(&openai, &work, |_| (Some(probing.clone()), ()))
+        .change_health(&openai, &only, |_, _| Some(probing.clone()))
         .unwrap();
     let listed = [
         (google, Label::default(), cooling),
         (openai.clone(), work.clone(), probing),
     ];
     assert_eq!(ledger.health().unwrap(), listed);
-    ledger.change_health(&openai, &work, |_| (None, ())).unwrap();
+    ledger.change_health(&openai, &only, |_, _| None).unwrap();
     assert_eq!(other.health().unwrap(), listed[..1]);
 }
 
@@ -414,11 +422,9 @@ fn a_panic_in_the_middle_of_a_change_leaves_nothing_half_done() {
     let (_home, ledger) = ledger();
     ledger.record(&request()).unwrap();
     let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        ledger.change_health(
-            &"openai".parse().unwrap(),
-            &Label::default(),
-            |_| -> (Option<Health>, ()) { panic!("made for the test") },
-        )
+        ledger.change_health(&"openai".parse().unwrap(), &[Label::default()], |_, _| {
+            panic!("made for the test")
+        })
     }));
     assert!(panicked.is_err());
     ledger.record(&request()).unwrap();

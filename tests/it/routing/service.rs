@@ -159,7 +159,7 @@ impl World {
             retry_after: retry_after.map(SignedDuration::from_secs),
             request_id: None,
         };
-        usage::track(&self.at(second), told).unwrap();
+        wait(usage::track(&self.at(second), told)).unwrap();
     }
 
     fn advice(&self, second: i64) -> Advice {
