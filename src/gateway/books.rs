@@ -327,7 +327,7 @@ impl Books {
     /// Writes and takes all of `batch`, or nothing.
     fn attempt(&self, ledger: &Ledger, pen: &mut Pen, batch: &mut Batch) -> Result<(), LedgerError> {
         if !batch.is_empty() {
-            let kept = ledger.keep(&batch.entries(), self.app.now())?;
+            let kept = ledger.keep(&batch.entries(pen), self.app.now())?;
             self.answer(pen, std::mem::take(batch), kept.reserved);
         }
         Ok(())
@@ -457,11 +457,12 @@ impl Batch {
         self.answers.append(&mut later.answers);
     }
 
-    fn entries(&self) -> Entries<'_> {
+    fn entries<'a>(&'a self, pen: &'a Pen) -> Entries<'a> {
         Entries {
             ended: self.ended.iter().map(|it| (it.reservation, &it.record)).collect(),
             released: &self.released,
             asked: &self.asked,
+            under_way: Some(&pen.under_way),
         }
     }
 }

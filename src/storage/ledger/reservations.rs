@@ -2,17 +2,18 @@
 //! processes together passes a budget.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     time::Instant,
 };
 
 use jiff::Timestamp;
-use rusqlite::params;
+use rusqlite::{OptionalExtension, params};
 
 use super::{
     Ledger, Recorded, Result, Survives, Totals, Transaction, connection,
     names::{NameId, Series, SeriesId},
     records::{cost_of, time},
+    totals::{Additions, Sign},
 };
 use crate::{
     domain::{Span, UsageRecord, Usd},
@@ -75,6 +76,8 @@ pub struct Entries<'a> {
     /// What was set aside for nothing.
     pub released: &'a [ReservationId],
     pub asked: &'a [Reserve],
+    /// What the process that writes has under way: it is put off rather than given up.
+    pub under_way: Option<&'a BTreeSet<ReservationId>>,
 }
 
 /// What became of [`Entries`], each in its place.
@@ -129,13 +132,7 @@ impl Ledger {
     /// Puts off to `until` when those of `ids` are given up that are still there.
     pub fn renew(&self, ids: impl IntoIterator<Item = ReservationId>, until: Timestamp) -> Result<()> {
         self.write(Survives::Kill, |transaction| {
-            let mut statement = transaction
-                .sql
-                .prepare_cached("UPDATE reservation SET until = ?2 WHERE id = ?1")?;
-            for id in ids {
-                statement.execute(params![id.0, until.as_millisecond()])?;
-            }
-            Ok(())
+            ids.into_iter().try_for_each(|id| transaction.put_off(id, until))
         })
     }
 
@@ -143,7 +140,7 @@ impl Ledger {
     /// had, frees what became nothing, and then sets money aside for others, each in its turn.
     ///
     /// A reservation may have expired, or have been freed before. Of a request that is recorded already nothing is recorded
-    /// again.
+    /// again; but where it was given up, how it ended stands in the place of what was supposed.
     ///
     /// It survives the end of this process, and a power cut from the next [`Ledger::sync`] on.
     pub fn keep(&self, entries: &Entries<'_>, now: Timestamp) -> Result<Kept> {
@@ -176,13 +173,18 @@ impl Transaction<'_> {
             if let Some(id) = reservation {
                 self.release(*id)?;
             }
-            recorded.push(self.record(record)?);
+            let mut kept = self.record(record)?;
+            if kept.duplicate && self.take_back(kept.id)? {
+                kept = self.record(record)?;
+            }
+            recorded.push(kept);
         }
         for id in entries.released {
             self.release(*id)?;
         }
-        if !entries.asked.is_empty() {
-            self.give_up(now)?;
+        if let Some(until) = entries.asked.iter().map(|ask| ask.until).max() {
+            let is_own = |id| entries.under_way.is_some_and(|own| own.contains(&id));
+            self.give_up(now, is_own, until)?;
         }
         self.add_up()?;
         let reserved = self.reserve_each(entries.asked, now)?;
@@ -192,6 +194,13 @@ impl Transaction<'_> {
     fn release(&self, id: ReservationId) -> rusqlite::Result<()> {
         let mut statement = self.sql.prepare_cached("DELETE FROM reservation WHERE id = ?1")?;
         statement.execute([id.0]).map(drop)
+    }
+
+    fn put_off(&self, id: ReservationId, until: Timestamp) -> rusqlite::Result<()> {
+        let mut statement = self
+            .sql
+            .prepare_cached("UPDATE reservation SET until = ?2 WHERE id = ?1")?;
+        statement.execute(params![id.0, until.as_millisecond()]).map(drop)
     }
 
     fn spent(&self, client: NameId, span: Span, now: Timestamp) -> rusqlite::Result<Spent> {
@@ -286,8 +295,14 @@ impl Transaction<'_> {
         Ok(ReservationId(id))
     }
 
-    /// Records the requests that nobody will say the end of any more: their process was killed.
-    fn give_up(&mut self, now: Timestamp) -> rusqlite::Result<()> {
+    /// Records the requests that nobody will say the end of any more: their process was killed. Our `own` are put off to
+    /// `until`: the machine was asleep.
+    fn give_up(
+        &mut self,
+        now: Timestamp,
+        is_own: impl Fn(ReservationId) -> bool,
+        until: Timestamp,
+    ) -> rusqlite::Result<()> {
         let given_up: Vec<(u64, i64, SeriesId, u64, Option<i64>, bool)> = self
             .sql
             .prepare_cached(
@@ -298,6 +313,10 @@ impl Transaction<'_> {
             .query_map([now.as_millisecond()], |row| row.try_into())?
             .collect::<rusqlite::Result<_>>()?;
         for (id, at, series_id, input_tokens, cost, is_recorded) in given_up {
+            if is_own(ReservationId(id)) {
+                self.put_off(ReservationId(id), until)?;
+                continue;
+            }
             if !is_recorded {
                 let number = self.next_record()?;
                 self.sql
@@ -308,20 +327,49 @@ impl Transaction<'_> {
                          FROM reservation WHERE id = ?1",
                     )?
                     .execute([id, number])?;
-                let totals = Totals {
-                    requests: 1,
-                    errors: 1,
-                    input_tokens,
-                    cost: cost_of(cost).unwrap_or_default(),
-                    unpriced_requests: u64::from(cost.is_none()),
-                    ..Totals::default()
-                };
-                let series = self.names.series(self.sql, series_id)?;
-                self.additions.add(time(at)?, series_id, series.client, totals);
+                let client = self.names.series(self.sql, series_id)?.client;
+                self.additions
+                    .add(time(at)?, series_id, client, Totals::given_up(input_tokens, cost));
             }
             self.release(ReservationId(id))?;
         }
         Ok(())
+    }
+
+    /// Removes the record `id` where it is of a request that was given up, and from the sums what it added to them.
+    fn take_back(&mut self, id: u64) -> rusqlite::Result<bool> {
+        // How long a request took is known of each whose end somebody told.
+        let found: Option<(i64, SeriesId, u64, Option<i64>)> = self
+            .sql
+            .prepare_cached(
+                "DELETE FROM record WHERE id = ?1 AND basis = 1 AND NOT success AND status_code IS NULL
+                     AND latency_ms IS NULL
+                 RETURNING at, series, input_tokens, cost",
+            )?
+            .query_row([id], |row| row.try_into())
+            .optional()?;
+        let Some((at, series_id, input_tokens, cost)) = found else {
+            return Ok(false);
+        };
+        let client = self.names.series(self.sql, series_id)?.client;
+        let mut taken = Additions::default();
+        taken.add(time(at)?, series_id, client, Totals::given_up(input_tokens, cost));
+        taken.write(self.sql, Sign::Minus)?;
+        Ok(true)
+    }
+}
+
+impl Totals {
+    /// Those of a request that was given up: of its prompt alone.
+    fn given_up(input_tokens: u64, cost: Option<i64>) -> Self {
+        Self {
+            requests: 1,
+            errors: 1,
+            input_tokens,
+            cost: cost_of(cost).unwrap_or_default(),
+            unpriced_requests: u64::from(cost.is_none()),
+            ..Self::default()
+        }
     }
 }
 

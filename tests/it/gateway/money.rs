@@ -301,6 +301,30 @@ fn what_a_request_used_is_recorded_however_long_the_ledger_takes_nothing() {
 }
 
 #[test]
+fn a_request_that_a_machine_has_slept_through_is_recorded_as_it_ended() {
+    let (scene, asked, answer) = with_one_under_way();
+    let ledger = rusqlite::Connection::open(scene.home.path().join("ledger.db")).unwrap();
+    let expire = "UPDATE reservation SET until = 0";
+    assert_eq!(ledger.execute(expire, []).unwrap(), 1);
+    let headers = [("x-api-key", scene.client.as_str())];
+    let body = chat().to_string();
+    let other = scene
+        .gateway
+        .begin("POST", "/v1/chat/completions", &headers, body.as_bytes());
+    eventually(|| scene.provider.requests().len() == 2, "it is asked");
+    for _ in 0..2 {
+        answer.send(()).unwrap();
+    }
+    assert_eq!((Answer::read(asked).status, Answer::read(other).status), (200, 200));
+    let totals = scene.home.totals(2);
+    assert_eq!(
+        (&totals["errors"], &totals["cost_usd"]),
+        (&json!(0), &json!(0.00192)),
+        "{totals}"
+    );
+}
+
+#[test]
 fn all_who_ask_while_another_process_writes_are_refused_in_the_same_time() {
     let (scene, asked, answer) = with_one_under_way();
     let other = rusqlite::Connection::open(scene.home.path().join("ledger.db")).unwrap();

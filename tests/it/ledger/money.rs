@@ -1,7 +1,9 @@
 //! Budgets: what is spent, and money set aside for requests under way.
 
+use std::collections::BTreeSet;
+
 use super::*;
-use api_keys::storage::ledger::{Entries, Limit, Recorded, ReservationId, Reserve, Reserved, Spent};
+use api_keys::storage::ledger::{Dimension, Entries, Limit, Recorded, ReservationId, Reserve, Reserved, Spent};
 
 /// Ten dollars' worth of the smallest unit, so that sums are easy to see.
 const LIMIT: i64 = 100;
@@ -159,12 +161,60 @@ fn a_request_that_nobody_says_the_end_of_is_recorded_by_its_input_once() {
     assert_eq!(records[1].record, lost);
     let sum = total(&ledger);
     assert_eq!((sum.requests, sum.input_tokens, sum.cost.nano()), (2, 6, 12));
-    // What comes after all is not counted again.
-    let late = granted(ledger.reserve(&named("req_late"), at(70)).unwrap());
-    granted(ledger.reserve(&ask(0, &[]), at(200)).unwrap());
-    assert!(settle(&ledger, late, &named("req_late").request).duplicate);
     assert!(ledger.record(&lost).unwrap().duplicate);
     assert!(!settle(&ledger, renewed, &named("req_long").request).duplicate);
+}
+
+#[test]
+fn the_end_of_a_request_that_was_given_up_stands_in_the_place_of_what_was_supposed() {
+    let (_home, ledger) = ledger();
+    let of = |label: &str| UsageRecord {
+        label: Some(label.parse().unwrap()),
+        client: Some("editor".to_owned()),
+        request_id: Some("req_late".to_owned()),
+        ..request()
+    };
+    let asked = Reserve {
+        request: UsageRecord {
+            cost: cost(7),
+            ..of("first")
+        },
+        ..ask(40, &[])
+    };
+    let late = granted(ledger.reserve(&asked, at(0)).unwrap());
+    granted(ledger.reserve(&ask(0, &[]), at(100)).unwrap());
+    assert_eq!((total(&ledger).errors, total(&ledger).cost.nano()), (1, 7), "given up");
+    assert!(ledger.record(&of("first")).unwrap().duplicate, "told by somebody else");
+
+    // Sent with another key in the end.
+    assert!(!settle(&ledger, late, &of("second")).duplicate);
+    assert!(settle(&ledger, late, &of("second")).duplicate, "once");
+    let kept: Vec<_> = exported(&ledger).into_iter().map(|kept| kept.record).collect();
+    assert_eq!(kept, [of("second")]);
+    assert_eq!(total(&ledger), Totals::of(&of("second")));
+    assert_eq!(spent(&ledger, Some("editor"), 1), (10, 0));
+    let by_key = ledger.grouped(always(), &Filter::default(), Dimension::Key).unwrap();
+    assert_eq!(by_key, [(Some("anthropic:second".to_owned()), total(&ledger))]);
+    expect_whole(&ledger);
+}
+
+#[test]
+fn a_process_gives_up_none_of_its_own_requests() {
+    let (_home, ledger) = ledger();
+    let limits = [limit(LIMIT)];
+    let own = BTreeSet::from([granted(ledger.reserve(&ask(30, &limits), at(0)).unwrap())]);
+    granted(ledger.reserve(&ask(40, &limits), at(0)).unwrap());
+    let entries = Entries {
+        asked: &[Reserve {
+            until: at(160),
+            ..ask(20, &limits)
+        }],
+        under_way: Some(&own),
+        ..Entries::default()
+    };
+    granted(ledger.keep(&entries, at(100)).unwrap().reserved[0]);
+    assert_eq!(spent(&ledger, None, 101), (7, 50), "that of the other is");
+    assert_eq!(spent(&ledger, None, 160), (7, 0));
 }
 
 #[test]
