@@ -564,8 +564,8 @@ fn usage_of_a_provider_that_is_configured_no_more_can_be_asked_for() {
     assert_eq!(home.run(["usage", "nobody", "--json"]).error_code(), "unknown_provider");
 }
 
-#[test]
-fn a_month_is_not_expected_to_cost_less_than_its_first_day() {
+#[tokio::test]
+async fn a_month_is_not_expected_to_cost_less_than_its_first_day() {
     let home = home();
     let environment = Environment::of([("API_KEYS_HOME", home.path().to_str().expect("a path"))]);
     let settings = Settings::open(&environment).expect("settings");
@@ -589,7 +589,7 @@ fn a_month_is_not_expected_to_cost_less_than_its_first_day() {
         retry_after: None,
         request_id: None,
     };
-    usage::track(&app, told).expect("recorded");
+    usage::track(&app, told).await.expect("recorded");
     let budgets = budget::check(&app).expect("budgets");
     let (day, month) = (budgets.daily.forecast, budgets.monthly.forecast);
     assert!(day.expected > budgets.daily.spent, "{day:?}");
