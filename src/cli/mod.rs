@@ -114,7 +114,9 @@ fn whatever_happens<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 
 fn run(console: Console, matches: &ArgMatches) -> Result<process::ExitCode> {
     let environment = Environment::process();
-    logging::start(environment.log_filter().as_deref());
+    // Nobody looks at the gateway: what goes wrong there is in its log without being asked for.
+    let usual = (matches.subcommand_name() == Some("gateway")).then_some("warn");
+    logging::start(environment.log_filter().as_deref().or(usual));
     let session = || {
         let settings = Settings::open(&environment)?;
         let app = Arc::new(App::new(settings, Clock::System));

@@ -25,7 +25,7 @@ pub(super) const PASSPHRASE: Variable = Variable {
 };
 const LOG: Variable = Variable {
     name: "API_KEYS_LOG",
-    what: "Filters the log on standard error, such as `debug`; only for this program's own modules",
+    what: "Filters the log on standard error, such as `debug` or `off`; only for this program's own modules (default: nothing, and `warn` for the gateway)",
 };
 
 const SESSION: Variable = Variable {

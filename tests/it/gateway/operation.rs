@@ -387,3 +387,19 @@ fn the_key_of_a_command_lives_as_long_as_it_does_and_no_longer_than_somebody_wan
     assert!(clients::authenticate(&after(&home, 401), &others).is_ok());
     assert_eq!(names(&noon), ["run-agent"]);
 }
+
+#[test]
+fn a_service_says_what_goes_wrong_without_being_asked() {
+    let home = Home::new();
+    home.config("[vault]\nmaster_key = \"key-file\"\n");
+    let client = home.client(&["tester"]);
+    let gateway = home.quiet_gateway();
+    assert_eq!(gateway.get("/v1/models", &client).status, 200);
+    assert_eq!(home.gateway_log(), "");
+    home.config("[vault\n");
+    let is_said = || {
+        gateway.get("/v1/models", &client);
+        home.gateway_log().contains("the configuration file is broken")
+    };
+    eventually(is_said, "it is in the log");
+}

@@ -36,8 +36,13 @@ impl Home {
     /// Starts the gateway of this home.
     pub(crate) fn gateway(&self, options: &[&str]) -> Gateway {
         let mut command = self.command(GATEWAY);
-        command.args(options);
+        command.args(options).env("API_KEYS_LOG", "trace");
         self.gateway_as(command)
+    }
+
+    /// Starts the gateway of this home as a service does: with nothing in its environment.
+    pub(crate) fn quiet_gateway(&self) -> Gateway {
+        self.gateway_as(self.command(GATEWAY))
     }
 
     /// Starts the gateway of this home with no more than so many files.
@@ -55,7 +60,6 @@ impl Home {
 
     fn gateway_as(&self, mut command: Command) -> Gateway {
         let mut child = command
-            .env("API_KEYS_LOG", "trace")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(std::fs::File::create(self.beside("gateway.log")).expect("a file"))
