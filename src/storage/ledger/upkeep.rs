@@ -14,6 +14,24 @@ const PAGES: u32 = 1_000;
 /// From how many bytes on a database is large; up to there all of it is inspected within about a second.
 const LARGE: u64 = 16 << 20;
 
+/// The requests that each kind of sum counts: all the same, and none where a table was lost.
+const SUMS: &str = "
+    WITH widths (width) AS (VALUES (1), (96))
+    SELECT (SELECT coalesce(sum(requests), 0) FROM rollup WHERE rollup.width = widths.width) FROM widths
+    UNION ALL
+    SELECT (SELECT coalesce(sum(requests), 0) FROM total WHERE client = 0 AND total.width = widths.width) FROM widths";
+/// Whether there is a next number for a record.
+const NUMBERS: &str = "SELECT count(*) = 1 FROM meta WHERE records >= (SELECT coalesce(max(id), 0) FROM record)";
+/// Whether every name and series that something refers to is there.
+const REFERENCES: &str = "
+    SELECT NOT EXISTS (
+        SELECT provider FROM series UNION SELECT model FROM series UNION SELECT label FROM series
+        UNION SELECT task FROM series UNION SELECT project FROM series UNION SELECT client FROM series
+        UNION SELECT source FROM series
+        UNION SELECT session FROM record UNION SELECT service FROM record UNION SELECT price FROM record
+        EXCEPT SELECT id FROM name EXCEPT SELECT 0
+    ) AND NOT EXISTS (SELECT series FROM record UNION SELECT series FROM rollup EXCEPT SELECT id FROM series)";
+
 /// How thoroughly the database is inspected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Depth {
@@ -111,12 +129,10 @@ impl Transaction<'_> {
         let said: String = self
             .sql
             .query_row(&format!("PRAGMA {check}(1)"), [], |row| row.get(0))?;
+        let holds = |question: &str| self.sql.query_row(question, [], |row| row.get::<_, bool>(0));
         let sums: Vec<u64> = self
             .sql
-            .prepare(
-                "SELECT sum(requests) FROM rollup GROUP BY width
-                 UNION ALL SELECT sum(requests) FROM total WHERE client = 0 GROUP BY width",
-            )?
+            .prepare(SUMS)?
             .query_map([], |row| row.get(0))?
             .collect::<rusqlite::Result<_>>()?;
         let records = self
@@ -126,6 +142,10 @@ impl Transaction<'_> {
             Some(said)
         } else if sums.iter().any(|sum| *sum != sums[0] || *sum < records) {
             Some("its sums do not agree".to_owned())
+        } else if !holds(NUMBERS)? {
+            Some("its count of records is lost".to_owned())
+        } else if !holds(REFERENCES)? {
+            Some("names that are referred to are lost".to_owned())
         } else {
             None
         };

@@ -172,6 +172,34 @@ fn what_can_be_read_of_a_damaged_ledger_is_got_out_as_the_hint_says() {
     assert!(got_out > before / 2, "{got_out} of {before}");
 }
 
+/// Such as when its pages were damaged: what was got out is a database without a fault.
+#[test]
+fn a_table_that_was_lost_is_found_by_the_check() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("data");
+    let good = written(&home, "good");
+    for lost in [
+        "DELETE FROM total",
+        "DELETE FROM total WHERE width = 96",
+        "DELETE FROM rollup",
+        "DELETE FROM total; DELETE FROM rollup",
+        "DELETE FROM meta",
+        "UPDATE meta SET records = 0",
+        "DELETE FROM name",
+        "DELETE FROM name WHERE text = 'chat'",
+        "DELETE FROM series",
+        "DELETE FROM series; DELETE FROM record",
+    ] {
+        put(&folder, &good);
+        assert!(Ledger::new(&folder).check(Depth::Usual).is_ok());
+        let sql = rusqlite::Connection::open(folder.join("ledger.db")).unwrap();
+        sql.execute_batch(lost).unwrap();
+        drop(sql);
+        let found = Ledger::new(&folder).check(Depth::Usual);
+        assert!(matches!(found, Err(LedgerError::Damaged { .. })), "{lost}: {found:?}");
+    }
+}
+
 #[test]
 fn another_programs_database_is_refused() {
     let home = tempfile::tempdir().unwrap();
