@@ -39,9 +39,13 @@ pub(super) struct OwnServer {
 impl OwnServer {
     /// Starts what `launch` says, with these variables besides, and shakes hands.
     ///
-    /// What the environment here says of our own files does not count: a client's environment would not say it.
-    pub(super) fn start(launch: &Launch, variables: &[(&str, &OsStr)]) -> Result<Self> {
-        let mut child = Command::new(&launch.command)
+    /// What the environment here says of our own files does not count: a client's environment would not say it. The
+    /// program is the one found here, never one that the variables lead to.
+    pub(super) fn start(app: &App, launch: &Launch, variables: &[(&str, &OsStr)]) -> Result<Self> {
+        let program = launch
+            .program(&app.settings().machine()?)
+            .ok_or_else(|| no_answer("the server's program is not there"))?;
+        let mut child = Command::new(program)
             .args(&launch.arguments)
             .env_remove(settings::HOME.name)
             .envs(&launch.environment)
@@ -177,9 +181,9 @@ pub(super) struct Greeting {
 
 impl Greeting {
     /// Starts `launch`, shakes hands, and asks for the tools and the keys.
-    pub(super) fn of(launch: &Launch) -> Result<Self> {
+    pub(super) fn of(app: &App, launch: &Launch) -> Result<Self> {
         let began = Instant::now();
-        let mut server = OwnServer::start(launch, &[])?;
+        let mut server = OwnServer::start(app, launch, &[])?;
         let first_answer = began.elapsed();
         let tools = server.tools()?;
         let listed = server.call("list_api_keys", &json!({}))?;

@@ -103,7 +103,7 @@ fn would_make_vault(session: &Session, report: &mut Report) -> Result<()> {
 fn prove(session: &Session, launch: &Launch, report: &mut Report) -> Result<Greeting> {
     let trial = trial::run(session, launch)?;
     report.step("Trial", &trial)?;
-    let greeting = Greeting::of(launch)?;
+    let greeting = Greeting::of(&session.app, launch)?;
     report.step("Server", &greeting.to_string())?;
     report.step(
         "Keys",

@@ -1,6 +1,9 @@
 //! How a client starts this server: a command, its arguments, and what its environment needs besides.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use serde_json::{Map, Value, json};
 
@@ -58,9 +61,11 @@ impl Launch {
     /// Whether it starts the same server on the same files as `other` does; further variables are the user's own.
     pub(super) fn is_same_server(&self, other: &Self, machine: &Machine) -> bool {
         let needed = |launch: &Self| launch.environment.get(HOME.name).cloned();
+        // Past any link: the same program may be there under two names.
+        let program = |launch: &Self| launch.program(machine)?.canonicalize().ok();
         self.arguments == other.arguments
             && needed(self) == needed(other)
-            && (self.command == other.command || self.program(machine) == other.program(machine))
+            && (self.command == other.command || program(self) == program(other))
     }
 
     /// Whether it looks like a server of ours, wherever the program was.
@@ -69,14 +74,15 @@ impl Launch {
         name == Some(super::SERVER) && self.arguments == ["serve"]
     }
 
-    /// The file that is started, past any link; nothing where there is none.
-    pub fn program(&self, machine: &Machine) -> Option<std::path::PathBuf> {
+    /// The file that is started, found as the shell here would find it; nothing where there is none.
+    pub fn program(&self, machine: &Machine) -> Option<PathBuf> {
         let command = Path::new(&self.command);
         let found = if command.components().count() == 1 {
             machine.program(&self.command)?
         } else {
             command.to_owned()
         };
-        found.canonicalize().ok()
+        let found = std::path::absolute(found).ok()?;
+        found.exists().then_some(found)
     }
 }

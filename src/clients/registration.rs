@@ -24,8 +24,8 @@ pub struct Registration<'a> {
     pub file: PathBuf,
     /// What the entry should start.
     pub launch: Launch,
+    pub scope: Scope,
     machine: &'a Machine,
-    scope: Scope,
 }
 
 /// What is wanted of a registration.

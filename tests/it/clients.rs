@@ -539,6 +539,69 @@ fn doctor_starts_what_the_clients_would_start_and_names_each_mend() {
     );
 }
 
+/// A project may be anybody's: with variables our own program would run what is not ours, with all that it may see.
+#[cfg(unix)]
+#[test]
+fn doctor_starts_nothing_that_a_project_leads_it_to_by_variables() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let home = Home::new();
+    let program = Path::new(env!("CARGO_BIN_EXE_api-keys"));
+    let touched = home.beside("touched");
+    let evil = write(&home, "project/evil/api-keys", "");
+    fs::write(&evil, format!("#!/bin/sh\ntouch '{}'\n", touched.display())).expect("written");
+    fs::set_permissions(&evil, fs::Permissions::from_mode(0o700)).expect("mine");
+    fs::create_dir(home.beside(".cursor")).expect("a folder");
+    let doctor = |environment: Value| {
+        let server = json!({"command": "api-keys", "args": ["serve"], "env": environment});
+        write(
+            &home,
+            "project/.cursor/mcp.json",
+            &json!({"mcpServers": {"api-keys": server}}).to_string(),
+        );
+        let mut command = home.command(["doctor", "--offline", "--json"]);
+        command.env("PATH", program.parent().expect("a folder"));
+        command.current_dir(home.beside("project"));
+        let found = home.run_with(command, "").json()["findings"].clone();
+        let found = found.as_array().expect("findings").clone();
+        found
+            .into_iter()
+            .find(|finding| {
+                finding["message"]
+                    .as_str()
+                    .is_some_and(|said| said.starts_with("Cursor: "))
+            })
+            .expect("a finding of the project")
+    };
+    for environment in [json!({"PATH": "./evil"}), json!({"LD_PRELOAD": "./evil.so"})] {
+        let finding = doctor(environment);
+        assert_eq!(finding["state"], "notice", "{finding}");
+        assert!(
+            finding["message"]
+                .as_str()
+                .is_some_and(|said| said.ends_with("it was not tried")),
+            "{finding}"
+        );
+        assert!(!touched.exists(), "{finding}");
+    }
+    assert_eq!(doctor(json!({}))["state"], "ok");
+    // What is the user's own is started with its variables, and is the program that was found.
+    let entry = json!({"command": "api-keys", "args": ["serve"], "env": {
+        "PATH": home.beside("project/evil"), "API_KEYS_HOME": home.path(),
+    }});
+    write(
+        &home,
+        ".cursor/mcp.json",
+        &json!({"mcpServers": {"api-keys": entry}}).to_string(),
+    );
+    fs::remove_dir_all(home.beside("project/.cursor")).expect("there");
+    let mut command = home.command(["doctor", "--offline", "--json"]);
+    command.env("PATH", program.parent().expect("a folder"));
+    let ended = home.run_with(command, "");
+    assert!(ended.stdout.contains("Cursor: api-keys"), "{ended:?}");
+    assert!(!touched.exists());
+}
+
 #[test]
 fn slash_commands_are_installed_kept_current_and_taken_away_unless_somebody_changed_them() {
     let home = Home::new();

@@ -32,7 +32,7 @@ pub(super) fn look(app: &App) -> Vec<Finding> {
                 (Ok(State::Absent), Scope::Project) => {}
                 (Ok(State::Registered(launch)), _) => {
                     registered = true;
-                    findings.push(answers(&registration, &launch, &machine));
+                    findings.push(answers(app, &registration, &launch, &machine));
                     findings.extend(outdated(&registration, &machine, scope));
                 }
                 (Ok(state @ State::Different(_)), _) => findings.push(different(&registration, &state, &machine)),
@@ -56,13 +56,22 @@ pub(super) fn look(app: &App) -> Vec<Finding> {
     findings
 }
 
-/// Starts what the client would start.
-fn answers(registration: &Registration<'_>, launch: &Launch, machine: &Machine) -> Finding {
+/// Starts what the client would start, but no server that a project gives variables to: the project may be anybody's,
+/// and with variables our own program runs what is not ours.
+fn answers(app: &App, registration: &Registration<'_>, launch: &Launch, machine: &Machine) -> Finding {
     let title = registration.client.title;
     if launch.program(machine).is_none() {
         return gone(registration, launch);
     }
-    match Greeting::of(launch) {
+    if registration.scope == Scope::Project && !launch.environment.is_empty() {
+        let said = format!("{title}: this project gives the server variables of its own, so it was not tried");
+        let mend = format!(
+            "see which, before you let {title} start it: {}",
+            registration.file.display()
+        );
+        return Finding::new("client", Health::Notice, said).mend(mend);
+    }
+    match Greeting::of(app, launch) {
         Ok(greeting) => Finding::good("client", format!("{title}: {greeting}")),
         Err(error) => Finding::of("client", &error).about(title),
     }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::Report;
 use crate::{
+    app::App,
     cli::{Session, console::YES, own_server::Greeting},
     clients::{CLIENTS, Client, CommandState, Intent, Launch, Registration, SERVER, Scope, SlashCommand, State},
     error::{Code, Error, Result},
@@ -98,7 +99,7 @@ pub(super) fn run(session: &Session, matches: &ArgMatches, launch: &Launch, repo
     let agreed = !nothing && !wish.dry_run && agreed(session, &wish, &entries);
     for (registration, preview) in &entries {
         rows.push(if agreed {
-            match change(report, &wish, registration) {
+            match change(&session.app, report, &wish, registration) {
                 Ok(answered) => row(registration, "changed", "server", &answered),
                 Err(error) => {
                     report.failure(&error);
@@ -236,7 +237,7 @@ fn show(report: &Report, registration: &Registration<'_>, intent: Intent, previe
 }
 
 /// Makes the change and, where something was put in, starts what the client would start.
-fn change(report: &mut Report, wish: &Wish, registration: &Registration<'_>) -> Result<Value> {
+fn change(app: &App, report: &mut Report, wish: &Wish, registration: &Registration<'_>) -> Result<Value> {
     let client = registration.client;
     registration.apply(wish.intent)?;
     let backup = format!("{}.api-keys-backup", registration.file.display());
@@ -257,7 +258,7 @@ fn change(report: &mut Report, wish: &Wish, registration: &Registration<'_>) -> 
         )
         .hint(format!("close {} and run the command again", client.title)));
     };
-    let greeting = Greeting::of(&launch).map_err(|error| {
+    let greeting = Greeting::of(app, &launch).map_err(|error| {
         let hint = match wish.scope {
             Scope::User => error.hint_text().unwrap_or_default().to_owned(),
             Scope::Project => format!("put `{SERVER}` on the PATH: `cargo install --path .` does"),

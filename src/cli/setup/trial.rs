@@ -5,6 +5,7 @@ use std::{ffi::OsStr, path::Path};
 use serde_json::{Value, json};
 
 use crate::{
+    app::App,
     cli::{Session, own_server::OwnServer},
     clients::Launch,
     error::{Code, Error, Result},
@@ -27,13 +28,14 @@ pub(super) fn run(session: &Session, launch: &Launch) -> Result<String> {
     let folder = Folder::create(&home)?;
     // Whether it survives a power cut does not matter.
     let _ = folder.replace("config.toml", b"[vault]\nmaster_key = \"key-file\"\n")?;
-    let outcome = trial(launch, &home);
+    let outcome = trial(&session.app, launch, &home);
     let _ = std::fs::remove_dir_all(&home);
     outcome
 }
 
-fn trial(launch: &Launch, home: &Path) -> Result<String> {
+fn trial(app: &App, launch: &Launch, home: &Path) -> Result<String> {
     let mut server = OwnServer::start(
+        app,
         launch,
         &[(HOME.name, home.as_os_str()), (TRIAL_VARIABLE, OsStr::new(MADE_UP_KEY))],
     )?;
