@@ -3,6 +3,7 @@
 mod gateway;
 
 use std::{
+    collections::BTreeSet,
     ffi::OsString,
     io::{self, ErrorKind},
     net::SocketAddr,
@@ -91,10 +92,14 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
         .map(|name| key_name::parse(app, name))
         .collect::<Result<Vec<_>>>()?;
     let variables = wait(injection::variables(app, &caller, &wanted))?;
+    let in_the_way = injection::in_the_way(app, &variables)?;
     if matches.get_flag("dry-run") {
-        return show(session, &variables);
+        return show(session, &variables, &in_the_way);
     }
     let mut command = command(app, matches)?;
+    for name in in_the_way {
+        command.env_remove(name);
+    }
     for (name, key) in wait(injection::reveal(app, &caller, variables))? {
         // EXPOSE: the child's environment, which is what the user asked for; nothing of ours reads it back
         command.env(name, key.expose());
@@ -161,8 +166,10 @@ fn start(command: &mut Command) -> io::Result<ExitCode> {
         .map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
-/// Names the variables, never their values.
-fn show(session: &Session, variables: &[Variable]) -> Result<ExitCode> {
+/// Names the variables that would be set and taken away, never their values.
+fn show(session: &Session, variables: &[Variable], in_the_way: &BTreeSet<String>) -> Result<ExitCode> {
+    let environment = session.app.settings().environment();
+    let removed: Vec<&String> = in_the_way.iter().filter(|name| environment.is_set(name)).collect();
     if session.console.is_json() {
         let variables: Vec<_> = variables
             .iter()
@@ -170,7 +177,7 @@ fn show(session: &Session, variables: &[Variable]) -> Result<ExitCode> {
                 json!({"name": name, "provider": record.provider, "label": record.label, "key_id": record.key_id})
             })
             .collect();
-        Console::json(&json!({ "variables": variables }))?;
+        Console::json(&json!({ "variables": variables, "removed": removed }))?;
         return Ok(ExitCode::SUCCESS);
     }
     let rows = variables
@@ -183,6 +190,11 @@ fn show(session: &Session, variables: &[Variable]) -> Result<ExitCode> {
                 masked.into(),
             ]
         })
+        .chain(
+            removed
+                .iter()
+                .map(|name| vec![name.as_str().into(), "removed".into(), "".into()]),
+        )
         .collect();
     session.console.view(&View::default().and(Block::Table {
         headers: vec!["VARIABLE", "KEY", "MASKED"],

@@ -1,6 +1,8 @@
 //! Keys for a child process: found, checked, audited, and only then revealed.
 
-use super::{caller::Caller, keys, vault};
+use std::collections::BTreeSet;
+
+use super::{caller::Caller, keys, sdks, vault};
 use crate::{
     app::App,
     domain::{ApiKey, KeyRecord, KeyState, Label, ProviderId},
@@ -82,6 +84,19 @@ pub async fn variables(app: &App, caller: &dyn Caller, wanted: &[(ProviderId, La
         return Err(Error::new(Code::KeyNotFound, "there is no usable key to run with").hint(hint));
     }
     Ok(variables)
+}
+
+/// The variables in which the same libraries would look for another key, and which must not be there beside `variables`.
+pub fn in_the_way(app: &App, variables: &[Variable]) -> Result<BTreeSet<String>> {
+    let settings = app.settings().required()?;
+    let mut names = BTreeSet::new();
+    for Variable { name, record } in variables {
+        let provider = settings.provider(record.provider.as_str())?;
+        names.extend(provider.env_vars().into_iter().map(str::to_owned));
+        names.extend(sdks::keys_beside(name).map(str::to_owned));
+    }
+    names.retain(|name| !variables.iter().any(|variable| variable.name == *name));
+    Ok(names)
 }
 
 /// Reveals each key for its variable, after the audit trail has said so.

@@ -35,6 +35,14 @@ pub const SDKS: &[Sdk] = &[
     },
 ];
 
+/// The variables that a library reads its key from besides `name`.
+pub fn keys_beside(name: &str) -> impl Iterator<Item = &'static str> {
+    let readers = SDKS.iter().filter(move |sdk| sdk.keys.contains(&name));
+    readers
+        .flat_map(|sdk| sdk.keys.iter().copied())
+        .filter(move |other| *other != name)
+}
+
 /// What some of them prefer to the keys that are set, and so must not be there.
 pub const PREFERRED: &[&str] = &["GOOGLE_API_KEY"];
 

@@ -113,6 +113,39 @@ fn a_dry_run_names_variables_and_runs_nothing() {
     assert_eq!(ended.json()["variables"][0]["name"], "OPENAI_API_KEY", "{ended:?}");
 }
 
+/// Libraries look in several variables, and prefer one or the other.
+#[test]
+fn no_other_key_of_the_same_provider_is_left_to_the_command() {
+    let home = with_keys();
+    let added = home.run_with(
+        home.command(["add", "google", "--stdin"]),
+        "AIzaMadeUpForTheTests0123456789abcdefXY",
+    );
+    assert_eq!(added.code, Some(0), "{added:?}");
+    let with = |arguments: &[&str]| {
+        let mut command = home.command([&["run", "-p", "google", "-p", "anthropic:work"], arguments].concat());
+        for name in ["GOOGLE_API_KEY", "ANTHROPIC_AUTH_TOKEN", "OPENAI_API_KEY"] {
+            command.env(name, "mine");
+        }
+        home.run_with(command, "")
+    };
+    let script = "echo $GEMINI_API_KEY:$GOOGLE_API_KEY:$ANTHROPIC_API_KEY:$ANTHROPIC_AUTH_TOKEN:$OPENAI_API_KEY";
+    let ended = with(&["--", "sh", "-c", script]);
+    assert_eq!(
+        ended.stdout.trim(),
+        format!("AIzaMadeUpForTheTests0123456789abcdefXY::{OTHER}::mine"),
+        "{ended:?}"
+    );
+    let dry = with(&["--dry-run", "--json"]).json();
+    assert_eq!(
+        dry["removed"],
+        serde_json::json!(["ANTHROPIC_AUTH_TOKEN", "GOOGLE_API_KEY"])
+    );
+    let dry = with(&["--dry-run"]).stdout;
+    let line = dry.lines().find(|line| line.starts_with("GOOGLE_API_KEY"));
+    assert!(line.is_some_and(|line| line.contains("removed")), "{dry}");
+}
+
 #[test]
 fn what_opens_the_vault_is_not_handed_on() {
     let home = with_keys();
