@@ -20,6 +20,7 @@ use super::{
     wait,
 };
 use crate::{
+    app::App,
     clients::{CLIENTS, Launch},
     error::Result,
     services::vault,
@@ -70,6 +71,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
             let file = app.settings().paths().vault_file();
             report.set("vault", json!({"file": file, "made": made, "state": greeting.vault}));
         }
+        tell_budget(app, &mut report)?;
         offers::keys(session, matches, &mut report)?;
         offers::local_servers(session, &mut report)?;
     }
@@ -97,6 +99,22 @@ fn would_make_vault(session: &Session, report: &mut Report) -> Result<()> {
     let said = if absent { "would be made:" } else { "is there:" };
     report.set("vault", json!({"file": file, "made": false}));
     report.step("Vault", &format!("{said} {}", file.display()))
+}
+
+/// Says what is in force without anybody having asked for it.
+fn tell_budget(app: &App, report: &mut Report) -> Result<()> {
+    let budget = &app.settings().current().budget;
+    let (day, month) = (budget.daily_limit, budget.monthly_limit);
+    let said = if budget.enabled {
+        format!("{day} a day and {month} a month, which the gateway keeps to; [budget] in config.toml says otherwise")
+    } else {
+        "no limit is in force".to_owned()
+    };
+    report.set(
+        "budget",
+        json!({"enabled": budget.enabled, "daily_limit_usd": day, "monthly_limit_usd": month}),
+    );
+    report.step("Budget", &said)
 }
 
 /// Starts the server as a client does, with a key of its own first, then on the user's files.

@@ -197,6 +197,17 @@ fn a_machine_without_clients_is_told_the_ways() {
 }
 
 #[test]
+fn the_budget_that_is_in_force_is_told() {
+    let home = Home::new();
+    let ended = setup(&home, &["--yes"]);
+    assert!(ended.stdout.contains("$10.00 a day and $100.00 a month"), "{ended:?}");
+    home.config("[vault]\nmaster_key = \"key-file\"\n[budget]\nenabled = false\n");
+    let ended = setup(&home, &["--yes"]);
+    assert!(ended.stdout.contains("no limit is in force"), "{ended:?}");
+    assert_eq!(setup(&home, &["--yes", "--json"]).json()["budget"]["enabled"], false);
+}
+
+#[test]
 fn a_project_gets_what_works_for_everybody_in_it() {
     let home = Home::new();
     let program = Path::new(env!("CARGO_BIN_EXE_api-keys"));
