@@ -44,7 +44,10 @@ pub(super) const COMMAND: CommandDef = CommandDef {
 fn run(session: &Session) -> Result<ExitCode> {
     drain();
     let app = &session.app;
-    let report = BudgetReport::from(&budget::check(app)?);
+    let problem = app.settings().problem().map(|problem| problem.to_string());
+    let mut report = BudgetReport::from(&budget::check(app)?);
+    // Which limits a file that cannot be read would set, nobody knows.
+    report.enabled &= problem.is_none();
     let attention = needing_attention(app)?;
     if session.console.is_json() {
         Console::json(&json!({
@@ -52,16 +55,19 @@ fn run(session: &Session) -> Result<ExitCode> {
             "month_usd": report.monthly.spent_usd,
             "percent": report.enabled.then_some(report.daily.percent),
             "keys_needing_attention": attention,
+            "problem": problem,
         }))?;
     } else {
         let plain = app.settings().environment().is_set("NO_COLOR");
-        session.console.status(&parts(&report, attention), plain)?;
+        session
+            .console
+            .status(&parts(&report, attention, problem.is_some()), plain)?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// What the line consists of.
-fn parts(report: &BudgetReport, attention: Option<usize>) -> Vec<(Tone, String)> {
+fn parts(report: &BudgetReport, attention: Option<usize>, is_broken: bool) -> Vec<(Tone, String)> {
     let mut parts = Vec::new();
     let unpriced = if report.daily.unpriced_requests > 0 { "≥ " } else { "" };
     let today = format!("{unpriced}{} today", report.daily.spent_usd);
@@ -73,6 +79,9 @@ fn parts(report: &BudgetReport, attention: Option<usize>) -> Vec<(Tone, String)>
     if report.enabled && (report.monthly.alert || report.monthly.exceeded) {
         let month = format!("{} this month {}", report.monthly.spent_usd, gauge(&report.monthly));
         parts.push((tone(&report.monthly), month));
+    }
+    if is_broken {
+        parts.push((Tone::Bad, "config.toml is broken: api-keys doctor".to_owned()));
     }
     match attention {
         None | Some(0) => {}

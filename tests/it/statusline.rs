@@ -62,6 +62,27 @@ fn spending_the_budget_and_keys_in_trouble_are_in_one_line() {
 }
 
 #[test]
+fn limits_that_nobody_can_read_are_not_made_up() {
+    let home = Home::new();
+    home.config("[budget]\ndaily_limit = \"a lot\"\n");
+    let shown = line(&home).stdout;
+    assert!(
+        shown.contains("config.toml is broken: api-keys doctor") && !shown.contains('%'),
+        "{shown}"
+    );
+    let said = home.run(["statusline", "--json"]).json();
+    assert!(said["percent"].is_null(), "{said}");
+    assert!(
+        said["problem"]
+            .as_str()
+            .is_some_and(|problem| problem.contains("daily_limit")),
+        "{said}"
+    );
+    home.config("");
+    assert!(home.run(["statusline", "--json"]).json()["problem"].is_null());
+}
+
+#[test]
 fn a_vault_that_somebody_must_open_is_left_closed() {
     let home = Home::new();
     home.config("[vault]\nmaster_key = \"passphrase\"\n");
