@@ -194,7 +194,7 @@ pub(super) async fn ask_account(
     Ok(app.checker().check(provider, Some(&key), &record.origin).await.account)
 }
 
-/// Asks about one stored key, unless the last answer is fresh.
+/// Asks about one stored key, unless the last answer is fresh; who types a command wants to know what is so now.
 async fn ask(app: &App, caller: &dyn Caller, provider: &Provider, record: &KeyRecord) -> Result<Report> {
     keys::expect_origin(provider, record)?;
     let active = record
@@ -202,7 +202,8 @@ async fn ask(app: &App, caller: &dyn Caller, provider: &Provider, record: &KeyRe
         .ok_or_else(|| Error::new(Code::KeyNotFound, "the key's first secret was never finished"))?;
     let masked = Some(active.masked.clone());
     let warnings: Vec<String> = keys::expiry_warning(record, app.now()).into_iter().collect();
-    if let Some(known) = active.validation.as_ref().filter(|known| is_fresh(known, app.now())) {
+    let known = active.validation.as_ref().filter(|_| caller.kind() != CallerKind::Cli);
+    if let Some(known) = known.filter(|known| is_fresh(known, app.now())) {
         return Ok(Report {
             masked,
             warnings,

@@ -127,6 +127,29 @@ fn what_the_provider_says_is_told_although_it_cannot_be_written_down() {
 }
 
 #[test]
+fn a_command_asks_anew_and_a_client_at_most_once_a_minute() {
+    let provider = StandIn::answering(Reply::json(200, &json!({"object": "list", "data": []})));
+    let home = home(&provider);
+    let mut client = start(&home, 1);
+    let asked = |times: usize| assert_eq!(provider.requests().len(), times);
+    for _ in 0..2 {
+        client.structured("validate_key", json!({"provider": "openai", "label": "key-0"}));
+        client.structured("validate_all_keys", json!({}));
+    }
+    asked(1);
+    for (times, command) in [
+        (2, &["validate", "openai:key-0"][..]),
+        (3, &["validate", "--all"]),
+        (4, &["doctor"]),
+    ] {
+        assert_eq!(home.run(command).code, Some(0), "{command:?}");
+        asked(times);
+    }
+    client.structured("validate_all_keys", json!({}));
+    asked(4);
+}
+
+#[test]
 fn four_keys_are_asked_about_at_a_time_and_progress_is_told() {
     let most = Arc::new(AtomicUsize::new(0));
     let (now, peak) = (AtomicUsize::new(0), Arc::clone(&most));
