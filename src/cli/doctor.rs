@@ -123,6 +123,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     }
     findings.push(ledger(app, matches.get_flag("deep")));
     findings.extend(budgets(app));
+    findings.extend(gateway_clients(app));
     findings.push(clock(app));
     findings.extend(clients::look(app));
     if open.is_ok() {
@@ -385,6 +386,18 @@ fn ledger(app: &App, is_deep: bool) -> Finding {
                 ),
             )
         }
+    }
+}
+
+/// Whether those who may use the gateway are known, where there are any.
+fn gateway_clients(app: &App) -> Option<Finding> {
+    match app.clients().list() {
+        Err(error) => Some(Finding::of("gateway", &error.into())),
+        Ok(clients) if clients.is_empty() => None,
+        Ok(clients) => Some(Finding::good(
+            "gateway",
+            format!("{} programs may use it: `api-keys client list`", clients.len()),
+        )),
     }
 }
 

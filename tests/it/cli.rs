@@ -259,6 +259,21 @@ fn a_removed_key_comes_back_by_undo() {
 }
 
 #[test]
+fn doctor_finds_a_list_of_the_gateways_clients_that_is_damaged() {
+    let home = Home::new();
+    assert_eq!(home.run(["client", "add", "editor"]).code, Some(0));
+    let gateway = || {
+        let ended = home.run(["doctor", "--offline", "--json"]);
+        let findings = ended.json()["findings"].as_array().cloned().expect("findings");
+        let found = findings.into_iter().find(|finding| finding["check"] == "gateway");
+        (ended.code, found.expect("a finding")["state"].clone())
+    };
+    assert_eq!(gateway(), (Some(0), "ok".into()));
+    std::fs::write(home.path().join("clients.json"), "x").expect("damaged");
+    assert_eq!(gateway(), (Some(1), "wrong".into()));
+}
+
+#[test]
 fn json_is_exactly_what_the_tool_answers() {
     let provider = StandIn::answering(Reply::json(200, &json!({"object": "list", "data": []})));
     let home = Home::new();
