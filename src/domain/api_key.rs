@@ -24,6 +24,7 @@ pub enum MalformedKey {
     ControlCharacter,
     NotAscii,
     Placeholder,
+    Reference,
 }
 
 impl fmt::Display for MalformedKey {
@@ -36,6 +37,7 @@ impl fmt::Display for MalformedKey {
             Self::ControlCharacter => f.write_str("the key contains a control character"),
             Self::NotAscii => f.write_str("the key contains a character outside ASCII, which no provider issues"),
             Self::Placeholder => f.write_str("the key is a placeholder from an example, not a key"),
+            Self::Reference => f.write_str("the key is a reference to a secret kept elsewhere, not the secret"),
         }
     }
 }
@@ -47,6 +49,9 @@ impl ApiKey {
         let text = secret.expose();
         if text.is_empty() {
             return Err(MalformedKey::Empty);
+        }
+        if is_reference(text) {
+            return Err(MalformedKey::Reference);
         }
         if is_placeholder(text) {
             return Err(MalformedKey::Placeholder);
@@ -92,6 +97,14 @@ impl fmt::Debug for ApiKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
     }
+}
+
+/// Whether `text` says where a secret is, such as `op://vault/item/field`, as other programs resolve it.
+fn is_reference(text: &str) -> bool {
+    text.split_once("://").is_some_and(|(scheme, _)| {
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c))
+    })
 }
 
 /// Whether `text` is what documentation prints where a key belongs.
@@ -144,6 +157,9 @@ mod tests {
             ("<paste the key here>", MalformedKey::Placeholder),
             ("${OPENAI_API_KEY}", MalformedKey::Placeholder),
             ("sk-ant-xxxxxxxxxxxxxxxxxxxxxxxx", MalformedKey::Placeholder),
+            ("op://vault/item/field", MalformedKey::Reference),
+            ("op://My vault/OpenAI/credential", MalformedKey::Reference),
+            ("ref+awsssm://team/openai/key", MalformedKey::Reference),
         ] {
             assert_eq!(parse(text).err(), Some(why), "{text}");
         }
