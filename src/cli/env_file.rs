@@ -62,9 +62,12 @@ impl EnvFile {
     /// The value of the variable `name`; the last one where there are several, as in a shell.
     pub(super) fn secret(&self, name: &str) -> Option<Secret> {
         let text = str::from_utf8(&self.0).ok()?;
+        // The mark that some editors on Windows put before a text.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let value = text.lines().rev().find_map(|line| {
             let line = line.trim_start();
-            let line = line.strip_prefix("export ").unwrap_or(line).trim_start();
+            let exported = line.strip_prefix("export").filter(|rest| rest.starts_with([' ', '\t']));
+            let line = exported.unwrap_or(line).trim_start();
             let (found, value) = line.split_once('=')?;
             (found.trim_end() == name).then_some(value)
         })?;
@@ -116,6 +119,9 @@ mod tests {
             ("  export A_KEY = spaced  ", Some("spaced")),
             ("A_KEY=\"double # quoted\" # remark", Some("double # quoted")),
             ("A_KEY='single'", Some("single")),
+            ("export\tA_KEY=tab", Some("tab")),
+            ("\u{feff}A_KEY=marked", Some("marked")),
+            ("exportA_KEY=other", None),
             ("A_KEY=value # remark", Some("value")),
             ("A_KEY=with=sign#mark", Some("with=sign#mark")),
             ("A_KEY=first\nA_KEY=last\r\n", Some("last")),
