@@ -124,10 +124,15 @@ impl Format {
 /// The mark that some editors on Windows put before a text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
+/// The mark before the text, if it has one, and the text.
+fn without_mark(text: &str) -> (&str, &str) {
+    let body = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
+    (text.strip_suffix(body).unwrap_or_default(), body)
+}
+
 /// The parsed text, and the mark that stood before it.
 fn json(text: &str) -> Result<(&str, CstRootNode), Broken> {
-    let body = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
-    let mark = text.strip_suffix(body).unwrap_or_default();
+    let (mark, body) = without_mark(text);
     let options = ParseOptions {
         allow_comments: true,
         allow_trailing_commas: true,
@@ -222,14 +227,15 @@ fn toml(text: &str) -> Result<DocumentMut, Broken> {
         .map_err(|why: toml_edit::TomlError| syntax(text, why.span()))
 }
 
-/// The document with the line ends that `text` has, which the parser makes one kind of.
+/// The document with the mark and the line ends that `text` has; of the latter the parser makes one kind, but in strings.
 fn toml_text(document: &DocumentMut, text: &str) -> Result<String, Broken> {
     let (lines, on_windows) = (text.matches('\n').count(), text.matches("\r\n").count());
-    match on_windows {
-        0 => Ok(document.to_string()),
-        all if all == lines => Ok(document.to_string().replace('\n', "\r\n")),
-        _ => Err(Broken::Unfaithful),
-    }
+    let document = match on_windows {
+        0 => document.to_string(),
+        all if all == lines => document.to_string().replace("\r\n", "\n").replace('\n', "\r\n"),
+        _ => return Err(Broken::Unfaithful),
+    };
+    Ok(format!("{}{document}", without_mark(text).0))
 }
 
 /// The line of `text` in which a mistake begins.

@@ -59,6 +59,10 @@ fn an_entry_is_put_into_toml_beside_its_like() {
             "[mcp_servers.a]\r\ncommand = 'a'\r\n",
             format!("[mcp_servers.a]\ncommand = 'a'\n\n{OURS}").replace('\n', "\r\n"),
         ),
+        (
+            "\u{feff}text = \"\"\"\r\none\r\ntwo\"\"\"\r\n",
+            format!("\u{feff}text = \"\"\"\none\ntwo\"\"\"\n\n{OURS}").replace('\n', "\r\n"),
+        ),
     ] {
         assert_eq!(Format::Toml.with(before, TOML, &entry()), Ok(after), "{before:?}");
     }
