@@ -29,7 +29,7 @@ const LONGEST_TEXT: usize = 2_000_000;
 pub(super) struct EstimateCost {
     /// Provider to ask
     provider: String,
-    /// Tokens of the whole prompt, cached ones included; or give `text`
+    /// Tokens of the whole prompt, cached ones included; or give the text
     #[schemars(range(max = MOST_TOKENS))]
     #[arg(allow_negative_numbers = true, required_unless_present = "text")]
     input_tokens: Option<u64>,
