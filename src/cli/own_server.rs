@@ -39,15 +39,18 @@ pub(super) struct OwnServer {
 impl OwnServer {
     /// Starts what `launch` says, with these variables besides, and shakes hands.
     ///
-    /// What the environment here says of our own files does not count: a client's environment would not say it. The
-    /// program is the one found here, never one that the variables lead to.
+    /// What the environment here says of our own files, and what opens the vault, does not count: a client's environment
+    /// would not say it. The program is the one found here, never one that the variables lead to.
     pub(super) fn start(app: &App, launch: &Launch, variables: &[(&str, &OsStr)]) -> Result<Self> {
         let program = launch
             .program(&app.settings().machine()?)
             .ok_or_else(|| no_answer("the server's program is not there"))?;
-        let mut child = Command::new(program)
-            .args(&launch.arguments)
-            .env_remove(settings::HOME.name)
+        let mut command = Command::new(program);
+        command.args(&launch.arguments).env_remove(settings::HOME.name);
+        for name in app.settings().passphrase_variables() {
+            command.env_remove(name);
+        }
+        let mut child = command
             .envs(&launch.environment)
             .envs(variables.iter().copied())
             .stdin(Stdio::piped())

@@ -115,7 +115,7 @@ fn command(app: &App, matches: &ArgMatches) -> Result<Command> {
     };
     let mut command = Command::new(program);
     command.args(words);
-    for name in ["API_KEYS_PASSPHRASE", &app.settings().current().vault.passphrase_env] {
+    for name in app.settings().passphrase_variables() {
         command.env_remove(name);
     }
     Ok(command)

@@ -123,13 +123,22 @@ fn prove(session: &Session, launch: &Launch, report: &mut Report) -> Result<Gree
     report.step("Trial", &trial)?;
     let greeting = Greeting::of(&session.app, launch)?;
     report.step("Server", &greeting.to_string())?;
-    report.step(
-        "Keys",
-        &format!(
-            "{} stored; the server finds the vault {}",
-            greeting.keys, greeting.vault
-        ),
-    )?;
+    if greeting.vault == "locked" {
+        report.step("Keys", "the server finds the vault locked")?;
+        let variable = &session.app.settings().current().vault.passphrase_env;
+        report.hint(format!(
+            "a client has the vault open where it passes {variable} on, as Codex does with `env_vars = [\"{variable}\"]` in \
+             its entry; others ask for the passphrase. `api-keys vault add-slot keychain` lets the keychain open it"
+        ));
+    } else {
+        report.step(
+            "Keys",
+            &format!(
+                "{} stored; the server finds the vault {}",
+                greeting.keys, greeting.vault
+            ),
+        )?;
+    }
     report.set("server", greeting.json());
     report.set("keys", greeting.keys);
     Ok(greeting)

@@ -86,6 +86,14 @@ impl Settings {
         self.source.required()
     }
 
+    /// The variables that hold a passphrase, which are no other program's business.
+    pub fn passphrase_variables(&self) -> [String; 2] {
+        [
+            environment::PASSPHRASE.name.to_owned(),
+            self.current().vault.passphrase_env.clone(),
+        ]
+    }
+
     /// The secret in the environment variable `name`.
     pub fn variable(&self, name: &str) -> Result<Secret, VariableError> {
         self.environment.secret(name)

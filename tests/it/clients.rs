@@ -128,6 +128,24 @@ fn every_client_found_is_registered_with_and_proven_and_let_alone_the_second_tim
     assert_eq!(row(&ended.json(), "cursor")["state"], "unchanged");
 }
 
+/// A client does not hand on what a shell has.
+#[test]
+fn a_vault_that_only_this_shell_opens_is_told_to_be_locked_for_clients() {
+    let home = Home::new();
+    home.config("[vault]\nmaster_key = \"passphrase\"\npassphrase_env = \"VAULT_WORDS\"\n");
+    let setup = |arguments: &[&str]| {
+        let mut command = home.command([&["setup", "--yes", "--client", "codex"], arguments].concat());
+        without_terminal(&mut command);
+        command.env("VAULT_WORDS", "correct horse battery staple");
+        home.run_with(command, "")
+    };
+    let ended = setup(&[]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("the server finds the vault locked"), "{ended:?}");
+    assert!(ended.stderr.contains("env_vars = [\"VAULT_WORDS\"]"), "{ended:?}");
+    assert_eq!(setup(&["--json"]).json()["vault"]["state"], "locked");
+}
+
 #[test]
 fn without_a_yes_nothing_is_touched_and_the_command_is_told() {
     let home = with_all_clients();
