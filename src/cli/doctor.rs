@@ -452,21 +452,25 @@ fn providers(app: &App, caller: &Terminal) -> Result<Vec<Finding>> {
     let (reports, _) = wait(validation::validate_all(app, caller))?;
     let finding = |report: &Report| {
         let name = key_name::show(&report.provider.id, &report.label);
-        let validation = &report.validation;
-        match (validation.status, validation.status.is_valid()) {
-            (KeyStatus::Valid, _) => Finding::good("provider", format!("{name} works")),
-            (KeyStatus::Unreachable, _) => {
-                Finding::new("provider", Health::Notice, format!("{name}: {}", validation.message)).mend(format!(
-                    "check the network, and `base_url` of {} if it is configured",
-                    report.provider.id
-                ))
+        let status = report.validation.status;
+        let mend = match status {
+            KeyStatus::Valid => return Finding::good("provider", format!("{name} works")),
+            KeyStatus::Invalid | KeyStatus::Expired | KeyStatus::Malformed => format!("`api-keys rotate {name}`"),
+            KeyStatus::NoCredit => "add credit or raise the limit in the provider's console".to_owned(),
+            KeyStatus::Forbidden => {
+                format!("allow it more in the provider's console, or `api-keys rotate {name}` to a key that may")
             }
-            (_, Some(false)) => Finding::new("provider", Health::Wrong, format!("{name}: {}", validation.message))
-                .mend(format!("`api-keys rotate {name}`")),
-            (_, Some(true) | None) => {
-                Finding::new("provider", Health::Notice, format!("{name}: {}", validation.message))
-            }
-        }
+            KeyStatus::RateLimited => "nothing to do: it works again when the provider lets it".to_owned(),
+            KeyStatus::Unreachable => report.hint.clone().unwrap_or_else(|| {
+                let provider = &report.provider.id;
+                format!("check the network, and `base_url` of {provider} if it is configured")
+            }),
+        };
+        let health = match status.is_valid() {
+            Some(false) => Health::Wrong,
+            Some(true) | None => Health::Notice,
+        };
+        Finding::new("provider", health, format!("{name}: {}", report.validation.message)).mend(mend)
     };
     Ok(reports.iter().map(finding).collect())
 }

@@ -38,6 +38,8 @@ pub struct Report {
     /// Whether the answer is one of the last minute, not a new one.
     pub cached: bool,
     pub warnings: Vec<String>,
+    /// What to do where the provider could not be asked.
+    pub hint: Option<String>,
     /// Where the answer is to be written down, if it is new and about a stored key.
     target: Option<Target>,
 }
@@ -170,7 +172,10 @@ async fn ask_until(app: &App, caller: &dyn Caller, record: KeyRecord, end: Insta
     };
     match timeout_at(end, ask(app, caller, &provider, &record)).await {
         Ok(Ok(report)) => report,
-        Ok(Err(error)) => not_asked(&provider, &record, error.to_string(), app.now()),
+        Ok(Err(error)) => Report {
+            hint: error.hint_text().map(str::to_owned),
+            ..not_asked(&provider, &record, error.to_string(), app.now())
+        },
         Err(_) => not_asked(
             &provider,
             &record,
@@ -305,6 +310,7 @@ fn report(provider: &Provider, label: &Label, validation: Validation) -> Report 
         validation,
         cached: false,
         warnings: Vec::new(),
+        hint: None,
         target: None,
     }
 }

@@ -150,6 +150,37 @@ fn a_command_asks_anew_and_a_client_at_most_once_a_minute() {
 }
 
 #[test]
+fn whatever_doctor_finds_of_a_key_comes_with_its_mend() {
+    for (status, code, mend) in [
+        (401, "invalid_api_key", "api-keys rotate openai"),
+        (402, "no_credit", "add credit"),
+        (403, "forbidden", "allow it more"),
+        (429, "slow_down", "nothing to do"),
+        (500, "broken", "check the network"),
+    ] {
+        let provider = StandIn::answering(Reply::json(status, &json!({"error": {"code": code}})));
+        let home = home(&provider);
+        let added = home.run_with(
+            home.command(["add", "openai", "--stdin"]),
+            "sk-proj-one0123456789abcdef",
+        );
+        assert_eq!(added.code, Some(0), "{added:?}");
+        let mend_of = || {
+            let said = home.run(["doctor", "--json"]).json();
+            let mut findings = said["findings"].as_array().expect("findings").iter();
+            let found = findings.find(|finding| finding["check"] == "provider");
+            found.expect("a finding")["mend"]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        assert!(mend_of().contains(mend), "{status}: {}", mend_of());
+        home.config("[vault]\nmaster_key = \"key-file\"\n[providers.openai]\nbase_url = \"http://127.0.0.1:9/v1\"\n");
+        assert!(mend_of().contains("set `base_url` of openai back"), "{}", mend_of());
+    }
+}
+
+#[test]
 fn four_keys_are_asked_about_at_a_time_and_progress_is_told() {
     let most = Arc::new(AtomicUsize::new(0));
     let (now, peak) = (AtomicUsize::new(0), Arc::clone(&most));
