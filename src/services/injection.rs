@@ -54,6 +54,18 @@ pub async fn variables(app: &App, caller: &dyn Caller, wanted: &[(ProviderId, La
         let name = &provider.env_var;
         if let Some(other) = variables.iter().find(|variable| variable.name == *name) {
             let (one, two) = (&other.record, record);
+            // Asked for twice.
+            if one.key_id == two.key_id {
+                continue;
+            }
+            let hint = if wanted.is_empty() {
+                format!(
+                    "name the keys that the command needs: `--provider {}`, or `--provider {}`",
+                    one.provider, two.provider
+                )
+            } else {
+                "ask for one of the two".to_owned()
+            };
             return Err(Error::new(
                 Code::InvalidArgument,
                 format!(
@@ -61,7 +73,7 @@ pub async fn variables(app: &App, caller: &dyn Caller, wanted: &[(ProviderId, La
                     one.provider, one.label, two.provider, two.label
                 ),
             )
-            .hint("ask for one of the two"));
+            .hint(hint));
         }
         variables.push(Variable {
             name: name.clone(),

@@ -204,6 +204,30 @@ fn an_expired_or_missing_key_starts_nothing() {
 }
 
 #[test]
+fn two_keys_for_one_variable_are_told_apart_by_naming_one() {
+    let home = with_keys();
+    for name in ["local", "ollama-cloud"] {
+        let added = home.run_with(home.command(["add", name, "--stdin"]), "ollama-0123456789abcdef");
+        assert_eq!(added.code, Some(0), "{added:?}");
+    }
+    let ended = run(&home, &["--", "true"]);
+    assert_eq!(ended.code, Some(2), "{ended:?}");
+    assert!(
+        ended
+            .stderr
+            .contains("`--provider local`, or `--provider ollama-cloud`"),
+        "{ended:?}"
+    );
+    let ended = run(&home, &["-p", "local", "-p", "ollama-cloud", "--", "true"]);
+    assert!(ended.stderr.contains("ask for one of the two"), "{ended:?}");
+    let ended = run(
+        &home,
+        &["-p", "openai", "-p", "openai", "--", "sh", "-c", "echo $OPENAI_API_KEY"],
+    );
+    assert_eq!(ended.stdout.trim(), KEY, "{ended:?}");
+}
+
+#[test]
 fn a_key_with_a_label_is_named_where_no_other_is_there() {
     let home = Home::new();
     home.run_with(home.command(["add", "anthropic:work", "--stdin"]), OTHER);
