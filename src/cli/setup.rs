@@ -79,6 +79,11 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     report.finish()
 }
 
+/// Whether a person at the terminal says yes; who wants JSON is shown nothing that could be agreed to.
+fn agrees(session: &Session, question: &str) -> bool {
+    !session.console.is_json() && session.console.agrees(question) == Some(true)
+}
+
 /// Opens the vault, or makes it; says whether it was made.
 fn make_vault(session: &Session, matches: &ArgMatches, report: &mut Report) -> Result<bool> {
     let app = &session.app;

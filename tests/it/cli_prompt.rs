@@ -159,6 +159,23 @@ fn setup_asks_before_it_takes_a_key_in_and_before_it_touches_a_client() {
     let home = Home::new();
     std::fs::create_dir(home.beside(".cursor")).expect("a client");
     std::fs::write(home.beside(".env"), format!("OPENAI_API_KEY={KEY}\n")).expect("a file");
+    // A yes beforehand is one to the changes of settings; who wants JSON is asked nothing.
+    let unasked = |line: &str| {
+        let mut terminal = OnTerminal::start(&home, line);
+        // For a question that should not be there.
+        terminal.type_in("n\rn\r");
+        terminal.end()
+    };
+    let (code, seen) = unasked("api-keys setup --json");
+    assert_eq!(code, Some(0), "{seen}");
+    assert!(!seen.contains("[y/N]") && seen.contains("would_change"), "{seen}");
+    let (code, seen) = unasked("api-keys setup --yes");
+    assert_eq!(code, Some(0), "{seen}");
+    assert!(
+        !seen.contains("[y/N]") && seen.contains("--from-env-file .env"),
+        "{seen}"
+    );
+    std::fs::remove_file(home.beside(".cursor/mcp.json")).expect("registered");
     for (answer, keys, registered) in [("n", 0, false), ("y", 1, true)] {
         let mut terminal = OnTerminal::start(&home, "api-keys setup");
         terminal.wait_for("OPENAI_API_KEY in .env holds a key: store it as openai? [y/N]");

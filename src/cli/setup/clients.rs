@@ -213,7 +213,7 @@ fn agreed(session: &Session, wish: &Wish, entries: &[(Registration<'_>, String)]
     } else {
         format!("Change the settings of {}?", clients.join(", "))
     };
-    wish.sure || session.console.agrees(&question) == Some(true)
+    wish.sure || super::agrees(session, &question)
 }
 
 /// How a change is shown.

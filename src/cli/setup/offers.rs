@@ -10,6 +10,7 @@ use crate::{
     cli::{
         Session,
         caller::Terminal,
+        console::YES,
         env_file::{self, EnvFile},
         secret_source::SecretSource,
         wait,
@@ -83,7 +84,9 @@ pub(super) fn keys(session: &Session, matches: &ArgMatches, report: &mut Report)
             found.place(),
             found.provider.id
         );
-        let taken = !matches.get_flag("dry-run") && session.console.agrees(&question) == Some(true);
+        // Whoever agrees beforehand to what setup changes has not said that of keys that it may find.
+        let is_asked = !matches.get_flag("dry-run") && !matches.get_flag(YES);
+        let taken = is_asked && super::agrees(session, &question);
         if taken {
             match take(session, matches, found) {
                 Ok(masked) => {
