@@ -25,6 +25,7 @@ pub struct Registration<'a> {
     /// What the entry should start.
     pub launch: Launch,
     pub scope: Scope,
+    pub intent: Intent,
     machine: &'a Machine,
 }
 
@@ -65,13 +66,20 @@ struct Settings {
 
 impl<'a> Registration<'a> {
     /// The registration of `launch` with `client`; nothing where the client has no settings of that scope.
-    pub fn new(client: &'static Client, machine: &'a Machine, scope: Scope, launch: &Launch) -> Option<Self> {
+    pub fn new(
+        client: &'static Client,
+        machine: &'a Machine,
+        scope: Scope,
+        intent: Intent,
+        launch: &Launch,
+    ) -> Option<Self> {
         Some(Self {
             client,
             file: client.settings(machine, scope)?,
             launch: launch.clone(),
             machine,
             scope,
+            intent,
         })
     }
 
@@ -81,28 +89,28 @@ impl<'a> Registration<'a> {
         self.state_in(&settings.text)
     }
 
-    /// What `intent` would put into the settings, or take out of them; nothing where nothing is to do.
+    /// What would be put into the settings, or taken out of them; nothing where nothing is to do.
     ///
     /// Only what is ours is in it: a line of the user's may hold a secret.
-    pub fn preview(&self, intent: Intent) -> Result<Option<String>> {
+    pub fn preview(&self) -> Result<Option<String>> {
         let settings = self.read()?;
-        if self.changed(&settings.text, intent)?.is_none() {
+        if self.changed(&settings.text)?.is_none() {
             return Ok(None);
         }
         if let Some(folder) = self.folder()? {
             folder.check_writable(&self.name()).map_err(|why| self.refused(why))?;
         }
-        Ok(Some(match intent {
+        Ok(Some(match self.intent {
             Intent::Register => self.client.format.lines(self.place(), &self.entry()),
             Intent::Remove => format!("{}.{SERVER}", self.client.table),
         }))
     }
 
     /// Makes the change, with a backup of what was there; false where nothing was to do.
-    pub fn apply(&self, intent: Intent) -> Result<bool> {
+    pub fn apply(&self) -> Result<bool> {
         let folder = self.file.parent().unwrap_or(Path::new("."));
         let refused = |why| self.refused(why);
-        let folder = match intent {
+        let folder = match self.intent {
             Intent::Register => ForeignFolder::create(folder).map_err(refused)?,
             Intent::Remove => match self.folder()? {
                 Some(folder) => folder,
@@ -115,22 +123,23 @@ impl<'a> Registration<'a> {
         };
         // Read again under the lock: between the question and the answer the client may have written.
         let settings = self.read()?;
-        let Some(changed) = self.changed(&settings.text, intent)? else {
+        let Some(changed) = self.changed(&settings.text)? else {
             return Ok(false);
         };
         let written = folder.replace(&self.name(), settings.contents.as_ref(), changed.as_bytes());
         written.map(|_| true).map_err(refused)
     }
 
-    /// The text after `intent`; nothing where it is as wanted already.
-    fn changed(&self, text: &str, intent: Intent) -> Result<Option<String>> {
+    /// The text after the change; nothing where it is as wanted already.
+    fn changed(&self, text: &str) -> Result<Option<String>> {
         let (format, place) = (self.client.format, self.place());
         let state = self.state_in(text)?;
-        let changed = match (intent, &state) {
-            (Intent::Register, State::Registered(_)) | (Intent::Remove, State::Absent) => return Ok(None),
+        let changed = match (self.intent, &state) {
             (Intent::Register, State::Absent) => format.with(text, place, &self.entry()),
+            (Intent::Register, State::Different(_)) => return Err(self.taken(&state)),
             (Intent::Remove, state) if state.is_ours() => format.without(text, place),
-            (Intent::Register, State::Different(_)) | (Intent::Remove, _) => return Err(self.taken(&state)),
+            // Somebody else's entry of the same name is nothing to take out.
+            (Intent::Register, State::Registered(_)) | (Intent::Remove, _) => return Ok(None),
         };
         changed.map(Some).map_err(|why| self.broken(&why))
     }
@@ -188,8 +197,11 @@ impl<'a> Registration<'a> {
         }
     }
 
-    /// What a person can put into the settings instead.
+    /// What a person can do in the settings instead.
     fn by_hand(&self) -> String {
+        if self.intent == Intent::Remove {
+            return format!("or take `{SERVER}` out by hand");
+        }
         let snippet = self.client.format.with("", self.place(), &self.entry());
         let words: Vec<&str> = snippet.as_deref().unwrap_or_default().split_whitespace().collect();
         format!("or put it in by hand: {}", words.join(" "))
@@ -206,7 +218,7 @@ impl<'a> Registration<'a> {
             Code::ClientConfigInvalid,
             format!("{} cannot be changed safely: {what}", self.file.display()),
         )
-        .hint(format!("correct it and run the command again, {}", self.by_hand()))
+        .hint(format!("correct it and run {}, {}", self.command(), self.by_hand()))
     }
 
     /// The options with which `setup` means this registration and no other.
@@ -218,6 +230,15 @@ impl<'a> Registration<'a> {
         format!("{project} --client {}", self.client.id)
     }
 
+    /// The command that tries it again.
+    fn command(&self) -> String {
+        let remove = match self.intent {
+            Intent::Register => "",
+            Intent::Remove => " --remove",
+        };
+        format!("`api-keys setup{remove}{}`", self.options())
+    }
+
     /// That the name is taken by something else, and the way out.
     pub fn taken(&self, state: &State) -> Error {
         let options = self.options();
@@ -225,8 +246,9 @@ impl<'a> Registration<'a> {
             format!("`api-keys setup --remove{options}` takes it out, and `api-keys setup{options}` puts this one in")
         } else {
             format!(
-                "rename or remove it in {}, and run the command again",
-                self.file.display()
+                "rename or remove it in {}, and run {}",
+                self.file.display(),
+                self.command()
             )
         };
         Error::new(
@@ -252,7 +274,8 @@ impl<'a> Registration<'a> {
             FileError::Unsafe { .. } => format!("see what is there, {}", self.by_hand()),
             FileError::TooLarge { .. } => format!("see why it is so long, {}", self.by_hand()),
             FileError::ReadOnly { .. } => format!(
-                "make it writable (`chmod u+w`) and run the command again, {}",
+                "make it writable (`chmod u+w`) and run {}, {}",
+                self.command(),
                 self.by_hand()
             ),
             FileError::Changed { .. } | FileError::Locked { .. } | FileError::NoSpace { .. } | FileError::Io { .. } => {

@@ -394,8 +394,27 @@ fn a_server_of_ours_from_elsewhere_is_replaced_by_taking_it_out_first() {
     let other = "{\"mcpServers\": {\"api-keys\": {\"command\": \"npx\", \"args\": [\"other\"]}}}";
     fs::write(&path, other).expect("written");
     let ended = setup(&home, &["--remove", "--yes", "--client", "cursor"]);
-    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("not registered in"), "{ended:?}");
     assert_eq!(read(&path), other);
+}
+
+#[test]
+fn taking_out_speaks_of_nothing_that_is_put_in() {
+    let home = Home::new();
+    let ended = setup(&home, &["--remove", "--yes"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(
+        ended.stderr.contains("nothing to take out") && !ended.stderr.contains("claude mcp add"),
+        "{ended:?}"
+    );
+    write(&home, ".cursor/mcp.json", "{");
+    let ended = setup(&home, &["--remove", "--yes"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert!(
+        ended.stderr.contains("`api-keys setup --remove --client cursor`") && !ended.stderr.contains("put it in"),
+        "{ended:?}"
+    );
 }
 
 #[test]
@@ -546,9 +565,9 @@ fn doctor_starts_what_the_clients_would_start_and_names_each_mend() {
     assert_eq!(of("Codex: api-keys")["state"], "ok");
     assert_eq!(of("Gemini CLI has a server")["state"], "notice");
     assert!(
-        of("Gemini CLI")["mend"]
-            .as_str()
-            .is_some_and(|mend| mend.contains("rename or remove it"))
+        of("Gemini CLI")["mend"].as_str().is_some_and(
+            |mend| mend.contains("rename or remove it") && mend.contains("`api-keys setup --client gemini`")
+        )
     );
     assert_eq!(
         of("claude_desktop_config.json cannot be changed safely")["state"],

@@ -24,7 +24,7 @@ pub(super) fn look(app: &App) -> Vec<Finding> {
                 Scope::User => launch.clone(),
                 Scope::Project => Launch::server(SERVER, None),
             };
-            let Some(registration) = Registration::new(client, &machine, scope, &wanted) else {
+            let Some(registration) = Registration::new(client, &machine, scope, Intent::Register, &wanted) else {
                 continue;
             };
             match (registration.state(), scope) {

@@ -74,7 +74,7 @@ pub(super) fn run(session: &Session, matches: &ArgMatches, launch: &Launch, repo
     };
     let mut plan = Plan::default();
     for client in wish.clients(&machine) {
-        let Some(registration) = Registration::new(client, &machine, wish.scope, &launch) else {
+        let Some(registration) = Registration::new(client, &machine, wish.scope, wish.intent, &launch) else {
             if !wish.named.is_empty() {
                 return Err(Error::new(
                     Code::InvalidArgument,
@@ -99,7 +99,7 @@ pub(super) fn run(session: &Session, matches: &ArgMatches, launch: &Launch, repo
     let agreed = !nothing && !wish.dry_run && agreed(session, &wish, &entries);
     for (registration, preview) in &entries {
         rows.push(if agreed {
-            match change(&session.app, report, &wish, registration) {
+            match change(&session.app, report, registration) {
                 Ok(answered) => row(registration, "changed", "server", &answered),
                 Err(error) => {
                     report.failure(&error);
@@ -116,7 +116,10 @@ pub(super) fn run(session: &Session, matches: &ArgMatches, launch: &Launch, repo
         say_how(report, &wish);
     }
     if rows.is_empty() {
-        say_where(report, &launch);
+        match wish.intent {
+            Intent::Register => say_where(report, &launch),
+            Intent::Remove => report.hint("no MCP client was found here, so there is nothing to take out"),
+        }
     }
     report.set("clients", rows);
     report.set(
@@ -134,9 +137,9 @@ fn plan_entry<'a>(
     plan: &mut Plan<'a>,
 ) -> Result<bool> {
     let title = registration.client.title;
-    match registration.preview(wish.intent) {
+    match registration.preview() {
         Ok(Some(preview)) => {
-            show(report, &registration, wish.intent, &preview)?;
+            show(report, &registration, &preview)?;
             plan.entries.push((registration, preview));
         }
         Ok(None) => {
@@ -225,28 +228,28 @@ fn sign(intent: Intent) -> (char, Tone) {
 }
 
 /// What would change: only what is ours, never a line of the user's.
-fn show(report: &Report, registration: &Registration<'_>, intent: Intent, preview: &str) -> Result<()> {
+fn show(report: &Report, registration: &Registration<'_>, preview: &str) -> Result<()> {
     report.step(
         "Client",
         &format!("{}: {}", registration.client.title, registration.file.display()),
     )?;
-    let (sign, tone) = sign(intent);
+    let (sign, tone) = sign(registration.intent);
     preview
         .lines()
         .try_for_each(|line| report.line(tone, &format!("        {sign} {line}")))
 }
 
 /// Makes the change and, where something was put in, starts what the client would start.
-fn change(app: &App, report: &mut Report, wish: &Wish, registration: &Registration<'_>) -> Result<Value> {
+fn change(app: &App, report: &mut Report, registration: &Registration<'_>) -> Result<Value> {
     let client = registration.client;
-    registration.apply(wish.intent)?;
+    registration.apply()?;
     let backup = format!("{}.api-keys-backup", registration.file.display());
     let backup = if Path::new(&backup).exists() {
         format!("; what was there before: {backup}")
     } else {
         String::new()
     };
-    if wish.intent == Intent::Remove {
+    if registration.intent == Intent::Remove {
         report.step("Done", &format!("{}: taken out{backup}", client.title))?;
         return Ok(Value::Null);
     }
@@ -259,7 +262,7 @@ fn change(app: &App, report: &mut Report, wish: &Wish, registration: &Registrati
         .hint(format!("close {} and run the command again", client.title)));
     };
     let greeting = Greeting::of(app, &launch).map_err(|error| {
-        let hint = match wish.scope {
+        let hint = match registration.scope {
             Scope::User => error.hint_text().unwrap_or_default().to_owned(),
             Scope::Project => format!("put `{SERVER}` on the PATH: `cargo install --path .` does"),
         };
