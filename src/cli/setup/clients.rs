@@ -27,7 +27,7 @@ struct Wish {
 
 impl Wish {
     fn of(matches: &ArgMatches) -> Self {
-        let named = matches.get_many::<String>("client").into_iter().flatten();
+        let named: Vec<&String> = matches.get_many("client").into_iter().flatten().collect();
         Self {
             intent: if matches.get_flag("remove") {
                 Intent::Remove
@@ -39,7 +39,10 @@ impl Wish {
             } else {
                 Scope::User
             },
-            named: named.filter_map(|id| Client::named(id)).collect(),
+            named: CLIENTS
+                .iter()
+                .filter(|client| named.iter().any(|id| *id == client.id))
+                .collect(),
             dry_run: matches.get_flag("dry-run"),
             sure: matches.get_flag(YES),
         }
