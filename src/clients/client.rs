@@ -152,11 +152,6 @@ fn codex_folder(machine: &Machine) -> PathBuf {
 }
 
 impl Client {
-    /// The client of that name.
-    pub fn named(id: &str) -> Option<&'static Self> {
-        CLIENTS.iter().find(|client| client.id == id)
-    }
-
     /// The settings that a registration goes into; nothing where the client has none of that scope.
     pub fn settings(&self, machine: &Machine, scope: Scope) -> Option<PathBuf> {
         match scope {

@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Result},
     prompts::{PROMPTS, PromptDef},
     settings::Machine,
-    storage::files::{Contents, ForeignFolder},
+    storage::files::{Contents, FileError, ForeignFolder},
 };
 
 /// The longest file that is looked at, in bytes.
@@ -22,6 +22,7 @@ const MARK: (&str, &str) = (
 #[derive(Debug)]
 pub struct SlashCommand {
     prompt: &'static PromptDef,
+    pub client: &'static Client,
     pub file: PathBuf,
 }
 
@@ -38,12 +39,13 @@ pub enum CommandState {
 
 impl SlashCommand {
     /// The slash commands that `client` takes, in the order of the prompts; none where it takes none.
-    pub fn all(client: &Client, machine: &Machine, scope: Scope) -> Vec<Self> {
+    pub fn all(client: &'static Client, machine: &Machine, scope: Scope) -> Vec<Self> {
         let Some(folder) = client.slash_commands(machine, scope) else {
             return Vec::new();
         };
         let command = |prompt: &'static PromptDef| Self {
             prompt,
+            client,
             file: folder.join(format!("{}.md", prompt.name)),
         };
         PROMPTS.iter().map(command).collect()
@@ -71,16 +73,18 @@ impl SlashCommand {
 
     /// Writes the file or takes it away, unless it has become somebody's own meanwhile.
     pub fn apply(&self, intent: Intent) -> Result<bool> {
-        let folder = ForeignFolder::create(self.folder())?;
+        let refused = |why| self.refused(why);
+        let folder = ForeignFolder::create(self.folder()).map_err(refused)?;
         let seen = self.read()?;
         let name = format!("{}.md", self.prompt.name);
         match (intent, self.judge(seen.as_ref())) {
             (Intent::Register, CommandState::Absent | CommandState::Outdated) => {
-                let _ = folder.put(&name, seen.as_ref(), marked(self.prompt.file).as_bytes())?;
+                let put = folder.put(&name, seen.as_ref(), marked(self.prompt.file).as_bytes());
+                let _ = put.map_err(refused)?;
             }
             (Intent::Remove, CommandState::Current | CommandState::Outdated) => {
                 if let Some(seen) = &seen {
-                    folder.remove(&name, seen)?;
+                    folder.remove(&name, seen).map_err(refused)?;
                 }
             }
             (Intent::Register, CommandState::Current | CommandState::Foreign)
@@ -94,14 +98,30 @@ impl SlashCommand {
     }
 
     fn read(&self) -> Result<Option<Contents>> {
-        let hinted = |error: Error| error.hint("see what is there, and run the command again");
-        match ForeignFolder::open(self.folder()).map_err(|why| hinted(why.into()))? {
+        match ForeignFolder::open(self.folder()).map_err(|why| self.refused(why))? {
             Some(folder) => {
                 let name = format!("{}.md", self.prompt.name);
-                folder.read(&name, LIMIT).map_err(|why| hinted(why.into()))
+                folder.read(&name, LIMIT).map_err(|why| self.refused(why))
             }
             None => Ok(None),
         }
+    }
+
+    /// A failure of another program's folder: its way out is not the one for our own.
+    fn refused(&self, why: FileError) -> Error {
+        let is_read_only = self.file.metadata().is_ok_and(|found| found.permissions().readonly());
+        let why = match why {
+            // Not the file's doing, and the same for all of them.
+            FileError::ReadOnly { source, .. } if !is_read_only => FileError::ReadOnly {
+                path: self.folder().to_owned(),
+                source,
+            },
+            why => why,
+        };
+        Error::from(why).hint(format!(
+            "make {} a folder that you can write to, and run `api-keys setup` again",
+            self.folder().display()
+        ))
     }
 
     fn judge(&self, contents: Option<&Contents>) -> CommandState {

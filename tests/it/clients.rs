@@ -418,6 +418,53 @@ fn taking_out_speaks_of_nothing_that_is_put_in() {
 }
 
 #[test]
+fn what_stands_in_the_way_of_all_slash_commands_is_told_once_with_its_way_out() {
+    let home = Home::new();
+    write(&home, ".claude.json", "{}");
+    write(&home, ".claude/commands", "a file");
+    let ended = setup(&home, &["--yes"]);
+    assert_eq!(
+        ended.stderr.matches("could not open the folder").count(),
+        1,
+        "{ended:?}"
+    );
+    assert!(!ended.stderr.contains("API_KEYS_HOME"), "{ended:?}");
+    let folder = home.beside(".claude/commands");
+    assert!(
+        ended.stderr.contains(&format!("make {} a folder", folder.display())),
+        "{ended:?}"
+    );
+}
+
+/// The superuser may write everywhere.
+#[cfg(unix)]
+#[test]
+fn a_folder_of_slash_commands_that_is_read_only_is_told_once() {
+    use std::os::unix::fs::PermissionsExt;
+
+    if rustix::process::geteuid().is_root() {
+        return;
+    }
+    let home = Home::new();
+    write(&home, ".claude.json", "{}");
+    let folder = home.beside(".claude/commands");
+    fs::create_dir_all(&folder).expect("a folder");
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o555)).expect("mine");
+    let ended = setup(&home, &["--yes"]);
+    assert_eq!(ended.code, Some(1), "{ended:?}");
+    let said = format!("no permission for {}: ", folder.display());
+    assert_eq!(ended.stderr.matches(&said).count(), 1, "{ended:?}");
+    assert!(!ended.stderr.contains("API_KEYS_HOME"), "{ended:?}");
+}
+
+#[test]
+fn a_client_that_is_named_twice_is_one() {
+    let home = Home::new();
+    let said = setup(&home, &["--yes", "--json", "--client", "codex", "--client", "codex"]).json();
+    assert_eq!(said["clients"].as_array().map(Vec::len), Some(1), "{said}");
+}
+
+#[test]
 fn what_a_user_adds_to_the_entry_stays_and_counts_as_registered() {
     let home = Home::new();
     assert_eq!(setup(&home, &["--yes", "--client", "cursor"]).code, Some(0));

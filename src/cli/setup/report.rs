@@ -63,8 +63,11 @@ impl Report {
         self.problem(error);
     }
 
-    /// Something that stands in the way, with the way out.
+    /// Something that stands in the way, with the way out; said once, also where it stands in the way of several things.
     pub(super) fn problem(&mut self, error: &Error) {
+        if self.warnings.iter().any(|said| said == error.message()) {
+            return;
+        }
         self.warning(error.message());
         if let Some(hint) = error.hint_text() {
             self.hint(hint);
