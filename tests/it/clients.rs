@@ -510,6 +510,7 @@ fn the_lock_of_claude_code_is_waited_for_and_never_broken() {
     assert_eq!(row(&ended.json(), "claude-code")["error"]["code"], "busy", "{ended:?}");
     assert_eq!(read(&path), "{}");
     assert!(lock.exists());
+    assert!(!home.beside(".claude/commands").exists(), "they need the server");
     fs::remove_dir(&lock).expect("mine");
     assert_eq!(setup(&home, &["--yes"]).code, Some(0));
     assert!(!lock.exists(), "given back");

@@ -95,7 +95,7 @@ pub(super) fn run(session: &Session, matches: &ArgMatches, launch: &Launch, repo
     }
     let Plan {
         entries,
-        commands,
+        mut commands,
         mut rows,
     } = plan;
     let nothing = entries.is_empty() && commands.is_empty();
@@ -106,6 +106,8 @@ pub(super) fn run(session: &Session, matches: &ArgMatches, launch: &Launch, repo
                 Ok(answered) => row(registration, "changed", "server", &answered),
                 Err(error) => {
                     report.failure(&error);
+                    // Slash commands without the server they name would serve nobody.
+                    commands.retain(|command| command.client.id != registration.client.id);
                     refusal(registration, &error)
                 }
             }
