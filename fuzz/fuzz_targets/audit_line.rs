@@ -38,7 +38,7 @@ fuzz_target!(|bytes: &[u8]| {
         outcome: Outcome::Done,
         detail: None,
     };
-    let newest = audit::append(&held, &FOLDER, &mac, &entry).expect("carried on");
+    let newest = audit::append(&held, &FOLDER, &mac, None, &entry).expect("carried on");
     let after = audit::verify(&FOLDER, &mac, Some(&newest)).expect("read");
     assert_eq!(
         after.fault.is_some(),

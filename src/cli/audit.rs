@@ -107,7 +107,10 @@ pub(super) fn broken(fault: &Break) -> Error {
             why(fault.why)
         ),
     )
-    .hint("keep a copy of the files and find out who changed them; the entries before the break can be trusted")
+    .hint(
+        "keep a copy of the files and find out who changed them; the entries before the break can be trusted, and the \
+         trail goes on after it",
+    )
 }
 
 fn why(kind: BreakKind) -> &'static str {

@@ -61,27 +61,40 @@ struct Body<'a> {
 /// Adds `entry` and returns once it is on the disk, with the new head.
 ///
 /// A line that a crash cut short is taken off first, and that is recorded. A trail that somebody has changed is carried
-/// on: [`verify`] reports it ever after, and nobody can stop the vault by it.
-pub fn append(_held: &Lock, folder: &Folder, mac: Mac<'_>, entry: &Entry) -> Result<Head, AuditError> {
-    append_rotating(folder, mac, entry, ROTATE_AT)
+/// on: [`verify`] reports it ever after, and nobody can stop the vault by it. So is one that does not reach the newest
+/// line `known` from elsewhere: it goes on from that line, which makes a break of the place where it was cut.
+pub fn append(
+    _held: &Lock,
+    folder: &Folder,
+    mac: Mac<'_>,
+    known: Option<&Head>,
+    entry: &Entry,
+) -> Result<Head, AuditError> {
+    append_rotating(folder, mac, known, entry, ROTATE_AT)
 }
 
-fn append_rotating(folder: &Folder, mac: Mac<'_>, entry: &Entry, rotate_at: u64) -> Result<Head, AuditError> {
+fn append_rotating(
+    folder: &Folder,
+    mac: Mac<'_>,
+    known: Option<&Head>,
+    entry: &Entry,
+    rotate_at: u64,
+) -> Result<Head, AuditError> {
     let mut end = End::of(folder)?;
     let mut lines = Vec::new();
+    if let Some(known) = known.filter(|known| !end.reaches(known)) {
+        let detail = format!(
+            "it ended at {} where {} was known: lines are missing",
+            end.seq, known.seq
+        );
+        end.seq = known.seq;
+        end.line = known.mac.as_bytes().to_vec();
+        lines = end.add(mac, &repair(entry.at, detail));
+    }
     if end.torn > 0 {
         folder.shorten(&end.file, end.length)?;
-        let note = Entry {
-            at: entry.at,
-            actor: "api-keys".to_owned(),
-            action: Action::RepairTrail,
-            provider: None,
-            label: None,
-            key_id: None,
-            outcome: Outcome::Done,
-            detail: Some(format!("took off {} bytes of a line cut short by a crash", end.torn)),
-        };
-        lines = end.add(mac, &note);
+        let detail = format!("took off {} bytes of a line cut short by a crash", end.torn);
+        lines.extend(end.add(mac, &repair(entry.at, detail)));
     }
     if end.file == FILE && end.length >= rotate_at {
         let number = numbered(folder)?.last().map_or(Some(1), |last| last.0.checked_add(1));
@@ -93,6 +106,20 @@ fn append_rotating(folder: &Folder, mac: Mac<'_>, entry: &Entry, rotate_at: u64)
         seq: end.seq,
         mac: end.mac,
     })
+}
+
+/// What is recorded of a trail that was mended.
+fn repair(at: Timestamp, detail: String) -> Entry {
+    Entry {
+        at,
+        actor: "api-keys".to_owned(),
+        action: Action::RepairTrail,
+        provider: None,
+        label: None,
+        key_id: None,
+        outcome: Outcome::Done,
+        detail: Some(detail),
+    }
 }
 
 /// Checks every line of all files, and that the newest line `known` from elsewhere (and read before) is among them.
@@ -234,13 +261,18 @@ impl End {
             }
             end.line = lines.rsplit(|byte| *byte == b'\n').next().unwrap_or_default().to_vec();
             // Somebody may have changed the last lines; the newest that can be read tells how far it went.
-            end.seq = lines
+            (end.seq, end.mac) = lines
                 .rsplit(|byte| *byte == b'\n')
                 .find_map(read_chain_fields)
-                .map_or(0, |(seq, _)| seq);
+                .unwrap_or_default();
             break;
         }
         Ok(end)
+    }
+
+    /// Whether the trail may have the line `known`: a writer that was killed leaves one that is longer.
+    fn reaches(&self, known: &Head) -> bool {
+        self.seq > known.seq || (self.seq == known.seq && self.mac == known.mac)
     }
 
     /// The line for `entry`, with its end; from now on the last one.

@@ -48,7 +48,7 @@ pub enum Action {
     Rekey,
     Recover,
     AcceptRollback,
-    /// The trail itself: a line cut short by a crash was taken off.
+    /// The trail itself: a line cut short by a crash was taken off, or lines are missing before this one.
     RepairTrail,
 }
 

@@ -41,7 +41,7 @@ impl Trail {
     }
 
     fn add(&self, detail: &str) -> Head {
-        append(&self.lock, &self.folder, &mac, &entry(detail)).unwrap()
+        append(&self.lock, &self.folder, &mac, None, &entry(detail)).unwrap()
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -217,7 +217,7 @@ fn a_trail_that_somebody_changed_goes_on_and_stays_reported() {
 fn a_full_file_is_closed_and_the_chain_goes_on_in_a_new_one() {
     let trail = Trail::new();
     let heads: Vec<Head> = (0..30)
-        .map(|at| append_rotating(&trail.folder, &mac, &entry(&at.to_string()), 1000).unwrap())
+        .map(|at| append_rotating(&trail.folder, &mac, None, &entry(&at.to_string()), 1000).unwrap())
         .collect();
     let names = names(&trail.folder).unwrap();
     assert!(names.len() > 5, "{names:?}");
@@ -253,5 +253,32 @@ fn long_words_are_cut_and_a_line_without_end_is_not_swallowed() {
     assert_eq!(
         trail.fault(Some(&head)),
         Some((FILE.to_owned(), 2, BreakKind::Unreadable))
+    );
+}
+
+#[test]
+fn the_newest_file_taken_out_after_a_rotation_is_a_break_for_good() {
+    let trail = Trail::new();
+    let add = |known| append_rotating(&trail.folder, &mac, known, &entry("use"), 1000).unwrap();
+    let heads: Vec<Head> = (0..6).map(|_| add(None)).collect();
+    assert!(trail.folder.remove(FILE).unwrap());
+    let next = add(heads.last());
+    assert_eq!(next.seq, 8, "after the note of the repair");
+    assert_eq!(add(Some(&next)).seq, 9);
+    let expected = Some((FILE.to_owned(), 1, BreakKind::WrongMac));
+    assert_eq!(trail.fault(Some(&next)), expected);
+}
+
+#[test]
+fn another_last_line_of_the_same_number_is_a_break_for_good() {
+    let (trail, heads) = Trail::of(3);
+    let whole = lines(&trail.bytes());
+    trail.put(&whole[..2].concat());
+    assert_eq!(trail.add("another third").seq, 3);
+    let next = append(&trail.lock, &trail.folder, &mac, heads.last(), &entry("fourth")).unwrap();
+    assert_eq!(next.seq, 5);
+    assert_eq!(
+        trail.fault(Some(&next)),
+        Some((FILE.to_owned(), 4, BreakKind::WrongMac))
     );
 }

@@ -11,7 +11,10 @@ use super::{
     opened::Opened,
     seal::Key,
 };
-use crate::storage::files::{FileError, Folder, Stamp};
+use crate::storage::{
+    audit,
+    files::{FileError, Folder, Stamp},
+};
 
 /// Whether a file that looks unchanged has to be read all the same.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -171,6 +174,21 @@ impl Vault {
             path: self.path(),
             what,
         }
+    }
+}
+
+impl Opened {
+    /// The newest line of the audit trail that is known here, from the anchor or the file.
+    pub(super) fn newest_line(&self, folder: &Folder) -> Result<Option<audit::Head>, VaultError> {
+        let anchored = anchor::read(folder)?
+            .of(self.header.vault_id)
+            .and_then(|anchor| anchor.audit);
+        // Another file than the one last written here may know of lines that were written elsewhere.
+        let own = match self.contents.standing {
+            Standing::Current | Standing::AnchorDamaged => self.audit_head.clone(),
+            Standing::RolledBack { .. } | Standing::Forked | Standing::Foreign => None,
+        };
+        Ok([own, anchored].into_iter().flatten().max_by_key(|head| head.seq))
     }
 }
 

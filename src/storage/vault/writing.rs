@@ -29,7 +29,8 @@ impl Held {
             ..entry.clone()
         };
         let mac = |parts: &[&[u8]]| self.opened.lasting.audit_mac(parts);
-        Ok(audit::append(&self.lock, &self.folder, &mac, &entry)?)
+        let known = self.opened.newest_line(&self.folder)?;
+        Ok(audit::append(&self.lock, &self.folder, &mac, known.as_ref(), &entry)?)
     }
 
     /// The same, with the new end kept in the anchor, for entries that no change of the file follows.

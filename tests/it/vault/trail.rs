@@ -36,3 +36,51 @@ fn a_trail_that_was_taken_away_is_missed() {
     vault.unlock(Unlock::Automatic).expect("unlocked");
     assert!(vault.verify_audit().expect("read").fault.is_some());
 }
+
+#[test]
+fn a_trail_that_was_cut_stays_broken_there_whatever_is_done_afterwards() {
+    let (home, vault) = Home::with_key_file();
+    add(&vault, 1, "sk-ant-0123456789abcdef").expect("added");
+    for _ in 0..3 {
+        reveal(&vault, record(1, 1).key_id).expect("the secret");
+    }
+    let whole = fs::read_to_string(home.file("audit.jsonl")).expect("a trail");
+    let (anchor, bytes) = (fs::read(home.file("anchor.json")).expect("an anchor"), home.bytes());
+    let lines = whole.lines().count();
+    for left in [lines - 1, lines - 2, 0] {
+        fs::write(home.file("anchor.json"), &anchor).expect("put back");
+        home.put(&bytes);
+        let cut: String = whole.split_inclusive('\n').take(left).collect();
+        match left {
+            0 => fs::remove_file(home.file("audit.jsonl")).expect("a trail"),
+            _ => fs::write(home.file("audit.jsonl"), cut).expect("cut"),
+        }
+        let left = u64::try_from(left).expect("few");
+        for _ in 0..2 {
+            reveal(&vault, record(1, 1).key_id).expect("the secret");
+            add(&vault, 1, "sk-ant-0123456789abcdef").expect("changed");
+            let report = vault.verify_audit().expect("read");
+            let fault = report.fault.map(|fault| fault.line);
+            assert_eq!((report.entries, fault), (left, Some(left + 1)));
+        }
+        let repairs = vault.recent_audit(1000).expect("read");
+        let repairs = repairs.iter().filter(|record| record.action == "repair_trail");
+        let told: Vec<_> = repairs.filter_map(|record| record.detail.clone()).collect();
+        let expected = format!("it ended at {left} where {lines} was known: lines are missing");
+        assert_eq!(told, [expected], "once, and where");
+    }
+}
+
+#[test]
+fn a_line_that_no_change_followed_is_no_break() {
+    let (home, vault) = Home::with_key_file();
+    let before = (home.bytes(), fs::read(home.file("anchor.json")).expect("an anchor"));
+    add(&vault, 1, "sk-ant-0123456789abcdef").expect("added");
+    // As a writer leaves it that is killed before the file is in its place.
+    home.put(&before.0);
+    fs::write(home.file("anchor.json"), before.1).expect("put back");
+    let vault = home.vault();
+    vault.unlock(Unlock::Automatic).expect("unlocked");
+    add(&vault, 1, "sk-ant-0123456789abcdef").expect("added");
+    assert_eq!(vault.verify_audit().expect("read").fault, None);
+}
