@@ -127,7 +127,7 @@ pub async fn add(app: &App, caller: &dyn Caller, new: NewKey) -> Result<Added> {
                 found.push(EXPIRY_CLEARED.to_owned());
             }
             let version = record.next_version();
-            retire_all(&mut record, now);
+            retire_all(edit, &mut record, now);
             record.expires_at = expires_at;
             let active = secret.as_version(&provider, version, VersionState::Active, fingerprint, now);
             record.versions.push(active);
@@ -312,12 +312,19 @@ pub(super) fn expect_origin(provider: &Provider, record: &KeyRecord) -> Result<(
     )))
 }
 
-/// Every secret of the record that is in use, in grace or staged, put away at `now`.
-fn retire_all(record: &mut KeyRecord, now: Timestamp) {
+/// Puts away every secret of the record that is in use or in grace, at `now`, and forgets one that is only staged.
+fn retire_all(edit: &mut Edit, record: &mut KeyRecord, now: Timestamp) {
+    // What was never in use, nor checked, is nothing to go back to.
+    for staged in record
+        .versions
+        .extract_if(.., |version| version.state == VersionState::Staged)
+    {
+        edit.forget_secret(record.key_id, staged.version);
+    }
     let archived = VersionState::Archived { retired_at: now };
     record.retire_active(archived);
     for version in &mut record.versions {
-        if matches!(version.state, VersionState::Grace { .. } | VersionState::Staged) {
+        if matches!(version.state, VersionState::Grace { .. }) {
             version.state = archived;
         }
     }

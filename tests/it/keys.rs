@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin};
 
 use api_keys::{
     app::{App, Clock},
-    domain::{KeyRecord, KeyState, Label, ProviderId, Secret, VersionState},
+    domain::{ApiKey, KeyRecord, KeyState, Label, ProviderId, Secret, VersionState},
     error::{Code, Error, Result},
     services::{
         caller::{Caller, CallerKind, Question},
@@ -15,6 +15,7 @@ use api_keys::{
         validation,
     },
     settings::{Environment, Settings},
+    storage::audit::Action,
     tools::{Input, TOOLS},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -164,6 +165,30 @@ fn adding_again_replaces_the_secret_and_undo_brings_it_back() {
     let (_, undone, _) = undo(&stage.at(3)).unwrap();
     assert_eq!(undone, Undone::Secret);
     assert_eq!(injected(&stage.at(3)).unwrap(), FIRST);
+}
+
+#[test]
+fn a_secret_that_was_never_in_use_is_none_to_go_back_to() {
+    let stage = Stage::new();
+    let app = stage.at(0);
+    let before = add(&app, "default", FIRST).unwrap().record;
+    // As a rotation leaves it that was killed before the new key was checked.
+    let entry = keys::general_entry(&app, &Silent, Action::RotateKey);
+    let staged = app.vault().change(&entry, |edit| {
+        let mut record = before.clone();
+        let mut version = record.versions[0].clone();
+        version.version = record.next_version();
+        version.state = VersionState::Staged;
+        record.versions.push(version);
+        edit.record(record);
+        edit.secret(before.key_id, 2, &ApiKey::parse(&Secret::new(SECOND)).unwrap())
+    });
+    staged.unwrap().into_inner();
+    let replaced = add(&stage.at(1), "default", THIRD).unwrap();
+    assert_eq!(replaced.record.versions.len(), 2, "the staged one is gone");
+    let (_, undone, _) = undo(&stage.at(2)).unwrap();
+    assert_eq!(undone, Undone::Secret);
+    assert_eq!(injected(&stage.at(2)).unwrap(), FIRST);
 }
 
 #[test]
