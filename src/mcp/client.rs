@@ -27,6 +27,7 @@ use crate::{
     intake::{self, Intake, Outcome, Ticket},
     providers::{check_shape, looks_like_key},
     services::keys,
+    storage::vault::{Status, VaultError},
     tools::{Answer, Caller, CallerKind, Question},
 };
 
@@ -99,12 +100,23 @@ impl Client<'_> {
     pub(super) fn finish(&self, outcome: &Result<Answer>) {
         for ticket in lock(&self.used).drain(..) {
             ticket.finish(match outcome {
-                Err(error) if concerns(error.code(), ticket.question()) => Outcome::Failed {
+                Err(error) if self.concerns(error.code(), ticket.question()) => Outcome::Failed {
                     message: error.message().to_owned(),
                     hint: error.hint_text().unwrap_or_default().to_owned(),
                 },
                 Ok(_) | Err(_) => Outcome::Done,
             });
+        }
+    }
+
+    /// Whether an error of the call says that this secret did not do its work.
+    fn concerns(&self, code: Code, question: &Question) -> bool {
+        match question {
+            Question::NewKey { .. } => true,
+            // The vault may be open and the tool fail for a reason of its own.
+            Question::Passphrase | Question::NewPassphrase => {
+                code == Code::WrongPassphrase || !matches!(self.app.vault().status(), Ok(Status::Unlocked { .. }))
+            }
         }
     }
 
@@ -316,6 +328,9 @@ fn request(app: &App, question: &Question) -> intake::Request {
                 if let Some(provider) = &provider {
                     check_shape(provider, &key)?;
                 }
+            // EXPOSE: only whether there is anything
+            } else if secret.expose().is_empty() {
+                return Err(VaultError::EmptyPassphrase.into());
             }
             Ok(())
         }),
@@ -350,16 +365,6 @@ fn what(question: &Question) -> String {
 
 fn interrupted() -> Error {
     Error::new(Code::Interrupted, "the call was ended while it waited for the user").hint("call the tool again")
-}
-
-/// Whether an error of the call says that this secret did not do its work.
-fn concerns(code: Code, question: &Question) -> bool {
-    match question {
-        Question::NewKey { .. } => true,
-        // The vault may be open and the tool fail for a reason of its own.
-        Question::Passphrase => matches!(code, Code::WrongPassphrase | Code::VaultLocked | Code::Internal),
-        Question::NewPassphrase => code.as_str().starts_with("vault_") || code == Code::Internal,
-    }
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

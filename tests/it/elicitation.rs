@@ -264,3 +264,24 @@ fn a_passphrase_and_a_key_are_asked_for_one_after_the_other() {
         assert_eq!(client.answer(id)["result"]["isError"], false, "{revision}");
     }
 }
+
+#[cfg(unix)]
+#[test]
+fn a_vault_that_could_not_be_made_is_not_said_to_be_made() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let home = Home::new();
+    home.config("[vault]\nmaster_key = \"passphrase\"\n");
+    let mut client = open(&home, LEGACY);
+    let asked = call(&mut client, "add_api_key", &ARGUMENTS());
+    let id = say(&mut client, "add_api_key", &ARGUMENTS(), &asked, "accept");
+    let nothing = type_on_page(&asked.address, "&again=");
+    assert!(nothing.contains("passphrase is empty"), "{nothing}");
+    // Where the vault's file belongs is something else.
+    let file = home.path().join("vault.json");
+    std::fs::create_dir(&file).expect("a folder in its place");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o700)).expect("its mode");
+    let page = type_on_page(&asked.address, &format!("{PASSPHRASE}&again={PASSPHRASE}"));
+    assert!(page.contains("That did not work"), "{page}");
+    assert_eq!(client.answer(id)["result"]["isError"], true);
+}
