@@ -108,6 +108,27 @@ fn append_rotating(
     })
 }
 
+/// Gives the trail's files names that tell `whose` they were, so that the next line begins a new one.
+pub fn set_aside(_held: &Lock, folder: &Folder, whose: &str) -> Result<(), AuditError> {
+    for name in names(folder)? {
+        if folder.stamp(&name)?.is_none() {
+            continue;
+        }
+        // One that was set aside before keeps its name.
+        let free = (1_u64..).map(|time| match time {
+            1 => name.replacen("audit", &format!("audit-{whose}"), 1),
+            _ => name.replacen("audit", &format!("audit-{whose}-{time}"), 1),
+        });
+        for free in free {
+            if folder.stamp(&free)?.is_none() {
+                folder.rename_to_free(&name, &free)?;
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
 /// What is recorded of a trail that was mended.
 fn repair(at: Timestamp, detail: String) -> Entry {
     Entry {

@@ -159,6 +159,9 @@ impl Vault {
         }
         let vault_id = held.opened.header.vault_id;
         let known = [anchor::read(&held.folder)?, self.known_to_keychain()];
+        if let (Standing::Foreign, [Known::Anchor(anchor), _]) = (before, &known) {
+            held.set_trail_aside(&anchor.vault_id.to_string())?;
+        }
         let newest = known
             .into_iter()
             .filter_map(|known| known.of(vault_id))

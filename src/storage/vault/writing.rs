@@ -33,7 +33,17 @@ impl Held {
         Ok(audit::append(&self.lock, &self.folder, &mac, known.as_ref(), &entry)?)
     }
 
-    /// The same, with the new end kept in the anchor, for entries that no change of the file follows.
+    /// Puts the trail of another vault away, unless this vault's own came along with its file.
+    pub(super) fn set_trail_aside(&self, whose: &str) -> Result<(), VaultError> {
+        let mac = |parts: &[&[u8]]| self.opened.lasting.audit_mac(parts);
+        let report = audit::verify(&self.folder, &mac, self.opened.audit_head.as_ref())?;
+        if report.fault.is_some() {
+            audit::set_aside(&self.lock, &self.folder, whose)?;
+        }
+        Ok(())
+    }
+
+    /// The same as [`Held::append`], with the new end kept in the anchor, for entries that no change of the file follows.
     pub(super) fn append_and_anchor(&self, entry: &Entry, outcome: Outcome) -> Result<(), VaultError> {
         let newest = self.append(entry, outcome)?;
         if self.opened.contents.standing == Standing::Current {

@@ -84,3 +84,55 @@ fn a_line_that_no_change_followed_is_no_break() {
     add(&vault, 1, "sk-ant-0123456789abcdef").expect("added");
     assert_eq!(vault.verify_audit().expect("read").fault, None);
 }
+
+#[test]
+fn a_vault_that_is_accepted_in_anothers_place_begins_its_own_trail() {
+    let (home, ours) = Home::with_key_file();
+    add(&ours, 1, "sk-ant-0123456789abcdef").expect("added");
+    let (our_file, trail) = (home.bytes(), fs::read(home.file("audit.jsonl")).expect("a trail"));
+    let (stranger, theirs) = Home::with_key_file();
+    add(&theirs, 2, "sk-ant-fedcba9876543210").expect("added");
+    for path in fs::read_dir(stranger.file("")).expect("a folder").flatten() {
+        if path.path().extension().is_some_and(|extension| extension == "key") {
+            fs::copy(path.path(), home.file(&path.file_name().to_string_lossy())).expect("copied");
+        }
+    }
+    let accept = |bytes: &[u8]| {
+        home.put(bytes);
+        let vault = home.vault();
+        vault.unlock(Unlock::Automatic).expect("unlocked");
+        vault.accept_rollback(now(), "test").expect("accepted").into_inner();
+        assert_eq!(vault.verify_audit().expect("read").fault, None);
+        add(&vault, 3, "sk-ant-1111222233334444").expect("added");
+        assert_eq!(vault.verify_audit().expect("read").fault, None);
+    };
+    let aside = || {
+        let names = fs::read_dir(home.file("")).expect("a folder").flatten();
+        let names = names.map(|found| found.file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.starts_with("audit-")).collect::<Vec<_>>()
+    };
+    accept(&stranger.bytes());
+    let names = aside();
+    assert_eq!(names.len(), 1, "{names:?}");
+    assert_eq!(fs::read(home.file(&names[0])).expect("kept"), trail);
+    // To and fro: nothing is written over.
+    accept(&our_file);
+    accept(&stranger.bytes());
+    assert_eq!(aside().len(), 3);
+
+    // A trail that came along with its file goes on.
+    let (home, _) = Home::with_key_file();
+    for name in ["vault.json", "audit.jsonl"] {
+        fs::copy(stranger.file(name), home.file(name)).expect("copied");
+    }
+    for path in fs::read_dir(stranger.file("")).expect("a folder").flatten() {
+        if path.path().extension().is_some_and(|extension| extension == "key") {
+            fs::copy(path.path(), home.file(&path.file_name().to_string_lossy())).expect("copied");
+        }
+    }
+    let vault = home.vault();
+    vault.unlock(Unlock::Automatic).expect("unlocked");
+    vault.accept_rollback(now(), "test").expect("accepted").into_inner();
+    let report = vault.verify_audit().expect("read");
+    assert_eq!((report.entries, report.fault), (5, None));
+}
