@@ -202,6 +202,33 @@ fn verify_once(folder: &Folder, mac: Mac<'_>, known: Option<&Head>) -> Result<Re
     Ok(report)
 }
 
+/// Whether the trail has the line `head`, by its MAC; the chain is not checked.
+pub fn has(folder: &Folder, head: &Head) -> Result<bool, AuditError> {
+    let ending = [MAC_FIELD, head.mac.as_bytes(), b"\"}\n"].concat();
+    // The newest file first, and the others' names only then: it may become one of them meanwhile.
+    let has = |name: &str| {
+        let Some((opened, _)) = folder.open_to_read(name)? else {
+            return Ok::<_, AuditError>(false);
+        };
+        let mut lines = Lines::new(opened);
+        while let Some(bytes) = lines.next(folder, name)? {
+            if bytes.ends_with(&ending) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    };
+    if has(FILE)? {
+        return Ok(true);
+    }
+    for (_, name) in numbered(folder)?.iter().rev() {
+        if has(name)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// The head that the line `bytes`, its end included, makes after the line `before`.
 fn check_line(mac: Mac<'_>, before: &[u8], bytes: &[u8], known: Option<&Head>) -> Result<Head, BreakKind> {
     let line = bytes.strip_suffix(b"\n").ok_or(BreakKind::Unreadable)?;

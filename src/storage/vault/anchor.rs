@@ -81,7 +81,7 @@ impl Anchor {
             },
             Some(0) if *mac != self.mac.0 => Standing::Forked,
             Some(1) if header.prev_mac != self.mac => Standing::Forked,
-            // Newer by more: written by processes that were killed before they came to the anchor.
+            // Newer by more: its descent is not told by the header, see `is_far_behind`.
             Some(_) => Standing::Current,
         }
     }
@@ -113,6 +113,15 @@ impl Known {
             Self::Nothing => Standing::Current,
             Self::Anchor(anchor) => anchor.judge(header, mac),
             Self::Damaged => Standing::AnchorDamaged,
+        }
+    }
+
+    /// Whether the file with this header is newer by more than one write: processes that were killed before they came
+    /// to the anchor have left lines in the trail, what was written elsewhere has not.
+    pub(super) fn is_far_behind(&self, header: &Header) -> bool {
+        match self {
+            Self::Anchor(anchor) => header.generation.saturating_sub(anchor.generation) > 1,
+            Self::Nothing | Self::Damaged => false,
         }
     }
 

@@ -207,7 +207,7 @@ impl Vault {
                 Some(stamp) if stamp == read.stamp => read,
                 Some(_) | None => self.read_file(&folder)?.ok_or(VaultError::Absent)?,
             };
-            self.open_read(&mut session, &anchor, read)
+            self.open_read(&folder, &mut session, &anchor, read)
         });
         opened.map(drop).inspect_err(|_| *session = None)
     }

@@ -113,12 +113,13 @@ impl Vault {
         // Before the file: an anchor that is read later may be of a later file.
         let anchor = anchor::read(folder)?;
         let read = self.read_file(folder)?.ok_or(VaultError::Absent)?;
-        self.open_read(session, &anchor, read)
+        self.open_read(folder, session, &anchor, read)
     }
 
     /// A file that was read after the anchors, opened with the keys in memory and kept there.
     pub(super) fn open_read(
         &self,
+        folder: &Folder,
         session: &mut MutexGuard<'_, Option<Session>>,
         anchor: &Known,
         read: Read,
@@ -127,13 +128,22 @@ impl Vault {
         let Some(session) = current(session, &header) else {
             return Err(VaultError::Locked { slots: infos(&header) });
         };
-        let standing = [anchor, &session.known]
+        let known = [anchor, &session.known];
+        let is_far = known.iter().any(|known| known.is_far_behind(&header));
+        let standing = known
             .into_iter()
             .map(|known| known.judge(&header, file.mac()))
             .find(|standing| *standing != Standing::Current)
             .unwrap_or(Standing::Current);
-        let opened =
+        let mut opened =
             Opened::open(Arc::clone(&session.keys), file, header, standing).map_err(|what| self.damaged(what))?;
+        if standing == Standing::Current
+            && is_far
+            && let Some(head) = &opened.audit_head
+            && !audit::has(folder, head)?
+        {
+            Arc::make_mut(&mut opened.contents).standing = Standing::Forked;
+        }
         let opened = Arc::new(opened);
         session.cached = Some((stamp, Arc::clone(&opened)));
         Ok(opened)

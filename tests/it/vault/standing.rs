@@ -114,6 +114,28 @@ fn a_successor_of_another_file_is_a_fork_too() {
 }
 
 #[test]
+fn a_fork_that_is_ahead_by_several_writes_is_told_by_the_trail() {
+    let (home, vault, ..) = with_history();
+    let of_then = ["vault.json", "anchor.json", "audit.jsonl"].map(|name| fs::read(home.file(name)).expect("a file"));
+    let [_, anchor, trail] = &of_then;
+    for number in 3..6 {
+        add(&vault, number, "sk-ant-9999888877776666").expect("added elsewhere");
+    }
+    let ahead = home.bytes();
+    let whole = fs::read(home.file("audit.jsonl")).expect("a trail");
+    let look = |trail: &[u8]| {
+        home.put(&ahead);
+        fs::write(home.file("anchor.json"), anchor).expect("the anchor of this machine");
+        fs::write(home.file("audit.jsonl"), trail).expect("a trail");
+        let vault = home.vault();
+        vault.unlock(Unlock::Automatic).expect("unlocked");
+        standing(&vault)
+    };
+    assert_eq!(look(trail), Standing::Forked);
+    assert_eq!(look(&whole), Standing::Current, "as writers leave it that are killed");
+}
+
+#[test]
 fn another_vault_in_its_place_is_not_used_at_all() {
     let (home, vault, ..) = with_history();
     let (stranger, _) = Home::with_key_file();
