@@ -20,8 +20,8 @@ impl From<VaultError> for Error {
             VaultError::Remains { path } => (
                 Code::VaultMissing,
                 format!(
-                    "put vault.json back from a backup; or, if that vault is given up for good, move everything in {} away",
-                    path.parent().unwrap_or(path).display()
+                    "put vault.json back from a backup; or, if that vault is given up for good, move away {} and what there is of anchor.json, audit.jsonl, audit.*.jsonl and vault-*.key",
+                    path.display()
                 ),
             ),
             VaultError::Locked { slots } => (Code::VaultLocked, how_to_unlock(slots)),

@@ -320,3 +320,21 @@ fn where_nobody_can_type_a_new_passphrase_the_vault_is_not_said_to_be_locked() {
         "{ended:?}"
     );
 }
+
+#[test]
+fn a_key_file_without_its_vault_is_told_by_every_command() {
+    let home = Home::new();
+    home.run_with(home.command(["add", "openai", "--stdin"]), KEY);
+    for name in ["vault.json", "anchor.json", "audit.jsonl"] {
+        std::fs::remove_file(home.path().join(name)).expect("lost");
+    }
+    for arguments in [
+        &["vault", "status", "--json"][..],
+        &["vault", "init", "--json"],
+        &["list", "--json"],
+    ] {
+        let ended = home.run(arguments);
+        assert_eq!(ended.error_code(), "vault_missing", "{ended:?}");
+        assert!(ended.stdout.contains("vault-*.key"), "{ended:?}");
+    }
+}

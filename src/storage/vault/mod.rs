@@ -167,7 +167,11 @@ impl Vault {
         };
         let Some(Read { header, .. }) = self.read_file(&folder)? else {
             refuse_remains_of_written(&folder)?;
-            return Ok(Status::Absent);
+            // A note is of an attempt to make a vault that was killed: the next one cleans up.
+            return match custody::any_key_file(&self.places) {
+                Some(path) if folder.stamp(custody::PENDING)?.is_none() => Err(VaultError::Remains { path }),
+                Some(_) | None => Ok(Status::Absent),
+            };
         };
         let slots = infos(&header);
         Ok(match current(&mut session, &header) {
