@@ -34,17 +34,19 @@ pub async fn undo(
         }
     })?;
     let now = app.now();
-    let mut entry = keys::general_entry(app, caller, Action::Undo);
-    if let Some((provider, label)) = key {
-        entry = keys::entry(app, caller, Action::Undo, provider, label, None);
-    }
+    let stored = app.vault().contents()?;
+    let entry = match (last_changed(stored.keys.values(), key), key) {
+        (Some(record), _) => keys::entry_of(app, caller, Action::Undo, record, None),
+        (None, Some((provider, label))) => keys::entry(app, caller, Action::Undo, provider, label, None),
+        (None, None) => keys::general_entry(app, caller, Action::Undo),
+    };
     let ((record, undone, displaced), mut warnings) = vault::change(app, &entry, |edit| {
-        let records = edit.contents().keys.values();
-        let mut record = records
-            .filter(|record| key.is_none_or(|(provider, label)| record.provider == *provider && record.label == *label))
-            .filter_map(|record| Some((last_change(record)?, record)))
-            .max_by_key(|(at, record)| (*at, record.key_id))
-            .map(|(_, record)| record.clone())
+        // The one that the trail names, also where another process has changed something since.
+        let mut record = entry
+            .key_id
+            .and_then(|key_id| edit.contents().keys.get(&key_id))
+            .filter(|record| last_change(record).is_some())
+            .cloned()
             .ok_or_else(nothing)?;
         let mut displaced = None;
         let undone = if record.removed_at.take().is_some() {
@@ -91,6 +93,18 @@ pub async fn undo(
     }
     warnings.extend(keys::expiry_warning(&record, now));
     Ok((record, undone, warnings))
+}
+
+/// Of those records, or those with that name, the one that changed last in a way that can be taken back.
+fn last_changed<'a>(
+    records: impl Iterator<Item = &'a KeyRecord>,
+    key: Option<(&ProviderId, &Label)>,
+) -> Option<&'a KeyRecord> {
+    records
+        .filter(|record| key.is_none_or(|(provider, label)| record.provider == *provider && record.label == *label))
+        .filter_map(|record| Some((last_change(record)?, record)))
+        .max_by_key(|(at, record)| (*at, record.key_id))
+        .map(|(_, record)| record)
 }
 
 /// When the record last changed in a way that can be taken back.

@@ -338,3 +338,18 @@ fn a_key_file_without_its_vault_is_told_by_every_command() {
         assert!(ended.stdout.contains("vault-*.key"), "{ended:?}");
     }
 }
+
+#[test]
+fn an_undo_without_a_name_is_audited_with_the_key_that_it_changed() {
+    let home = Home::new();
+    home.run_with(home.command(["add", "openai", "--stdin"]), KEY);
+    home.run(["remove", "openai"]);
+    assert_eq!(home.run(["undo"]).code, Some(0));
+    let newest = home.run(["audit", "--limit", "1", "--json"]).json();
+    let entry = &newest["entries"][0];
+    assert_eq!(
+        (&entry["action"], &entry["provider"]),
+        (&"undo".into(), &"openai".into())
+    );
+    assert!(entry["key_id"].is_string(), "{entry}");
+}
