@@ -254,8 +254,13 @@ impl Work<'_> {
     }
 
     fn accept_rollback(&self) -> Result<()> {
-        self.open()?;
         let app = &self.session.app;
+        if self.matches.get_flag("recovery") {
+            self.expect_slot(SlotKind::Recovery)?;
+            app.vault().unlock(Unlock::Recovery(&self.caller.recovery_code()?))?;
+        } else {
+            self.open().map_err(|error| self.or_by_recovery(error))?;
+        }
         self.session.console.confirm(
             "Keys added or rotated since then are lost. Take this file for the right one?",
             self.matches,
@@ -268,6 +273,25 @@ impl Work<'_> {
             }
         };
         self.tell(&json!({"before": standing(before)}), &View::line(Tone::Good, said))
+    }
+
+    /// Why the vault does not open, with the way in that is left where the recovery code is all there is.
+    fn or_by_recovery(&self, error: Error) -> Error {
+        let is_lost = matches!(
+            error.code(),
+            Code::KeyFileMissing
+                | Code::KeychainEntryMissing
+                | Code::VaultForeign
+                | Code::VaultLocked
+                | Code::WrongPassphrase
+        );
+        if is_lost && self.expect_slot(SlotKind::Recovery).is_ok() {
+            error.hint(
+                "with its recovery code: `api-keys vault accept-rollback --recovery`, then `api-keys vault recover`",
+            )
+        } else {
+            error
+        }
     }
 
     /// Fails where no slot of that kind is there, before anybody types for nothing.

@@ -4,7 +4,7 @@ use super::{Code, Error};
 use crate::storage::vault::{SealError, SlotInfo, SlotKind, VaultError};
 
 /// The way out where the file was put there by somebody.
-const READ_ONLY: &str = "keys can be read but not changed; put the newest file back; or, if you put this one there yourself: `api-keys vault accept-rollback`";
+const READ_ONLY: &str = "keys can be read but not changed; put the newest file back; or, if you put this one there yourself: `api-keys vault accept-rollback`, with `--recovery` where only the recovery code opens it";
 
 impl From<VaultError> for Error {
     fn from(why: VaultError) -> Self {
@@ -51,7 +51,7 @@ impl From<VaultError> for Error {
             ),
             VaultError::Damaged { path, .. } if path.ends_with("anchor.json") => (
                 Code::VaultDamaged,
-                "if the vault's contents are right, take them as the newest: `api-keys vault accept-rollback`".to_owned(),
+                "if the vault's contents are right, take them as the newest: `api-keys vault accept-rollback`, with `--recovery` where only the recovery code opens it".to_owned(),
             ),
             VaultError::Damaged { path, .. } => (
                 Code::VaultDamaged,
@@ -66,7 +66,7 @@ impl From<VaultError> for Error {
             ),
             VaultError::Foreign { .. } => (
                 Code::VaultForeign,
-                "put the right file back; or, if you put this one there yourself, with what opens it: `api-keys vault accept-rollback`".to_owned(),
+                "put the right file back; or, if you put this one there yourself, with what opens it: `api-keys vault accept-rollback`, with `--recovery` where that is its recovery code".to_owned(),
             ),
             VaultError::RolledBack { .. } => (Code::VaultRolledBack, READ_ONLY.to_owned()),
             VaultError::Forked { .. } => (Code::VaultForked, READ_ONLY.to_owned()),

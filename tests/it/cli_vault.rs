@@ -353,3 +353,55 @@ fn an_undo_without_a_name_is_audited_with_the_key_that_it_changed() {
     );
     assert!(entry["key_id"].is_string(), "{entry}");
 }
+
+#[test]
+fn a_recovery_code_also_opens_a_file_that_is_not_the_newest() {
+    let accept = |home: &Home, code: &str| {
+        let opened = ["vault", "accept-rollback", "--recovery", "--stdin", "--yes", "--json"];
+        let accepted = run(home, &opened, None, &format!("{code}\n"));
+        assert_eq!(accepted.code, Some(0), "{accepted:?}");
+        let recovered = run(home, &["vault", "recover", "--stdin"], None, &format!("{code}\n"));
+        assert_eq!(recovered.code, Some(0), "{recovered:?}");
+        assert_eq!(home.run(["list", "--json"]).json()["total_count"], 1);
+        let added = home.run_with(home.command(["add", "openai:third", "--stdin"]), KEY);
+        assert_eq!(added.code, Some(0), "{added:?}");
+        accepted.json()["before"].as_str().expect("a standing").to_owned()
+    };
+    let lose_key_files = |home: &Home| {
+        for entry in std::fs::read_dir(home.path()).expect("a folder").flatten() {
+            if entry.path().extension().is_some_and(|extension| extension == "key") {
+                std::fs::remove_file(entry.path()).expect("removed");
+            }
+        }
+    };
+    let home = Home::new();
+    let made = home.run(["vault", "init", "--master-key", "key-file", "--recovery-code", "--json"]);
+    let code = made.json()["recovery_code"].as_str().expect("a code").to_owned();
+    home.run_with(home.command(["add", "openai", "--stdin"]), KEY);
+    let file = home.path().join("vault.json");
+    let backup = std::fs::read(&file).expect("a vault");
+    home.run_with(home.command(["add", "openai:second", "--stdin"]), KEY);
+    std::fs::write(&file, &backup).expect("put back");
+    lose_key_files(&home);
+    let refused = run(&home, &["vault", "recover", "--stdin"], None, &format!("{code}\n"));
+    assert!(
+        refused.stderr.contains("accept-rollback`, with `--recovery`"),
+        "{refused:?}"
+    );
+    let refused = home.run(["vault", "accept-rollback", "--yes"]);
+    assert!(refused.stderr.contains("accept-rollback --recovery"), "{refused:?}");
+    assert_eq!(accept(&home, &code), "rolled_back");
+
+    // A new machine, where another vault was made already.
+    let home = Home::new();
+    home.run(["vault", "init", "--master-key", "key-file"]);
+    std::fs::write(home.path().join("vault.json"), &backup).expect("put in");
+    assert_eq!(accept(&home, &code), "foreign");
+
+    // The same with an anchor that nobody can read.
+    let home = Home::new();
+    home.run(["vault", "init", "--master-key", "key-file"]);
+    std::fs::write(home.path().join("vault.json"), &backup).expect("put in");
+    std::fs::write(home.path().join("anchor.json"), "?").expect("damaged");
+    assert_eq!(accept(&home, &code), "anchor_damaged");
+}

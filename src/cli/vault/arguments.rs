@@ -98,6 +98,12 @@ pub(super) fn define(command: Command) -> Command {
         .subcommand(
             Command::new("accept-rollback")
                 .about("Take a vault file that is older or another than the last one written for the right one")
+                .arg(
+                    Arg::new("recovery")
+                        .long("recovery")
+                        .action(ArgAction::SetTrue)
+                        .help("Open it with its recovery code, where nothing else opens it"),
+                )
                 .arg(yes())
                 .arg(stdin()),
         )
