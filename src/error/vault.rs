@@ -27,7 +27,7 @@ impl From<VaultError> for Error {
             VaultError::Locked { slots } => (Code::VaultLocked, how_to_unlock(slots)),
             VaultError::WrongPassphrase => (
                 Code::WrongPassphrase,
-                "try again; if it is forgotten: `api-keys vault recover` with the recovery code".to_owned(),
+                "try again; if it is forgotten: `api-keys vault recover`, where a recovery code was made".to_owned(),
             ),
             VaultError::EmptyPassphrase => (
                 Code::InvalidArgument,
@@ -80,18 +80,18 @@ impl From<VaultError> for Error {
             ),
             VaultError::KeyFileMissing { .. } => (
                 Code::KeyFileMissing,
-                "put the key file back from a backup, or open the vault with its recovery code: `api-keys vault recover`".to_owned(),
+                "put the key file back from a backup; or, where a recovery code was made: `api-keys vault recover`".to_owned(),
             ),
             VaultError::KeyFileWrong { path } => (
                 Code::KeyFileMissing,
                 format!(
-                    "put the right file back as {}, or use the recovery code: `api-keys vault recover`",
+                    "put the right file back as {}; or, where a recovery code was made: `api-keys vault recover`",
                     path.display()
                 ),
             ),
             VaultError::KeychainEntryMissing | VaultError::KeychainEntryWrong => (
                 Code::KeychainEntryMissing,
-                "was the keychain reset or another user's? Restore it, or open the vault with its recovery code: `api-keys vault recover`".to_owned(),
+                "was the keychain reset or another user's? Restore it; or, where a recovery code was made: `api-keys vault recover`".to_owned(),
             ),
             VaultError::Seal(SealError::NotAuthentic) => (
                 Code::VaultDamaged,
