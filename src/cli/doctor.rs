@@ -126,8 +126,9 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     findings.extend(gateway_clients(app));
     findings.push(clock(app));
     findings.extend(clients::look(app));
-    if open.is_ok() {
-        findings.extend(stored_keys(app, &keys::list(app)?));
+    // The check of the vault has said it where the file is another vault.
+    if let (Ok(()), Ok(stored)) = (&open, keys::list(app)) {
+        findings.extend(stored_keys(app, &stored));
         if !matches.get_flag("offline") {
             findings.extend(providers(app, &Terminal::new(session, matches))?);
         }

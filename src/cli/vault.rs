@@ -101,11 +101,12 @@ impl Work<'_> {
             self.tell(&json!({"state": "absent", "file": file, "slots": []}), &view)?;
             return Ok(ExitCode::SUCCESS);
         }
-        let opened = wait(vault::open_unasked(app));
+        let opened = wait(vault::open_unasked(app)).and_then(|()| vault::standing(app));
         let status = app.vault().status()?;
         let slots = slots_of(&status);
         let (state, said, tone) = match &opened {
-            Ok(()) => ("unlocked", "opens", Tone::Good),
+            Ok(None) => ("unlocked", "opens", Tone::Good),
+            Ok(Some(_)) => ("unlocked", "opens, for reading only", Tone::Attention),
             Err(error) if error.code() == Code::VaultLocked => {
                 ("locked", "locked: it needs its passphrase", Tone::Attention)
             }
@@ -115,6 +116,10 @@ impl Work<'_> {
             .and(Block::Line(Tone::Plain, "Any of these opens it:".to_owned()))
             .and(slots_table(slots));
         let mut told = json!({"state": state, "file": file, "slots": slots_json(slots)});
+        if let (Ok(warning), Value::Object(fields)) = (&opened, &mut told) {
+            fields.insert("standing".to_owned(), json!(standing(app.vault().contents()?.standing)));
+            view = warning.iter().cloned().map(Block::Warning).fold(view, View::and);
+        }
         let problem = opened.as_ref().err().filter(|error| error.code() != Code::VaultLocked);
         if let (Some(error), Value::Object(fields)) = (problem, &mut told) {
             fields.insert(
@@ -150,6 +155,8 @@ impl Work<'_> {
         let vault = self.session.app.vault();
         let contents = vault.contents()?;
         let view = View::line(Tone::Good, format!("The vault opens (write {})", contents.generation));
+        let warning = vault::standing(&self.session.app)?.map(Block::Warning);
+        let view = warning.into_iter().fold(view, View::and);
         self.tell(
             &json!({"state": "unlocked", "generation": contents.generation, "standing": standing(contents.standing)}),
             &view,

@@ -405,3 +405,44 @@ fn a_recovery_code_also_opens_a_file_that_is_not_the_newest() {
     std::fs::write(home.path().join("anchor.json"), "?").expect("damaged");
     assert_eq!(accept(&home, &code), "anchor_damaged");
 }
+
+#[test]
+fn looking_at_the_vault_tells_that_its_file_is_not_the_one_last_written() {
+    let home = Home::new();
+    home.run_with(home.command(["add", "openai", "--stdin"]), KEY);
+    let file = home.path().join("vault.json");
+    let old = std::fs::read(&file).expect("a vault");
+    assert_eq!(home.run(["vault", "status", "--json"]).json()["standing"], "current");
+    home.run_with(home.command(["add", "openai:second", "--stdin"]), KEY);
+    std::fs::write(&file, old).expect("put back");
+    for command in ["status", "unlock-check"] {
+        let json = home.run(["vault", command, "--json"]).json();
+        assert_eq!(json["standing"], "rolled_back", "{json}");
+        let told = home.run(["vault", command]);
+        assert_eq!(told.code, Some(0), "{told:?}");
+        assert!(told.stderr.contains("accept-rollback"), "{told:?}");
+    }
+
+    let other = Home::new();
+    other.run_with(other.command(["add", "openai", "--stdin"]), KEY);
+    for entry in std::fs::read_dir(other.path()).expect("a folder").flatten() {
+        let name = entry.file_name();
+        if name == "vault.json" || entry.path().extension().is_some_and(|extension| extension == "key") {
+            std::fs::copy(entry.path(), home.path().join(&name)).expect("copied");
+        }
+    }
+    let status = home.run(["vault", "status", "--json"]);
+    assert_eq!((status.code, &status.json()["state"]), (Some(1), &"unavailable".into()));
+    assert_eq!(status.json()["problem"]["code"], "vault_foreign");
+    assert_eq!(
+        home.run(["vault", "unlock-check", "--json"]).error_code(),
+        "vault_foreign"
+    );
+    // Everything else is looked at all the same.
+    let doctor = home.run(["doctor", "--offline"]);
+    assert_eq!(doctor.code, Some(1), "{doctor:?}");
+    assert!(
+        doctor.stdout.contains("ledger") && doctor.stderr.contains("accept-rollback"),
+        "{doctor:?}"
+    );
+}
