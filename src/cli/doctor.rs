@@ -169,7 +169,10 @@ fn folders(app: &App) -> Vec<Finding> {
         )],
         Ok(Some(_)) => {
             let open_to_others = open_to_others(paths.data_folder());
-            if open_to_others.is_empty() {
+            let read_only = read_only(paths.data_folder());
+            if !read_only.is_empty() {
+                read_only
+            } else if open_to_others.is_empty() {
                 vec![Finding::good(
                     "files",
                     format!("{} is private", paths.data_folder().display()),
@@ -187,6 +190,32 @@ fn folders(app: &App) -> Vec<Finding> {
             }
         }
     }
+}
+
+/// What cannot be written though nothing works without: not a key is used that the audit trail cannot tell of.
+fn read_only(folder: &Path) -> Vec<Finding> {
+    let lock_and_trail = ["vault.lock", "audit.jsonl"].map(|name| folder.join(name));
+    let is_closed = |path: &Path| {
+        std::fs::metadata(path).is_ok_and(|found| {
+            let refuses = || std::fs::OpenOptions::new().append(true).open(path).is_err();
+            found.permissions().readonly() || (found.is_file() && refuses())
+        })
+    };
+    std::iter::once(folder.to_owned())
+        .chain(lock_and_trail)
+        .filter(|path| is_closed(path))
+        .map(|path| {
+            let path = path.display();
+            Finding::new(
+                "files",
+                Health::Wrong,
+                format!("{path} cannot be written: no key can be used or changed"),
+            )
+            .mend(format!(
+                "`chmod u+rwX '{path}'`, or look whether the disk is mounted for reading only"
+            ))
+        })
+        .collect()
 }
 
 /// Many systems give each user a group of their own: what a group may do is no alarm.

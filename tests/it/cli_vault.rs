@@ -446,3 +446,26 @@ fn looking_at_the_vault_tells_that_its_file_is_not_the_one_last_written() {
         "{doctor:?}"
     );
 }
+
+#[cfg(unix)]
+#[test]
+fn doctor_finds_what_cannot_be_written() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let home = Home::new();
+    home.run_with(home.command(["add", "openai", "--stdin"]), KEY);
+    for (name, mode, usual) in [
+        ("", 0o500, 0o700),
+        ("vault.lock", 0o400, 0o600),
+        ("audit.jsonl", 0o400, 0o600),
+    ] {
+        let path = home.path().join(name);
+        let set = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).expect("set");
+        assert_eq!(home.run(["doctor", "--offline"]).code, Some(0), "{name}");
+        set(mode);
+        let ended = home.run(["doctor", "--offline"]);
+        assert_eq!(ended.code, Some(1), "{name}: {ended:?}");
+        assert!(ended.stdout.contains("cannot be written"), "{ended:?}");
+        set(usual);
+    }
+}
