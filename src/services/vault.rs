@@ -18,6 +18,8 @@ use crate::{
     },
 };
 
+/// The pause between two looks at whether another call has opened the vault.
+const NEXT_GLANCE: Duration = Duration::from_millis(50);
 /// The pause between two looks at whether another process still writes.
 const NEXT_LOOK: Duration = Duration::from_millis(2);
 
@@ -27,8 +29,20 @@ pub async fn open(app: &App, caller: &dyn Caller) -> Result<()> {
         Err(error) if error.code() == Code::VaultLocked => {}
         outcome => return outcome,
     }
-    let passphrase = Passphrase::new(caller.ask(Question::Passphrase).await?);
+    let passphrase = tokio::select! {
+        biased;
+        typed = caller.ask(Question::Passphrase) => Passphrase::new(typed?),
+        // What was typed for another call has opened it for this one too.
+        () = opened(app) => return Ok(()),
+    };
     unlock(app, Some(passphrase)).await
+}
+
+/// Returns once the vault is open.
+async fn opened(app: &App) {
+    while !matches!(app.vault().status(), Ok(Status::Unlocked { .. })) {
+        sleep(NEXT_GLANCE).await;
+    }
 }
 
 /// Opens the vault by what needs nobody: the keychain, the key file, or the passphrase of the environment.

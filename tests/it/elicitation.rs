@@ -285,3 +285,25 @@ fn a_vault_that_could_not_be_made_is_not_said_to_be_made() {
     assert!(page.contains("That did not work"), "{page}");
     assert_eq!(client.answer(id)["result"]["isError"], true);
 }
+
+#[test]
+fn one_passphrase_serves_every_call_that_waits_for_it() {
+    let home = home();
+    let mut init = home.command(["vault", "init", "--master-key", "passphrase"]);
+    init.env("API_KEYS_PASSPHRASE", PASSPHRASE);
+    assert_eq!(home.run_with(init, "").code, Some(0));
+    let mut client = open(&home, LEGACY);
+    let asked = call(&mut client, "remove_api_key", &ARGUMENTS());
+    let other = json!({"name": "remove_api_key", "arguments": {"provider": "openai", "label": "other"}});
+    let mut waiting = vec![client.request("tools/call", other)];
+    waiting.push(say(&mut client, "remove_api_key", &ARGUMENTS(), &asked, "accept"));
+    type_on_page(&asked.address, PASSPHRASE);
+    while !waiting.is_empty() {
+        let answer = client.next();
+        if let Some(at) = waiting.iter().position(|id| answer["id"] == *id) {
+            waiting.remove(at);
+            let code = &answer["result"]["structuredContent"]["error"]["code"];
+            assert_eq!(code, "key_not_found", "{answer}");
+        }
+    }
+}
