@@ -200,6 +200,14 @@ impl Work<'_> {
                 made.recovery_code.as_ref(),
             )?;
         }
+        let status = app.vault().status()?;
+        let has = |kind| slots_of(&status).iter().any(|slot| slot.kind == kind);
+        if has(SlotKind::KeyFile) && has(SlotKind::Keychain) {
+            self.warn(
+                "where the key file is, it opens the vault and the keychain is not asked: a folder that was set back as a \
+                 whole is no longer noticed by it",
+            );
+        }
         Ok(())
     }
 

@@ -380,3 +380,14 @@ fn a_new_vault_takes_a_key_file_and_says_so_where_the_keychain_does_not_work() {
     assert_eq!(made.error_code(), "keychain_unavailable", "{made:?}");
     assert!(!strict.path().join("vault.json").exists(), "nothing weaker was made");
 }
+
+#[test]
+fn a_key_file_beside_the_keychain_comes_with_what_it_costs() {
+    let Some(desktop) = Desktop::with_open_keyring() else {
+        return;
+    };
+    let home = keychain_vault(&desktop);
+    let added = run(&desktop, &home, &["vault", "add-slot", "key-file"], "");
+    assert_eq!(added.code, Some(0), "{added:?}");
+    assert!(added.stderr.contains("the keychain is not asked"), "{added:?}");
+}
