@@ -108,8 +108,8 @@ pub(super) fn broken(fault: &Break) -> Error {
         ),
     )
     .hint(
-        "keep a copy of the files and find out who changed them; the entries before the break can be trusted, and the \
-         trail goes on after it",
+        "keep a copy of the files and find out who changed them; the entries before the break can be trusted. Where you \
+         know why, as after moving the vault alone: `api-keys vault accept-rollback` keeps them and begins a new trail",
     )
 }
 

@@ -280,14 +280,18 @@ impl Work<'_> {
             "Keys added or rotated since then are lost. Take this file for the right one?",
             self.matches,
         )?;
-        let before = self.settled(app.vault().accept_rollback(app.now(), ACTOR)?);
-        let said = match before {
-            Standing::Current => "The vault file was the last one written here; nothing was changed",
-            Standing::RolledBack { .. } | Standing::Forked | Standing::Foreign | Standing::AnchorDamaged => {
-                "This vault file counts as the right one from now on"
+        let (before, begins_trail) = self.settled(app.vault().accept_rollback(app.now(), ACTOR)?);
+        let said = match (before, begins_trail) {
+            (Standing::Current, false) => "The vault file was the last one written here; nothing was changed",
+            (_, false) => "This vault file counts as the right one from now on",
+            (_, true) => {
+                "This vault file counts as the right one from now on; a new audit trail begins, and what there was is kept beside it"
             }
         };
-        self.tell(&json!({"before": standing(before)}), &View::line(Tone::Good, said))
+        self.tell(
+            &json!({"before": standing(before), "new_audit_trail": begins_trail}),
+            &View::line(Tone::Good, said),
+        )
     }
 
     /// Why the vault does not open, with the way in that is left where the recovery code is all there is.

@@ -61,6 +61,7 @@ impl Vault {
             lock,
             folder,
             opened: Arc::new(opened),
+            begins_trail: false,
         };
         *self.session() = Some(Session {
             keys: Arc::clone(&held.opened.keys),
@@ -149,18 +150,24 @@ impl Vault {
         self.replace_slots(&held, &entry, slots, |slot| slot.kind() == SlotKind::Recovery)
     }
 
-    /// Takes the vault file as it is for the newest from now on, and returns what it stood like before.
-    pub fn accept_rollback(&self, now: Timestamp, actor: &str) -> Result<Committed<Standing>, VaultError> {
-        let held = self.hold(Fresh::Always)?;
+    /// Takes the vault file as it is for the newest from now on, with a new audit trail where the one that is there is
+    /// not whole; returns what the file stood like before, and whether a new trail begins.
+    pub fn accept_rollback(&self, now: Timestamp, actor: &str) -> Result<Committed<(Standing, bool)>, VaultError> {
+        let mut held = self.hold(Fresh::Always)?;
         self.refuse_newer(&held.opened.header)?;
         let before = held.opened.contents.standing;
-        if before == Standing::Current {
-            return Ok(Committed::Durable(before));
+        let begins_trail = held.has_broken_trail()?;
+        if before == Standing::Current && !begins_trail {
+            return Ok(Committed::Durable((before, false)));
         }
         let vault_id = held.opened.header.vault_id;
         let known = [anchor::read(&held.folder)?, self.known_to_keychain()];
-        if let (Standing::Foreign, [Known::Anchor(anchor), _]) = (before, &known) {
-            held.set_trail_aside(&anchor.vault_id.to_string())?;
+        if begins_trail {
+            let whose = match &known {
+                [Known::Anchor(anchor), _] => anchor.vault_id,
+                [Known::Nothing | Known::Damaged, _] => vault_id,
+            };
+            held.set_trail_aside(&whose.to_string())?;
         }
         let newest = known
             .into_iter()
@@ -178,7 +185,8 @@ impl Vault {
             Standing::AnchorDamaged => "anchor not readable",
         };
         let entry = entry(now, actor, Action::AcceptRollback, Some(detail.to_owned()));
-        Ok(Committed::new(self.commit(&held, &entry, draft)?, before))
+        let durable = self.commit(&held, &entry, draft)?;
+        Ok(Committed::new(durable, (before, begins_trail)))
     }
 
     /// The first vault file, written; with the slots' secrets in their places.

@@ -19,6 +19,8 @@ pub(super) struct Held {
     pub(super) lock: Lock,
     pub(super) folder: Folder,
     pub(super) opened: Arc<Opened>,
+    /// Whether the trail begins anew, whatever is known of lines before.
+    pub(super) begins_trail: bool,
 }
 
 impl Held {
@@ -29,17 +31,28 @@ impl Held {
             ..entry.clone()
         };
         let mac = |parts: &[&[u8]]| self.opened.lasting.audit_mac(parts);
-        let known = self.opened.newest_line(&self.folder)?;
+        let known = if self.begins_trail {
+            None
+        } else {
+            self.opened.newest_line(&self.folder)?
+        };
         Ok(audit::append(&self.lock, &self.folder, &mac, known.as_ref(), &entry)?)
     }
 
-    /// Puts the trail of another vault away, unless this vault's own came along with its file.
-    pub(super) fn set_trail_aside(&self, whose: &str) -> Result<(), VaultError> {
+    /// Whether the trail is not this vault's own, or has a break.
+    pub(super) fn has_broken_trail(&self) -> Result<bool, VaultError> {
         let mac = |parts: &[&[u8]]| self.opened.lasting.audit_mac(parts);
-        let report = audit::verify(&self.folder, &mac, self.opened.audit_head.as_ref())?;
-        if report.fault.is_some() {
-            audit::set_aside(&self.lock, &self.folder, whose)?;
-        }
+        let known = self
+            .opened
+            .newest_line(&self.folder)?
+            .or_else(|| self.opened.audit_head.clone());
+        Ok(audit::verify(&self.folder, &mac, known.as_ref())?.fault.is_some())
+    }
+
+    /// Puts the trail away under the name of the vault that it is of, so that a new one begins.
+    pub(super) fn set_trail_aside(&mut self, whose: &str) -> Result<(), VaultError> {
+        audit::set_aside(&self.lock, &self.folder, whose)?;
+        self.begins_trail = true;
         Ok(())
     }
 
@@ -61,7 +74,12 @@ impl Vault {
         let folder = Folder::open(&self.places.data)?.ok_or(VaultError::Absent)?;
         let lock = lock::acquire(&folder, LOCK, self.places.lock_wait)?;
         let opened = self.load(&folder, &mut self.session(), fresh)?;
-        Ok(Held { lock, folder, opened })
+        Ok(Held {
+            lock,
+            folder,
+            opened,
+            begins_trail: false,
+        })
     }
 
     /// The same for a writer: what killed writers left is cleaned up, and the file has to be the newest.

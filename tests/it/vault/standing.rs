@@ -48,7 +48,7 @@ fn an_old_copy_is_read_only_until_somebody_accepts_it() {
     let vault = home.vault();
     vault.unlock(Unlock::Automatic).expect("unlocked");
     let before = vault.accept_rollback(now(), "test").expect("accepted").into_inner();
-    assert_eq!(before, Standing::RolledBack { newest: 3 });
+    assert_eq!(before, (Standing::RolledBack { newest: 3 }, false));
     assert_eq!(standing(&vault), Standing::Current);
     add(&vault, 3, "sk-ant-1111222233334444").expect("added");
     home.put(&newer);
