@@ -181,8 +181,7 @@ fn a_folder_open_to_readers_is_closed_and_one_open_to_writers_is_refused() {
 #[test]
 fn a_folder_that_cannot_be_written_is_said_so_and_the_vault_stays_readable() {
     let home = home_with_a_key();
-    let program = home.beside("api-keys-program");
-    fs::copy(env!("CARGO_BIN_EXE_api-keys"), &program).expect("a copy of the program");
+    let program = home.copy_of_program("api-keys-program");
     let superuser = rustix::process::geteuid().is_root();
     if superuser {
         for path in [home.beside(""), home.path()] {

@@ -304,8 +304,7 @@ fn systemd_itself_finds_nothing_wrong_with_the_service_file() {
     }
     let home = Home::new();
     // A name in which systemd would see more than a name.
-    let program = home.beside("api %h $HOME keys");
-    std::fs::copy(env!("CARGO_BIN_EXE_api-keys"), &program).unwrap();
+    let program = home.copy_of_program("api %h $HOME keys");
     let plain = home.command(["gateway", "install"]);
     let mut install = Command::new(&program);
     install

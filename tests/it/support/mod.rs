@@ -93,6 +93,18 @@ impl Home {
         command
     }
 
+    /// A copy of the program, as `name` beside the folder.
+    ///
+    /// Another process makes it: what this one writes cannot be started while a child of another test still has it open.
+    #[cfg(unix)]
+    pub(crate) fn copy_of_program(&self, name: &str) -> PathBuf {
+        let copy = self.beside(name);
+        let mut cp = Command::new("cp");
+        cp.arg(env!("CARGO_BIN_EXE_api-keys")).arg(&copy);
+        assert!(cp.status().expect("a program to copy with").success());
+        copy
+    }
+
     /// Runs the program without input and waits for its end.
     pub(crate) fn run<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Ended {
         self.run_with(self.command(arguments), "")
