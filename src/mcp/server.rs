@@ -17,9 +17,8 @@ use rmcp::{
         ListPromptsResult, ListResourceTemplatesRequestMethod, ListResourcesRequestMethod, ListResourcesResult,
         ListToolsRequestMethod, ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, PromptMessage,
         PromptReference, ReadResourceRequestMethod, ReadResourceRequestParams, ReadResourceResponse,
-        ReadResourceResult, Reference, ResourceContents, Role, ServerConfig, SubscribeRequestMethod,
-        SubscribeRequestParams, SubscriptionFilter, SubscriptionsListenRequestMethod, Tool, UnsubscribeRequestMethod,
-        UnsubscribeRequestParams,
+        ReadResourceResult, Reference, ResourceContents, Role, ServerConfig, SubscribeRequestParams,
+        SubscriptionFilter, Tool, UnsubscribeRequestParams,
     },
     service::{RequestContext, SubscriptionContext},
 };
@@ -42,16 +41,13 @@ use crate::{
     tools::{Input, TOOLS, ToolDef},
 };
 
-/// The methods with parameters.
-const SERVED: [&str; 11] = [
+/// The methods with parameters that every revision of the protocol has.
+const SERVED: [&str; 8] = [
     ListToolsRequestMethod::VALUE,
     CallToolRequestMethod::VALUE,
     ListResourcesRequestMethod::VALUE,
     ListResourceTemplatesRequestMethod::VALUE,
     ReadResourceRequestMethod::VALUE,
-    SubscribeRequestMethod::VALUE,
-    UnsubscribeRequestMethod::VALUE,
-    SubscriptionsListenRequestMethod::VALUE,
     ListPromptsRequestMethod::VALUE,
     GetPromptRequestMethod::VALUE,
     CompleteRequestMethod::VALUE,
