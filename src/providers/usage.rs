@@ -369,12 +369,13 @@ fn counts(usage: &Map<String, Value>) -> Option<TokenCounts> {
             ..TokenCounts::default()
         });
     }
-    if has("input_tokens") || has("output_tokens") {
-        // Anthropic: what caches had a part in stands beside the input.
-        let (cache_read, cache_write) = (at("cache_read_input_tokens"), at("cache_creation_input_tokens"));
+    if has("input_tokens") || has("output_tokens") || has("inputTokens") {
+        // Anthropic, then Amazon Bedrock: what caches had a part in stands beside the input.
+        let cache_read = first_of(&["cache_read_input_tokens", "cacheReadInputTokens"]);
+        let cache_write = first_of(&["cache_creation_input_tokens", "cacheWriteInputTokens"]);
         return Some(TokenCounts {
-            input: at("input_tokens") + cache_read + cache_write,
-            output: at("output_tokens"),
+            input: first_of(&["input_tokens", "inputTokens"]) + cache_read + cache_write,
+            output: first_of(&["output_tokens", "outputTokens"]),
             cache_read,
             cache_write,
             cache_write_1h: at("cache_creation.ephemeral_1h_input_tokens"),
@@ -389,17 +390,6 @@ fn counts(usage: &Map<String, Value>) -> Option<TokenCounts> {
             ..TokenCounts::default()
         };
         return (told != TokenCounts::default()).then_some(told);
-    }
-    if has("inputTokens") {
-        // Amazon Bedrock's Converse, which counts as Anthropic does.
-        let (cache_read, cache_write) = (at("cacheReadInputTokens"), at("cacheWriteInputTokens"));
-        return Some(TokenCounts {
-            input: at("inputTokens") + cache_read + cache_write,
-            output: at("outputTokens"),
-            cache_read,
-            cache_write,
-            ..TokenCounts::default()
-        });
     }
     // Embeddings of some: everything is input.
     has("total_tokens").then(|| TokenCounts {

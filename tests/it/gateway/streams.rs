@@ -87,6 +87,16 @@ fn a_stream_in_anthropics_format_is_counted() {
     );
 }
 
+/// Reads until `piece` has come.
+fn read_to(stream: &mut impl Read, piece: &str) {
+    let mut seen = Vec::new();
+    while !seen.ends_with(piece.as_bytes()) {
+        let mut byte = [0; 1];
+        stream.read_exact(&mut byte).unwrap();
+        seen.push(byte[0]);
+    }
+}
+
 #[test]
 fn a_client_that_hangs_up_is_billed_for_what_the_provider_counts() {
     let scene = Scene::new(provider(|events| {
@@ -180,12 +190,7 @@ fn what_is_no_text_passes_as_it_comes() {
             streamed().to_string().as_bytes(),
         );
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(piece.as_bytes()) {
-            let mut byte = [0; 1];
-            stream.read_exact(&mut byte).unwrap();
-            head.push(byte[0]);
-        }
+        read_to(&mut stream, piece);
     }
 }
 
@@ -249,12 +254,7 @@ fn what_a_stream_has_used_is_recorded_when_the_gateway_does_not_wait_for_it() {
     let mut stream = scene
         .gateway
         .begin("POST", "/v1/chat/completions", &headers, body.as_bytes());
-    let mut seen = Vec::new();
-    while !seen.ends_with("héllo ".as_bytes()) {
-        let mut byte = [0; 1];
-        stream.read_exact(&mut byte).unwrap();
-        seen.push(byte[0]);
-    }
+    read_to(&mut stream, "héllo ");
     let text = scene.gateway.get("/metrics", "").text();
     let counted = text.lines().any(|line| line == "api_keys_gateway_requests_under_way 1");
     assert!(counted, "a stream is under way until its end: {text}");
