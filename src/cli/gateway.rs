@@ -19,7 +19,8 @@ use crate::{
 /// Where it listens unless it is told otherwise.
 pub(super) const LISTEN: &str = "127.0.0.1:8787";
 const FIRST_BYTE: Duration = Duration::from_mins(10);
-const IDLE: Duration = Duration::from_mins(5);
+const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
+const GRACE: Duration = Duration::from_secs(10);
 
 pub(super) const COMMAND: CommandDef = CommandDef {
     name: "gateway",
@@ -40,7 +41,8 @@ pub(super) const COMMAND: CommandDef = CommandDef {
             .arg(listen())
             .arg(allow_remote())
             .arg(seconds("first-byte-timeout", FIRST_BYTE).help("How long a provider may take until its answer begins"))
-            .arg(seconds("idle-timeout", IDLE).help("How long an answer may stand still"))
+            .arg(seconds("idle-timeout", IDLE_TIMEOUT).help("How long an answer may stand still"))
+            .arg(seconds("grace", GRACE).help("How long requests under way may take to end after SIGTERM"))
     },
     run: Run::With(run),
 };
@@ -82,8 +84,9 @@ fn serve(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
             .copied()
             .ok_or_else(|| Error::new(Code::Internal, "the address has a default"))?,
         allow_remote: matches.get_flag("allow-remote"),
-        patience: seconds("first-byte-timeout", FIRST_BYTE),
-        idle: seconds("idle-timeout", IDLE),
+        first_byte_timeout: seconds("first-byte-timeout", FIRST_BYTE),
+        idle_timeout: seconds("idle-timeout", IDLE_TIMEOUT),
+        grace: seconds("grace", GRACE),
     };
     let app = &session.app;
     let caller = Terminal::new(session, matches);
@@ -110,8 +113,9 @@ pub(super) fn private() -> Options {
     Options {
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         allow_remote: false,
-        patience: FIRST_BYTE,
-        idle: IDLE,
+        first_byte_timeout: FIRST_BYTE,
+        idle_timeout: IDLE_TIMEOUT,
+        grace: GRACE,
     }
 }
 

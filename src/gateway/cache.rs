@@ -1,4 +1,4 @@
-//! Answers that are given again without asking a provider: to the same client, for the very same request.
+//! CachedResponses that are given again without asking a provider: to the same client, for the very same request.
 //!
 //! Only where an answer is the same each time anyway: embeddings, and texts at temperature 0, whole and counted. Off
 //! unless the configuration says otherwise, and kept in memory alone. An answer that is given again is in no ledger.
@@ -21,9 +21,11 @@ use hyper::{
 use tokio::time::Instant;
 
 use super::{
-    ask::{Ask, Fields},
-    exchange::Request,
-    headers,
+    http::headers,
+    request::{
+        client_request::ClientRequest,
+        prepared_request::{Fields, PreparedRequest},
+    },
 };
 use crate::{settings, storage};
 
@@ -49,7 +51,7 @@ const OF_LIBRARIES: &str = "x-stainless-";
 
 /// The answers that are kept, the one that was used last at the end.
 pub(super) struct Cache {
-    kept: Mutex<LruCache<Key, Answer>>,
+    kept: Mutex<LruCache<Key, CachedResponse>>,
     /// What they take together; changed only while `kept` is held.
     bytes: AtomicUsize,
 }
@@ -67,7 +69,7 @@ pub(super) struct Cacheable {
 
 /// An answer that is kept.
 #[derive(Debug, Clone)]
-pub(super) struct Answer {
+pub(super) struct CachedResponse {
     since: Instant,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
@@ -75,7 +77,12 @@ pub(super) struct Answer {
 
 impl Cache {
     /// The request as it can be found again; nothing where no answer to it is kept.
-    pub(super) fn cacheable(&self, request: &Request, fields: &Fields<'_>, ask: &Ask) -> Option<Cacheable> {
+    pub(super) fn cacheable(
+        &self,
+        request: &ClientRequest,
+        fields: &Fields<'_>,
+        prepared: &PreparedRequest,
+    ) -> Option<Cacheable> {
         if !request.config.gateway.cache.enabled {
             self.forget_all();
             return None;
@@ -91,13 +98,13 @@ impl Cache {
             return None;
         }
         Some(Cacheable {
-            key: key(request, ask),
+            key: key(request, prepared),
             takes_older: !says("no-cache"),
         })
     }
 
     /// The answer to `request` that is kept, if it is young enough.
-    pub(super) fn answer(&self, request: Cacheable, cache: &settings::Cache) -> Option<Answer> {
+    pub(super) fn response(&self, request: Cacheable, cache: &settings::Cache) -> Option<CachedResponse> {
         let mut kept = self.kept();
         let found = kept.get(&request.key).filter(|_| request.takes_older)?;
         if found.since.elapsed() < cache.ttl {
@@ -113,7 +120,7 @@ impl Cache {
         if body.len() >= cache.max_size {
             return;
         }
-        let answer = Answer {
+        let answer = CachedResponse {
             since: Instant::now(),
             headers: KEPT
                 .into_iter()
@@ -140,7 +147,7 @@ impl Cache {
         }
     }
 
-    fn kept(&self) -> MutexGuard<'_, LruCache<Key, Answer>> {
+    fn kept(&self) -> MutexGuard<'_, LruCache<Key, CachedResponse>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -162,7 +169,7 @@ impl fmt::Debug for Cache {
     }
 }
 
-impl Answer {
+impl CachedResponse {
     /// How long it is kept already.
     pub(super) fn age(&self) -> Duration {
         self.since.elapsed()
@@ -174,7 +181,7 @@ impl Answer {
 }
 
 /// A client that was removed and added again has another hash, and finds nothing of its predecessor's.
-fn key(request: &Request, ask: &Ask) -> Key {
+fn key(request: &ClientRequest, prepared: &PreparedRequest) -> Key {
     let client = String::from(request.client.key_hash.clone());
     let passing = headers::for_provider(&request.headers);
     let mut passing: Vec<_> = passing
@@ -185,10 +192,10 @@ fn key(request: &Request, ask: &Ask) -> Key {
     passing.sort_unstable();
     let mut parts: Vec<&[u8]> = vec![
         client.as_bytes(),
-        ask.provider.id.as_str().as_bytes(),
-        ask.provider.base_url.as_bytes(),
+        prepared.provider.id.as_str().as_bytes(),
+        prepared.provider.base_url.as_bytes(),
         request.call.path.as_bytes(),
-        &ask.body,
+        &prepared.body,
     ];
     parts.extend(passing.into_iter().flat_map(|(name, value)| [name.as_bytes(), value]));
     storage::digest(&parts)

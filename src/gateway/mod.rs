@@ -1,30 +1,27 @@
 //! The gateway: a server on loopback that puts the keys in, so that no client ever holds one.
 //!
-//! A request finds a place (`room`), is let in by its host and its client key (`server`), understood as far as model and
-//! price need it (`ask`), paid for in advance (`accounts`, `books`), sent with one key after the other until an answer comes
-//! (`exchange`), and passed back byte for byte while its use is read (`relay`), also when the client has gone (`tasks`).
-//! Nothing is translated: a request goes only to a provider that speaks its format.
-//!
-//! Which key comes first depends on how it fared (`troubles`) and on what is left of its quota (`quota`, `limits`); a
-//! request may wait for one (`waiting`), or need none (`cache`).
+//! A [`connection`](self) is accepted by the `server` while `capacity` allows it. Its `handler` admits each request by host,
+//! client key and route. The `exchange` reserves what the request may cost (`accounting/`), sends it with one key after
+//! the other (`keys/`), and relays the response while its usage is read. `request/` knows what a client asks for and what
+//! that may cost, `http/` how it is spoken. Nothing is translated: a request goes only to a provider that speaks its
+//! format. Each folder imports only from those after it.
 
-mod accounts;
-mod ask;
-mod books;
+mod accounting;
 mod cache;
+mod capacity;
+mod connection;
 mod exchange;
-mod headers;
-mod limits;
+mod handler;
+mod http;
+mod keys;
 mod metrics;
 mod models;
-mod quota;
-mod refusal;
-mod relay;
-mod room;
-mod route;
+mod request;
 mod server;
+mod state;
 mod tasks;
-mod troubles;
-mod waiting;
 
-pub use self::server::{Listening, Options, listen};
+pub use self::{
+    server::{Listening, listen},
+    state::Options,
+};

@@ -8,7 +8,7 @@ use hyper::{
 };
 use serde_json::{Value, json};
 
-use super::relay::Out;
+use super::http::body::{self, ResponseBody};
 use crate::{
     app::App,
     domain::{KeyState, ModelRef, ProviderId},
@@ -18,7 +18,12 @@ use crate::{
 };
 
 /// The models that `client` can ask for, in Anthropic's form or in OpenAI's; or the one that is named.
-pub(super) fn answer(app: &App, client: &Client, only: Option<&str>, for_anthropic: bool) -> Result<Response<Out>> {
+pub(super) fn answer(
+    app: &App,
+    client: &Client,
+    only: Option<&str>,
+    for_anthropic: bool,
+) -> Result<Response<ResponseBody>> {
     let dialect = if for_anthropic {
         Dialect::Anthropic
     } else {
@@ -37,7 +42,7 @@ pub(super) fn answer(app: &App, client: &Client, only: Option<&str>, for_anthrop
             json!({"id": model.to_string(), "object": "model", "created": 0, "owned_by": model.provider.as_str()})
         }
     };
-    let body = if let Some(name) = only {
+    let list = if let Some(name) = only {
         let named = |model: &&ModelRef| model.to_string() == name || model.model.as_str() == name;
         models.iter().find(named).map(entry).ok_or_else(|| {
             Error::new(Code::UnknownModel, "no model of that name can be asked for")
@@ -52,7 +57,7 @@ pub(super) fn answer(app: &App, client: &Client, only: Option<&str>, for_anthrop
             json!({"object": "list", "data": data})
         }
     };
-    let mut response = Response::new(Out::whole(body.to_string().into()));
+    let mut response = Response::new(body::full(list.to_string()));
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     Ok(response)

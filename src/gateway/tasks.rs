@@ -1,6 +1,10 @@
-//! Work that goes on when nobody waits for it any more: until it is done, or until the gateway gives it up.
+//! Work that goes on when its client has gone: until it is done, or until the gateway stops waiting for it.
 
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use tokio::time::timeout;
 use tokio_util::{
@@ -39,6 +43,50 @@ impl Tasks {
                 self.given_up.cancel();
                 let _ = timeout(LAST_WORDS, self.tracker.wait()).await;
             }
+        }
+    }
+}
+
+/// Work that goes on in a task of its own once its caller has gone.
+pub(super) struct Outliving<T: Send + 'static> {
+    /// Until it has ended.
+    work: Option<Pin<Box<dyn Future<Output = T> + Send>>>,
+    tasks: Tasks,
+}
+
+impl<T: Send> Outliving<T> {
+    pub(super) fn new(tasks: Tasks, work: impl Future<Output = T> + Send + 'static) -> Self {
+        Self {
+            work: Some(Box::pin(work)),
+            tasks,
+        }
+    }
+}
+
+impl<T: Send> Future for Outliving<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let Some(work) = &mut self.work else {
+            return Poll::Pending;
+        };
+        let done = std::task::ready!(work.as_mut().poll(context));
+        self.work = None;
+        Poll::Ready(done)
+    }
+}
+
+impl<T: Send> Drop for Outliving<T> {
+    fn drop(&mut self) {
+        if let Some(work) = self.work.take() {
+            let tasks = self.tasks.clone();
+            self.tasks.spawn(async move {
+                tokio::select! {
+                    // Dropping the answer reads it to its end.
+                    answer = work => drop(answer),
+                    () = tasks.given_up() => {}
+                }
+            });
         }
     }
 }

@@ -21,7 +21,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls::", &["providers/"]),
     ("httpdate::", &["providers/"]),
     ("hashlink::", &["gateway/cache.rs"]),
-    ("governor::", &["gateway/limits.rs"]),
+    ("governor::", &["gateway/keys/rate_limit.rs"]),
     ("hyper::", &["intake/", "gateway/"]),
     ("jsonc_parser::", &["clients/"]),
     ("toml_edit::", &["clients/"]),

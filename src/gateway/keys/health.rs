@@ -10,11 +10,12 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::quota::Room;
+use super::quota::Headroom;
 use crate::{
     app::App,
-    domain::{HealthState, Label, ProviderId, Trouble, UsageRecord},
+    domain::{HealthState, Trouble, UsageRecord},
     error::Code,
+    gateway::request::prepared_request::PreparedRequest,
     services::{
         health::{self, Healths},
         lending::Lent,
@@ -27,27 +28,26 @@ const FRESH: Duration = Duration::from_secs(1);
 
 /// What is known of the keys.
 #[derive(Debug, Default)]
-pub(super) struct Troubles {
+pub(in crate::gateway) struct KeyHealth {
     known: Mutex<(Option<Instant>, Arc<Healths>)>,
 }
 
-impl Troubles {
+impl KeyHealth {
     /// The keys in the order to try them, the one that was `chosen` first where it has room enough, without those that
     /// have to wait; or how long the first of them has to, where each has to.
-    pub(super) fn order(
+    pub(in crate::gateway) fn order(
         &self,
         app: &App,
-        provider: &ProviderId,
+        prepared: &PreparedRequest,
         keys: Vec<Lent>,
-        chosen: Option<&Label>,
-        room: impl Fn(&Lent) -> Room,
+        headroom: impl Fn(&Lent) -> Headroom,
     ) -> Result<Vec<Lent>, Duration> {
         let (now, known) = (app.now(), self.known(app));
         let mut first: Option<Duration> = None;
         let mut open = Vec::with_capacity(keys.len());
         for key in keys {
-            let room = room(&key);
-            let health = known.get(&(provider.clone(), key.label.clone()));
+            let headroom = headroom(&key);
+            let health = known.get(&(prepared.provider.id.clone(), key.label.clone()));
             let state = health.map(|health| health.state(key.mended_at, now));
             let (rank, cooling) = match state {
                 None | Some(HealthState::Healthy | HealthState::Due { .. }) => (0, None),
@@ -59,13 +59,13 @@ impl Troubles {
             };
             // What was told another process, or this gateway before a restart, holds as well; but a cooldown that we
             // made up ourselves is no reason not to ask where nobody else can be asked.
-            let cooling = cooling.filter(|_| !room.is_unexplained);
+            let cooling = cooling.filter(|_| !headroom.is_unexplained);
             let cooling = cooling.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
-            if let Some(wait) = room.wait.max(cooling) {
+            if let Some(wait) = headroom.wait.max(cooling) {
                 first = Some(first.map_or(wait, |first| first.min(wait)));
             } else {
-                let is_chosen = room.missing == 0 && chosen == Some(&key.label);
-                open.push(((!is_chosen, rank, room.missing), key));
+                let is_chosen = headroom.missing == 0 && prepared.label.as_ref() == Some(&key.label);
+                open.push(((!is_chosen, rank, headroom.missing), key));
             }
         }
         open.sort_by_key(|(order, _)| *order);
@@ -76,7 +76,7 @@ impl Troubles {
     }
 
     /// Learns from how a request ended, once it is recorded; false where others write to `ledger` meanwhile.
-    pub(super) fn learn(
+    pub(in crate::gateway) fn learn(
         &self,
         app: &App,
         ledger: &Ledger,

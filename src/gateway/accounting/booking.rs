@@ -9,16 +9,12 @@ use std::{
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{
-    ask::Ask,
-    books::{Books, Ended, GIVEN_UP},
-    metrics::Metrics,
-    troubles::Troubles,
-};
+use super::writer::{Books, Ended, GIVEN_UP};
 use crate::{
     app::App,
     domain::{Label, Outcome, RecordedCost, Service, Source, Task, Tokens, UsageRecord, Usd},
     error::{Code, Result},
+    gateway::{keys::health::KeyHealth, metrics::Metrics, request::prepared_request::PreparedRequest},
     providers::Meter,
     services::{budget, pricing::Pricing},
     settings::Budget,
@@ -30,7 +26,7 @@ use crate::{
 
 /// What requests cost, of all that go through the gateway.
 #[derive(Debug)]
-pub(super) struct Accounts {
+pub(in crate::gateway) struct Accounts {
     books: Arc<Books>,
     /// The threads that keep the books, until they have ended.
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -39,7 +35,7 @@ pub(super) struct Accounts {
 /// A request that is paid for: settled once, or released where it reached nobody. Of one that is dropped in the middle
 /// nobody knows what it used.
 #[derive(Debug)]
-pub(super) struct Booking {
+pub(in crate::gateway) struct Booking {
     app: Arc<App>,
     metrics: Arc<Metrics>,
     books: Arc<Books>,
@@ -60,20 +56,20 @@ pub(super) struct Booking {
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Ending {
-    pub(super) success: bool,
-    pub(super) status: Option<u16>,
-    pub(super) tokens: Tokens,
+pub(in crate::gateway) struct Ending {
+    pub(in crate::gateway) success: bool,
+    pub(in crate::gateway) status: Option<u16>,
+    pub(in crate::gateway) tokens: Tokens,
     /// Whether the tokens are an estimate, because the provider did not say.
-    pub(super) is_estimated: bool,
-    pub(super) service: Option<Service>,
+    pub(in crate::gateway) is_estimated: bool,
+    pub(in crate::gateway) service: Option<Service>,
     /// How long the provider wants to be left alone.
-    pub(super) retry_after: Option<Duration>,
+    pub(in crate::gateway) retry_after: Option<Duration>,
 }
 
 impl Ending {
     /// The end of a request that used nothing.
-    pub(super) fn failed(status: Option<u16>, retry_after: Option<Duration>) -> Self {
+    pub(in crate::gateway) fn failed(status: Option<u16>, retry_after: Option<Duration>) -> Self {
         Self {
             success: false,
             status,
@@ -85,7 +81,7 @@ impl Ending {
     }
 
     /// The end of a request that may have been worked on, and paid for, and of which nothing came back.
-    pub(super) fn unknown(input: u64) -> Self {
+    pub(in crate::gateway) fn unknown(input: u64) -> Self {
         Self {
             tokens: Meter::default().tokens_so_far(input),
             is_estimated: true,
@@ -96,8 +92,8 @@ impl Ending {
 
 impl Accounts {
     /// Starts the threads that keep the books.
-    pub(super) fn open(app: &Arc<App>, troubles: &Arc<Troubles>) -> std::io::Result<Self> {
-        let (books, changes) = Books::new(app, troubles);
+    pub(in crate::gateway) fn open(app: &Arc<App>, key_health: &Arc<KeyHealth>) -> std::io::Result<Self> {
+        let (books, changes) = Books::new(app, key_health);
         let books = Arc::new(books);
         let (kept, synced) = (Arc::clone(&books), Arc::clone(&books));
         let start = |name: &str| thread::Builder::new().name(name.to_owned());
@@ -112,7 +108,7 @@ impl Accounts {
     }
 
     /// Writes what is left and ends; what is booked after that is lost.
-    pub(super) fn close(&self) {
+    pub(in crate::gateway) fn close(&self) {
         self.books.close();
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         for thread in threads.drain(..) {
@@ -120,19 +116,19 @@ impl Accounts {
         }
     }
 
-    /// Sets aside what `ask` may cost, and notes that it is about to be made.
-    pub(super) async fn book(
+    /// Sets aside what `prepared` may cost, and notes that it is about to be made.
+    pub(in crate::gateway) async fn book(
         &self,
         app: &Arc<App>,
         budget: &Budget,
         metrics: &Arc<Metrics>,
         client: &Client,
-        ask: &Ask,
-        told: Told,
+        prepared: &PreparedRequest,
+        noted: Noted,
     ) -> Result<Booking> {
         let now = app.now();
-        let claim = budget::claim(budget, Some(client), ask.most, now).map_err(|why| match why.code() {
-            Code::PriceUnknown if ask.is_deferred => why.hint(
+        let claim = budget::claim(budget, Some(client), prepared.most, now).map_err(|why| match why.code() {
+            Code::PriceUnknown if prepared.is_deferred => why.hint(
                 "what it uses is told only later: send the request so that its answer comes at once, or set \
                  `budget.unpriced_cap` to what may be set aside for such requests",
             ),
@@ -145,14 +141,14 @@ impl Accounts {
             reservation: None,
             record: UsageRecord {
                 at: now,
-                model: ask.model.clone(),
-                label: told.label,
-                task: told.task,
-                project: told.project,
-                session: told.session,
+                model: prepared.model.clone(),
+                label: noted.label,
+                task: noted.task,
+                project: noted.project,
+                session: noted.session,
                 client: Some(client.name.to_string()),
                 source: Source::Gateway,
-                service: ask.service,
+                service: prepared.service,
                 tokens: Tokens::default(),
                 outcome: Outcome {
                     success: false,
@@ -160,23 +156,23 @@ impl Accounts {
                     latency_ms: None,
                 },
                 cost: RecordedCost::Unpriced,
-                request_id: Some(told.request_id),
+                request_id: Some(noted.request_id),
             },
-            pricing: ask.pricing.clone(),
-            service: ask.service,
-            input: ask.input,
-            operation: ask.operation,
-            is_metered: ask.is_metered,
+            pricing: prepared.pricing.clone(),
+            service: prepared.service,
+            input: prepared.input,
+            operation: prepared.operation,
+            is_metered: prepared.is_metered,
             began: Instant::now(),
             is_under_way: false,
             is_settled: false,
         };
-        if ask.is_metered {
+        if prepared.is_metered {
             let reserve = Reserve {
                 amount: claim.amount,
                 limits: claim.limits.clone(),
                 until: now.checked_add(GIVEN_UP).unwrap_or(Timestamp::MAX),
-                request: booking.ended(Ending::unknown(ask.input)),
+                request: booking.ended(Ending::unknown(prepared.input)),
             };
             let reserved = self.books.reserve(reserve).await?;
             booking.reservation = Some(claim.granted(reserved, Some(client))?);
@@ -187,25 +183,25 @@ impl Accounts {
 
 /// What a client and the gateway say of a request.
 #[derive(Debug)]
-pub(super) struct Told {
-    pub(super) request_id: String,
+pub(in crate::gateway) struct Noted {
+    pub(in crate::gateway) request_id: String,
     /// The key that is tried first.
-    pub(super) label: Option<Label>,
-    pub(super) project: Option<String>,
-    pub(super) session: Option<String>,
-    pub(super) task: Option<Task>,
+    pub(in crate::gateway) label: Option<Label>,
+    pub(in crate::gateway) project: Option<String>,
+    pub(in crate::gateway) session: Option<String>,
+    pub(in crate::gateway) task: Option<Task>,
 }
 
 impl Booking {
     /// The next try is with this key.
-    pub(super) fn with_key(&mut self, label: Option<Label>) {
+    pub(in crate::gateway) fn with_key(&mut self, label: Option<Label>) {
         self.record.label = label;
         self.began = Instant::now();
         self.is_under_way = true;
     }
 
     /// Records a try that failed while others are left.
-    pub(super) fn record_try(&mut self, ending: Ending, number: usize) {
+    pub(in crate::gateway) fn record_attempt(&mut self, ending: Ending, number: usize) {
         self.is_under_way = false;
         let mut record = self.ended(ending);
         record.request_id = record.request_id.map(|id| format!("{id}-{number}"));
@@ -213,18 +209,18 @@ impl Booking {
     }
 
     /// The tokens of the prompt, as they were estimated.
-    pub(super) fn input(&self) -> u64 {
+    pub(in crate::gateway) fn input(&self) -> u64 {
         self.input
     }
 
     /// Counts how long the first piece of the answer took.
-    pub(super) fn count_first_chunk(&self) {
+    pub(in crate::gateway) fn count_first_chunk(&self) {
         self.metrics
             .count_first_chunk(self.operation, &self.record, self.began.elapsed());
     }
 
     /// Records how the request ended, and says what it cost, where that is known.
-    pub(super) fn settle(mut self, ending: Ending) -> Option<Usd> {
+    pub(in crate::gateway) fn settle(mut self, ending: Ending) -> Option<Usd> {
         self.is_settled = true;
         let record = self.ended(ending);
         let cost = record.cost.usd();

@@ -8,26 +8,26 @@ use hyper::{
 };
 use serde_json::{Value, json};
 
-use super::relay::Out;
+use super::body::{self, ResponseBody};
 use crate::error::{Code, Error};
 
 /// Why a request gets no answer of a provider.
 #[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) error: Error,
+pub(in crate::gateway) struct ErrorResponse {
+    pub(in crate::gateway) error: Error,
     /// In what time another try has a chance.
-    pub(super) retry_after: Option<Duration>,
+    pub(in crate::gateway) retry_after: Option<Duration>,
 }
 
 /// Whose format an error is told in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Voice {
+pub(in crate::gateway) enum ErrorFormat {
     OpenAi,
     Anthropic,
     Google,
 }
 
-impl From<Error> for Refusal {
+impl From<Error> for ErrorResponse {
     fn from(error: Error) -> Self {
         Self {
             error,
@@ -36,7 +36,7 @@ impl From<Error> for Refusal {
     }
 }
 
-impl Refusal {
+impl ErrorResponse {
     /// Whether another try has a chance, and sooner than after `other`.
     fn is_over_before(&self, other: &Self) -> bool {
         let wait = self.retry_after;
@@ -44,11 +44,11 @@ impl Refusal {
     }
 
     /// The first of two reasons, or the one that is over sooner, where that is known of it.
-    pub(super) fn or_sooner(self, second: Self) -> Self {
+    pub(in crate::gateway) fn or_sooner(self, second: Self) -> Self {
         if second.is_over_before(&self) { second } else { self }
     }
 
-    pub(super) fn status(&self) -> StatusCode {
+    pub(in crate::gateway) fn status(&self) -> StatusCode {
         match self.error.code() {
             Code::ClientKeyInvalid => StatusCode::UNAUTHORIZED,
             Code::OverBudget | Code::PriceUnknown => StatusCode::PAYMENT_REQUIRED,
@@ -66,10 +66,10 @@ impl Refusal {
     }
 
     /// The answer, in the client's own format.
-    pub(super) fn into_response(self, voice: Voice, request_id: &str) -> Response<Out> {
+    pub(in crate::gateway) fn into_response(self, format: ErrorFormat, request_id: &str) -> Response<ResponseBody> {
         let status = self.status();
-        let body = voice.body(&self.error, status, request_id).to_string();
-        let mut response = Response::new(Out::whole(body.into()));
+        let text = format.body(&self.error, status, request_id).to_string();
+        let mut response = Response::new(body::full(text));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -88,11 +88,11 @@ impl Refusal {
 }
 
 /// A wait as `Retry-After` tells it: in whole seconds, rather too long than too short.
-pub(super) fn in_seconds(wait: Duration) -> u64 {
+pub(in crate::gateway) fn in_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
 
-impl Voice {
+impl ErrorFormat {
     fn body(self, error: &Error, status: StatusCode, request_id: &str) -> Value {
         let message = match error.hint_text() {
             Some(hint) => format!("{} ({hint})", error.message()),

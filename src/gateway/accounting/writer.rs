@@ -16,16 +16,16 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::oneshot;
 
-use super::troubles::Troubles;
 use crate::{
     app::App,
     domain::UsageRecord,
     error::{Code, Error, Result},
+    gateway::keys::health::KeyHealth,
     storage::ledger::{Entries, Ledger, LedgerError, PATIENCE, ReservationId, Reserve, Reserved},
 };
 
 /// After how long a request is given up that nobody says the end of: the gateway was killed meanwhile.
-pub(super) const GIVEN_UP: SignedDuration = SignedDuration::from_mins(15);
+pub(in crate::gateway) const GIVEN_UP: SignedDuration = SignedDuration::from_mins(15);
 /// How often a gateway that lives says that its requests are under way.
 const RENEWING: Duration = Duration::from_mins(5);
 /// How long the end of a request may wait to be written together with the beginning of another.
@@ -45,9 +45,9 @@ const TRIES: u32 = 10;
 const BETWEEN_TRIES: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
-pub(super) struct Books {
+pub(in crate::gateway) struct Books {
     app: Arc<App>,
-    troubles: Arc<Troubles>,
+    key_health: Arc<KeyHealth>,
     waiting: Mutex<Waiting>,
     /// Wakes the keeper.
     bell: Condvar,
@@ -59,11 +59,11 @@ pub(super) struct Books {
 
 /// A request that has ended.
 #[derive(Debug)]
-pub(super) struct Ended {
-    pub(super) reservation: Option<ReservationId>,
-    pub(super) record: UsageRecord,
+pub(in crate::gateway) struct Ended {
+    pub(in crate::gateway) reservation: Option<ReservationId>,
+    pub(in crate::gateway) record: UsageRecord,
     /// How long the provider wants to be left alone.
-    pub(super) retry_after: Option<Duration>,
+    pub(in crate::gateway) retry_after: Option<Duration>,
 }
 
 /// What is to be written.
@@ -111,7 +111,7 @@ struct Pen {
 
 /// Something was recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Change {
+pub(in crate::gateway) enum Change {
     More,
     Last,
 }
@@ -125,12 +125,12 @@ struct Stuck {
 
 impl Books {
     /// The books, and what the thread that syncs listens to.
-    pub(super) fn new(app: &Arc<App>, troubles: &Arc<Troubles>) -> (Self, Receiver<Change>) {
+    pub(in crate::gateway) fn new(app: &Arc<App>, key_health: &Arc<KeyHealth>) -> (Self, Receiver<Change>) {
         // One wish to sync is as good as many.
         let (changed, changes) = mpsc::sync_channel(1);
         let books = Self {
             app: Arc::clone(app),
-            troubles: Arc::clone(troubles),
+            key_health: Arc::clone(key_health),
             waiting: Mutex::default(),
             bell: Condvar::new(),
             pen: Mutex::default(),
@@ -140,7 +140,7 @@ impl Books {
     }
 
     /// Sets money aside for a request, and notes that it is about to be made.
-    pub(super) async fn reserve(&self, ask: Reserve) -> Result<Reserved> {
+    pub(in crate::gateway) async fn reserve(&self, ask: Reserve) -> Result<Reserved> {
         let gone = |_| Error::new(Code::Internal, "nobody keeps the accounts any more");
         self.ask(ask).await.map_err(gone)?
     }
@@ -164,7 +164,7 @@ impl Books {
     }
 
     /// Records how a request ended.
-    pub(super) fn settle(&self, ended: Ended) {
+    pub(in crate::gateway) fn settle(&self, ended: Ended) {
         let mut waiting = self.waiting();
         // Others ask the same provider meanwhile, and must know.
         let wakes = if ended.record.outcome.success {
@@ -177,14 +177,14 @@ impl Books {
     }
 
     /// Frees what was set aside for a request that reached nobody.
-    pub(super) fn release(&self, id: ReservationId) {
+    pub(in crate::gateway) fn release(&self, id: ReservationId) {
         let mut waiting = self.waiting();
         waiting.batch.released.push(id);
         self.ring(waiting, Keeper::Sleeps);
     }
 
     /// Has the keeper write what is left, and end.
-    pub(super) fn close(&self) {
+    pub(in crate::gateway) fn close(&self) {
         let mut waiting = self.waiting();
         waiting.closing = Some(Instant::now());
         self.ring(waiting, Keeper::Lingers);
@@ -193,7 +193,7 @@ impl Books {
     /// Writes what others have left, and learns from it, until the books are closed: the keeper's work.
     ///
     /// What the ledger does not take is kept, and tried again for as long as it takes.
-    pub(super) fn keep(&self) {
+    pub(in crate::gateway) fn keep(&self) {
         let ledger = self.app.ledger().with_patience(PAUSE);
         let mut renewed = Instant::now();
         let mut stuck = Stuck::default();
@@ -219,7 +219,7 @@ impl Books {
     }
 
     /// Puts on the disk what was recorded, as often as there is something new, until the last of it.
-    pub(super) fn sync(&self, changes: &Receiver<Change>) {
+    pub(in crate::gateway) fn sync(&self, changes: &Receiver<Change>) {
         let mut syncs = 0;
         while let Ok(change) = changes.recv() {
             persist("put on the disk", || self.app.ledger().sync());
@@ -368,9 +368,10 @@ impl Books {
     /// Learns from what is written, as far as the ledger takes it.
     fn learn(&self, ledger: &Ledger) {
         let mut written = std::mem::take(&mut self.waiting().written);
-        let learnt = written
-            .iter()
-            .take_while(|ended| self.troubles.learn(&self.app, ledger, &ended.record, ended.retry_after));
+        let learnt = written.iter().take_while(|ended| {
+            self.key_health
+                .learn(&self.app, ledger, &ended.record, ended.retry_after)
+        });
         drop(written.drain(..learnt.count()));
         drop(self.waiting().written.splice(..0, written));
     }

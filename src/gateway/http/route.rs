@@ -3,7 +3,7 @@
 use hyper::{Method, Uri};
 use percent_encoding::percent_decode_str;
 
-use super::refusal::Voice;
+use super::error_response::ErrorFormat;
 use crate::{
     domain::ProviderId,
     error::{Code, Error, Result},
@@ -12,7 +12,7 @@ use crate::{
 
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Route {
+pub(in crate::gateway) enum Route {
     Health,
     Metrics,
     /// The models that there are, or one of them.
@@ -22,14 +22,14 @@ pub(super) enum Route {
 
 /// A request that goes on to a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Call {
-    pub(super) endpoint: Endpoint,
+pub(in crate::gateway) struct Call {
+    pub(in crate::gateway) endpoint: Endpoint,
     /// Path and query below where the provider speaks the format.
-    pub(super) path: String,
+    pub(in crate::gateway) path: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Endpoint {
+pub(in crate::gateway) enum Endpoint {
     Chat,
     Responses,
     Embeddings,
@@ -41,7 +41,7 @@ pub(super) enum Endpoint {
 
 impl Route {
     /// What `method` at `uri` asks for.
-    pub(super) fn of(method: &Method, uri: &Uri) -> Result<Self> {
+    pub(in crate::gateway) fn of(method: &Method, uri: &Uri) -> Result<Self> {
         let path = uri.path();
         // The server leaves the body out by itself.
         let method = if *method == Method::HEAD { &Method::GET } else { method };
@@ -74,22 +74,22 @@ impl Route {
     }
 
     /// The format that an error is told in.
-    pub(super) fn voice(path: &str) -> Voice {
+    pub(in crate::gateway) fn error_format(path: &str) -> ErrorFormat {
         let of_provider = |rest: &str| match rest.split('/').next() {
-            Some("anthropic" | "claude") => Voice::Anthropic,
-            Some("google" | "gemini") => Voice::Google,
-            _ => Voice::OpenAi,
+            Some("anthropic" | "claude") => ErrorFormat::Anthropic,
+            Some("google" | "gemini") => ErrorFormat::Google,
+            _ => ErrorFormat::OpenAi,
         };
         match path.strip_prefix("/p/") {
             Some(rest) => of_provider(rest),
-            None if path.starts_with("/v1/messages") => Voice::Anthropic,
-            None => Voice::OpenAi,
+            None if path.starts_with("/v1/messages") => ErrorFormat::Anthropic,
+            None => ErrorFormat::OpenAi,
         }
     }
 }
 
 impl Endpoint {
-    pub(super) fn dialect(&self) -> Dialect {
+    pub(in crate::gateway) fn dialect(&self) -> Dialect {
         match self {
             Self::Chat | Self::Responses | Self::Embeddings => Dialect::OpenAi,
             Self::Messages | Self::CountTokens => Dialect::Anthropic,
@@ -98,7 +98,7 @@ impl Endpoint {
     }
 
     /// What OpenTelemetry calls the operation.
-    pub(super) fn operation(&self) -> &'static str {
+    pub(in crate::gateway) fn operation(&self) -> &'static str {
         match self {
             Self::Embeddings => "embeddings",
             Self::Chat | Self::Responses | Self::Messages | Self::CountTokens => "chat",
@@ -135,7 +135,7 @@ fn native(rest: &str, uri: &Uri) -> Result<Route> {
 }
 
 /// A path, or a part of one, as it is meant.
-pub(super) fn decoded(path: &str) -> String {
+pub(in crate::gateway) fn decoded(path: &str) -> String {
     percent_decode_str(path).decode_utf8_lossy().into_owned()
 }
 

@@ -8,16 +8,13 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, value::RawValue};
 
-use super::{
-    cache::Cacheable,
-    exchange::Request,
-    route::{Endpoint, decoded},
-};
+use super::client_request::ClientRequest;
 use crate::{
     app::App,
     catalog::Catalog,
     domain::{Billionths, Capability, Label, ModelId, ModelRef, ProviderId, Service, Task, TokenCounts, Tokens, Usd},
     error::{Code, Error, Result},
+    gateway::http::route::{Endpoint, decoded},
     providers::{Dialect, Provider},
     services::{
         pricing::{self, Pricing, Unpriced},
@@ -39,36 +36,34 @@ const UNNAMED: &str = "unnamed";
 
 /// A request that was understood.
 #[derive(Debug)]
-pub(super) struct Ask {
-    pub(super) provider: Provider,
-    pub(super) model: ModelRef,
+pub(in crate::gateway) struct PreparedRequest {
+    pub(in crate::gateway) provider: Provider,
+    pub(in crate::gateway) model: ModelRef,
     /// The key to begin with, where routing has chosen one.
-    pub(super) label: Option<Label>,
+    pub(in crate::gateway) label: Option<Label>,
     /// What goes on: with the provider's own name of the model in it.
-    pub(super) body: Bytes,
+    pub(in crate::gateway) body: Bytes,
     /// Whether the counts at the end of the stream were asked for by us alone.
-    pub(super) strips: bool,
+    pub(in crate::gateway) strips: bool,
     /// Whether it uses tokens at all.
-    pub(super) is_metered: bool,
-    pub(super) operation: &'static str,
-    pub(super) service: Service,
+    pub(in crate::gateway) is_metered: bool,
+    pub(in crate::gateway) operation: &'static str,
+    pub(in crate::gateway) service: Service,
     /// The tokens of the prompt, estimated.
-    pub(super) input: u64,
+    pub(in crate::gateway) input: u64,
     /// The most tokens that the answer may have.
-    pub(super) output: u64,
-    pub(super) pricing: Pricing,
+    pub(in crate::gateway) output: u64,
+    pub(in crate::gateway) pricing: Pricing,
     /// What it may cost; nothing where nobody knows.
-    pub(super) most: Option<Usd>,
+    pub(in crate::gateway) most: Option<Usd>,
     /// Whether what it uses is told only later, to somebody who asks for it.
-    pub(super) is_deferred: bool,
-    /// Where its answer may be kept.
-    pub(super) cacheable: Option<Cacheable>,
+    pub(in crate::gateway) is_deferred: bool,
 }
 
 /// What is read of a body; everything else passes unread.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Fields<'b> {
+pub(in crate::gateway) struct Fields<'b> {
     #[serde(borrow)]
     model: Option<&'b RawValue>,
     #[serde(borrow)]
@@ -101,16 +96,16 @@ pub(super) struct Fields<'b> {
 
 /// Where a request may go.
 #[derive(Debug, Clone)]
-pub(super) struct Target {
-    pub(super) provider: Provider,
-    pub(super) model: ModelId,
+pub(in crate::gateway) struct Target {
+    pub(in crate::gateway) provider: Provider,
+    pub(in crate::gateway) model: ModelId,
     /// The key to begin with, where routing has chosen one.
-    pub(super) label: Option<Label>,
+    pub(in crate::gateway) label: Option<Label>,
 }
 
 impl<'b> Fields<'b> {
     /// What is read of `body`.
-    pub(super) fn read(body: &'b [u8], endpoint: &Endpoint) -> Result<Self> {
+    pub(in crate::gateway) fn read(body: &'b [u8], endpoint: &Endpoint) -> Result<Self> {
         // A list would be taken for the fields in their order.
         let is_list = || body.trim_ascii_start().starts_with(b"[");
         match serde_json::from_slice(body) {
@@ -124,7 +119,7 @@ impl<'b> Fields<'b> {
     }
 
     /// The task that the request is to be routed by, where its model is `auto` or `auto:TASK`.
-    pub(super) fn task(&self, endpoint: &Endpoint) -> Result<Option<Task>> {
+    pub(in crate::gateway) fn task(&self, endpoint: &Endpoint) -> Result<Option<Task>> {
         let named = self.model.and_then(text);
         let Some(rest) = named.as_deref().and_then(|name| name.strip_prefix("auto")) else {
             return Ok(None);
@@ -148,7 +143,7 @@ impl<'b> Fields<'b> {
 
     /// Whether the answer comes whole and is the same each time, as far as that can be asked for; and asking changes
     /// nothing at the provider.
-    pub(super) fn has_one_answer(&self, endpoint: &Endpoint) -> bool {
+    pub(in crate::gateway) fn has_one_answer(&self, endpoint: &Endpoint) -> bool {
         let is_off = |raw: Option<&RawValue>| raw.is_none_or(|raw| matches!(raw.get(), "null" | "false"));
         let is_zero = |raw: &RawValue| Billionths::parse(raw.get()) == Some(Billionths(0));
         match endpoint {
@@ -173,14 +168,18 @@ impl<'b> Fields<'b> {
 }
 
 /// Where the request may go, in this order.
-pub(super) async fn targets(app: &App, request: &Request, fields: &Fields<'_>) -> Result<Vec<Target>> {
+pub(in crate::gateway) async fn targets(
+    app: &App,
+    request: &ClientRequest,
+    fields: &Fields<'_>,
+) -> Result<Vec<Target>> {
     let (config, call) = (request.config.as_ref(), &request.call);
     let dialect = call.endpoint.dialect();
     if let Some(task) = fields.task(&call.endpoint)? {
         let wanted = Wanted {
             input_tokens: Some(prompt_tokens(&request.body)),
             needs: fields.needs(),
-            session: request.said("x-api-keys-session"),
+            session: request.note("x-api-keys-session"),
             ..Wanted::of(task)
         };
         return routed(config, dialect, &routing::route(app, &wanted).await?);
@@ -231,10 +230,15 @@ fn routed(config: &Config, dialect: Dialect, route: &Route) -> Result<Vec<Target
     Ok(targets)
 }
 
-impl Ask {
+impl PreparedRequest {
     /// The request for `target`.
-    pub(super) fn of(request: &Request, fields: &Fields<'_>, target: Target, now: Timestamp) -> Result<Self> {
-        let Request {
+    pub(in crate::gateway) fn new(
+        request: &ClientRequest,
+        fields: &Fields<'_>,
+        target: Target,
+        now: Timestamp,
+    ) -> Result<Self> {
+        let ClientRequest {
             call,
             body,
             config,
@@ -297,7 +301,6 @@ impl Ask {
             output,
             pricing,
             is_deferred,
-            cacheable: None,
         })
     }
 }

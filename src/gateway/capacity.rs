@@ -1,4 +1,4 @@
-//! How many may be here at the same time, and who has to go when one more comes.
+//! How many connections and requests there may be at a time, and which connection is closed when one more comes.
 //!
 //! A connection needs a file, and a request under way another one to its provider. They are counted apart, so that
 //! connections on which nothing happens, however many, keep no request from being answered.
@@ -11,83 +11,83 @@ use std::{
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
-/// How many connections there may be, where the system allows so many files.
+/// The most connections, where the system allows so many files.
 const CONNECTIONS: usize = 16_384;
-/// How long a connection that has to go may take, before the next one has to.
-const GOING: Duration = Duration::from_millis(50);
+/// How long a connection that is asked to close may take, before the next one is asked.
+const CLOSING: Duration = Duration::from_millis(50);
 
-/// The places that there are.
+/// The concurrency limits.
 #[derive(Debug)]
-pub(super) struct Room {
-    connections: Places,
-    requests: Places,
+pub(super) struct Capacity {
+    connections: Slots,
+    requests: Slots,
     /// For requests that wait for a key.
-    waiting: Places,
-    idle: Arc<Idle>,
+    waiting: Slots,
+    idle: Arc<IdleConnections>,
 }
 
-/// So many places.
+/// A number of permits.
 #[derive(Debug, Clone)]
-struct Places {
+struct Slots {
     free: Arc<Semaphore>,
     most: usize,
 }
 
-/// A connection's place.
+/// A connection, counted.
 #[derive(Debug)]
-pub(super) struct Seat {
-    idle: Arc<Idle>,
+pub(super) struct ConnectionPermit {
+    idle: Arc<IdleConnections>,
     /// Its turn among the idle ones; nothing while a request is under way.
     turn: Mutex<Option<u64>>,
     leave: Arc<Notify>,
     _place: OwnedSemaphorePermit,
 }
 
-/// A request on a connection, until its answer is sent.
+/// A request on a connection, until its response is sent.
 #[derive(Debug)]
-pub(super) struct Busy {
-    seat: Arc<Seat>,
+pub(super) struct RequestPermit {
+    connection: Arc<ConnectionPermit>,
     /// Its place among the requests that need a provider, which whoever speaks with the provider holds too.
     place: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 /// The connections without a request under way, the one that is so for the longest time first.
 #[derive(Debug, Default)]
-struct Idle(Mutex<(u64, BTreeMap<u64, Arc<Notify>>)>);
+struct IdleConnections(Mutex<(u64, BTreeMap<u64, Arc<Notify>>)>);
 
-impl Room {
-    /// What `files` are enough for: six in eight for connections, one for requests under way, and one for connections
+impl Capacity {
+    /// The limits that `files` are enough for: six in eight for connections, one for requests under way, and one for connections
     /// to providers that are kept, and files of our own.
-    pub(super) fn of(files: u64) -> Self {
+    pub(super) fn for_files(files: u64) -> Self {
         let eighths =
             |count: u64| usize::try_from(files / 8 * count).map_or(CONNECTIONS, |it| it.clamp(1, CONNECTIONS));
         Self {
-            connections: Places::new(eighths(6)),
-            requests: Places::new(eighths(1)),
+            connections: Slots::new(eighths(6)),
+            requests: Slots::new(eighths(1)),
             // Most connections stay free for requests that do not wait.
-            waiting: Places::new(eighths(6) / 4),
+            waiting: Slots::new(eighths(6) / 4),
             idle: Arc::default(),
         }
     }
 
     /// How many requests and streams are under way with a provider, and how many requests wait for a key.
-    pub(super) fn taken(&self) -> (usize, usize) {
-        (self.requests.taken(), self.waiting.taken())
+    pub(super) fn in_use(&self) -> (usize, usize) {
+        (self.requests.in_use(), self.waiting.in_use())
     }
 
-    /// A place for one more connection; where there is none, the connection that is idle for the longest time goes.
-    pub(super) async fn seat(&self) -> Option<Seat> {
+    /// Counts one more connection; at the limit the one that is idle for the longest time is closed.
+    pub(super) async fn connection(&self) -> Option<ConnectionPermit> {
         let place = loop {
             if let Ok(place) = Arc::clone(&self.connections.free).try_acquire_owned() {
                 break place;
             }
-            self.idle.dismiss_longest();
-            if let Ok(place) = tokio::time::timeout(GOING, Arc::clone(&self.connections.free).acquire_owned()).await {
+            self.idle.close_longest();
+            if let Ok(place) = tokio::time::timeout(CLOSING, Arc::clone(&self.connections.free).acquire_owned()).await {
                 break place.ok()?;
             }
         };
         let leave = Arc::default();
-        Some(Seat {
+        Some(ConnectionPermit {
             turn: Mutex::new(Some(self.idle.add(&leave))),
             idle: Arc::clone(&self.idle),
             leave,
@@ -95,19 +95,19 @@ impl Room {
         })
     }
 
-    /// Waits until one more request may be under way; `busy` holds the place, and so does whoever holds the answer.
-    pub(super) async fn for_request(&self, busy: &mut Busy) -> Option<Arc<OwnedSemaphorePermit>> {
+    /// Waits until one more request may be under way; `permit` holds the place, and so does whoever holds the response.
+    pub(super) async fn request(&self, permit: &mut RequestPermit) -> Option<Arc<OwnedSemaphorePermit>> {
         let place = Arc::clone(&self.requests.free).acquire_owned().await.ok()?;
-        Some(Arc::clone(busy.place.insert(Arc::new(place))))
+        Some(Arc::clone(permit.place.insert(Arc::new(place))))
     }
 
-    /// A place for a request that waits, while there is one.
-    pub(super) fn to_wait(&self) -> Option<SemaphorePermit<'_>> {
+    /// Counts a request that waits for a key; nothing at the limit.
+    pub(super) fn waiting(&self) -> Option<SemaphorePermit<'_>> {
         self.waiting.free.try_acquire().ok()
     }
 }
 
-impl Places {
+impl Slots {
     fn new(most: usize) -> Self {
         Self {
             free: Arc::new(Semaphore::new(most)),
@@ -115,25 +115,25 @@ impl Places {
         }
     }
 
-    fn taken(&self) -> usize {
+    fn in_use(&self) -> usize {
         self.most - self.free.available_permits()
     }
 }
 
-impl Seat {
+impl ConnectionPermit {
     /// A request has come; another one comes only after it is answered.
-    pub(super) fn begin(self: &Arc<Self>) -> Busy {
+    pub(super) fn begin(self: &Arc<Self>) -> RequestPermit {
         if let Some(turn) = self.turn().take() {
             self.idle.remove(turn);
         }
-        Busy {
-            seat: Arc::clone(self),
+        RequestPermit {
+            connection: Arc::clone(self),
             place: None,
         }
     }
 
-    /// Waits until the connection has to go for another one.
-    pub(super) async fn dismissed(&self) {
+    /// Waits until the connection has to be closed for another one.
+    pub(super) async fn asked_to_close(&self) {
         self.leave.notified().await;
     }
 
@@ -146,14 +146,14 @@ impl Seat {
     }
 }
 
-impl Busy {
+impl RequestPermit {
     /// Its request waits, and takes no other's place.
     pub(super) fn pause(&mut self) {
         self.place = None;
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         if let Some(turn) = self.turn().take() {
             self.idle.remove(turn);
@@ -161,13 +161,13 @@ impl Drop for Seat {
     }
 }
 
-impl Drop for Busy {
+impl Drop for RequestPermit {
     fn drop(&mut self) {
-        *self.seat.turn() = Some(self.seat.idle.add(&self.seat.leave));
+        *self.connection.turn() = Some(self.connection.idle.add(&self.connection.leave));
     }
 }
 
-impl Idle {
+impl IdleConnections {
     fn add(&self, leave: &Arc<Notify>) -> u64 {
         let mut idle = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         idle.0 += 1;
@@ -180,7 +180,7 @@ impl Idle {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).1.remove(&turn);
     }
 
-    fn dismiss_longest(&self) {
+    fn close_longest(&self) {
         let longest = self.0.lock().unwrap_or_else(PoisonError::into_inner).1.pop_first();
         if let Some((_, leave)) = longest {
             leave.notify_one();
@@ -194,20 +194,20 @@ mod tests {
 
     #[tokio::test]
     async fn the_connection_that_is_idle_for_the_longest_time_makes_room() {
-        let room = Room::of(16);
-        let places = room.connections.most;
-        let mut seats = Vec::new();
+        let capacity = Capacity::for_files(16);
+        let places = capacity.connections.most;
+        let mut connections = Vec::new();
         for _ in 0..places {
-            seats.push(Arc::new(room.seat().await.expect("a place")));
+            connections.push(Arc::new(capacity.connection().await.expect("a place")));
         }
-        let busy = seats[0].begin();
-        let (one_more, ()) = tokio::join!(room.seat(), async {
-            seats[1].dismissed().await;
-            assert!(seats[0].is_busy() && !seats[1].is_busy());
-            seats.remove(1);
+        let request = connections[0].begin();
+        let (one_more, ()) = tokio::join!(capacity.connection(), async {
+            connections[1].asked_to_close().await;
+            assert!(connections[0].is_busy() && !connections[1].is_busy());
+            connections.remove(1);
         });
         assert!(one_more.is_some());
-        drop(busy);
-        assert!(!seats[0].is_busy(), "and is the last to go now");
+        drop(request);
+        assert!(!connections[0].is_busy(), "and is the last to go now");
     }
 }

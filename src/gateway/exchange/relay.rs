@@ -1,34 +1,28 @@
-//! The body of an answer: whole, or passed on as it arrives while its use is read.
+//! A response that is passed on as it arrives, while its usage is read.
 
 use std::{
     collections::VecDeque,
-    fmt, io,
+    io,
     pin::Pin,
     task::{Context, Poll},
     time::Duration,
 };
 
 use bytes::Bytes;
-use hyper::body::{Body, Frame, SizeHint};
+use hyper::body::{Body, Frame};
 use tokio::time::Instant;
 
-use super::{
-    accounts::{Booking, Ending},
-    tasks::Tasks,
-};
 use crate::{
     domain::{Tokens, Usd},
+    gateway::{
+        accounting::booking::{Booking, Ending},
+        tasks::Tasks,
+    },
     providers::{Failure, ReplyBody, UsageReader},
 };
 
 /// How long a stream is read on for its counts after the client has gone.
 const DRAINING: Duration = Duration::from_secs(10);
-
-/// What a client gets.
-pub(super) enum Out {
-    Whole(Option<Bytes>),
-    Stream(Box<Relay>),
-}
 
 /// A stream on its way through.
 pub(super) struct Relay {
@@ -59,12 +53,6 @@ pub(super) enum End {
     Complete,
     /// The provider, or the client, broke off.
     Broken,
-}
-
-impl Out {
-    pub(super) fn whole(bytes: Bytes) -> Self {
-        Self::Whole(Some(bytes))
-    }
 }
 
 impl Flow {
@@ -170,42 +158,12 @@ impl Drop for Relay {
     }
 }
 
-impl Body for Out {
+impl Body for Relay {
     type Data = Bytes;
     type Error = io::Error;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        match &mut *self {
-            Self::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Self::Stream(relay) => relay
-                .poll(context)
-                .map(|piece| piece.map(|piece| piece.map(Frame::data))),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Whole(bytes) => bytes.as_ref().is_none_or(Bytes::is_empty),
-            Self::Stream(_) => false,
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64)),
-            Self::Stream(_) => SizeHint::default(),
-        }
-    }
-}
-
-impl fmt::Debug for Out {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Whole(_) => "Whole",
-            Self::Stream(_) => "Stream",
-        })
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        self.poll(context)
+            .map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
     }
 }

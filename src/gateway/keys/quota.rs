@@ -2,7 +2,7 @@
 //! provider has to refuse.
 //!
 //! Kept in the memory of this gateway alone. A provider counts the requests of every process, and says with each answer
-//! what they left; what is learnt of a refusal is shared through the ledger besides, by [`super::troubles`].
+//! what they left; what is learnt of a refused is shared through the ledger besides, by [`super::health`].
 
 use std::{
     collections::BTreeMap,
@@ -14,9 +14,10 @@ use hyper::HeaderMap;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{ask::Ask, limits::Limit};
+use super::rate_limit::Limit;
 use crate::{
     domain::{Label, ModelId, ProviderId},
+    gateway::request::prepared_request::PreparedRequest,
     providers::{self, Counted, QuotaHolder, Remaining},
 };
 
@@ -30,7 +31,7 @@ const MODELS: usize = 100;
 
 /// What is known of each quota.
 #[derive(Debug, Default)]
-pub(super) struct Quotas {
+pub(in crate::gateway) struct Quotas {
     known: Mutex<BTreeMap<(ProviderId, QuotaHolder), Known>>,
 }
 
@@ -48,73 +49,79 @@ struct Known {
 
 /// How much room a key has for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Room {
+pub(in crate::gateway) struct Headroom {
     /// How long it has to wait.
-    pub(super) wait: Option<Duration>,
+    pub(in crate::gateway) wait: Option<Duration>,
     /// How much of what the request may need is not there, in thousandths.
-    pub(super) missing: u64,
+    pub(in crate::gateway) missing: u64,
     /// Whether the provider has refused it lately without saying for how long.
-    pub(super) is_unexplained: bool,
+    pub(in crate::gateway) is_unexplained: bool,
 }
 
 impl Quotas {
-    /// How much room the key `label` has for `ask`.
-    pub(super) fn room(&self, ask: &Ask, label: Option<&Label>) -> Room {
+    /// How much room the key `label` has for `prepared`.
+    pub(in crate::gateway) fn headroom(&self, prepared: &PreparedRequest, label: Option<&Label>) -> Headroom {
         let known = self.known();
-        let Some(known) = known.get(&holder(ask, label)) else {
-            return Room::default();
+        let Some(known) = known.get(&holder(prepared, label)) else {
+            return Headroom::default();
         };
         let now = Instant::now();
         let told = known.until.and_then(|until| until.checked_duration_since(now));
         let limited = known.limit.as_ref();
-        let limited = limited.and_then(|limit| limit.wait(ask.provider.rate_limit_of(label)));
-        let left = known.left.get(&ask.model.model).into_iter();
+        let limited = limited.and_then(|limit| limit.wait(prepared.provider.rate_limit_of(label)));
+        let left = known.left.get(&prepared.model.model).into_iter();
         let left = left.flat_map(|(at, left)| left.iter().map(move |one| (now.duration_since(*at), one)));
         let waits = left.clone().filter_map(|(elapsed, one)| {
             // What the answer will need is a guess, and not every provider counts it in advance.
             let needed = match one.counted {
                 Counted::Requests | Counted::OutputTokens => 1,
-                Counted::Tokens | Counted::InputTokens => ask.input,
+                Counted::Tokens | Counted::InputTokens => prepared.input,
             };
             let wait = one.ready_in(needed.max(1)).min(LONGEST);
             wait.checked_sub(elapsed)
                 .filter(|wait| one.left == 0 && !wait.is_zero())
         });
-        Room {
+        Headroom {
             wait: told.into_iter().chain(limited).chain(waits).max(),
             is_unexplained: known.unexplained.is_some_and(|at| now.duration_since(at) < GUESSED),
             missing: left
-                .map(|(elapsed, one)| missing(one.after(elapsed), needed(ask, one.counted)))
+                .map(|(elapsed, one)| missing(one.after(elapsed), needed(prepared, one.counted)))
                 .max()
                 .unwrap_or(0),
         }
     }
 
-    /// Takes note of what an answer to `ask` with those headers says is left.
-    pub(super) fn learn(&self, ask: &Ask, label: Option<&Label>, headers: &HeaderMap, now: Timestamp) {
+    /// Takes note of what an answer to `prepared` with those headers says is left.
+    pub(in crate::gateway) fn learn(
+        &self,
+        prepared: &PreparedRequest,
+        label: Option<&Label>,
+        headers: &HeaderMap,
+        now: Timestamp,
+    ) {
         let mut said = providers::remaining(headers, now).peekable();
         if said.peek().is_none() {
             return;
         }
         let mut known = self.known();
-        let left = &mut known.entry(holder(ask, label)).or_default().left;
-        if left.len() >= MODELS && !left.contains_key(&ask.model.model) {
+        let left = &mut known.entry(holder(prepared, label)).or_default().left;
+        if left.len() >= MODELS && !left.contains_key(&prepared.model.model) {
             left.retain(|_, (at, left)| left.iter().any(|one| at.elapsed() < one.full_in));
             if left.len() >= MODELS {
                 return;
             }
         }
-        left.insert(ask.model.model.clone(), (Instant::now(), said.collect()));
+        left.insert(prepared.model.model.clone(), (Instant::now(), said.collect()));
     }
 
     /// Uses the quota of the key `label` for one request, or says how long that has to wait: others may have used it up
     /// since its room was looked at.
-    pub(super) fn take(&self, ask: &Ask, label: Option<&Label>) -> Result<(), Duration> {
-        let per_minute = ask.provider.rate_limit_of(label);
+    pub(in crate::gateway) fn take(&self, prepared: &PreparedRequest, label: Option<&Label>) -> Result<(), Duration> {
+        let per_minute = prepared.provider.rate_limit_of(label);
         let mut known = self.known();
         let known = match per_minute {
-            Some(_) => known.entry(holder(ask, label)).or_default(),
-            None => match known.get_mut(&holder(ask, label)) {
+            Some(_) => known.entry(holder(prepared, label)).or_default(),
+            None => match known.get_mut(&holder(prepared, label)) {
                 Some(known) => known,
                 None => return Ok(()),
             },
@@ -130,23 +137,28 @@ impl Quotas {
     }
 
     /// The provider wants the key `label` to wait; returns for how long it does.
-    pub(super) fn wait(&self, ask: &Ask, label: Option<&Label>, told: Duration) -> Duration {
+    pub(in crate::gateway) fn wait(
+        &self,
+        prepared: &PreparedRequest,
+        label: Option<&Label>,
+        told: Duration,
+    ) -> Duration {
         let wait = told.clamp(SHORTEST, LONGEST);
         let until = Instant::now() + wait;
         let mut known = self.known();
-        let known = known.entry(holder(ask, label)).or_default();
+        let known = known.entry(holder(prepared, label)).or_default();
         // A request that was sent earlier may be answered later, and asks for less.
         known.until = known.until.max(Some(until));
         known.unexplained = None;
         // What was said before is worth less than that.
-        known.left.remove(&ask.model.model);
+        known.left.remove(&prepared.model.model);
         wait
     }
 
     /// The provider has refused the key `label`, and does not say for how long.
-    pub(super) fn refuse(&self, ask: &Ask, label: Option<&Label>) {
+    pub(in crate::gateway) fn refuse(&self, prepared: &PreparedRequest, label: Option<&Label>) {
         let mut known = self.known();
-        known.entry(holder(ask, label)).or_default().unexplained = Some(Instant::now());
+        known.entry(holder(prepared, label)).or_default().unexplained = Some(Instant::now());
     }
 
     fn known(&self) -> MutexGuard<'_, BTreeMap<(ProviderId, QuotaHolder), Known>> {
@@ -154,23 +166,27 @@ impl Quotas {
     }
 }
 
-/// How long to wait until there is enough for `ask`, by the headers of a refusal that does not say it itself.
-pub(super) fn until_enough(ask: &Ask, headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let waits = providers::remaining(headers, now).map(|one| one.ready_in(needed(ask, one.counted)));
+/// How long to wait until there is enough for `prepared`, by the headers of a refused that does not say it itself.
+pub(in crate::gateway) fn until_enough(
+    prepared: &PreparedRequest,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Option<Duration> {
+    let waits = providers::remaining(headers, now).map(|one| one.ready_in(needed(prepared, one.counted)));
     waits.max().filter(|wait| !wait.is_zero())
 }
 
-fn holder(ask: &Ask, label: Option<&Label>) -> (ProviderId, QuotaHolder) {
-    (ask.provider.id.clone(), ask.provider.quota_holder(label))
+fn holder(prepared: &PreparedRequest, label: Option<&Label>) -> (ProviderId, QuotaHolder) {
+    (prepared.provider.id.clone(), prepared.provider.quota_holder(label))
 }
 
-/// What `ask` may need.
-fn needed(ask: &Ask, counted: Counted) -> u64 {
+/// What `prepared` may need.
+fn needed(prepared: &PreparedRequest, counted: Counted) -> u64 {
     match counted {
         Counted::Requests => 1,
-        Counted::Tokens => ask.input.saturating_add(ask.output),
-        Counted::InputTokens => ask.input,
-        Counted::OutputTokens => ask.output,
+        Counted::Tokens => prepared.input.saturating_add(prepared.output),
+        Counted::InputTokens => prepared.input,
+        Counted::OutputTokens => prepared.output,
     }
 }
 

@@ -44,13 +44,13 @@ const STAYS_HERE: [&str; 16] = [
 const OURS: &str = "x-api-keys-";
 
 /// The headers of a request that go on to a provider.
-pub(super) fn for_provider(headers: &HeaderMap) -> HeaderMap {
+pub(in crate::gateway) fn for_provider(headers: &HeaderMap) -> HeaderMap {
     passing(headers, |name| STAYS_HERE.contains(&name) || name.starts_with(OURS))
 }
 
 /// The headers of an answer that go on to the client: none of the connection, no cookies, no leave for web pages, and
 /// none with the key in it.
-pub(super) fn for_client(headers: &HeaderMap, key: Option<&ApiKey>) -> HeaderMap {
+pub(in crate::gateway) fn for_client(headers: &HeaderMap, key: Option<&ApiKey>) -> HeaderMap {
     let mut passed = passing(headers, |name| {
         matches!(
             name,
@@ -74,7 +74,7 @@ pub(super) fn for_client(headers: &HeaderMap, key: Option<&ApiKey>) -> HeaderMap
 }
 
 /// The key that a client shows, in whichever header its library puts it.
-pub(super) fn client_key(headers: &HeaderMap) -> Option<&str> {
+pub(in crate::gateway) fn client_key(headers: &HeaderMap) -> Option<&str> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let bearer = text("authorization").and_then(|value| {
         let (scheme, key) = value.split_once(' ')?;
@@ -88,7 +88,7 @@ pub(super) fn client_key(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// Whether `bytes` have `part` somewhere.
-pub(super) fn holds(bytes: &[u8], part: &[u8]) -> bool {
+pub(in crate::gateway) fn holds(bytes: &[u8], part: &[u8]) -> bool {
     !part.is_empty() && bytes.windows(part.len()).any(|window| window == part)
 }
 

@@ -17,16 +17,16 @@ use governor::{
     state::{InMemoryState, NotKeyed},
 };
 
-use super::refusal::Refusal;
 use crate::{
     domain::Label,
     error::{Code, Error},
+    gateway::http::error_response::ErrorResponse,
     storage::clients::Client,
 };
 
 /// How many requests there may be in a minute, and how many there were.
 #[derive(Debug)]
-pub(super) struct Limit {
+pub(in crate::gateway) struct Limit {
     per_minute: NonZeroU32,
     limiter: RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<Instant>>,
     /// Until when there is no room, as the last one learnt that was refused.
@@ -35,7 +35,7 @@ pub(super) struct Limit {
 
 /// The limits of the clients.
 #[derive(Debug, Default)]
-pub(super) struct ClientLimits {
+pub(in crate::gateway) struct ClientLimits {
     limits: Mutex<BTreeMap<Label, Option<Limit>>>,
 }
 
@@ -43,7 +43,7 @@ impl Limit {
     /// Whether there may be another request: where not, after what time.
     ///
     /// What was counted is kept in `limit`, as long as it is the same.
-    pub(super) fn take(limit: &mut Option<Self>, per_minute: NonZeroU32) -> Result<(), Duration> {
+    pub(in crate::gateway) fn take(limit: &mut Option<Self>, per_minute: NonZeroU32) -> Result<(), Duration> {
         let limit = match limit {
             Some(limit) if limit.per_minute == per_minute => limit,
             _ => limit.insert(Self {
@@ -59,7 +59,7 @@ impl Limit {
     }
 
     /// How long there is no room, as far as that is known, where the limit is still the same.
-    pub(super) fn wait(&self, per_minute: Option<NonZeroU32>) -> Option<Duration> {
+    pub(in crate::gateway) fn wait(&self, per_minute: Option<NonZeroU32>) -> Option<Duration> {
         let until = self.full_until.filter(|_| per_minute == Some(self.per_minute))?;
         until.checked_duration_since(MonotonicClock.now())
     }
@@ -67,13 +67,13 @@ impl Limit {
 
 impl ClientLimits {
     /// Counts a request of `client`, where that may send one.
-    pub(super) fn admit(&self, client: &Client) -> Result<(), Refusal> {
+    pub(in crate::gateway) fn admit(&self, client: &Client) -> Result<(), ErrorResponse> {
         let Some(per_minute) = client.requests_per_minute else {
             return Ok(());
         };
         let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
         let limit = limits.entry(client.name.clone()).or_default();
-        Limit::take(limit, per_minute).map_err(|wait| Refusal {
+        Limit::take(limit, per_minute).map_err(|wait| ErrorResponse {
             error: Error::new(
                 Code::RateLimited,
                 format!("the client {} may send {per_minute} requests a minute", client.name),

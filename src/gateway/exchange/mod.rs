@@ -1,0 +1,5 @@
+//! One request: sent to a provider with one key after the other, and its response passed back.
+
+pub(super) mod attempts;
+mod delivery;
+mod relay;

@@ -1,0 +1,230 @@
+//! Admits a request by its host, client key and route, and passes it on to the exchange with a provider.
+
+use std::{net::SocketAddr, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt;
+use http_body_util::BodyExt;
+use hyper::{
+    HeaderMap, Response,
+    body::Incoming,
+    header::{self, HeaderName, HeaderValue},
+};
+use tokio::time::Instant;
+
+use super::{
+    capacity::RequestPermit,
+    exchange::attempts,
+    http::{
+        body::{self, ResponseBody},
+        error_response::{ErrorFormat, ErrorResponse},
+        headers,
+        route::Route,
+    },
+    keys::wait,
+    models,
+    request::client_request::ClientRequest,
+    state::GatewayState,
+    tasks::Outliving,
+};
+use crate::{
+    app::App,
+    domain::Secret,
+    error::{Code, Error, Result},
+    services::clients,
+    storage::clients::Client,
+};
+
+/// The longest body, in bytes: what the providers themselves take at most.
+const BODY_LIMIT: usize = 32 << 20;
+/// How long a body may take, beside a second for each [`BODY_RATE`] bytes of it.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// The slowest body, in bytes a second.
+const BODY_RATE: u64 = 16 << 10;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-api-keys-request-id");
+
+/// The response to a request, whatever becomes of it.
+pub(super) async fn handle(
+    state: &Arc<GatewayState>,
+    request: hyper::Request<Incoming>,
+    peer: SocketAddr,
+    permit: &mut RequestPermit,
+) -> Response<ResponseBody> {
+    let id = match state.app.random::<16>() {
+        Ok(random) => format!("req_{}", data_encoding::HEXLOWER.encode(&random)),
+        Err(why) => return ErrorResponse::from(why).into_response(ErrorFormat::OpenAi, ""),
+    };
+    let format = Route::error_format(request.uri().path());
+    let answered = admit(state, request, peer, &id, permit).await;
+    let mut response = answered.unwrap_or_else(|error| {
+        let status = error.status();
+        tracing::info!(
+            code = error.error.code().as_str(),
+            status = status.as_u16(),
+            "a request was refused"
+        );
+        state.metrics.count_refused(status.as_u16());
+        error.into_response(format, &id)
+    });
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
+}
+
+/// Checks where a request comes from and who sends it, and does what it asks.
+async fn admit(
+    state: &Arc<GatewayState>,
+    request: hyper::Request<Incoming>,
+    peer: SocketAddr,
+    id: &str,
+    permit: &mut RequestPermit,
+) -> Result<Response<ResponseBody>, ErrorResponse> {
+    if !state.options.allow_remote && !is_own_host(request.headers()) {
+        return Err(Error::new(
+            Code::ForeignRequest,
+            "the request is for another host than this machine",
+        )
+        .hint("use http://127.0.0.1 or http://localhost, with the gateway's port")
+        .into());
+    }
+    let route = Route::of(request.method(), request.uri())?;
+    match &route {
+        Route::Health => return Ok(text("ok\n".to_owned(), "text/plain; charset=utf-8")),
+        Route::Metrics if peer.ip().is_loopback() => return Ok(metrics(state)),
+        Route::Metrics | Route::Models(_) | Route::Call(_) => {}
+    }
+    let client = authenticate(&state.app, request.headers())?;
+    let call = match route {
+        Route::Health | Route::Metrics => return Ok(metrics(state)),
+        Route::Models(only) => {
+            let for_anthropic = request.headers().contains_key("anthropic-version");
+            return Ok(models::answer(&state.app, &client, only.as_deref(), for_anthropic)?);
+        }
+        Route::Call(call) => call,
+    };
+    state.client_limits.admit(&client)?;
+    let (head, body) = request.into_parts();
+    let body = read(&head.headers, body).await?;
+    let request = ClientRequest {
+        id: id.to_owned(),
+        client,
+        call,
+        method: head.method,
+        body,
+        arrived: Instant::now(),
+        headers: head.headers,
+        catalog: state.app.catalog()?,
+        config: state.app.settings().required().map_err(Error::from)?,
+        attempts: 0,
+    };
+    exchange(state, request, permit).await
+}
+
+/// Has the request answered by a provider, and waits for a free key as long as its caller would.
+async fn exchange(
+    state: &Arc<GatewayState>,
+    mut request: ClientRequest,
+    permit: &mut RequestPermit,
+) -> Result<Response<ResponseBody>, ErrorResponse> {
+    loop {
+        let place = state.capacity.request(permit).await;
+        // A client that hangs up leaves a response that is paid for, and has to be recorded.
+        let shared = Arc::clone(state);
+        let exchange = AssertUnwindSafe(async move {
+            let response = attempts::exchange(&shared, &mut request).await;
+            drop(place);
+            (response, request)
+        });
+        let (response, asked) = Outliving::new(state.tasks.clone(), exchange.catch_unwind())
+            .await
+            .map_err(|_| Error::new(Code::Internal, "a bug in this program stopped the request"))?;
+        let retry_after = response.as_ref().err().and_then(|error| error.retry_after);
+        let Some(how_long) = retry_after.filter(|how_long| wait::is_wanted(&asked, *how_long)) else {
+            return response;
+        };
+        // Others may be under way meanwhile.
+        permit.pause();
+        let Some(_waiting) = state.capacity.waiting() else {
+            return response;
+        };
+        tracing::debug!(?how_long, "waiting for a key to be free");
+        tokio::select! {
+            () = tokio::time::sleep(how_long) => {}
+            () = state.stopping.cancelled() => return response,
+        }
+        request = asked;
+    }
+}
+
+fn authenticate(app: &App, headers: &HeaderMap) -> Result<Client> {
+    let shown = headers::client_key(headers).ok_or_else(|| {
+        Error::new(Code::ClientKeyInvalid, "the request has no client key")
+            .hint("make one with `api-keys client add NAME`, and send it as `Authorization: Bearer` or `x-api-key`")
+    })?;
+    clients::authenticate(app, &Secret::new(shown))
+}
+
+/// Whether the request names this machine by an address or name that no other can have (DNS rebinding).
+fn is_own_host(headers: &HeaderMap) -> bool {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let (Some(host), None) = (hosts.next().and_then(|host| host.to_str().ok()), hosts.next()) else {
+        return false;
+    };
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        _ => host,
+    };
+    name.eq_ignore_ascii_case("localhost")
+        || name == "[::1]"
+        || name
+            .parse::<std::net::Ipv4Addr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+/// The body, if it is not too long and does not take too long.
+async fn read(headers: &HeaderMap, mut body: Incoming) -> Result<Bytes> {
+    let too_large = || {
+        let limit = BODY_LIMIT >> 20;
+        Error::new(Code::RequestTooLarge, format!("the body is longer than {limit} MiB"))
+            .hint("send less at a time, or upload files to the provider itself")
+    };
+    let declared = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|declared: usize| declared > BODY_LIMIT) {
+        return Err(too_large());
+    }
+    let mut read = BytesMut::with_capacity(declared.unwrap_or(0).min(1 << 20));
+    let began = Instant::now();
+    loop {
+        let deadline = began + BODY_TIMEOUT + Duration::from_secs(read.len() as u64 / BODY_RATE);
+        let next = tokio::time::timeout_at(deadline, body.frame()).await;
+        let cut = |problem: &str| Error::new(Code::InvalidArgument, problem).hint("send the request again");
+        let Some(frame) = next.map_err(|_| cut("the body took too long to arrive"))? else {
+            return Ok(read.freeze());
+        };
+        if let Ok(chunk) = frame.map_err(|_| cut("the body was cut off"))?.into_data() {
+            if read.len() + chunk.len() > BODY_LIMIT {
+                return Err(too_large());
+            }
+            read.extend_from_slice(&chunk);
+        }
+    }
+}
+
+fn metrics(state: &GatewayState) -> Response<ResponseBody> {
+    text(
+        state.metrics.text(state.capacity.in_use()),
+        "text/plain; version=0.0.4; charset=utf-8",
+    )
+}
+
+fn text(text: String, kind: &'static str) -> Response<ResponseBody> {
+    let mut response = Response::new(body::full(text));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+}

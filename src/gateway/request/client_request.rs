@@ -1,0 +1,34 @@
+//! A request as a downstream client sent it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::{HeaderMap, Method};
+use tokio::time::Instant;
+
+use crate::{catalog::Catalog, gateway::http::route::Call, providers, settings::Config, storage::clients::Client};
+
+/// A request that was admitted, with its body.
+#[derive(Debug)]
+pub(in crate::gateway) struct ClientRequest {
+    pub(in crate::gateway) id: String,
+    pub(in crate::gateway) client: Client,
+    pub(in crate::gateway) call: Call,
+    pub(in crate::gateway) method: Method,
+    pub(in crate::gateway) headers: HeaderMap,
+    pub(in crate::gateway) body: Bytes,
+    /// The configuration and the prices that it is answered by.
+    pub(in crate::gateway) config: Arc<Config>,
+    pub(in crate::gateway) catalog: Arc<Catalog>,
+    pub(in crate::gateway) arrived: Instant,
+    /// How often it was sent to a provider.
+    pub(in crate::gateway) attempts: usize,
+}
+
+impl ClientRequest {
+    /// What the client says in a header of ours, unless it is a key, which no ledger must hold.
+    pub(in crate::gateway) fn note(&self, name: &str) -> Option<String> {
+        let value = self.headers.get(name)?.to_str().ok()?;
+        (!providers::has_key_form(value)).then(|| value.chars().take(200).collect())
+    }
+}
