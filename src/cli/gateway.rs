@@ -95,8 +95,7 @@ fn serve(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
         let mut signals = Signals::new()?;
         let listening = gateway::listen(Arc::clone(app), options).await?;
         tell(session, listening.address())?;
-        listening.serve(async || signals.next().await).await;
-        Ok::<_, Error>(())
+        listening.serve(async || signals.next().await).await
     })?;
     Ok(ExitCode::SUCCESS)
 }

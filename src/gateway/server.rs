@@ -48,7 +48,9 @@ impl Listening {
 
     /// Serves until `stop` ends, and then until every request under way is answered, the grace period is over, or
     /// `stop` ends again.
-    pub async fn serve(self, mut stop: impl AsyncFnMut()) {
+    ///
+    /// Fails where what requests used is not recorded.
+    pub async fn serve(self, mut stop: impl AsyncFnMut()) -> Result<()> {
         let Self { state, listener, .. } = self;
         let stopping = state.stopping.clone();
         tokio::select! {
@@ -65,7 +67,7 @@ impl Listening {
             }
         };
         state.tasks.end(gives_up).await;
-        state.accounts.close();
+        state.accounts.close()
     }
 }
 

@@ -5,19 +5,14 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    accounting::booking::Accounts,
+    accounting::accounts::Accounts,
     cache::Cache,
     capacity::Capacity,
     keys::{health::KeyHealth, quota::Quotas, rate_limit::ClientLimits},
     metrics::Metrics,
     tasks::Tasks,
 };
-use crate::{
-    app::App,
-    error::{Code, Error, Result},
-    process,
-    services::lending::KeyRing,
-};
+use crate::{app::App, error::Result, process, services::lending::KeyRing};
 
 /// How the gateway is to be run.
 #[derive(Debug, Clone)]
@@ -53,13 +48,13 @@ pub(super) struct GatewayState {
 impl GatewayState {
     pub(super) fn new(app: Arc<App>, options: Options) -> Result<Self> {
         let key_health = Arc::default();
-        let accounts = Accounts::open(&app, &key_health)
-            .map_err(|why| Error::new(Code::StorageFailed, "could not start a thread").caused_by(why))?;
+        let metrics = Arc::default();
+        let accounts = Accounts::open(&app, &key_health, &metrics)?;
         Ok(Self {
             app,
             options,
             accounts,
-            metrics: Arc::default(),
+            metrics,
             key_ring: KeyRing::default(),
             key_health,
             quotas: Quotas::default(),

@@ -10,7 +10,7 @@ use crate::{
     settings,
     storage::{
         clients::Client,
-        ledger::{Filter, Ledger, Limit, ReservationId, Reserved},
+        ledger::{Filter, Ledger, Limit, Spent},
     },
 };
 
@@ -199,7 +199,7 @@ pub async fn new_alerts(app: &App, budgets: &Budgets) -> Result<Vec<Alert>> {
     Ok(new)
 }
 
-/// Money that a request needs set aside before it is made, to be settled or released after.
+/// Money that has to be reserved for a request before it is sent, to be settled or released after.
 #[derive(Debug, Default)]
 pub struct Claim {
     /// What it may cost at most.
@@ -250,12 +250,8 @@ pub fn claim(budget: &settings::Budget, client: Option<&Client>, most: Option<Us
 }
 
 impl Claim {
-    /// The reservation that the ledger made for `client`, or why it made none.
-    pub fn granted(&self, reserved: Reserved, client: Option<&Client>) -> Result<ReservationId> {
-        let (at, spent) = match reserved {
-            Reserved::Granted(id) => return Ok(id),
-            Reserved::Refused { limit, spent } => (limit, spent),
-        };
+    /// Why the request of `client` does not fit into the limit at `at`, of which that is spent.
+    pub fn refusal(&self, at: usize, spent: Spent, client: Option<&Client>) -> Error {
         let (window, limit, amount) = (self.windows[at], self.limits[at], self.amount);
         let most = limit.most;
         let left = (most - spent.recorded - spent.reserved).or_zero();
@@ -270,8 +266,8 @@ impl Claim {
             "the request may cost {amount}, and the {} budget{whose} of {most} has {left} left",
             window.as_str()
         );
-        Err(Error::new(Code::OverBudget, message).hint(format!(
+        Error::new(Code::OverBudget, message).hint(format!(
             "wait until the budget begins anew, {way_out}, ask for fewer output tokens, or take a free model"
-        )))
+        ))
     }
 }

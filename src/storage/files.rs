@@ -22,7 +22,7 @@ pub use foreign::ForeignFolder;
 use system::{Details, Directory, How, Kind, Others};
 
 /// What a temporary file's name ends in; with the dot in front, nothing of a user's looks like it.
-const TEMPORARY: &str = ".api-keys-tmp";
+pub(super) const TEMPORARY: &str = ".api-keys-tmp";
 
 /// A private folder: a real directory, ours, and closed to everybody else.
 ///
@@ -309,6 +309,21 @@ impl Folder {
             .rename(from, to)
             .and_then(|()| self.directory.sync())
             .map_err(|source| self.failed(from, "rename", source))
+    }
+
+    /// Gives the file `from` the name `to`; a power cut can undo it.
+    pub(super) fn rename_unsynced(&self, from: &str, to: &str) -> Result<(), FileError> {
+        self.directory
+            .rename(from, to)
+            .map_err(|source| self.failed(from, "rename", source))
+    }
+
+    /// Removes the file `name`; a power cut can undo it.
+    pub(super) fn remove_unsynced(&self, name: &str) -> Result<(), FileError> {
+        match self.directory.remove(name) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(self.failed(name, "remove", source)),
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
 
     /// Cuts the file `name` to `length` bytes, and returns once that is on the disk.

@@ -32,8 +32,6 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How often the key's life is looked at.
 const LOOK: Duration = Duration::from_mins(1);
-/// How long answers that nobody reads any more are read on, for what they cost.
-const GRACE: Duration = Duration::from_secs(10);
 
 /// The gateway that the command uses.
 enum Served {
@@ -97,12 +95,12 @@ async fn attend(
         Served::Here(listening) => {
             let stop = async || {
                 if ended.is_some() {
-                    let _ = tokio::time::timeout(GRACE, signals.next()).await;
+                    signals.next().await;
                 } else {
                     ended = Some(until_end(app, &mut child, &mut signals, client).await);
                 }
             };
-            listening.serve(stop).await;
+            listening.serve(stop).await?;
         }
     }
     let status = ended.ok_or_else(|| Error::new(Code::Internal, "the gateway ended before the command"))?;

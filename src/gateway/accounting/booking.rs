@@ -1,45 +1,34 @@
-//! What requests cost: set aside before, recorded after, once.
+//! One request's part in the accounts: settled once, or released where it reached no provider.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
-    thread::{self, JoinHandle},
-    time::Duration,
+    sync::Arc,
+    time::{Duration, Instant as Clock},
 };
 
-use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::writer::{Books, Ended, GIVEN_UP};
+use super::writer::{Ended, Held, Writer};
 use crate::{
     app::App,
     domain::{Label, Outcome, RecordedCost, Service, Source, Task, Tokens, UsageRecord, Usd},
-    error::{Code, Result},
-    gateway::{keys::health::KeyHealth, metrics::Metrics, request::prepared_request::PreparedRequest},
+    gateway::{metrics::Metrics, request::prepared_request::PreparedRequest},
     providers::Meter,
-    services::{budget, pricing::Pricing},
-    settings::Budget,
-    storage::{
-        clients::Client,
-        ledger::{ReservationId, Reserve},
-    },
+    services::pricing::Pricing,
+    storage::{clients::Client, ledger::EntryId},
 };
 
-/// What requests cost, of all that go through the gateway.
-#[derive(Debug)]
-pub(in crate::gateway) struct Accounts {
-    books: Arc<Books>,
-    /// The threads that keep the books, until they have ended.
-    threads: Mutex<Vec<JoinHandle<()>>>,
-}
+/// How often what a stream has used so far is noted in the journal.
+const BETWEEN_NOTES: Duration = Duration::from_millis(100);
 
-/// A request that is paid for: settled once, or released where it reached nobody. Of one that is dropped in the middle
-/// nobody knows what it used.
+/// A request that is paid for. Of one that is dropped in the middle its use is unknown, and estimated.
 #[derive(Debug)]
 pub(in crate::gateway) struct Booking {
     app: Arc<App>,
     metrics: Arc<Metrics>,
-    books: Arc<Books>,
-    reservation: Option<ReservationId>,
+    writer: Arc<Writer>,
+    /// What is reserved for it, and its entry in the journal; nothing where it uses no tokens.
+    held: Option<Held>,
+    entry: Option<EntryId>,
     record: UsageRecord,
     pricing: Pricing,
     service: Service,
@@ -49,6 +38,8 @@ pub(in crate::gateway) struct Booking {
     /// Whether it uses tokens: what does not is not recorded.
     is_metered: bool,
     began: Instant,
+    /// When its use so far was noted last.
+    noted_at: Clock,
     /// Whether a provider has it, of which nothing is recorded yet.
     is_under_way: bool,
     is_settled: bool,
@@ -65,6 +56,17 @@ pub(in crate::gateway) struct Ending {
     pub(in crate::gateway) service: Option<Service>,
     /// How long the provider wants to be left alone.
     pub(in crate::gateway) retry_after: Option<Duration>,
+}
+
+/// What a client and the gateway note of a request.
+#[derive(Debug)]
+pub(in crate::gateway) struct Noted {
+    pub(in crate::gateway) request_id: String,
+    /// The key that is tried first.
+    pub(in crate::gateway) label: Option<Label>,
+    pub(in crate::gateway) project: Option<String>,
+    pub(in crate::gateway) session: Option<String>,
+    pub(in crate::gateway) task: Option<Task>,
 }
 
 impl Ending {
@@ -90,57 +92,23 @@ impl Ending {
     }
 }
 
-impl Accounts {
-    /// Starts the threads that keep the books.
-    pub(in crate::gateway) fn open(app: &Arc<App>, key_health: &Arc<KeyHealth>) -> std::io::Result<Self> {
-        let (books, changes) = Books::new(app, key_health);
-        let books = Arc::new(books);
-        let (kept, synced) = (Arc::clone(&books), Arc::clone(&books));
-        let start = |name: &str| thread::Builder::new().name(name.to_owned());
-        let threads = vec![
-            start("accounts").spawn(move || kept.keep())?,
-            start("sync").spawn(move || synced.sync(&changes))?,
-        ];
-        Ok(Self {
-            books,
-            threads: Mutex::new(threads),
-        })
-    }
-
-    /// Writes what is left and ends; what is booked after that is lost.
-    pub(in crate::gateway) fn close(&self) {
-        self.books.close();
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        for thread in threads.drain(..) {
-            let _ = thread.join();
-        }
-    }
-
-    /// Sets aside what `prepared` may cost, and notes that it is about to be made.
-    pub(in crate::gateway) async fn book(
-        &self,
+impl Booking {
+    /// A request for which nothing is reserved yet.
+    pub(super) fn new(
         app: &Arc<App>,
-        budget: &Budget,
         metrics: &Arc<Metrics>,
-        client: &Client,
-        prepared: &PreparedRequest,
+        writer: &Arc<Writer>,
+        (client, prepared): (&Client, &PreparedRequest),
         noted: Noted,
-    ) -> Result<Booking> {
-        let now = app.now();
-        let claim = budget::claim(budget, Some(client), prepared.most, now).map_err(|why| match why.code() {
-            Code::PriceUnknown if prepared.is_deferred => why.hint(
-                "what it uses is told only later: send the request so that its answer comes at once, or set \
-                 `budget.unpriced_cap` to what may be set aside for such requests",
-            ),
-            _ => why,
-        })?;
-        let mut booking = Booking {
+    ) -> Self {
+        Self {
             app: Arc::clone(app),
             metrics: Arc::clone(metrics),
-            books: Arc::clone(&self.books),
-            reservation: None,
+            writer: Arc::clone(writer),
+            held: None,
+            entry: None,
             record: UsageRecord {
-                at: now,
+                at: app.now(),
                 model: prepared.model.clone(),
                 label: noted.label,
                 task: noted.task,
@@ -164,48 +132,31 @@ impl Accounts {
             operation: prepared.operation,
             is_metered: prepared.is_metered,
             began: Instant::now(),
+            noted_at: Clock::now(),
             is_under_way: false,
             is_settled: false,
-        };
-        if prepared.is_metered {
-            let reserve = Reserve {
-                amount: claim.amount,
-                limits: claim.limits.clone(),
-                until: now.checked_add(GIVEN_UP).unwrap_or(Timestamp::MAX),
-                request: booking.ended(Ending::unknown(prepared.input)),
-            };
-            let reserved = self.books.reserve(reserve).await?;
-            booking.reservation = Some(claim.granted(reserved, Some(client))?);
         }
-        Ok(booking)
     }
-}
 
-/// What a client and the gateway say of a request.
-#[derive(Debug)]
-pub(in crate::gateway) struct Noted {
-    pub(in crate::gateway) request_id: String,
-    /// The key that is tried first.
-    pub(in crate::gateway) label: Option<Label>,
-    pub(in crate::gateway) project: Option<String>,
-    pub(in crate::gateway) session: Option<String>,
-    pub(in crate::gateway) task: Option<Task>,
-}
+    /// It may be sent now.
+    pub(super) fn began(&mut self, held: Option<Held>, entry: EntryId) {
+        self.held = held;
+        self.entry = Some(entry);
+    }
 
-impl Booking {
-    /// The next try is with this key.
+    /// The next attempt is with this key.
     pub(in crate::gateway) fn with_key(&mut self, label: Option<Label>) {
         self.record.label = label;
         self.began = Instant::now();
         self.is_under_way = true;
     }
 
-    /// Records a try that failed while others are left.
+    /// Records an attempt that failed while others are left.
     pub(in crate::gateway) fn record_attempt(&mut self, ending: Ending, number: usize) {
         self.is_under_way = false;
         let mut record = self.ended(ending);
         record.request_id = record.request_id.map(|id| format!("{id}-{number}"));
-        self.keep(None, record, ending.retry_after);
+        self.record(None, None, record, ending.retry_after);
     }
 
     /// The tokens of the prompt, as they were estimated.
@@ -213,14 +164,28 @@ impl Booking {
         self.input
     }
 
-    /// Counts how long the first piece of the answer took.
+    /// Counts how long the first chunk of the response took.
     pub(in crate::gateway) fn count_first_chunk(&self) {
         self.metrics
             .count_first_chunk(self.operation, &self.record, self.began.elapsed());
     }
 
+    /// Notes now and then in the journal how the request would be recorded, should the process be killed.
+    pub(in crate::gateway) fn note(&mut self, so_far: impl FnOnce() -> Ending) {
+        if let Some(entry) = self.entry
+            && self.noted_at.elapsed() >= BETWEEN_NOTES
+        {
+            self.noted_at = Clock::now();
+            self.writer.update(entry, &self.ended(so_far()));
+        }
+    }
+
     /// Records how the request ended, and says what it cost, where that is known.
     pub(in crate::gateway) fn settle(mut self, ending: Ending) -> Option<Usd> {
+        self.settle_now(ending)
+    }
+
+    fn settle_now(&mut self, ending: Ending) -> Option<Usd> {
         self.is_settled = true;
         let record = self.ended(ending);
         let cost = record.cost.usd();
@@ -231,22 +196,20 @@ impl Booking {
             latency_ms = record.outcome.latency_ms,
             "a request has ended"
         );
-        self.keep(self.reservation, record, ending.retry_after);
+        let (held, entry) = (self.held.take(), self.entry.take());
+        self.record(held, entry, record, ending.retry_after);
         cost
     }
 
-    fn keep(&self, reservation: Option<ReservationId>, record: UsageRecord, retry_after: Option<Duration>) {
+    fn record(&self, held: Option<Held>, entry: Option<EntryId>, record: UsageRecord, retry_after: Option<Duration>) {
         if self.is_metered {
             self.metrics.count(self.operation, &record, self.began.elapsed());
-            self.books.settle(Ended {
-                reservation,
-                record,
-                retry_after,
-            });
+            self.writer.settle(held, entry, Ended { record, retry_after });
         }
     }
 
-    fn ended(&self, ending: Ending) -> UsageRecord {
+    /// The record of the request, should it end so.
+    pub(super) fn ended(&self, ending: Ending) -> UsageRecord {
         let service = ending.service.unwrap_or(self.service);
         let cost = match &self.pricing {
             Pricing::Priced(priced) => match priced.price.cost(service, &ending.tokens) {
@@ -283,9 +246,9 @@ impl Drop for Booking {
             return;
         }
         if self.is_under_way {
-            self.keep(self.reservation, self.ended(Ending::unknown(self.input)), None);
-        } else if let Some(reservation) = self.reservation {
-            self.books.release(reservation);
+            self.settle_now(Ending::unknown(self.input));
+        } else if let Some(entry) = self.entry.take() {
+            self.writer.cancel(entry);
         }
     }
 }

@@ -1,13 +1,14 @@
-//! What requests need of the ledger, written for many of them at a time.
+//! Takes what requests used over into the ledger, many of them in one transaction, and asks it for money.
 //!
-//! A request that begins waits until its money is set aside. Where it is alone it writes that itself, which wakes no
-//! other thread; where there are many, one thread, the keeper, writes for all that wait. How a request ended is written
-//! along with the next one's beginning, or a moment later by the keeper. Another thread puts everything on the disk.
+//! A request that begins reserves from a lease in memory and appends to the journal; only where the lease is used up does
+//! it wait for the ledger. How a request ended is in the journal before its response is passed on. One thread takes it
+//! over into the ledger, changes the leases along with that, and learns how the keys fared; another one puts
+//! everything on the disk.
 
 use std::{
-    collections::BTreeSet,
+    collections::BTreeMap,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError,
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
         mpsc::{self, Receiver, SyncSender},
     },
     time::{Duration, Instant},
@@ -16,483 +17,588 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::oneshot;
 
+use super::leases::{Change, LeaseKey, Leases, Reservation};
 use crate::{
     app::App,
-    domain::UsageRecord,
+    domain::{UsageRecord, Usd},
     error::{Code, Error, Result},
     gateway::keys::health::KeyHealth,
-    storage::ledger::{Entries, Ledger, LedgerError, PATIENCE, ReservationId, Reserve, Reserved},
+    services::budget::Claim,
+    storage::{
+        clients::Client,
+        ledger::{Encoded, EntryId, Fold, Granted, Journal, Ledger, LedgerError, PATIENCE, Position, Spent},
+    },
 };
 
-/// After how long a request is given up that nobody says the end of: the gateway was killed meanwhile.
-pub(in crate::gateway) const GIVEN_UP: SignedDuration = SignedDuration::from_mins(15);
-/// How often a gateway that lives says that its requests are under way.
+/// How long a lease counts should its process never be heard of again, and nobody find its journal.
+const EXPIRY: SignedDuration = SignedDuration::from_mins(15);
+/// How often leases are renewed.
 const RENEWING: Duration = Duration::from_mins(5);
-/// How long the end of a request may wait to be written together with the beginning of another.
+/// How long the end of a request waits for others to be recorded along with it: where few end, and where many do.
 const LINGERING: Duration = Duration::from_millis(2);
+const LINGERING_OF_MANY: Duration = Duration::from_millis(20);
+const MANY: usize = 8;
+/// How soon leases are looked at again that nobody may need any more.
+const IDLE: Duration = Duration::from_secs(1);
 /// The shortest pause between two syncs: about what a power cut can cost.
 const BETWEEN_SYNCS: Duration = Duration::from_millis(20);
 /// After how many syncs what was written is moved into the database itself.
 const CHECKPOINT: u32 = 16;
-/// How long the keeper waits for others that write, before he sees to those who wait for him.
+/// How long other processes that write are waited for at a time.
 const PAUSE: Duration = Duration::from_millis(100);
-/// How long at the end what the ledger does not take is tried again.
-const CLOSING: Duration = Duration::from_mins(1);
-/// How many ended requests wait for a ledger that takes none.
-const MOST_LEFT: usize = 100_000;
+/// How long at the end what the ledger does not take is tried again; then it stays in the journal.
+const CLOSING: Duration = Duration::from_secs(5);
 /// How often a sync is tried that failed, and the pause between.
 const TRIES: u32 = 10;
 const BETWEEN_TRIES: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
-pub(in crate::gateway) struct Books {
+pub(super) struct Writer {
     app: Arc<App>,
     key_health: Arc<KeyHealth>,
-    waiting: Mutex<Waiting>,
-    /// Wakes the keeper.
-    bell: Condvar,
-    /// Only who holds it writes.
-    pen: Mutex<Pen>,
+    /// The name of this process's journal.
+    holder: String,
+    state: Mutex<State>,
+    /// Wakes the thread that folds.
+    wake: Condvar,
     /// Wakes the thread that syncs.
-    changed: SyncSender<Change>,
+    changed: SyncSender<Changed>,
 }
 
 /// A request that has ended.
 #[derive(Debug)]
-pub(in crate::gateway) struct Ended {
-    pub(in crate::gateway) reservation: Option<ReservationId>,
-    pub(in crate::gateway) record: UsageRecord,
+pub(super) struct Ended {
+    pub(super) record: UsageRecord,
     /// How long the provider wants to be left alone.
-    pub(in crate::gateway) retry_after: Option<Duration>,
+    pub(super) retry_after: Option<Duration>,
 }
 
-/// What is to be written.
-#[derive(Debug, Default)]
-struct Batch {
-    ended: Vec<Ended>,
-    released: Vec<ReservationId>,
-    asked: Vec<Reserve>,
-    /// Who waits for an answer to each, the longest first.
-    answers: Vec<Waiter>,
+/// Money that is reserved for a request, until it is settled or dropped.
+#[derive(Debug)]
+pub(super) struct Held {
+    writer: Arc<Writer>,
+    reservation: Option<Reservation>,
 }
 
 #[derive(Debug)]
-struct Waiter {
-    since: Instant,
-    answer: oneshot::Sender<Result<Reserved>>,
-}
-
-#[derive(Debug, Default)]
-struct Waiting {
-    batch: Batch,
-    /// What is written, and the keeper has still to learn from.
-    written: Vec<Ended>,
-    keeper: Keeper,
+struct State {
+    journal: Journal,
+    leases: Leases,
+    /// What is in the journal, and not yet in the ledger.
+    ended: Vec<Ended>,
+    /// The place in the journal behind the last of them.
+    position: Option<Position>,
+    asks: Vec<Ask>,
+    /// What is in the ledger, and still to be learned from.
+    recorded: Vec<Ended>,
+    /// How many that have ended the journal did not take.
+    unsaved: usize,
+    /// Up to where the journal is in the ledger.
+    folded: Option<Position>,
+    /// Why nothing can be recorded at present.
+    fault: Option<Fault>,
+    thread: Activity,
     /// Since when nothing more is to come.
     closing: Option<Instant>,
 }
 
-/// What the keeper does meanwhile.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-enum Keeper {
+/// A request that waits for money.
+#[derive(Debug)]
+struct Ask {
+    lease: LeaseKey,
+    amount: Usd,
+    since: Instant,
+    answer: oneshot::Sender<Answer>,
+}
+
+/// What becomes of an [`Ask`].
+#[derive(Debug)]
+enum Answer {
+    Granted(Held),
+    Refused { limit: usize, spent: Spent },
+    Failed(Error),
+}
+
+/// What the folding thread does meanwhile.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Activity {
     #[default]
     Works,
-    /// Looks again in a moment.
+    /// It looks again in a moment.
     Lingers,
     Sleeps,
 }
 
-/// What is remembered from one batch to the next.
-#[derive(Debug, Default)]
-struct Pen {
-    /// What was set aside for requests that have not ended.
-    under_way: BTreeSet<ReservationId>,
+/// Why the ledger takes nothing.
+#[derive(Debug)]
+struct Fault {
+    code: Code,
+    message: String,
+    hint: Option<String>,
+    /// Since when it takes nothing.
+    since: Instant,
+}
+
+/// What one transaction is made of.
+#[derive(Debug)]
+struct Batch {
+    ended: Vec<Ended>,
+    position: Option<Position>,
+    asks: BTreeMap<LeaseKey, Vec<Ask>>,
+    changes: Vec<Change>,
 }
 
 /// Something was recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::gateway) enum Change {
+pub(super) enum Changed {
     More,
     Last,
 }
 
-/// Whether the ledger takes nothing.
-#[derive(Debug, Default)]
-struct Stuck {
-    since: Option<Instant>,
-    is_told: bool,
-}
-
-impl Books {
-    /// The books, and what the thread that syncs listens to.
-    pub(in crate::gateway) fn new(app: &Arc<App>, key_health: &Arc<KeyHealth>) -> (Self, Receiver<Change>) {
+impl Writer {
+    /// The writer, and what its syncing thread listens to.
+    pub(super) fn new(app: &Arc<App>, key_health: &Arc<KeyHealth>) -> Result<(Self, Receiver<Changed>)> {
         // One wish to sync is as good as many.
         let (changed, changes) = mpsc::sync_channel(1);
-        let books = Self {
+        let journal = app.ledger().journal(app.random()?);
+        let writer = Self {
             app: Arc::clone(app),
             key_health: Arc::clone(key_health),
-            waiting: Mutex::default(),
-            bell: Condvar::new(),
-            pen: Mutex::default(),
+            holder: journal.holder().to_owned(),
+            state: Mutex::new(State {
+                journal,
+                leases: Leases::default(),
+                ended: Vec::new(),
+                position: None,
+                asks: Vec::new(),
+                recorded: Vec::new(),
+                unsaved: 0,
+                folded: None,
+                fault: None,
+                thread: Activity::default(),
+                closing: None,
+            }),
+            wake: Condvar::new(),
             changed,
         };
-        (books, changes)
+        Ok((writer, changes))
     }
 
-    /// Sets money aside for a request, and notes that it is about to be made.
-    pub(in crate::gateway) async fn reserve(&self, ask: Reserve) -> Result<Reserved> {
-        let gone = |_| Error::new(Code::Internal, "nobody keeps the accounts any more");
-        self.ask(ask).await.map_err(gone)?
-    }
-
-    fn ask(&self, ask: Reserve) -> oneshot::Receiver<Result<Reserved>> {
-        let (answer, answered) = oneshot::channel();
-        let mut waiting = self.waiting();
-        let is_alone = waiting.batch.asked.is_empty();
-        waiting.batch.asked.push(ask);
-        waiting.batch.answers.push(Waiter {
-            since: Instant::now(),
-            answer,
-        });
-        if is_alone {
-            drop(waiting);
-            self.write_at_once();
-        } else {
-            self.ring(waiting, Keeper::Lingers);
+    /// Reserves what `claim` says for a request of `client`; nothing where no limit is in force.
+    pub(super) async fn reserve(self: &Arc<Self>, claim: &Claim, client: &Client) -> Result<Option<Held>> {
+        if claim.limits.is_empty() {
+            return Ok(None);
         }
-        answered
-    }
-
-    /// Records how a request ended.
-    pub(in crate::gateway) fn settle(&self, ended: Ended) {
-        let mut waiting = self.waiting();
-        // Others ask the same provider meanwhile, and must know.
-        let wakes = if ended.record.outcome.success {
-            Keeper::Sleeps
-        } else {
-            Keeper::Lingers
-        };
-        waiting.batch.ended.push(ended);
-        self.ring(waiting, wakes);
-    }
-
-    /// Frees what was set aside for a request that reached nobody.
-    pub(in crate::gateway) fn release(&self, id: ReservationId) {
-        let mut waiting = self.waiting();
-        waiting.batch.released.push(id);
-        self.ring(waiting, Keeper::Sleeps);
-    }
-
-    /// Has the keeper write what is left, and end.
-    pub(in crate::gateway) fn close(&self) {
-        let mut waiting = self.waiting();
-        waiting.closing = Some(Instant::now());
-        self.ring(waiting, Keeper::Lingers);
-    }
-
-    /// Writes what others have left, and learns from it, until the books are closed: the keeper's work.
-    ///
-    /// What the ledger does not take is kept, and tried again for as long as it takes.
-    pub(in crate::gateway) fn keep(&self) {
-        let ledger = self.app.ledger().with_patience(PAUSE);
-        let mut renewed = Instant::now();
-        let mut stuck = Stuck::default();
-        while let Some(batch) = self.next() {
-            match self.write(&ledger, batch) {
-                Ok(()) => stuck = Stuck::default(),
-                Err(why) => {
-                    let why = stuck.tell(why);
-                    if !matches!(why, LedgerError::Busy { .. }) {
-                        std::thread::sleep(PAUSE);
-                    }
-                    if self.waiting().closing.is_some_and(|since| since.elapsed() >= CLOSING) {
-                        self.lose(&why);
-                    }
+        let answer = {
+            let mut state = self.state();
+            let reserved =
+                state
+                    .leases
+                    .reserve(Some(client.name.as_str()), &claim.limits, claim.amount, self.app.now());
+            match reserved {
+                Ok(reservation) => return Ok(Some(self.hold(reservation))),
+                Err(lease) => {
+                    let (answer, answered) = oneshot::channel();
+                    state.asks.push(Ask {
+                        lease,
+                        amount: claim.amount,
+                        since: Instant::now(),
+                        answer,
+                    });
+                    self.wake_from(state, Activity::Lingers);
+                    answered
                 }
             }
-            self.learn(&ledger);
-            if renewed.elapsed() >= RENEWING && self.renew(&ledger) {
-                renewed = Instant::now();
-            }
+        };
+        match answer.await {
+            Ok(Answer::Granted(held)) => Ok(Some(held)),
+            Ok(Answer::Refused { limit, spent }) => Err(claim.refusal(limit, spent, Some(client))),
+            Ok(Answer::Failed(why)) => Err(why),
+            Err(_) => Err(Error::new(Code::Internal, "the accounts are closed")),
         }
-        let _ = self.changed.send(Change::Last);
     }
 
-    /// Puts on the disk what was recorded, as often as there is something new, until the last of it.
-    pub(in crate::gateway) fn sync(&self, changes: &Receiver<Change>) {
+    fn hold(self: &Arc<Self>, reservation: Reservation) -> Held {
+        Held {
+            writer: Arc::clone(self),
+            reservation: Some(reservation),
+        }
+    }
+
+    /// Notes that a request is about to be sent, with what is recorded of it should this process be killed.
+    ///
+    /// Fails where its end could not be recorded.
+    pub(super) fn begin(&self, record: &UsageRecord) -> Result<EntryId> {
+        self.app.ledger().expect_whole_wal().map_err(Error::from)?;
+        let encoded = Encoded::new(record);
+        let mut state = self.state();
+        if let Some(fault) = state.fault.as_ref().filter(|fault| !fault.is_passing()) {
+            return Err(fault.error());
+        }
+        Ok(state.journal.begin(encoded).map_err(LedgerError::from)?)
+    }
+
+    /// Notes what a request under way has used so far.
+    pub(super) fn update(&self, entry: EntryId, record: &UsageRecord) {
+        let encoded = Encoded::new(record);
+        self.state().journal.update(entry, encoded);
+    }
+
+    /// Records how a request ended: in the journal when this returns.
+    pub(super) fn settle(&self, held: Option<Held>, entry: Option<EntryId>, ended: Ended) {
+        let encoded = Encoded::new(&ended.record);
+        let mut state = self.state();
+        if let Some(reservation) = held.and_then(|mut held| held.reservation.take()) {
+            let cost = ended.record.cost.usd().unwrap_or_default();
+            state.leases.settle(reservation, cost);
+        }
+        match state.journal.end(entry, &encoded) {
+            Ok(position) => state.position = Some(position),
+            Err(why) => {
+                state.unsaved += 1;
+                tracing::error!(%why, "how a request ended is not in the journal: it is kept in memory for the ledger");
+            }
+        }
+        // Others ask the same provider meanwhile, and must know.
+        let wakes = if ended.record.outcome.success {
+            Activity::Sleeps
+        } else {
+            Activity::Lingers
+        };
+        state.ended.push(ended);
+        self.wake_from(state, wakes);
+    }
+
+    /// Notes that a request reached no provider.
+    pub(super) fn cancel(&self, entry: EntryId) {
+        self.state().journal.cancel(entry);
+    }
+
+    /// Has everything recorded that is left.
+    pub(super) fn close(&self) {
+        let mut state = self.state();
+        state.closing = Some(Instant::now());
+        self.wake_from(state, Activity::Lingers);
+    }
+
+    /// How many requests are neither in the ledger nor in the journal.
+    pub(super) fn unsaved(&self) -> usize {
+        self.state().unsaved
+    }
+
+    /// Takes over what has ended and grants what is asked for, until the accounts are closed: the folding thread.
+    pub(super) fn run(self: &Arc<Self>) {
+        let ledger = self.app.ledger().with_patience(PAUSE);
+        let mut renewed = Instant::now();
+        let mut lingering = LINGERING;
+        while self.wait(lingering) {
+            let renews = renewed.elapsed() >= RENEWING;
+            let batch = self.take(false, renews);
+            lingering = if batch.ended.len() >= MANY {
+                LINGERING_OF_MANY
+            } else {
+                LINGERING
+            };
+            if let Err(code) = self.fold(&ledger, batch) {
+                if self.has_waited_to_close() {
+                    break;
+                }
+                if code != Code::Busy {
+                    std::thread::sleep(PAUSE);
+                }
+            } else if renews {
+                renewed = Instant::now();
+            }
+            self.learn(&ledger);
+            self.prepare_segment();
+        }
+        self.end();
+        let _ = self.changed.send(Changed::Last);
+    }
+
+    /// Puts on the disk what was recorded, as often as there is something new: the syncing thread.
+    pub(super) fn sync(&self, changes: &Receiver<Changed>) {
         let mut syncs = 0;
         while let Ok(change) = changes.recv() {
-            persist("put on the disk", || self.app.ledger().sync());
-            if change == Change::Last {
+            let (segments, folder) = {
+                let mut state = self.state();
+                let folded = state.folded;
+                let segments = folded.map_or_else(Vec::new, |folded| state.journal.folded(folded));
+                (segments, state.journal.folder().to_owned())
+            };
+            if persist(|| self.app.ledger().sync()) {
+                segments.into_iter().for_each(|segment| segment.remove(&folder));
+            }
+            if change == Changed::Last {
                 return;
             }
             syncs += 1;
             if syncs % CHECKPOINT == 0
                 && let Err(why) = self.app.ledger().checkpoint()
             {
-                tracing::warn!(%why, "the ledger could not be tidied up");
+                tracing::warn!(%why, "the ledger could not be checkpointed");
             }
             std::thread::sleep(BETWEEN_SYNCS);
         }
     }
 
-    /// What there is to write, for the keeper: at once where somebody waits for it, else after a moment. Nothing once the
-    /// books are closed and everything is written.
-    fn next(&self) -> Option<Batch> {
-        let mut waiting = self.waiting();
-        let mut has_lingered = false;
-        while !waiting.batch.is_urgent() && waiting.closing.is_none() && !has_lingered {
-            let is_idle = waiting.batch.is_empty() && waiting.written.is_empty();
-            let (how, patience) = if is_idle {
-                (Keeper::Sleeps, RENEWING)
+    /// Waits until there is something to do, or to see to; false once the accounts are closed and all is recorded.
+    fn wait(&self, lingering: Duration) -> bool {
+        let mut state = self.state();
+        let mut waited = false;
+        loop {
+            let is_urgent = !state.asks.is_empty() || state.ended.iter().any(|ended| !ended.record.outcome.success);
+            if state.closing.is_some() {
+                return !state.ended.is_empty() || !state.asks.is_empty();
+            }
+            if waited || is_urgent {
+                return true;
+            }
+            let (activity, patience) = if !state.ended.is_empty() {
+                (Activity::Lingers, lingering)
+            } else if !state.recorded.is_empty() {
+                (Activity::Lingers, PAUSE)
+            } else if state.leases.are_held() {
+                (Activity::Sleeps, IDLE)
             } else {
-                (Keeper::Lingers, LINGERING)
+                (Activity::Sleeps, RENEWING)
             };
-            waiting.keeper = how;
-            let (woken, timer) = match self.bell.wait_timeout(waiting, patience) {
+            state.thread = activity;
+            let (woken, timer) = match self.wake.wait_timeout(state, patience) {
                 Ok(woken) => woken,
                 Err(poisoned) => poisoned.into_inner(),
             };
-            waiting = woken;
-            waiting.keeper = Keeper::Works;
-            has_lingered = timer.timed_out();
-        }
-        if waiting.closing.is_some() && waiting.batch.is_empty() {
-            return None;
-        }
-        Some(std::mem::take(&mut waiting.batch))
-    }
-
-    /// Writes what waits, if nobody else is writing, here or in another process; else that falls to the keeper.
-    fn write_at_once(&self) {
-        let mut pen = match self.pen.try_lock() {
-            Ok(pen) => pen,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return self.ring(self.waiting(), Keeper::Lingers),
-        };
-        let mut batch = std::mem::take(&mut self.waiting().batch);
-        let ledger = self.app.ledger().with_patience(Duration::ZERO);
-        let tried = self.attempt(&ledger, &mut pen, &mut batch);
-        drop(pen);
-        if tried.is_err() {
-            self.give_back(batch);
+            state = woken;
+            state.thread = Activity::Works;
+            waited = timer.timed_out();
         }
     }
 
-    /// Leaves to the keeper what was not written.
-    fn give_back(&self, mut left: Batch) {
-        let mut waiting = self.waiting();
-        // What has come meanwhile came later.
-        std::mem::swap(&mut waiting.batch, &mut left);
-        waiting.batch.append(left);
-        let ended = &mut waiting.batch.ended;
-        let too_many = ended.len().saturating_sub(MOST_LEFT);
-        if ended.drain(..too_many).count() > 0 {
-            tracing::error!(
-                requests = too_many,
-                "what requests used is lost: too many wait to be recorded"
-            );
+    /// What is to be written now.
+    fn take(&self, all_unused: bool, renews: bool) -> Batch {
+        let mut state = self.state();
+        let mut asks: BTreeMap<LeaseKey, Vec<Ask>> = BTreeMap::new();
+        for ask in std::mem::take(&mut state.asks) {
+            asks.entry(ask.lease).or_default().push(ask);
         }
-        self.ring(waiting, Keeper::Lingers);
+        let amounts = asks.iter().map(|(lease, asks)| {
+            let amounts: Vec<Usd> = asks.iter().map(|ask| ask.amount).collect();
+            (*lease, amounts)
+        });
+        let amounts = amounts.collect();
+        Batch {
+            ended: std::mem::take(&mut state.ended),
+            position: state.position,
+            changes: state.leases.changes(amounts, all_unused, renews),
+            asks,
+        }
     }
 
-    /// Writes `batch`; what fails is left for another time, but for what somebody waits for.
-    fn write(&self, ledger: &Ledger, mut batch: Batch) -> Result<(), LedgerError> {
-        let mut pen = self.pen();
-        let mut outcome = self.attempt(ledger, &mut pen, &mut batch);
-        match outcome {
-            Ok(()) => return Ok(()),
-            Err(LedgerError::Busy { .. }) => batch.refuse_the_patient(),
-            Err(_) => {
-                outcome = Ok(());
-                // One after the other, so that what is refused takes no other along.
-                for mut one in std::mem::take(&mut batch).each() {
-                    let Err(why) = self.attempt(ledger, &mut pen, &mut one) else {
-                        continue;
-                    };
-                    if let Some(waiter) = one.answers.pop() {
-                        let _ = waiter.answer.send(Err(why.into()));
-                    } else {
-                        batch.append(one);
-                        outcome = Err(why);
-                    }
-                }
+    /// Writes `batch`, all of it or nothing, and tells those who wait what became of it.
+    fn fold(self: &Arc<Self>, ledger: &Ledger, batch: Batch) -> Result<(), Code> {
+        let refused = self.fold_once(ledger, batch)?;
+        if refused.is_empty() {
+            return Ok(());
+        }
+        // What is leased for other clients, and not needed, may be enough.
+        let unused = self.state().leases.have_unused();
+        if unused {
+            self.state().asks.splice(..0, refused.into_iter().map(|(ask, _)| ask));
+            let batch = self.take(true, false);
+            for (ask, answer) in self.fold_once(ledger, batch)? {
+                let _ = ask.answer.send(answer);
             }
-        }
-        drop(pen);
-        self.give_back(batch);
-        outcome
-    }
-
-    /// Writes and takes all of `batch`, or nothing.
-    fn attempt(&self, ledger: &Ledger, pen: &mut Pen, batch: &mut Batch) -> Result<(), LedgerError> {
-        if !batch.is_empty() {
-            let kept = ledger.keep(&batch.entries(pen), self.app.now())?;
-            self.answer(pen, std::mem::take(batch), kept.reserved);
+        } else {
+            for (ask, answer) in refused {
+                let _ = ask.answer.send(answer);
+            }
         }
         Ok(())
     }
 
-    /// Tells everybody what was written for them.
-    fn answer(&self, pen: &mut Pen, batch: Batch, reserved: Vec<Reserved>) {
-        for id in &batch.released {
-            pen.under_way.remove(id);
+    /// Writes `batch`; returns whom nothing was granted, with the reason.
+    fn fold_once(self: &Arc<Self>, ledger: &Ledger, mut batch: Batch) -> Result<Vec<(Ask, Answer)>, Code> {
+        if batch.ended.is_empty() && batch.changes.is_empty() {
+            return Ok(Vec::new());
         }
-        for (waiter, reserved) in batch.answers.into_iter().zip(reserved) {
-            self.hand_over(pen, waiter.answer, reserved);
-        }
-        for id in batch.ended.iter().filter_map(|ended| ended.reservation) {
-            pen.under_way.remove(&id);
-        }
-        if !batch.ended.is_empty() {
-            // Where it is full, a sync is to come that takes this along.
-            let _ = self.changed.try_send(Change::More);
-            self.waiting().written.extend(batch.ended);
-        }
-    }
-
-    fn hand_over(&self, pen: &mut Pen, answer: oneshot::Sender<Result<Reserved>>, reserved: Reserved) {
-        let granted = match reserved {
-            Reserved::Granted(id) => Some(id),
-            Reserved::Refused { .. } => None,
+        let now = self.app.now();
+        let until = now.checked_add(EXPIRY).unwrap_or(Timestamp::MAX);
+        let records: Vec<&UsageRecord> = batch.ended.iter().map(|ended| &ended.record).collect();
+        let changes: Vec<_> = batch.changes.iter().map(Change::as_lease_change).collect();
+        let folded = ledger.fold(
+            &Fold {
+                holder: &self.holder,
+                ended: &records,
+                position: batch.position,
+                leases: &changes,
+                until,
+            },
+            now,
+        );
+        let folded = match folded {
+            Ok(folded) => folded,
+            Err(why) => {
+                let fault = Fault::new(why.into());
+                let code = fault.code;
+                self.give_back(batch, fault);
+                return Err(code);
+            }
         };
-        let is_taken = answer.send(Ok(reserved)).is_ok();
-        match granted {
-            Some(id) if is_taken => drop(pen.under_way.insert(id)),
-            // Whoever asked is gone.
-            Some(id) => self.release(id),
-            None => {}
+        let mut refused = Vec::new();
+        let mut state = self.state();
+        for (change, leased) in batch.changes.iter().zip(&folded.leases) {
+            state.leases.changed(change, leased, until);
+            let asks = batch.asks.remove(&change.key).unwrap_or_default();
+            for (ask, granted) in asks.into_iter().zip(&leased.asks) {
+                match *granted {
+                    Granted::Yes => {
+                        let held = self.hold(Reservation {
+                            lease: change.key,
+                            amount: ask.amount,
+                        });
+                        // Whoever has asked may be gone: dropping it needs the state.
+                        drop(state);
+                        let _ = ask.answer.send(Answer::Granted(held));
+                        state = self.state();
+                    }
+                    Granted::No { limit, spent } => refused.push((ask, Answer::Refused { limit, spent })),
+                }
+            }
+        }
+        state.fault = None;
+        state.unsaved = 0;
+        state.folded = batch.position;
+        if !batch.ended.is_empty() {
+            state.recorded.append(&mut batch.ended);
+            // Where it is full, a sync is to come that takes this along.
+            let _ = self.changed.try_send(Changed::More);
+        }
+        Ok(refused)
+    }
+
+    /// Leaves for another time what was not written: no more requests are let through where that does not pass.
+    fn give_back(&self, batch: Batch, mut fault: Fault) {
+        let mut state = self.state();
+        for change in &batch.changes {
+            state.leases.failed(change);
+        }
+        state.ended.splice(..0, batch.ended);
+        let is_busy = fault.code == Code::Busy;
+        let asks = batch.asks.into_values().flatten();
+        let (waiting, over): (Vec<Ask>, Vec<Ask>) = asks.partition(|ask| is_busy && ask.since.elapsed() < PATIENCE);
+        state.asks.splice(..0, waiting);
+        let before = state.fault.take();
+        let was_passing = before.as_ref().is_none_or(Fault::is_passing);
+        fault.since = before.map_or(fault.since, |before| before.since);
+        if was_passing && !fault.is_passing() {
+            tracing::warn!(
+                why = fault.message,
+                "usage cannot be recorded now: it is kept in the journal, and tried again"
+            );
+        }
+        let errors: Vec<Error> = over.iter().map(|_| fault.error()).collect();
+        state.fault = Some(fault);
+        drop(state);
+        for (ask, error) in over.into_iter().zip(errors) {
+            let _ = ask.answer.send(Answer::Failed(error));
         }
     }
 
-    /// Learns from what is written, as far as the ledger takes it.
+    fn has_waited_to_close(&self) -> bool {
+        self.state().closing.is_some_and(|since| since.elapsed() >= CLOSING)
+    }
+
+    /// Learns from what is recorded how the keys fared, as far as the ledger takes it.
     fn learn(&self, ledger: &Ledger) {
-        let mut written = std::mem::take(&mut self.waiting().written);
-        let learnt = written.iter().take_while(|ended| {
+        let mut recorded = std::mem::take(&mut self.state().recorded);
+        let learned = recorded.iter().take_while(|ended| {
             self.key_health
                 .learn(&self.app, ledger, &ended.record, ended.retry_after)
         });
-        drop(written.drain(..learnt.count()));
-        drop(self.waiting().written.splice(..0, written));
-    }
-
-    /// Says that what is under way still is; false where that has to be tried again.
-    fn renew(&self, ledger: &Ledger) -> bool {
-        let under_way = self.pen().under_way.clone();
-        let until = self.app.now().checked_add(GIVEN_UP).unwrap_or(Timestamp::MAX);
-        under_way.is_empty() || ledger.renew(under_way, until).is_ok()
-    }
-
-    /// Says that what is left is lost.
-    fn lose(&self, why: &LedgerError) {
-        let left = std::mem::take(&mut self.waiting().batch);
-        let requests = left.ended.len();
-        tracing::error!(%why, requests, "what these requests used is lost, but for their prompts: it could not be recorded");
-    }
-
-    /// Wakes the keeper where he sleeps at least as deep as `from`.
-    fn ring(&self, waiting: MutexGuard<'_, Waiting>, from: Keeper) {
-        let wakes = match waiting.keeper {
-            Keeper::Works => false,
-            Keeper::Lingers => from == Keeper::Lingers,
-            Keeper::Sleeps => true,
-        };
-        drop(waiting);
-        if wakes {
-            self.bell.notify_one();
+        drop(recorded.drain(..learned.count()));
+        if !recorded.is_empty() {
+            self.state().recorded.splice(..0, recorded);
         }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn pen(&self) -> MutexGuard<'_, Pen> {
-        self.pen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Batch {
-    fn is_empty(&self) -> bool {
-        self.ended.is_empty() && self.released.is_empty() && self.asked.is_empty()
-    }
-
-    /// Whether somebody waits for it, or learns from it.
-    fn is_urgent(&self) -> bool {
-        !self.asked.is_empty() || self.ended.iter().any(|ended| !ended.record.outcome.success)
-    }
-
-    /// The same in batches of one.
-    fn each(self) -> impl Iterator<Item = Self> {
-        let ended = self.ended.into_iter().map(|ended| Self {
-            ended: vec![ended],
-            ..Self::default()
-        });
-        let released = self.released.into_iter().map(|id| Self {
-            released: vec![id],
-            ..Self::default()
-        });
-        let asked = self.asked.into_iter().zip(self.answers).map(|(ask, waiter)| Self {
-            asked: vec![ask],
-            answers: vec![waiter],
-            ..Self::default()
-        });
-        ended.chain(released).chain(asked)
-    }
-
-    /// Refuses those who have waited for other processes as long as anybody does.
-    fn refuse_the_patient(&mut self) {
-        let is_over = |waiter: &&Waiter| waiter.since.elapsed() >= PATIENCE;
-        let over = self.answers.iter().take_while(is_over).count();
-        self.asked.drain(..over);
-        for waiter in self.answers.drain(..over) {
-            let waited = waiter.since.elapsed();
-            let _ = waiter.answer.send(Err(LedgerError::Busy { waited }.into()));
+    /// Makes the journal's next segment, where it will soon be needed, while requests go on.
+    fn prepare_segment(&self) {
+        let next = self.state().journal.next_segment();
+        if let Some(Ok(segment)) = next.map(|next| next.make()) {
+            self.state().journal.set_spare(segment);
         }
     }
 
-    fn append(&mut self, mut later: Self) {
-        self.ended.append(&mut later.ended);
-        self.released.append(&mut later.released);
-        self.asked.append(&mut later.asked);
-        self.answers.append(&mut later.answers);
-    }
-
-    fn entries<'a>(&'a self, pen: &'a Pen) -> Entries<'a> {
-        Entries {
-            ended: self.ended.iter().map(|it| (it.reservation, &it.record)).collect(),
-            released: &self.released,
-            asked: &self.asked,
-            under_way: Some(&pen.under_way),
+    /// Gives back what is leased, and removes the journal where nothing in it is news.
+    fn end(&self) {
+        let state = self.state();
+        let is_recorded = state.ended.is_empty() && !state.journal.has_open();
+        drop(state);
+        if !is_recorded {
+            return;
         }
-    }
-}
-
-/// Does `work`, again and again for some seconds.
-fn persist(what: &str, mut work: impl FnMut() -> Result<(), LedgerError>) {
-    for left in (0..TRIES).rev() {
-        match work() {
-            Ok(()) => return,
-            Err(_) if left > 0 => std::thread::sleep(BETWEEN_TRIES),
-            Err(why) => {
-                tracing::error!(%why, "what requests used could not be {what}");
+        if self.app.ledger().sync().is_ok() {
+            self.state().journal.remove();
+            if let Err(why) = self.app.ledger().close_journal(&self.holder) {
+                tracing::warn!(%why, "what was reserved is given back only later");
             }
         }
     }
+
+    /// Wakes the folding thread where it sleeps at least as deep as `from`.
+    fn wake_from(&self, state: MutexGuard<'_, State>, from: Activity) {
+        let wakes = state.thread >= from && state.thread != Activity::Works;
+        drop(state);
+        if wakes {
+            self.wake.notify_one();
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-impl Stuck {
-    /// Says, once, that nothing is taken, which it returns; of others that write only after a while.
-    fn tell(&mut self, why: LedgerError) -> LedgerError {
-        let waited = self.since.get_or_insert_with(Instant::now).elapsed();
-        let (why, is_passing) = match why {
-            LedgerError::Busy { .. } => (LedgerError::Busy { waited }, waited < PATIENCE),
-            other => (other, false),
-        };
-        if !is_passing && !self.is_told {
-            self.is_told = true;
-            tracing::warn!(%why, "what requests used cannot be recorded now: it is kept, and tried again");
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(reservation) = self.reservation.take() {
+            self.writer.state().leases.release(reservation);
         }
-        why
     }
+}
+
+impl Fault {
+    fn new(why: Error) -> Self {
+        Self {
+            code: why.code(),
+            message: why.message().to_owned(),
+            hint: why.hint_text().map(str::to_owned),
+            since: Instant::now(),
+        }
+    }
+
+    /// Whether others that write are still waited for.
+    fn is_passing(&self) -> bool {
+        self.code == Code::Busy && self.since.elapsed() < PATIENCE
+    }
+
+    fn error(&self) -> Error {
+        let error = Error::new(self.code, self.message.clone());
+        match &self.hint {
+            Some(hint) => error.hint(hint.clone()),
+            None => error,
+        }
+    }
+}
+
+/// Does `work`, again and again for some seconds; false where it never succeeds.
+fn persist(mut work: impl FnMut() -> Result<(), LedgerError>) -> bool {
+    for left in (0..TRIES).rev() {
+        match work() {
+            Ok(()) => return true,
+            Err(_) if left > 0 => std::thread::sleep(BETWEEN_TRIES),
+            Err(why) => tracing::error!(%why, "what requests used could not be put on the disk"),
+        }
+    }
+    false
 }

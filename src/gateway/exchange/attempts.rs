@@ -12,7 +12,10 @@ use crate::{
     domain::Label,
     error::{Code, Error},
     gateway::{
-        accounting::booking::{Booking, Ending, Noted},
+        accounting::{
+            accounts::ToBook,
+            booking::{Booking, Ending, Noted},
+        },
         cache::Cacheable,
         http::{
             body::{self, ResponseBody},
@@ -99,6 +102,7 @@ impl Attempts<'_> {
         }
         let lent = state.key_ring.keys_of(app, &prepared.provider).await?;
         let session = request.note("x-api-keys-session");
+        state.key_health.refresh(app).await;
         let keys = in_order(state, &prepared, session.as_deref(), lent)?;
         let noted = Noted {
             request_id: request.id.clone(),
@@ -107,17 +111,13 @@ impl Attempts<'_> {
             session,
             task: self.fields.task(&request.call.endpoint)?,
         };
-        let booking = state
-            .accounts
-            .book(
-                app,
-                &request.config.budget,
-                &state.metrics,
-                &request.client,
-                &prepared,
-                noted,
-            )
-            .await?;
+        let to_book = ToBook {
+            budget: &request.config.budget,
+            client: &request.client,
+            prepared: &prepared,
+            noted,
+        };
+        let booking = state.accounts.book(app, to_book).await?;
         self.with_each(&prepared, keys, booking, others_left).await
     }
 
@@ -245,7 +245,7 @@ fn in_order(
     }
     let keys = state
         .key_health
-        .order(&state.app, prepared, lent, |key| headroom(Some(key)))
+        .order(state.app.now(), prepared, lent, |key| headroom(Some(key)))
         .map_err(|wait| has_to_wait(prepared, wait))?;
     Ok(keys.into_iter().map(Some).collect())
 }

@@ -4,10 +4,11 @@
 //! what is left of their quota. A key that has to wait is not tried at all.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::quota::Headroom;
@@ -29,7 +30,14 @@ const FRESH: Duration = Duration::from_secs(1);
 /// What is known of the keys.
 #[derive(Debug, Default)]
 pub(in crate::gateway) struct KeyHealth {
-    known: Mutex<(Option<Instant>, Arc<Healths>)>,
+    known: Mutex<Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    /// When it was read.
+    at: Option<Instant>,
+    all: Arc<Healths>,
 }
 
 impl KeyHealth {
@@ -37,12 +45,12 @@ impl KeyHealth {
     /// have to wait; or how long the first of them has to, where each has to.
     pub(in crate::gateway) fn order(
         &self,
-        app: &App,
+        now: Timestamp,
         prepared: &PreparedRequest,
         keys: Vec<Lent>,
         headroom: impl Fn(&Lent) -> Headroom,
     ) -> Result<Vec<Lent>, Duration> {
-        let (now, known) = (app.now(), self.known(app));
+        let known = Arc::clone(&self.known().all);
         let mut first: Option<Duration> = None;
         let mut open = Vec::with_capacity(keys.len());
         for key in keys {
@@ -86,7 +94,7 @@ impl KeyHealth {
         let (provider, Some(label)) = (&record.model.provider, &record.label) else {
             return true;
         };
-        let is_known = self.known(app).contains_key(&(provider.clone(), label.clone()));
+        let is_known = self.known().all.contains_key(&(provider.clone(), label.clone()));
         if record.outcome.success && !is_known {
             return true;
         }
@@ -100,22 +108,26 @@ impl KeyHealth {
                 "nothing was learnt of the provider's health"
             );
         }
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).0 = None;
+        self.known().at = None;
         true
     }
 
-    fn known(&self, app: &App) -> Arc<Healths> {
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.0.is_none_or(|at| at.elapsed() >= FRESH) {
-            known.0 = Some(Instant::now());
-            drop(known);
-            // Another process may hold the ledger: others go on with what was known before, and no other request waits.
-            let read = tokio::task::block_in_place(|| health::all(app));
-            known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Ok(all) = read {
-                known.1 = Arc::new(all);
+    /// Reads what is known anew, where that is old: others go on meanwhile with what was known before.
+    pub(in crate::gateway) async fn refresh(&self, app: &Arc<App>) {
+        {
+            let mut known = self.known();
+            if known.at.is_some_and(|at| at.elapsed() < FRESH) {
+                return;
             }
+            known.at = Some(Instant::now());
         }
-        Arc::clone(&known.1)
+        let app = Arc::clone(app);
+        if let Ok(Ok(all)) = tokio::task::spawn_blocking(move || health::all(&app)).await {
+            self.known().all = Arc::new(all);
+        }
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -40,7 +40,7 @@ pub enum Hazard {
 }
 
 impl FileError {
-    pub(super) fn from_io(path: &Path, doing: &'static str, source: io::Error) -> Self {
+    pub(in crate::storage) fn from_io(path: &Path, doing: &'static str, source: io::Error) -> Self {
         let path = path.to_owned();
         match source.kind() {
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path, source },

@@ -3,13 +3,16 @@
 //! SQLite in WAL mode: any number of processes read and write `ledger.db`; each change is one transaction, on the disk
 //! before it is acknowledged. A record is kept as it is and, in the same transaction, added to the sums over its quarter
 //! of an hour and its UTC day (`records`, `totals`): sums outlive the records that [`Ledger::prune`] removes. Budgets are
-//! asked and reserved from in one step (`reservations`). How the last requests ended is kept in memory, and only what is
+//! checked and leased from in one step (`leases`); what a gateway's requests use comes in by its `journal`. How the last requests ended is kept in memory, and only what is
 //! new is read (`recent`). `schema/` is what the database looks like, `connection` how it is opened.
 
 use std::{
     fmt,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, TryLockError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -18,10 +21,11 @@ mod alerts;
 mod connection;
 mod error;
 mod health;
+mod journal;
+mod leases;
 mod names;
 mod recent;
 mod records;
-mod reservations;
 mod schema;
 mod totals;
 mod upkeep;
@@ -29,9 +33,10 @@ mod upkeep;
 pub use connection::PATIENCE;
 pub use error::LedgerError;
 pub use health::Health;
+pub use journal::{Encoded, EntryId, Journal, Position, Segment};
+pub use leases::{Fold, Folded, Granted, LeaseChange, LeaseId, LeaseState, Limit, Spent};
 pub use recent::{Asked, Outcomes, Past};
 pub use records::{Exported, Recorded};
-pub use reservations::{Entries, Kept, Limit, ReservationId, Reserve, Reserved, Spent};
 pub use schema::marks;
 pub use totals::{Dimension, Filter, Totals};
 pub use upkeep::{Condition, Depth};
@@ -43,6 +48,9 @@ use super::{files::is_in_place, lock::jittered};
 
 type Result<T, E = LedgerError> = std::result::Result<T, E>;
 
+/// How often the journals of other processes are looked at.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+
 /// The ledger's file.
 pub const FILE: &str = "ledger.db";
 
@@ -52,6 +60,10 @@ pub const FILE: &str = "ledger.db";
 pub struct Ledger {
     folder: PathBuf,
     held: Arc<Mutex<Option<Held>>>,
+    /// When the journals of other processes were looked at last.
+    looked: Arc<Mutex<Option<Instant>>>,
+    /// The length of the `-wal` file after the last fold, in bytes.
+    wal_length: Arc<AtomicU64>,
     patience: Duration,
 }
 
@@ -67,6 +79,8 @@ impl Ledger {
         Self {
             folder: folder.into(),
             held: Arc::default(),
+            looked: Arc::default(),
+            wal_length: Arc::default(),
             patience: PATIENCE,
         }
     }
@@ -77,6 +91,8 @@ impl Ledger {
         Self {
             folder: self.folder.clone(),
             held: Arc::clone(&self.held),
+            looked: Arc::clone(&self.looked),
+            wal_length: Arc::clone(&self.wal_length),
             patience,
         }
     }
@@ -99,6 +115,7 @@ impl Ledger {
 
     /// What `work` reads, all of one moment; `T::default()` where there is no ledger.
     fn read<T: Default>(&self, work: impl FnOnce(&mut Transaction<'_>) -> rusqlite::Result<T>) -> Result<T> {
+        self.look_at_journals();
         let since = Instant::now();
         match self.opened(&mut self.held(), Missing::Leave)? {
             Some(held) => held.open.read(work).map_err(|why| self.failed(&why, since)),
@@ -114,6 +131,7 @@ impl Ledger {
         survives: Survives,
         work: impl FnOnce(&mut Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T> {
+        self.look_at_journals();
         let since = Instant::now();
         let mut work = Some(work);
         loop {
@@ -150,6 +168,50 @@ impl Ledger {
             None => Err(rusqlite::Error::InvalidQuery),
         };
         written.map_err(|why| self.failed(&why, since))
+    }
+
+    /// Fails where the `-wal` file has lost something since the last fold: what is in it is not yet in the database.
+    pub fn expect_whole_wal(&self) -> Result<()> {
+        let expected = self.wal_length.load(Ordering::Relaxed);
+        let length = self.wal_length();
+        if length >= expected {
+            return Ok(());
+        }
+        // Another program may have moved all of it into the database before it was cut.
+        let since = Instant::now();
+        let is_whole = self
+            .open_apart()?
+            .map(|mut open| open.read(|transaction| transaction.changes()));
+        match is_whole {
+            Some(Ok(_)) => {
+                self.wal_length.store(length, Ordering::Relaxed);
+                Ok(())
+            }
+            Some(Err(why)) => Err(self.failed(&why, since)),
+            None => Err(LedgerError::Damaged {
+                path: self.path(),
+                what: "it is gone, and was in use".to_owned(),
+            }),
+        }
+    }
+
+    fn wal_length(&self) -> u64 {
+        std::fs::metadata(self.folder.join(connection::WAL)).map_or(0, |wal| wal.len())
+    }
+
+    /// Replays what processes that are gone have left, if nobody has looked for a moment.
+    fn look_at_journals(&self) {
+        {
+            let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
+            if looked.is_some_and(|at| at.elapsed() < BETWEEN_LOOKS) {
+                return;
+            }
+            *looked = Some(Instant::now());
+        }
+        // It is tried again; whoever asks now is told what is recorded.
+        if let Err(why) = self.replay() {
+            tracing::warn!(%why, "what a process that is gone has used is not recorded yet");
+        }
     }
 
     /// The database, opened anew where the file is another one than before.

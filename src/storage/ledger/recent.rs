@@ -71,13 +71,18 @@ impl Outcomes {
     }
 }
 
+impl Transaction<'_> {
+    /// How often the ledger was changed.
+    pub(super) fn changes(&self) -> rusqlite::Result<i64> {
+        let mut count = self.sql.prepare_cached("SELECT changes FROM meta")?;
+        count.query_row([], |row| row.get(0))
+    }
+}
+
 impl Recent {
     /// The newest records as the ledger has them now.
     fn newest(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<Arc<Vec<Past>>> {
-        let changes = transaction
-            .sql
-            .prepare_cached("SELECT changes FROM meta")?
-            .query_row([], |row| row.get(0))?;
+        let changes = transaction.changes()?;
         if self.changes != Some(changes) {
             if !self.is_whole(transaction)? {
                 *self = Self::default();

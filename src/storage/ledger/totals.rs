@@ -130,7 +130,7 @@ impl Transaction<'_> {
 
     /// Adds to the sums what was recorded.
     pub(super) fn add_up(&mut self) -> rusqlite::Result<()> {
-        self.additions.write(self.sql, Sign::Plus)
+        self.additions.write(self.sql)
     }
 
     fn sum(&mut self, span: Span, filter: &Resolved) -> rusqlite::Result<Totals> {
@@ -278,13 +278,6 @@ pub(super) struct Additions {
     by_client: BTreeMap<(i64, NameId), Totals>,
 }
 
-/// Whether sums grow, or lose what they were given before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sign {
-    Plus,
-    Minus,
-}
-
 impl Additions {
     /// Adds `totals` to every sum that they belong to at `at`.
     pub(super) fn add(&mut self, at: Timestamp, series: SeriesId, client: NameId, totals: Totals) {
@@ -296,17 +289,17 @@ impl Additions {
         }
     }
 
-    /// Writes what was added, or takes it away, and begins anew.
-    pub(super) fn write(&mut self, sql: &Connection, sign: Sign) -> rusqlite::Result<()> {
+    /// Writes what was added, and begins anew.
+    pub(super) fn write(&mut self, sql: &Connection) -> rusqlite::Result<()> {
         let widths = |quarter: i64| [(1, quarter), (DAY, quarter - quarter.rem_euclid(DAY))];
         for ((quarter, series), totals) in std::mem::take(&mut self.by_series) {
             for (width, start) in widths(quarter) {
-                add_to(sql, ADD_TO_ROLLUP, [width, start, series], sign, &totals)?;
+                add_to(sql, ADD_TO_ROLLUP, [width, start, series], &totals)?;
             }
         }
         for ((quarter, client), totals) in std::mem::take(&mut self.by_client) {
             for (width, start) in widths(quarter) {
-                add_to(sql, ADD_TO_TOTAL, [client, width, start], sign, &totals)?;
+                add_to(sql, ADD_TO_TOTAL, [client, width, start], &totals)?;
             }
         }
         Ok(())
@@ -340,14 +333,9 @@ fn add_to(
     sql: &Connection,
     statement: &str,
     [first, second, third]: [i64; 3],
-    sign: Sign,
     totals: &Totals,
 ) -> rusqlite::Result<()> {
-    let sign = match sign {
-        Sign::Plus => 1,
-        Sign::Minus => -1,
-    };
-    let signed = |number: u64| sign * i64::try_from(number).unwrap_or(i64::MAX);
+    let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
     sql.prepare_cached(statement)?.execute(params![
         first,
         second,
@@ -359,7 +347,7 @@ fn add_to(
         signed(totals.cache_read_tokens),
         signed(totals.cache_write_tokens),
         signed(totals.reasoning_tokens),
-        sign * totals.cost.nano(),
+        totals.cost.nano(),
         signed(totals.unpriced_requests),
     ])?;
     Ok(())

@@ -1,0 +1,246 @@
+//! The journal: what requests of one process have begun and ended, appended before anybody learns of it.
+//!
+//! An append is one write to the page cache: it survives the end of the process, however sudden. The ledger takes over
+//! what has ended ([`super::Ledger::fold`]), with the journal's position in the same transaction, so that each entry is
+//! recorded once. A process holds a lock on its segments for as long as it lives; whoever opens the ledger replays the
+//! segments that nobody holds ([`super::Ledger::replay`]).
+//!
+//! A segment is full of zeros when it is made: there is room for the end of each request that has begun, whatever
+//! becomes of the disk. A segment in which that room is used up is followed by another one, which begins with the
+//! requests that are under way.
+
+mod entry;
+mod replay;
+mod segment;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    domain::UsageRecord,
+    storage::files::{FileError, Folder},
+};
+
+use entry::{HEAD, State};
+use segment::SEGMENT;
+pub use segment::{Position, Segment};
+
+/// The folder of all journals, in that of the ledger.
+const FOLDER: &str = "journal";
+/// What an entry may be longer than the one that the same request began with.
+const GROWTH: usize = 512;
+
+/// A request in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EntryId(u64);
+
+/// A record in the form in which it is appended.
+#[derive(Debug, Clone)]
+pub struct Encoded(Vec<u8>);
+
+/// The journal of one process.
+#[derive(Debug)]
+pub struct Journal {
+    folder: PathBuf,
+    /// Tells it from every other.
+    holder: String,
+    current: Option<Segment>,
+    /// The next segment, made ahead of time.
+    spare: Option<Segment>,
+    /// Older segments, oldest first.
+    older: Vec<Segment>,
+    entries: u64,
+    /// The requests under way, by what was appended last of each.
+    open: BTreeMap<EntryId, Encoded>,
+    /// The room that their ends need.
+    needed: usize,
+}
+
+/// A segment that is to be made.
+#[derive(Debug)]
+pub struct NextSegment {
+    folder: PathBuf,
+    holder: String,
+    number: u64,
+}
+
+impl NextSegment {
+    pub fn make(&self) -> Result<Segment, FileError> {
+        Segment::make(&self.folder, &self.holder, self.number, SEGMENT)
+    }
+}
+
+impl Encoded {
+    pub fn new(record: &UsageRecord) -> Self {
+        Self(entry::encode(record))
+    }
+
+    /// The room for an entry in its place, and for the end that follows.
+    fn room(&self) -> usize {
+        HEAD + self.0.len() + GROWTH
+    }
+}
+
+impl Journal {
+    /// A journal beside the ledger in `ledger_folder`; touches nothing until something is appended.
+    pub fn new(ledger_folder: &Path, holder: [u8; 8]) -> Self {
+        Self {
+            folder: ledger_folder.join(FOLDER),
+            holder: data_encoding::HEXLOWER.encode(&holder),
+            current: None,
+            spare: None,
+            older: Vec::new(),
+            entries: 0,
+            open: BTreeMap::new(),
+            needed: 0,
+        }
+    }
+
+    /// The name by which leases and positions are known to be of this process.
+    pub fn holder(&self) -> &str {
+        &self.holder
+    }
+
+    /// Notes that a request is about to be sent: should the process be killed, `record` is what is recorded of it.
+    ///
+    /// Fails where there is no room for it and for its end.
+    pub fn begin(&mut self, record: Encoded) -> Result<EntryId, FileError> {
+        let id = EntryId(self.entries + 1);
+        self.make_room(2 * record.room())?;
+        self.append(id, State::Open, &record.0)?;
+        self.entries += 1;
+        self.needed += record.room();
+        self.open.insert(id, record);
+        Ok(id)
+    }
+
+    /// Notes what a request under way has used so far, where there is room.
+    pub fn update(&mut self, id: EntryId, record: Encoded) {
+        let room = record.room();
+        let Some(before) = self.open.get(&id).map(Encoded::room) else {
+            return;
+        };
+        if self.make_room(2 * room).is_ok() && self.append(id, State::Open, &record.0).is_ok() {
+            self.needed = self.needed + room - before;
+            self.open.insert(id, record);
+        }
+    }
+
+    /// Notes how a request has ended. Where that fails, it counts as ended all the same: the caller keeps the record.
+    pub fn end(&mut self, id: Option<EntryId>, record: &Encoded) -> Result<Position, FileError> {
+        let id = match id {
+            Some(id) => id,
+            None => {
+                self.make_room(record.room())?;
+                self.entries += 1;
+                EntryId(self.entries)
+            }
+        };
+        self.close(id);
+        self.append(id, State::Ended, &record.0)
+    }
+
+    /// Notes that a request reached no provider.
+    pub fn cancel(&mut self, id: EntryId) {
+        self.close(id);
+        // Should that fail, it is recorded as failed, by its prompt.
+        let _ = self.append(id, State::Canceled, &[]);
+    }
+
+    /// The next segment, where it will soon be needed: it can be made while requests go on.
+    pub fn next_segment(&self) -> Option<NextSegment> {
+        let current = self.current.as_ref()?;
+        (current.left() < SEGMENT / 2 && self.spare.is_none()).then(|| NextSegment {
+            folder: self.folder.clone(),
+            holder: self.holder.clone(),
+            number: current.number() + 1,
+        })
+    }
+
+    /// Takes a segment that was made ahead of time.
+    pub fn set_spare(&mut self, segment: Segment) {
+        if self
+            .current
+            .as_ref()
+            .is_some_and(|current| current.number() + 1 == segment.number())
+        {
+            self.spare = Some(segment);
+        } else {
+            segment.remove(&self.folder);
+        }
+    }
+
+    /// The segments that end before `position`: they may be removed once what is in the ledger is on the disk.
+    pub fn folded(&mut self, position: Position) -> Vec<Segment> {
+        let done = self.older.iter().take_while(|older| older.number() < position.segment);
+        let done = done.count();
+        self.older.drain(..done).collect()
+    }
+
+    /// Removes it, once nothing is under way and all is recorded.
+    pub fn remove(&mut self) {
+        let segments = self.older.drain(..).chain(self.current.take()).chain(self.spare.take());
+        segments.for_each(|segment| segment.remove(&self.folder));
+    }
+
+    /// Whether requests are under way.
+    pub fn has_open(&self) -> bool {
+        !self.open.is_empty()
+    }
+
+    /// Where the segments are.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn close(&mut self, id: EntryId) {
+        if let Some(open) = self.open.remove(&id) {
+            self.needed -= open.room();
+        }
+    }
+
+    /// Sees to it that there are `bytes` left beside the room for all ends.
+    fn make_room(&mut self, bytes: usize) -> Result<(), FileError> {
+        let needed = self.needed + bytes;
+        if self.current.as_ref().is_some_and(|current| current.left() >= needed) {
+            return Ok(());
+        }
+        let mut next = match self.spare.take() {
+            Some(spare) => spare,
+            None => self.make_segment()?,
+        };
+        let carried: usize = self.open.values().map(|open| HEAD + open.0.len()).sum();
+        if next.left() < needed + carried {
+            next = Segment::make(&self.folder, &self.holder, next.number(), needed + carried)?;
+        }
+        for (id, open) in &self.open {
+            next.append(*id, State::Open, &open.0)?;
+        }
+        self.older.extend(self.current.replace(next));
+        Ok(())
+    }
+
+    fn make_segment(&self) -> Result<Segment, FileError> {
+        let number = self.current.as_ref().map_or(1, |current| current.number() + 1);
+        Segment::make(&self.folder, &self.holder, number, SEGMENT)
+    }
+
+    fn append(&mut self, id: EntryId, state: State, payload: &[u8]) -> Result<Position, FileError> {
+        match &mut self.current {
+            Some(current) => current.append(id, state, payload),
+            None => {
+                let mut first = self.make_segment()?;
+                let position = first.append(id, state, payload)?;
+                self.current = Some(first);
+                Ok(position)
+            }
+        }
+    }
+}
+
+/// The folder of all journals beside the ledger in `ledger_folder`, if there is one.
+fn open_folder(ledger_folder: &Path) -> Result<Option<Folder>, FileError> {
+    Folder::open(&ledger_folder.join(FOLDER))
+}

@@ -1,0 +1,194 @@
+//! One entry: a frame around a record.
+//!
+//! ```text
+//! length of the payload (u32, little-endian) · CRC-32 of all that follows (u32) · entry (u64) · state (u8) · payload
+//! ```
+//! The payload is the record as JSON; there is none where a request was canceled.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::EntryId;
+use crate::domain::{Outcome, RecordedCost, Service, Source, Task, TokenCounts, Tokens, UsageRecord, Usd};
+
+/// The bytes before a payload.
+pub(super) const HEAD: usize = 4 + 4 + 8 + 1;
+/// The longest payload that is believed.
+const LONGEST: usize = 1 << 20;
+
+/// What is known of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// It is under way; the payload is what is recorded should the process die.
+    Open,
+    Ended,
+    /// It reached no provider.
+    Canceled,
+}
+
+/// An entry as it was read.
+#[derive(Debug)]
+pub(super) struct Entry<'a> {
+    pub(super) id: EntryId,
+    pub(super) state: State,
+    pub(super) payload: &'a [u8],
+    /// Its length with the frame.
+    pub(super) length: usize,
+}
+
+/// Adds the frame of an entry to `bytes`.
+pub(super) fn frame(id: EntryId, state: State, payload: &[u8], bytes: &mut Vec<u8>) {
+    let state = match state {
+        State::Open => 1,
+        State::Ended => 2,
+        State::Canceled => 3,
+    };
+    bytes.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_le_bytes());
+    let checksum_at = bytes.len();
+    bytes.extend_from_slice(&[0; 4]);
+    bytes.extend_from_slice(&id.0.to_le_bytes());
+    bytes.push(state);
+    bytes.extend_from_slice(payload);
+    let checksum = crc32fast::hash(&bytes[checksum_at + 4..]);
+    bytes[checksum_at..checksum_at + 4].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// The entry that `bytes` begin with, if it is whole.
+pub(super) fn read(bytes: &[u8]) -> Option<Entry<'_>> {
+    let (length, rest) = bytes.split_first_chunk()?;
+    let (checksum, rest) = rest.split_first_chunk()?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    let checked = rest.get(..HEAD - 8 + length).filter(|_| length <= LONGEST)?;
+    if crc32fast::hash(checked) != u32::from_le_bytes(*checksum) {
+        return None;
+    }
+    let (id, rest) = checked.split_first_chunk()?;
+    let (state, payload) = rest.split_first()?;
+    Some(Entry {
+        id: EntryId(u64::from_le_bytes(*id)),
+        state: match state {
+            1 => State::Open,
+            2 => State::Ended,
+            3 => State::Canceled,
+            _ => return None,
+        },
+        payload,
+        length: HEAD + length,
+    })
+}
+
+/// A [`UsageRecord`] as it is stored.
+#[derive(Serialize, Deserialize)]
+struct Stored<'a> {
+    /// Milliseconds since 1970.
+    at: i64,
+    provider: Cow<'a, str>,
+    model: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    label: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    task: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    project: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    client: Option<Cow<'a, str>>,
+    source: Cow<'a, str>,
+    service: Cow<'a, str>,
+    /// Input, output, cache reads, cache writes, those for an hour, reasoning.
+    tokens: [u64; 6],
+    success: bool,
+    status: Option<u16>,
+    latency_ms: Option<u32>,
+    /// Nano-dollars, where the cost is known.
+    cost: Option<i64>,
+    /// Whether the tokens are an estimate.
+    estimated: bool,
+    price: Option<Cow<'a, str>>,
+    request_id: Option<Cow<'a, str>>,
+}
+
+/// The payload for `record`.
+pub(super) fn encode(record: &UsageRecord) -> Vec<u8> {
+    fn borrowed(text: Option<&String>) -> Option<Cow<'_, str>> {
+        text.map(|text| Cow::Borrowed(text.as_str()))
+    }
+    let tokens = &record.tokens;
+    let stored = Stored {
+        at: record.at.as_millisecond(),
+        provider: record.model.provider.as_str().into(),
+        model: record.model.model.as_str().into(),
+        label: record.label.as_ref().map(|label| label.as_str().into()),
+        task: record.task.map(|task| task.as_str().into()),
+        project: borrowed(record.project.as_ref()),
+        session: borrowed(record.session.as_ref()),
+        client: borrowed(record.client.as_ref()),
+        source: record.source.as_str().into(),
+        service: record.service.as_str().into(),
+        tokens: [
+            tokens.input(),
+            tokens.output(),
+            tokens.cache_read(),
+            tokens.cache_write(),
+            tokens.cache_write_1h(),
+            tokens.reasoning(),
+        ],
+        success: record.outcome.success,
+        status: record.outcome.status_code,
+        latency_ms: record.outcome.latency_ms,
+        cost: record.cost.usd().map(Usd::nano),
+        estimated: matches!(record.cost, RecordedCost::Estimated { .. }),
+        price: record.cost.price().map(Cow::Borrowed),
+        request_id: borrowed(record.request_id.as_ref()),
+    };
+    // Numbers and texts can always be written.
+    serde_json::to_vec(&stored).unwrap_or_default()
+}
+
+/// The record in `payload`; nothing where this version cannot read it.
+pub(super) fn decode(payload: &[u8]) -> Option<UsageRecord> {
+    fn one_of<T: Copy>(all: &[T], spell: fn(T) -> &'static str, text: &str) -> Option<T> {
+        all.iter().copied().find(|one| spell(*one) == text)
+    }
+    let stored: Stored<'_> = serde_json::from_slice(payload).ok()?;
+    let [input, output, cache_read, cache_write, cache_write_1h, reasoning] = stored.tokens;
+    let price = stored.price.unwrap_or_default().into_owned();
+    let owned = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);
+    Some(UsageRecord {
+        at: Timestamp::from_millisecond(stored.at).ok()?,
+        model: format!("{}/{}", stored.provider, stored.model).parse().ok()?,
+        label: stored.label.map(|label| label.parse()).transpose().ok()?,
+        task: match stored.task {
+            Some(task) => Some(one_of(&Task::ALL, Task::as_str, &task)?),
+            None => None,
+        },
+        project: owned(stored.project),
+        session: owned(stored.session),
+        client: owned(stored.client),
+        source: one_of(&Source::ALL, Source::as_str, &stored.source)?,
+        service: one_of(&Service::ALL, Service::as_str, &stored.service)?,
+        tokens: Tokens::new(TokenCounts {
+            input,
+            output,
+            cache_read,
+            cache_write,
+            cache_write_1h,
+            reasoning,
+        })
+        .ok()?,
+        outcome: Outcome {
+            success: stored.success,
+            status_code: stored.status,
+            latency_ms: stored.latency_ms,
+        },
+        cost: match stored.cost.map(Usd::from_nano) {
+            Some(cost) if stored.estimated => RecordedCost::Estimated { cost, price },
+            Some(cost) => RecordedCost::Computed { cost, price },
+            None => RecordedCost::Unpriced,
+        },
+        request_id: owned(stored.request_id),
+    })
+}
