@@ -23,7 +23,7 @@ use crate::{
     catalog::Catalog,
     domain::{ApiKey, Label},
     error::{Code, Error},
-    providers::{self, Failure, Framing, Question, Reply, UsageReader},
+    providers::{self, Failure, Framing, Question, Reply, RetryWith, UsageReader},
     services::{lending::Lent, routing},
     settings::Config,
     storage::clients::Client,
@@ -358,10 +358,12 @@ impl Delivery<'_> {
                     flow.reader.finish();
                     // Nothing, or a page of something in between.
                     flow.is_answer &= !matches!(read.trim_ascii_start().first(), None | Some(b'<'));
-                    if let Some(status) = self.ask.provider.status_of_key(flow.status, &read) {
+                    let now = self.gateway.app.now();
+                    if let Some(refused) = providers::read_refusal(&self.ask.provider, flow.status, &read, now) {
                         // What other providers have a status for, so that the key is known for what it is.
-                        flow.status = status;
-                        if others_left {
+                        flow.status = refused.status();
+                        flow.is_answer = false;
+                        if others_left && refused.kind.retry() != RetryWith::Nothing {
                             return Ok(Self::failed(flow));
                         }
                     }
