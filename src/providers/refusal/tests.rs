@@ -71,6 +71,7 @@ fn a_status_is_believed_where_the_body_says_no_more() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn an_empty_balance_is_known_whatever_the_status() {
     let quota = "You exceeded your current quota, please check your plan and billing details.";
     let team = "Your team 1c6f has either used all available credits or reached its monthly spending limit.";
@@ -261,6 +262,7 @@ fn an_empty_balance_is_known_whatever_the_status() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn a_rate_limit_is_not_taken_for_an_empty_balance_and_says_how_long() {
     let quota = "You exceeded your current quota, please check your plan and billing details. * Quota exceeded for metric: \
                  generate_content_free_tier_requests, limit: 20\nPlease retry in 36.429760048s.";
