@@ -196,21 +196,33 @@ impl UsageReader {
         self.meter.is_complete
     }
 
-    /// Reads the last event of a stream before the empty line after it arrives, since clients may not wait for that.
+    /// Reads the last event of a stream before its line, or the empty line after it, has ended: clients may not wait for
+    /// that.
     fn look_ahead(&mut self) {
-        if self.framing != Framing::Events || self.is_too_long || self.meter.is_complete {
+        if self.is_too_long || self.meter.is_complete {
             return;
         }
-        let line = self.line.strip_prefix(b"data:").unwrap_or_default();
-        self.meter.is_complete |= is_done(line) || is_done(&self.data);
-        if !self.line.is_empty() || self.data.is_empty() {
-            return;
-        }
-        if let Ok(event) = serde_json::from_slice::<Value>(&self.data)
-            && is_last(&event)
-        {
-            // Reading it again at its end changes nothing: it repeats counts, and its text is not counted.
-            self.meter.read(&event);
+        match self.framing {
+            Framing::Events => {
+                let line = self.line.strip_prefix(b"data:").unwrap_or_default();
+                self.meter.is_complete |= is_done(line) || is_done(&self.data);
+                if self.line.is_empty()
+                    && !self.data.is_empty()
+                    && let Ok(event) = serde_json::from_slice::<Value>(&self.data)
+                    && is_last(&event)
+                {
+                    // Reading it again at its end changes nothing: its counts are the same, its text is not counted.
+                    self.meter.read(&event);
+                }
+            }
+            Framing::Lines if self.line.ends_with(b"}") => {
+                let event = serde_json::from_slice::<Value>(&self.line);
+                if event.is_ok_and(|event| event["done"] == true) {
+                    self.end_line();
+                    self.end_event();
+                }
+            }
+            Framing::Lines | Framing::Whole | Framing::Unread => {}
         }
     }
 
