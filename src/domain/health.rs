@@ -1,4 +1,4 @@
-//! The health of one key of a provider: what outcomes say of it, and when it is tried again.
+//! The health of one API key: what request outcomes say about it, and when it is tried again.
 //!
 //! ```text
 //! healthy ──429, or half of the last requests failed──▶ cooling(until) ──time──▶ due ──claimed──▶ probing ──answer──▶ healthy
@@ -6,34 +6,34 @@
 //!    └─────────────────────────────────────────────────┘     └──────────── 429 or failure ───────────┘
 //! ```
 //!
-//! Passive: only requests that somebody wanted anyway tell, never one made to find out. The state is
-//! shared by all processes, so every transition is a pure function of the state, the news and the time.
+//! Passive: health is learned from client requests only; no request is made to find out. The state is shared by all
+//! processes, so every transition is a pure function of the state, the signal and the time.
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::Outcome;
 
-/// The first cooldown of a provider that does not say how long.
+/// The first cooldown after a refusal without a `Retry-After`.
 const FIRST_COOLDOWN: SignedDuration = SignedDuration::from_secs(30);
-/// The longest such cooldown; each in a row doubles.
+/// The longest such cooldown; each one in a row doubles.
 const LONGEST_COOLDOWN: SignedDuration = SignedDuration::from_mins(10);
 /// The longest `Retry-After` that is believed.
 const LONGEST_RETRY_AFTER: SignedDuration = SignedDuration::from_hours(1);
-/// How long a circuit stays open before one request may try.
+/// How long a circuit stays open before one request may probe.
 const OPEN: SignedDuration = SignedDuration::from_secs(30);
-/// How long the one who tries has for an answer before another may.
+/// How long a probe has for its answer before another request may probe.
 const LEASE: SignedDuration = SignedDuration::from_secs(60);
-/// How long after the end of a cooldown it no longer matters, if nobody tried.
+/// How long after a cooldown without a probe the key counts as healthy again.
 const FORGOTTEN: SignedDuration = SignedDuration::from_mins(10);
-/// How far back requests count for the circuit, in time and in number, and how few say nothing.
+/// How far back requests count for the circuit, in time and in number, and the fewest that can open it.
 const WINDOW: SignedDuration = SignedDuration::from_secs(60);
 const MOST_IN_WINDOW: usize = 20;
 const FEWEST_IN_WINDOW: u32 = 5;
 
-/// What is remembered of one key's troubles.
+/// What is stored about one key's health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Health {
-    /// What is wrong, if anything is.
+    /// What is wrong with it, if anything.
     pub trouble: Option<Trouble>,
     /// When that began or ended; requests before it count no more.
     pub since: Timestamp,
@@ -41,39 +41,41 @@ pub struct Health {
     pub until: Timestamp,
     /// Cooldowns in a row.
     pub strikes: u32,
-    /// Until when one request has been let through to try.
+    /// Until when one request is probing.
     pub probe_until: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Trouble {
-    /// The provider asks to slow down.
+    /// The provider's rate limit is reached.
     RateLimited,
-    /// It answers with failures, or not at all.
+    /// The provider answers with failures, or not at all.
     Failing,
-    /// There is no credit behind the key.
+    /// The account has no credit.
     NoCredit,
-    /// The provider does not take the key.
+    /// The provider does not accept the key.
     Refused,
 }
 
-/// What an outcome says of the key it was made with.
+/// What an outcome says about the key of the request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signal {
-    /// It works.
+    /// The key works.
     Success,
-    /// The request was at fault: the provider is there, and nothing is said of the key.
+    /// The request was at fault; the provider answers.
     Rejected,
-    /// The provider failed, and may have said when to come again.
+    /// The provider failed, and may have said when to retry.
     Failed {
         retry_after: Option<SignedDuration>,
     },
-    /// The provider asks to slow down, and may have said for how long.
+    /// The provider's rate limit is reached; it may have said for how long.
     RateLimited {
         retry_after: Option<SignedDuration>,
     },
     NoCredit,
     Refused,
+    /// Nothing about the key: the client closed the connection, or the provider does not serve this region.
+    NoVerdict,
 }
 
 /// Whether a key may be used at one moment.
@@ -84,11 +86,11 @@ pub enum HealthState {
         trouble: Trouble,
         until: Timestamp,
     },
-    /// The cooldown is over: one request may try.
+    /// The cooldown is over: one request may probe.
     Due {
         trouble: Trouble,
     },
-    /// One request is trying; the next may from `until` on.
+    /// One request is probing; another may from `until` on.
     Probing {
         trouble: Trouble,
         until: Timestamp,
@@ -107,13 +109,14 @@ pub struct LastRequests {
 }
 
 impl Signal {
-    /// What `outcome` says, with the `Retry-After` that came with it.
+    /// What `outcome` says, with the wait that the provider asked for.
     pub fn of(outcome: &Outcome, retry_after: Option<SignedDuration>) -> Self {
         match outcome.status_code {
+            Some(Outcome::CLIENT_CLOSED_REQUEST | Outcome::REGION_BLOCKED) => Self::NoVerdict,
             Some(401) => Self::Refused,
             Some(402) => Self::NoCredit,
             Some(429) => Self::RateLimited { retry_after },
-            // 403 may be the model's or the region's: it cools down, but does not condemn the key.
+            // A 403 may be about the model or the network: the key cools down, but is not out.
             Some(403 | 408 | 500..) => Self::Failed { retry_after },
             Some(400..) => Self::Rejected,
             None | Some(_) if outcome.success => Self::Success,
@@ -125,7 +128,12 @@ impl Signal {
     pub fn is_failure(self) -> bool {
         match self {
             Self::Failed { .. } => true,
-            Self::Success | Self::Rejected | Self::RateLimited { .. } | Self::NoCredit | Self::Refused => false,
+            Self::Success
+            | Self::Rejected
+            | Self::RateLimited { .. }
+            | Self::NoCredit
+            | Self::Refused
+            | Self::NoVerdict => false,
         }
     }
 }
@@ -160,6 +168,7 @@ impl Health {
         newest_first
             .into_iter()
             .take_while(|(at, _)| *at > self.since && *at > Self::window_start(now))
+            .filter(|(_, signal)| *signal != Signal::NoVerdict)
             .take(MOST_IN_WINDOW)
             .fold(LastRequests::default(), |window, (_, signal)| LastRequests {
                 requests: window.requests + 1,
@@ -195,7 +204,7 @@ impl Health {
         }
     }
 
-    /// The state with one request let through to try; nothing where it is not due, or another is trying.
+    /// The state with one request probing; nothing where none is due, or another is probing.
     #[must_use]
     pub fn claimed(&self, now: Timestamp) -> Option<Self> {
         match self.state(None, now) {
@@ -216,11 +225,13 @@ impl Health {
     pub fn after(&self, signal: Signal, window: LastRequests, mended_at: Option<Timestamp>, now: Timestamp) -> Self {
         let state = self.state(mended_at, now);
         let old = match state {
-            // A trouble that was mended or forgotten leaves nothing behind.
+            // The key was changed, found valid, or not probed for long: its past is dropped.
             HealthState::Healthy if self.trouble.is_some() => Self::recovered(self.since),
             _ => *self,
         };
         match (signal, state) {
+            // A probe that learned nothing runs out by itself, and another request may probe.
+            (Signal::NoVerdict, _) => *self,
             (Signal::Success | Signal::Rejected, HealthState::Due { .. } | HealthState::Probing { .. })
             | (Signal::Success, HealthState::Out { .. }) => Self::recovered(now),
             (Signal::Success | Signal::Rejected, _) => old,
@@ -240,7 +251,7 @@ impl Health {
             ) => old.cooling(Trouble::Failing, believed(told), now),
             // Answers to requests from before the cooldown.
             (_, HealthState::Cooling { .. }) => old,
-            // Whoever is told to slow down was let in.
+            // A rate limit is reported only to a key that is accepted.
             (Signal::RateLimited { retry_after: None }, _) => {
                 old.cooling(Trouble::RateLimited, old.next_cooldown(), now)
             }
@@ -356,6 +367,9 @@ mod tests {
             (false, Some(404), Signal::Rejected),
             (false, Some(408), FAILED),
             (false, Some(429), LIMITED),
+            (false, Some(451), Signal::NoVerdict),
+            (false, Some(499), Signal::NoVerdict),
+            (true, Some(499), Signal::NoVerdict),
             (false, Some(500), FAILED),
             (false, Some(529), FAILED),
         ] {
@@ -392,28 +406,24 @@ mod tests {
     }
 
     #[test]
-    fn one_request_tries_and_its_answer_decides() {
+    fn one_request_probes_and_its_answer_decides() {
         let cooling = after(&[(0, told(30))]);
         assert_eq!(cooling.claimed(at(29)), None);
         assert!(matches!(cooling.state(None, at(30)), HealthState::Due { .. }));
         let probing = cooling.claimed(at(30)).expect("due");
         assert_eq!(probing.claimed(at(89)), None, "one at a time");
         assert!(matches!(probing.state(None, at(89)), HealthState::Probing { .. }));
-        assert!(probing.claimed(at(90)).is_some(), "whoever tried never came back");
+        assert!(probing.claimed(at(90)).is_some(), "the first probe got no answer");
         for good in [Signal::Success, Signal::Rejected] {
             let healthy = probing.after(good, LastRequests::default(), None, at(40));
             assert_eq!(healthy.state(None, at(40)), HealthState::Healthy);
         }
         let again = probing.after(FAILED, LastRequests::default(), None, at(40));
-        assert_eq!(
-            again.until,
-            at(70),
-            "a failed attempt is enough to close the door again"
-        );
+        assert_eq!(again.until, at(70), "one failed probe opens the circuit again");
         assert_eq!(
             cooling.state(None, at(30 + 600)),
             HealthState::Healthy,
-            "nobody tried for ten minutes"
+            "not probed for ten minutes"
         );
     }
 
@@ -472,22 +482,46 @@ mod tests {
             let works = out.after(Signal::Success, LastRequests::default(), None, at(30));
             assert_eq!(works.state(None, at(30)), HealthState::Healthy);
             let limited = out.after(LIMITED, LastRequests::default(), Some(at(5)), at(30));
-            assert_eq!(limited.until, at(60), "a mended key cools down like any other");
+            assert_eq!(limited.until, at(60), "a key found valid cools down like any other");
         }
         let both = after(&[(0, Signal::Refused), (1, Signal::NoCredit)]);
-        assert_eq!(both.trouble, Some(Trouble::NoCredit), "the newest word counts");
+        assert_eq!(both.trouble, Some(Trouble::NoCredit), "the newest refusal counts");
+    }
+
+    #[test]
+    fn a_client_that_hangs_up_and_a_region_block_say_nothing_about_the_key() {
+        let hang_ups = std::iter::repeat_n((at(-1), Signal::NoVerdict), 40);
+        assert_eq!(Health::default().window(hang_ups, at(0)), LastRequests::default());
+        let mixed = (0..30).map(|age| (at(-age), if age % 2 == 0 { Signal::NoVerdict } else { FAILED }));
+        let window = Health::default().window(mixed, at(0));
+        assert_eq!(
+            (window.requests, window.failures),
+            (15, 15),
+            "they do not hide failures either"
+        );
+        for before in [
+            Health::default(),
+            after(&[(0, LIMITED)]),
+            after(&[(0, Signal::Refused)]),
+            after(&[(0, told(30))]).claimed(at(30)).expect("due"),
+        ] {
+            for second in [1, 31, 10_000] {
+                let health = before.after(Signal::NoVerdict, window, None, at(second));
+                assert_eq!(health, before, "at {second}");
+            }
+        }
     }
 
     proptest::proptest! {
         #[test]
-        fn a_running_cooldown_is_never_shortened(steps in proptest::collection::vec((0i64..100, 0usize..7, 0i64..7_200), 1..60)) {
+        fn a_running_cooldown_is_never_shortened(steps in proptest::collection::vec((0i64..100, 0usize..8, 0i64..7_200), 1..60)) {
             let mut health = Health::default();
             let mut now = at(0);
             for (pause, which, seconds) in steps {
                 now += SignedDuration::from_secs(pause);
                 let before = health.state(None, now);
                 let told = Some(SignedDuration::from_secs(seconds));
-                let signal = [Signal::Success, Signal::Rejected, FAILED, LIMITED, Signal::RateLimited { retry_after: told }, Signal::Failed { retry_after: told }, Signal::Refused][which];
+                let signal = [Signal::Success, Signal::Rejected, FAILED, LIMITED, Signal::RateLimited { retry_after: told }, Signal::Failed { retry_after: told }, Signal::Refused, Signal::NoVerdict][which];
                 health = health.after(signal, LastRequests { requests: 6, failures: 6 }, None, now);
                 if let HealthState::Cooling { until, .. } = before {
                     match health.state(None, now) {

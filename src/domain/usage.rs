@@ -54,6 +54,14 @@ pub enum RecordedCost {
     Unpriced,
 }
 
+impl Outcome {
+    /// The status of a request whose client closed the connection before the answer's end, as nginx records it.
+    pub const CLIENT_CLOSED_REQUEST: u16 = 499;
+    /// The status of a request that the provider refused because of the region it came from
+    /// ([RFC 7725](https://www.rfc-editor.org/rfc/rfc7725)), whatever status the provider used.
+    pub const REGION_BLOCKED: u16 = 451;
+}
+
 impl RecordedCost {
     /// The amount, where it is known.
     pub fn usd(&self) -> Option<Usd> {

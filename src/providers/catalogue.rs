@@ -8,6 +8,12 @@ use super::{
     declaration::{Auth, Check, KeyUse, ProviderDef, Wire},
     installed::ModelList,
     readings,
+    refusal::{
+        RefusalKind::{
+            KeyRefused, ModelMissing, NoCredit, NotAllowed, RateLimited, RegionBlocked, RequestFault, ServerFailed,
+        },
+        code, message,
+    },
 };
 
 /// A chat request that no provider can serve, and therefore bill.
@@ -47,7 +53,7 @@ const COMMON: ProviderDef = ProviderDef {
     models: None,
     check: None,
     read: readings::usual,
-    key_errors: &[],
+    refusals: &[],
 };
 
 /// Every built-in provider, in the order in which people read them.
@@ -68,7 +74,13 @@ pub static PROVIDERS: &[ProviderDef] = &[
             ..Check::get(&["/v1/models"])
         }),
         read: readings::anthropic,
-        key_errors: &[("specified api usage limits", 402)],
+        refusals: &[
+            message(&["your credit balance is too low"], NoCredit),
+            message(&["this organization has been disabled"], NoCredit),
+            message(&["you have reached your specified", "usage limits"], NoCredit),
+            // Another type than the `permission_error` of a key without rights.
+            code("forbidden", RegionBlocked),
+        ],
         ..COMMON
     },
     ProviderDef {
@@ -81,6 +93,10 @@ pub static PROVIDERS: &[ProviderDef] = &[
         account_header: Some("openai-organization"),
         check: Some(Check::get(&["/models"])),
         read: readings::openai,
+        refusals: &[
+            message(&["you have insufficient permissions for this operation"], NotAllowed),
+            code("ip_not_authorized", NotAllowed),
+        ],
         ..COMMON
     },
     ProviderDef {
@@ -94,7 +110,19 @@ pub static PROVIDERS: &[ProviderDef] = &[
         console: "https://aistudio.google.com/apikey",
         check: Some(Check::get(&["/v1beta/models"])),
         read: readings::google,
-        key_errors: &[("api_key_invalid", 401), ("api key not valid", 401)],
+        refusals: &[
+            code("api_key_invalid", KeyRefused),
+            message(&["api key not valid"], KeyRefused),
+            message(&["your api key was reported as leaked"], KeyRefused),
+            message(&["user location is not supported"], RegionBlocked),
+            // The messages of rate limits mention plan and billing, too; only these are about money.
+            message(&["your prepayment credits are depleted"], NoCredit),
+            message(&["your project has exceeded its", "spending cap"], NoCredit),
+            message(&["gemini api free tier is not available in your country"], NoCredit),
+            message(&["this api method requires billing to be enabled"], NoCredit),
+            code("billing_disabled", NoCredit),
+            code("consumer_suspended", NoCredit),
+        ],
         ..COMMON
     },
     ProviderDef {
@@ -122,6 +150,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         usage_on_request: false,
         console: "https://console.mistral.ai/api-keys",
         check: Some(Check::get(&["/models"])),
+        refusals: &[message(&["invalid model:"], ModelMissing)],
         ..COMMON
     },
     ProviderDef {
@@ -132,6 +161,11 @@ pub static PROVIDERS: &[ProviderDef] = &[
         prefixes: &["gsk_"],
         console: "https://console.groq.com/keys",
         check: Some(Check::get(&["/models"])),
+        refusals: &[
+            // The spending limit of the organization.
+            code("blocked_api_access", NoCredit),
+            message(&["access denied. please check your network settings"], RegionBlocked),
+        ],
         ..COMMON
     },
     ProviderDef {
@@ -143,6 +177,10 @@ pub static PROVIDERS: &[ProviderDef] = &[
         anthropic: Some(anthropic("/anthropic/v1")),
         console: "https://platform.deepseek.com/api_keys",
         check: Some(Check::get(&["/models"])),
+        refusals: &[
+            message(&["insufficient balance"], NoCredit),
+            message(&["model not exist"], ModelMissing),
+        ],
         ..COMMON
     },
     ProviderDef {
@@ -154,7 +192,11 @@ pub static PROVIDERS: &[ProviderDef] = &[
         console: "https://console.x.ai",
         check: Some(Check::get(&["/api-key"])),
         read: readings::xai,
-        key_errors: &[("incorrect api key", 401)],
+        refusals: &[
+            message(&["incorrect api key"], KeyRefused),
+            message(&["your team ", "used all available credits"], NoCredit),
+            message(&["your newly created team"], NoCredit),
+        ],
         ..COMMON
     },
     ProviderDef {
@@ -166,6 +208,11 @@ pub static PROVIDERS: &[ProviderDef] = &[
         console: "https://openrouter.ai/settings/keys",
         check: Some(Check::get(&["/key"])),
         read: readings::openrouter,
+        refusals: &[
+            // A 402 while other requests are under way.
+            code("openrouter_in_flight_budget", RateLimited),
+            message(&["this model is not available in your region"], RegionBlocked),
+        ],
         ..COMMON
     },
     ProviderDef {
@@ -198,6 +245,10 @@ pub static PROVIDERS: &[ProviderDef] = &[
         prefixes: &["fw_"],
         console: "https://app.fireworks.ai/settings/users/api-keys",
         check: Some(Check::get(&["/models"])),
+        refusals: &[
+            message(&["account ", " is suspended"], NoCredit),
+            message(&["account ", "spending limit"], NoCredit),
+        ],
         ..COMMON
     },
     ProviderDef {
@@ -230,7 +281,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         console: "https://dashboard.voyageai.com/organization/api-keys",
         check: Some(Check::post(&["/embeddings"], NO_SUCH_EMBEDDING_MODEL)),
         read: readings::voyage,
-        key_errors: &[("provided api key is invalid", 401)],
+        refusals: &[message(&["provided api key is invalid"], KeyRefused)],
         ..COMMON
     },
     ProviderDef {
@@ -287,6 +338,38 @@ pub static PROVIDERS: &[ProviderDef] = &[
         console: "https://z.ai/manage-apikey/apikey-list",
         check: Some(Check::post(&["/tokenizer"], TOKENIZE)),
         read: readings::z_ai,
+        refusals: &[
+            code("1000", KeyRefused),
+            code("1001", KeyRefused),
+            code("1002", KeyRefused),
+            code("1003", KeyRefused),
+            code("1004", KeyRefused),
+            code("1111", KeyRefused),
+            code("1110", NoCredit),
+            code("1112", NoCredit),
+            code("1113", NoCredit),
+            code("1121", NoCredit),
+            code("1309", NoCredit),
+            message(&["insufficient balance"], NoCredit),
+            code("1211", ModelMissing),
+            code("1311", ModelMissing),
+            code("1302", RateLimited),
+            code("1303", RateLimited),
+            code("1304", RateLimited),
+            code("1305", RateLimited),
+            code("1308", RateLimited),
+            code("1310", RateLimited),
+            code("1313", RateLimited),
+            code("1120", ServerFailed),
+            code("1230", ServerFailed),
+            code("1234", ServerFailed),
+            code("1312", ServerFailed),
+            code("1210", RequestFault),
+            code("1213", RequestFault),
+            code("1214", RequestFault),
+            code("1261", RequestFault),
+            code("1301", RequestFault),
+        ],
         ..COMMON
     },
     ProviderDef {
@@ -298,6 +381,28 @@ pub static PROVIDERS: &[ProviderDef] = &[
         console: "https://platform.minimax.io/user-center/basic-information/interface-key",
         check: Some(Check::get(&["/models"])),
         read: readings::minimax,
+        refusals: &[
+            code("1004", KeyRefused),
+            code("2049", KeyRefused),
+            // The message stands beside the code in OpenAI's and Anthropic's formats.
+            message(&["insufficient balance"], NoCredit),
+            code("1008", NoCredit),
+            code("1002", RateLimited),
+            code("1039", RateLimited),
+            code("1041", RateLimited),
+            code("2045", RateLimited),
+            code("2056", RateLimited),
+            code("2061", ModelMissing),
+            code("1000", ServerFailed),
+            code("1001", ServerFailed),
+            code("1013", ServerFailed),
+            code("1024", ServerFailed),
+            code("1033", ServerFailed),
+            code("1026", RequestFault),
+            code("1027", RequestFault),
+            code("1042", RequestFault),
+            code("2013", RequestFault),
+        ],
         ..COMMON
     },
     ProviderDef {
@@ -322,6 +427,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         console: "https://elevenlabs.io/app/settings/api-keys",
         check: Some(Check::get(&["/v1/user"])),
         read: readings::elevenlabs,
+        refusals: &[code("quota_exceeded", NoCredit)],
         ..COMMON
     },
     ProviderDef {
@@ -341,6 +447,10 @@ pub static PROVIDERS: &[ProviderDef] = &[
         prefixes: &["bedrock-api-key-", "ABSK"],
         openai: None,
         console: "https://console.aws.amazon.com/bedrock/home#/api-keys",
+        refusals: &[message(
+            &["model access is denied due to invalid_payment_instrument"],
+            NoCredit,
+        )],
         ..COMMON
     },
     ProviderDef {
@@ -365,6 +475,7 @@ pub(super) static OPENAI_COMPATIBLE: ProviderDef = ProviderDef {
         family: "/architecture",
     }),
     check: Some(Check::get(&["/models"])),
+    refusals: &[message(&["insufficient balance"], NoCredit)],
     ..COMMON
 };
 

@@ -5,6 +5,7 @@ use std::fmt;
 use super::{
     answer::{Answer, Verdict},
     installed::ModelList,
+    refusal::RefusalRule,
 };
 
 /// One provider, declared.
@@ -13,9 +14,9 @@ pub struct ProviderDef {
     pub id: &'static str,
     /// The name people read.
     pub title: &'static str,
-    /// The variables that programs read its key from, the usual one first.
+    /// The environment variables with its key, the usual one first.
     pub env_vars: &'static [&'static str],
-    /// Where its own SDK sends requests; nothing where every customer has an address of their own.
+    /// Where its own SDK sends requests; nothing where every customer has their own address.
     pub base_url: Option<&'static str>,
     pub key: KeyUse,
     pub auth: Auth,
@@ -23,22 +24,22 @@ pub struct ProviderDef {
     pub openai: Option<Wire>,
     /// Where it speaks Anthropic's API, if it does.
     pub anthropic: Option<Wire>,
-    /// Whether its streams in OpenAI's format tell what was used only where the request asks for that.
+    /// Whether its streams in OpenAI's format report usage only on request.
     pub usage_on_request: bool,
-    /// The public beginnings of its keys, longest first.
+    /// The public prefixes of its keys, longest first.
     pub prefixes: &'static [&'static str],
-    /// The page where people make and revoke keys.
+    /// The page where keys are created and revoked.
     pub console: &'static str,
-    /// The header of an answer that names the account.
+    /// The response header that names the account.
     pub account_header: Option<&'static str>,
-    /// How to ask which models it has, of one that may run on this machine.
+    /// How to list its models, for a server that may run on this machine.
     pub models: Option<ModelList>,
-    /// How to ask whether a key works; nothing where no way without spending tokens is known.
+    /// The request that validates a key; nothing where every known one costs tokens.
     pub check: Option<Check>,
-    /// What an answer to that says of the key.
+    /// What the response to that says about the key.
     pub read: fn(&Answer<'_>) -> Verdict,
-    /// What it says, in small letters, in a 400 that is about the key, and the status that others have for that.
-    pub key_errors: &'static [(&'static str, u16)],
+    /// What its errors mean, beyond their statuses and the codes that many providers use.
+    pub refusals: &'static [RefusalRule],
 }
 
 /// Whether requests carry a key.
@@ -49,7 +50,7 @@ pub enum KeyUse {
     Optional,
 }
 
-/// Where in a request the key stands: only ever in a header.
+/// How a request carries the key: always in a header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Auth {
     /// `Authorization: Bearer …`
@@ -58,7 +59,7 @@ pub enum Auth {
     Header(&'static str),
 }
 
-/// Where a provider speaks a format that is not its own alone.
+/// Where a provider offers an API that others offer too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wire {
     /// What comes between the base URL and, say, `/chat/completions`.
@@ -66,7 +67,7 @@ pub struct Wire {
     pub auth: Auth,
 }
 
-/// The request that tells whether a key works.
+/// The request that validates a key.
 #[derive(Debug, Clone, Copy)]
 pub struct Check {
     pub method: Method,

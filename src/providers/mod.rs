@@ -17,6 +17,7 @@ mod lookalike;
 mod provider;
 mod rate_limits;
 mod readings;
+mod refusal;
 mod shape;
 mod upstream;
 mod usage;
@@ -32,7 +33,8 @@ pub use self::{
     local_servers::LocalServer,
     lookalike::{has_key_form, looks_like_key, may_be_key},
     provider::{KeyConfig, Provider, ProviderKind, QuotaHolder},
-    rate_limits::{Counted, Remaining, remaining, retry_after},
+    rate_limits::{Counted, Remaining, remaining, retry_after, retry_after_in},
+    refusal::{RefusalKind, RefusalRule, Refused, RetryWith, Said, read_refusal, refusal_in},
     shape::{ShapeError, ShapeWarning, check_shape},
     upstream::{Dialect, Question, Reply, ReplyBody, Upstream},
     usage::{Framing, Meter, UsageReader},

@@ -1,4 +1,4 @@
-//! What an answer says of rate limits: how long to wait, and what is left of each quota.
+//! What a response says about rate limits: how long to wait, and what remains of each quota.
 //!
 //! `Retry-After` is [RFC 9110's](https://www.rfc-editor.org/rfc/rfc9110#field.retry-after), in seconds or as a date;
 //! `retry-after-ms` is OpenAI's. `x-ratelimit-*` is [OpenAI's](https://platform.openai.com/docs/guides/rate-limits) and
@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use reqwest::header::{self, HeaderMap, HeaderName};
+use serde_json::Value;
 
 use crate::domain::Billionths;
 
@@ -99,7 +100,43 @@ pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     })
 }
 
-/// What is left of each quota that the answer with those headers speaks of, and says the reset of.
+/// How long an error body, or an error event of a stream, asks to wait, up to a day.
+///
+/// Read are Google's [`RetryInfo`](https://cloud.google.com/apis/design/errors#retry_info), fields named like the header,
+/// the reset that OpenRouter copies from a provider's headers, and what OpenAI, Groq and others say in the message.
+pub fn retry_after_in(event: &Value, now: Timestamp) -> Option<Duration> {
+    let event = event.as_array().map_or(event, |events| events.first().unwrap_or(event));
+    let inside = event.get("response").and_then(|response| response.get("error"));
+    let error = inside.or_else(|| event.get("error")).unwrap_or(event);
+    let metadata = error.get("metadata");
+    let details = error.get("details").and_then(Value::as_array).into_iter().flatten();
+    let info = details.filter_map(|detail| {
+        let kind = detail.get("@type")?.as_str()?;
+        detail
+            .get("retryDelay")
+            .filter(|_| kind.ends_with("google.rpc.RetryInfo"))
+    });
+    let waits = info.take(1).filter_map(|delay| duration(delay.as_str()?));
+    let holders = [Some(error), metadata, Some(event)].into_iter().flatten();
+    let fields = holders.flat_map(|holder| {
+        let seconds = ["retry_after", "retry_after_seconds", "retryAfter", "retry-after"];
+        let seconds = seconds.into_iter().filter_map(|name| seconds_in(holder.get(name)?, 0));
+        let milliseconds = holder.get("retry_after_ms").and_then(|value| seconds_in(value, -3));
+        seconds.chain(milliseconds)
+    });
+    let reset = metadata.and_then(|metadata| epoch(metadata.pointer("/headers/X-RateLimit-Reset")?, now));
+    let message = error.as_str().or_else(|| error.get("message")?.as_str());
+    let message = message.and_then(|message| {
+        let (_, wait) = ["try again in ", "retry in "]
+            .iter()
+            .find_map(|mark| message.rsplit_once(mark))?;
+        duration(wait.split_whitespace().next()?.trim_end_matches(['.', ',']))
+    });
+    let mut said = waits.chain(fields).chain(reset).chain(message);
+    said.next().map(|wait| wait.min(LONGEST_RESET))
+}
+
+/// What remains of each quota that those headers name, and say the reset of.
 pub fn remaining(headers: &HeaderMap, now: Timestamp) -> impl Iterator<Item = Remaining> {
     QUOTAS.iter().filter_map(move |quota| {
         let left = text(headers, &quota.left)?.parse().ok()?;
@@ -166,6 +203,31 @@ fn time_left(until: Timestamp, headers: &HeaderMap, now: Timestamp) -> Duration 
 /// A time such as `6m0s`, `59.56s` or `20ms`, or plain seconds.
 fn duration(text: &str) -> Option<Duration> {
     decimal(text, 0).or_else(|| Duration::try_from(text.parse::<SignedDuration>().ok()?).ok())
+}
+
+/// A number, or a decimal number in a string, of seconds times ten to the power of `shift`.
+fn seconds_in(value: &Value, shift: i32) -> Option<Duration> {
+    match value {
+        Value::Number(number) => decimal(&number.to_string(), shift),
+        Value::String(text) => decimal(text.trim(), shift),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+/// The time until a moment in seconds or milliseconds since 1970; nothing where it has passed.
+fn epoch(value: &Value, now: Timestamp) -> Option<Duration> {
+    let count: i64 = match value {
+        Value::Number(number) => number.as_i64()?,
+        Value::String(text) => text.trim().parse().ok()?,
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => return None,
+    };
+    let at = match count {
+        // As seconds, these would be in the year 5138 or later.
+        100_000_000_000.. => Timestamp::from_millisecond(count),
+        _ => Timestamp::from_second(count),
+    };
+    let left = Duration::try_from(at.ok()?.duration_since(now)).ok()?;
+    (!left.is_zero()).then_some(left)
 }
 
 /// A decimal number of seconds, times ten to the power of `shift`.

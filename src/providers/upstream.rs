@@ -20,8 +20,6 @@ use crate::domain::ApiKey;
 
 /// How many idle connections to a provider are kept.
 const IDLE_CONNECTIONS: usize = 256;
-/// The longest error that is looked through, in bytes.
-const LONGEST_ERROR: usize = 64 << 10;
 
 /// Which API a request speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -82,18 +80,6 @@ impl Provider {
             Dialect::Native => return Some(("", self.def.auth)),
         };
         Some((wire.path, wire.auth))
-    }
-
-    /// The status that tells what is wrong with the key, where the provider says it in a 400's body.
-    pub fn status_of_key(&self, status: u16, body: &[u8]) -> Option<u16> {
-        if status != 400 || self.def.key_errors.is_empty() || body.len() > LONGEST_ERROR {
-            return None;
-        }
-        let said = String::from_utf8_lossy(body).to_lowercase();
-        let mut errors = self.def.key_errors.iter();
-        errors
-            .find(|(words, _)| said.contains(words))
-            .map(|(_, status)| *status)
     }
 }
 

@@ -134,7 +134,7 @@ fn concerns_the_pool(signal: Signal, trouble: Option<Trouble>) -> bool {
     match signal {
         Signal::RateLimited { .. } | Signal::NoCredit => true,
         Signal::Success | Signal::Rejected => matches!(trouble, Some(Trouble::RateLimited | Trouble::NoCredit)),
-        Signal::Failed { .. } | Signal::Refused => false,
+        Signal::Failed { .. } | Signal::Refused | Signal::NoVerdict => false,
     }
 }
 

@@ -182,21 +182,356 @@ fn every_provider_is_read_in_its_own_way_of_counting() {
             TokenCounts { input: 8, ..counts() },
         ),
         (
-            "parts beyond their whole are taken at the whole",
+            "a cached part beyond the prompt is cut to it; reasoning beyond the answer is beside it",
             json!({"usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15,
                 "prompt_tokens_details": {"cached_tokens": 60},
                 "completion_tokens_details": {"reasoning_tokens": 20}}}),
             TokenCounts {
                 input: 10,
-                output: 5,
+                output: 25,
                 cache_read: 10,
-                reasoning: 5,
+                reasoning: 20,
                 ..counts()
             },
         ),
     ] {
         assert_eq!(whole(&answer).tokens(), Some(tokens(expected)), "{name}");
     }
+}
+
+#[test]
+fn counts_outside_the_usual_place_are_read_as_they_are_billed() {
+    let counts = TokenCounts::default;
+    for (name, answer, expected) in [
+        (
+            "whole numbers written as decimals",
+            json!({"usage": {"prompt_tokens": 10.0, "completion_tokens": 50.0, "total_tokens": 60.0}}),
+            TokenCounts {
+                input: 10,
+                output: 50,
+                ..counts()
+            },
+        ),
+        (
+            "Perplexity: reasoning beyond the completion is beside it",
+            json!({"usage": {"prompt_tokens": 33, "completion_tokens": 7163, "total_tokens": 7196,
+                "citation_tokens": 20_016, "num_search_queries": 21, "reasoning_tokens": 193_893}}),
+            TokenCounts {
+                input: 33,
+                output: 201_056,
+                reasoning: 193_893,
+                ..counts()
+            },
+        ),
+        (
+            "Anthropic: compaction is billed beside the counts at the top, declined fallbacks are not",
+            json!({"usage": {"input_tokens": 23_000, "output_tokens": 1_000, "iterations": [
+                {"type": "compaction", "input_tokens": 180_000, "output_tokens": 3_500},
+                {"type": "fallback", "input_tokens": 7, "output_tokens": 7},
+                {"type": "message", "input_tokens": 23_000, "output_tokens": 1_000}]}}),
+            TokenCounts {
+                input: 203_000,
+                output: 4_500,
+                ..counts()
+            },
+        ),
+        (
+            "Gemini's interactions: thoughts are beside the output",
+            json!({"usage": {"total_input_tokens": 1_000, "total_output_tokens": 50, "total_thought_tokens": 200,
+                "total_cached_tokens": 400, "total_tokens": 1_250}}),
+            TokenCounts {
+                input: 1_000,
+                output: 250,
+                cache_read: 400,
+                reasoning: 200,
+                ..counts()
+            },
+        ),
+        (
+            "Amazon Bedrock: cache writes for an hour",
+            json!({"usage": {"inputTokens": 40, "outputTokens": 50, "totalTokens": 1_090,
+                "cacheWriteInputTokens": 1_000, "cacheDetails": [{"ttl": "1h", "inputTokens": 600},
+                {"ttl": "5m", "inputTokens": 400}]}}),
+            TokenCounts {
+                input: 1_040,
+                output: 50,
+                cache_write: 1_000,
+                cache_write_1h: 600,
+                ..counts()
+            },
+        ),
+        (
+            "an output that only the total tells",
+            json!({"usage": {"prompt_tokens": 10, "completion_tokens": null, "total_tokens": 15}}),
+            TokenCounts {
+                input: 10,
+                output: 5,
+                ..counts()
+            },
+        ),
+    ] {
+        assert_eq!(whole(&answer).tokens(), Some(tokens(expected)), "{name}");
+    }
+}
+
+#[test]
+fn counts_that_cannot_be_true_are_not_believed() {
+    let absurd = [
+        json!(-1),
+        json!(1_000_000_001_u64),
+        json!(u64::MAX),
+        json!(1.5),
+        json!(1e30),
+        json!("12"),
+        json!(true),
+        json!([7]),
+        json!({"n": 7}),
+    ];
+    for count in &absurd {
+        for usage in [
+            json!({"usage": {"prompt_tokens": count, "completion_tokens": 5}}),
+            json!({"usage": {"prompt_tokens": 5, "completion_tokens": count}}),
+            json!({"usage": {"prompt_tokens": 5, "completion_tokens": 5, "total_tokens": count}}),
+            json!({"usage": {"prompt_tokens": 5, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": count}}}),
+            json!({"usage": {"input_tokens": count, "output_tokens": 5, "total_tokens": 10}}),
+            json!({"usage": {"input_tokens": 5, "output_tokens": 5, "cache_read_input_tokens": count}}),
+            json!({"usage": {"input_tokens": 5, "output_tokens": 5, "iterations": [{"type": "compaction", "input_tokens": count}]}}),
+            json!({"usageMetadata": {"promptTokenCount": 5, "candidatesTokenCount": count}}),
+            json!({"usageMetadata": {"promptTokenCount": count, "totalTokenCount": 5}}),
+            json!({"usage": {"inputTokens": 5, "outputTokens": count}}),
+            json!({"usage": {"billed_units": {"input_tokens": count, "output_tokens": 5}}}),
+            json!({"prompt_eval_count": 5, "eval_count": count}),
+            json!({"usage": {"total_tokens": count}}),
+            json!({"response": {"usage": {"input_tokens": 5, "output_tokens": count, "total_tokens": 10}}}),
+        ] {
+            let meter = whole(&usage);
+            assert_eq!((meter.tokens(), meter.is_trusted()), (None, false), "{usage}");
+            let so_far = meter.tokens_so_far(100);
+            assert!(so_far.input() <= 100 && so_far.output() <= 5, "{usage}: {so_far:?}");
+        }
+    }
+    for usage in [json!(7), json!("7"), json!([7]), json!(true)] {
+        assert!(!whole(&json!({"usage": usage})).is_trusted(), "{usage}");
+    }
+    for details in [json!(7), json!("7"), json!([{"cached_tokens": 7}])] {
+        let usage = json!({"usage": {"prompt_tokens": 5, "completion_tokens": 5, "prompt_tokens_details": details}});
+        assert_eq!(whole(&usage).tokens(), None, "{details}");
+    }
+    // Each count can be true by itself, and their sum cannot.
+    let sum =
+        json!({"usage": {"input_tokens": 900_000_000, "cache_read_input_tokens": 900_000_000, "output_tokens": 1}});
+    assert_eq!(whole(&sum).tokens(), None);
+    assert_eq!(whole(&sum).tokens_so_far(100).input(), 100);
+    let most = json!({"usage": {"prompt_tokens": 1_000_000_000, "completion_tokens": 0}});
+    assert_eq!(whole(&most).tokens().map(|tokens| tokens.input()), Some(1_000_000_000));
+}
+
+#[test]
+fn a_count_that_is_named_without_a_value_is_missing() {
+    for usage in [
+        json!({"usage": {"prompt_tokens": null, "completion_tokens": 5}}),
+        json!({"usage": {"prompt_tokens": 5, "completion_tokens": null}}),
+        json!({"usage": {"prompt_tokens": null, "completion_tokens": 5, "total_tokens": 15}}),
+        json!({"usage": {"completion_tokens": 5}}),
+        json!({"usage": {"input_tokens": null, "output_tokens": 5}}),
+        json!({"usage": {"output_tokens": 5}}),
+        json!({"usage": {"input_tokens": 5, "output_tokens": null}}),
+        json!({"usageMetadata": {"candidatesTokenCount": 5, "totalTokenCount": 15}}),
+        json!({"usageMetadata": {"promptTokenCount": null, "totalTokenCount": 15}}),
+        json!({"prompt_eval_count": null, "eval_count": 5}),
+    ] {
+        let meter = whole(&usage);
+        assert_eq!(meter.tokens(), None, "{usage}");
+        assert!(meter.is_trusted(), "{usage}");
+    }
+    let known = whole(&json!({"usage": {"prompt_tokens": 7, "completion_tokens": null}})).tokens_so_far(100);
+    assert_eq!(known.input(), 7, "what is known is used");
+    let parts = json!({"usage": {"prompt_tokens": 7, "completion_tokens": 5, "prompt_tokens_details": null,
+        "completion_tokens_details": {"reasoning_tokens": null}}});
+    assert!(whole(&parts).tokens().is_some(), "a part without a value is none");
+}
+
+/// The meter after events with those data.
+fn after(events: &[Value]) -> Meter {
+    let mut reader = UsageReader::new(Framing::Events, false);
+    for event in events {
+        reader.pass(format!("data: {event}\n\n").into());
+    }
+    reader.finish();
+    reader.meter().clone()
+}
+
+#[test]
+fn an_absurd_count_in_a_stream_replaces_no_sane_one_and_is_not_forgotten() {
+    let usage = |prompt: Value, completion: Value| json!({"choices": [], "usage": {"prompt_tokens": prompt, "completion_tokens": completion}});
+    let sane = usage(json!(7), json!(3));
+    for absurd in [
+        usage(json!(-7), json!(3)),
+        usage(json!(7), json!(9_000_000_000_u64)),
+        usage(json!("7"), json!(0.5)),
+        json!({"usage": "none"}),
+    ] {
+        for events in [[sane.clone(), absurd.clone()], [absurd.clone(), sane.clone()]] {
+            let meter = after(&events);
+            assert_eq!((meter.tokens(), meter.is_trusted()), (None, false), "{absurd}");
+            let so_far = meter.tokens_so_far(100);
+            assert_eq!((so_far.input(), so_far.output()), (7, 3), "{absurd}");
+        }
+    }
+}
+
+#[test]
+fn a_later_zero_or_null_is_no_correction() {
+    let start = |usage: Value| json!({"type": "message_start", "message": {"usage": usage}});
+    let delta = |usage: Value| json!({"type": "message_delta", "delta": {}, "usage": usage});
+    for later in [json!(0), json!(null)] {
+        let meter = after(&[
+            start(json!({"input_tokens": 15, "cache_read_input_tokens": 5, "output_tokens": 1})),
+            delta(json!({"input_tokens": later, "cache_read_input_tokens": later, "output_tokens": 50})),
+        ]);
+        let expected = TokenCounts {
+            input: 20,
+            output: 50,
+            cache_read: 5,
+            ..TokenCounts::default()
+        };
+        assert_eq!(meter.tokens(), Some(tokens(expected)), "{later}");
+    }
+    let zero_first = [
+        json!({"choices": [], "usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}}),
+        json!({"choices": [], "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110}}),
+    ];
+    assert_eq!(after(&zero_first).tokens().map(|tokens| tokens.output()), Some(10));
+}
+
+#[test]
+fn the_output_at_the_start_of_a_message_is_not_its_output() {
+    let events = [
+        json!({"type": "message_start", "message": {"usage": {"input_tokens": 15, "output_tokens": 1}}}),
+        json!({"type": "content_block_delta", "delta": {"type": "text_delta", "text": "word ".repeat(800)}}),
+    ];
+    let meter = after(&events);
+    assert_eq!(meter.tokens(), None);
+    let so_far = meter.tokens_so_far(100);
+    assert_eq!((so_far.input(), so_far.output()), (15, 1_000));
+}
+
+#[test]
+fn the_end_of_a_stream_is_known_with_its_last_event() {
+    let ends = |framing, text: &str| {
+        let mut reader = UsageReader::new(framing, false);
+        let at = (0..text.len()).find(|at| {
+            reader.pass(Bytes::copy_from_slice(&text.as_bytes()[*at..=*at]));
+            reader.is_complete()
+        });
+        at.map(|at| text.len() - at - 1)
+    };
+    for (name, framing, text, _) in streams() {
+        let left = match name {
+            // A client may act on it before the line has ended, or before the empty line.
+            "OpenAI's chat"
+            | "OpenAI's responses"
+            | "Anthropic: the counts at the end replace those at the beginning"
+            | "Cohere's own API, at the end" => Some(2),
+            "Ollama: a value on each line" => Some(0),
+            _ => None,
+        };
+        assert_eq!(ends(framing, &text), left, "{name}");
+    }
+    for (last, framing) in [
+        ("data: [DONE]\n\n", Framing::Events),
+        ("data:[DONE]\r\n\r\n", Framing::Events),
+        (
+            "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+            Framing::Events,
+        ),
+        (
+            "data: {\"type\":\"response.completed\",\"response\":{}}\n\n",
+            Framing::Events,
+        ),
+        (
+            "data: {\"type\":\"response.incomplete\",\"response\":{}}\n\n",
+            Framing::Events,
+        ),
+        (
+            "data: {\"type\":\"response.failed\",\"response\":{}}\n\n",
+            Framing::Events,
+        ),
+        ("data: {\"type\":\"message-end\",\"delta\":{}}\n\n", Framing::Events),
+        ("{\"model\":\"x\",\"done\":true}\n", Framing::Lines),
+    ] {
+        let mut reader = UsageReader::new(framing, true);
+        reader.pass(Bytes::from_static(b"\n"));
+        assert!(!reader.is_complete());
+        reader.pass(Bytes::from_static(last.as_bytes()));
+        assert!(reader.is_complete(), "{last}");
+        let text = last
+            .replace("[DONE]", "DONE")
+            .replace("message_stop\"}", "message\"}")
+            .replace("true", "false");
+        let text = text
+            .replace("response.", "response.x.")
+            .replace("message-end", "message-start");
+        assert_eq!(ends(framing, &text), None, "{text}");
+    }
+    let said = "data: {\"choices\":[{\"delta\":{\"content\":\"data: [DONE]\"}}]}\n\n";
+    assert_eq!(ends(Framing::Events, said), None, "words of a model end nothing");
+}
+
+#[test]
+fn the_counts_of_a_last_event_are_known_before_its_empty_line() {
+    let completed = json!({"type": "response.completed", "response": {"usage":
+        {"input_tokens": 7, "output_tokens": 3, "total_tokens": 10}}});
+    let mut reader = UsageReader::new(Framing::Events, false);
+    reader.pass(format!("data: {completed}\n").into());
+    assert!(reader.is_complete());
+    let before = reader.meter().tokens();
+    assert_eq!(before.map(|tokens| tokens.output()), Some(3));
+    reader.pass(Bytes::from_static(b"\n"));
+    assert_eq!(reader.meter().tokens(), before);
+}
+
+#[test]
+fn an_error_is_kept_with_whatever_status_it_comes() {
+    let overloaded = json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}});
+    let later = json!({"error": {"message": "later"}});
+    let meter = after(&[json!({"type": "ping"}), overloaded.clone(), later]);
+    assert_eq!(meter.error(), Some(&overloaded), "the first one");
+    for error in [
+        json!({"choices": [{"delta": {}, "finish_reason": "error"}]}),
+        json!({"base_resp": {"status_code": 1002, "status_msg": "rate limit"}}),
+        json!({"error": "model not found"}),
+        json!({"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}),
+        json!({"type": "response.failed", "response": {"error": {"code": "server_error"}}}),
+    ] {
+        assert_eq!(whole(&error).error(), Some(&error));
+        assert!(after(std::slice::from_ref(&error)).is_error(), "{error}");
+    }
+    let listed = whole(&json!([{"error": {"code": 429}}]));
+    assert_eq!(
+        listed.error(),
+        Some(&json!({"error": {"code": 429}})),
+        "of Google's list"
+    );
+    for answer in [
+        json!({"choices": [{"delta": {"content": "x"}, "finish_reason": null}], "error": null}),
+        json!({"base_resp": {"status_code": 0, "status_msg": "success"}}),
+        json!({"object": "response", "error": null, "status": "completed"}),
+    ] {
+        assert!(!whole(&answer).is_error(), "{answer}");
+    }
+}
+
+#[test]
+fn a_stream_that_is_declared_as_text_is_read_as_a_stream() {
+    let (_, _, text, counts) = streams().swap_remove(0);
+    let mut reader = UsageReader::new(Framing::Whole, false);
+    for piece in text.as_bytes().chunks(11) {
+        reader.pass(Bytes::copy_from_slice(piece));
+    }
+    reader.finish();
+    assert_eq!(reader.meter().tokens(), Some(tokens(counts)));
+    assert!(reader.is_complete());
 }
 
 #[test]
@@ -506,7 +841,52 @@ fn an_event_too_long_to_read_passes_and_the_next_is_read() {
     }
 }
 
+/// Any JSON value with names and numbers that matter.
+fn values() -> impl Strategy<Value = Value> {
+    let names = || {
+        let names = [
+            COUNTS,
+            PARTS,
+            &[
+                "usage",
+                "usageMetadata",
+                "iterations",
+                "cacheDetails",
+                "type",
+                "message",
+                "response",
+            ],
+        ];
+        prop::sample::select(names.concat())
+    };
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        (0u64..2_000_000_000).prop_map(Value::from),
+        prop::sample::select(vec!["message_start", "compaction", "1h", "12"]).prop_map(Value::from),
+    ];
+    leaf.prop_recursive(5, 40, 8, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
+            prop::collection::vec((names(), inner), 0..6).prop_map(|fields| fields
+                .into_iter()
+                .map(|(name, value)| (name.to_owned(), value))
+                .collect()),
+        ]
+    })
+}
+
 proptest! {
+    #[test]
+    fn no_answer_whatever_makes_a_request_cost_more_than_can_be(usages in prop::collection::vec(values(), 1..4)) {
+        let events: Vec<_> = usages.into_iter().map(|usage| json!({"usage": usage})).collect();
+        let meter = after(&events);
+        for tokens in [meter.tokens().unwrap_or_default(), meter.tokens_so_far(100)] {
+            prop_assert!(tokens.input() <= MOST_PER_REQUEST && tokens.output() <= MOST_PER_REQUEST);
+        }
+    }
+
     /// Also in the middle of a character, of a line, of the empty line between two events.
     #[test]
     fn where_pieces_end_never_matters(which in 0usize..9, strips: bool, cuts in prop::collection::vec(0usize..2_000, 0..12)) {

@@ -213,7 +213,7 @@ fn health(state: &State, provider: &Provider, supply: &Supply, past: &[&Past]) -
     let last_check = past.iter().map(|past| past.at).chain(validated).max();
     let failed = past
         .iter()
-        .rfind(|past| Signal::of(&past.outcome, None) != Signal::Success);
+        .rfind(|past| !matches!(Signal::of(&past.outcome, None), Signal::Success | Signal::NoVerdict));
     let states = supply.keys.iter().map(|key| key.state(state.now));
     let rank = |it: &HealthState| match it {
         HealthState::Healthy => 0,
