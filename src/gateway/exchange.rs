@@ -23,7 +23,7 @@ use crate::{
     catalog::Catalog,
     domain::{ApiKey, Label},
     error::{Code, Error},
-    providers::{self, Failure, Framing, Question, Reply, UsageReader},
+    providers::{self, Failure, Framing, UpstreamRequest, UpstreamResponse, UsageReader},
     services::{lending::Lent, routing},
     settings::Config,
     storage::clients::Client,
@@ -211,7 +211,7 @@ async fn try_each(
         }
         *attempts += 1;
         booking.with_key(label.cloned());
-        let question = Question {
+        let question = UpstreamRequest {
             provider: &ask.provider,
             dialect: request.call.endpoint.dialect(),
             key: lent.as_ref().map(|lent| (lent.key.as_ref(), lent.origin.as_str())),
@@ -219,8 +219,8 @@ async fn try_each(
             path: &request.call.path,
             headers: passing.clone(),
             body: ask.body.clone(),
-            patience: gateway.options.patience,
-            idle: gateway.options.idle,
+            first_byte_timeout: gateway.options.patience,
+            idle_timeout: gateway.options.idle,
         };
         let reply = match gateway.app.upstream().send(question).await {
             Ok(reply) => reply,
@@ -272,7 +272,7 @@ async fn try_each(
 }
 
 /// Learns what an answer says of the provider's limits, and returns how long it wants to be left alone.
-fn learn(gateway: &Gateway, ask: &Ask, label: Option<&Label>, reply: &Reply) -> Option<Duration> {
+fn learn(gateway: &Gateway, ask: &Ask, label: Option<&Label>, reply: &UpstreamResponse) -> Option<Duration> {
     let now = gateway.app.now();
     let told = providers::retry_after(&reply.headers, now);
     if reply.status != StatusCode::TOO_MANY_REQUESTS {
@@ -317,7 +317,7 @@ struct Delivery<'a> {
 }
 
 impl Delivery<'_> {
-    async fn deliver(&self, reply: Reply, booking: Booking, others_left: bool) -> Result<Tried, Refusal> {
+    async fn deliver(&self, reply: UpstreamResponse, booking: Booking, others_left: bool) -> Result<Tried, Refusal> {
         let framing = match framing(&reply.headers) {
             // An answer that costs nothing may be anything, and as long as it likes: a list, a file.
             Framing::Whole if !self.ask.is_metered && reply.status.is_success() => Framing::Unread,
@@ -455,7 +455,7 @@ impl Delivery<'_> {
         head.map(|_| Out::Stream(Box::new(relay)))
     }
 
-    fn head(&self, reply: &Reply) -> Response<Out> {
+    fn head(&self, reply: &UpstreamResponse) -> Response<Out> {
         let mut head = Response::new(Out::whole(Bytes::new()));
         *head.status_mut() = reply.status;
         let mut passed = headers::for_client(&reply.headers, self.key);

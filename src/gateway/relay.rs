@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     domain::{Tokens, Usd},
-    providers::{Failure, ReplyBody, UsageReader},
+    providers::{Failure, UpstreamBody, UsageReader},
 };
 
 /// How long a stream is read on for its counts after the client has gone.
@@ -44,7 +44,7 @@ pub(super) struct Relay {
 
 /// An answer that is still arriving, and what it will be paid from.
 pub(super) struct Flow {
-    pub(super) body: ReplyBody,
+    pub(super) body: UpstreamBody,
     pub(super) reader: UsageReader,
     pub(super) status: u16,
     /// Whether it is what was asked for: no error, and nothing that stands in between.

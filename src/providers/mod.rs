@@ -9,7 +9,9 @@ mod address;
 mod answer;
 mod catalogue;
 mod checker;
+mod connector;
 mod declaration;
+mod decoding;
 mod http;
 mod installed;
 mod local_servers;
@@ -34,6 +36,6 @@ pub use self::{
     provider::{KeyConfig, Provider, ProviderKind, QuotaHolder},
     rate_limits::{Counted, Remaining, remaining, retry_after},
     shape::{ShapeError, ShapeWarning, check_shape},
-    upstream::{Dialect, Question, Reply, ReplyBody, Upstream},
+    upstream::{Dialect, Upstream, UpstreamBody, UpstreamRequest, UpstreamResponse},
     usage::{Framing, Meter, UsageReader},
 };
