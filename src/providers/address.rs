@@ -99,7 +99,10 @@ impl Address {
         if !is_rooted || path.contains('#') || segments.contains('\\') || segments.split('/').any(climbs) {
             return None;
         }
-        let path = [self.path.as_str(), base, path].concat();
+        let mut path = [self.path.as_str(), base, path].concat();
+        if !path.starts_with('/') {
+            path.insert(0, '/');
+        }
         let mut parts = Parts::default();
         parts.scheme = Some(if self.is_https { Scheme::HTTPS } else { Scheme::HTTP });
         parts.authority = Some(self.authority.clone());
@@ -179,6 +182,7 @@ mod tests {
             ("http://[::1]:8000", "", "/x", "http://[::1]:8000/x"),
             ("http://LOCALHOST:8000/", "", "", "http://localhost:8000/"),
             ("http://localhost:8000/v1", "", "?a=b", "http://localhost:8000/v1?a=b"),
+            ("http://localhost:8000", "", "?a=b", "http://localhost:8000/?a=b"),
             (
                 "https://api.example.com",
                 "",
