@@ -14,6 +14,7 @@ mod books;
 mod cache;
 mod exchange;
 mod headers;
+mod http;
 mod limits;
 mod metrics;
 mod models;

@@ -21,6 +21,8 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls::", &["providers/"]),
     ("httpdate::", &["providers/"]),
     ("hashlink::", &["gateway/cache.rs"]),
+    ("aho_corasick::", &["gateway/http/scrub.rs"]),
+    ("memchr::", &["gateway/http/scrub.rs"]),
     ("governor::", &["gateway/limits.rs"]),
     ("hyper::", &["intake/", "gateway/", "providers/"]),
     ("hyper_rustls::", &["providers/"]),
