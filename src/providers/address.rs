@@ -2,6 +2,12 @@
 
 use std::fmt;
 
+use bytes::Bytes;
+use hyper::{
+    Uri,
+    http::uri::{Authority, Parts, PathAndQuery, Scheme},
+};
+use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
 /// A provider's address, checked: the only form in which one is used.
@@ -12,6 +18,10 @@ pub struct Address {
     origin: String,
     is_loopback: bool,
     is_https: bool,
+    /// Host and port, as a request names them.
+    authority: Authority,
+    /// Without a slash at its end, and empty where nothing is left.
+    path: String,
 }
 
 /// Why a text cannot be a provider's address; never says what the text was.
@@ -45,7 +55,14 @@ impl Address {
         if url.query().is_some() || url.fragment().is_some() {
             return Err(AddressError::Query);
         }
+        let host = url.host_str().unwrap_or_default();
+        let authority = match url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        };
         Ok(Self {
+            authority: authority.parse().map_err(|_| AddressError::NotAnAddress)?,
+            path: url.path().trim_end_matches('/').to_owned(),
             text: url.as_str().trim_end_matches('/').to_owned(),
             origin: url.origin().ascii_serialization(),
             is_loopback,
@@ -71,6 +88,37 @@ impl Address {
     pub(super) fn is_https(&self) -> bool {
         self.is_https
     }
+
+    /// The address of `path`, which may have a query, below `base` on this host; none where it is no such path.
+    ///
+    /// Scheme, host and port are those of this address whatever `path` says.
+    pub(super) fn below(&self, base: &str, path: &str) -> Option<Uri> {
+        let (segments, _) = path.split_once('?').unwrap_or((path, ""));
+        let is_rooted = segments.is_empty() || segments.starts_with('/');
+        // A fragment would be cut off, and some servers take a backslash for a slash.
+        if !is_rooted || path.contains('#') || segments.contains('\\') || segments.split('/').any(climbs) {
+            return None;
+        }
+        let mut path = [self.path.as_str(), base, path].concat();
+        if !path.starts_with('/') {
+            path.insert(0, '/');
+        }
+        let mut parts = Parts::default();
+        parts.scheme = Some(if self.is_https { Scheme::HTTPS } else { Scheme::HTTP });
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(PathAndQuery::from_maybe_shared(Bytes::from(path)).ok()?);
+        Uri::from_parts(parts).ok()
+    }
+}
+
+/// Whether a segment of a path leads up, or nowhere, once it is decoded.
+fn climbs(segment: &str) -> bool {
+    // The longest way to write two dots.
+    if segment.len() > "%2e%2e".len() {
+        return false;
+    }
+    let decoded = percent_decode_str(segment);
+    decoded.clone().eq(*b".") || decoded.eq(*b"..")
 }
 
 impl fmt::Display for AddressError {
@@ -113,6 +161,68 @@ mod tests {
                 "{text}"
             );
             assert!(!address.as_str().ends_with('/'), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_request_goes_below_the_address_and_nowhere_else() {
+        for (text, base, path, expected) in [
+            (
+                "https://api.openai.com/v1/",
+                "",
+                "/models",
+                "https://api.openai.com/v1/models",
+            ),
+            (
+                "http://127.1:80",
+                "/v1",
+                "/a?b=c/../d",
+                "http://127.0.0.1/v1/a?b=c/../d",
+            ),
+            ("http://[::1]:8000", "", "/x", "http://[::1]:8000/x"),
+            ("http://LOCALHOST:8000/", "", "", "http://localhost:8000/"),
+            ("http://localhost:8000/v1", "", "?a=b", "http://localhost:8000/v1?a=b"),
+            ("http://localhost:8000", "", "?a=b", "http://localhost:8000/?a=b"),
+            (
+                "https://api.example.com",
+                "",
+                "//evil.example/x",
+                "https://api.example.com//evil.example/x",
+            ),
+            (
+                "https://api.example.com",
+                "",
+                "/@evil.example/a..b/...",
+                "https://api.example.com/@evil.example/a..b/...",
+            ),
+        ] {
+            let address = Address::parse(text).expect(text);
+            let uri = address.below(base, path).expect(path);
+            assert_eq!(uri.to_string(), expected);
+            assert_eq!(
+                Url::parse(expected).expect("good").origin().ascii_serialization(),
+                address.origin()
+            );
+        }
+        let address = Address::parse("https://api.example.com/v1").expect("good");
+        for path in [
+            "@evil.example/",
+            ".evil.example/",
+            ":444/",
+            "/a/../b",
+            "/..",
+            "/%2e%2E/b",
+            "/.%2e/b",
+            "/./b",
+            "/%2e",
+            "/a\\b",
+            "/a#b",
+            "/a b",
+            "/a\r\nb: c",
+            "/\u{7f}",
+            "*",
+        ] {
+            assert_eq!(address.below("", path), None, "{path:?}");
         }
     }
 

@@ -62,7 +62,7 @@ impl Checker {
     pub fn with_patience(patience: Duration) -> Self {
         Self {
             patience,
-            clients: Clients::new(0),
+            clients: Clients::new(),
         }
     }
 

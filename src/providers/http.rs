@@ -1,4 +1,5 @@
-//! How requests reach a provider: one HTTP client for each way they can go, and the header that carries the key.
+//! How a check reaches a provider: one HTTP client for each way it can go; and what every request shares, the header
+//! that carries the key and why there is no response.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -16,14 +17,12 @@ use super::{Address, Auth};
 use crate::domain::ApiKey;
 
 /// How long a connection may take to come about.
-const CONNECTING: Duration = Duration::from_secs(10);
-const USER_AGENT: &str = concat!("api-keys/", env!("CARGO_PKG_VERSION"));
+pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const USER_AGENT: &str = concat!("api-keys/", env!("CARGO_PKG_VERSION"));
 
 /// One client for each way a request can go; nothing where the system cannot provide it.
 #[derive(Debug)]
 pub(super) struct Clients {
-    /// How many idle connections to each host are kept for the next request.
-    idle: usize,
     /// https to elsewhere, through the system's proxy where one is set.
     outside: OnceCell<Option<Client>>,
     /// https to this machine, past any proxy.
@@ -36,10 +35,14 @@ pub(super) struct Clients {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failure {
     NoClient,
+    /// The path is none that a request can carry below the provider's address.
+    BadPath,
     TimedOut,
     Untrusted,
     NotConnected,
     BrokenOff,
+    /// The response is compressed in a way that was not asked for and cannot be read.
+    Compressed,
 }
 
 /// The header that carries the key.
@@ -57,9 +60,8 @@ pub(super) fn credential(auth: Auth, key: &ApiKey) -> Option<(HeaderName, Header
 
 impl Clients {
     /// Builds nothing yet.
-    pub(super) fn new(idle: usize) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            idle,
             outside: OnceCell::new(),
             loopback_https: OnceCell::new(),
             loopback_http: OnceCell::new(),
@@ -67,41 +69,40 @@ impl Clients {
     }
 
     pub(super) async fn client(&self, address: &Address) -> Option<&Client> {
-        let idle = self.idle;
-        let (cell, build): (_, fn(usize) -> Option<Client>) = match (address.is_loopback(), address.is_https()) {
+        let (cell, build): (_, fn() -> Option<Client>) = match (address.is_loopback(), address.is_https()) {
             (false, _) => (&self.outside, build_outside),
             (true, true) => (&self.loopback_https, build_loopback_https),
             (true, false) => (&self.loopback_http, build_loopback_http),
         };
         // Reading the system's certificates takes milliseconds: not on the thread that serves.
-        cell.get_or_init(|| async move { tokio::task::spawn_blocking(move || build(idle)).await.ok().flatten() })
+        cell.get_or_init(|| async move { tokio::task::spawn_blocking(build).await.ok().flatten() })
             .await
             .as_ref()
     }
 }
 
-fn build_outside(idle: usize) -> Option<Client> {
-    builder(idle).https_only(true).build().ok()
+fn build_outside() -> Option<Client> {
+    builder().https_only(true).build().ok()
 }
 
-fn build_loopback_https(idle: usize) -> Option<Client> {
-    loopback(idle).build().ok()
+fn build_loopback_https() -> Option<Client> {
+    loopback().build().ok()
 }
 
-fn build_loopback_http(idle: usize) -> Option<Client> {
-    loopback(idle).tls_certs_only(std::iter::empty()).build().ok()
+fn build_loopback_http() -> Option<Client> {
+    loopback().tls_certs_only(std::iter::empty()).build().ok()
 }
 
 /// A client for this machine: past any proxy, and `localhost` is what it says whatever a resolver says.
-fn loopback(idle: usize) -> reqwest::ClientBuilder {
+fn loopback() -> reqwest::ClientBuilder {
     let here = [
         SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         SocketAddr::from((Ipv6Addr::LOCALHOST, 0)),
     ];
-    builder(idle).no_proxy().resolve_to_addrs("localhost", &here)
+    builder().no_proxy().resolve_to_addrs("localhost", &here)
 }
 
-fn builder(idle: usize) -> reqwest::ClientBuilder {
+fn builder() -> reqwest::ClientBuilder {
     // Fails where a provider is installed already, which serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()
@@ -109,8 +110,8 @@ fn builder(idle: usize) -> reqwest::ClientBuilder {
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
-        .pool_max_idle_per_host(idle)
-        .connect_timeout(CONNECTING)
+        .pool_max_idle_per_host(0)
+        .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
         .user_agent(USER_AGENT)
 }
@@ -129,14 +130,33 @@ impl Failure {
         }
     }
 
+    /// The same of a request over a kept connection. A connection that did not come about in time is none: nothing was
+    /// sent over it.
+    pub(super) fn of_request(why: &hyper_util::client::legacy::Error) -> Self {
+        if is_tls(why) {
+            Self::Untrusted
+        } else if why.is_connect() {
+            Self::NotConnected
+        } else {
+            Self::BrokenOff
+        }
+    }
+
+    /// The same of a response that had begun.
+    pub(super) fn of_body(why: &hyper::Error) -> Self {
+        if is_tls(why) { Self::Untrusted } else { Self::BrokenOff }
+    }
+
     /// What becomes of `The provider …`.
     pub fn message(&self) -> &'static str {
         match self {
             Self::NoClient => "could not be asked: this system offers no trusted certificates",
+            Self::BadPath => "could not be asked: the path is none below its address",
             Self::TimedOut => "did not answer in time; check the network and try again",
             Self::Untrusted => "could not be asked: no trusted TLS connection came about",
             Self::NotConnected => "could not be reached; check the network, the proxy and base_url",
             Self::BrokenOff => "broke the answer off or sent one that is not HTTP; check base_url and try again",
+            Self::Compressed => "sent a compressed response although none was asked for",
         }
     }
 }

@@ -9,7 +9,9 @@ mod address;
 mod answer;
 mod catalogue;
 mod checker;
+mod connector;
 mod declaration;
+mod decoding;
 mod http;
 mod installed;
 mod local_servers;
@@ -36,6 +38,6 @@ pub use self::{
     rate_limits::{Counted, Remaining, remaining, retry_after, retry_after_in},
     refusal::{RefusalKind, RefusalRule, Refused, RetryWith, Said, read_refusal, refusal_in},
     shape::{ShapeError, ShapeWarning, check_shape},
-    upstream::{Dialect, Question, Reply, ReplyBody, Upstream},
+    upstream::{Dialect, Upstream, UpstreamBody, UpstreamRequest, UpstreamResponse},
     usage::{Framing, Meter, UsageReader},
 };

@@ -2,24 +2,26 @@
 
 use std::{
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
 use bytes::Bytes;
-use futures_util::StreamExt;
-use http_body_util::BodyStream;
-use reqwest::{Body, Method, StatusCode, header::HeaderMap};
+use http_body_util::Full;
+use hyper::{
+    Method, Request, StatusCode,
+    body::{Body, Incoming},
+    header::{self, HeaderMap, HeaderValue},
+};
 use tokio::time::{Instant, Sleep};
 
 use super::{
-    Address, Auth, Provider,
-    http::{Clients, Failure, credential},
+    Auth, Provider,
+    connector::ConnectionPools,
+    decoding::{ContentEncoding, Decoded, Gunzip},
+    http::{Failure, USER_AGENT, credential},
 };
 use crate::domain::ApiKey;
-
-/// How many idle connections to a provider are kept.
-const IDLE_CONNECTIONS: usize = 256;
 
 /// Which API a request speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,14 +33,14 @@ pub enum Dialect {
 }
 
 /// Sends requests to providers over connections that it keeps.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Upstream {
-    clients: Clients,
+    pools: ConnectionPools,
 }
 
 /// A request for a provider.
 #[derive(Debug)]
-pub struct Question<'a> {
+pub struct UpstreamRequest<'a> {
     pub provider: &'a Provider,
     pub dialect: Dialect,
     /// The key, and the origin that it was added for.
@@ -49,26 +51,30 @@ pub struct Question<'a> {
     /// Without anybody's credentials.
     pub headers: HeaderMap,
     pub body: Bytes,
-    /// How long the head of the answer may take.
-    pub patience: Duration,
-    /// How long the answer may stand still.
-    pub idle: Duration,
+    /// How long the head of the response may take.
+    pub first_byte_timeout: Duration,
+    /// How long the next chunk of the response may take.
+    pub idle_timeout: Duration,
 }
 
 /// What a provider answers.
 #[derive(Debug)]
-pub struct Reply {
+pub struct UpstreamResponse {
     pub status: StatusCode,
     pub headers: HeaderMap,
-    pub body: ReplyBody,
+    pub body: UpstreamBody,
 }
 
-/// The rest of an answer: pieces as they arrive, until it ends or stands still for too long.
+/// The rest of a response: chunks as they arrive, decoded, until it ends or nothing comes for too long.
 #[derive(Debug)]
-pub struct ReplyBody {
-    pieces: BodyStream<Body>,
-    idle: Duration,
-    alarm: Pin<Box<Sleep>>,
+pub struct UpstreamBody {
+    incoming: Incoming,
+    gunzip: Option<Box<Gunzip>>,
+    idle_timeout: Duration,
+    /// Since when the next chunk is waited for.
+    waiting_since: Option<Instant>,
+    /// Set when something has to be waited for, and moved on only when it goes off.
+    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl Provider {
@@ -83,81 +89,124 @@ impl Provider {
     }
 }
 
-impl Default for Upstream {
-    fn default() -> Self {
-        Self {
-            clients: Clients::new(IDLE_CONNECTIONS),
-        }
-    }
-}
-
 impl Upstream {
-    /// Sends the request once and returns when the head of the answer is there.
+    /// Sends the request once and returns when the head of the response is there.
     ///
     /// Goes nowhere but to the provider's origin, and with a key only where that is the origin it was added for.
-    pub async fn send(&self, question: Question<'_>) -> Result<Reply, Failure> {
-        let (wire, auth) = question.provider.speaks(question.dialect).ok_or(Failure::NoClient)?;
-        let address = question.provider.address.as_ref().ok_or(Failure::NoClient)?;
-        let url = format!("{}{wire}{}", address.as_str(), question.path);
-        let url = url::Url::parse(&url).map_err(|_| Failure::NoClient)?;
-        let origin = url.origin().ascii_serialization();
-        if origin != address.origin() || question.key.is_some_and(|(_, added_for)| added_for != origin) {
+    pub async fn send(&self, request: UpstreamRequest<'_>) -> Result<UpstreamResponse, Failure> {
+        let (base, auth) = request.provider.speaks(request.dialect).ok_or(Failure::NoClient)?;
+        let address = request.provider.address.as_ref().ok_or(Failure::NoClient)?;
+        if request.key.is_some_and(|(_, added_for)| added_for != address.origin()) {
             return Err(Failure::NoClient);
         }
-        let client = self.client(address).await?;
-        let mut request = reqwest::Request::new(question.method, url);
-        *request.headers_mut() = question.headers;
-        if let Some((key, _)) = question.key {
+        let uri = address.below(base, request.path).ok_or(Failure::BadPath)?;
+        let client = self.pools.client(address).await.ok_or(Failure::NoClient)?;
+        let mut sent = Request::new(Full::new(request.body));
+        *sent.method_mut() = request.method;
+        *sent.uri_mut() = uri;
+        *sent.headers_mut() = with_defaults(request.headers);
+        if let Some((key, _)) = request.key {
             let (name, value) = credential(auth, key).ok_or(Failure::NoClient)?;
-            request.headers_mut().insert(name, value);
+            sent.headers_mut().insert(name, value);
         }
-        if !question.body.is_empty() {
-            *request.body_mut() = Some(Body::from(question.body));
-        }
-        let response = tokio::time::timeout(question.patience, client.execute(request))
+        let response = tokio::time::timeout(request.first_byte_timeout, client.request(sent))
             .await
             .map_err(|_| Failure::TimedOut)?
-            .map_err(|why| Failure::of(&why))?;
-        Ok(Reply {
-            status: response.status(),
-            headers: response.headers().clone(),
-            body: ReplyBody {
-                pieces: BodyStream::new(Body::from(response)),
-                idle: question.idle,
-                alarm: Box::pin(tokio::time::sleep(question.idle)),
+            .map_err(|why| Failure::of_request(&why))?;
+        let (mut head, incoming) = response.into_parts();
+        let gunzip = match ContentEncoding::of(&head.headers) {
+            // Such as the answer to HEAD, which says how the body would be encoded.
+            _ if incoming.is_end_stream() => None,
+            ContentEncoding::Identity => None,
+            ContentEncoding::Gzip => {
+                head.headers.remove(header::CONTENT_ENCODING);
+                head.headers.remove(header::CONTENT_LENGTH);
+                Some(Box::new(Gunzip::new()))
+            }
+            ContentEncoding::Unknown => return Err(Failure::Compressed),
+        };
+        Ok(UpstreamResponse {
+            status: head.status,
+            headers: head.headers,
+            body: UpstreamBody {
+                incoming,
+                gunzip,
+                idle_timeout: request.idle_timeout,
+                waiting_since: None,
+                alarm: None,
             },
         })
     }
-
-    async fn client(&self, address: &Address) -> Result<&reqwest::Client, Failure> {
-        self.clients.client(address).await.ok_or(Failure::NoClient)
-    }
 }
 
-impl ReplyBody {
-    /// The next piece; nothing at the end.
+/// What every request says unless it says something else; and that the response is to be readable, whatever it says.
+fn with_defaults(mut headers: HeaderMap) -> HeaderMap {
+    headers
+        .entry(header::USER_AGENT)
+        .or_insert(HeaderValue::from_static(USER_AGENT));
+    headers.entry(header::ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+    headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    headers
+}
+
+impl UpstreamBody {
+    /// The next chunk; none at the end.
     pub async fn next(&mut self) -> Option<Result<Bytes, Failure>> {
         std::future::poll_fn(|context| self.poll_next(context)).await
     }
 
-    /// Asks for the next piece, as a stream does.
+    /// Asks for the next chunk, as a stream does.
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
         loop {
-            match self.pieces.poll_next_unpin(context) {
+            let Some(gunzip) = &mut self.gunzip else {
+                return self.poll_chunk(context);
+            };
+            match gunzip.decode() {
+                Ok(Decoded::Chunk(chunk)) => return Poll::Ready(Some(Ok(chunk))),
+                Ok(Decoded::End) => return Poll::Ready(None),
+                Ok(Decoded::NeedsMore) => {}
+                Err(_) => return Poll::Ready(Some(Err(Failure::BrokenOff))),
+            }
+            match ready!(self.poll_chunk(context)) {
+                Some(Ok(chunk)) => self.gunzip.iter_mut().for_each(|gunzip| gunzip.receive(chunk.clone())),
+                Some(Err(why)) => return Poll::Ready(Some(Err(why))),
+                None => self.gunzip.iter_mut().for_each(|gunzip| gunzip.complete()),
+            }
+        }
+    }
+
+    /// The next chunk as it was sent.
+    fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
+        loop {
+            match Pin::new(&mut self.incoming).poll_frame(context) {
                 Poll::Ready(Some(Ok(frame))) => {
                     // Trailers are of this connection, and dropped.
-                    if let Ok(piece) = frame.into_data() {
-                        let until = Instant::now() + self.idle;
-                        self.alarm.as_mut().reset(until);
-                        return Poll::Ready(Some(Ok(piece)));
+                    if let Ok(chunk) = frame.into_data() {
+                        self.waiting_since = None;
+                        return Poll::Ready(Some(Ok(chunk)));
                     }
                 }
-                Poll::Ready(Some(Err(why))) => return Poll::Ready(Some(Err(Failure::of(&why)))),
+                Poll::Ready(Some(Err(why))) => return Poll::Ready(Some(Err(Failure::of_body(&why)))),
                 Poll::Ready(None) => return Poll::Ready(None),
-                Poll::Pending => {
-                    return self.alarm.as_mut().poll(context).map(|()| Some(Err(Failure::TimedOut)));
-                }
+                Poll::Pending => return self.poll_idle(context).map(|()| Some(Err(Failure::TimedOut))),
             }
+        }
+    }
+
+    /// Ready when the next chunk has been waited for too long.
+    fn poll_idle(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let since = *self.waiting_since.get_or_insert_with(Instant::now);
+        let until = since + self.idle_timeout;
+        let alarm = self
+            .alarm
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(until)));
+        loop {
+            ready!(alarm.as_mut().poll(context));
+            if alarm.deadline() >= until {
+                return Poll::Ready(());
+            }
+            // It was set for an earlier chunk.
+            alarm.as_mut().reset(until);
         }
     }
 }

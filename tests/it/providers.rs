@@ -16,6 +16,7 @@ use crate::support::{
 
 mod answers;
 mod tls;
+mod upstream;
 
 use answers::{REQUESTS, rows};
 

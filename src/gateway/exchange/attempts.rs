@@ -29,7 +29,7 @@ use crate::{
         },
         state::GatewayState,
     },
-    providers::{self, Failure, Question, Reply},
+    providers::{self, Failure, UpstreamRequest, UpstreamResponse},
     services::{lending::Lent, routing},
 };
 
@@ -163,7 +163,7 @@ impl Attempts<'_> {
             }
             self.made += 1;
             booking.with_key(label.cloned());
-            let question = Question {
+            let upstream_request = UpstreamRequest {
                 provider: &prepared.provider,
                 dialect: request.call.endpoint.dialect(),
                 key: lent.as_ref().map(|lent| (lent.key.as_ref(), lent.origin.as_str())),
@@ -171,11 +171,11 @@ impl Attempts<'_> {
                 path: &request.call.path,
                 headers: passing.clone(),
                 body: prepared.body.clone(),
-                patience: state.options.first_byte_timeout,
-                idle: state.options.idle_timeout,
+                first_byte_timeout: state.options.first_byte_timeout,
+                idle_timeout: state.options.idle_timeout,
             };
-            let reply = match state.app.upstream().send(question).await {
-                Ok(reply) => reply,
+            let response = match state.app.upstream().send(upstream_request).await {
+                Ok(response) => response,
                 Err(failure) if others_left && failure != Failure::TimedOut => {
                     tracing::debug!(provider = %prepared.provider.id, why = failure.message(), "trying the next");
                     booking.record_attempt(Ending::failed(None, None), self.made);
@@ -191,8 +191,8 @@ impl Attempts<'_> {
                     return Err(no_answer(prepared, failure));
                 }
             };
-            let status = reply.status;
-            let retry_after = learn(state, prepared, label, &reply);
+            let status = response.status;
+            let retry_after = learn(state, prepared, label, &response);
             let wait = retry_after.filter(|_| status == StatusCode::TOO_MANY_REQUESTS);
             waits.extend(wait);
             let waits_for_it = wait.is_some_and(|wait| wait::is_wanted(request, wait));
@@ -210,7 +210,7 @@ impl Attempts<'_> {
                 attempts: self.made,
                 retry_after,
             };
-            match delivery.deliver(reply, booking, others_left).await? {
+            match delivery.deliver(response, booking, others_left).await? {
                 Delivered::Response(response) => return Ok(Some(response)),
                 Delivered::Failed(ending, returned) => {
                     booking = *returned;
@@ -262,14 +262,19 @@ fn has_to_wait(prepared: &PreparedRequest, wait: Duration) -> ErrorResponse {
 }
 
 /// Learns what a response says of the provider's limits, and returns how long it wants to be left alone.
-fn learn(state: &GatewayState, prepared: &PreparedRequest, label: Option<&Label>, reply: &Reply) -> Option<Duration> {
+fn learn(
+    state: &GatewayState,
+    prepared: &PreparedRequest,
+    label: Option<&Label>,
+    response: &UpstreamResponse,
+) -> Option<Duration> {
     let now = state.app.now();
-    let stated = providers::retry_after(&reply.headers, now);
-    if reply.status != StatusCode::TOO_MANY_REQUESTS {
-        state.quotas.learn(prepared, label, &reply.headers, now);
+    let stated = providers::retry_after(&response.headers, now);
+    if response.status != StatusCode::TOO_MANY_REQUESTS {
+        state.quotas.learn(prepared, label, &response.headers, now);
         return stated;
     }
-    let wait = stated.or_else(|| quota::until_enough(prepared, &reply.headers, now));
+    let wait = stated.or_else(|| quota::until_enough(prepared, &response.headers, now));
     if wait.is_none() {
         state.quotas.refuse(prepared, label);
     }

@@ -25,7 +25,7 @@ use crate::{
         request::{client_request::ClientRequest, prepared_request::PreparedRequest},
         state::GatewayState,
     },
-    providers::{Failure, Framing, Reply, UsageReader},
+    providers::{self, Failure, Framing, RetryWith, UpstreamResponse, UsageReader},
 };
 
 /// The longest response that is read to its end before it goes on, in bytes; the cost of longer ones is not in the head.
@@ -61,26 +61,26 @@ pub(super) struct Delivery<'a> {
 impl Delivery<'_> {
     pub(super) async fn deliver(
         &self,
-        reply: Reply,
+        response: UpstreamResponse,
         booking: Booking,
         others_left: bool,
     ) -> Result<Delivered, ErrorResponse> {
-        let framing = match framing(&reply.headers) {
+        let framing = match framing(&response.headers) {
             // An answer that costs nothing may be anything, and as long as it likes: a list, a file.
-            Framing::Whole if !self.prepared.is_metered && reply.status.is_success() => Framing::Unread,
+            Framing::Whole if !self.prepared.is_metered && response.status.is_success() => Framing::Unread,
             framing => framing,
         };
         let is_stream = framing != Framing::Whole || self.request.call.path.contains(":streamGenerateContent");
-        let head = self.head(&reply);
+        let head = self.head(&response);
         let flow = Flow {
-            body: reply.body,
+            body: response.body,
             reader: UsageReader::new(framing, self.prepared.strips),
-            status: reply.status.as_u16(),
-            is_answer: reply.status.is_success(),
+            status: response.status.as_u16(),
+            is_answer: response.status.is_success(),
             retry_after: self.retry_after,
-            booking,
+            booking: Some(booking),
         };
-        if !reply.status.is_success() || !is_stream {
+        if !response.status.is_success() || !is_stream {
             self.whole(head, flow, others_left).await
         } else if framing == Framing::Unread {
             Ok(Delivered::Response(self.relay(head, VecDeque::new(), Some(flow))))
@@ -114,11 +114,13 @@ impl Delivery<'_> {
                     flow.reader.finish();
                     // Nothing, or a page of something in between.
                     flow.is_answer &= !matches!(read.trim_ascii_start().first(), None | Some(b'<'));
-                    if let Some(status) = self.prepared.provider.status_of_key(flow.status, &read) {
+                    let now = self.state.app.now();
+                    if let Some(refused) = providers::read_refusal(&self.prepared.provider, flow.status, &read, now) {
                         // What other providers have a status for, so that the key is known for what it is.
-                        flow.status = status;
-                        if others_left {
-                            return Ok(Self::failed(flow));
+                        flow.status = refused.status();
+                        flow.is_answer = false;
+                        if others_left && refused.kind.retry() != RetryWith::Nothing {
+                            return Self::failed(flow);
                         }
                     }
                     let meter = flow.reader.meter();
@@ -161,7 +163,9 @@ impl Delivery<'_> {
                 break;
             };
             if held.is_empty() {
-                flow.booking.count_first_chunk();
+                if let Some(booking) = &flow.booking {
+                    booking.count_first_chunk();
+                }
             }
             // A stream without a word is none.
             let next = match next {
@@ -178,7 +182,7 @@ impl Delivery<'_> {
                     return Err(no_answer(self.prepared, failure));
                 }
                 Some(Err(_)) => {
-                    return Ok(Self::failed(flow));
+                    return Self::failed(flow);
                 }
                 None => {
                     let (rest, _) = flow.finish();
@@ -187,16 +191,22 @@ impl Delivery<'_> {
                 }
             }
             if flow.reader.meter().is_error() && others_left {
-                return Ok(Self::failed(flow));
+                return Self::failed(flow);
             }
         }
+        flow.account();
         held.retain(|piece| !piece.is_empty());
         Ok(Delivered::Response(self.relay(head, held, Some(flow))))
     }
 
-    /// An error before the first word.
-    fn failed(flow: Flow) -> Delivered {
-        Delivered::Failed(flow.ending(End::Broken), Box::new(flow.booking))
+    /// An error before the first word, for which another key or provider is tried.
+    fn failed(mut flow: Flow) -> Result<Delivered, ErrorResponse> {
+        let booking = flow.booking.take();
+        let booking = booking.ok_or_else(|| Error::new(Code::Internal, "the request was settled before it failed"))?;
+        Ok(Delivered::Failed(
+            flow.ending(End::Broken, booking.input()),
+            Box::new(booking),
+        ))
     }
 
     fn relay(&self, head: Response<ResponseBody>, held: VecDeque<Bytes>, flow: Option<Flow>) -> Response<ResponseBody> {
@@ -209,15 +219,15 @@ impl Delivery<'_> {
         head.map(|_| relay.boxed_unsync())
     }
 
-    fn head(&self, reply: &Reply) -> Response<ResponseBody> {
+    fn head(&self, response: &UpstreamResponse) -> Response<ResponseBody> {
         let mut head = Response::new(body::full(Bytes::new()));
-        *head.status_mut() = reply.status;
-        let mut passed = headers::for_client(&reply.headers, self.key);
+        *head.status_mut() = response.status;
+        let mut passed = headers::for_client(&response.headers, self.key);
         introduce(&mut passed, self.prepared, self.attempts);
         if self.cacheable.is_some() {
             passed.insert(CACHE, HeaderValue::from_static("miss"));
         }
-        if let (StatusCode::TOO_MANY_REQUESTS, Some(wait)) = (reply.status, self.retry_after) {
+        if let (StatusCode::TOO_MANY_REQUESTS, Some(wait)) = (response.status, self.retry_after) {
             // What a provider says in headers of its own is not understood by every library.
             passed
                 .entry(header::RETRY_AFTER)

@@ -1,9 +1,12 @@
 //! Providers that refuse, fail, or say what they should not.
 
 use std::{
+    io::Write as _,
     sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, SystemTime},
 };
+
+use flate2::{Compression, write::GzEncoder};
 
 use super::*;
 
@@ -155,15 +158,35 @@ fn a_provider_that_does_not_answer_is_told_apart_from_one_that_is_slow() {
 }
 
 #[test]
-fn an_answer_that_nobody_can_read_passes_and_is_estimated() {
-    for reply in [
-        Reply::new(200, b"\x1f\x8b\x08\0\0").header("content-encoding", "gzip"),
-        Reply::json(200, &json!({"no": "counts"})),
-    ] {
-        let scene = Scene::new(StandIn::answering(reply));
-        assert_eq!(scene.chat(chat()).status, 200);
-        assert!(scene.home.totals(1)["input_tokens"].as_u64().unwrap() > 0);
-    }
+fn an_answer_that_tells_no_use_passes_and_is_estimated() {
+    let scene = Scene::new(StandIn::answering(Reply::json(200, &json!({"no": "counts"}))));
+    assert_eq!(scene.chat(chat()).status, 200);
+    assert!(scene.home.totals(1)["input_tokens"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn a_compressed_answer_that_nobody_asked_for_is_decoded_and_counted_or_refused() {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(completion().to_string().as_bytes()).unwrap();
+    let packed = encoder.finish().unwrap();
+    let reply = |encoding| {
+        Reply::new(200, &packed)
+            .header("content-type", "application/json")
+            .header("content-encoding", encoding)
+    };
+    let scene = Scene::new(StandIn::answering(reply("gzip")));
+    let answer = scene.chat(chat());
+    assert_eq!((answer.status, answer.json()), (200, completion()));
+    assert_eq!(answer.header("content-encoding"), None);
+    let used = &completion()["usage"];
+    assert_eq!(scene.home.totals(1)["output_tokens"], used["completion_tokens"]);
+
+    let scene = Scene::new(StandIn::answering(reply("br")));
+    let answer = scene.chat(chat());
+    assert_eq!(
+        (answer.status, &answer.json()["error"]["code"]),
+        (502, &json!("provider_unreachable"))
+    );
 }
 
 #[test]

@@ -21,7 +21,7 @@ use super::GOOD;
 use crate::support::Home;
 
 /// A server that answers one request over TLS, and tells what it could read of it.
-fn serve(certificate: &str) -> (u16, JoinHandle<String>) {
+pub(super) fn serve(certificate: &str) -> (u16, JoinHandle<String>) {
     let file = |name: &str| Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls").join(name);
     let chain = CertificateDer::from_pem_file(file(certificate)).expect("a certificate");
     let key = PrivateKeyDer::from_pem_file(file("server.key.pem")).expect("a key");
