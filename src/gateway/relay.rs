@@ -17,7 +17,7 @@ use super::{
     tasks::Tasks,
 };
 use crate::{
-    domain::{Tokens, Usd},
+    domain::Usd,
     providers::{Failure, ReplyBody, UsageReader},
 };
 
@@ -91,7 +91,7 @@ impl Flow {
             status: Some(self.status),
             tokens: match told {
                 Some(tokens) => tokens,
-                None if is_refused => Tokens::default(),
+                None if is_refused => meter.tokens_of_refusal(),
                 None => meter.tokens_so_far(self.booking.input()),
             },
             is_estimated: told.is_none() && !is_refused,

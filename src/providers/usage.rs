@@ -350,16 +350,24 @@ impl Meter {
     /// The counts of a response that broke off, or whose counts are not trusted: what the provider reported and can be
     /// true, else the prompt's estimate `input` and what was streamed.
     pub fn tokens_so_far(&self, input: u64) -> Tokens {
-        let reported = reported(&self.usage).map(|reported| reported.counts);
-        let reported = reported
-            .filter(|counts| true_counts(*counts).is_some())
-            .unwrap_or_default();
-        let counts = TokenCounts {
+        let reported = self.believed();
+        within_whole(TokenCounts {
             input: if reported.input == 0 { input } else { reported.input },
             output: reported.output.max(self.chars.div_ceil(CHARS_PER_TOKEN)),
             ..reported
-        };
-        within_whole(counts)
+        })
+    }
+
+    /// The counts of a request that was refused: what the provider reported and can be true, else zero.
+    pub fn tokens_of_refusal(&self) -> Tokens {
+        within_whole(self.believed())
+    }
+
+    fn believed(&self) -> TokenCounts {
+        let reported = reported(&self.usage).map(|reported| reported.counts);
+        reported
+            .filter(|counts| true_counts(*counts).is_some())
+            .unwrap_or_default()
     }
 
     /// The service that the provider names.

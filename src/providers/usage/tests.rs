@@ -414,6 +414,9 @@ fn the_output_at_the_start_of_a_message_is_not_its_output() {
     assert_eq!(meter.tokens(), None);
     let so_far = meter.tokens_so_far(100);
     assert_eq!((so_far.input(), so_far.output()), (15, 1_000));
+    let refused = after(&events[..1]).tokens_of_refusal();
+    assert_eq!((refused.input(), refused.output()), (15, 0));
+    assert_eq!(Meter::default().tokens_of_refusal(), Tokens::default());
 }
 
 #[test]
