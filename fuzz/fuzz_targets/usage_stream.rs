@@ -1,4 +1,4 @@
-//! Any response is read without a panic, alike however it is cut into pieces, and reports no usage that cannot be true.
+//! Any response is read without a panic, passes alike in any pieces, and reports no usage that cannot be true.
 
 #![no_main]
 
@@ -19,13 +19,8 @@ fuzz_target!(|input: (u8, bool, u8, u8, u16, &[u8])| {
         _ => Framing::Events,
     };
     let (at_once, meter) = read(framing, strips, [bytes]);
-    // A body that is not declared as an event stream is recognized by its first piece.
-    let is_sniffed = framing == Framing::Whole && (bytes.starts_with(b"d") || bytes.starts_with(b"e"));
-    if !is_sniffed {
-        let (in_pieces, same) = read(framing, strips, bytes.chunks(usize::from(piece.max(1))));
-        assert_eq!(in_pieces, at_once);
-        assert_eq!(same, meter);
-    }
+    let (in_pieces, _) = read(framing, strips, bytes.chunks(usize::from(piece.max(1))));
+    assert_eq!(in_pieces, at_once);
     if !strips || framing != Framing::Events {
         assert_eq!(at_once, bytes, "nothing is changed");
     }
@@ -38,7 +33,10 @@ fuzz_target!(|input: (u8, bool, u8, u8, u16, &[u8])| {
     }
     assert!(meter.is_trusted() || meter.tokens().is_none());
 
-    let id: ProviderId = PROVIDERS[usize::from(row) % PROVIDERS.len()].id.parse().expect("a name");
+    let id: ProviderId = PROVIDERS[usize::from(row) % PROVIDERS.len()]
+        .id
+        .parse()
+        .expect("a name");
     let provider = Provider::built_in(&id).expect("built in");
     let now = "2026-11-29T12:00:00Z".parse().expect("a time");
     if let Some(refused) = providers::read_refusal(&provider, status, bytes, now) {
@@ -47,7 +45,9 @@ fuzz_target!(|input: (u8, bool, u8, u8, u16, &[u8])| {
     }
     assert_eq!(
         meter.is_error(),
-        meter.error().is_some_and(|error| providers::refusal_in(&provider, 200, error, now).is_some())
+        meter
+            .error()
+            .is_some_and(|error| providers::refusal_in(&provider, 200, error, now).is_some())
     );
 });
 
