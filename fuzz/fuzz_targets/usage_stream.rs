@@ -47,7 +47,7 @@ fuzz_target!(|input: (u8, bool, u8, u8, u16, &[u8])| {
         meter.is_error(),
         meter
             .error()
-            .is_some_and(|error| providers::refusal_in(&provider, 200, error, now).is_some())
+            .is_some_and(|error| providers::refusal_in(provider.def, 200, error, now).is_some())
     );
 });
 

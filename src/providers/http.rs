@@ -155,7 +155,9 @@ impl Failure {
             Self::TimedOut => "did not answer in time; check the network and try again",
             Self::Untrusted => "could not be asked: no trusted TLS connection came about",
             Self::NotConnected => "could not be reached; check the network, the proxy and base_url",
-            Self::BrokenOff => "broke the answer off or sent one that is not HTTP; check base_url and try again",
+            Self::BrokenOff => {
+                "closed the connection before the response was complete, or sent something that is not HTTP; check base_url and try again"
+            }
             Self::Compressed => "sent a compressed response although none was asked for",
         }
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::{Provider, rate_limits};
+use super::{Provider, ProviderDef, rate_limits};
 use crate::domain::Outcome;
 
 /// The longest error body that is read, in bytes.
@@ -143,7 +143,7 @@ pub fn read_refusal(provider: &Provider, status: u16, body: &[u8], now: Timestam
         .then(|| serde_json::from_slice(json).ok())
         .flatten();
     let text = match json {
-        Some(json @ (Value::Object(_) | Value::Array(_))) => return refusal_in(provider, status, &json, now),
+        Some(json @ (Value::Object(_) | Value::Array(_))) => return refusal_in(provider.def, status, &json, now),
         Some(Value::String(text)) => text,
         _ => String::from_utf8_lossy(body.get(..LONGEST_MESSAGE).unwrap_or(body)).into_owned(),
     };
@@ -151,17 +151,17 @@ pub fn read_refusal(provider: &Provider, status: u16, body: &[u8], now: Timestam
         messages: vec![text.to_lowercase()],
         ..Facts::default()
     };
-    (status >= 400).then(|| facts.refused(provider, status, None))
+    (status >= 400).then(|| facts.refused(provider.def, status, None))
 }
 
 /// The same for a body, or an event of a stream, that is parsed already.
-pub fn refusal_in(provider: &Provider, status: u16, event: &Value, now: Timestamp) -> Option<Refused> {
+pub fn refusal_in(def: &ProviderDef, status: u16, event: &Value, now: Timestamp) -> Option<Refused> {
     if status < 400 && !is_error(event) {
         return None;
     }
     let mut facts = Facts::default();
     facts.read(event);
-    Some(facts.refused(provider, status, rate_limits::retry_after_in(event, now)))
+    Some(facts.refused(def, status, rate_limits::retry_after_in(event, now)))
 }
 
 /// Whether a body, or an event of a stream, tells of an error.
@@ -289,7 +289,7 @@ impl Facts {
             .push(message.get(..end).unwrap_or_default().to_lowercase());
     }
 
-    fn refused(&self, provider: &Provider, status: u16, retry_after: Option<Duration>) -> Refused {
+    fn refused(&self, def: &ProviderDef, status: u16, retry_after: Option<Duration>) -> Refused {
         let has_status = status >= 400;
         let status = if has_status {
             status
@@ -297,7 +297,7 @@ impl Facts {
             self.status.unwrap_or(status)
         };
         let first = |rules: &[RefusalRule]| rules.iter().find(|rule| self.matches(rule.said)).map(|rule| rule.kind);
-        let kind = first(provider.def.refusals).or_else(|| first(SHARED));
+        let kind = first(def.refusals).or_else(|| first(SHARED));
         let kind = kind.unwrap_or_else(|| match status {
             401 => RefusalKind::KeyRefused,
             402 => RefusalKind::NoCredit,

@@ -22,19 +22,24 @@ use crate::{
 };
 
 /// The keys that were revealed, by record and version.
-#[derive(Debug, Default)]
-pub struct KeyRing {
-    held: Mutex<BTreeMap<(KeyId, u32), Arc<Revealed>>>,
+///
+/// `D` is what is derived from a key and kept as long as the key is.
+#[derive(Debug)]
+pub struct KeyRing<D> {
+    held: Mutex<HeldKeys<D>>,
 }
 
+type HeldKeys<D> = BTreeMap<(KeyId, u32), Arc<Revealed<D>>>;
+
 /// A key from when it was revealed: it is in the audit trail once, however many requests want it.
-type Revealed = OnceCell<Arc<ApiKey>>;
+type Revealed<D> = OnceCell<(Arc<ApiKey>, Arc<D>)>;
 
 /// A key for requests to its provider.
-#[derive(Debug, Clone)]
-pub struct Lent {
+#[derive(Debug)]
+pub struct Lent<D> {
     pub label: Label,
     pub key: Arc<ApiKey>,
+    pub derived: Arc<D>,
     /// Where it may be sent.
     pub origin: String,
     /// When its secret was last changed or found valid.
@@ -45,11 +50,17 @@ pub struct Lent {
 #[derive(Debug)]
 struct Unattended;
 
-impl KeyRing {
+impl<D> Default for KeyRing<D> {
+    fn default() -> Self {
+        Self { held: Mutex::default() }
+    }
+}
+
+impl<D: for<'k> From<&'k ApiKey>> KeyRing<D> {
     /// The usable keys of `provider` for its present address, the one with the default label first.
     ///
     /// Without a vault there are none, which is no error for a provider that needs none.
-    pub async fn keys_of(&self, app: &App, provider: &Provider) -> Result<Vec<Lent>> {
+    pub async fn keys_of(&self, app: &App, provider: &Provider) -> Result<Vec<Lent<D>>> {
         let contents = match app.vault().contents() {
             Ok(contents) => contents,
             Err(_) => match vault::open_unasked(app).await {
@@ -60,6 +71,7 @@ impl KeyRing {
                 Err(why) => return Err(why),
             },
         };
+        self.forget_all_but(&contents.keys);
         let now = app.now();
         let mut records: Vec<&KeyRecord> = contents
             .keys
@@ -83,7 +95,6 @@ impl KeyRing {
                 None => none(provider),
             };
         }
-        self.forget_all_but(&contents.keys);
         let mut lent = Vec::with_capacity(usable.len());
         for record in usable {
             lent.push(self.lend(app, record).await?);
@@ -91,7 +102,7 @@ impl KeyRing {
         Ok(lent)
     }
 
-    async fn lend(&self, app: &App, record: &KeyRecord) -> Result<Lent> {
+    async fn lend(&self, app: &App, record: &KeyRecord) -> Result<Lent<D>> {
         let active = keys::expect_usable(record, app.now())?;
         let name = (record.key_id, active.version);
         let revealed = Arc::clone(self.held().entry(name).or_default());
@@ -101,14 +112,15 @@ impl KeyRing {
         }
         let why = "for requests through the gateway";
         let reveal = async || {
-            keys::reveal(app, &Unattended, record, active.version, why)
-                .await
-                .map(Arc::new)
+            let key = keys::reveal(app, &Unattended, record, active.version, why).await?;
+            let derived = Arc::new(D::from(&key));
+            Ok::<_, Error>((Arc::new(key), derived))
         };
-        let key = revealed.get_or_try_init(reveal).await?;
+        let (key, derived) = revealed.get_or_try_init(reveal).await?;
         Ok(Lent {
             label: record.label.clone(),
             key: Arc::clone(key),
+            derived: Arc::clone(derived),
             origin: record.origin.clone(),
             mended_at: health::mended_at(record),
         })
@@ -123,13 +135,13 @@ impl KeyRing {
         });
     }
 
-    fn held(&self) -> MutexGuard<'_, BTreeMap<(KeyId, u32), Arc<Revealed>>> {
+    fn held(&self) -> MutexGuard<'_, HeldKeys<D>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// No key, which only some providers can do with.
-fn none(provider: &Provider) -> Result<Vec<Lent>> {
+fn none<D>(provider: &Provider) -> Result<Vec<Lent<D>>> {
     if !provider.needs_key() {
         return Ok(Vec::new());
     }

@@ -1,15 +1,14 @@
-//! One request: sent with one key after the other until a response comes.
+//! One request: sent to one provider after the other, with one key after the other, until one answers.
 
 use std::time::Duration;
 
 use hyper::{
-    Response, StatusCode,
+    Response,
     header::{self, HeaderValue},
 };
 
-use super::delivery::{CACHE, COST, Delivered, Delivery, introduce, no_answer};
+use super::delivery::{Alternatives, CACHE, COST, Delivered, Delivery, FailedAttempt, Retry, introduce, no_response};
 use crate::{
-    domain::Label,
     error::{Code, Error},
     gateway::{
         accounting::{
@@ -22,15 +21,15 @@ use crate::{
             error_response::ErrorResponse,
             headers,
         },
-        keys::{quota, wait},
+        keys::LentKey,
         request::{
             client_request::ClientRequest,
             prepared_request::{self, Fields, PreparedRequest, Target},
         },
         state::GatewayState,
     },
-    providers::{self, Failure, UpstreamRequest, UpstreamResponse},
-    services::{lending::Lent, routing},
+    providers::{Failure, UpstreamRequest},
+    services::routing,
 };
 
 /// The attempts to have one request answered.
@@ -40,7 +39,7 @@ struct Attempts<'a> {
     fields: &'a Fields<'a>,
     /// Where the present target's response may be cached.
     cacheable: Option<Cacheable>,
-    /// How often it was sent to a provider.
+    /// How often the request was sent.
     made: usize,
 }
 
@@ -50,7 +49,9 @@ pub(in crate::gateway) async fn exchange(
     request: &mut ClientRequest,
 ) -> Result<Response<ResponseBody>, ErrorResponse> {
     let fields = Fields::read(&request.body, &request.call.endpoint)?;
-    let targets = prepared_request::targets(&state.app, request, &fields).await?;
+    let mut targets = prepared_request::targets(&state.app, request, &fields).await?;
+    // Stable: the others keep their order.
+    targets.sort_by_key(|target| state.missing_models.contains(&target.provider.id, &target.model));
     let mut attempts = Attempts {
         state,
         request,
@@ -61,7 +62,7 @@ pub(in crate::gateway) async fn exchange(
     let mut failed: Option<ErrorResponse> = None;
     let last = targets.len();
     for (number, target) in (1..).zip(targets) {
-        match attempts.at_target(target, number < last).await {
+        match attempts.with_target(target, number < last).await {
             Ok(Some(response)) => return Ok(response),
             Ok(None) => {}
             Err(error) => {
@@ -77,11 +78,11 @@ pub(in crate::gateway) async fn exchange(
 }
 
 impl Attempts<'_> {
-    /// Asks one provider with one key after the other; nothing where that failed and others are left.
-    async fn at_target(
+    /// Sends the request to one provider; nothing where that failed and others are left.
+    async fn with_target(
         &mut self,
         target: Target,
-        others_left: bool,
+        has_more: bool,
     ) -> Result<Option<Response<ResponseBody>>, ErrorResponse> {
         let (state, request) = (self.state, self.request);
         let app = &state.app;
@@ -118,7 +119,7 @@ impl Attempts<'_> {
             noted,
         };
         let booking = state.accounts.book(app, to_book).await?;
-        self.with_each(&prepared, keys, booking, others_left).await
+        self.with_each_key(&prepared, keys, booking, has_more).await
     }
 
     /// The response that is cached, if there is one.
@@ -142,85 +143,93 @@ impl Attempts<'_> {
         Some(response)
     }
 
-    async fn with_each(
+    /// Sends the request with one key after the other.
+    async fn with_each_key(
         &mut self,
         prepared: &PreparedRequest,
-        keys: Vec<Option<Lent>>,
+        keys: Vec<Option<LentKey>>,
         mut booking: Booking,
-        others_left: bool,
+        has_more_providers: bool,
     ) -> Result<Option<Response<ResponseBody>>, ErrorResponse> {
-        let (state, request) = (self.state, self.request);
-        let passing = headers::for_provider(&request.headers);
-        let mut left = keys.len();
         let mut waits = Vec::new();
-        for lent in keys {
-            left -= 1;
-            let others_left = left > 0 || others_left;
-            let label = lent.as_ref().map(|lent| &lent.label);
-            if let Err(wait) = state.quotas.take(prepared, label) {
+        let mut keys = keys.into_iter();
+        while let Some(key) = keys.next() {
+            let label = key.as_ref().map(|key| &key.label);
+            if let Err(wait) = self.state.quotas.take(prepared, label) {
                 waits.push(wait);
                 continue;
             }
-            self.made += 1;
-            booking.with_key(label.cloned());
-            let upstream_request = UpstreamRequest {
-                provider: &prepared.provider,
-                dialect: request.call.endpoint.dialect(),
-                key: lent.as_ref().map(|lent| (lent.key.as_ref(), lent.origin.as_str())),
-                method: request.method.clone(),
-                path: &request.call.path,
-                headers: passing.clone(),
-                body: prepared.body.clone(),
-                first_byte_timeout: state.options.first_byte_timeout,
-                idle_timeout: state.options.idle_timeout,
+            let alternatives = Alternatives {
+                keys: keys.len() > 0,
+                providers: has_more_providers,
             };
-            let response = match state.app.upstream().send(upstream_request).await {
-                Ok(response) => response,
-                Err(failure) if others_left && failure != Failure::TimedOut => {
-                    tracing::debug!(provider = %prepared.provider.id, why = failure.message(), "trying the next");
-                    booking.record_attempt(Ending::failed(None, None), self.made);
-                    continue;
-                }
-                Err(failure) => {
-                    // What took its time may have been worked on, and paid for.
-                    booking.settle(if failure == Failure::TimedOut {
-                        Ending::unknown(prepared.input)
-                    } else {
-                        Ending::failed(None, None)
-                    });
-                    return Err(no_answer(prepared, failure));
-                }
-            };
-            let status = response.status;
-            let retry_after = learn(state, prepared, label, &response);
-            let wait = retry_after.filter(|_| status == StatusCode::TOO_MANY_REQUESTS);
-            waits.extend(wait);
-            let waits_for_it = wait.is_some_and(|wait| wait::is_wanted(request, wait));
-            if waits_for_it || others_left && is_worth_another(status) {
-                tracing::debug!(provider = %prepared.provider.id, status = status.as_u16(), "trying the next");
-                booking.record_attempt(Ending::failed(Some(status.as_u16()), retry_after), self.made);
-                continue;
-            }
-            let delivery = Delivery {
-                state,
-                request,
-                prepared,
-                cacheable: self.cacheable,
-                key: lent.as_ref().map(|lent| lent.key.as_ref()),
-                attempts: self.made,
-                retry_after,
-            };
-            match delivery.deliver(response, booking, others_left).await? {
+            let failed = match self.attempt(prepared, key, booking, alternatives).await? {
                 Delivered::Response(response) => return Ok(Some(response)),
-                Delivered::Failed(ending, returned) => {
-                    booking = *returned;
-                    booking.record_attempt(ending, self.made);
-                }
+                Delivered::Failed(failed) => failed,
+            };
+            tracing::debug!(provider = %prepared.provider.id, status = failed.ending.status, "trying the next");
+            booking = failed.booking;
+            booking.record_attempt(failed.ending, self.made);
+            waits.extend(failed.wait);
+            if failed.retry == Retry::AnotherProvider {
+                return Ok(None);
             }
         }
         match waits.into_iter().min() {
             Some(wait) => Err(has_to_wait(prepared, wait)),
             None => Ok(None),
+        }
+    }
+
+    /// Sends the request once.
+    async fn attempt(
+        &mut self,
+        prepared: &PreparedRequest,
+        key: Option<LentKey>,
+        mut booking: Booking,
+        alternatives: Alternatives,
+    ) -> Result<Delivered, ErrorResponse> {
+        let (state, request) = (self.state, self.request);
+        self.made += 1;
+        booking.with_key(key.as_ref().map(|key| key.label.clone()));
+        let upstream_request = UpstreamRequest {
+            provider: &prepared.provider,
+            dialect: request.call.endpoint.dialect(),
+            key: key.as_ref().map(|key| (key.key.as_ref(), key.origin.as_str())),
+            method: request.method.clone(),
+            path: &request.call.path,
+            headers: headers::for_provider(&request.headers),
+            body: prepared.body.clone(),
+            first_byte_timeout: state.options.first_byte_timeout,
+            idle_timeout: state.options.idle_timeout,
+        };
+        match state.app.upstream().send(upstream_request).await {
+            Ok(response) => {
+                let delivery = Delivery {
+                    state,
+                    request,
+                    prepared,
+                    cacheable: self.cacheable,
+                    attempts: self.made,
+                    alternatives,
+                };
+                delivery.deliver(response, key, booking).await
+            }
+            Err(failure) if failure == Failure::TimedOut => {
+                // It may have been worked on, and paid for.
+                booking.settle(Ending::unknown(prepared.input));
+                Err(no_response(prepared, failure))
+            }
+            Err(_) if alternatives.any() => Ok(Delivered::Failed(FailedAttempt {
+                ending: Ending::failed(None, None),
+                booking,
+                retry: Retry::AnotherKey,
+                wait: None,
+            })),
+            Err(failure) => {
+                booking.settle(Ending::failed(None, None));
+                Err(no_response(prepared, failure))
+            }
         }
     }
 }
@@ -230,9 +239,9 @@ fn in_order(
     state: &GatewayState,
     prepared: &PreparedRequest,
     session: Option<&str>,
-    mut lent: Vec<Lent>,
-) -> Result<Vec<Option<Lent>>, ErrorResponse> {
-    let headroom = |key: Option<&Lent>| state.quotas.headroom(prepared, key.map(|lent| &lent.label));
+    mut lent: Vec<LentKey>,
+) -> Result<Vec<Option<LentKey>>, ErrorResponse> {
+    let headroom = |key: Option<&LentKey>| state.quotas.headroom(prepared, key.map(|lent| &lent.label));
     if lent.is_empty() {
         return match headroom(None).wait {
             None => Ok(vec![None]),
@@ -259,29 +268,4 @@ fn has_to_wait(prepared: &PreparedRequest, wait: Duration) -> ErrorResponse {
         .hint("its quota is used up; another key or provider may be free"),
         retry_after: Some(wait),
     }
-}
-
-/// Learns what a response says of the provider's limits, and returns how long it wants to be left alone.
-fn learn(
-    state: &GatewayState,
-    prepared: &PreparedRequest,
-    label: Option<&Label>,
-    response: &UpstreamResponse,
-) -> Option<Duration> {
-    let now = state.app.now();
-    let stated = providers::retry_after(&response.headers, now);
-    if response.status != StatusCode::TOO_MANY_REQUESTS {
-        state.quotas.learn(prepared, label, &response.headers, now);
-        return stated;
-    }
-    let wait = stated.or_else(|| quota::until_enough(prepared, &response.headers, now));
-    if wait.is_none() {
-        state.quotas.refuse(prepared, label);
-    }
-    wait.map(|wait| state.quotas.wait(prepared, label, wait))
-}
-
-/// Whether another key may do better: this one has no quota, no credit or no right, or the provider is failing.
-fn is_worth_another(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 401 | 402 | 403 | 408 | 429 | 500..)
 }

@@ -1,8 +1,8 @@
-//! Passing one response back: whole, or as a stream, and whether the next key or provider is to be tried instead.
+//! Passes one response back, whole or as a stream, or decides that another key or provider is to be tried.
 
 use std::{collections::VecDeque, time::Duration};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::{
     HeaderMap, Response, StatusCode,
@@ -10,9 +10,11 @@ use hyper::{
 };
 use tokio::time::Instant;
 
-use super::relay::{End, Flow, Relay};
+use super::{
+    key_filter::KeyFilter,
+    relay::{BodyStart, End, Flow, Relay, Stopped},
+};
 use crate::{
-    domain::ApiKey,
     error::{Code, Error},
     gateway::{
         accounting::booking::{Booking, Ending},
@@ -22,17 +24,21 @@ use crate::{
             error_response::{ErrorResponse, in_seconds},
             headers,
         },
+        keys::{LentKey, quota, wait},
         request::{client_request::ClientRequest, prepared_request::PreparedRequest},
         state::GatewayState,
     },
-    providers::{self, Failure, Framing, RetryWith, UpstreamResponse, UsageReader},
+    providers::{self, Failure, Framing, RefusalKind, Refused, RetryWith, UpstreamResponse, UsageReader},
 };
 
-/// The longest response that is read to its end before it goes on, in bytes; the cost of longer ones is not in the head.
+/// The longest response that is read to its end before it goes on, in bytes; the head of longer ones has no cost.
 const WHOLE: usize = 16 << 20;
-/// How long, and how much of, a stream is held for an error in place of its first words.
-const HELD: usize = 16 << 10;
-const HOLDING: Duration = Duration::from_secs(2);
+/// How much of an error response is read before it is decided what it means, and for how long.
+const ERROR_BODY: usize = 64 << 10;
+const ERROR_TIMEOUT: Duration = Duration::from_secs(2);
+/// How much of a stream is held, and for how long, while it may be an error and not an answer.
+const STREAM_START: usize = 16 << 10;
+const STREAM_START_TIMEOUT: Duration = Duration::from_secs(2);
 
 const PROVIDER: HeaderName = HeaderName::from_static("x-api-keys-provider");
 const MODEL: HeaderName = HeaderName::from_static("x-api-keys-model");
@@ -40,255 +46,367 @@ pub(super) const COST: HeaderName = HeaderName::from_static("x-api-keys-cost-usd
 const ATTEMPTS: HeaderName = HeaderName::from_static("x-api-keys-attempts");
 pub(super) const CACHE: HeaderName = HeaderName::from_static("x-api-keys-cache");
 
-/// What one attempt came to.
+/// The result of one attempt.
 pub(super) enum Delivered {
     Response(Response<ResponseBody>),
-    /// An error before the first word, with others left to ask.
-    Failed(Ending, Box<Booking>),
+    /// Nothing was passed on, and another attempt may succeed.
+    Failed(FailedAttempt),
 }
 
-/// A response on its way back.
+pub(super) struct FailedAttempt {
+    pub(super) ending: Ending,
+    pub(super) booking: Booking,
+    pub(super) retry: Retry,
+    /// How long the key has to wait, where its quota is used up.
+    pub(super) wait: Option<Duration>,
+}
+
+/// What is tried after a failed attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Retry {
+    AnotherKey,
+    AnotherProvider,
+}
+
+/// What is left to try after an attempt.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Alternatives {
+    pub(super) keys: bool,
+    pub(super) providers: bool,
+}
+
+/// How one response is passed back.
 pub(super) struct Delivery<'a> {
     pub(super) state: &'a GatewayState,
     pub(super) request: &'a ClientRequest,
     pub(super) prepared: &'a PreparedRequest,
     pub(super) cacheable: Option<Cacheable>,
-    pub(super) key: Option<&'a ApiKey>,
     pub(super) attempts: usize,
-    pub(super) retry_after: Option<Duration>,
+    pub(super) alternatives: Alternatives,
+}
+
+/// A response that has begun.
+struct Begun {
+    status: StatusCode,
+    headers: HeaderMap,
+    flow: Flow,
+}
+
+impl Alternatives {
+    pub(super) fn any(self) -> bool {
+        self.keys || self.providers
+    }
 }
 
 impl Delivery<'_> {
     pub(super) async fn deliver(
         &self,
         response: UpstreamResponse,
+        key: Option<LentKey>,
         booking: Booking,
-        others_left: bool,
     ) -> Result<Delivered, ErrorResponse> {
+        let is_success = response.status.is_success();
         let framing = match framing(&response.headers) {
-            // An answer that costs nothing may be anything, and as long as it likes: a list, a file.
-            Framing::Whole if !self.prepared.is_metered && response.status.is_success() => Framing::Unread,
+            _ if !is_success => Framing::Whole,
+            // A response that costs nothing may be of any kind and length: a list, a file.
+            Framing::Whole if !self.prepared.is_metered => Framing::Unread,
             framing => framing,
         };
-        let is_stream = framing != Framing::Whole || self.request.call.path.contains(":streamGenerateContent");
-        let head = self.head(&response);
         let flow = Flow {
             body: response.body,
             reader: UsageReader::new(framing, self.prepared.strips),
+            key_filter: KeyFilter::new(self.prepared.provider.id.clone(), key),
+            def: self.prepared.provider.def,
+            began_at: self.state.app.now(),
             status: response.status.as_u16(),
-            is_answer: response.status.is_success(),
-            retry_after: self.retry_after,
+            refused: None,
+            is_answer: is_success,
+            retry_after: None,
             booking: Some(booking),
         };
-        if !response.status.is_success() || !is_stream {
-            self.whole(head, flow, others_left).await
-        } else if framing == Framing::Unread {
-            Ok(Delivered::Response(self.relay(head, VecDeque::new(), Some(flow))))
+        let mut begun = Begun {
+            status: response.status,
+            headers: response.headers,
+            flow,
+        };
+        if !is_success {
+            return self.error(begun).await;
+        }
+        begun.flow.retry_after = self.learn(&begun, None);
+        let is_stream = framing != Framing::Whole || self.request.call.path.contains(":streamGenerateContent");
+        if framing == Framing::Unread {
+            Ok(self.relay(begun, VecDeque::new()))
+        } else if is_stream {
+            self.stream(begun).await
         } else {
-            self.stream(head, flow, others_left).await
+            self.whole(begun).await
         }
     }
 
-    /// An answer that is read to its end, so that its head can tell what it cost.
-    async fn whole(
-        &self,
-        mut head: Response<ResponseBody>,
-        mut flow: Flow,
-        others_left: bool,
-    ) -> Result<Delivered, ErrorResponse> {
-        let mut read = BytesMut::new();
-        let (cost, is_counted) = loop {
-            match flow.body.next().await {
-                Some(Ok(piece)) => {
-                    read.extend_from_slice(&piece);
-                    flow.reader.pass(piece);
-                    if read.len() > WHOLE {
-                        return Ok(Delivered::Response(self.relay(
-                            head,
-                            VecDeque::from([read.freeze()]),
-                            Some(flow),
-                        )));
-                    }
+    /// An error response, whose body says whether another key or provider may succeed.
+    async fn error(&self, mut begun: Begun) -> Result<Delivered, ErrorResponse> {
+        let deadline = Instant::now() + ERROR_TIMEOUT;
+        let BodyStart { bytes, stopped } = begun.flow.read(ERROR_BODY, Some(deadline)).await;
+        let refused = self.read_refusal(&begun, &bytes);
+        begun.flow.refused = refused;
+        begun.flow.retry_after = self.learn(&begun, refused);
+        if let Some(retry) = self.retry(refused, begun.flow.retry_after) {
+            return failed(begun.flow, retry);
+        }
+        match stopped {
+            Stopped::AtEnd => Ok(self.respond(begun, bytes)),
+            Stopped::AtLimit => Ok(self.relay(begun, VecDeque::from([bytes]))),
+            Stopped::Failed(failure) => {
+                begun.flow.settle(End::Broken);
+                Err(no_response(self.prepared, failure))
+            }
+        }
+    }
+
+    /// An answer that is read to its end, so that its head can say what it cost.
+    async fn whole(&self, mut begun: Begun) -> Result<Delivered, ErrorResponse> {
+        let BodyStart { bytes, stopped } = begun.flow.read(WHOLE, None).await;
+        match stopped {
+            Stopped::AtEnd => {}
+            Stopped::AtLimit => return Ok(self.relay(begun, VecDeque::from([bytes]))),
+            Stopped::Failed(failure) => {
+                begun.flow.settle(End::Broken);
+                return Err(no_response(self.prepared, failure));
+            }
+        }
+        // Nothing, or a page of a proxy.
+        begun.flow.is_answer = !matches!(bytes.trim_ascii_start().first(), None | Some(b'<'));
+        if let Some(refused) = begun.flow.refused() {
+            begun.flow.refused = Some(refused);
+            begun.flow.is_answer = false;
+            begun.flow.retry_after = self.learn(&begun, Some(refused));
+            if let Some(retry) = self.retry(Some(refused), begun.flow.retry_after) {
+                return failed(begun.flow, retry);
+            }
+        }
+        Ok(self.respond(begun, bytes))
+    }
+
+    /// An answer that is passed on as it arrives, once it is known to be no error.
+    async fn stream(&self, mut begun: Begun) -> Result<Delivered, ErrorResponse> {
+        let deadline = Instant::now() + STREAM_START_TIMEOUT;
+        let mut held = VecDeque::new();
+        let mut length = 0;
+        while length < STREAM_START && !begun.flow.reader.meter().has_content() {
+            let Ok(next) = tokio::time::timeout_at(deadline, begun.flow.body.next()).await else {
+                break;
+            };
+            if held.is_empty()
+                && let Some(booking) = &begun.flow.booking
+            {
+                booking.count_first_chunk();
+            }
+            match next {
+                Some(Ok(chunk)) => {
+                    length += chunk.len();
+                    held.push_back(begun.flow.reader.pass(chunk));
                 }
-                None => {
-                    flow.reader.finish();
-                    // Nothing, or a page of something in between.
-                    flow.is_answer &= !matches!(read.trim_ascii_start().first(), None | Some(b'<'));
-                    let now = self.state.app.now();
-                    if let Some(refused) = providers::read_refusal(&self.prepared.provider, flow.status, &read, now) {
-                        // What other providers have a status for, so that the key is known for what it is.
-                        flow.status = refused.status();
-                        flow.is_answer = false;
-                        if others_left && refused.kind.retry() != RetryWith::Nothing {
-                            return Self::failed(flow);
-                        }
-                    }
-                    let meter = flow.reader.meter();
-                    let is_counted = meter.tokens().is_some() && !meter.is_error();
-                    break (flow.settle(End::Complete), is_counted);
-                }
-                Some(Err(failure)) => {
-                    flow.settle(End::Broken);
-                    return Err(no_answer(self.prepared, failure));
+                // An empty stream is an early end as well.
+                None if length > 0 => return Ok(self.ended(begun, held)),
+                None | Some(Err(_)) if self.alternatives.any() => return failed(begun.flow, Retry::AnotherKey),
+                None | Some(Err(_)) => {
+                    begun.flow.settle(End::Broken);
+                    let failure = next.and_then(Result::err).unwrap_or(Failure::BrokenOff);
+                    return Err(no_response(self.prepared, failure));
                 }
             }
-        };
-        if let Some(cost) = cost.and_then(|cost| HeaderValue::from_str(&cost.digits()).ok()) {
+            if let Some(refused) = begun.flow.refused() {
+                begun.flow.retry_after = self.learn(&begun, Some(refused));
+                if let Some(retry) = self.retry(Some(refused), begun.flow.retry_after) {
+                    return failed(begun.flow, retry);
+                }
+                break;
+            }
+        }
+        begun.flow.account();
+        Ok(self.relay(begun, held))
+    }
+
+    /// A stream that has ended before anything of it was passed on.
+    fn ended(&self, mut begun: Begun, held: VecDeque<Bytes>) -> Delivered {
+        let head = self.head(&mut begun);
+        let mut ready = filtered(&mut begun.flow, held);
+        begun.flow.finish(&mut ready);
+        Delivered::Response(self.relayed(head, ready, None))
+    }
+
+    /// A response that was read whole.
+    fn respond(&self, mut begun: Begun, bytes: Bytes) -> Delivered {
+        let mut head = self.head(&mut begun);
+        let flow = &mut begun.flow;
+        let meter = flow.reader.meter();
+        let is_counted = flow.is_answer && meter.tokens().is_some();
+        let cost = flow.settle(End::Complete);
+        if let Some(cost) = cost.and_then(|cost| HeaderValue::try_from(cost.digits()).ok()) {
             head.headers_mut().insert(COST, cost);
         }
-        let mut body = read.freeze();
-        if !head.status().is_success() {
-            body = self.without_key(body);
+        let mut body = flow.key_filter.pass(bytes);
+        let rest = flow.key_filter.finish();
+        if !rest.is_empty() {
+            body = [body, rest].concat().into();
         }
-        // Something that tells no use is no answer of a model's.
-        if let (Some(request), StatusCode::OK, true) = (self.cacheable, head.status(), is_counted) {
+        // A response without usage is not from a model.
+        if let (Some(request), StatusCode::OK, true) = (self.cacheable, begun.status, is_counted) {
             let cache = &self.request.config.gateway.cache;
             self.state.cache.keep(request, head.headers(), &body, cache);
         }
-        Ok(Delivered::Response(head.map(|_| body::full(body))))
+        Delivered::Response(head.map(|_| body::full(body)))
     }
 
-    /// An answer that is passed on as it arrives, once it is no error.
-    async fn stream(
+    /// A response that is passed on as it arrives, after the chunks that are read already.
+    fn relay(&self, mut begun: Begun, read: VecDeque<Bytes>) -> Delivered {
+        let head = self.head(&mut begun);
+        let ready = filtered(&mut begun.flow, read);
+        Delivered::Response(self.relayed(head, ready, Some(begun.flow)))
+    }
+
+    fn relayed(
         &self,
         head: Response<ResponseBody>,
-        mut flow: Flow,
-        others_left: bool,
-    ) -> Result<Delivered, ErrorResponse> {
-        let until = Instant::now() + HOLDING;
-        let mut held = VecDeque::new();
-        let mut length = 0;
-        while length < HELD && !flow.reader.meter().has_content() {
-            let Ok(next) = tokio::time::timeout_at(until, flow.body.next()).await else {
-                break;
-            };
-            if held.is_empty() {
-                if let Some(booking) = &flow.booking {
-                    booking.count_first_chunk();
-                }
-            }
-            // A stream without a word is none.
-            let next = match next {
-                None if length == 0 => Some(Err(Failure::BrokenOff)),
-                next => next,
-            };
-            match next {
-                Some(Ok(piece)) => {
-                    length += piece.len();
-                    held.push_back(flow.reader.pass(piece));
-                }
-                Some(Err(failure)) if !others_left => {
-                    flow.settle(End::Broken);
-                    return Err(no_answer(self.prepared, failure));
-                }
-                Some(Err(_)) => {
-                    return Self::failed(flow);
-                }
-                None => {
-                    let (rest, _) = flow.finish();
-                    held.push_back(rest);
-                    return Ok(Delivered::Response(self.relay(head, held, None)));
-                }
-            }
-            if flow.reader.meter().is_error() && others_left {
-                return Self::failed(flow);
-            }
-        }
-        flow.account();
-        held.retain(|piece| !piece.is_empty());
-        Ok(Delivered::Response(self.relay(head, held, Some(flow))))
-    }
-
-    /// An error before the first word, for which another key or provider is tried.
-    fn failed(mut flow: Flow) -> Result<Delivered, ErrorResponse> {
-        let booking = flow.booking.take();
-        let booking = booking.ok_or_else(|| Error::new(Code::Internal, "the request was settled before it failed"))?;
-        Ok(Delivered::Failed(
-            flow.ending(End::Broken, booking.input()),
-            Box::new(booking),
-        ))
-    }
-
-    fn relay(&self, head: Response<ResponseBody>, held: VecDeque<Bytes>, flow: Option<Flow>) -> Response<ResponseBody> {
+        ready: VecDeque<Bytes>,
+        flow: Option<Flow>,
+    ) -> Response<ResponseBody> {
         let relay = Relay {
-            held,
+            ready,
             flow,
-            broken: None,
+            failed: None,
             tasks: self.state.tasks.clone(),
         };
         head.map(|_| relay.boxed_unsync())
     }
 
-    fn head(&self, response: &UpstreamResponse) -> Response<ResponseBody> {
-        let mut head = Response::new(body::full(Bytes::new()));
-        *head.status_mut() = response.status;
-        let mut passed = headers::for_client(&response.headers, self.key);
-        introduce(&mut passed, self.prepared, self.attempts);
+    fn head(&self, begun: &mut Begun) -> Response<ResponseBody> {
+        let mut headers = headers::for_client(std::mem::take(&mut begun.headers));
+        begun.flow.key_filter.mask_headers(&mut headers);
+        introduce(&mut headers, self.prepared, self.attempts);
         if self.cacheable.is_some() {
-            passed.insert(CACHE, HeaderValue::from_static("miss"));
+            headers.insert(CACHE, HeaderValue::from_static("miss"));
         }
-        if let (StatusCode::TOO_MANY_REQUESTS, Some(wait)) = (response.status, self.retry_after) {
-            // What a provider says in headers of its own is not understood by every library.
-            passed
+        if let (StatusCode::TOO_MANY_REQUESTS, Some(wait)) = (begun.status, begun.flow.retry_after) {
+            // Not every library understands what a provider says in headers or bodies of its own.
+            headers
                 .entry(header::RETRY_AFTER)
                 .or_insert_with(|| in_seconds(wait).into());
         }
-        *head.headers_mut() = passed;
+        let mut head = Response::new(body::full(Bytes::new()));
+        *head.status_mut() = begun.status;
+        *head.headers_mut() = headers;
         head
     }
 
-    /// The body of an error with the key taken out, should a provider repeat it.
-    fn without_key(&self, body: Bytes) -> Bytes {
-        let Some(key) = self.key else { return body };
-        // EXPOSE: looked for in what a provider sent, to keep it back
-        let secret = key.expose().as_bytes();
-        if !headers::holds(&body, secret) {
-            return body;
-        }
-        let mut clean = Vec::with_capacity(body.len());
-        let mut at = 0;
-        while let Some(rest) = body.get(at..).filter(|rest| !rest.is_empty()) {
-            if rest.starts_with(secret) {
-                clean.extend_from_slice(b"[redacted]");
-                at += secret.len();
-            } else {
-                clean.push(rest[0]);
-                at += 1;
+    fn read_refusal(&self, begun: &Begun, body: &[u8]) -> Option<Refused> {
+        let flow = &begun.flow;
+        providers::read_refusal(&self.prepared.provider, flow.status, body, flow.began_at)
+    }
+
+    /// Learns what a response says of the provider's limits and models, and returns how long it asks to wait.
+    fn learn(&self, begun: &Begun, refused: Option<Refused>) -> Option<Duration> {
+        let (quotas, prepared) = (&self.state.quotas, self.prepared);
+        let (headers, label, now) = (&begun.headers, begun.flow.key_filter.label(), begun.flow.began_at);
+        let stated = providers::retry_after(headers, now).or(refused.and_then(|refused| refused.retry_after));
+        match refused.map(|refused| refused.kind) {
+            Some(RefusalKind::RateLimited) => {
+                let wait = stated.or_else(|| quota::until_enough(prepared, headers, now));
+                if wait.is_none() {
+                    quotas.refuse(prepared, label);
+                }
+                return wait.map(|wait| quotas.wait(prepared, label, wait));
             }
+            Some(RefusalKind::ModelMissing) => {
+                let model = &prepared.model;
+                self.state.missing_models.add(&model.provider, &model.model);
+            }
+            Some(
+                RefusalKind::NoCredit
+                | RefusalKind::KeyRefused
+                | RefusalKind::NotAllowed
+                | RefusalKind::RegionBlocked
+                | RefusalKind::ServerFailed
+                | RefusalKind::RequestFault,
+            )
+            | None => {}
         }
-        clean.into()
+        quotas.learn(prepared, label, headers, now);
+        stated
+    }
+
+    /// What to try after a response that says so; nothing where it is to be passed on.
+    fn retry(&self, refused: Option<Refused>, retry_after: Option<Duration>) -> Option<Retry> {
+        let kind = refused?.kind;
+        match kind.retry() {
+            RetryWith::AnotherKey if self.alternatives.any() => Some(Retry::AnotherKey),
+            RetryWith::AnotherProvider if self.alternatives.providers => Some(Retry::AnotherProvider),
+            // The same key may succeed later, if the client waits for that.
+            RetryWith::AnotherKey if kind == RefusalKind::RateLimited => retry_after
+                .filter(|wait| wait::is_wanted(self.request, *wait))
+                .map(|_| Retry::AnotherKey),
+            RetryWith::AnotherKey | RetryWith::AnotherProvider | RetryWith::Nothing => None,
+        }
     }
 }
 
-/// Says in the head of an answer who gave it, and after how many tries.
-pub(super) fn introduce(head: &mut HeaderMap, prepared: &PreparedRequest, attempts: usize) {
-    let model = prepared.model.to_string();
-    for (name, text) in [
-        (PROVIDER, prepared.provider.id.as_str()),
-        (MODEL, model.as_str()),
-        (ATTEMPTS, attempts.to_string().as_str()),
-    ] {
-        if let Ok(value) = HeaderValue::from_str(text) {
-            head.insert(name, value);
-        }
-    }
+/// An attempt of which nothing is passed on.
+fn failed(mut flow: Flow, retry: Retry) -> Result<Delivered, ErrorResponse> {
+    let booking = flow.booking.take();
+    let booking = booking.ok_or_else(|| Error::new(Code::Internal, "the request was settled before it failed"))?;
+    let is_rate_limited = flow.refused().is_some_and(|it| it.kind == RefusalKind::RateLimited);
+    Ok(Delivered::Failed(FailedAttempt {
+        ending: flow.ending(End::Broken, booking.input()),
+        booking,
+        retry,
+        wait: flow.retry_after.filter(|_| is_rate_limited),
+    }))
 }
 
-/// How the answer with those headers is put together.
+/// The chunks without the key.
+fn filtered(flow: &mut Flow, mut chunks: VecDeque<Bytes>) -> VecDeque<Bytes> {
+    for chunk in &mut chunks {
+        *chunk = flow.key_filter.pass(std::mem::take(chunk));
+    }
+    chunks.retain(|chunk| !chunk.is_empty());
+    chunks
+}
+
+/// Says in the head of a response which provider and model it is from, and after how many attempts.
+pub(super) fn introduce(headers: &mut HeaderMap, prepared: &PreparedRequest, attempts: usize) {
+    if let Ok(provider) = HeaderValue::from_str(prepared.provider.id.as_str()) {
+        headers.insert(PROVIDER, provider);
+    }
+    if let Ok(model) = HeaderValue::try_from(prepared.model.to_string()) {
+        headers.insert(MODEL, model);
+    }
+    headers.insert(ATTEMPTS, attempts.into());
+}
+
+/// How a response with those headers is framed.
 fn framing(headers: &HeaderMap) -> Framing {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default();
-    match kind.trim().to_ascii_lowercase().as_str() {
-        "text/event-stream" => Framing::Events,
-        "application/x-ndjson" | "application/jsonl" => Framing::Lines,
-        kind if kind.is_empty() || kind.starts_with("text/") || kind.ends_with("json") => Framing::Whole,
-        // A format, a picture.
-        _ => Framing::Unread,
+    let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or_default().trim();
+    let is = |known: &str| kind.eq_ignore_ascii_case(known);
+    let begins = |start: &str| kind.get(..start.len()).is_some_and(|it| it.eq_ignore_ascii_case(start));
+    let ends = |end: &str| {
+        let rest = kind.len().checked_sub(end.len()).and_then(|at| kind.get(at..));
+        rest.is_some_and(|it| it.eq_ignore_ascii_case(end))
+    };
+    if is("text/event-stream") {
+        Framing::Events
+    } else if is("application/x-ndjson") || is("application/jsonl") {
+        Framing::Lines
+    } else if kind.is_empty() || begins("text/") || ends("json") {
+        Framing::Whole
+    } else {
+        // Audio, a picture.
+        Framing::Unread
     }
 }
 
-/// What a client is told where no answer came.
-pub(super) fn no_answer(prepared: &PreparedRequest, failure: Failure) -> ErrorResponse {
+/// The error response where a provider sent none.
+pub(super) fn no_response(prepared: &PreparedRequest, failure: Failure) -> ErrorResponse {
     let code = if failure == Failure::TimedOut {
         Code::ProviderTooSlow
     } else {

@@ -2,4 +2,5 @@
 
 pub(super) mod attempts;
 mod delivery;
+mod key_filter;
 mod relay;

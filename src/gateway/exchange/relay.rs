@@ -4,65 +4,127 @@ use std::{
     collections::VecDeque,
     io,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use hyper::body::{Body, Frame};
+use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::key_filter::KeyFilter;
 use crate::{
-    domain::Usd,
+    domain::{Outcome, Usd},
     gateway::{
         accounting::booking::{Booking, Ending},
         tasks::Tasks,
     },
-    providers::{Failure, UpstreamBody, UsageReader},
+    providers::{self, Failure, ProviderDef, Refused, UpstreamBody, UsageReader},
 };
 
 /// How long a stream is read on for its counts after the client has gone.
 const DRAINING: Duration = Duration::from_secs(10);
 
-/// A stream on its way through.
+/// A stream on its way to the client.
 pub(super) struct Relay {
-    /// What is read already and not yet passed on.
-    pub(super) held: VecDeque<Bytes>,
+    /// Chunks that may be passed on.
+    pub(super) ready: VecDeque<Bytes>,
     /// Until it has ended.
     pub(super) flow: Option<Flow>,
-    /// Why the provider broke off, until the client has seen all that came before.
-    pub(super) broken: Option<io::Error>,
+    /// Why the provider's stream ended early, until the client has all that came before.
+    pub(super) failed: Option<io::Error>,
     /// Where a stream is read on whose client has gone.
     pub(super) tasks: Tasks,
 }
 
-/// A response that is still arriving, and what it will be paid from.
+/// A response that is still arriving, and the booking that it is paid from.
 pub(super) struct Flow {
     pub(super) body: UpstreamBody,
     pub(super) reader: UsageReader,
+    pub(super) key_filter: KeyFilter,
+    pub(super) def: &'static ProviderDef,
+    pub(super) began_at: Timestamp,
     pub(super) status: u16,
-    /// Whether it is what was asked for: no error, and nothing that stands in between.
+    /// What the response refuses, where it has a status for that or was read whole; the reader knows of streams.
+    pub(super) refused: Option<Refused>,
+    /// Whether it is what was asked for: no error, and no page of a proxy.
     pub(super) is_answer: bool,
     pub(super) retry_after: Option<Duration>,
     /// Until it is settled.
     pub(super) booking: Option<Booking>,
 }
 
-/// How a response came to its end.
+/// How a response ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     Complete,
-    /// The provider, or the client, broke off.
+    /// The provider ended it early.
     Broken,
+    /// The client closed the connection, and the rest did not come in time.
+    Abandoned,
+}
+
+/// The beginning of a body, and why it was read no further.
+pub(super) struct BodyStart {
+    pub(super) bytes: Bytes,
+    pub(super) stopped: Stopped,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stopped {
+    AtEnd,
+    /// More may follow.
+    AtLimit,
+    Failed(Failure),
 }
 
 impl Flow {
+    /// Reads the body to its end, but no more than about `limit` bytes and no longer than until `deadline`.
+    pub(super) async fn read(&mut self, limit: usize, deadline: Option<Instant>) -> BodyStart {
+        let mut first = Bytes::new();
+        // Most bodies are one chunk, which need not be copied.
+        let mut rest = BytesMut::new();
+        let stopped = loop {
+            let next = match deadline {
+                Some(deadline) => tokio::time::timeout_at(deadline, self.body.next()).await,
+                None => Ok(self.body.next().await),
+            };
+            match next {
+                Ok(Some(Ok(chunk))) => {
+                    let chunk = self.reader.pass(chunk);
+                    if first.is_empty() {
+                        first = chunk;
+                    } else {
+                        if rest.is_empty() {
+                            rest.extend_from_slice(&first);
+                        }
+                        rest.extend_from_slice(&chunk);
+                    }
+                    if first.len().max(rest.len()) > limit {
+                        break Stopped::AtLimit;
+                    }
+                }
+                Ok(None) => {
+                    self.reader.finish();
+                    break Stopped::AtEnd;
+                }
+                Ok(Some(Err(failure))) => break Stopped::Failed(failure),
+                Err(_) => break Stopped::AtLimit,
+            }
+        };
+        BodyStart {
+            bytes: if rest.is_empty() { first } else { rest.freeze() },
+            stopped,
+        }
+    }
+
     /// Reads a chunk, and returns what of it may be passed on: what a client may take for the end only when what was used
     /// is recorded.
     fn pass(&mut self, chunk: Bytes) -> Bytes {
         let passed = self.reader.pass(chunk);
         self.account();
-        passed
+        self.key_filter.pass(passed)
     }
 
     /// Records what was used where the response is complete, else notes it now and then.
@@ -76,34 +138,49 @@ impl Flow {
         }
     }
 
-    /// Takes note of the provider's end of the response; returns what was kept back, and what the request cost.
-    pub(super) fn finish(&mut self) -> (Bytes, Option<Usd>) {
+    /// Records a response that has ended, and adds what was held back to `ready`.
+    pub(super) fn finish(&mut self, ready: &mut VecDeque<Bytes>) {
         let rest = self.reader.finish();
-        (rest, self.settle(End::Complete))
+        self.settle(End::Complete);
+        let rest = [self.key_filter.pass(rest), self.key_filter.finish()];
+        ready.extend(rest.into_iter().filter(|chunk| !chunk.is_empty()));
     }
 
-    /// Records what the response has used, unless that was done, and says what it cost, where that is known.
+    /// Records what the response has used, unless that was done; returns what it cost, where that is known.
     pub(super) fn settle(&mut self, end: End) -> Option<Usd> {
         let booking = self.booking.take()?;
         let ending = self.ending(end, booking.input());
         booking.settle(ending)
     }
 
-    /// What is known of the response to a prompt of about so many tokens, should it end so.
+    /// What the response refuses, as far as it was read.
+    pub(super) fn refused(&self) -> Option<Refused> {
+        self.refused.or_else(|| {
+            let error = self.reader.meter().error()?;
+            providers::refusal_in(self.def, self.status, error, self.began_at)
+        })
+    }
+
+    /// The record of a response that ends in this way, to a prompt of about `input` tokens.
     pub(super) fn ending(&self, end: End, input: u64) -> Ending {
         let meter = self.reader.meter();
-        // A provider that says no, before the first word, has used nothing but what it tells.
+        let refused = self.refused();
+        // What is refused before any text has used nothing but what is reported.
         let is_refused = !self.is_answer || meter.is_error() && !meter.has_content();
         let stated = meter.tokens().filter(|_| end == End::Complete || is_refused);
         Ending {
-            success: end == End::Complete && self.is_answer && !meter.is_error(),
-            status: Some(self.status),
+            success: end == End::Complete && self.is_answer && refused.is_none() && !meter.is_error(),
+            status: Some(match (refused, end) {
+                (Some(refused), _) => refused.status(),
+                (None, End::Abandoned) => Outcome::CLIENT_CLOSED_REQUEST,
+                (None, End::Complete | End::Broken) => self.status,
+            }),
             tokens: match stated {
                 Some(tokens) => tokens,
                 None if is_refused => meter.tokens_of_refusal(),
                 None => meter.tokens_so_far(input),
             },
-            is_estimated: stated.is_none() && !is_refused,
+            is_estimated: stated.is_none() && !(is_refused && meter.is_trusted()),
             service: meter.service(),
             retry_after: self.retry_after,
         }
@@ -111,16 +188,18 @@ impl Flow {
 
     /// Reads on for the counts at the end, for a while, and records the response as far as it came.
     async fn drain(mut self, tasks: Tasks) {
-        let until = Instant::now() + DRAINING;
+        let deadline = Instant::now() + DRAINING;
+        let mut dropped = VecDeque::new();
         while self.booking.is_some() {
             let next = tokio::select! {
-                next = tokio::time::timeout_at(until, self.body.next()) => next,
+                next = tokio::time::timeout_at(deadline, self.body.next()) => next,
                 () = tasks.given_up() => Ok(Some(Err(Failure::BrokenOff))),
             };
             match next {
                 Ok(Some(Ok(chunk))) => drop(self.pass(chunk)),
-                Ok(None) => drop(self.finish()),
-                Ok(Some(Err(_))) | Err(_) => drop(self.settle(End::Broken)),
+                Ok(None) => self.finish(&mut dropped),
+                // Providers may end a stream early because its client has gone: that is no fault of the key.
+                Ok(Some(Err(_))) | Err(_) => drop(self.settle(End::Abandoned)),
             }
         }
     }
@@ -129,41 +208,44 @@ impl Flow {
 impl Relay {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         loop {
-            if let Some(held) = self.held.pop_front() {
-                return Poll::Ready(Some(Ok(held)));
+            if let Some(chunk) = self.ready.pop_front() {
+                return Poll::Ready(Some(Ok(chunk)));
             }
-            if let Some(why) = self.broken.take() {
-                // The client sees a stream that was cut, as it was.
+            if let Some(why) = self.failed.take() {
+                // The client sees that the stream was cut.
                 return Poll::Ready(Some(Err(why)));
             }
             let Some(flow) = &mut self.flow else {
                 return Poll::Ready(None);
             };
-            match std::task::ready!(flow.body.poll_next(context)) {
+            match ready!(flow.body.poll_next(context)) {
                 Some(Ok(chunk)) => {
                     let passed = flow.pass(chunk);
-                    self.held.extend((!passed.is_empty()).then_some(passed));
+                    if !passed.is_empty() {
+                        return Poll::Ready(Some(Ok(passed)));
+                    }
                 }
                 Some(Err(why)) => {
                     flow.settle(End::Broken);
+                    let rest = flow.key_filter.finish();
+                    self.ready.extend((!rest.is_empty()).then_some(rest));
                     self.flow = None;
                     let message = format!("the provider {}", why.message());
-                    self.broken = Some(io::Error::new(io::ErrorKind::ConnectionAborted, message));
+                    self.failed = Some(io::Error::new(io::ErrorKind::ConnectionAborted, message));
                     // What was passed on may not have been sent yet, and goes with the connection if this fails now.
                     context.waker().wake_by_ref();
                     return Poll::Pending;
                 }
                 None => {
-                    let (rest, _) = flow.finish();
+                    flow.finish(&mut self.ready);
                     self.flow = None;
-                    self.held.extend((!rest.is_empty()).then_some(rest));
                 }
             }
         }
     }
 }
 
-/// A client that hangs up.
+/// A client that closes the connection.
 impl Drop for Relay {
     fn drop(&mut self) {
         if let Some(flow) = self.flow.take() {

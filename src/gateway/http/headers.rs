@@ -5,9 +5,7 @@ use hyper::{
     header::{self, HeaderName},
 };
 
-use crate::domain::ApiKey;
-
-/// Of one connection, not of the request or answer.
+/// Of one connection, not of the request or response.
 const HOP_BY_HOP: [&str; 9] = [
     "connection",
     "keep-alive",
@@ -20,7 +18,7 @@ const HOP_BY_HOP: [&str; 9] = [
     "upgrade",
 ];
 
-/// A client's credentials and whatever else is nobody's business but ours; also what would make the answer unreadable.
+/// The client's credentials, what a provider need not know, and what would make the response unreadable.
 const STAYS_HERE: [&str; 16] = [
     "authorization",
     "x-api-key",
@@ -40,37 +38,36 @@ const STAYS_HERE: [&str; 16] = [
     "x-forwarded-proto",
 ];
 
+/// Of the provider's site, or of a body whose length may change.
+const STAYS_BEHIND: [&str; 4] = ["content-length", "set-cookie", "alt-svc", "strict-transport-security"];
+
 /// The beginning of headers that speak with the gateway itself.
 const OURS: &str = "x-api-keys-";
 
 /// The headers of a request that go on to a provider.
 pub(in crate::gateway) fn for_provider(headers: &HeaderMap) -> HeaderMap {
-    passing(headers, |name| STAYS_HERE.contains(&name) || name.starts_with(OURS))
-}
-
-/// The headers of an answer that go on to the client: none of the connection, no cookies, no leave for web pages, and
-/// none with the key in it.
-pub(in crate::gateway) fn for_client(headers: &HeaderMap, key: Option<&ApiKey>) -> HeaderMap {
-    let mut passed = passing(headers, |name| {
-        matches!(
-            name,
-            "content-length" | "set-cookie" | "alt-svc" | "strict-transport-security"
-        ) || name.starts_with("access-control-")
-            || name.starts_with(OURS)
-    });
-    if let Some(key) = key {
-        // EXPOSE: looked for in what a provider sent, to keep it back
-        let secret = key.expose().as_bytes();
-        let named: Vec<HeaderName> = passed
-            .iter()
-            .filter(|(_, value)| holds(value.as_bytes(), secret))
-            .map(|(name, _)| name.clone())
-            .collect();
-        for name in named {
-            passed.remove(name);
+    let mut passed = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers {
+        let text = name.as_str();
+        if !is_of_connection(text, headers) && !STAYS_HERE.contains(&text) && !text.starts_with(OURS) {
+            passed.append(name, value.clone());
         }
     }
     passed
+}
+
+/// The headers of a response that go on to the client: none of the connection, no cookies, no permission for web pages.
+pub(in crate::gateway) fn for_client(mut headers: HeaderMap) -> HeaderMap {
+    let is_kept = |name: &str| {
+        !is_of_connection(name, &headers)
+            && !STAYS_BEHIND.contains(&name)
+            && !is_named_like(name, &["access-control-", OURS])
+    };
+    let dropped: Vec<HeaderName> = headers.keys().filter(|name| !is_kept(name.as_str())).cloned().collect();
+    for name in dropped {
+        headers.remove(name);
+    }
+    headers
 }
 
 /// The key that a client shows, in whichever header its library puts it.
@@ -87,28 +84,18 @@ pub(in crate::gateway) fn client_key(headers: &HeaderMap) -> Option<&str> {
         .filter(|key| !key.is_empty())
 }
 
-/// Whether `bytes` have `part` somewhere.
-pub(in crate::gateway) fn holds(bytes: &[u8], part: &[u8]) -> bool {
-    !part.is_empty() && bytes.windows(part.len()).any(|window| window == part)
+/// Whether the header is of one connection, by its name or because the `Connection` header names it.
+fn is_of_connection(name: &str, headers: &HeaderMap) -> bool {
+    let named = || {
+        let values = headers.get_all(header::CONNECTION).iter();
+        let mut names = values
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','));
+        names.any(|named| named.trim().eq_ignore_ascii_case(name))
+    };
+    HOP_BY_HOP.contains(&name) || named()
 }
 
-fn passing(headers: &HeaderMap, stays: impl Fn(&str) -> bool) -> HeaderMap {
-    let connection: Vec<String> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|name| name.trim().to_ascii_lowercase())
-        .collect();
-    headers
-        .iter()
-        .filter(|(name, _)| {
-            let name = name.as_str();
-            !HOP_BY_HOP.contains(&name) && !connection.iter().any(|named| named == name) && !stays(name)
-        })
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .fold(HeaderMap::new(), |mut passed, (name, value)| {
-            passed.append(name, value);
-            passed
-        })
+fn is_named_like(name: &str, starts: &[&str]) -> bool {
+    starts.iter().any(|start| name.starts_with(start))
 }

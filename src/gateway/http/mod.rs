@@ -4,5 +4,4 @@ pub(super) mod body;
 pub(super) mod error_response;
 pub(super) mod headers;
 pub(super) mod route;
-#[cfg_attr(not(test), expect(dead_code, reason = "responses do not pass through it yet"))]
 pub(super) mod scrub;

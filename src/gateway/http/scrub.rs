@@ -84,6 +84,12 @@ enum Escape {
     Absent,
 }
 
+impl From<&ApiKey> for KeySpellings {
+    fn from(key: &ApiKey) -> Self {
+        Self::new(key)
+    }
+}
+
 impl KeySpellings {
     pub(in crate::gateway) fn new(key: &ApiKey) -> Self {
         // EXPOSE: looked for in what a provider sends, to keep it back

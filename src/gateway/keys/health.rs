@@ -11,16 +11,13 @@ use std::{
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::quota::Headroom;
+use super::{LentKey, quota::Headroom};
 use crate::{
     app::App,
     domain::{HealthState, Trouble, UsageRecord},
     error::Code,
     gateway::request::prepared_request::PreparedRequest,
-    services::{
-        health::{self, Healths},
-        lending::Lent,
-    },
+    services::health::{self, Healths},
     storage::ledger::Ledger,
 };
 
@@ -47,9 +44,9 @@ impl KeyHealth {
         &self,
         now: Timestamp,
         prepared: &PreparedRequest,
-        keys: Vec<Lent>,
-        headroom: impl Fn(&Lent) -> Headroom,
-    ) -> Result<Vec<Lent>, Duration> {
+        keys: Vec<LentKey>,
+        headroom: impl Fn(&LentKey) -> Headroom,
+    ) -> Result<Vec<LentKey>, Duration> {
         let known = Arc::clone(&self.known().all);
         let mut first: Option<Duration> = None;
         let mut open = Vec::with_capacity(keys.len());
@@ -103,10 +100,7 @@ impl KeyHealth {
             if why.code() == Code::Busy {
                 return false;
             }
-            tracing::warn!(
-                error = why.code().as_str(),
-                "nothing was learnt of the provider's health"
-            );
+            tracing::warn!(error = why.code().as_str(), "the key's health could not be updated");
         }
         self.known().at = None;
         true

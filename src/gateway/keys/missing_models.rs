@@ -1,0 +1,64 @@
+//! Models that a provider says it does not have: requests that may go elsewhere try these last for a while.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::domain::{ModelId, ProviderId};
+
+/// How long a model is taken for missing.
+const REMEMBERED: Duration = Duration::from_mins(5);
+/// How many models are remembered.
+const MOST: usize = 1_000;
+
+/// The models that were missing lately; says nothing about the keys.
+#[derive(Debug, Default)]
+pub(in crate::gateway) struct MissingModels {
+    since: Mutex<BTreeMap<(ProviderId, ModelId), Instant>>,
+}
+
+impl MissingModels {
+    /// `provider` has answered that it does not have `model`.
+    pub(in crate::gateway) fn add(&self, provider: &ProviderId, model: &ModelId) {
+        let mut since = self.since();
+        if since.len() >= MOST {
+            since.retain(|_, at| at.elapsed() < REMEMBERED);
+        }
+        if since.len() < MOST {
+            since.insert((provider.clone(), model.clone()), Instant::now());
+        }
+    }
+
+    pub(in crate::gateway) fn contains(&self, provider: &ProviderId, model: &ModelId) -> bool {
+        let since = self.since();
+        // Most of the time there are none.
+        !since.is_empty()
+            && since
+                .get(&(provider.clone(), model.clone()))
+                .is_some_and(|at| at.elapsed() < REMEMBERED)
+    }
+
+    fn since(&self) -> MutexGuard<'_, BTreeMap<(ProviderId, ModelId), Instant>> {
+        self.since.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_missing_model_is_remembered_for_some_minutes() {
+        let (provider, model) = ("openai".parse().unwrap(), "m".parse().unwrap());
+        let missing = MissingModels::default();
+        assert!(!missing.contains(&provider, &model));
+        missing.add(&provider, &model);
+        assert!(missing.contains(&provider, &model));
+        tokio::time::advance(REMEMBERED).await;
+        assert!(!missing.contains(&provider, &model));
+    }
+}
