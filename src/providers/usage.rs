@@ -23,6 +23,8 @@ const CHARS_PER_TOKEN: u64 = 4;
 const DEPTH: u8 = 12;
 /// The highest count that is believed of one request.
 const MOST_PER_REQUEST: u64 = 1_000_000_000;
+/// How many bytes tell that a body is an event stream.
+const MARK: usize = 6;
 /// How many entries of a list in a `usage` object are read.
 const MOST_ENTRIES: usize = 100;
 
@@ -131,10 +133,15 @@ impl UsageReader {
 
     /// Reads `piece`, and returns what goes on to the client, with what was held back before.
     pub fn pass(&mut self, piece: Bytes) -> Bytes {
-        if self.framing == Framing::Whole && self.data.is_empty() && is_event_stream(&piece) {
-            self.framing = Framing::Events;
-        }
+        let is_start = self.framing == Framing::Whole && self.data.len() < MARK;
         let passed = self.read_piece(piece);
+        if is_start && is_event_stream(&self.data) {
+            self.framing = Framing::Events;
+            self.is_too_long = false;
+            for part in std::mem::take(&mut self.data).split_inclusive(|byte| *byte == b'\n') {
+                self.read_part(part);
+            }
+        }
         self.look_ahead();
         passed
     }
@@ -350,16 +357,24 @@ impl Meter {
     /// The counts of a response that broke off, or whose counts are not trusted: what the provider reported and can be
     /// true, else the prompt's estimate `input` and what was streamed.
     pub fn tokens_so_far(&self, input: u64) -> Tokens {
-        let reported = reported(&self.usage).map(|reported| reported.counts);
-        let reported = reported
-            .filter(|counts| true_counts(*counts).is_some())
-            .unwrap_or_default();
-        let counts = TokenCounts {
+        let reported = self.believed();
+        within_whole(TokenCounts {
             input: if reported.input == 0 { input } else { reported.input },
             output: reported.output.max(self.chars.div_ceil(CHARS_PER_TOKEN)),
             ..reported
-        };
-        within_whole(counts)
+        })
+    }
+
+    /// The counts of a request that was refused: what the provider reported and can be true, else zero.
+    pub fn tokens_of_refusal(&self) -> Tokens {
+        within_whole(self.believed())
+    }
+
+    fn believed(&self) -> TokenCounts {
+        let reported = reported(&self.usage).map(|reported| reported.counts);
+        reported
+            .filter(|counts| true_counts(*counts).is_some())
+            .unwrap_or_default()
     }
 
     /// The service that the provider names.

@@ -13,7 +13,7 @@ use hyper::body::{Body, Frame};
 use tokio::time::Instant;
 
 use crate::{
-    domain::{Tokens, Usd},
+    domain::Usd,
     gateway::{
         accounting::booking::{Booking, Ending},
         tasks::Tasks,
@@ -100,7 +100,7 @@ impl Flow {
             status: Some(self.status),
             tokens: match stated {
                 Some(tokens) => tokens,
-                None if is_refused => Tokens::default(),
+                None if is_refused => meter.tokens_of_refusal(),
                 None => meter.tokens_so_far(input),
             },
             is_estimated: stated.is_none() && !is_refused,

@@ -414,6 +414,9 @@ fn the_output_at_the_start_of_a_message_is_not_its_output() {
     assert_eq!(meter.tokens(), None);
     let so_far = meter.tokens_so_far(100);
     assert_eq!((so_far.input(), so_far.output()), (15, 1_000));
+    let refused = after(&events[..1]).tokens_of_refusal();
+    assert_eq!((refused.input(), refused.output()), (15, 0));
+    assert_eq!(Meter::default().tokens_of_refusal(), Tokens::default());
 }
 
 #[test]
@@ -526,7 +529,7 @@ fn an_error_is_kept_with_whatever_status_it_comes() {
 fn a_stream_that_is_declared_as_text_is_read_as_a_stream() {
     let (_, _, text, counts) = streams().swap_remove(0);
     let mut reader = UsageReader::new(Framing::Whole, false);
-    for piece in text.as_bytes().chunks(11) {
+    for piece in text.as_bytes().chunks(3) {
         reader.pass(Bytes::copy_from_slice(piece));
     }
     reader.finish();
@@ -877,7 +880,54 @@ fn values() -> impl Strategy<Value = Value> {
     })
 }
 
+/// Bytes that look much like a response, and mostly are none.
+fn fragments() -> impl Strategy<Value = Vec<u8>> {
+    let fragment = prop::sample::select(vec![
+        "data: ",
+        "data:",
+        "event: x",
+        "\n",
+        "\n\n",
+        "\r\n",
+        "[DONE]",
+        "{",
+        "}",
+        "[",
+        "]",
+        "null",
+        ",",
+        "\u{e9}",
+        "{\"type\":\"message_stop\"}",
+        "{\"choices\":[],\"usage\":{\"prompt_tokens\":-1}}",
+        "{\"done\":true}",
+        "{\"error\":{\"code\":429}}",
+        "{\"type\":\"response.completed\",\"response\":{\"usage\":{\"input_tokens\":1e9}}}",
+    ]);
+    let bytes = prop_oneof![9 => fragment.prop_map(|text| text.as_bytes().to_vec()), 1 => any::<Vec<u8>>()];
+    prop::collection::vec(bytes, 0..20).prop_map(|parts| parts.concat())
+}
+
 proptest! {
+    /// What the fuzz target `usage_stream` holds.
+    #[test]
+    fn any_bytes_pass_alike_in_any_pieces(bytes in fragments(), which in 0usize..4, strips: bool, piece in 1usize..40) {
+        let framing = [Framing::Whole, Framing::Lines, Framing::Unread, Framing::Events][which];
+        let read = |pieces: Vec<&[u8]>| {
+            let mut reader = UsageReader::new(framing, strips);
+            let mut passed: Vec<u8> = Vec::new();
+            for piece in pieces {
+                passed.extend_from_slice(&reader.pass(Bytes::copy_from_slice(piece)));
+            }
+            passed.extend_from_slice(&reader.finish());
+            (passed, reader.meter().clone())
+        };
+        let (at_once, meter) = read(vec![&bytes]);
+        prop_assert_eq!(&read(bytes.chunks(piece).collect()).0, &at_once);
+        prop_assert!((strips && framing == Framing::Events) || at_once == bytes);
+        prop_assert!(meter.is_trusted() || meter.tokens().is_none());
+        prop_assert!(meter.error().is_none_or(refusal::is_error));
+    }
+
     #[test]
     fn no_answer_whatever_makes_a_request_cost_more_than_can_be(usages in prop::collection::vec(values(), 1..4)) {
         let events: Vec<_> = usages.into_iter().map(|usage| json!({"usage": usage})).collect();
