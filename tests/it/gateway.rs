@@ -11,6 +11,7 @@ use crate::support::{
 mod admission;
 mod cache;
 mod crowd;
+mod kills;
 mod limits;
 mod money;
 mod operation;
