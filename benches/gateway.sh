@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # What the gateway adds to a request, in turns with others: straight to the provider, nginx as the plainest proxy, and
-# LiteLLM's and Portkey's gateways. `gateway.sh target/release/api-keys [--quick]`; needs wrk, nginx and npm.
+# LiteLLM's and Portkey's gateways. `gateway.sh target/release/api-keys [--quick] [--before OTHER]`; needs wrk, nginx and npm.
+# Without the others, and with no more than wrk and nginx: `gateway.py target/release/api-keys`.
 # The others are installed into target/bench-peers, or where BENCH_PEERS says.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -11,6 +11,8 @@ use crate::support::{
 mod admission;
 mod cache;
 mod crowd;
+mod failures;
+mod kills;
 mod limits;
 mod money;
 mod operation;

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
+use api_keys::storage::ledger::Fold;
 use api_keys::{
     domain::{Label, Outcome, RecordedCost, Service, Source, Span, Task, TokenCounts, Tokens, UsageRecord, Usd},
-    storage::ledger::{Depth, Entries, Exported, Filter, Ledger, LedgerError, Recorded, Totals},
+    storage::ledger::{Depth, Exported, Filter, Ledger, LedgerError, Recorded, Totals},
 };
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
@@ -12,11 +13,8 @@ use tempfile::TempDir;
 mod damage;
 #[cfg(target_os = "linux")]
 mod faults;
-mod golden;
 mod laws;
 mod life;
-mod money;
-mod shared;
 
 /// The time in these tests: noon of a day.
 const NOON: &str = "2026-11-24T12:00:00Z";
@@ -87,11 +85,15 @@ pub(crate) fn request() -> UsageRecord {
 
 /// Records all of `records` at once.
 fn record_all<'a>(ledger: &Ledger, records: impl IntoIterator<Item = &'a UsageRecord>) -> Vec<Recorded> {
-    let entries = Entries {
-        ended: records.into_iter().map(|record| (None, record)).collect(),
-        ..Entries::default()
+    let records: Vec<&UsageRecord> = records.into_iter().collect();
+    let fold = Fold {
+        holder: "x",
+        ended: &records,
+        position: None,
+        leases: &[],
+        until: at(60),
     };
-    ledger.keep(&entries, at(0)).unwrap().recorded
+    ledger.fold(&fold, at(0)).unwrap().recorded
 }
 
 /// The alerts that the ledger in `folder` knows of: budget, start of the window, threshold, and when it was given.

@@ -231,6 +231,7 @@ impl Ledger {
 
     /// A connection of its own, for what takes its time; nothing where there is no ledger.
     fn open_apart(&self) -> Result<Option<Open>> {
+        self.look_at_journals();
         look(&self.folder, Missing::Leave)?
             .map(|file| Open::new(&self.folder, file))
             .transpose()

@@ -107,3 +107,46 @@ fn who_reads_slowly_holds_up_nobody_and_fills_no_memory() {
     assert_eq!(answer.body.len(), expected);
     scene.home.totals(22);
 }
+
+#[cfg(unix)]
+#[test]
+fn bodies_that_arrive_byte_by_byte_take_no_place_from_others() {
+    use std::io::Write;
+
+    const DRIPPING: usize = 532;
+    let mut scene = Scene::new(StandIn::answering(Reply::json(200, &completion())));
+    scene.gateway = scene.home.gateway_with_files(4_096);
+    let head = format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: {}\r\nx-api-key: {}\r\ncontent-length: 1000000\r\n\r\n{{",
+        scene.gateway.address, scene.client
+    );
+    let dripping: Vec<TcpStream> = (0..DRIPPING)
+        .map(|_| {
+            let mut stream = TcpStream::connect(&scene.gateway.address).expect("it listens");
+            stream.write_all(head.as_bytes()).expect("written");
+            stream
+        })
+        .collect();
+    let mut took = Vec::new();
+    for round in 0..100 {
+        let mut one = &dripping[round * 5];
+        one.write_all(b" ").expect("written");
+        let began = std::time::Instant::now();
+        assert_eq!(scene.chat(chat()).status, 200);
+        took.push(began.elapsed());
+    }
+    took.sort_unstable();
+    crate::support::outside::remark(&format!(
+        "beside {DRIPPING} slow bodies the slowest of 100 took {:?}",
+        took[99]
+    ));
+    let text = scene.gateway.get("/metrics", "").text();
+    let under_way = text
+        .lines()
+        .find(|line| line.starts_with("api_keys_gateway_requests_under_way"));
+    assert_eq!(
+        under_way,
+        Some("api_keys_gateway_requests_under_way 0"),
+        "none of them has a place"
+    );
+}
