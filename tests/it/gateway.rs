@@ -17,6 +17,8 @@ mod limits;
 mod money;
 mod operation;
 mod quota;
+mod refusals;
+mod scrubbing;
 mod streams;
 mod trouble;
 mod waiting;

@@ -230,6 +230,11 @@ impl Reply {
         self
     }
 
+    pub(crate) fn with_status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
     /// Waits after each piece.
     pub(crate) fn pausing(mut self, pause: Duration) -> Self {
         self.pause = pause;
