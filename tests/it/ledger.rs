@@ -4,7 +4,9 @@ use std::path::Path;
 
 use api_keys::{
     domain::{Label, Outcome, RecordedCost, Service, Source, Span, Task, TokenCounts, Tokens, UsageRecord, Usd},
-    storage::ledger::{Depth, Entries, Exported, Filter, Ledger, LedgerError, Recorded, Totals},
+    storage::ledger::{
+        Depth, Exported, Filter, Fold, LeaseChange, LeaseState, Ledger, LedgerError, Limit, Recorded, Totals,
+    },
 };
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
@@ -87,11 +89,58 @@ pub(crate) fn request() -> UsageRecord {
 
 /// Records all of `records` at once.
 fn record_all<'a>(ledger: &Ledger, records: impl IntoIterator<Item = &'a UsageRecord>) -> Vec<Recorded> {
-    let entries = Entries {
-        ended: records.into_iter().map(|record| (None, record)).collect(),
-        ..Entries::default()
+    let ended: Vec<_> = records.into_iter().collect();
+    let fold = Fold {
+        ended: &ended,
+        ..fold("somebody")
     };
-    ledger.keep(&entries, at(0)).unwrap().recorded
+    ledger.fold(&fold, at(0)).unwrap().recorded
+}
+
+/// Nothing to be done yet, by the process `holder`.
+fn fold(holder: &str) -> Fold<'_> {
+    Fold {
+        holder,
+        ended: &[],
+        position: None,
+        leases: &[],
+        until: at(60),
+    }
+}
+
+/// A budget of `most` nano-dollars for a day from noon.
+fn limit(most: i64) -> Limit {
+    Limit {
+        span: span(0, DAY),
+        of_client: false,
+        most: Usd::from_nano(most),
+    }
+}
+
+/// A new lease within `limits`, of nothing yet.
+fn new_lease(limits: &[Limit]) -> LeaseChange<'_> {
+    LeaseChange {
+        id: None,
+        client: None,
+        limits,
+        keep: Usd::ZERO,
+        asks: &[],
+        slice: Usd::ZERO,
+    }
+}
+
+/// Asks at some second for a new lease of exactly `amount` nano-dollars, which the process `holder` gives up a minute after
+/// noon.
+fn lease(ledger: &Ledger, holder: &str, (amount, limits): (i64, &[Limit]), second: i64) -> LeaseState {
+    let change = LeaseChange {
+        asks: &[Usd::from_nano(amount)],
+        ..new_lease(limits)
+    };
+    let fold = Fold {
+        leases: &[change],
+        ..fold(holder)
+    };
+    ledger.fold(&fold, at(second)).unwrap().leases.remove(0)
 }
 
 /// The alerts that the ledger in `folder` knows of: budget, start of the window, threshold, and when it was given.

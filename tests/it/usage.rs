@@ -2,11 +2,11 @@
 
 use api_keys::{
     app::{App, Clock},
-    domain::{Outcome, RecordedCost, Service, Source, TokenCounts, Tokens, UsageRecord, Usd},
+    domain::{Outcome, TokenCounts, Tokens, Usd},
     error::{Code, Error},
     services::{budget, usage},
     settings::{Environment, Settings},
-    storage::ledger::Reserve,
+    storage::ledger::{Fold, Granted, LeaseChange},
 };
 use serde_json::{Value, json};
 
@@ -823,31 +823,24 @@ fn money_is_set_aside_only_for_what_costs_and_never_for_nothing() {
     // Whether there was anything to set aside.
     let reserve = |app: &App, most| {
         let claim = budget::claim(&app.settings().current().budget, None, most, app.now())?;
-        let ask = Reserve {
-            amount: claim.amount,
-            limits: claim.limits.clone(),
-            until,
-            request: UsageRecord {
-                at: app.now(),
-                model: "openai/test-large".parse().expect("a model"),
-                label: None,
-                task: None,
-                project: None,
-                session: None,
-                client: None,
-                source: Source::Gateway,
-                service: Service::Standard,
-                tokens: Tokens::default(),
-                outcome: Outcome {
-                    success: false,
-                    status_code: None,
-                    latency_ms: None,
-                },
-                cost: RecordedCost::Unpriced,
-                request_id: None,
-            },
+        let lease = LeaseChange {
+            id: None,
+            client: None,
+            limits: &claim.limits,
+            keep: Usd::ZERO,
+            asks: &[claim.amount],
+            slice: Usd::ZERO,
         };
-        claim.granted(app.ledger().reserve(&ask, app.now())?, None)?;
+        let fold = Fold {
+            holder: "somebody",
+            ended: &[],
+            position: None,
+            leases: &[lease],
+            until,
+        };
+        if let Granted::No { limit, spent } = app.ledger().fold(&fold, app.now())?.leases[0].asks[0] {
+            return Err(claim.refusal(limit, spent, None));
+        }
         Ok(!claim.limits.is_empty())
     };
     let usual = app(CONFIG);
