@@ -25,7 +25,7 @@ use api_keys::{
         Label, Outcome, RecordedCost, Service, Source, Span, Task, TokenCounts, Tokens, UsageRecord, Usd, Window,
         last_days,
     },
-    storage::ledger::{Depth, Dimension, Entries, Filter, Ledger, Limit, Reserve, Reserved},
+    storage::ledger::{Depth, Dimension, Filter, Fold, LeaseChange, LeaseId, Ledger, Limit},
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
@@ -69,26 +69,30 @@ fn writing() {
             "record",
             records.map(|record| timed(|| ledger.record(&record).unwrap())),
         );
-        let ask = Reserve {
-            amount: Usd::from_nano(1),
-            limits: vec![limit()],
-            until: now() + SignedDuration::from_mins(1),
-            request: request(0, Variety::Person),
+        let limits = [limit()];
+        let lease = |id: Option<LeaseId>, asks: &[Usd]| {
+            let change = LeaseChange {
+                id,
+                client: None,
+                limits: &limits,
+                keep: Usd::ZERO,
+                asks,
+                slice: Usd::ZERO,
+            };
+            let fold = Fold {
+                leases: &[change],
+                ..fold()
+            };
+            ledger.fold(&fold, now()).unwrap().leases[0].id
         };
-        let reserve = || {
+        let take = || {
             let before = Instant::now();
-            let reserved = ledger.reserve(&ask, now()).unwrap();
+            let id = lease(None, &[Usd::from_nano(1)]);
             let took = before.elapsed();
-            if let Reserved::Granted(id) = reserved {
-                let entries = Entries {
-                    released: &[id],
-                    ..Entries::default()
-                };
-                ledger.keep(&entries, now()).unwrap();
-            }
+            lease(id, &[]);
             took
         };
-        say("reserve", iter::repeat_with(reserve).take(WRITES));
+        say("lease", iter::repeat_with(take).take(WRITES));
         for processes in [1, 4] {
             let folder = home.path().join(format!("of {processes}"));
             Ledger::new(&folder).record(&request(0, Variety::Person)).unwrap();
@@ -130,11 +134,11 @@ fn reading(size: u64, variety: Variety) {
         if batch.is_empty() {
             break;
         }
-        let entries = Entries {
-            ended: batch.iter().map(|request| (None, request)).collect(),
-            ..Entries::default()
+        let fold = Fold {
+            ended: &batch.iter().collect::<Vec<_>>(),
+            ..fold()
         };
-        ledger.keep(&entries, now()).unwrap();
+        ledger.fold(&fold, now()).unwrap();
     }
     println!(
         "{:<32}{:>10.1} µs each",
@@ -226,6 +230,17 @@ fn say(what: &str, times: impl IntoIterator<Item = Duration>) {
 
 fn now() -> Timestamp {
     "2026-11-24T12:00:00Z".parse().unwrap()
+}
+
+/// Nothing to be done yet.
+fn fold() -> Fold<'static> {
+    Fold {
+        holder: "bench",
+        ended: &[],
+        position: None,
+        leases: &[],
+        until: now() + SignedDuration::from_mins(1),
+    }
 }
 
 fn limit() -> Limit {

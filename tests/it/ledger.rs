@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use api_keys::storage::ledger::Fold;
 use api_keys::{
     domain::{Label, Outcome, RecordedCost, Service, Source, Span, Task, TokenCounts, Tokens, UsageRecord, Usd},
-    storage::ledger::{Depth, Exported, Filter, Ledger, LedgerError, Recorded, Totals},
+    storage::ledger::{
+        Depth, Exported, Filter, Fold, LeaseChange, LeaseState, Ledger, LedgerError, Limit, Recorded, Totals,
+    },
 };
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
@@ -13,8 +14,11 @@ use tempfile::TempDir;
 mod damage;
 #[cfg(target_os = "linux")]
 mod faults;
+mod golden;
 mod laws;
 mod life;
+mod money;
+mod shared;
 
 /// The time in these tests: noon of a day.
 const NOON: &str = "2026-11-24T12:00:00Z";
@@ -85,15 +89,58 @@ pub(crate) fn request() -> UsageRecord {
 
 /// Records all of `records` at once.
 fn record_all<'a>(ledger: &Ledger, records: impl IntoIterator<Item = &'a UsageRecord>) -> Vec<Recorded> {
-    let records: Vec<&UsageRecord> = records.into_iter().collect();
+    let ended: Vec<_> = records.into_iter().collect();
     let fold = Fold {
-        holder: "x",
-        ended: &records,
+        ended: &ended,
+        ..fold("somebody")
+    };
+    ledger.fold(&fold, at(0)).unwrap().recorded
+}
+
+/// Nothing to be done yet, by the process `holder`.
+fn fold(holder: &str) -> Fold<'_> {
+    Fold {
+        holder,
+        ended: &[],
         position: None,
         leases: &[],
         until: at(60),
+    }
+}
+
+/// A budget of `most` nano-dollars for a day from noon.
+fn limit(most: i64) -> Limit {
+    Limit {
+        span: span(0, DAY),
+        of_client: false,
+        most: Usd::from_nano(most),
+    }
+}
+
+/// A new lease within `limits`, of nothing yet.
+fn new_lease(limits: &[Limit]) -> LeaseChange<'_> {
+    LeaseChange {
+        id: None,
+        client: None,
+        limits,
+        keep: Usd::ZERO,
+        asks: &[],
+        slice: Usd::ZERO,
+    }
+}
+
+/// Asks at some second for a new lease of exactly `amount` nano-dollars, which the process `holder` gives up a minute after
+/// noon.
+fn lease(ledger: &Ledger, holder: &str, (amount, limits): (i64, &[Limit]), second: i64) -> LeaseState {
+    let change = LeaseChange {
+        asks: &[Usd::from_nano(amount)],
+        ..new_lease(limits)
     };
-    ledger.fold(&fold, at(0)).unwrap().recorded
+    let fold = Fold {
+        leases: &[change],
+        ..fold(holder)
+    };
+    ledger.fold(&fold, at(second)).unwrap().leases.remove(0)
 }
 
 /// The alerts that the ledger in `folder` knows of: budget, start of the window, threshold, and when it was given.

@@ -2,10 +2,11 @@
 
 use api_keys::{
     app::{App, Clock},
-    domain::{Outcome, RecordedCost, Service, Source, TokenCounts, Tokens, UsageRecord, Usd},
+    domain::{Outcome, TokenCounts, Tokens, Usd},
     error::{Code, Error},
     services::{budget, usage},
     settings::{Environment, Settings},
+    storage::ledger::{Fold, Granted, LeaseChange},
 };
 use serde_json::{Value, json};
 
@@ -806,6 +807,66 @@ fn a_damaged_ledger_is_an_error_and_stays_as_it_is() {
     }
     assert_eq!(std::fs::read(&file).expect("still there"), bytes);
     assert_eq!(home.run(["list"]).code, Some(0), "keys don't need it");
+}
+
+#[test]
+fn money_is_set_aside_only_for_what_costs_and_never_for_nothing() {
+    let home = home();
+    let app = |config: &str| {
+        home.config(config);
+        let environment = Environment::of([("API_KEYS_HOME", home.path().to_str().expect("a path"))]);
+        let settings = Settings::open(&environment).expect("settings");
+        App::new(settings, Clock::Fixed("2026-11-24T12:00:00Z".parse().expect("a time")))
+    };
+    let until = "2026-11-24T12:05:00Z".parse().expect("a time");
+    let code = |outcome: Result<bool, Error>| outcome.map_err(|why| why.code());
+    // Whether there was anything to set aside.
+    let reserve = |app: &App, most| {
+        let claim = budget::claim(&app.settings().current().budget, None, most, app.now())?;
+        let lease = LeaseChange {
+            id: None,
+            client: None,
+            limits: &claim.limits,
+            keep: Usd::ZERO,
+            asks: &[claim.amount],
+            slice: Usd::ZERO,
+        };
+        let fold = Fold {
+            holder: "somebody",
+            ended: &[],
+            position: None,
+            leases: &[lease],
+            until,
+        };
+        if let Granted::No { limit, spent } = app.ledger().fold(&fold, app.now())?.leases[0].asks[0] {
+            return Err(claim.refusal(limit, spent, None));
+        }
+        Ok(!claim.limits.is_empty())
+    };
+    let usual = app(CONFIG);
+    assert_eq!(code(reserve(&usual, Some(Usd::ZERO))), Ok(false), "free");
+    assert_eq!(code(reserve(&usual, None)), Err(Code::PriceUnknown));
+    let most = Usd::from_nano(600_000_000);
+    assert_eq!(code(reserve(&usual, Some(most))), Ok(true), "it fits");
+    assert_eq!(
+        code(reserve(&usual, Some(most))),
+        Err(Code::OverBudget),
+        "two do not fit into the day"
+    );
+    let capped = app(&CONFIG.replace("[budget]", "[budget]\nunpriced_cap = 0.3"));
+    assert_eq!(code(reserve(&capped, None)), Ok(true), "it fits");
+    assert_eq!(
+        code(reserve(&capped, None)),
+        Err(Code::OverBudget),
+        "it is counted at the cap"
+    );
+    let standing = budget::check(&capped).expect("readable").daily;
+    assert_eq!(
+        (standing.reserved, standing.spent),
+        (Usd::from_nano(900_000_000), Usd::ZERO)
+    );
+    let off = app(&CONFIG.replace("[budget]", "[budget]\nenabled = false"));
+    assert_eq!(code(reserve(&off, None)), Ok(false), "not in force");
 }
 
 #[test]

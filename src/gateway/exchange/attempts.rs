@@ -6,6 +6,7 @@ use hyper::{
     Response,
     header::{self, HeaderValue},
 };
+use tokio::time::Instant;
 
 use super::delivery::{Alternatives, CACHE, COST, Delivered, Delivery, FailedAttempt, Retry, introduce, no_response};
 use crate::{
@@ -51,7 +52,8 @@ pub(in crate::gateway) async fn exchange(
     let fields = Fields::read(&request.body, &request.call.endpoint)?;
     let mut targets = prepared_request::targets(&state.app, request, &fields).await?;
     // Stable: the others keep their order.
-    targets.sort_by_key(|target| state.missing_models.contains(&target.provider.id, &target.model));
+    let now = Instant::now();
+    targets.sort_by_cached_key(|target| state.missing_models.contains(&target.provider.id, &target.model, now));
     let mut attempts = Attempts {
         state,
         request,
@@ -165,7 +167,7 @@ impl Attempts<'_> {
             };
             let failed = match self.attempt(prepared, key, booking, alternatives).await? {
                 Delivered::Response(response) => return Ok(Some(response)),
-                Delivered::Failed(failed) => failed,
+                Delivered::Failed(failed) => *failed,
             };
             tracing::debug!(provider = %prepared.provider.id, status = failed.ending.status, "trying the next");
             booking = failed.booking;
@@ -220,12 +222,12 @@ impl Attempts<'_> {
                 booking.settle(Ending::unknown(prepared.input));
                 Err(no_response(prepared, failure))
             }
-            Err(_) if alternatives.any() => Ok(Delivered::Failed(FailedAttempt {
+            Err(_) if alternatives.any() => Ok(Delivered::Failed(Box::new(FailedAttempt {
                 ending: Ending::failed(None, None),
                 booking,
                 retry: Retry::AnotherKey,
                 wait: None,
-            })),
+            }))),
             Err(failure) => {
                 booking.settle(Ending::failed(None, None));
                 Err(no_response(prepared, failure))

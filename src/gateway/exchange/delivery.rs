@@ -50,7 +50,7 @@ pub(super) const CACHE: HeaderName = HeaderName::from_static("x-api-keys-cache")
 pub(super) enum Delivered {
     Response(Response<ResponseBody>),
     /// Nothing was passed on, and another attempt may succeed.
-    Failed(FailedAttempt),
+    Failed(Box<FailedAttempt>),
 }
 
 pub(super) struct FailedAttempt {
@@ -120,7 +120,7 @@ impl Delivery<'_> {
             began_at: self.state.app.now(),
             status: response.status.as_u16(),
             refused: None,
-            is_answer: is_success,
+            is_usable: is_success,
             retry_after: None,
             booking: Some(booking),
         };
@@ -175,10 +175,10 @@ impl Delivery<'_> {
             }
         }
         // Nothing, or a page of a proxy.
-        begun.flow.is_answer = !matches!(bytes.trim_ascii_start().first(), None | Some(b'<'));
+        begun.flow.is_usable = !matches!(bytes.trim_ascii_start().first(), None | Some(b'<'));
         if let Some(refused) = begun.flow.refused() {
             begun.flow.refused = Some(refused);
-            begun.flow.is_answer = false;
+            begun.flow.is_usable = false;
             begun.flow.retry_after = self.learn(&begun, Some(refused));
             if let Some(retry) = self.retry(Some(refused), begun.flow.retry_after) {
                 return failed(begun.flow, retry);
@@ -240,7 +240,7 @@ impl Delivery<'_> {
         let mut head = self.head(&mut begun);
         let flow = &mut begun.flow;
         let meter = flow.reader.meter();
-        let is_counted = flow.is_answer && meter.tokens().is_some();
+        let is_counted = flow.is_usable && meter.tokens().is_some();
         let cost = flow.settle(End::Complete);
         if let Some(cost) = cost.and_then(|cost| HeaderValue::try_from(cost.digits()).ok()) {
             head.headers_mut().insert(COST, cost);
@@ -319,7 +319,9 @@ impl Delivery<'_> {
             }
             Some(RefusalKind::ModelMissing) => {
                 let model = &prepared.model;
-                self.state.missing_models.add(&model.provider, &model.model);
+                self.state
+                    .missing_models
+                    .add(&model.provider, &model.model, Instant::now());
             }
             Some(
                 RefusalKind::NoCredit
@@ -355,12 +357,12 @@ fn failed(mut flow: Flow, retry: Retry) -> Result<Delivered, ErrorResponse> {
     let booking = flow.booking.take();
     let booking = booking.ok_or_else(|| Error::new(Code::Internal, "the request was settled before it failed"))?;
     let is_rate_limited = flow.refused().is_some_and(|it| it.kind == RefusalKind::RateLimited);
-    Ok(Delivered::Failed(FailedAttempt {
+    Ok(Delivered::Failed(Box::new(FailedAttempt {
         ending: flow.ending(End::Broken, booking.input()),
         booking,
         retry,
         wait: flow.retry_after.filter(|_| is_rate_limited),
-    }))
+    })))
 }
 
 /// The chunks without the key.

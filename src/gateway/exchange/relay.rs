@@ -49,7 +49,7 @@ pub(super) struct Flow {
     /// What the response refuses, where it has a status for that or was read whole; the reader knows of streams.
     pub(super) refused: Option<Refused>,
     /// Whether it is what was asked for: no error, and no page of a proxy.
-    pub(super) is_answer: bool,
+    pub(super) is_usable: bool,
     pub(super) retry_after: Option<Duration>,
     /// Until it is settled.
     pub(super) booking: Option<Booking>,
@@ -166,10 +166,10 @@ impl Flow {
         let meter = self.reader.meter();
         let refused = self.refused();
         // What is refused before any text has used nothing but what is reported.
-        let is_refused = !self.is_answer || meter.is_error() && !meter.has_content();
+        let is_refused = !self.is_usable || meter.is_error() && !meter.has_content();
         let stated = meter.tokens().filter(|_| end == End::Complete || is_refused);
         Ending {
-            success: end == End::Complete && self.is_answer && refused.is_none() && !meter.is_error(),
+            success: end == End::Complete && self.is_usable && refused.is_none() && !meter.is_error(),
             status: Some(match (refused, end) {
                 (Some(refused), _) => refused.status(),
                 (None, End::Abandoned) => Outcome::CLIENT_CLOSED_REQUEST,

@@ -38,8 +38,8 @@ struct Known {
 }
 
 impl KeyHealth {
-    /// The keys in the order to try them, the one that was `chosen` first where it has room enough, without those that
-    /// have to wait; or how long the first of them has to, where each has to.
+    /// The keys in the order to try them, the one that routing chose first where its quota suffices, without those that
+    /// have to wait; where each has to wait, the shortest wait.
     pub(in crate::gateway) fn order(
         &self,
         now: Timestamp,
@@ -62,8 +62,8 @@ impl KeyHealth {
                 }
                 Some(HealthState::Out { .. }) => (3, None),
             };
-            // What was told another process, or this gateway before a restart, holds as well; but a cooldown that we
-            // made up ourselves is no reason not to ask where nobody else can be asked.
+            // A wait that another process was asked for, or this gateway before a restart, holds as well; but a cooldown
+            // without a stated length does not keep the only key from being tried.
             let cooling = cooling.filter(|_| !headroom.is_unexplained);
             let cooling = cooling.and_then(|until| Duration::try_from(until.duration_since(now)).ok());
             if let Some(wait) = headroom.wait.max(cooling) {
@@ -80,7 +80,7 @@ impl KeyHealth {
         }
     }
 
-    /// Learns from how a request ended, once it is recorded; false where others write to `ledger` meanwhile.
+    /// Updates a key's health by how a request ended, once it is recorded; false where `ledger` is busy.
     pub(in crate::gateway) fn learn(
         &self,
         app: &App,
@@ -106,7 +106,7 @@ impl KeyHealth {
         true
     }
 
-    /// Reads what is known anew, where that is old: others go on meanwhile with what was known before.
+    /// Reads the health of all keys again where it is old; other requests use the old one meanwhile.
     pub(in crate::gateway) async fn refresh(&self, app: &Arc<App>) {
         {
             let mut known = self.known();

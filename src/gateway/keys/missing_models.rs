@@ -23,23 +23,23 @@ pub(in crate::gateway) struct MissingModels {
 
 impl MissingModels {
     /// `provider` has answered that it does not have `model`.
-    pub(in crate::gateway) fn add(&self, provider: &ProviderId, model: &ModelId) {
+    pub(in crate::gateway) fn add(&self, provider: &ProviderId, model: &ModelId, now: Instant) {
         let mut since = self.since();
         if since.len() >= MOST {
-            since.retain(|_, at| at.elapsed() < REMEMBERED);
+            since.retain(|_, at| now.duration_since(*at) < REMEMBERED);
         }
         if since.len() < MOST {
-            since.insert((provider.clone(), model.clone()), Instant::now());
+            since.insert((provider.clone(), model.clone()), now);
         }
     }
 
-    pub(in crate::gateway) fn contains(&self, provider: &ProviderId, model: &ModelId) -> bool {
+    pub(in crate::gateway) fn contains(&self, provider: &ProviderId, model: &ModelId, now: Instant) -> bool {
         let since = self.since();
         // Most of the time there are none.
         !since.is_empty()
             && since
                 .get(&(provider.clone(), model.clone()))
-                .is_some_and(|at| at.elapsed() < REMEMBERED)
+                .is_some_and(|at| now.duration_since(*at) < REMEMBERED)
     }
 
     fn since(&self) -> MutexGuard<'_, BTreeMap<(ProviderId, ModelId), Instant>> {
@@ -51,14 +51,25 @@ impl MissingModels {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn a_missing_model_is_remembered_for_some_minutes() {
+    #[test]
+    fn a_missing_model_is_remembered_for_some_minutes() {
         let (provider, model) = ("openai".parse().unwrap(), "m".parse().unwrap());
-        let missing = MissingModels::default();
-        assert!(!missing.contains(&provider, &model));
-        missing.add(&provider, &model);
-        assert!(missing.contains(&provider, &model));
-        tokio::time::advance(REMEMBERED).await;
-        assert!(!missing.contains(&provider, &model));
+        let (missing, now) = (MissingModels::default(), Instant::now());
+        assert!(!missing.contains(&provider, &model, now));
+        missing.add(&provider, &model, now);
+        assert!(missing.contains(&provider, &model, now + Duration::from_mins(4)));
+        assert!(!missing.contains(&provider, &model, now + REMEMBERED));
+    }
+
+    #[test]
+    fn so_many_missing_models_are_remembered_and_no_more() {
+        let (missing, now) = (MissingModels::default(), Instant::now());
+        let provider = "openai".parse().unwrap();
+        for number in 0..=MOST {
+            missing.add(&provider, &format!("m{number}").parse().unwrap(), now);
+        }
+        assert_eq!(missing.since().len(), MOST);
+        missing.add(&provider, &"later".parse().unwrap(), now + REMEMBERED);
+        assert_eq!(missing.since().len(), 1, "the old ones make room");
     }
 }

@@ -45,12 +45,14 @@ fn has_key(text: &[u8]) -> bool {
                 .iter()
                 .any(|encoding| encoding.decode(whole.as_bytes()).is_ok_and(|bytes| holds(&bytes)))
                 || HEXLOWER_PERMISSIVE
-                    .decode(rest[..rest.len() / 2 * 2].as_bytes())
+                    .decode(&rest.as_bytes()[..rest.len() / 2 * 2])
                     .is_ok_and(|bytes| holds(&bytes))
         })
     };
     holds(plain.as_bytes()) || runs.into_iter().any(decodes)
 }
+
+type MakeBody = fn(&str) -> String;
 
 /// Checks that `seen` is `sent` with the key masked, and nothing else changed.
 fn check(seen: &[u8], sent: &[u8], what: &str) {
@@ -65,7 +67,7 @@ fn check(seen: &[u8], sent: &[u8], what: &str) {
 fn echoing(make: impl Fn(&str, &Value) -> Reply + Send + Sync + 'static) -> Scene {
     let provider = StandIn::start(move |request| {
         let body = request.json();
-        let number = body["seed"].as_u64().unwrap() as usize;
+        let number = usize::try_from(body["seed"].as_u64().unwrap()).unwrap();
         make(&shapes()[number].1, &body)
     });
     Scene::with(provider, "[budget]\nenabled = false\n", &[], &[])
@@ -88,8 +90,7 @@ fn error_with(shape: &str) -> String {
 #[test]
 fn the_key_is_masked_in_answers_and_errors_and_headers() {
     let json = |status, text: String| Reply::new(status, text.as_bytes()).header("content-type", "application/json");
-    type Make = fn(&str) -> String;
-    let (answer, error): (Make, Make) = (body_with, error_with);
+    let (answer, error): (MakeBody, MakeBody) = (body_with, error_with);
     for (status, text) in [(200, answer), (400, error), (401, error), (500, error), (200, error)] {
         let scene = echoing(move |shape, _| json(status, text(shape)).header("x-echo", shape));
         for (number, (name, shape)) in shapes().into_iter().enumerate() {
@@ -126,8 +127,8 @@ fn the_key_is_masked_in_streams_wherever_a_chunk_ends() {
     };
     let scene = echoing(move |shape, body| {
         let all = events(shape).into_bytes();
-        match body["top_logprobs"].as_u64() {
-            Some(at) => Reply::stream([&all[..at as usize], &all[at as usize..]]),
+        match body["top_logprobs"].as_u64().and_then(|at| usize::try_from(at).ok()) {
+            Some(at) => Reply::stream([&all[..at], &all[at..]]),
             None => Reply::stream(all.chunks(1)),
         }
     });

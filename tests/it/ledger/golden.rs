@@ -5,12 +5,14 @@ use std::{fs, path::PathBuf};
 use super::*;
 use api_keys::{
     domain::ProviderId,
-    storage::ledger::{Dimension, Health, Limit, Reserve, Reserved},
+    storage::ledger::{Dimension, Granted, Health, Position},
 };
 
-/// The newest version's file.
-fn golden() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/ledger-1/ledger.db")
+/// The newest version.
+const NEWEST: u32 = 2;
+
+fn golden(version: u32) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/ledger-{version}/ledger.db"))
 }
 
 fn records() -> Vec<UsageRecord> {
@@ -66,27 +68,45 @@ fn make(folder: &Path) {
         .change_health(&provider, &[label], |_, _| Some(health.clone()))
         .unwrap();
     assert!(ledger.alert_once("daily", at(-DAY / 2), 80, at(2)).unwrap());
-    let ask = Reserve {
-        amount: Usd::from_nano(77),
-        limits: Vec::new(),
-        until: at(DAY),
-        request: records().remove(0),
+    // The first version held a reservation instead, of a request that it had a record of.
+    let leased = LeaseChange {
+        client: Some("an editor"),
+        asks: &[Usd::from_nano(77)],
+        ..new_lease(&[])
     };
-    assert!(matches!(ledger.reserve(&ask, at(3)), Ok(Reserved::Granted(_))));
+    let fold = Fold {
+        position: Some(Position { segment: 1, offset: 32 }),
+        leases: &[leased],
+        until: at(DAY),
+        ..fold("0123456789abcdef")
+    };
+    assert_eq!(ledger.fold(&fold, at(3)).unwrap().leases[0].asks, [Granted::Yes]);
+}
+
+/// The ledger as it was then, in a folder of its own.
+fn opened(version: u32) -> (TempDir, Ledger) {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("data");
+    put(&folder, &fs::read(golden(version)).unwrap());
+    (home, Ledger::new(folder))
 }
 
 #[test]
-fn the_first_version_is_read_and_written_on() {
-    let golden = golden();
-    if !golden.exists() {
-        make(golden.parent().unwrap());
-        panic!("made {}: look at it, and commit it", golden.display());
+fn every_version_is_read_and_written_on() {
+    let newest = golden(NEWEST);
+    if !newest.exists() {
+        make(newest.parent().unwrap());
+        panic!("made {}: look at it, and commit it", newest.display());
     }
-    let home = tempfile::tempdir().unwrap();
-    let folder = home.path().join("data");
-    put(&folder, &fs::read(&golden).unwrap());
-    let ledger = Ledger::new(&folder);
-    expect_whole(&ledger);
+    for (version, leased) in [(1, 0), (NEWEST, 77)] {
+        expect_readable(version, leased);
+    }
+}
+
+fn expect_readable(version: u32, leased: i64) {
+    let (home, ledger) = opened(version);
+    let condition = ledger.check(Depth::Whole).unwrap().unwrap();
+    assert_eq!(condition.version, NEWEST);
     let records = records();
     let kept: Vec<_> = exported(&ledger).into_iter().map(|exported| exported.record).collect();
     assert_eq!(kept, records);
@@ -105,27 +125,83 @@ fn the_first_version_is_read_and_written_on() {
         ]
     );
     assert_eq!(ledger.health().unwrap(), [health()]);
-    assert_eq!(alerts(&folder).len(), 1);
+    assert_eq!(alerts(&home.path().join("data")).len(), 1);
     assert!(!ledger.alert_once("daily", at(-DAY / 2), 80, at(5)).unwrap());
-    let budget = [span(0, 900)];
-    assert_eq!(
-        ledger.spent(Some("an editor"), &budget, at(4)).unwrap()[0].reserved,
-        Usd::from_nano(77)
-    );
+    let spent = ledger.spent(Some("an editor"), &[span(0, 900)], at(4)).unwrap()[0];
+    assert_eq!(spent.reserved, Usd::from_nano(leased));
     assert!(ledger.record(&records[0]).unwrap().duplicate);
     assert_eq!(ledger.record(&request()).unwrap().id, 4);
-    let limit = Limit {
+    let limits = [Limit {
         span: span(0, 900),
-        of_client: false,
-        most: Usd::from_nano(10 + 10 + 77),
+        ..limit(10 + 10 + leased)
+    }];
+    let refused = lease(&ledger, "another", (1, &limits), 4);
+    assert!(
+        matches!(refused.asks[..], [Granted::No { limit: 0, .. }]),
+        "{refused:?}"
+    );
+    assert_eq!(lease(&ledger, "another", (0, &limits), 4).asks, [Granted::Yes]);
+    expect_whole(&ledger);
+}
+
+/// Those under way when the program was replaced: nobody will say their end.
+#[test]
+fn reservations_of_the_first_version_become_failed_requests_by_their_prompts_once() {
+    let (_home, ledger) = opened(1);
+    let sql = rusqlite::Connection::open(ledger.path()).unwrap();
+    let priced = UsageRecord {
+        at: at(-40 * DAY),
+        tokens: Tokens::new(TokenCounts {
+            input: 5,
+            ..TokenCounts::default()
+        })
+        .unwrap(),
+        outcome: Outcome {
+            success: false,
+            status_code: None,
+            latency_ms: None,
+        },
+        cost: RecordedCost::Estimated {
+            cost: Usd::from_nano(11),
+            price: "of that day".to_owned(),
+        },
+        request_id: Some("req_under_way".to_owned()),
+        ..records().remove(0)
     };
-    let ask = |amount| Reserve {
-        amount: Usd::from_nano(amount),
-        limits: vec![limit],
-        until: at(DAY),
-        request: request(),
+    let unpriced = UsageRecord {
+        cost: RecordedCost::Unpriced,
+        request_id: None,
+        ..priced.clone()
     };
-    assert!(matches!(ledger.reserve(&ask(1), at(4)), Ok(Reserved::Refused { .. })));
-    assert!(matches!(ledger.reserve(&ask(0), at(4)), Ok(Reserved::Granted(_))));
+    for (name, cost) in [("'req_under_way'", "11, price"), ("NULL", "NULL, 0")] {
+        let copied = format!(
+            "INSERT INTO reservation
+                SELECT NULL, (SELECT client FROM series WHERE series.id = record.series), at, at, 77, series, session,
+                    service, 5, {cost}, provider, {name}
+                FROM record WHERE request_id = 'req_golden'"
+        );
+        assert_eq!(sql.execute(&copied, []).unwrap(), 1);
+    }
+    drop(sql);
+    expect_whole(&ledger);
+    let all = [records(), vec![priced.clone(), unpriced]].concat();
+    let kept: Vec<_> = exported(&ledger).into_iter().map(|exported| exported.record).collect();
+    assert_eq!(kept, all);
+    assert_eq!(total(&ledger), sum(&all));
+    let of_client = Filter {
+        client: Some("an editor".to_owned()),
+        ..Filter::default()
+    };
+    assert_eq!(
+        ledger.totals(always(), &of_client).unwrap(),
+        sum([&all[0], &all[3], &all[4]])
+    );
+    let spent = ledger.spent(Some("an editor"), &[always()], at(0)).unwrap()[0];
+    assert_eq!(
+        (spent.recorded.nano(), spent.unpriced_requests),
+        (1_234_567_890 + 11, 1)
+    );
+    assert!(ledger.record(&priced).unwrap().duplicate);
+    assert_eq!(ledger.record(&request()).unwrap().id, 6);
     expect_whole(&ledger);
 }

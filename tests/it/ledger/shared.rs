@@ -10,7 +10,7 @@ use std::{
 
 use super::*;
 use crate::support::outside::{tell, this_test};
-use api_keys::storage::ledger::{Limit, Reserve, Reserved};
+use api_keys::storage::ledger::Granted;
 
 const FOLDER: &str = "API_KEYS_TEST_LEDGER_FOLDER";
 const PROCESSES: usize = 4;
@@ -21,36 +21,27 @@ const AMOUNT: i64 = 100;
 
 /// Does nothing unless a test below started it: then asks for its part of a budget, in as many threads as it wants parts.
 #[test]
-fn a_child_reserves() {
+fn a_child_leases() {
     let Ok(folder) = std::env::var(FOLDER) else {
         return;
     };
     let ledger = Ledger::new(folder);
-    let limit = Limit {
-        span: span(0, DAY),
-        of_client: false,
-        most: Usd::from_nano(AMOUNT * 6 + AMOUNT / 2),
-    };
-    let ask = Reserve {
-        amount: Usd::from_nano(AMOUNT),
-        limits: vec![limit],
-        until: at(60),
-        request: request(),
-    };
+    let holder = std::process::id().to_string();
+    let limits = [limit(AMOUNT * 6 + AMOUNT / 2)];
     ledger.totals(always(), &Filter::default()).unwrap();
     tell("ready");
     let mut go = String::new();
     std::io::stdin().read_line(&mut go).unwrap();
     thread::scope(|scope| {
         for _ in 0..EACH {
-            scope.spawn(|| match ledger.reserve(&ask, at(1)).unwrap() {
-                Reserved::Granted(_) => tell("granted"),
-                Reserved::Refused { .. } => tell("refused"),
+            scope.spawn(|| match lease(&ledger, &holder, (AMOUNT, &limits), 1).asks[0] {
+                Granted::Yes => tell("granted"),
+                Granted::No { .. } => tell("refused"),
             });
         }
     });
     tell("done");
-    // Until it is killed: whoever holds a reservation may die with it.
+    // Until it is killed: whoever holds a lease may die with it.
     std::io::stdin().read_line(&mut go).unwrap();
 }
 
@@ -62,7 +53,7 @@ fn told(lines: &mut Lines<BufReader<ChildStdout>>) -> String {
 }
 
 fn start(folder: &Path) -> (Child, Lines<BufReader<ChildStdout>>) {
-    let mut child = this_test("ledger::shared::a_child_reserves")
+    let mut child = this_test("ledger::shared::a_child_leases")
         .env(FOLDER, folder)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -73,7 +64,7 @@ fn start(folder: &Path) -> (Child, Lines<BufReader<ChildStdout>>) {
 }
 
 #[test]
-fn of_64_reservations_at_once_from_four_processes_as_many_are_granted_as_fit() {
+fn of_64_leases_at_once_from_four_processes_as_many_are_granted_as_fit() {
     let (home, ledger) = ledger();
     let folder = home.path().join("data");
     ledger.record(&request()).unwrap();
@@ -128,7 +119,7 @@ fn everything_of_a_ledger_is_private_from_the_first_byte_under_any_umask() {
     for umask in ["000", "022", "777"] {
         let home = tempfile::tempdir().unwrap();
         let folder = home.path().join("made/data");
-        let child = this_test("ledger::shared::a_child_reserves");
+        let child = this_test("ledger::shared::a_child_leases");
         let mut child = std::process::Command::new("sh")
             .arg("-c")
             .arg(format!("umask {umask}; exec \"$0\" \"$@\""))
