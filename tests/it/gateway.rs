@@ -15,6 +15,7 @@ mod limits;
 mod money;
 mod operation;
 mod quota;
+mod routes;
 mod streams;
 mod trouble;
 mod waiting;

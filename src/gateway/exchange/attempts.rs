@@ -22,7 +22,9 @@ use crate::{
         keys::{quota, wait},
         request::{
             client_request::ClientRequest,
-            prepared_request::{self, Fields, PreparedRequest, Target},
+            fields::Fields,
+            prepared_request::PreparedRequest,
+            target::{self, Target},
         },
         state::GatewayState,
     },
@@ -46,8 +48,8 @@ pub(in crate::gateway) async fn exchange(
     state: &GatewayState,
     request: &mut ClientRequest,
 ) -> Result<Response<ResponseBody>, ErrorResponse> {
-    let fields = Fields::read(&request.body, &request.call.endpoint)?;
-    let targets = prepared_request::targets(&state.app, request, &fields).await?;
+    let fields = Fields::read(&request.body, &request.call)?;
+    let targets = target::targets(&state.app, request, &fields).await?;
     let mut attempts = Attempts {
         state,
         request,
