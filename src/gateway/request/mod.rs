@@ -7,6 +7,7 @@ pub(super) mod client_request;
 mod estimate;
 pub(super) mod fields;
 pub(super) mod prepared_request;
+pub(super) mod probe;
 mod prompt;
 mod rewrite;
 pub(super) mod target;
