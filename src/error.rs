@@ -76,6 +76,7 @@ pub enum Code {
     ClientKeyInvalid,
     ForeignRequest,
     NoSuchRoute,
+    MethodNotAllowed,
     RequestTooLarge,
     ProviderNotAllowed,
     ProviderUnreachable,
@@ -384,6 +385,12 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
         Code::NoSuchRoute,
         "no_such_route",
         "the gateway does not serve that path",
+        ExitCode::Failed,
+    ),
+    (
+        Code::MethodNotAllowed,
+        "method_not_allowed",
+        "the path of the gateway does not take that HTTP method; the header `allow` lists those it takes",
         ExitCode::Failed,
     ),
     (

@@ -22,10 +22,7 @@ use tokio::time::Instant;
 
 use super::{
     http::headers,
-    request::{
-        client_request::ClientRequest,
-        prepared_request::{Fields, PreparedRequest},
-    },
+    request::{client_request::ClientRequest, fields::Fields, prepared_request::PreparedRequest},
 };
 use crate::{settings, storage};
 

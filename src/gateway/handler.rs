@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use http_body_util::BodyExt;
 use hyper::{
-    HeaderMap, Response,
+    HeaderMap, Response, StatusCode,
     body::Incoming,
     header::{self, HeaderName, HeaderValue},
 };
@@ -19,7 +19,7 @@ use super::{
         body::{self, ResponseBody},
         error_response::{ErrorFormat, ErrorResponse},
         headers,
-        route::Route,
+        route::{self, Route},
     },
     keys::wait,
     models,
@@ -56,6 +56,7 @@ pub(super) async fn handle(
         Err(why) => return ErrorResponse::from(why).into_response(ErrorFormat::OpenAi, ""),
     };
     let format = Route::error_format(request.uri().path());
+    let allowed = Route::allowed(request.uri().path());
     let answered = admit(state, request, peer, &id, permit).await;
     let mut response = answered.unwrap_or_else(|error| {
         let status = error.status();
@@ -65,7 +66,12 @@ pub(super) async fn handle(
             "a request was refused"
         );
         state.metrics.count_refused(status.as_u16());
-        error.into_response(format, &id)
+        let mut response = error.into_response(format, &id);
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            let allowed = HeaderValue::from_static(allowed.unwrap_or(route::PASSING));
+            response.headers_mut().insert(header::ALLOW, allowed);
+        }
+        response
     });
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, id);

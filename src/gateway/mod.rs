@@ -21,6 +21,8 @@ mod server;
 mod state;
 mod tasks;
 
+#[doc(hidden)]
+pub use self::request::probe::{Probe, probe};
 pub use self::{
     server::{Listening, listen},
     state::Options,

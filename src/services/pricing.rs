@@ -64,6 +64,8 @@ pub enum Unpriced {
     UnknownModel,
     /// It is charged by something else than tokens.
     NotByTokens,
+    /// It is asked for in a service, such as a priority tier, that no price is known for.
+    UnknownService,
 }
 
 /// The price of `model` at `at`: of `config.toml`, else nothing for models that run on this machine, else of what
@@ -143,6 +145,7 @@ impl Unpriced {
         match self {
             Self::UnknownModel => "no price of this model is known",
             Self::NotByTokens => "this model is not charged by the token",
+            Self::UnknownService => "no price of this service tier is known",
         }
     }
 }

@@ -19,6 +19,7 @@ mod operation;
 mod quota;
 mod refusals;
 mod scrubbing;
+mod routes;
 mod streams;
 mod trouble;
 mod waiting;

@@ -265,3 +265,266 @@ fn every_error_code_can_happen() {
         );
     }
 }
+
+/// The gateway's folders and files in their order, those that stand beside each other in one row: each uses only what is
+/// in a row below its own, or its own folder.
+const GATEWAY: &[&[&str]] = &[
+    &["server"],
+    &["connection"],
+    &["handler"],
+    &["exchange"],
+    &["state"],
+    &["accounting"],
+    &["cache", "keys", "models"],
+    &["request"],
+    &["http"],
+    &["capacity", "metrics", "tasks"],
+];
+
+/// The most parameters of a function in the gateway, beside `self`.
+const MOST_PARAMETERS: usize = 5;
+/// Functions with more, as long as they are being rewritten.
+const WITH_MORE: &[&str] = &["book"];
+
+/// The paths that a `use` statement names, one for each of its leaves.
+fn expanded(tree: &str) -> Vec<String> {
+    let Some((before, list)) = tree.split_once('{') else {
+        let path = tree.split(" as ").next().unwrap_or(tree);
+        return vec![path.trim().to_owned()];
+    };
+    let list = list.trim_end().trim_end_matches('}');
+    let (mut depth, mut start, mut parts) = (0, 0, Vec::new());
+    for (at, c) in list.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            ',' if depth == 0 => {
+                parts.push(&list[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&list[start..]);
+    parts
+        .into_iter()
+        .filter(|part| !part.trim().is_empty())
+        .flat_map(|part| expanded(part.trim()))
+        .map(|path| format!("{}{path}", before.trim()))
+        .collect()
+}
+
+/// The files of the gateway that `source` names: by `use`, and by full paths within its code.
+fn used_files<'f>(source: &Source, files: &[&'f str]) -> Vec<&'f str> {
+    let code: Vec<&str> = source.code().map(|(_, line)| line.trim()).collect();
+    let code = code.join(" ");
+    let mut paths: Vec<String> = code
+        .split(';')
+        .filter_map(|statement| Some(statement.split_once("use ")?.1))
+        .flat_map(expanded)
+        .collect();
+    for start in ["crate::gateway::", "super::"] {
+        for (at, _) in code.match_indices(start) {
+            let named = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+            paths.push(code[at..].chars().take_while(|c| named(*c)).collect());
+        }
+    }
+    let module: Vec<&str> = module_of(&source.name);
+    let mut used = Vec::new();
+    for path in paths {
+        let mut parts: Vec<&str> = path.split("::").collect();
+        let mut base = if path.starts_with("crate::gateway::") {
+            parts.remove(0);
+            Vec::with_capacity(parts.len())
+        } else if path.starts_with("super::") || path.starts_with("self::") {
+            module.clone()
+        } else {
+            continue;
+        };
+        for part in parts {
+            match part {
+                "super" => drop(base.pop()),
+                "self" => {}
+                part => base.push(part),
+            }
+        }
+        let is_in = |file: &&&str| {
+            let of = module_of(file);
+            base.starts_with(&of)
+        };
+        let found = files.iter().filter(is_in).max_by_key(|file| module_of(file).len());
+        used.extend(found.filter(|file| **file != source.name && !file.ends_with("mod.rs")));
+    }
+    used
+}
+
+/// The module that a file below `src` is.
+fn module_of(file: &str) -> Vec<&str> {
+    let path = file.trim_end_matches(".rs").trim_end_matches("/mod");
+    path.split('/').collect()
+}
+
+/// The row of [`GATEWAY`] that a file belongs to.
+fn row(file: &str) -> Option<usize> {
+    let own = *module_of(file).get(1)?;
+    let row = GATEWAY.iter().position(|row| row.contains(&own));
+    assert!(row.is_some(), "GATEWAY has no place for {file}");
+    row
+}
+
+#[test]
+fn the_gateways_folders_import_downwards_and_its_files_in_no_circle() {
+    let sources = sources();
+    let gateway: Vec<&Source> = sources.iter().filter(|source| source.module() == "gateway").collect();
+    let files: Vec<&str> = gateway.iter().map(|source| source.name.as_str()).collect();
+    let graph: BTreeMap<&str, Vec<&str>> = gateway
+        .iter()
+        .map(|source| (source.name.as_str(), used_files(source, &files)))
+        .collect();
+    let uses: usize = graph.values().map(Vec::len).sum();
+    assert!(uses > 40, "the check reads the imports it is meant for, found {uses}");
+    let mut broken = Vec::new();
+    for (file, used) in &graph {
+        for other in used {
+            let (Some(own), Some(below)) = (row(file), row(other)) else {
+                continue;
+            };
+            let is_own_folder = module_of(file)[1] == module_of(other)[1];
+            if below <= own && !is_own_folder {
+                broken.push(format!("src/{file} uses {other}"));
+            }
+        }
+    }
+    assert!(
+        broken.is_empty(),
+        "imports point downwards only:\n{}",
+        broken.join("\n")
+    );
+    if let Some(circle) = circle(&graph) {
+        panic!("files that import each other in a circle: {}", circle.join(" → "));
+    }
+}
+
+/// Files of which each uses the next, and the last the first.
+fn circle<'f>(graph: &BTreeMap<&'f str, Vec<&'f str>>) -> Option<Vec<&'f str>> {
+    fn visit<'f>(
+        file: &'f str,
+        graph: &BTreeMap<&'f str, Vec<&'f str>>,
+        path: &mut Vec<&'f str>,
+        done: &mut Vec<&'f str>,
+    ) -> Option<Vec<&'f str>> {
+        if let Some(start) = path.iter().position(|before| *before == file) {
+            return Some(path[start..].to_vec());
+        }
+        if done.contains(&file) {
+            return None;
+        }
+        path.push(file);
+        let found = graph
+            .get(file)
+            .into_iter()
+            .flatten()
+            .find_map(|used| visit(used, graph, path, done));
+        path.pop();
+        done.push(file);
+        found
+    }
+    let (mut path, mut done) = (Vec::new(), Vec::new());
+    graph.keys().find_map(|file| visit(file, graph, &mut path, &mut done))
+}
+
+#[test]
+fn the_check_of_the_gateway_sees_every_import_and_every_circle() {
+    let source = Source {
+        path: PathBuf::new(),
+        name: "gateway/keys/quota.rs".to_owned(),
+        text: "use super::{health::Health, wait as w};\nuse crate::{\n    domain::Usd,\n    gateway::{http::{body::{self, Body}}, request::fields::Fields},\n};\nlet x = crate::gateway::state::new();\nlet y = super::super::cache::Cache;\n"
+            .to_owned(),
+    };
+    let files = [
+        "gateway/cache.rs",
+        "gateway/http/body.rs",
+        "gateway/keys/health.rs",
+        "gateway/keys/quota.rs",
+        "gateway/keys/wait.rs",
+        "gateway/mod.rs",
+        "gateway/request/fields.rs",
+        "gateway/state.rs",
+    ];
+    let used: std::collections::BTreeSet<&str> = used_files(&source, &files).into_iter().collect();
+    let expected = files
+        .into_iter()
+        .filter(|file| !file.ends_with("mod.rs") && *file != source.name);
+    assert!(used.iter().copied().eq(expected), "{used:?}");
+    let graph = BTreeMap::from([("a", vec!["b"]), ("b", vec!["c"]), ("c", vec!["b"])]);
+    assert_eq!(circle(&graph), Some(vec!["b", "c"]));
+}
+
+#[test]
+fn no_function_of_the_gateway_has_many_parameters() {
+    let mut broken = Vec::new();
+    let mut functions = 0;
+    for source in sources().iter().filter(|source| source.module() == "gateway") {
+        let code: Vec<&str> = source.code().map(|(_, line)| line).collect();
+        let code = code.join("\n");
+        for (at, _) in code.match_indices("fn ") {
+            let name = word(&code[at + 3..]);
+            if name.is_empty() {
+                continue;
+            }
+            functions += 1;
+            let parameters = parameters(&code[at + 3..]);
+            if parameters > MOST_PARAMETERS && !WITH_MORE.contains(&name.as_str()) {
+                broken.push(format!("src/{}: {name} has {parameters}", source.name));
+            }
+        }
+    }
+    assert!(functions > 100, "the check sees the functions, found {functions}");
+    assert!(
+        broken.is_empty(),
+        "a struct holds what belongs together:\n{}",
+        broken.join("\n")
+    );
+}
+
+/// How many parameters beside `self` the function has that `text` begins with, after `fn`.
+fn parameters(text: &str) -> usize {
+    let (mut depth, mut angles, mut list, mut before) = (0, 0, String::new(), ' ');
+    for c in text.chars() {
+        match c {
+            '<' => angles += 1,
+            '>' if before != '-' => angles -= 1,
+            '(' | '[' if depth > 0 || angles == 0 => depth += 1,
+            ')' | ']' if depth > 0 => depth -= 1,
+            _ => {}
+        }
+        if depth > 0 {
+            // A comma within a type is none between parameters.
+            list.push(if c == ',' && (depth > 1 || angles > 0) { ' ' } else { c });
+        } else if !list.is_empty() {
+            break;
+        }
+        before = c;
+    }
+    list.trim_start_matches('(')
+        .split(',')
+        .map(str::trim)
+        .filter(|parameter| !parameter.is_empty() && !parameter.ends_with("self"))
+        .count()
+}
+
+#[test]
+fn parameters_are_counted_without_self_and_whatever_their_types_are() {
+    for (text, count) in [
+        ("a()", 0),
+        ("a(&mut self)", 0),
+        ("a(self, one: u8)", 1),
+        (
+            "a<F: Fn(u8, u8) -> u8>(one: F, two: (u8, u8), three: Map<u8, u8>) -> (u8, u8)",
+            3,
+        ),
+        ("a(\n    one: [u8; 2],\n    two: impl Fn(u8, u8) -> Option<u8>,\n) {", 2),
+    ] {
+        assert_eq!(parameters(text), count, "{text}");
+    }
+}

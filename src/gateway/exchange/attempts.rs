@@ -25,7 +25,9 @@ use crate::{
         keys::LentKey,
         request::{
             client_request::ClientRequest,
-            prepared_request::{self, Fields, PreparedRequest, Target},
+            fields::Fields,
+            prepared_request::PreparedRequest,
+            target::{self, Target},
         },
         state::GatewayState,
     },
@@ -49,8 +51,8 @@ pub(in crate::gateway) async fn exchange(
     state: &GatewayState,
     request: &mut ClientRequest,
 ) -> Result<Response<ResponseBody>, ErrorResponse> {
-    let fields = Fields::read(&request.body, &request.call.endpoint)?;
-    let mut targets = prepared_request::targets(&state.app, request, &fields).await?;
+    let fields = Fields::read(&request.body, &request.call)?;
+    let mut targets = target::targets(&state.app, request, &fields).await?;
     // Stable: the others keep their order.
     let now = Instant::now();
     targets.sort_by_cached_key(|target| state.missing_models.contains(&target.provider.id, &target.model, now));

@@ -54,6 +54,7 @@ impl ErrorResponse {
             Code::OverBudget | Code::PriceUnknown => StatusCode::PAYMENT_REQUIRED,
             Code::ForeignRequest | Code::ProviderNotAllowed => StatusCode::FORBIDDEN,
             Code::NoSuchRoute | Code::UnknownModel | Code::UnknownProvider => StatusCode::NOT_FOUND,
+            Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Code::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::InvalidArgument => StatusCode::BAD_REQUEST,
             Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,

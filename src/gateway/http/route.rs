@@ -39,37 +39,56 @@ pub(in crate::gateway) enum Endpoint {
     Native(ProviderId),
 }
 
+/// Methods of routes that only return something.
+const READING: &str = "GET, HEAD";
+/// Methods of a provider's own API. What else HTTP knows is for proxies, or returns the request with the key in it.
+pub(in crate::gateway) const PASSING: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
+/// How often a path may be percent-encoded: a path that is not plain text then is refused.
+const MOST_DECODINGS: usize = 4;
+
 impl Route {
     /// What `method` at `uri` asks for.
     pub(in crate::gateway) fn of(method: &Method, uri: &Uri) -> Result<Self> {
         let path = uri.path();
-        // The server leaves the body out by itself.
-        let method = if *method == Method::HEAD { &Method::GET } else { method };
-        let (wanted, route) = match path {
-            "/healthz" => (Method::GET, Self::Health),
-            "/metrics" => (Method::GET, Self::Metrics),
-            "/v1/models" => (Method::GET, Self::Models(None)),
-            "/v1/chat/completions" => (Method::POST, Self::call(Endpoint::Chat, path)),
-            "/v1/responses" => (Method::POST, Self::call(Endpoint::Responses, path)),
-            "/v1/embeddings" => (Method::POST, Self::call(Endpoint::Embeddings, path)),
-            "/v1/messages" => (Method::POST, Self::call(Endpoint::Messages, path)),
-            "/v1/messages/count_tokens" => (Method::POST, Self::call(Endpoint::CountTokens, path)),
+        if !is_among(method, Self::allowed(path).unwrap_or(PASSING)) {
+            return Err(Error::new(Code::MethodNotAllowed, "the path does not take that method")
+                .hint("the header `allow` lists those it takes"));
+        }
+        Ok(match path {
+            "/healthz" => Self::Health,
+            "/metrics" => Self::Metrics,
+            "/v1/models" => Self::Models(None),
+            "/v1/chat/completions" => Self::call(Endpoint::Chat, uri),
+            "/v1/responses" => Self::call(Endpoint::Responses, uri),
+            "/v1/embeddings" => Self::call(Endpoint::Embeddings, uri),
+            "/v1/messages" => Self::call(Endpoint::Messages, uri),
+            "/v1/messages/count_tokens" => Self::call(Endpoint::CountTokens, uri),
             _ => match (path.strip_prefix("/v1/models/"), path.strip_prefix("/p/")) {
-                (Some(model), _) => (Method::GET, Self::Models(Some(decoded(model)))),
+                (Some(model), _) => Self::Models(Some(decoded(model))),
                 (None, Some(rest)) => return native(rest, uri),
                 (None, None) => return Err(nothing_there()),
             },
-        };
-        if *method == wanted {
-            return Ok(route);
-        }
-        Err(Error::new(Code::NoSuchRoute, format!("that path takes {wanted} only")).hint("see the README, The gateway"))
+        })
     }
 
-    fn call(endpoint: Endpoint, path: &str) -> Self {
+    /// The methods that `path` takes, as the header `Allow` lists them; nothing where there is no such path.
+    pub(in crate::gateway) fn allowed(path: &str) -> Option<&'static str> {
+        match path {
+            "/healthz" | "/metrics" | "/v1/models" => Some(READING),
+            "/v1/chat/completions"
+            | "/v1/responses"
+            | "/v1/embeddings"
+            | "/v1/messages"
+            | "/v1/messages/count_tokens" => Some("POST"),
+            _ if path.starts_with("/v1/models/") => Some(READING),
+            _ => path.starts_with("/p/").then_some(PASSING),
+        }
+    }
+
+    fn call(endpoint: Endpoint, uri: &Uri) -> Self {
         Self::Call(Call {
             endpoint,
-            path: path.trim_start_matches("/v1").to_owned(),
+            path: with_query(uri.path().trim_start_matches("/v1"), uri),
         })
     }
 
@@ -112,26 +131,71 @@ fn native(rest: &str, uri: &Uri) -> Result<Route> {
     let (provider, path) = rest.split_once('/').ok_or_else(nothing_there)?;
     let provider: ProviderId = provider.parse().map_err(|_| nothing_there())?;
     // What is read of the path must be what the provider gets, and that lies below its address.
-    let climbs = |segment: &str| matches!(decoded(segment).as_str(), "." | "..");
-    if path.contains('\\') || path.split('/').any(climbs) {
-        let message = "the path has segments that lead elsewhere";
+    if leads_elsewhere(path) {
+        let message = "the path has segments that lead elsewhere, or characters that no path has";
         return Err(Error::new(Code::InvalidArgument, message).hint("spell it as the provider's documentation does"));
     }
+    Ok(Route::Call(Call {
+        endpoint: Endpoint::Native(provider),
+        path: with_query(&format!("/{path}"), uri),
+    }))
+}
+
+/// Whether `method` is in a list as [`Route::allowed`] returns it.
+fn is_among(method: &Method, allowed: &str) -> bool {
+    allowed.split(", ").any(|name| name == method.as_str())
+}
+
+/// The path with the query of `uri`, without a client key in it.
+fn with_query(path: &str, uri: &Uri) -> String {
+    let is_key = |pair: &&str| decoded(pair.split('=').next().unwrap_or_default()) == "key";
     let query: Vec<&str> = uri
         .query()
         .into_iter()
         .flat_map(|query| query.split('&'))
-        .filter(|pair| !pair.is_empty() && pair.split('=').next() != Some("key"))
+        .filter(|pair| !pair.is_empty() && !is_key(pair))
         .collect();
-    let mut path = format!("/{path}");
-    if !query.is_empty() {
-        path.push('?');
-        path.push_str(&query.join("&"));
+    if query.is_empty() {
+        path.to_owned()
+    } else {
+        format!("{path}?{}", query.join("&"))
     }
-    Ok(Route::Call(Call {
-        endpoint: Endpoint::Native(provider),
-        path,
-    }))
+}
+
+/// Whether a server may read `path` as another one, however often it decodes it.
+fn leads_elsewhere(path: &str) -> bool {
+    let mut seen = path.to_owned();
+    for _ in 0..=MOST_DECODINGS {
+        if seen.split('/').any(is_unsafe) {
+            return true;
+        }
+        // An overlong encoding is no UTF-8.
+        let Ok(next) = percent_decode_str(&seen).decode_utf8() else {
+            return true;
+        };
+        if next == seen {
+            return false;
+        }
+        seen = next.into_owned();
+    }
+    true
+}
+
+/// Whether a segment of a path goes up, ends the path for some servers, or is a separator to others.
+fn is_unsafe(segment: &str) -> bool {
+    // Some servers normalize Unicode after they have split the path, and know `%uXXXX` too.
+    let is_separator = |c: char| matches!(c, '\\' | '\u{2044}' | '\u{2215}' | '\u{29f8}' | '\u{ff0f}' | '\u{ff3c}');
+    let is_dot = |c: char| matches!(c, '.' | '\u{2024}'..='\u{2026}' | '\u{fe52}' | '\u{ff0e}');
+    let is_unicode_escape = |rest: &str| rest.bytes().take(4).filter(u8::is_ascii_hexdigit).count() == 4;
+    let mut escapes = segment
+        .split(['%'])
+        .skip(1)
+        .filter_map(|rest| rest.strip_prefix(['u', 'U']));
+    let name = segment.split(';').next().unwrap_or(segment).trim();
+    let dots = name.chars().count();
+    segment.chars().any(|c| c.is_control() || is_separator(c))
+        || escapes.any(is_unicode_escape)
+        || (1..=2).contains(&dots) && name.chars().all(is_dot)
 }
 
 /// A path, or a part of one, as it is meant.
@@ -162,19 +226,79 @@ mod tests {
     }
 
     #[test]
+    fn a_query_goes_on_without_a_key() {
+        let Ok(Route::Call(call)) = route("/v1/messages?beta=true&k%65y=akc_x&key=akc_x&x") else {
+            panic!("a call");
+        };
+        assert_eq!(
+            (call.endpoint, call.path.as_str()),
+            (Endpoint::Messages, "/messages?beta=true&x")
+        );
+    }
+
+    #[test]
+    fn a_method_that_a_path_does_not_take_is_refused_as_such() {
+        let code = |method: &str, path: &str| {
+            let method = Method::from_bytes(method.as_bytes()).expect("a method");
+            Route::of(&method, &path.parse().expect("a path")).map_err(|why| why.code())
+        };
+        let refused = Err(Code::MethodNotAllowed);
+        for method in ["TRACE", "CONNECT", "OPTIONS", "PROPFIND", "get"] {
+            for path in ["/p/openai/user", "/v1/models", "/v1/responses", "/none", "/healthz"] {
+                assert_eq!(code(method, path), refused, "{method} {path}");
+            }
+        }
+        for (method, path) in [("GET", "/v1/responses"), ("POST", "/v1/models"), ("DELETE", "/metrics")] {
+            assert_eq!(code(method, path), refused, "{method} {path}");
+        }
+        for method in ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"] {
+            assert!(code(method, "/p/openai/files/1").is_ok(), "{method}");
+            assert_eq!(code(method, "/none"), Err(Code::NoSuchRoute), "{method}");
+        }
+    }
+
+    #[test]
     fn a_path_that_leads_elsewhere_is_refused() {
         for path in [
-            "/p/google/v1beta/models/cheap/../dear:generateContent",
-            "/p/google/v1beta/models/cheap/%2e%2E/dear:generateContent",
-            "/p/google/v1beta/models/cheap/.%2e/dear:generateContent",
+            "/p/google/v1beta/models/cheap/../expensive:generateContent",
+            "/p/google/v1beta/models/cheap/%2e%2E/expensive:generateContent",
+            "/p/google/v1beta/models/cheap/.%2e/expensive:generateContent",
             "/p/openai/../../secret",
             "/p/openai/..",
             "/p/openai/./chat/completions",
             "/p/openai/\\evil.example",
+            "/p/openai/%252e%252e/secret",
+            "/p/openai/%25252e%25252e/secret",
+            "/p/openai/%2525252525252e./secret",
+            "/p/openai/..%2fsecret",
+            "/p/openai/a%252f..%252fsecret",
+            "/p/openai/%5cevil",
+            "/p/openai/..%5csecret",
+            "/p/openai/..;/secret",
+            "/p/openai/..;a=b/secret",
+            "/p/openai/.%2e;/secret",
+            "/p/openai/%c0%ae%c0%ae/secret",
+            "/p/openai/%e0%80%ae./secret",
+            "/p/openai/%ef%bc%8e%ef%bc%8e/secret",
+            "/p/openai/a%ef%bc%8f..",
+            "/p/openai/%u002e%u002e/secret",
+            "/p/openai/chat%00/completions",
+            "/p/openai/chat%0d%0ax",
+            "/p/openai/chat%2509",
+            "/p/openai/..%20/secret",
         ] {
             assert!(route(path).is_err(), "{path}");
         }
-        assert!(route("/p/openai/files/a..b/...").is_ok());
+        for path in [
+            "/p/openai/files/a..b/...x",
+            "/p/google/v1beta/models/g-2.5:generateContent",
+            "/p/bedrock/model/arn%3Aaws%3Abedrock%3Aeu%2Fa.b-v1%3A0/converse",
+            "/p/huggingface/models/org/name:latest",
+            "/p/openai/files/100%25",
+            "/p/openai/files/%C3%A9;v=1",
+        ] {
+            assert!(route(path).is_ok(), "{path}");
+        }
     }
 
     #[test]

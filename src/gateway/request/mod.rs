@@ -1,4 +1,14 @@
 //! A request: as the client sent it, and as it goes to a provider.
+//!
+//! `prepared_request` → `target`, `rewrite`, `estimate` → `fields` → `prompt` → `text_tokens`.
 
+mod body_format;
 pub(super) mod client_request;
+mod estimate;
+pub(super) mod fields;
 pub(super) mod prepared_request;
+pub(super) mod probe;
+mod prompt;
+mod rewrite;
+pub(super) mod target;
+mod text_tokens;

@@ -75,7 +75,7 @@ fn a_client_has_limits_of_its_own() {
 }
 
 #[test]
-fn what_nobody_knows_the_price_of_is_refused_where_a_budget_is_kept() {
+fn a_request_of_unknown_price_is_refused_where_a_budget_is_kept() {
     let scene = Scene::new(StandIn::answering(whole_use()));
     let mut body = chat();
     body["model"] = "openai/never-heard-of".into();
@@ -93,7 +93,7 @@ fn what_nobody_knows_the_price_of_is_refused_where_a_budget_is_kept() {
 }
 
 #[test]
-fn what_is_told_only_later_is_not_taken_for_nothing() {
+fn usage_that_is_reported_only_later_is_not_taken_for_none() {
     let queued = json!({"id": "resp_1", "status": "queued", "usage": null});
     let scene = Scene::new(StandIn::answering(Reply::json(200, &queued)));
     let ask = json!({"model": "openai/m", "input": "hi", "background": true});
@@ -114,11 +114,7 @@ fn what_is_told_only_later_is_not_taken_for_nothing() {
     for (path, body) in in_background {
         assert_eq!(scene.gateway.post(path, &scene.client, body).status, 200, "{path}");
     }
-    assert_eq!(
-        scene.home.totals(3)["unpriced_requests"],
-        3,
-        "nobody knows what it costs"
-    );
+    assert_eq!(scene.home.totals(3)["unpriced_requests"], 3, "the cost is unknown");
 }
 
 #[test]
@@ -140,20 +136,24 @@ fn the_most_that_any_limit_allows_is_set_aside() {
 fn a_request_to_a_providers_own_api_is_paid_for_as_the_model_that_gets_it() {
     let scene = Scene::with(
         StandIn::answering(Reply::json(200, &json!({}))),
-        "[[prices]]\nmodel = \"google/dear\"\ninput = 1000\noutput = 1000\n",
+        "[[prices]]\nmodel = \"google/expensive\"\ninput = 1000\noutput = 1000\n",
         &[],
         &["--daily-limit", "0.5"],
     );
     let post = |path: &str, body: &Value| scene.gateway.post(path, &scene.client, body);
     for (path, body, status) in [
-        ("/p/google/v1beta/models/dear:generateContent", json!({}), 402),
-        ("/p/google/v1beta/models/d%65ar:generateContent", json!({}), 402),
-        ("/p/google/v1beta/mod%65ls%2Fdear:generateContent", json!({}), 402),
-        ("/p/google/v1beta/models/m/../dear:generateContent", json!({}), 400),
-        ("/p/google/v1beta/models/m/%2e%2E/dear:generateContent", json!({}), 400),
+        ("/p/google/v1beta/models/expensive:generateContent", json!({}), 402),
+        ("/p/google/v1beta/models/%65xpensive:generateContent", json!({}), 402),
+        ("/p/google/v1beta/mod%65ls%2Fexpensive:generateContent", json!({}), 402),
+        ("/p/google/v1beta/models/m/../expensive:generateContent", json!({}), 400),
+        (
+            "/p/google/v1beta/models/m/%2e%2E/expensive:generateContent",
+            json!({}),
+            400,
+        ),
         (
             "/p/google/v1beta/models/m:generateContent",
-            json!({"model": "dear"}),
+            json!({"model": "expensive"}),
             400,
         ),
         ("/p/google/../secret", json!({}), 400),
@@ -347,4 +347,168 @@ fn who_needs_the_ledger_while_another_process_writes_is_refused_in_the_same_time
     });
     other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(scene.home.totals(2)["cost_usd"], 0.00192);
+}
+
+/// A provider that bills what each request says in `user`: tokens in, and tokens out.
+fn billing() -> StandIn {
+    StandIn::start(|request| {
+        let body = request.json();
+        let counts = body["user"].as_str().and_then(|user| user.split_once(' ')).unwrap();
+        let (input, output): (u64, u64) = (counts.0.parse().unwrap(), counts.1.parse().unwrap());
+        let usage = if request.path.contains(":generateContent") {
+            json!({"usageMetadata": {"promptTokenCount": input, "candidatesTokenCount": output}})
+        } else if request.path.ends_with("/responses") {
+            json!({"object": "response", "usage": {"input_tokens": input, "output_tokens": output}})
+        } else {
+            json!({"usage": {"prompt_tokens": input, "completion_tokens": output}})
+        };
+        Reply::json(200, &usage).after(Duration::from_millis(50))
+    })
+}
+
+const CHAT: &str = "/v1/chat/completions";
+const GEMINI: &str = "/p/google/v1beta/models/m:generateContent";
+
+/// What is asked and where, what of it is billed, the client's limit, and how many of 32 requests fit into that.
+fn tricks() -> Vec<(&'static str, Value, &'static str, &'static str, usize)> {
+    let part = json!({"type": "image_url", "image_url": {"url": "https://example.com/a.png"}});
+    let images = json!([{"role": "user", "content": vec![part; 100]}]);
+    // No words in it, and true tokens of two thirds of its bytes.
+    let long = "q8ZtVbW4kHsR".repeat(1 << 16);
+    let say = |text: &str| json!([{"role": "user", "content": text}]);
+    vec![
+        (
+            CHAT,
+            json!({"messages": say("hi"), "max_tokens": 100}),
+            "10 100",
+            "0.10",
+            32,
+        ),
+        (
+            CHAT,
+            json!({"messages": say(&long), "max_tokens": 1}),
+            "524288 1",
+            "0.10",
+            0,
+        ),
+        (CHAT, json!({"messages": images, "max_tokens": 1}), "76500 1", "0.10", 0),
+        (
+            "/v1/responses",
+            json!({"previous_response_id": "resp_1", "input": "hi", "max_output_tokens": 1}),
+            "250000 1",
+            "0.10",
+            0,
+        ),
+        (
+            CHAT,
+            json!({"messages": say("hi"), "best_of": 20, "max_tokens": 100}),
+            "10 2000",
+            "0.065",
+            3,
+        ),
+        (
+            CHAT,
+            json!({"messages": say("hi"), "max_output_tokens": 1}),
+            "10 1000",
+            "0.065",
+            0,
+        ),
+        (
+            CHAT,
+            json!({"messages": say("hi"), "generationConfig": {"maxOutputTokens": 1}}),
+            "10 1000",
+            "0.065",
+            0,
+        ),
+        (
+            CHAT,
+            json!({"messages": say("hi"), "n": 6.0, "max_tokens": 100}),
+            "10 600",
+            "0.065",
+            10,
+        ),
+        (
+            CHAT,
+            json!({"messages": say("hi"), "n": "6", "max_tokens": "100"}),
+            "10 600",
+            "0.065",
+            10,
+        ),
+        (
+            GEMINI,
+            json!({"generationConfig": {"candidateCount": 8, "maxOutputTokens": 200}}),
+            "10 1600",
+            "0.17",
+            10,
+        ),
+        (
+            GEMINI,
+            json!({"generation_config": {"candidate_count": 4, "max_output_tokens": "1000"}}),
+            "10 4000",
+            "0.17",
+            4,
+        ),
+        (
+            GEMINI,
+            json!({"generationConfig": {"maxOutputTokens": "60000"}}),
+            "10 60000",
+            "0.17",
+            0,
+        ),
+        (GEMINI, json!({"max_tokens": 1}), "10 60000", "0.17", 0),
+    ]
+}
+
+#[test]
+fn no_way_of_asking_lets_a_client_through_its_limit() {
+    let scene = Scene::with(billing(), "[budget]\nenabled = false\n", &[], &[]);
+    for (number, (path, mut body, billed, limit, fitting)) in tricks().into_iter().enumerate() {
+        let name = format!("trick-{number}");
+        let client = scene.home.client(&[&name, "--daily-limit", limit]);
+        body["user"] = billed.into();
+        if path != GEMINI {
+            body["model"] = "openai/m".into();
+        }
+        let ask = || scene.gateway.post(path, &client, &body).status;
+        let statuses: Vec<u16> = std::thread::scope(|scope| {
+            let asking: Vec<_> = (0..32).map(|_| scope.spawn(ask)).collect();
+            asking.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        let trick: String = body.to_string().chars().take(200).collect();
+        let admitted = statuses.iter().filter(|status| **status == 200).count();
+        assert_eq!(admitted, fitting, "{trick}: {statuses:?}");
+        assert_eq!(
+            statuses.iter().filter(|status| **status == 402).count(),
+            32 - fitting,
+            "{trick}: {statuses:?}"
+        );
+        let spent = || {
+            let listed = scene.home.run(["client", "list", "--json"]).json();
+            let clients = listed["clients"].as_array().unwrap();
+            let own = clients.iter().find(|client| client["name"] == name.as_str()).unwrap();
+            own["spent_today_usd"].as_f64().unwrap()
+        };
+        assert!(spent() <= limit.parse().unwrap(), "{trick}: {}", spent());
+    }
+}
+
+#[test]
+fn a_service_tier_without_a_price_is_refused_where_a_budget_is_kept() {
+    let scene = Scene::new(StandIn::answering(whole_use()));
+    for tier in ["priority", "flex", "scale", "no-such-tier"] {
+        let mut body = chat();
+        body["service_tier"] = tier.into();
+        let refused = scene.chat(body);
+        assert_eq!(
+            (refused.status, &refused.json()["error"]["code"]),
+            (402, &json!("price_unknown")),
+            "{tier}"
+        );
+    }
+    assert!(scene.provider.requests().is_empty());
+    for tier in ["auto", "default"] {
+        let mut body = chat();
+        body["service_tier"] = tier.into();
+        assert_eq!(scene.chat(body).status, 200, "{tier}");
+    }
 }

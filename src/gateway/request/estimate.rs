@@ -1,0 +1,127 @@
+//! What a request may use and cost at most, which is what is reserved for it.
+
+use super::fields::Fields;
+use crate::{
+    catalog::Model,
+    domain::{MOST_TOKENS, ProviderId, Service, TokenCounts, Tokens, Usd},
+    services::pricing::Pricing,
+};
+
+/// The output that is usual where neither the request names a limit nor a quota is kept by the model's own.
+const USUAL_OUTPUT: u64 = 16_384;
+/// The output of a model of which nothing is known: the most that is usual.
+const LARGEST_OUTPUT: u64 = 131_072;
+/// The context window of a model of which nothing is known: the largest that is usual.
+const LARGEST_WINDOW: u64 = 1_050_000;
+/// Bytes in a token of usual text, at least.
+const USUAL_BYTES: u64 = 3;
+
+/// The most tokens of one image: 10,000 patches at OpenAI's detail `original`, 4,784 of Anthropic's in high resolution,
+/// 16 tiles of 258 of Gemini's; elsewhere what Qwen's model cards call the most.
+const IMAGE_TOKENS: &[(&str, u64)] = &[
+    ("openai", 10_000),
+    ("azure-openai", 10_000),
+    ("anthropic", 5_000),
+    ("google", 4_500),
+];
+const LARGEST_IMAGE: u64 = 16_384;
+/// GPT-4o mini counts 2,833 tokens for an image and 5,667 for each of its eight tiles, to cost what the larger one does.
+const IMAGE_OF_4O_MINI: (&str, u64) = ("gpt-4o-mini", 48_169);
+
+/// The providers that go by `max_completion_tokens` where `max_tokens` is not there.
+const NEWER_SPELLING: [&str; 8] = [
+    "openai",
+    "azure-openai",
+    "anthropic",
+    "google",
+    "xai",
+    "groq",
+    "openrouter",
+    "cerebras",
+];
+
+/// The tokens that a request may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Estimate {
+    /// Of what the request holds itself.
+    pub(super) input: u64,
+    /// The output to plan with.
+    pub(super) output: u64,
+    /// The most that the prompt can have, with what the request refers to.
+    pub(super) most_input: u64,
+    pub(super) most_output: u64,
+    writes_long_cache: bool,
+}
+
+impl Estimate {
+    /// What `fields` may use of a model of `provider`, called `name`, which the catalogue may know.
+    pub(super) fn of(fields: &Fields<'_>, provider: &ProviderId, name: &str, model: Option<&Model>) -> Self {
+        let prompt = fields.prompt();
+        let image = if name.contains(IMAGE_OF_4O_MINI.0) {
+            IMAGE_OF_4O_MINI.1
+        } else {
+            let of_provider = IMAGE_TOKENS.iter().find(|(id, _)| *id == provider.as_str());
+            of_provider.map_or(LARGEST_IMAGE, |(_, tokens)| *tokens)
+        };
+        let window = model
+            .and_then(|model| model.max_input.or(model.context_window))
+            .unwrap_or(LARGEST_WINDOW);
+        let input = prompt
+            .text
+            .saturating_add(prompt.images.saturating_mul(image))
+            .saturating_add(prompt.files.min(window))
+            .min(MOST_TOKENS);
+        let of_model = model.and_then(|model| model.max_output).unwrap_or(LARGEST_OUTPUT);
+        let limit = fields.output_limit(NEWER_SPELLING.contains(&provider.as_str()));
+        let samples = if fields.has_output() { fields.samples() } else { 0 };
+        let of_all = |one: u64| one.saturating_mul(samples).min(MOST_TOKENS);
+        Self {
+            input,
+            output: of_all(limit.unwrap_or(of_model.min(USUAL_OUTPUT))),
+            most_input: if prompt.is_open { input.max(window) } else { input },
+            most_output: of_all(limit.unwrap_or(of_model)),
+            writes_long_cache: prompt.names_cache_time,
+        }
+    }
+
+    /// What it costs if every token that may be used is, each at its highest rate; nothing where that is unknown.
+    pub(super) fn most_cost(&self, pricing: &Pricing, service: Option<Service>) -> Option<Usd> {
+        let Pricing::Priced(priced) = pricing else { return None };
+        if priced.price.is_free() {
+            return Some(Usd::ZERO);
+        }
+        let counts = |cache_write: u64, cache_write_1h: u64, reasoning: u64| {
+            Tokens::new(TokenCounts {
+                input: self.most_input,
+                output: self.most_output,
+                cache_read: 0,
+                cache_write,
+                cache_write_1h,
+                reasoning,
+            })
+            .ok()
+        };
+        let long = if self.writes_long_cache { self.most_input } else { 0 };
+        let mut most = Usd::ZERO;
+        // The provider may serve it in the standard way all the same, and may write the prompt into its cache.
+        for service in [Service::Standard, service?] {
+            for (cache_write, cache_write_1h) in [(0, 0), (self.most_input, 0), (self.most_input, long)] {
+                for reasoning in [0, self.most_output] {
+                    let cost = priced
+                        .price
+                        .cost(service, &counts(cache_write, cache_write_1h, reasoning)?)?;
+                    most = most.max(cost.total);
+                }
+            }
+        }
+        Some(most)
+    }
+}
+
+/// About how many tokens the prompt has, to choose a model by.
+pub(super) fn usual_input(fields: &Fields<'_>, body: &[u8]) -> u64 {
+    let prompt = fields.prompt();
+    let text = prompt.text.min(body.len() as u64 / USUAL_BYTES);
+    text.saturating_add(prompt.images.saturating_mul(LARGEST_IMAGE / 8))
+        .saturating_add(prompt.files)
+}

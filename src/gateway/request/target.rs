@@ -1,0 +1,192 @@
+//! Which provider and model a request goes to: the one it names, or those that routing finds for its task.
+
+use crate::{
+    app::App,
+    catalog::Catalog,
+    domain::{Label, ModelId, ModelRef, ProviderId},
+    error::{Code, Error, Result},
+    gateway::http::route::{Endpoint, decoded},
+    providers::{Dialect, Provider},
+    services::routing::{self, Route, Wanted},
+    settings::Config,
+};
+
+use super::{
+    client_request::ClientRequest,
+    estimate,
+    fields::{Fields, text},
+};
+
+/// What the model is called of a request that names none.
+pub(super) const UNNAMED: &str = "unnamed";
+
+/// Where a request may go.
+#[derive(Debug, Clone)]
+pub(in crate::gateway) struct Target {
+    pub(in crate::gateway) provider: Provider,
+    pub(in crate::gateway) model: ModelId,
+    /// The key to begin with, where routing has chosen one.
+    pub(in crate::gateway) label: Option<Label>,
+}
+
+/// Where the request may go, in this order.
+pub(in crate::gateway) async fn targets(
+    app: &App,
+    request: &ClientRequest,
+    fields: &Fields<'_>,
+) -> Result<Vec<Target>> {
+    let (config, call) = (request.config.as_ref(), &request.call);
+    let dialect = call.endpoint.dialect();
+    if let Some(task) = fields.task(&call.endpoint)? {
+        let wanted = Wanted {
+            input_tokens: Some(estimate::usual_input(fields, &request.body)),
+            needs: fields.needs(),
+            session: request.note("x-api-keys-session"),
+            ..Wanted::of(task)
+        };
+        return routed(config, dialect, &routing::route(app, &wanted).await?);
+    }
+    let named = fields.model.and_then(text);
+    let (provider, model) = if let Endpoint::Native(id) = &call.endpoint {
+        (
+            config.provider(id.as_str())?,
+            native_model(&call.path, named.as_deref())?,
+        )
+    } else {
+        let named = named.ok_or_else(|| {
+            Error::new(Code::InvalidArgument, "`model` is missing, or not a string")
+                .hint("name it as `provider/model`, or as the catalogue does: see /v1/models")
+        })?;
+        resolve(config, &request.catalog, dialect, &named)?
+    };
+    Ok(vec![Target {
+        provider,
+        model,
+        label: None,
+    }])
+}
+
+/// The providers of a route that speak `dialect`: the chosen one, then those to fall back to.
+fn routed(config: &Config, dialect: Dialect, route: &Route) -> Result<Vec<Target>> {
+    let chosen = (&route.provider, &route.model, route.label.as_ref());
+    let fallbacks = route.fallbacks.iter().map(|it| (&it.provider, &it.model, None));
+    let mut targets = Vec::new();
+    for (provider, model, label) in std::iter::once(chosen).chain(fallbacks) {
+        let provider = config.provider(provider)?;
+        if provider.speaks(dialect).is_some() {
+            targets.push(Target {
+                provider,
+                model: model.parse()?,
+                label: label.and_then(|label| label.parse().ok()),
+            });
+        }
+    }
+    if targets.is_empty() {
+        let language = language(dialect);
+        return Err(Error::new(
+            Code::UnknownModel,
+            format!("no provider that could take the request speaks {language}"),
+        )
+        .hint("`api-keys route TASK` shows who could; name a model as `provider/model`"));
+    }
+    Ok(targets)
+}
+
+/// The provider and its model that `name` means: `provider/model`, or a name of the catalogue.
+fn resolve(config: &Config, catalog: &Catalog, dialect: Dialect, name: &str) -> Result<(Provider, ModelId)> {
+    if let Some((provider, model)) = name.split_once('/')
+        && let Ok(provider) = config.provider(provider)
+    {
+        if provider.speaks(dialect).is_none() {
+            return Err(other_language(&provider.id, dialect));
+        }
+        return Ok((provider, model_id(model)?));
+    }
+    let model = model_id(name)?;
+    let knows = |provider: &Provider| {
+        let reference = ModelRef {
+            provider: provider.id.clone(),
+            model: model.clone(),
+        };
+        catalog.find(&reference).is_some() || provider.models.as_ref().is_some_and(|models| models.contains(&model))
+    };
+    let mut providers: Vec<&Provider> = config.providers().iter().collect();
+    let order = &config.routing.fallback_order;
+    providers.sort_by_key(|provider| {
+        order
+            .iter()
+            .position(|equals| equals.contains(&provider.id))
+            .unwrap_or(order.len())
+    });
+    providers.retain(|provider| knows(provider));
+    let speaks = |provider: &&&Provider| provider.speaks(dialect).is_some();
+    let mut speaking = providers.iter().filter(speaks);
+    let best = speaking
+        .clone()
+        .find(|provider| provider.enabled)
+        .or_else(|| speaking.next());
+    match (best, providers.first()) {
+        (Some(best), _) => Ok(((*best).clone(), model)),
+        (None, Some(other)) => Err(other_language(&other.id, dialect)),
+        (None, None) => Err(unknown(catalog, name)),
+    }
+}
+
+fn model_id(name: &str) -> Result<ModelId> {
+    let named: Result<ModelId> = name.parse().map_err(Error::from);
+    named.map_err(|why| why.hint("/v1/models lists what can be asked for"))
+}
+
+fn other_language(provider: &ProviderId, dialect: Dialect) -> Error {
+    let language = language(dialect);
+    Error::new(
+        Code::UnknownModel,
+        format!("{provider} is not known to speak {language}"),
+    )
+    .hint(format!("send the request in its own format, at /p/{provider}/"))
+}
+
+fn language(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Anthropic => "Anthropic's API",
+        Dialect::OpenAi | Dialect::Native => "OpenAI's API",
+    }
+}
+
+fn unknown(catalog: &Catalog, name: &str) -> Error {
+    let near: Vec<String> = catalog.near(name).iter().map(ToString::to_string).collect();
+    let meant = if near.is_empty() {
+        String::new()
+    } else {
+        format!("did you mean {}? ", near.join(", "))
+    };
+    // The name is the client's own and goes back to it alone.
+    let short: String = name.chars().take(100).collect();
+    Error::new(Code::UnknownModel, format!("no model `{short}` is known")).hint(format!(
+        "{meant}name any other as `provider/model`; /v1/models lists what is known"
+    ))
+}
+
+/// The model of a request to a provider's own API: what the body names, or the path, as Gemini's
+/// `/v1beta/models/NAME:generateContent` and Bedrock's `/model/NAME/converse`.
+fn native_model(path: &str, in_body: Option<&str>) -> Result<ModelId> {
+    let path = decoded(path.split('?').next().unwrap_or(path));
+    let in_path = ["/models/", "/model/"]
+        .into_iter()
+        .find_map(|before| Some(path.split_once(before)?.1))
+        .and_then(|rest| match rest.split_once('/') {
+            Some((name, _)) => Some(name),
+            None => rest.rsplit_once(':').map_or(Some(rest), |(name, _)| Some(name)),
+        })
+        .filter(|name| !name.is_empty());
+    let in_body = in_body.map(|name| name.strip_prefix("models/").unwrap_or(name));
+    if let (Some(one), Some(other)) = (in_path, in_body)
+        && one != other
+    {
+        // One of them would be paid for, and perhaps the other one asked.
+        let message = "the path names one model and the body another";
+        return Err(Error::new(Code::InvalidArgument, message).hint("leave `model` out of the body"));
+    }
+    let named = in_path.or(in_body).and_then(|name| name.parse().ok());
+    Ok(named.map_or_else(|| UNNAMED.parse(), Ok)?)
+}
