@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::{
     catalog::Catalog,
     error::{Code, Error, Result},
-    providers::{Checker, Listing, Listings, Provider, Upstream},
+    providers::{Checker, Listing, Listings, Provider},
     settings::Settings,
     storage::{
         clients::ClientStore,
@@ -48,7 +48,6 @@ pub struct App {
     checker: Checker,
     prices: prices::Prices,
     listings: Listings,
-    upstream: Upstream,
     clock: Clock,
 }
 
@@ -71,7 +70,6 @@ impl App {
             checker: Checker::new(),
             prices: prices::Prices::default(),
             listings: Listings::default(),
-            upstream: Upstream::default(),
             clock,
         }
     }
@@ -100,10 +98,6 @@ impl App {
     /// Which models the server of `provider` has, if it runs on this machine.
     pub async fn installed(&self, provider: &Provider) -> Listing {
         self.listings.of(&self.checker, provider, self.now()).await
-    }
-
-    pub fn upstream(&self) -> &Upstream {
-        &self.upstream
     }
 
     /// The models and prices in force: built in, over them what `prices update` took in, over both `config.toml`.

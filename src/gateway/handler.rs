@@ -10,6 +10,7 @@ use hyper::{
     body::Incoming,
     header::{self, HeaderName, HeaderValue},
 };
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{
@@ -52,7 +53,7 @@ pub(super) async fn handle(
     permit: &mut RequestPermit,
 ) -> Response<ResponseBody> {
     let id = match state.app.random::<16>() {
-        Ok(random) => format!("req_{}", data_encoding::HEXLOWER.encode(&random)),
+        Ok(random) => request_id(random, state.app.now()),
         Err(why) => return ErrorResponse::from(why).into_response(ErrorFormat::OpenAi, ""),
     };
     let format = Route::error_format(request.uri().path());
@@ -77,6 +78,13 @@ pub(super) async fn handle(
         response.headers_mut().insert(REQUEST_ID, id);
     }
     response
+}
+
+/// A name for a request: later ones sort behind earlier ones, as they then do in the ledger's index.
+fn request_id(mut random: [u8; 16], now: Timestamp) -> String {
+    let milliseconds = now.as_millisecond().to_be_bytes();
+    random[..6].copy_from_slice(&milliseconds[2..]);
+    format!("req_{}", data_encoding::HEXLOWER.encode(&random))
 }
 
 /// Checks where a request comes from and who sends it, and does what it asks.

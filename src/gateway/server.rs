@@ -1,8 +1,18 @@
 //! The server: listens, accepts connections, and shuts down gracefully.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
 
-use tokio::net::{TcpListener, TcpSocket};
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    runtime,
+    sync::oneshot,
+};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     connection,
@@ -19,8 +29,8 @@ const BACKLOG: u32 = 4_096;
 /// A gateway that listens: who connects is answered as soon as it serves.
 #[derive(Debug)]
 pub struct Listening {
-    state: Arc<GatewayState>,
-    listener: TcpListener,
+    state: GatewayState,
+    listener: std::net::TcpListener,
     address: SocketAddr,
 }
 
@@ -35,8 +45,8 @@ pub async fn listen(app: Arc<App>, options: Options) -> Result<Listening> {
     let listener = bind(options.listen).map_err(unavailable)?;
     let address = listener.local_addr().map_err(unavailable)?;
     Ok(Listening {
-        state: Arc::new(GatewayState::new(app, options)?),
-        listener,
+        state: GatewayState::new(app, options)?,
+        listener: listener.into_std().map_err(could_not_start)?,
         address,
     })
 }
@@ -52,13 +62,20 @@ impl Listening {
     /// Fails where what requests used is not recorded.
     pub async fn serve(self, mut stop: impl AsyncFnMut()) -> Result<()> {
         let Self { state, listener, .. } = self;
-        let stopping = state.stopping.clone();
-        tokio::select! {
-            () = accept(&state, &listener) => {}
-            () = stop() => {}
+        let finished = CancellationToken::new();
+        let count = thread::available_parallelism().map_or(1, usize::from);
+        let mut workers = Vec::with_capacity(count);
+        for _ in 0..count {
+            let listener = listener.try_clone().map_err(could_not_start)?;
+            let worker = Worker::start(state.for_worker(), listener, finished.clone());
+            workers.push(worker.map_err(could_not_start)?);
         }
         drop(listener);
-        stopping.cancel();
+        let started = start_all(&mut workers).await;
+        if started.is_ok() {
+            stop().await;
+        }
+        state.stopping.cancel();
         let grace = tokio::time::sleep(state.options.grace);
         let gives_up = async {
             tokio::select! {
@@ -67,8 +84,62 @@ impl Listening {
             }
         };
         state.tasks.end(gives_up).await;
-        state.accounts.close()
+        finished.cancel();
+        for worker in workers {
+            let _ = worker.thread.join();
+        }
+        state.accounts.close().and(started)
     }
+}
+
+/// A thread that serves connections by itself: what belongs to one request is never handed to another thread.
+#[derive(Debug)]
+struct Worker {
+    thread: JoinHandle<()>,
+    /// Fails where the thread could not begin to serve.
+    started: oneshot::Receiver<()>,
+}
+
+impl Worker {
+    /// Serves those of the listener's connections that it gets, until `finished` is canceled.
+    fn start(
+        state: GatewayState,
+        listener: std::net::TcpListener,
+        finished: CancellationToken,
+    ) -> std::io::Result<Self> {
+        let (starts, started) = oneshot::channel();
+        let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
+        let serve = async move {
+            let Ok(listener) = TcpListener::from_std(listener) else {
+                return;
+            };
+            let _ = starts.send(());
+            let state = Arc::new(state);
+            tokio::select! {
+                () = accept(&state, &listener) => {}
+                () = state.stopping.cancelled() => {}
+            }
+            drop(listener);
+            finished.cancelled().await;
+        };
+        let thread = thread::Builder::new()
+            .name("worker".to_owned())
+            .spawn(move || runtime.block_on(serve))?;
+        Ok(Self { thread, started })
+    }
+}
+
+/// Waits until all of them serve.
+async fn start_all(workers: &mut [Worker]) -> Result<()> {
+    for worker in workers {
+        let started = (&mut worker.started).await;
+        started.map_err(|_| could_not_start(std::io::ErrorKind::Other.into()))?;
+    }
+    Ok(())
+}
+
+fn could_not_start(why: std::io::Error) -> Error {
+    Error::new(Code::StorageFailed, "could not start the gateway's threads").caused_by(why)
 }
 
 /// As [`TcpListener::bind`], which lets no more than 128 wait: of more at once some would try again only after a second.

@@ -13,7 +13,7 @@ use super::{
     metrics::Metrics,
     tasks::Tasks,
 };
-use crate::{app::App, error::Result, process, services::lending::KeyRing};
+use crate::{app::App, error::Result, process, providers::Upstream, services::lending::KeyRing};
 
 /// How the gateway is to be run.
 #[derive(Debug, Clone)]
@@ -29,22 +29,23 @@ pub struct Options {
     pub grace: Duration,
 }
 
-/// Everything that requests share.
-#[derive(Debug)]
+/// Everything that requests share: a handle for each worker, which has connections of its own to the providers.
+#[derive(Debug, Clone)]
 pub(super) struct GatewayState {
     pub(super) app: Arc<App>,
+    pub(super) upstream: Arc<Upstream>,
     pub(super) options: Options,
-    pub(super) accounts: Accounts,
+    pub(super) accounts: Arc<Accounts>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) key_ring: KeyRing<KeySpellings>,
+    pub(super) key_ring: Arc<KeyRing<KeySpellings>>,
     pub(super) key_health: Arc<KeyHealth>,
-    pub(super) missing_models: MissingModels,
-    pub(super) quotas: Quotas,
-    pub(super) client_limits: ClientLimits,
-    pub(super) cache: Cache,
+    pub(super) missing_models: Arc<MissingModels>,
+    pub(super) quotas: Arc<Quotas>,
+    pub(super) client_limits: Arc<ClientLimits>,
+    pub(super) cache: Arc<Cache>,
     pub(super) tasks: Tasks,
     pub(super) stopping: CancellationToken,
-    pub(super) capacity: Capacity,
+    pub(super) capacity: Arc<Capacity>,
 }
 
 impl GatewayState {
@@ -55,17 +56,26 @@ impl GatewayState {
         Ok(Self {
             app,
             options,
-            accounts,
+            upstream: Arc::default(),
+            accounts: Arc::new(accounts),
             metrics,
-            key_ring: KeyRing::default(),
+            key_ring: Arc::default(),
             key_health,
-            missing_models: MissingModels::default(),
-            quotas: Quotas::default(),
-            client_limits: ClientLimits::default(),
-            cache: Cache::default(),
+            missing_models: Arc::default(),
+            quotas: Arc::default(),
+            client_limits: Arc::default(),
+            cache: Arc::default(),
             tasks: Tasks::default(),
             stopping: CancellationToken::new(),
-            capacity: Capacity::for_files(process::allow_many_files()),
+            capacity: Arc::new(Capacity::for_files(process::allow_many_files())),
         })
+    }
+
+    /// The same for another worker.
+    pub(super) fn for_worker(&self) -> Self {
+        Self {
+            upstream: Arc::default(),
+            ..self.clone()
+        }
     }
 }

@@ -327,7 +327,9 @@ impl Writer {
                 (segments, state.journal.folder().to_owned())
             };
             if persist(|| self.app.ledger().sync()) {
-                segments.into_iter().for_each(|segment| segment.remove(&folder));
+                for segment in segments {
+                    segment.remove(&folder);
+                }
             }
             if change == Changed::Last {
                 return;
@@ -438,7 +440,7 @@ impl Writer {
         let folded = match folded {
             Ok(folded) => folded,
             Err(why) => {
-                let fault = Fault::new(why.into());
+                let fault = Fault::new(&why.into());
                 let code = fault.code;
                 self.give_back(batch, fault);
                 return Err(code);
@@ -568,7 +570,7 @@ impl Drop for Held {
 }
 
 impl Fault {
-    fn new(why: Error) -> Self {
+    fn new(why: &Error) -> Self {
         Self {
             code: why.code(),
             message: why.message().to_owned(),

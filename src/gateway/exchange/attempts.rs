@@ -207,7 +207,7 @@ impl Attempts<'_> {
             first_byte_timeout: state.options.first_byte_timeout,
             idle_timeout: state.options.idle_timeout,
         };
-        match state.app.upstream().send(upstream_request).await {
+        match state.upstream.send(upstream_request).await {
             Ok(response) => {
                 let delivery = Delivery {
                     state,
