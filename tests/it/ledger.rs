@@ -16,6 +16,7 @@ mod damage;
 #[cfg(target_os = "linux")]
 mod faults;
 mod golden;
+mod interleavings;
 mod journal;
 mod laws;
 mod life;

@@ -133,13 +133,12 @@ impl Journal {
 
     /// Notes how a request has ended. Where that fails, it counts as ended all the same: the caller keeps the record.
     pub fn end(&mut self, id: Option<EntryId>, record: &Encoded) -> Result<Position, FileError> {
-        let id = match id {
-            Some(id) => id,
-            None => {
-                self.make_room(record.room())?;
-                self.entries += 1;
-                EntryId(self.entries)
-            }
+        let id = if let Some(id) = id {
+            id
+        } else {
+            self.make_room(record.room())?;
+            self.entries += 1;
+            EntryId(self.entries)
         };
         self.close(id);
         self.append(id, State::Ended, &record.0)
@@ -215,9 +214,10 @@ impl Journal {
             None => self.make_segment(SEGMENT)?,
         };
         let carried: usize = self.open.values().map(|open| HEAD + open.0.len()).sum();
-        if next.left() < needed + carried {
+        // With room for more than these, so that not every request needs another segment.
+        if next.left() < needed + carried + SEGMENT / 2 {
             next.remove(&self.folder);
-            next = self.make_segment(needed + carried)?;
+            next = self.make_segment(needed + carried + SEGMENT)?;
         }
         let mut open = self.open.iter();
         if let Err(why) = open.try_for_each(|(id, open)| next.append(*id, State::Open, &open.0).map(drop)) {
@@ -240,15 +240,13 @@ impl Journal {
     }
 
     fn append(&mut self, id: EntryId, state: State, payload: &[u8]) -> Result<Position, FileError> {
-        match &mut self.current {
-            Some(current) => current.append(id, state, payload),
-            None => {
-                let mut first = self.make_segment(SEGMENT)?;
-                let position = first.append(id, state, payload)?;
-                self.current = Some(first);
-                Ok(position)
-            }
+        if let Some(current) = &mut self.current {
+            return current.append(id, state, payload);
         }
+        let mut first = self.make_segment(SEGMENT)?;
+        let position = first.append(id, state, payload)?;
+        self.current = Some(first);
+        Ok(position)
     }
 }
 

@@ -454,28 +454,52 @@ mod processes {
             journal.update(under_way[0], encoded(&long(so_far("", 2))));
             journal.end(Some(*id), &encoded(&spent)).unwrap();
         }
+        drop(journal);
         tell(&under_way.len().to_string());
     }
 
     const FULL: &str = "API_KEYS_TEST_FULL_FOLDER";
 
-    /// No file can be longer than the first segment here: the next one, which takes along what is under way, must be.
-    #[test]
-    fn where_the_disk_is_full_no_request_begins_and_every_one_that_has_begun_can_be_ended() {
-        let (home, ledger) = ledger();
+    /// What a child said that ran under a shell, after `before`.
+    fn full(before: &str, folder: &Path) -> String {
         let child = this_test("ledger::journal::processes::a_child_fills_the_disk");
         let ended = Command::new("sh")
             .arg("-c")
-            // In units of 512 bytes, or 1,024 in some shells: more than one segment in both, and less than three.
-            .arg("trap '' XFSZ; ulimit -f 8200; exec \"$0\" \"$@\"")
+            .arg(format!("{before}; exec \"$0\" \"$@\""))
             .arg(child.get_program())
             .args(child.get_args())
-            .env(FULL, home.path().join("data"))
+            .env(FULL, folder)
             .stdout(Stdio::piped())
             .output()
             .unwrap();
         assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stdout));
-        let said = String::from_utf8(ended.stdout).unwrap();
+        String::from_utf8(ended.stdout).unwrap()
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn on_a_disk_that_is_really_full_every_request_that_has_begun_can_be_ended() {
+        let home = tempfile::tempdir().unwrap();
+        let place = home.path().display();
+        let mount = format!("mount -t tmpfs -o size=24m none '{place}'");
+        // The disk is gone with the processes that see it.
+        let can = Command::new("unshare").args(["-m", "sh", "-c", &mount]).output();
+        if !can.is_ok_and(|tried| tried.status.success()) {
+            return crate::support::outside::remark("nothing was tested: no file system can be mounted here");
+        }
+        let inside = mount.replace('\'', "\"");
+        let before = format!(r#"exec unshare -m sh -c '{inside} && exec "$0" "$@"' "$0" "$@""#);
+        let said = full(&before, &home.path().join("data"));
+        let (_, begun) = said.split_once("told: ").unwrap();
+        assert!(begun.lines().next().unwrap().parse::<u64>().unwrap() > 40, "{begun}");
+    }
+
+    /// No file can be longer than the first segment here: the next one, which takes along what is under way, must be.
+    #[test]
+    fn where_the_disk_is_full_no_request_begins_and_every_one_that_has_begun_can_be_ended() {
+        let (home, ledger) = ledger();
+        // In units of 512 bytes, or 1,024 in some shells: more than one segment in both.
+        let said = full("trap '' XFSZ; ulimit -f 8200", &home.path().join("data"));
         let (_, begun) = said.split_once("told: ").unwrap();
         let begun: u64 = begun.lines().next().unwrap().parse().unwrap();
         assert!(begun > 20, "{begun}");

@@ -70,7 +70,7 @@ impl Ledger {
         let mut replayed = Ok(0);
         for (holder, segments) in holders(&names) {
             // One journal that cannot be read is not in the way of the others.
-            let one = lock_all(&folder, &holder, segments).and_then(|locked| match locked {
+            let one = lock_all(&folder, &holder, &segments).and_then(|locked| match locked {
                 Some(segments) => self.replay_one(&folder, &holder, segments).map(|()| 1),
                 None => Ok(0),
             });
@@ -132,9 +132,9 @@ fn holders(names: &[String]) -> BTreeMap<String, BTreeMap<u64, String>> {
 }
 
 /// All of a holder's segments, locked; nothing where one of them is not to be had.
-fn lock_all(folder: &Folder, holder: &str, segments: BTreeMap<u64, String>) -> Result<Option<Vec<Abandoned>>> {
+fn lock_all(folder: &Folder, holder: &str, segments: &BTreeMap<u64, String>) -> Result<Option<Vec<Abandoned>>> {
     let mut locked = Vec::with_capacity(segments.len());
-    for (number, name) in &segments {
+    for (number, name) in segments {
         let Some(file) = lock(folder, name)? else {
             return Ok(None);
         };
@@ -142,7 +142,7 @@ fn lock_all(folder: &Folder, holder: &str, segments: BTreeMap<u64, String>) -> R
         locked.push(Abandoned { name, number, file });
     }
     // Between the list and the locks it may have begun another one, and died.
-    let is_all = holders(&folder.names()?).get(holder) == Some(&segments);
+    let is_all = holders(&folder.names()?).get(holder) == Some(segments);
     Ok(is_all.then_some(locked))
 }
 
