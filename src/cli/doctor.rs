@@ -122,6 +122,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
         findings.push(trail(app));
     }
     findings.push(ledger(app, matches.get_flag("deep")));
+    findings.extend(journals(app));
     findings.extend(budgets(app));
     findings.extend(gateway_clients(app));
     findings.push(clock(app));
@@ -415,6 +416,30 @@ fn ledger(app: &App, is_deep: bool) -> Finding {
                     found.bytes.div_ceil(1000)
                 ),
             )
+        }
+    }
+}
+
+/// What a gateway that was killed has left, where not all of it could be read.
+fn journals(app: &App) -> Vec<Finding> {
+    let ledger = app.ledger();
+    match ledger.replay().and_then(|_| ledger.damaged_journals()) {
+        Err(error) => vec![Finding::of("ledger", &error.into())],
+        Ok(names) => {
+            let folder = app.settings().paths().data_folder();
+            let found = |name: String| {
+                let path = folder.join(name);
+                Finding::new(
+                    "ledger",
+                    Health::Wrong,
+                    format!(
+                        "{} could not be read to its end: what was readable is recorded, and what requests used after it is not",
+                        path.display()
+                    ),
+                )
+                .mend("compare the usage with the providers' own pages, and then remove the file")
+            };
+            names.into_iter().map(found).collect()
         }
     }
 }

@@ -326,6 +326,13 @@ impl Folder {
         }
     }
 
+    /// Returns once the names of the files in the folder are on the disk.
+    pub(super) fn sync_names(&self) -> Result<(), FileError> {
+        self.directory
+            .sync()
+            .map_err(|source| FileError::from_io(&self.path, "sync", source))
+    }
+
     /// Cuts the file `name` to `length` bytes, and returns once that is on the disk.
     pub(super) fn shorten(&self, name: &str, length: u64) -> Result<(), FileError> {
         let (file, _, _) = self.open_to_append(name)?;

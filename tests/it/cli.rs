@@ -274,6 +274,32 @@ fn doctor_finds_a_list_of_the_gateways_clients_that_is_damaged() {
 }
 
 #[test]
+fn doctor_finds_a_journal_that_could_not_be_read_to_its_end() {
+    let home = Home::new();
+    let is_told = || {
+        let ended = home.run(["doctor", "--offline"]);
+        (
+            ended.code,
+            ended.stdout.contains(".damaged could not be read to its end"),
+        )
+    };
+    assert_eq!(is_told(), (Some(0), false));
+    let journals = home.path().join("journal");
+    crate::support::private_folder(&journals);
+    // Doctor itself is the one who replays it.
+    let left = journals.join("0123456789abcdef-00000001.journal");
+    std::fs::write(&left, "not a journal").expect("damaged");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        std::fs::set_permissions(&left, std::fs::Permissions::from_mode(0o600)).expect("private");
+    }
+    assert_eq!(is_told(), (Some(1), true));
+    assert!(!left.exists());
+    assert_eq!(is_told(), (Some(1), true), "until it is removed");
+}
+
+#[test]
 fn json_is_exactly_what_the_tool_answers() {
     let provider = StandIn::answering(Reply::json(200, &json!({"object": "list", "data": []})));
     let home = Home::new();

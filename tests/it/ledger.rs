@@ -11,10 +11,13 @@ use api_keys::{
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 
+mod contract;
 mod damage;
 #[cfg(target_os = "linux")]
 mod faults;
 mod golden;
+mod interleavings;
+mod journal;
 mod laws;
 mod life;
 mod money;

@@ -214,3 +214,267 @@ impl Change {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::domain::Span;
+
+    const FIRST: i64 = 1;
+    const EXPIRY: i64 = 1000;
+
+    fn usd(nano: i64) -> Usd {
+        Usd::from_nano(nano)
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn limits(most: i64) -> Vec<Limit> {
+        let span = Span {
+            from: at(0),
+            to: at(1_000_000),
+        };
+        vec![Limit {
+            span,
+            of_client: false,
+            most: usd(most),
+        }]
+    }
+
+    /// What a ledger with one budget of all makes of `changes`.
+    #[derive(Debug)]
+    struct Budget {
+        most: Usd,
+        recorded: Usd,
+        leased: BTreeMap<u64, Usd>,
+        given: u64,
+    }
+
+    impl Budget {
+        fn new(most: i64) -> Self {
+            Self {
+                most: usd(most),
+                recorded: Usd::ZERO,
+                leased: BTreeMap::new(),
+                given: 0,
+            }
+        }
+
+        fn left(&self) -> Usd {
+            self.most - self.recorded - self.leased.values().copied().sum()
+        }
+
+        fn change(&mut self, change: &Change, key: u64) -> LeaseState {
+            self.leased.insert(key, change.keep);
+            let mut asks = Vec::new();
+            for ask in &change.asks {
+                let granted = *ask <= self.left();
+                if granted {
+                    self.leased.entry(key).and_modify(|amount| *amount = *amount + *ask);
+                }
+                asks.push(if granted {
+                    Granted::Yes
+                } else {
+                    Granted::No {
+                        limit: 0,
+                        spent: crate::storage::ledger::Spent::default(),
+                    }
+                });
+            }
+            let slice = change.slice.min(usd(self.left().nano() / PART));
+            if slice >= change.asks.iter().copied().max().unwrap_or_default() {
+                self.leased.entry(key).and_modify(|amount| *amount = *amount + slice);
+            }
+            self.given += 1;
+            LeaseState {
+                id: None,
+                amount: self.leased[&key],
+                room: self.left().or_zero(),
+                asks,
+            }
+        }
+    }
+
+    /// Asks the budget for `amount`, and takes what was granted as reserved.
+    fn ask(leases: &mut Leases, budget: &mut Budget, amounts: &[i64]) -> Vec<Granted> {
+        let limits = limits(budget.most.nano());
+        let key = leases.reserve(None, &limits, Usd::MAX, at(FIRST)).unwrap_err();
+        let amounts = amounts.iter().copied().map(usd).collect();
+        let changes = leases.changes(BTreeMap::from([(key, amounts)]), false, false);
+        let state = budget.change(&changes[0], key.0);
+        leases.changed(&changes[0], &state, at(EXPIRY));
+        state.asks
+    }
+
+    #[test]
+    fn requests_are_reserved_from_memory_until_the_lease_is_used_up() {
+        let (mut leases, mut budget) = (Leases::default(), Budget::new(1_000_000));
+        let limits = limits(1_000_000);
+        assert_eq!(ask(&mut leases, &mut budget, &[10]), [Granted::Yes]);
+        for _ in 0..AHEAD {
+            leases.reserve(None, &limits, usd(10), at(FIRST)).unwrap();
+        }
+        leases.reserve(None, &limits, usd(10), at(FIRST)).unwrap_err();
+        leases.reserve(Some("editor"), &limits, usd(1), at(FIRST)).unwrap_err();
+    }
+
+    #[test]
+    fn a_lease_that_has_expired_is_reserved_from_only_when_the_ledger_was_asked() {
+        let (mut leases, mut budget) = (Leases::default(), Budget::new(1_000_000));
+        let limits = limits(1_000_000);
+        ask(&mut leases, &mut budget, &[10]);
+        leases.reserve(None, &limits, usd(10), at(EXPIRY - 1)).unwrap();
+        leases.reserve(None, &limits, usd(10), at(EXPIRY)).unwrap_err();
+    }
+
+    #[test]
+    fn near_a_limit_nothing_is_kept_that_is_not_reserved() {
+        let (mut leases, mut budget) = (Leases::default(), Budget::new(1000));
+        assert_eq!(ask(&mut leases, &mut budget, &[10]), [Granted::Yes]);
+        assert_eq!(budget.left(), usd(1000 - 10 - 990 / PART));
+        // Somebody else has used most of it.
+        budget.recorded = usd(900);
+        assert_eq!(ask(&mut leases, &mut budget, &[80, 20]), [Granted::Yes, no()]);
+        assert_eq!(budget.left(), usd(10), "a slice would be less than one more request");
+        assert!(!leases.have_unused());
+    }
+
+    fn no() -> Granted {
+        Granted::No {
+            limit: 0,
+            spent: crate::storage::ledger::Spent::default(),
+        }
+    }
+
+    #[test]
+    fn what_is_idle_or_needed_elsewhere_is_given_back() {
+        let (mut leases, mut budget) = (Leases::default(), Budget::new(1_000_000));
+        ask(&mut leases, &mut budget, &[10]);
+        assert!(leases.have_unused());
+        let unchanged = leases.changes(BTreeMap::new(), false, false);
+        assert!(unchanged.is_empty(), "{unchanged:?}");
+        let all = leases.changes(BTreeMap::new(), true, false);
+        assert_eq!(all[0].keep, usd(10), "what is reserved stays");
+        leases.failed(&all[0]);
+        for lease in leases.all.values_mut() {
+            lease.used = Instant::now().checked_sub(IDLE).unwrap();
+        }
+        let idle = leases.changes(BTreeMap::new(), false, false);
+        assert_eq!(idle[0].keep, usd(10));
+        let state = budget.change(&idle[0], idle[0].key.0);
+        leases.changed(&idle[0], &state, at(EXPIRY));
+        leases.release(Reservation {
+            lease: idle[0].key,
+            amount: usd(10),
+        });
+        let last = leases.changes(BTreeMap::new(), false, false);
+        assert_eq!(last[0].keep, Usd::ZERO);
+        let state = budget.change(&last[0], last[0].key.0);
+        leases.changed(&last[0], &state, at(EXPIRY));
+        assert!(leases.all.is_empty(), "{leases:?}");
+        assert_eq!(budget.left(), budget.most);
+    }
+
+    #[test]
+    fn a_fold_that_failed_leaves_everything_as_it_was() {
+        let (mut leases, mut budget) = (Leases::default(), Budget::new(1_000_000));
+        let limits = limits(1_000_000);
+        ask(&mut leases, &mut budget, &[10]);
+        let reservation = leases.reserve(None, &limits, usd(10), at(FIRST)).unwrap();
+        leases.settle(reservation, usd(4));
+        let before = format!("{leases:?}");
+        let changes = leases.changes(BTreeMap::new(), true, true);
+        assert_ne!(format!("{leases:?}"), before);
+        for change in &changes {
+            leases.failed(change);
+        }
+        assert_eq!(format!("{leases:?}"), before);
+    }
+
+    /// What happens to the leases.
+    #[derive(Debug, Clone)]
+    enum Step {
+        Reserve(i64),
+        /// The request of that place among those under way ends, for a part of what it reserved, in percent.
+        Settle(usize, u64),
+        /// The ledger is asked, for what could not be reserved; it takes some steps until it answers.
+        Begin {
+            all: bool,
+            renews: bool,
+        },
+        Answer {
+            fails: bool,
+        },
+        /// Somebody else spends.
+        Spend(i64),
+    }
+
+    fn steps() -> impl Strategy<Value = Vec<Step>> {
+        let step = prop_oneof![
+            4 => (1..200_i64).prop_map(Step::Reserve),
+            4 => (any::<usize>(), 0..=100_u64).prop_map(|(which, part)| Step::Settle(which, part)),
+            3 => any::<(bool, bool)>().prop_map(|(all, renews)| Step::Begin { all, renews }),
+            3 => prop::bool::weighted(0.2).prop_map(|fails| Step::Answer { fails }),
+            1 => (1..500_i64).prop_map(Step::Spend),
+        ];
+        prop::collection::vec(step, 0..200)
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_reserved_is_leased_and_what_is_leased_and_spent_fits(steps in steps(), most in 100..50_000_i64) {
+            let (mut leases, mut budget) = (Leases::default(), Budget::new(most));
+            let limits = limits(most);
+            let mut under_way = Vec::new();
+            let mut asks: BTreeMap<LeaseKey, Vec<Usd>> = BTreeMap::new();
+            // What requests have cost that the ledger does not know of, and has been told of.
+            let (mut unrecorded, mut told) = (Usd::ZERO, Usd::ZERO);
+            let mut flying: Option<Vec<Change>> = None;
+            for step in steps {
+                match step {
+                    Step::Reserve(amount) => match leases.reserve(None, &limits, usd(amount), at(FIRST)) {
+                        Ok(reservation) => under_way.push(reservation),
+                        Err(key) => asks.entry(key).or_default().push(usd(amount)),
+                    },
+                    Step::Settle(which, part) if !under_way.is_empty() => {
+                        let reservation: Reservation = under_way.swap_remove(which % under_way.len());
+                        let cost = reservation.amount.scaled(part, 100);
+                        leases.settle(reservation, cost);
+                        unrecorded = unrecorded + cost;
+                    }
+                    Step::Begin { all, renews } if flying.is_none() => {
+                        flying = Some(leases.changes(std::mem::take(&mut asks), all, renews));
+                        told = std::mem::take(&mut unrecorded);
+                    }
+                    Step::Answer { fails: true } => for change in flying.take().into_iter().flatten() {
+                        leases.failed(&change);
+                        asks.entry(change.key).or_default().extend(change.asks);
+                        unrecorded = unrecorded + std::mem::take(&mut told);
+                    },
+                    Step::Answer { fails: false } => if let Some(changes) = flying.take() {
+                        budget.recorded = budget.recorded + std::mem::take(&mut told);
+                        for change in changes {
+                            let state = budget.change(&change, change.key.0);
+                            leases.changed(&change, &state, at(EXPIRY));
+                            let granted = change.asks.iter().zip(&state.asks);
+                            under_way.extend(granted.filter(|(_, granted)| **granted == Granted::Yes).map(|(ask, _)| {
+                                Reservation { lease: change.key, amount: *ask }
+                            }));
+                        }
+                    },
+                    Step::Spend(cost) if usd(cost) <= budget.left() => budget.recorded = budget.recorded + usd(cost),
+                    Step::Settle(..) | Step::Begin { .. } | Step::Spend(_) => {}
+                }
+                let reserved: Usd = under_way.iter().map(|reservation| reservation.amount).sum();
+                let leased: Usd = budget.leased.values().copied().sum();
+                prop_assert_eq!(leases.all.values().map(|lease| lease.reserved).sum::<Usd>(), reserved);
+                prop_assert!(reserved + unrecorded + told <= leased);
+                prop_assert!(budget.left() >= Usd::ZERO);
+            }
+        }
+    }
+}

@@ -93,7 +93,7 @@ impl Directory {
         // NONBLOCK: a pipe in the file's place must not hold us. It means nothing to regular files.
         let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
         let file = File::from(rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?);
-        if how == How::CreateNew && file.metadata()?.mode() & 0o600 != 0o600 {
+        if matches!(how, How::CreateNew | How::Lock) && file.metadata()?.mode() & 0o600 != 0o600 {
             // A umask can only take bits away: give the owner's back.
             file.set_permissions(Permissions::from_mode(0o600))?;
         }

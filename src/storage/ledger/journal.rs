@@ -52,6 +52,8 @@ pub struct Journal {
     /// Older segments, oldest first.
     older: Vec<Segment>,
     entries: u64,
+    /// The number given to a segment last: no name is ever taken twice.
+    segments: u64,
     /// The requests under way, by what was appended last of each.
     open: BTreeMap<EntryId, Encoded>,
     /// The room that their ends need.
@@ -93,6 +95,7 @@ impl Journal {
             spare: None,
             older: Vec::new(),
             entries: 0,
+            segments: 0,
             open: BTreeMap::new(),
             needed: 0,
         }
@@ -130,13 +133,12 @@ impl Journal {
 
     /// Notes how a request has ended. Where that fails, it counts as ended all the same: the caller keeps the record.
     pub fn end(&mut self, id: Option<EntryId>, record: &Encoded) -> Result<Position, FileError> {
-        let id = match id {
-            Some(id) => id,
-            None => {
-                self.make_room(record.room())?;
-                self.entries += 1;
-                EntryId(self.entries)
-            }
+        let id = if let Some(id) = id {
+            id
+        } else {
+            self.make_room(record.room())?;
+            self.entries += 1;
+            EntryId(self.entries)
         };
         self.close(id);
         self.append(id, State::Ended, &record.0)
@@ -150,25 +152,25 @@ impl Journal {
     }
 
     /// The next segment, where it will soon be needed: it can be made while requests go on.
-    pub fn next_segment(&self) -> Option<NextSegment> {
+    pub fn next_segment(&mut self) -> Option<NextSegment> {
         let current = self.current.as_ref()?;
         (current.left() < SEGMENT / 2 && self.spare.is_none()).then(|| NextSegment {
             folder: self.folder.clone(),
             holder: self.holder.clone(),
-            number: current.number() + 1,
+            number: self.next_number(),
         })
     }
 
-    /// Takes a segment that was made ahead of time.
+    /// Takes a segment that was made ahead of time, unless a later one was needed meanwhile.
     pub fn set_spare(&mut self, segment: Segment) {
-        if self
-            .current
-            .as_ref()
-            .is_some_and(|current| current.number() + 1 == segment.number())
-        {
-            self.spare = Some(segment);
+        let is_next = |current: &Segment| current.number() < segment.number();
+        let before = if self.current.as_ref().is_some_and(is_next) {
+            self.spare.replace(segment)
         } else {
-            segment.remove(&self.folder);
+            Some(segment)
+        };
+        if let Some(unneeded) = before {
+            unneeded.remove(&self.folder);
         }
     }
 
@@ -209,38 +211,46 @@ impl Journal {
         }
         let mut next = match self.spare.take() {
             Some(spare) => spare,
-            None => self.make_segment()?,
+            None => self.make_segment(SEGMENT)?,
         };
         let carried: usize = self.open.values().map(|open| HEAD + open.0.len()).sum();
-        if next.left() < needed + carried {
-            next = Segment::make(&self.folder, &self.holder, next.number(), needed + carried)?;
+        // With room for more than these, so that not every request needs another segment.
+        if next.left() < needed + carried + SEGMENT / 2 {
+            next.remove(&self.folder);
+            next = self.make_segment(needed + carried + SEGMENT)?;
         }
-        for (id, open) in &self.open {
-            next.append(*id, State::Open, &open.0)?;
+        let mut open = self.open.iter();
+        if let Err(why) = open.try_for_each(|(id, open)| next.append(*id, State::Open, &open.0).map(drop)) {
+            // What follows goes to the one before it, and would be replayed before what this one says.
+            next.remove(&self.folder);
+            return Err(why);
         }
         self.older.extend(self.current.replace(next));
         Ok(())
     }
 
-    fn make_segment(&self) -> Result<Segment, FileError> {
-        let number = self.current.as_ref().map_or(1, |current| current.number() + 1);
-        Segment::make(&self.folder, &self.holder, number, SEGMENT)
+    fn make_segment(&mut self, length: usize) -> Result<Segment, FileError> {
+        let number = self.next_number();
+        Segment::make(&self.folder, &self.holder, number, length)
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.segments += 1;
+        self.segments
     }
 
     fn append(&mut self, id: EntryId, state: State, payload: &[u8]) -> Result<Position, FileError> {
-        match &mut self.current {
-            Some(current) => current.append(id, state, payload),
-            None => {
-                let mut first = self.make_segment()?;
-                let position = first.append(id, state, payload)?;
-                self.current = Some(first);
-                Ok(position)
-            }
+        if let Some(current) = &mut self.current {
+            return current.append(id, state, payload);
         }
+        let mut first = self.make_segment(SEGMENT)?;
+        let position = first.append(id, state, payload)?;
+        self.current = Some(first);
+        Ok(position)
     }
 }
 
 /// The folder of all journals beside the ledger in `ledger_folder`, if there is one.
-fn open_folder(ledger_folder: &Path) -> Result<Option<Folder>, FileError> {
+pub(super) fn open_folder(ledger_folder: &Path) -> Result<Option<Folder>, FileError> {
     Folder::open(&ledger_folder.join(FOLDER))
 }

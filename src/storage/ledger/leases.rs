@@ -9,12 +9,12 @@ use std::{
     sync::atomic::Ordering,
 };
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::params;
 
 use super::{
     Ledger, Recorded, Result, Survives, Totals, Transaction, connection,
-    journal::{Journal, Position},
+    journal::{self, Journal, Position},
     names::NameId,
 };
 use crate::{
@@ -24,6 +24,10 @@ use crate::{
 
 /// A slice is at most this part of what is left of a budget: the last of it is reserved one request at a time.
 const PART: i64 = 16;
+
+/// The longest that a lease counts should its holder never be heard of again. One that would count for longer was taken
+/// before the clock was set back.
+const LONGEST: SignedDuration = SignedDuration::from_hours(1);
 
 /// What requests of a period cost so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -99,7 +103,7 @@ pub struct Fold<'a> {
     /// Up to where its journal is recorded by that.
     pub position: Option<Position>,
     pub leases: &'a [LeaseChange<'a>],
-    /// Until when its leases count should it never be heard of again.
+    /// Until when its leases count should it never be heard of again: an hour at most.
     pub until: Timestamp,
 }
 
@@ -142,7 +146,7 @@ impl Ledger {
                     None => return Ok(Vec::new()),
                 },
             };
-            let mut room = transaction.room(now)?;
+            let mut room = transaction.room(None, now)?;
             spans
                 .iter()
                 .map(|span| room.spent(transaction, client, *span))
@@ -168,6 +172,10 @@ impl Ledger {
 
     /// Ends a process's part in the ledger: its leases, and its journal, which is recorded to its end.
     pub fn close_journal(&self, holder: &str) -> Result<()> {
+        // Should a power cut bring its files back, it is still known that nothing in them is new.
+        if let Some(folder) = journal::open_folder(&self.folder)? {
+            folder.sync_names()?;
+        }
         self.write(Survives::PowerCut, |transaction| {
             transaction
                 .sql
@@ -212,11 +220,17 @@ impl Transaction<'_> {
                 leases: Vec::new(),
             });
         }
-        self.expire_leases(fold.holder, now)?;
-        let mut room = self.room(now)?;
+        let latest = now.checked_add(LONGEST).unwrap_or(Timestamp::MAX);
+        self.expire_leases(fold.holder, now, latest)?;
+        let fold = &Fold {
+            until: fold.until.min(latest),
+            ..fold.clone()
+        };
+        let mut room = self.room(Some(fold.holder), now)?;
         for change in fold.leases {
             if let Some(id) = change.id {
-                room.set(id, change.keep, now);
+                let client = self.names.of_maybe(self.sql, change.client)?;
+                room.set(id, (client, now, change.keep));
             }
         }
         let mut leases = Vec::with_capacity(fold.leases.len());
@@ -227,7 +241,10 @@ impl Transaction<'_> {
     }
 
     /// Removes the leases that count no more, but for the holder's own: its machine was asleep.
-    fn expire_leases(&self, holder: &str, now: Timestamp) -> rusqlite::Result<()> {
+    fn expire_leases(&self, holder: &str, now: Timestamp, latest: Timestamp) -> rusqlite::Result<()> {
+        self.sql
+            .prepare_cached("UPDATE lease SET until = ?1 WHERE until > ?1")?
+            .execute([latest.as_millisecond()])?;
         self.sql
             .prepare_cached("DELETE FROM lease WHERE until <= ?1 AND holder <> ?2")?
             .execute(params![now.as_millisecond(), holder])
@@ -318,12 +335,12 @@ impl Transaction<'_> {
         }
     }
 
-    /// What is leased at `now`.
-    fn room(&self, now: Timestamp) -> rusqlite::Result<Room> {
+    /// What is leased at `now`, with everything that `holder` has.
+    fn room(&self, holder: Option<&str>, now: Timestamp) -> rusqlite::Result<Room> {
         let open = self
             .sql
-            .prepare_cached("SELECT id, client, at, amount FROM lease WHERE until > ?1")?
-            .query_map([now.as_millisecond()], |row| {
+            .prepare_cached("SELECT id, client, at, amount FROM lease WHERE until > ?1 OR holder = ?2")?
+            .query_map(params![now.as_millisecond(), holder], |row| {
                 Ok(Open {
                     id: row.get(0)?,
                     client: row.get(1)?,
@@ -341,13 +358,13 @@ impl Transaction<'_> {
 
 impl Room {
     /// The lease `id` is `amount` from now on.
-    fn set(&mut self, LeaseId(id): LeaseId, amount: Usd, now: Timestamp) {
+    fn set(&mut self, LeaseId(id): LeaseId, (client, now, amount): (NameId, Timestamp, Usd)) {
         match self.open.iter_mut().find(|open| open.id == id) {
             Some(open) => open.amount = amount,
             // It has expired: its machine was asleep.
             None => self.open.push(Open {
                 id,
-                client: 0,
+                client,
                 at: now.as_millisecond(),
                 amount,
             }),

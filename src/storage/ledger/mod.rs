@@ -3,8 +3,9 @@
 //! SQLite in WAL mode: any number of processes read and write `ledger.db`; each change is one transaction, on the disk
 //! before it is acknowledged. A record is kept as it is and, in the same transaction, added to the sums over its quarter
 //! of an hour and its UTC day (`records`, `totals`): sums outlive the records that [`Ledger::prune`] removes. Budgets are
-//! checked and leased from in one step (`leases`); what a gateway's requests use comes in by its `journal`. How the last requests ended is kept in memory, and only what is
-//! new is read (`recent`). `schema/` is what the database looks like, `connection` how it is opened.
+//! checked and leased from in one step (`leases`); what a gateway's requests use comes in by its `journal`. How the last
+//! requests ended is kept in memory, and only what is new is read (`recent`). `schema/` is what the database looks like,
+//! `connection` how it is opened.
 
 use std::{
     fmt,
@@ -132,6 +133,15 @@ impl Ledger {
         work: impl FnOnce(&mut Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T> {
         self.look_at_journals();
+        self.write_only(survives, work)
+    }
+
+    /// The same, where the journals have been looked at.
+    fn write_only<T>(
+        &self,
+        survives: Survives,
+        work: impl FnOnce(&mut Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T> {
         let since = Instant::now();
         let mut work = Some(work);
         loop {

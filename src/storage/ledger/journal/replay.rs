@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fs::{File, TryLockError},
+    io::Read,
     time::Duration,
 };
 
@@ -10,7 +11,7 @@ use rusqlite::params;
 
 use super::{
     EntryId, FOLDER, Position,
-    entry::{self, State},
+    entry::{self, HEAD, State},
     open_folder,
     segment::{MAGIC, parse_name},
 };
@@ -33,8 +34,14 @@ const DAMAGED: &str = ".damaged";
 struct Abandoned {
     name: String,
     number: u64,
-    _lock: File,
+    file: File,
 }
+
+/// The position of a journal that is recorded to its end.
+const END: Position = Position {
+    segment: 0xffff_ffff,
+    offset: 0,
+};
 
 /// What a journal says.
 #[derive(Default)]
@@ -53,49 +60,38 @@ impl Ledger {
         let Some(folder) = open_folder(&self.folder)? else {
             return Ok(0);
         };
-        let mut holders: BTreeMap<String, Vec<(u64, String)>> = BTreeMap::new();
-        for name in folder.names()? {
-            if let Some((holder, number)) = parse_name(&name) {
-                holders.entry(holder.to_owned()).or_default().push((number, name));
-            } else if name.ends_with(TEMPORARY) && lock(&folder, &name)?.is_some() {
-                folder.remove_unsynced(&name)?;
+        let names = folder.names()?;
+        let temporary = names.iter().filter(|name| name.ends_with(TEMPORARY));
+        for name in temporary {
+            if let Ok(Some(_lock)) = lock(&folder, name) {
+                folder.remove_unsynced(name)?;
             }
         }
-        let mut replayed = 0;
-        for (holder, mut names) in holders {
-            names.sort_unstable();
-            let locked = names.into_iter().map(|(number, name)| {
-                let file = lock(&folder, &name)?;
-                Ok(file.map(|file| Abandoned {
-                    name,
-                    number,
-                    _lock: file,
-                }))
+        let mut replayed = Ok(0);
+        for (holder, segments) in holders(&names) {
+            // One journal that cannot be read is not in the way of the others.
+            let one = lock_all(&folder, &holder, &segments).and_then(|locked| match locked {
+                Some(segments) => self.replay_one(&folder, &holder, segments).map(|()| 1),
+                None => Ok(0),
             });
-            let locked: Option<Vec<Abandoned>> = locked.collect::<Result<_>>()?;
-            if let Some(segments) = locked {
-                self.replay_one(&folder, &holder, &segments)?;
-                replayed += 1;
-            }
+            replayed = replayed.and_then(|before| Ok(before + one?));
         }
-        Ok(replayed)
+        replayed
     }
 
-    fn replay_one(&self, folder: &Folder, holder: &str, segments: &[Abandoned]) -> Result<()> {
+    fn replay_one(&self, folder: &Folder, holder: &str, mut segments: Vec<Abandoned>) -> Result<()> {
         let mut contents = Contents::default();
         let mut damaged = Vec::new();
-        for segment in segments {
-            let Some((bytes, _)) = folder.read(&segment.name, LONGEST)? else {
-                continue;
-            };
+        for segment in &mut segments {
+            let bytes = read(folder, segment)?;
             if !contents.read(segment.number, &bytes) {
-                damaged.push(segment.name.as_str());
+                damaged.push(segment.name.clone());
             }
         }
         let ledger = self.with_patience(PATIENCE);
-        ledger.write(Survives::PowerCut, |transaction| transaction.replay(holder, &contents))?;
-        for segment in segments {
-            if damaged.contains(&segment.name.as_str()) {
+        ledger.write_only(Survives::PowerCut, |transaction| transaction.replay(holder, &contents))?;
+        for segment in &segments {
+            if damaged.contains(&segment.name) {
                 let kept = format!("{}{DAMAGED}", segment.name);
                 tracing::error!(
                     file = kept,
@@ -106,7 +102,9 @@ impl Ledger {
                 folder.remove_unsynced(&segment.name)?;
             }
         }
-        ledger.write(Survives::Kill, |transaction| transaction.forget_journal(holder))
+        // Should a power cut bring the files back, it is still known that nothing in them is new.
+        folder.sync_names()?;
+        ledger.write_only(Survives::Kill, |transaction| transaction.forget_journal(holder))
     }
 
     /// The journals that could not be read to their end, by their paths below the ledger's folder.
@@ -119,14 +117,58 @@ impl Ledger {
     }
 }
 
+/// The segments among `names`, by their holders, oldest first.
+fn holders(names: &[String]) -> BTreeMap<String, BTreeMap<u64, String>> {
+    let mut holders: BTreeMap<String, BTreeMap<u64, String>> = BTreeMap::new();
+    for name in names {
+        if let Some((holder, number)) = parse_name(name) {
+            holders
+                .entry(holder.to_owned())
+                .or_default()
+                .insert(number, name.clone());
+        }
+    }
+    holders
+}
+
+/// All of a holder's segments, locked; nothing where one of them is not to be had.
+fn lock_all(folder: &Folder, holder: &str, segments: &BTreeMap<u64, String>) -> Result<Option<Vec<Abandoned>>> {
+    let mut locked = Vec::with_capacity(segments.len());
+    for (number, name) in segments {
+        let Some(file) = lock(folder, name)? else {
+            return Ok(None);
+        };
+        let (name, number) = (name.clone(), *number);
+        locked.push(Abandoned { name, number, file });
+    }
+    // Between the list and the locks it may have begun another one, and died.
+    let is_all = holders(&folder.names()?).get(holder) == Some(segments);
+    Ok(is_all.then_some(locked))
+}
+
+/// What is in a segment. It is read by the file that is locked: some systems let no other one read it.
+fn read(folder: &Folder, segment: &mut Abandoned) -> Result<Vec<u8>> {
+    let path = folder.path().join(&segment.name);
+    let mut bytes = Vec::new();
+    let read = (&mut segment.file).take(LONGEST + 1).read_to_end(&mut bytes);
+    read.map_err(|source| FileError::from_io(&path, "read", source))?;
+    if bytes.len() as u64 > LONGEST {
+        return Err(FileError::TooLarge { path, limit: LONGEST }.into());
+    }
+    Ok(bytes)
+}
+
 /// The file, locked; nothing where a process holds it, or it is gone.
 fn lock(folder: &Folder, name: &str) -> Result<Option<File>> {
-    let Some((file, _)) = folder.open_to_read(name)? else {
+    let Some((file, opened)) = folder.open_to_read(name)? else {
         return Ok(None);
     };
     match file.try_lock() {
         // Its owner, or another process that replays it, may have removed it meanwhile.
-        Ok(()) => Ok(folder.stamp(name)?.map(|_| file)),
+        Ok(()) => {
+            let is_same = folder.stamp(name)?.is_some_and(|named| named.is_same_file(opened));
+            Ok(is_same.then_some(file))
+        }
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(source)) => Err(FileError::from_io(&folder.path().join(name), "lock", source).into()),
     }
@@ -136,7 +178,7 @@ impl Contents {
     /// Reads a segment; false where there is something in it that cannot be read.
     fn read(&mut self, segment: u64, bytes: &[u8]) -> bool {
         let Some(mut rest) = bytes.strip_prefix(MAGIC) else {
-            return is_empty(bytes);
+            return MAGIC.starts_with(written(bytes));
         };
         let mut is_whole = true;
         while let Some(entry) = entry::read(rest) {
@@ -155,18 +197,34 @@ impl Contents {
                 (State::Canceled, _) => drop(self.open.remove(&entry.id)),
             }
         }
-        is_whole && is_empty(rest)
+        is_whole && is_torn(rest)
     }
 }
 
-/// Whether nothing was ever written there.
-fn is_empty(bytes: &[u8]) -> bool {
-    bytes.iter().all(|byte| *byte == 0)
+/// `bytes` without the zeros behind, where nothing was ever written.
+fn written(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    &bytes[..end]
+}
+
+/// Whether there is at most the beginning of one entry, the last: its process was killed while it wrote.
+///
+/// No payload has a zero in it, and every other entry has one in its frame.
+fn is_torn(bytes: &[u8]) -> bool {
+    let written = written(bytes);
+    let is_short = || match written.first_chunk() {
+        Some(length) => u64::from(u32::from_le_bytes(*length)) > (written.len() as u64).saturating_sub(HEAD as u64),
+        None => true,
+    };
+    written.len() <= HEAD || (!written[HEAD..].contains(&0) && is_short())
 }
 
 impl Transaction<'_> {
     fn replay(&mut self, holder: &str, contents: &Contents) -> rusqlite::Result<()> {
         let folded = self.position(holder)?;
+        if folded == Some(END) {
+            return Ok(());
+        }
         for (position, record) in &contents.ended {
             if folded.is_none_or(|folded| *position > folded) {
                 self.record(record)?;
@@ -183,11 +241,7 @@ impl Transaction<'_> {
         }
         self.add_up()?;
         // Should the files outlive this process, nothing in them is new.
-        let end = Position {
-            segment: u64::from(u32::MAX),
-            offset: 0,
-        };
-        self.set_position(holder, end)?;
+        self.set_position(holder, END)?;
         self.sql
             .prepare_cached("DELETE FROM lease WHERE holder = ?1")?
             .execute([holder])?;

@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     hash::{BuildHasher, RandomState},
-    io::{Seek, SeekFrom, Write},
+    io::{self, Seek, SeekFrom, Write},
     path::Path,
 };
 
@@ -17,6 +17,8 @@ use crate::storage::files::{FileError, Folder, TEMPORARY};
 pub(super) const SEGMENT: usize = 4 << 20;
 /// What each begins with.
 pub(super) const MAGIC: &[u8; 32] = b"api-keys journal 1\n\0\0\0\0\0\0\0\0\0\0\0\0\0";
+/// How often it is tried to make one while others remove what killed processes have left.
+const TRIES: u32 = 5;
 /// What a segment's name ends in.
 const ENDING: &str = ".journal";
 
@@ -39,18 +41,32 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Makes the file, `length` bytes long, or fails: none of that room can be taken by anybody else.
+    /// Makes the file, with room for `length` bytes of entries, or fails: none of that room can be taken by anybody else.
     ///
     /// It gets its name when it is locked, so that nobody takes it for one that was left behind.
     pub(super) fn make(folder: &Path, holder: &str, number: u64, length: usize) -> Result<Self, FileError> {
         let folder = Folder::create(folder)?;
+        let length = MAGIC.len() + length;
+        let mut left = TRIES;
+        loop {
+            left -= 1;
+            match Self::make_once(&folder, holder, number, length) {
+                // A replayer took it for what a killed process left, in the moment before it was locked.
+                Err(FileError::Io { source, .. })
+                    if left > 0 && matches!(source.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::NotFound) => {}
+                made => return made,
+            }
+        }
+    }
+
+    fn make_once(folder: &Folder, holder: &str, number: u64, length: usize) -> Result<Self, FileError> {
         let temporary = format!(".{holder}.{:016x}{TEMPORARY}", RandomState::new().hash_one(number));
         let name = name(holder, number);
         let made = folder.open_lock(&temporary).and_then(|(mut file, _)| {
-            let written = || {
-                file.try_lock().map_err(|why| std::io::Error::other(why.to_string()))?;
+            let mut written = || {
+                file.try_lock()?;
                 let zeros = vec![0; 64 << 10];
-                let mut left = length.max(MAGIC.len());
+                let mut left = length;
                 while left > 0 {
                     let piece = left.min(zeros.len());
                     file.write_all(&zeros[..piece])?;
@@ -59,7 +75,6 @@ impl Segment {
                 file.seek(SeekFrom::Start(0))?;
                 file.write_all(MAGIC)
             };
-            let mut written = written;
             written().map_err(|source| FileError::from_io(&folder.path().join(&name), "write", source))?;
             folder.rename_unsynced(&temporary, &name)?;
             Ok(file)
@@ -107,7 +122,7 @@ impl Segment {
 
     /// Removes the file, which nobody needs any more; `folder` is that of the journals.
     pub fn remove(self, folder: &Path) {
-        // One that stays is empty of news, and removed by whoever replays it.
+        // Where that fails, it is removed by whoever replays it: nothing in it is new.
         if let Ok(Some(folder)) = Folder::open(folder) {
             let _ = folder.remove_unsynced(&self.name);
         }
