@@ -95,6 +95,11 @@ impl Capacity {
         })
     }
 
+    /// Closes the connection that is idle for the longest time, if there is one.
+    pub(super) fn close_longest_idle(&self) {
+        self.idle.close_longest();
+    }
+
     /// Waits until one more request may be under way; `permit` holds the place, and so does whoever holds the response.
     pub(super) async fn request(&self, permit: &mut RequestPermit) -> Option<Arc<OwnedSemaphorePermit>> {
         let place = Arc::clone(&self.requests.free).acquire_owned().await.ok()?;

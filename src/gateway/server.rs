@@ -185,7 +185,10 @@ async fn accept(state: &Arc<GatewayState>, listener: &TcpListener) {
                 state.tasks.spawn(connection);
             }
             // The system is out of files or memory: let others finish first.
-            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            Err(_) => {
+                state.capacity.close_longest_idle();
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
         }
     }
 }
