@@ -176,19 +176,16 @@ fn check_address(app: &App, options: &Options) -> Result<()> {
 
 async fn accept(state: &Arc<GatewayState>, listener: &TcpListener) {
     loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                let Some(permit) = state.capacity.connection().await else {
-                    return;
-                };
-                let connection = connection::serve(Arc::clone(state), stream, peer, Arc::new(permit));
-                state.tasks.spawn(connection);
-            }
+        if let Ok((stream, peer)) = listener.accept().await {
+            let Some(permit) = state.capacity.connection().await else {
+                return;
+            };
+            let connection = connection::serve(Arc::clone(state), stream, peer, Arc::new(permit));
+            state.tasks.spawn(connection);
+        } else {
             // The system is out of files or memory: let others finish first.
-            Err(_) => {
-                state.capacity.close_longest_idle();
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
+            state.capacity.close_longest_idle();
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 }
