@@ -96,7 +96,7 @@ fn what_has_ended_is_recorded_once_and_what_was_under_way_as_an_estimated_failur
     assert_eq!(recorded(&ledger), []);
     drop(journal);
 
-    assert_eq!(ledger.replay().unwrap(), 1);
+    replay(&home, &ledger);
     let lost = UsageRecord {
         outcome: Outcome {
             success: false,
@@ -123,13 +123,17 @@ fn whoever_opens_the_ledger_next_finds_what_a_process_that_is_gone_used() {
     let mut journal = ledger.journal(HOLDER);
     whole(&mut journal, &named("req_1"));
     drop(journal);
-    assert_eq!(total(&Ledger::new(home.path().join("data"))).requests, 1);
+    let all = || total(&Ledger::new(home.path().join("data"))).requests;
+    while all() == 0 {
+        assert_eq!(names(home.path()).len(), 1, "another test starts a child");
+    }
+    assert_eq!(all(), 1);
 }
 
 /// A process that was killed after the ledger had taken over a part, before the segment was removed.
 #[test]
 fn what_is_in_the_ledger_by_its_position_is_not_recorded_again() {
-    let (_home, ledger) = ledger();
+    let (home, ledger) = ledger();
     let mut journal = ledger.journal(HOLDER);
     // Nothing but the position tells them apart.
     whole(&mut journal, &named(""));
@@ -142,7 +146,7 @@ fn what_is_in_the_ledger_by_its_position_is_not_recorded_again() {
     };
     ledger.fold(&folded, at(0)).unwrap();
     drop(journal);
-    ledger.replay().unwrap();
+    replay(&home, &ledger);
     assert_eq!(total(&ledger).requests, 3);
     expect_whole(&ledger);
 }
@@ -155,13 +159,13 @@ fn a_replay_that_was_killed_before_the_files_were_removed_is_not_repeated() {
     journal.begin(encoded(&so_far("", 2))).unwrap();
     drop(journal);
     let bytes = fs::read(segment(home.path(), 1)).unwrap();
-    ledger.replay().unwrap();
+    replay(&home, &ledger);
     assert_eq!(total(&ledger).requests, 2);
     put_file(&segment(home.path(), 1), &bytes);
     let sql = rusqlite::Connection::open(ledger.path()).unwrap();
     sql.execute("INSERT INTO journal VALUES (?1, 4294967295, 0)", [NAME])
         .unwrap();
-    ledger.replay().unwrap();
+    replay(&home, &ledger);
     assert_eq!(total(&ledger).requests, 2);
     assert_eq!(names(home.path()), [""; 0]);
     let rows = sql.query_row("SELECT count(*) FROM journal", [], |row| row.get::<_, u64>(0));
@@ -225,7 +229,9 @@ fn a_journal_that_cannot_be_opened_is_not_in_the_way_of_others() {
     whole(&mut journal, &named("req_1"));
     drop(journal);
     fs::create_dir(home.path().join("data/journal/0000000000000000-00000001.journal")).unwrap();
-    ledger.replay().unwrap_err();
+    while total(&ledger).requests == 0 {
+        ledger.replay().unwrap_err();
+    }
     assert_eq!(total(&ledger).requests, 1);
 }
 
@@ -240,7 +246,7 @@ fn several_who_replay_at_once_record_once() {
     drop(journal);
     thread::scope(|scope| {
         for _ in 0..4 {
-            scope.spawn(|| Ledger::new(home.path().join("data")).replay().unwrap());
+            scope.spawn(|| replay(&home, &Ledger::new(home.path().join("data"))));
         }
     });
     assert_eq!((total(&ledger).requests, total(&ledger).errors), (100, 50));
@@ -291,7 +297,7 @@ fn requests_under_way_go_along_from_segment_to_segment_and_none_is_lost_or_twice
         assert_ne!(first, second);
         drop(spare);
         drop(journal);
-        ledger.replay().unwrap();
+        replay(&home, &ledger);
         assert_eq!((total(&ledger).requests, total(&ledger).errors), (252, 1), "{folds}");
         assert_eq!(ledger.damaged_journals().unwrap(), [""; 0]);
         assert_eq!(names(home.path()), [""; 0]);
@@ -320,7 +326,7 @@ fn a_segment_made_ahead_of_time_that_comes_too_late_is_in_nobodys_way() {
     journal.set_spare(late);
     assert_eq!(names(home.path()).len(), 2);
     drop(journal);
-    ledger.replay().unwrap();
+    replay(&home, &ledger);
     assert_eq!(total(&ledger).requests, requests);
 }
 
@@ -346,7 +352,7 @@ fn a_journal_that_is_closed_leaves_nothing_and_can_be_written_on() {
     // Somebody was late.
     assert!(whole(&mut journal, &named("req_2")) > position);
     drop(journal);
-    ledger.replay().unwrap();
+    replay(&home, &ledger);
     assert_eq!(total(&ledger).requests, 2);
 }
 
@@ -417,9 +423,12 @@ mod processes {
             child.kill().unwrap();
             let last = told.last().unwrap_or(heard);
             child.wait().unwrap();
-            ledger.replay().unwrap();
-            let mut records = recorded(&ledger);
-            assert_eq!(records.pop(), Some(so_far("req_open", 3)));
+            replay(&home, &ledger);
+            let (records, mut failed): (Vec<_>, Vec<_>) =
+                recorded(&ledger).into_iter().partition(|record| record.outcome.success);
+            assert_eq!(failed.remove(0), so_far("req_open", 3));
+            // It may have been killed between the begin and the end of the next one.
+            assert!(failed.is_empty() || failed == [so_far("", 1)]);
             // The last one may have been recorded and not been told of.
             assert!([last + 1, last + 2].contains(&(records.len() as u64)), "{last}");
             for (number, record) in records.iter().enumerate() {
@@ -503,7 +512,7 @@ mod processes {
         let (_, begun) = said.split_once("told: ").unwrap();
         let begun: u64 = begun.lines().next().unwrap().parse().unwrap();
         assert!(begun > 20, "{begun}");
-        ledger.replay().unwrap();
+        replay(&home, &ledger);
         let sum = total(&ledger);
         assert_eq!((sum.requests, sum.errors), (begun, 0));
     }
