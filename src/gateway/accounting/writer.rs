@@ -533,17 +533,18 @@ impl Writer {
 
     /// Gives back what is leased, and removes the journal where nothing in it is news.
     fn end(&self) {
-        let state = self.state();
-        let is_recorded = state.ended.is_empty() && !state.journal.has_open();
-        drop(state);
-        if !is_recorded {
+        if self.app.ledger().sync().is_err() {
             return;
         }
-        if self.app.ledger().sync().is_ok() {
-            self.state().journal.remove();
-            if let Err(why) = self.app.ledger().close_journal(&self.holder) {
-                tracing::warn!(%why, "what was reserved is given back only later");
+        {
+            let mut state = self.state();
+            if !state.ended.is_empty() || state.journal.has_open() {
+                return;
             }
+            state.journal.remove();
+        }
+        if let Err(why) = self.app.ledger().close_journal(&self.holder) {
+            tracing::warn!(%why, "what was reserved is given back only later");
         }
     }
 
