@@ -146,6 +146,8 @@ struct Batch {
     position: Option<Position>,
     asks: BTreeMap<LeaseKey, Vec<Ask>>,
     changes: Vec<Change>,
+    /// How many of those that have ended are not in the journal.
+    unsaved: usize,
 }
 
 /// Something was recorded.
@@ -358,7 +360,7 @@ impl Writer {
             }
             let (activity, patience) = if !state.ended.is_empty() {
                 (Activity::Lingers, lingering)
-            } else if !state.recorded.is_empty() {
+            } else if !state.recorded.is_empty() || state.fault.is_some() {
                 (Activity::Lingers, PAUSE)
             } else if state.leases.are_held() {
                 (Activity::Sleeps, IDLE)
@@ -393,6 +395,7 @@ impl Writer {
             position: state.position,
             changes: state.leases.changes(amounts, all_unused, renews),
             asks,
+            unsaved: state.unsaved,
         }
     }
 
@@ -420,7 +423,8 @@ impl Writer {
 
     /// Writes `batch`; returns whom nothing was granted, with the reason.
     fn fold_once(self: &Arc<Self>, ledger: &Ledger, mut batch: Batch) -> Result<Vec<(Ask, Answer)>, Code> {
-        if batch.ended.is_empty() && batch.changes.is_empty() {
+        // After a fault an empty transaction tells whether the ledger works again.
+        if batch.ended.is_empty() && batch.changes.is_empty() && self.state().fault.is_none() {
             return Ok(Vec::new());
         }
         let now = self.app.now();
@@ -468,7 +472,7 @@ impl Writer {
             }
         }
         state.fault = None;
-        state.unsaved = 0;
+        state.unsaved = state.unsaved.saturating_sub(batch.unsaved);
         state.folded = batch.position;
         if !batch.ended.is_empty() {
             state.recorded.append(&mut batch.ended);
