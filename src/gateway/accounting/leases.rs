@@ -12,7 +12,7 @@ use crate::{
     storage::ledger::{Granted, LeaseChange, LeaseId, LeaseState, Limit},
 };
 
-/// After how long a lease that nobody reserves from is given back.
+/// After how long an unused lease is given back.
 const IDLE: Duration = Duration::from_secs(1);
 /// What is kept without use is at most this part of what is left of the budgets: near a limit nothing is.
 const PART: i64 = 16;
@@ -133,8 +133,8 @@ impl Leases {
         self.settle(reservation, Usd::ZERO);
     }
 
-    /// What is to become of each lease once all that was settled is recorded: what is asked for is added, what nobody
-    /// needs is given back; `all` of what is unused where requests would be refused else.
+    /// What is to become of each lease once all that was settled is recorded: what is asked for is added, what is
+    /// not needed is given back; `all` of what is unused where requests would be refused else.
     pub(super) fn changes(&mut self, mut asks: BTreeMap<LeaseKey, Vec<Usd>>, all: bool, renew: bool) -> Vec<Change> {
         // One that a request waits for is kept: without it the request would get no response.
         self.all
@@ -175,7 +175,7 @@ impl Leases {
             return;
         };
         lease.id = state.id;
-        // Others reserve and settle meanwhile, but nobody else changes the amount.
+        // Others reserve and settle meanwhile, but only this thread changes the amount.
         lease.amount = state.amount;
         lease.room = state.room;
         lease.until = until;
