@@ -1,7 +1,7 @@
-//! CachedResponses that are given again without asking a provider: to the same client, for the very same request.
+//! Cached responses that are given again without asking a provider: to the same client, for the very same request.
 //!
-//! Only where an answer is the same each time anyway: embeddings, and texts at temperature 0, whole and counted. Off
-//! unless the configuration says otherwise, and kept in memory alone. An answer that is given again is in no ledger.
+//! Only where a response is the same each time anyway: embeddings, and texts at temperature 0, whole and counted. Off
+//! unless the configuration says otherwise, and kept in memory alone. A response that is given again is in no ledger.
 
 use std::{
     fmt,
@@ -26,13 +26,13 @@ use super::{
 };
 use crate::{settings, storage};
 
-/// The most answers that are kept, however small they are.
+/// The most responses that are kept, however small they are.
 const MOST: usize = 100_000;
-/// What an answer takes besides its body, in bytes, about.
+/// What a response takes besides its body, in bytes, about.
 const OVERHEAD: usize = 512;
-/// What of an answer's head is kept: that without which its body cannot be read.
+/// What of a response's head is kept: that without which its body cannot be read.
 const KEPT: [HeaderName; 2] = [header::CONTENT_TYPE, header::CONTENT_ENCODING];
-/// Headers of a request that change nothing about the answer.
+/// Headers of a request that change nothing about the response.
 const BESIDE_THE_POINT: [&str; 8] = [
     "cache-control",
     "pragma",
@@ -46,25 +46,25 @@ const BESIDE_THE_POINT: [&str; 8] = [
 /// The beginning of what the official libraries say of themselves.
 const OF_LIBRARIES: &str = "x-stainless-";
 
-/// The answers that are kept, the one that was used last at the end.
+/// The responses that are kept, the one that was used last at the end.
 pub(super) struct Cache {
     kept: Mutex<LruCache<Key, CachedResponse>>,
     /// What they take together; changed only while `kept` is held.
     bytes: AtomicUsize,
 }
 
-/// All that an answer depends on, as a hash.
+/// All that a response depends on, as a hash.
 type Key = [u8; 32];
 
-/// A request whose answer may be kept.
+/// A request whose response may be kept.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cacheable {
     key: Key,
-    /// Whether an older answer will do.
+    /// Whether an older response will do.
     takes_older: bool,
 }
 
-/// An answer that is kept.
+/// A response that is kept.
 #[derive(Debug, Clone)]
 pub(super) struct CachedResponse {
     since: Instant,
@@ -73,7 +73,7 @@ pub(super) struct CachedResponse {
 }
 
 impl Cache {
-    /// The request as it can be found again; nothing where no answer to it is kept.
+    /// The request as it can be found again; nothing where no response to it is kept.
     pub(super) fn cacheable(
         &self,
         request: &ClientRequest,
@@ -100,7 +100,7 @@ impl Cache {
         })
     }
 
-    /// The answer to `request` that is kept, if it is young enough.
+    /// The response to `request` that is kept, if it is young enough.
     pub(super) fn response(&self, request: Cacheable, cache: &settings::Cache) -> Option<CachedResponse> {
         let mut kept = self.kept();
         let found = kept.get(&request.key).filter(|_| request.takes_older)?;
@@ -112,23 +112,23 @@ impl Cache {
         None
     }
 
-    /// Keeps the answer to `request`, and drops what was not used for the longest time where it would be too much.
+    /// Keeps the response to `request`, and drops what was not used for the longest time where it would be too much.
     pub(super) fn keep(&self, request: Cacheable, headers: &HeaderMap, body: &Bytes, cache: &settings::Cache) {
         if body.len() >= cache.max_size {
             return;
         }
-        let answer = CachedResponse {
+        let response = CachedResponse {
             since: Instant::now(),
             headers: KEPT
                 .into_iter()
                 .filter_map(|name| headers.get(&name).cloned().map(|value| (name, value)))
                 .collect(),
-            // A copy without the room that was left for more.
+            // A copy without the spare capacity.
             body: Bytes::copy_from_slice(body),
         };
-        let size = answer.size();
+        let size = response.size();
         let mut kept = self.kept();
-        let before = kept.insert(request.key, answer).map_or(0, |before| before.size());
+        let before = kept.insert(request.key, response).map_or(0, |before| before.size());
         let mut bytes = self.bytes.load(Ordering::Relaxed) + size - before;
         while bytes > cache.max_size || kept.len() > MOST {
             let Some((_, oldest)) = kept.remove_lru() else { break };

@@ -40,15 +40,15 @@ pub(super) struct ConnectionPermit {
     /// Its turn among the idle ones; nothing while a request is under way.
     turn: Mutex<Option<u64>>,
     leave: Arc<Notify>,
-    _place: OwnedSemaphorePermit,
+    _slot: OwnedSemaphorePermit,
 }
 
 /// A request on a connection, until its response is sent.
 #[derive(Debug)]
 pub(super) struct RequestPermit {
     connection: Arc<ConnectionPermit>,
-    /// Its place among the requests that need a provider, which whoever speaks with the provider holds too.
-    place: Option<Arc<OwnedSemaphorePermit>>,
+    /// Its slot among the requests that need a provider, which whoever speaks with the provider holds too.
+    slot: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 /// The connections without a request under way, the one that is so for the longest time first.
@@ -77,13 +77,13 @@ impl Capacity {
 
     /// Counts one more connection; at the limit the one that is idle for the longest time is closed.
     pub(super) async fn connection(&self) -> Option<ConnectionPermit> {
-        let place = loop {
-            if let Ok(place) = Arc::clone(&self.connections.free).try_acquire_owned() {
-                break place;
+        let slot = loop {
+            if let Ok(slot) = Arc::clone(&self.connections.free).try_acquire_owned() {
+                break slot;
             }
             self.idle.close_longest();
-            if let Ok(place) = tokio::time::timeout(CLOSING, Arc::clone(&self.connections.free).acquire_owned()).await {
-                break place.ok()?;
+            if let Ok(slot) = tokio::time::timeout(CLOSING, Arc::clone(&self.connections.free).acquire_owned()).await {
+                break slot.ok()?;
             }
         };
         let leave = Arc::default();
@@ -91,7 +91,7 @@ impl Capacity {
             turn: Mutex::new(Some(self.idle.add(&leave))),
             idle: Arc::clone(&self.idle),
             leave,
-            _place: place,
+            _slot: slot,
         })
     }
 
@@ -100,10 +100,10 @@ impl Capacity {
         self.idle.close_longest();
     }
 
-    /// Waits until one more request may be under way; `permit` holds the place, and so does whoever holds the response.
+    /// Waits until one more request may be under way; `permit` holds the slot, and so does whoever holds the response.
     pub(super) async fn request(&self, permit: &mut RequestPermit) -> Option<Arc<OwnedSemaphorePermit>> {
-        let place = Arc::clone(&self.requests.free).acquire_owned().await.ok()?;
-        Some(Arc::clone(permit.place.insert(Arc::new(place))))
+        let slot = Arc::clone(&self.requests.free).acquire_owned().await.ok()?;
+        Some(Arc::clone(permit.slot.insert(Arc::new(slot))))
     }
 
     /// Counts a request that waits for a key; nothing at the limit.
@@ -133,7 +133,7 @@ impl ConnectionPermit {
         }
         RequestPermit {
             connection: Arc::clone(self),
-            place: None,
+            slot: None,
         }
     }
 
@@ -152,9 +152,9 @@ impl ConnectionPermit {
 }
 
 impl RequestPermit {
-    /// Its request waits, and takes no other's place.
+    /// Its request waits, and takes no other's slot.
     pub(super) fn pause(&mut self) {
-        self.place = None;
+        self.slot = None;
     }
 }
 
@@ -203,7 +203,7 @@ mod tests {
         let places = capacity.connections.most;
         let mut connections = Vec::new();
         for _ in 0..places {
-            connections.push(Arc::new(capacity.connection().await.expect("a place")));
+            connections.push(Arc::new(capacity.connection().await.expect("a slot")));
         }
         let request = connections[0].begin();
         let (one_more, ()) = tokio::join!(capacity.connection(), async {

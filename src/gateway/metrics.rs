@@ -27,12 +27,12 @@ const MOST_SERIES: usize = 1_000;
 #[derive(Debug, Default)]
 pub(super) struct Metrics {
     refused: Mutex<BTreeMap<u16, u64>>,
-    /// How often an answer was looked for in the cache, and was not there, and was.
+    /// How often a response was looked for in the cache, and was not there, and was.
     looked_up: [AtomicU64; 2],
     series: Mutex<BTreeMap<Series, Sums>>,
 }
 
-/// What measurements are told apart by.
+/// The labels that measurements are grouped by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Series {
     operation: &'static str,
@@ -74,7 +74,7 @@ impl Metrics {
         });
     }
 
-    /// Counts how long a stream's first piece took.
+    /// Counts how long a stream's first chunk took.
     pub(super) fn count_first_chunk(&self, operation: &'static str, record: &UsageRecord, took: Duration) {
         self.with(operation, record, None, |sums| {
             sums.first_chunk.add(&MILLISECONDS, milliseconds(took));
@@ -142,7 +142,7 @@ impl Metrics {
         );
         histogram(
             "gen_ai_client_operation_time_to_first_chunk_seconds",
-            "How long the first piece of a stream took.",
+            "How long the first chunk of a stream took.",
             &MILLISECONDS,
             1_000,
             &|sums| vec![(None, &sums.first_chunk)],
@@ -158,7 +158,7 @@ impl Metrics {
         let name = "api_keys_gateway_refused_total";
         let _ = writeln!(
             text,
-            "# HELP {name} Requests that no provider was asked.\n# TYPE {name} counter"
+            "# HELP {name} Requests refused before they were sent to a provider.\n# TYPE {name} counter"
         );
         for (status, count) in self.refused.lock().unwrap_or_else(PoisonError::into_inner).iter() {
             let _ = writeln!(text, "{name}{{status=\"{status}\"}} {count}");
@@ -166,7 +166,7 @@ impl Metrics {
         let name = "api_keys_gateway_cache_requests_total";
         let _ = writeln!(
             text,
-            "# HELP {name} Requests whose answer was looked for in the cache.\n# TYPE {name} counter"
+            "# HELP {name} Requests looked up in the cache.\n# TYPE {name} counter"
         );
         for (result, count) in ["miss", "hit"].iter().zip(&self.looked_up) {
             let _ = writeln!(text, "{name}{{result=\"{result}\"}} {}", count.load(Ordering::Relaxed));
@@ -174,7 +174,7 @@ impl Metrics {
         for (name, help, count) in [
             (
                 "under_way",
-                "Requests to a provider whose answer has not ended yet.",
+                "Requests to a provider whose response has not ended yet.",
                 under_way,
             ),
             ("waiting", "Requests that wait for a key.", waiting),
@@ -186,7 +186,7 @@ impl Metrics {
     }
 }
 
-/// Which histograms of the sums are told, and of which kind of token.
+/// Which histograms of the sums are written, and of which kind of token.
 type Pick<'a> = dyn Fn(&Sums) -> Vec<(Option<&'static str>, &Histogram)> + 'a;
 
 impl Series {

@@ -82,8 +82,8 @@ impl<T: Send> Drop for Outliving<T> {
             let tasks = self.tasks.clone();
             self.tasks.spawn(async move {
                 tokio::select! {
-                    // Dropping the answer reads it to its end.
-                    answer = work => drop(answer),
+                    // Dropping the response reads it to its end.
+                    response = work => drop(response),
                     () = tasks.given_up() => {}
                 }
             });

@@ -246,7 +246,11 @@ impl Drop for Booking {
             return;
         }
         if self.is_under_way {
-            self.settle_now(Ending::unknown(self.input));
+            // The client has gone, or the gateway stops: that is no fault of the key.
+            self.settle_now(Ending {
+                status: Some(Outcome::CLIENT_CLOSED_REQUEST),
+                ..Ending::unknown(self.input)
+            });
         } else if let Some(entry) = self.entry.take() {
             self.writer.cancel(entry);
         }

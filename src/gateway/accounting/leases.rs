@@ -12,7 +12,7 @@ use crate::{
     storage::ledger::{Granted, LeaseChange, LeaseId, LeaseState, Limit},
 };
 
-/// After how long a lease that nobody reserves from is given back.
+/// After how long an unused lease is given back.
 const IDLE: Duration = Duration::from_secs(1);
 /// What is kept without use is at most this part of what is left of the budgets: near a limit nothing is.
 const PART: i64 = 16;
@@ -74,6 +74,10 @@ impl Lease {
         (self.amount - self.reserved - self.settled).or_zero()
     }
 
+    fn is_empty(&self) -> bool {
+        self.id.is_none() && self.amount == Usd::ZERO && self.reserved == Usd::ZERO && self.settled == Usd::ZERO
+    }
+
     fn is_for(&self, client: Option<&str>, limits: &[Limit]) -> bool {
         self.client.as_deref() == client && self.limits == limits
     }
@@ -129,9 +133,12 @@ impl Leases {
         self.settle(reservation, Usd::ZERO);
     }
 
-    /// What is to become of each lease once all that was settled is recorded: what is asked for is added, what nobody
-    /// needs is given back; `all` of what is unused where requests would be refused else.
+    /// What is to become of each lease once all that was settled is recorded: what is asked for is added, what is
+    /// not needed is given back; `all` of what is unused where requests would be refused else.
     pub(super) fn changes(&mut self, mut asks: BTreeMap<LeaseKey, Vec<Usd>>, all: bool, renew: bool) -> Vec<Change> {
+        // One that a request waits for is kept: without it the request would get no response.
+        self.all
+            .retain(|key, lease| asks.contains_key(key) || !lease.is_empty() || lease.used.elapsed() < IDLE);
         let mut changes = Vec::new();
         for (key, lease) in &mut self.all {
             let asks = asks.remove(key).unwrap_or_default();
@@ -168,17 +175,13 @@ impl Leases {
             return;
         };
         lease.id = state.id;
-        // Others reserve and settle meanwhile, but nobody else changes the amount.
+        // Others reserve and settle meanwhile, but only this thread changes the amount.
         lease.amount = state.amount;
         lease.room = state.room;
         lease.until = until;
         let granted = change.asks.iter().zip(&state.asks);
         let granted = granted.filter(|(_, granted)| **granted == Granted::Yes);
         lease.reserved = lease.reserved + granted.map(|(ask, _)| *ask).sum();
-        let is_empty = lease.id.is_none() && lease.reserved == Usd::ZERO && lease.settled == Usd::ZERO;
-        if is_empty && lease.used.elapsed() >= IDLE {
-            self.all.remove(&change.key);
-        }
     }
 
     /// The ledger could not make `change`: all is as it was.
@@ -375,8 +378,26 @@ mod tests {
         assert_eq!(last[0].keep, Usd::ZERO);
         let state = budget.change(&last[0], last[0].key.0);
         leases.changed(&last[0], &state, at(EXPIRY));
-        assert!(leases.all.is_empty(), "{leases:?}");
         assert_eq!(budget.left(), budget.most);
+        assert!(leases.changes(BTreeMap::new(), false, false).is_empty());
+        assert!(leases.all.is_empty(), "{leases:?}");
+    }
+
+    #[test]
+    fn a_lease_that_a_request_waits_for_is_kept_however_long_the_ledger_takes() {
+        let (mut leases, mut budget) = (Leases::default(), Budget::new(100));
+        let key = leases.reserve(None, &limits(100), usd(200), at(FIRST)).unwrap_err();
+        let asks = BTreeMap::from([(key, vec![usd(200)])]);
+        for _ in 0..2 {
+            for lease in leases.all.values_mut() {
+                lease.used = Instant::now().checked_sub(IDLE).unwrap();
+            }
+            let changes = leases.changes(asks.clone(), true, false);
+            assert_eq!(changes.len(), 1, "{leases:?}");
+            let state = budget.change(&changes[0], key.0);
+            assert_eq!(state.asks, [no()]);
+            leases.changed(&changes[0], &state, at(EXPIRY));
+        }
     }
 
     #[test]

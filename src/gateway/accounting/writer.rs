@@ -30,7 +30,7 @@ use crate::{
     },
 };
 
-/// How long a lease counts should its process never be heard of again, and nobody find its journal.
+/// How long a lease counts should its process never come back, and its journal never be replayed.
 const EXPIRY: SignedDuration = SignedDuration::from_mins(15);
 /// How often leases are renewed.
 const RENEWING: Duration = Duration::from_mins(5);
@@ -38,7 +38,7 @@ const RENEWING: Duration = Duration::from_mins(5);
 const LINGERING: Duration = Duration::from_millis(2);
 const LINGERING_OF_MANY: Duration = Duration::from_millis(20);
 const MANY: usize = 8;
-/// How soon leases are looked at again that nobody may need any more.
+/// How soon leases that may be idle are checked again.
 const IDLE: Duration = Duration::from_secs(1);
 /// The shortest pause between two syncs: about what a power cut can cost.
 const BETWEEN_SYNCS: Duration = Duration::from_millis(20);
@@ -86,7 +86,7 @@ struct State {
     leases: Leases,
     /// What is in the journal, and not yet in the ledger.
     ended: Vec<Ended>,
-    /// The place in the journal behind the last of them.
+    /// The position in the journal after the last of them.
     position: Option<Position>,
     asks: Vec<Ask>,
     /// What is in the ledger, and still to be learned from.
@@ -108,12 +108,12 @@ struct Ask {
     lease: LeaseKey,
     amount: Usd,
     since: Instant,
-    answer: oneshot::Sender<Answer>,
+    outcome: oneshot::Sender<AskOutcome>,
 }
 
 /// What becomes of an [`Ask`].
 #[derive(Debug)]
-enum Answer {
+enum AskOutcome {
     Granted(Held),
     Refused { limit: usize, spent: Spent },
     Failed(Error),
@@ -146,6 +146,8 @@ struct Batch {
     position: Option<Position>,
     asks: BTreeMap<LeaseKey, Vec<Ask>>,
     changes: Vec<Change>,
+    /// How many of those that have ended are not in the journal.
+    unsaved: usize,
 }
 
 /// Something was recorded.
@@ -189,7 +191,7 @@ impl Writer {
         if claim.limits.is_empty() {
             return Ok(None);
         }
-        let answer = {
+        let outcome = {
             let mut state = self.state();
             let reserved =
                 state
@@ -198,22 +200,22 @@ impl Writer {
             match reserved {
                 Ok(reservation) => return Ok(Some(self.hold(reservation))),
                 Err(lease) => {
-                    let (answer, answered) = oneshot::channel();
+                    let (outcome, receiver) = oneshot::channel();
                     state.asks.push(Ask {
                         lease,
                         amount: claim.amount,
                         since: Instant::now(),
-                        answer,
+                        outcome,
                     });
                     self.wake_from(state, Activity::Lingers);
-                    answered
+                    receiver
                 }
             }
         };
-        match answer.await {
-            Ok(Answer::Granted(held)) => Ok(Some(held)),
-            Ok(Answer::Refused { limit, spent }) => Err(claim.refusal(limit, spent, Some(client))),
-            Ok(Answer::Failed(why)) => Err(why),
+        match outcome.await {
+            Ok(AskOutcome::Granted(held)) => Ok(Some(held)),
+            Ok(AskOutcome::Refused { limit, spent }) => Err(claim.refusal(limit, spent, Some(client))),
+            Ok(AskOutcome::Failed(why)) => Err(why),
             Err(_) => Err(Error::new(Code::Internal, "the accounts are closed")),
         }
     }
@@ -356,9 +358,9 @@ impl Writer {
             if waited || is_urgent {
                 return true;
             }
-            let (activity, patience) = if !state.ended.is_empty() {
+            let (activity, timeout) = if !state.ended.is_empty() {
                 (Activity::Lingers, lingering)
-            } else if !state.recorded.is_empty() {
+            } else if !state.recorded.is_empty() || state.fault.is_some() {
                 (Activity::Lingers, PAUSE)
             } else if state.leases.are_held() {
                 (Activity::Sleeps, IDLE)
@@ -366,7 +368,7 @@ impl Writer {
                 (Activity::Sleeps, RENEWING)
             };
             state.thread = activity;
-            let (woken, timer) = match self.wake.wait_timeout(state, patience) {
+            let (woken, timer) = match self.wake.wait_timeout(state, timeout) {
                 Ok(woken) => woken,
                 Err(poisoned) => poisoned.into_inner(),
             };
@@ -393,6 +395,7 @@ impl Writer {
             position: state.position,
             changes: state.leases.changes(amounts, all_unused, renews),
             asks,
+            unsaved: state.unsaved,
         }
     }
 
@@ -407,20 +410,21 @@ impl Writer {
         if unused {
             self.state().asks.splice(..0, refused.into_iter().map(|(ask, _)| ask));
             let batch = self.take(true, false);
-            for (ask, answer) in self.fold_once(ledger, batch)? {
-                let _ = ask.answer.send(answer);
+            for (ask, outcome) in self.fold_once(ledger, batch)? {
+                let _ = ask.outcome.send(outcome);
             }
         } else {
-            for (ask, answer) in refused {
-                let _ = ask.answer.send(answer);
+            for (ask, outcome) in refused {
+                let _ = ask.outcome.send(outcome);
             }
         }
         Ok(())
     }
 
     /// Writes `batch`; returns whom nothing was granted, with the reason.
-    fn fold_once(self: &Arc<Self>, ledger: &Ledger, mut batch: Batch) -> Result<Vec<(Ask, Answer)>, Code> {
-        if batch.ended.is_empty() && batch.changes.is_empty() {
+    fn fold_once(self: &Arc<Self>, ledger: &Ledger, mut batch: Batch) -> Result<Vec<(Ask, AskOutcome)>, Code> {
+        // After a fault an empty transaction tells whether the ledger works again.
+        if batch.ended.is_empty() && batch.changes.is_empty() && self.state().fault.is_none() {
             return Ok(Vec::new());
         }
         let now = self.app.now();
@@ -460,15 +464,15 @@ impl Writer {
                         });
                         // Whoever has asked may be gone: dropping it needs the state.
                         drop(state);
-                        let _ = ask.answer.send(Answer::Granted(held));
+                        let _ = ask.outcome.send(AskOutcome::Granted(held));
                         state = self.state();
                     }
-                    Granted::No { limit, spent } => refused.push((ask, Answer::Refused { limit, spent })),
+                    Granted::No { limit, spent } => refused.push((ask, AskOutcome::Refused { limit, spent })),
                 }
             }
         }
         state.fault = None;
-        state.unsaved = 0;
+        state.unsaved = state.unsaved.saturating_sub(batch.unsaved);
         state.folded = batch.position;
         if !batch.ended.is_empty() {
             state.recorded.append(&mut batch.ended);
@@ -502,7 +506,7 @@ impl Writer {
         state.fault = Some(fault);
         drop(state);
         for (ask, error) in over.into_iter().zip(errors) {
-            let _ = ask.answer.send(Answer::Failed(error));
+            let _ = ask.outcome.send(AskOutcome::Failed(error));
         }
     }
 

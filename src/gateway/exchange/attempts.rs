@@ -1,4 +1,4 @@
-//! One request: sent to one provider after the other, with one key after the other, until one answers.
+//! One request: sent to one provider after the other, with one key after the other, until one responds.
 
 use std::time::Duration;
 

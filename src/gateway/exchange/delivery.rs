@@ -36,7 +36,7 @@ const WHOLE: usize = 16 << 20;
 /// How much of an error response is read before it is decided what it means, and for how long.
 const ERROR_BODY: usize = 64 << 10;
 const ERROR_TIMEOUT: Duration = Duration::from_secs(2);
-/// How much of a stream is held, and for how long, while it may be an error and not an answer.
+/// How much of a stream is held, and for how long, while it may be an error and not a response.
 const STREAM_START: usize = 16 << 10;
 const STREAM_START_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -163,7 +163,7 @@ impl Delivery<'_> {
         }
     }
 
-    /// An answer that is read to its end, so that its head can say what it cost.
+    /// A response that is read to its end, so that its head can say what it cost.
     async fn whole(&self, mut begun: Begun) -> Result<Delivered, ErrorResponse> {
         let BodyStart { bytes, stopped } = begun.flow.read(WHOLE, None).await;
         match stopped {
@@ -187,7 +187,7 @@ impl Delivery<'_> {
         Ok(self.respond(begun, bytes))
     }
 
-    /// An answer that is passed on as it arrives, once it is known to be no error.
+    /// A response that is passed on as it arrives, once it is known to be no error.
     async fn stream(&self, mut begun: Begun) -> Result<Delivered, ErrorResponse> {
         let deadline = Instant::now() + STREAM_START_TIMEOUT;
         let mut held = VecDeque::new();

@@ -205,6 +205,13 @@ impl Flow {
     }
 }
 
+/// A response that the gateway stops to wait for: what was read of it is known.
+impl Drop for Flow {
+    fn drop(&mut self) {
+        self.settle(End::Abandoned);
+    }
+}
+
 impl Relay {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Option<io::Result<Bytes>>> {
         loop {

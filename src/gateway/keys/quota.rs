@@ -1,7 +1,7 @@
 //! What is left of the providers' quotas, by what they say and by what is configured: who has none waits before a
 //! provider has to refuse.
 //!
-//! Kept in the memory of this gateway alone. A provider counts the requests of every process, and says with each answer
+//! Kept in the memory of this gateway alone. A provider counts the requests of every process, and says with each response
 //! what they left; what is learnt of a refused is shared through the ledger besides, by [`super::health`].
 
 use std::{
@@ -47,7 +47,7 @@ struct Known {
     left: BTreeMap<ModelId, (Instant, Vec<Remaining>)>,
 }
 
-/// How much room a key has for a request.
+/// How much quota a key has for a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(in crate::gateway) struct Headroom {
     /// How long it has to wait.
@@ -59,7 +59,7 @@ pub(in crate::gateway) struct Headroom {
 }
 
 impl Quotas {
-    /// How much room the key `label` has for `prepared`.
+    /// How much quota the key `label` has for `prepared`.
     pub(in crate::gateway) fn headroom(&self, prepared: &PreparedRequest, label: Option<&Label>) -> Headroom {
         let known = self.known();
         let Some(known) = known.get(&holder(prepared, label)) else {
@@ -72,7 +72,7 @@ impl Quotas {
         let left = known.left.get(&prepared.model.model).into_iter();
         let left = left.flat_map(|(at, left)| left.iter().map(move |one| (now.duration_since(*at), one)));
         let waits = left.clone().filter_map(|(elapsed, one)| {
-            // What the answer will need is a guess, and not every provider counts it in advance.
+            // What the response will need is a guess, and not every provider counts it in advance.
             let needed = match one.counted {
                 Counted::Requests | Counted::OutputTokens => 1,
                 Counted::Tokens | Counted::InputTokens => prepared.input,
@@ -91,7 +91,7 @@ impl Quotas {
         }
     }
 
-    /// Takes note of what an answer to `prepared` with those headers says is left.
+    /// Takes note of what a response to `prepared` with those headers says is left.
     pub(in crate::gateway) fn learn(
         &self,
         prepared: &PreparedRequest,
@@ -115,7 +115,7 @@ impl Quotas {
     }
 
     /// Uses the quota of the key `label` for one request, or says how long that has to wait: others may have used it up
-    /// since its room was looked at.
+    /// since its quota was checked.
     pub(in crate::gateway) fn take(&self, prepared: &PreparedRequest, label: Option<&Label>) -> Result<(), Duration> {
         let per_minute = prepared.provider.rate_limit_of(label);
         let mut known = self.known();

@@ -26,6 +26,8 @@ fn the_gateway_ends_within_its_grace_period_whatever_a_provider_does() {
     assert!(began.elapsed() >= Duration::from_secs(1), "it has its time");
     let _ = waiting.read(&mut [0]);
     assert_eq!(home.totals(1)["errors"], 1, "it may have been worked on");
+    let record = home.run(["usage", "--export", "jsonl"]).json();
+    assert_eq!(record["status_code"], 499, "which says nothing about the key: {record}");
 }
 
 #[test]
