@@ -58,10 +58,13 @@ fn where_files_are_few_the_connection_that_was_idle_longest_makes_room() {
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
     let is_closed = |mut stream: &TcpStream| {
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
         matches!(stream.read(&mut [0]), Ok(0))
     };
-    assert!(connections[..200].iter().all(is_closed));
+    // Each worker may hold one that it has accepted while another one goes on.
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let kept = connections[..200].iter().filter(|one| !is_closed(one)).count();
+    assert!(kept <= workers, "{kept} of the oldest are kept");
     connections[299].set_nonblocking(true).unwrap();
     let why = (&mut &connections[299]).read(&mut [0]).unwrap_err();
     assert_eq!(why.kind(), std::io::ErrorKind::WouldBlock, "the newest stays");
