@@ -121,12 +121,13 @@ impl Ticket {
     /// Waits for the secret; fails when the ticket closes or another caller was faster.
     pub async fn secret(&self) -> Result<Secret> {
         self.until(|stage| match stage {
-            Stage::Open => None,
+            // Another caller may be at work with it, and what comes of that may serve this one too.
+            Stage::Open | Stage::Taken => None,
             Stage::Typed(_) => match std::mem::replace(stage, Stage::Taken) {
                 Stage::Typed(secret) => Some(Ok(secret)),
                 Stage::Open | Stage::Taken | Stage::Finished(_) | Stage::Closed => None,
             },
-            Stage::Taken | Stage::Finished(_) => Some(Err(elsewhere())),
+            Stage::Finished(_) => Some(Err(elsewhere())),
             Stage::Closed => Some(Err(closed())),
         })
         .await

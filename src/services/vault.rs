@@ -31,7 +31,10 @@ pub async fn open(app: &App, caller: &dyn Caller) -> Result<()> {
     }
     let passphrase = tokio::select! {
         biased;
-        typed = caller.ask(Question::Passphrase) => Passphrase::new(typed?),
+        typed = caller.ask(Question::Passphrase) => match typed {
+            Err(_) if is_open(app) => return Ok(()),
+            typed => Passphrase::new(typed?),
+        },
         // What was typed for another call has opened it for this one too.
         () = opened(app) => return Ok(()),
     };
@@ -40,9 +43,13 @@ pub async fn open(app: &App, caller: &dyn Caller) -> Result<()> {
 
 /// Returns once the vault is open.
 async fn opened(app: &App) {
-    while !matches!(app.vault().status(), Ok(Status::Unlocked { .. })) {
+    while !is_open(app) {
         sleep(NEXT_GLANCE).await;
     }
+}
+
+fn is_open(app: &App) -> bool {
+    matches!(app.vault().status(), Ok(Status::Unlocked { .. }))
 }
 
 /// Opens the vault by what needs nobody: the keychain, the key file, or the passphrase of the environment.

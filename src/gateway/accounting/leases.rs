@@ -142,7 +142,7 @@ impl Leases {
         let mut changes = Vec::new();
         for (key, lease) in &mut self.all {
             let asks = asks.remove(key).unwrap_or_default();
-            let kept = if all || !asks.is_empty() || lease.used.elapsed() >= IDLE {
+            let kept = if all || lease.used.elapsed() >= IDLE {
                 Usd::ZERO
             } else {
                 lease.unused().min(Usd::from_nano(lease.room.nano() / PART))
@@ -303,14 +303,19 @@ mod tests {
     }
 
     /// Asks the budget for `amount`, and takes what was granted as reserved.
-    fn ask(leases: &mut Leases, budget: &mut Budget, amounts: &[i64]) -> Vec<Granted> {
+    /// Asks for `amounts`, and gives back what is unused first where `all` of it is wanted.
+    fn ask_with(leases: &mut Leases, budget: &mut Budget, amounts: &[i64], all: bool) -> Vec<Granted> {
         let limits = limits(budget.most.nano());
         let key = leases.reserve(None, &limits, Usd::MAX, at(FIRST)).unwrap_err();
         let amounts = amounts.iter().copied().map(usd).collect();
-        let changes = leases.changes(BTreeMap::from([(key, amounts)]), false, false);
+        let changes = leases.changes(BTreeMap::from([(key, amounts)]), all, false);
         let state = budget.change(&changes[0], key.0);
         leases.changed(&changes[0], &state, at(EXPIRY));
         state.asks
+    }
+
+    fn ask(leases: &mut Leases, budget: &mut Budget, amounts: &[i64]) -> Vec<Granted> {
+        ask_with(leases, budget, amounts, false)
     }
 
     #[test]
@@ -341,7 +346,16 @@ mod tests {
         assert_eq!(budget.left(), usd(1000 - 10 - 990 / PART));
         // Somebody else has used most of it.
         budget.recorded = usd(900);
-        assert_eq!(ask(&mut leases, &mut budget, &[80, 20]), [Granted::Yes, no()]);
+        assert_eq!(
+            ask(&mut leases, &mut budget, &[80]),
+            [no()],
+            "others may use what is leased meanwhile"
+        );
+        assert!(leases.have_unused());
+        assert_eq!(
+            ask_with(&mut leases, &mut budget, &[80, 20], true),
+            [Granted::Yes, no()]
+        );
         assert_eq!(budget.left(), usd(10), "a slice would be less than one more request");
         assert!(!leases.have_unused());
     }
