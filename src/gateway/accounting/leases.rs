@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// After how long an unused lease is given back.
-const IDLE: Duration = Duration::from_secs(1);
+pub(super) const IDLE: Duration = Duration::from_secs(1);
 /// What is kept without use is at most this part of what is left of the budgets: near a limit nothing is.
 const PART: i64 = 16;
 /// For how many requests like the present one is leased ahead.

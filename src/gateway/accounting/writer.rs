@@ -17,7 +17,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::oneshot;
 
-use super::leases::{Change, LeaseKey, Leases, Reservation};
+use super::leases::{Change, IDLE, LeaseKey, Leases, Reservation};
 use crate::{
     app::App,
     domain::{UsageRecord, Usd},
@@ -38,8 +38,6 @@ const RENEWING: Duration = Duration::from_mins(5);
 const LINGERING: Duration = Duration::from_millis(2);
 const LINGERING_OF_MANY: Duration = Duration::from_millis(20);
 const MANY: usize = 8;
-/// How soon leases that may be idle are checked again.
-const IDLE: Duration = Duration::from_secs(1);
 /// The shortest pause between two syncs: about what a power cut can cost.
 const BETWEEN_SYNCS: Duration = Duration::from_millis(20);
 /// After how many syncs what was written is moved into the database itself.
