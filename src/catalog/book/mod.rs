@@ -48,7 +48,7 @@ impl Catalog {
     /// The catalogue that is built in, read once.
     pub fn built_in() -> Arc<Self> {
         static BUILT_IN: LazyLock<Arc<Catalog>> = LazyLock::new(|| {
-            let catalog = Catalog::parse(include_str!("models.json"));
+            let catalog = Catalog::parse(include_str!("../models.json"));
             Arc::new(catalog.expect("a test reads the very same text"))
         });
         Arc::clone(&BUILT_IN)

@@ -13,8 +13,8 @@ use zeroize::Zeroizing;
 
 mod error;
 mod foreign;
-#[cfg_attr(unix, path = "files/unix.rs")]
-#[cfg_attr(not(unix), path = "files/elsewhere.rs")]
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(not(unix), path = "elsewhere.rs")]
 mod system;
 
 pub use error::{FileError, Hazard};
