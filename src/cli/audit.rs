@@ -5,22 +5,30 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use serde_json::json;
 
-use super::{CommandDef, Run, Session, caller::Terminal, console::Console, exit, wait};
+use super::{
+    caller::Terminal,
+    command::{CommandDef, Run, Session, exit, wait},
+    console::Console,
+    help::HelpSection,
+};
 use crate::{
     error::{Code, Error, ExitCode as Ending, Result},
     services::vault,
     storage::audit::{Break, BreakKind, Record},
-    tools::view::{Block, Cell, Tone, View},
+    tools::view::{self, Block, Cell, Column, Tone, View},
 };
 
 /// How many entries are shown unless asked otherwise.
 const SHOWN: &str = "50";
+/// How many entries are read for each line that is shown: most are steps of one action, or uses of one key.
+const READ_PER_LINE: usize = 50;
 
 pub(super) const COMMAND: CommandDef = CommandDef {
     name: "audit",
+    section: HelpSection::Keys,
     define: |command| {
         command
-            .about("Show who did what to which key, or check that the trail is whole")
+            .about("Show who did what to which key, or verify the audit trail")
             .arg(
                 Arg::new("limit")
                     .long("limit")
@@ -28,13 +36,19 @@ pub(super) const COMMAND: CommandDef = CommandDef {
                     .value_name("N")
                     .value_parser(value_parser!(u32).range(1..))
                     .default_value(SHOWN)
-                    .help("How many of the newest entries to show"),
+                    .help("How many of the newest lines to show"),
+            )
+            .arg(
+                Arg::new("all")
+                    .long("all")
+                    .action(ArgAction::SetTrue)
+                    .help("Show every entry: each step of an action, and every use of a key"),
             )
             .arg(
                 Arg::new("verify")
                     .long("verify")
                     .action(ArgAction::SetTrue)
-                    .help("Check every entry's place in the chain instead, and exit with 1 at a break"),
+                    .help("Verify the whole trail instead; exit with 1 where it was changed"),
             )
     },
     run: Run::With(run),
@@ -45,10 +59,14 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
         return verify(session, matches);
     }
     let limit = matches.get_one::<u32>("limit").copied().unwrap_or_default();
-    let records = session
-        .app
-        .vault()
-        .recent_audit(usize::try_from(limit).unwrap_or(usize::MAX))?;
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let is_folded = !matches.get_flag("all") && !session.console.is_json();
+    let most = if is_folded {
+        limit.saturating_mul(READ_PER_LINE)
+    } else {
+        limit
+    };
+    let records = session.app.vault().recent_audit(most)?;
     if session.console.is_json() {
         let entries: Vec<_> = records.iter().map(entry).collect();
         Console::json(&json!({ "entries": entries }))?;
@@ -57,15 +75,22 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
             .console
             .view(&View::line(Tone::Plain, "The audit trail is empty"))?;
     } else {
-        session.console.view(&View::default().and(Block::Table {
-            headers: vec!["TIME", "WHO", "DID", "KEY", "OUTCOME", "DETAIL"],
-            rows: records.iter().map(row).collect(),
-        }))?;
+        session.console.view(&View::default().and(Block::table(
+            [
+                Column::new("TIME"),
+                Column::new("WHO").rank(1),
+                Column::new("DID"),
+                Column::new("KEY"),
+                Column::new("OUTCOME"),
+                Column::new("DETAIL").wrapped().rank(2),
+            ],
+            lines(&records, is_folded, limit).iter().map(row).collect(),
+        )))?;
     }
     Ok(ExitCode::SUCCESS)
 }
 
-/// Checks the chain with the vault's key: without it nobody could tell a forged line.
+/// Checks the chain with the vault's key: without it a forged line could not be recognized.
 fn verify(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     let caller = Terminal::new(session, matches);
     wait(vault::open(&session.app, &caller))?;
@@ -85,11 +110,11 @@ fn verify(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     }
     let mut view = View::line(
         Tone::Good,
-        format!("The audit trail is whole (entries: {})", report.entries),
+        format!("The audit trail is intact ({} entries)", view::count(report.entries)),
     );
     if report.torn {
         view = view.and(Block::Warning(
-            "the last line was cut short by a crash; the next entry repairs that".to_owned(),
+            "a crash cut the last line short; the next entry repairs it".to_owned(),
         ));
     }
     session.console.view(&view)?;
@@ -101,24 +126,24 @@ pub(super) fn broken(fault: &Break) -> Error {
     Error::new(
         Code::AuditBroken,
         format!(
-            "line {} of {} is the first break: {}",
+            "the audit trail was changed: line {} of {} {}",
             fault.line,
             fault.file,
             why(fault.why)
         ),
     )
     .hint(
-        "keep a copy of the files and find out who changed them; the entries before the break can be trusted. Where you \
-         know why, as after moving the vault alone: `api-keys vault accept-rollback` keeps them and begins a new trail",
+        "keep a copy of the files and find out who changed them; the entries before that line can be trusted. If you know \
+         why, such as after moving only the vault: `api-keys vault accept-rollback` keeps them and starts a new trail",
     )
 }
 
 fn why(kind: BreakKind) -> &'static str {
     match kind {
-        BreakKind::Unreadable => "it is not a line that this program writes",
-        BreakKind::WrongMac => "it, or the one before it, was changed, moved, put in or taken out",
-        BreakKind::Shortened => "the trail ends before the newest entry that the vault knows",
-        BreakKind::OtherTrail => "the newest entry is another than the one that the vault knows",
+        BreakKind::Unreadable => "was not written by this program",
+        BreakKind::WrongMac => "or the one before it was changed, moved, added or removed",
+        BreakKind::Shortened => "is missing: the vault knows a newer entry",
+        BreakKind::OtherTrail => "differs from the newest entry that the vault knows",
     }
 }
 
@@ -136,7 +161,52 @@ fn entry(record: &Record) -> serde_json::Value {
     })
 }
 
-fn row(record: &Record) -> Vec<Cell> {
+/// A line of the table: an entry, and how many like it stand behind it.
+struct Line<'r> {
+    record: &'r Record,
+    times: u32,
+}
+
+/// The newest `limit` lines of `records`; where they are folded, an action is one line with its outcome, and the uses of
+/// a key on one day for one purpose are one line with their number.
+fn lines(records: &[Record], is_folded: bool, limit: usize) -> Vec<Line<'_>> {
+    let mut lines: Vec<Line<'_>> = Vec::new();
+    for record in records {
+        let before = lines
+            .iter()
+            .rposition(|line| is_folded && goes_with(line.record, record));
+        // A step that was begun is no use of its own.
+        let times = before
+            .map(|at| lines.remove(at))
+            .filter(|line| line.record.outcome != "begun");
+        lines.push(Line {
+            record,
+            times: times.map_or(1, |line| line.times + 1),
+        });
+    }
+    let older = lines.len().saturating_sub(limit);
+    lines.drain(..older);
+    lines
+}
+
+/// Whether `later` ends what `earlier` began, or is the same use of the same key again.
+fn goes_with(earlier: &Record, later: &Record) -> bool {
+    let is_same = earlier.actor == later.actor
+        && earlier.action == later.action
+        && (&earlier.provider, &earlier.label, &earlier.key_id) == (&later.provider, &later.label, &later.key_id);
+    let is_use = |record: &Record| record.action == REVEAL && record.outcome == "done";
+    let day = |record: &Record| record.at.strftime("%Y-%m-%d").to_string();
+    is_same
+        && later.outcome != "begun"
+        && (earlier.outcome == "begun"
+            || (is_use(earlier) && is_use(later) && earlier.detail == later.detail && day(earlier) == day(later)))
+}
+
+/// The action of using a key.
+const REVEAL: &str = "reveal_key";
+
+fn row(line: &Line<'_>) -> Vec<Cell> {
+    let Line { record, times } = line;
     let key = match (record.provider.as_deref(), record.label.as_deref()) {
         (Some(provider), None | Some("default")) => provider.to_owned(),
         (Some(provider), Some(label)) => format!("{provider}:{label}"),
@@ -148,12 +218,18 @@ fn row(record: &Record) -> Vec<Cell> {
         "refused" | "durability_unknown" => Tone::Attention,
         _ => Tone::Bad,
     };
+    let detail: Vec<String> = record
+        .detail
+        .iter()
+        .cloned()
+        .chain((*times > 1).then(|| format!("{times} times")))
+        .collect();
     vec![
         Cell::new(Tone::Faint, record.at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()),
         record.actor.as_str().into(),
         record.action.replace('_', " ").into(),
         key.into(),
         Cell::new(tone, record.outcome.replace('_', " ")),
-        record.detail.as_deref().unwrap_or_default().into(),
+        detail.join(", ").into(),
     ]
 }

@@ -4,7 +4,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 
 use clap::ArgMatches;
 
-use super::{Session, console::Console, key_name, secret_source::SecretSource};
+use super::{command::Session, console::Console, key_name, secret_source::SecretSource};
 use crate::{
     app::App,
     domain::{Label, ProviderId, Secret},

@@ -5,17 +5,22 @@ use std::{num::NonZeroU32, process::ExitCode};
 use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 use serde_json::{Value, json};
 
-use super::{CommandDef, Run, Session, console::Console};
+use super::{
+    command::{CommandDef, Run, Session},
+    console::Console,
+    help::HelpSection,
+};
 use crate::{
     domain::{Billionths, Label, ProviderId, Usd, utc_text},
     error::{Code, Error, Result},
     services::clients::{self, NewClient},
     storage::clients::Client,
-    tools::view::{Block, Cell, Tone, View},
+    tools::view::{Block, Cell, Column, Tone, View},
 };
 
 pub(super) const COMMAND: CommandDef = CommandDef {
     name: "client",
+    section: HelpSection::Gateway,
     define: |command| {
         let name = || Arg::new("name").required(true).help("What the client is called");
         let limit = |name: &'static str| Arg::new(name).long(name).value_name("USD").value_parser(amount);
@@ -116,9 +121,16 @@ fn list(session: &Session) -> Result<()> {
         Cell::number(limit.map_or_else(|| spent.to_string(), |limit| format!("{spent} of {limit}")))
     };
     session.console.view(
-        &View::default().and(Block::Table {
-            headers: vec!["CLIENT", "PROVIDERS", "TODAY", "THIS MONTH", "PER MINUTE", "ADDED"],
-            rows: clients
+        &View::default().and(Block::table(
+            [
+                Column::new("CLIENT"),
+                Column::new("PROVIDERS").wrapped().rank(1),
+                Column::new("TODAY"),
+                Column::new("THIS MONTH"),
+                Column::new("PER MINUTE").rank(2),
+                Column::new("ADDED").rank(3),
+            ],
+            clients
                 .iter()
                 .map(|spending| {
                     let client = &spending.client;
@@ -143,7 +155,7 @@ fn list(session: &Session) -> Result<()> {
                     ]
                 })
                 .collect(),
-        }),
+        )),
     )
 }
 

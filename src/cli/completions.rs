@@ -5,11 +5,16 @@ use std::process::ExitCode;
 use clap::{Arg, ArgMatches, value_parser};
 use clap_complete::Shell;
 
-use super::{CommandDef, Run, command_line, console::Console};
+use super::{
+    command::{CommandDef, Run},
+    console::Console,
+    help::HelpSection,
+};
 use crate::error::Result;
 
 pub(super) const COMMAND: CommandDef = CommandDef {
     name: "completions",
+    section: HelpSection::Setup,
     define: |command| {
         command
             .about("Print a completion script for a shell")
@@ -24,10 +29,10 @@ pub(super) const COMMAND: CommandDef = CommandDef {
     run: Run::Bare(run),
 };
 
-fn run(matches: &ArgMatches) -> Result<ExitCode> {
+fn run(mut command: clap::Command, matches: &ArgMatches) -> Result<ExitCode> {
     if let Some(shell) = matches.get_one::<Shell>("shell") {
         let mut script = Vec::new();
-        clap_complete::generate(*shell, &mut command_line::command(), "api-keys", &mut script);
+        clap_complete::generate(*shell, &mut command, "api-keys", &mut script);
         Console::raw(&mended(*shell, script))?;
     }
     Ok(ExitCode::SUCCESS)

@@ -3,12 +3,13 @@
 use std::io::{ErrorKind, IsTerminal, Write, stderr, stdin, stdout};
 
 use anstream::AutoStream;
-use clap::{ArgMatches, ColorChoice};
+use clap::{Arg, ArgAction, ArgMatches, ColorChoice};
 use serde_json::Value;
 
 use super::{
-    command_line::Look,
+    look::Look,
     render::{self, Painted, Width},
+    text,
 };
 use crate::{
     error::{Code, Error, Result},
@@ -18,8 +19,20 @@ use crate::{
     },
 };
 
+/// What stands between the parts of a [status](Console::status) line.
+pub(super) const SEPARATOR: &str = render::SEPARATOR;
+
 /// The option that answers [`Console::confirm`].
 pub(super) const YES: &str = "yes";
+
+/// The option not to be asked.
+pub(super) fn yes() -> Arg {
+    Arg::new(YES)
+        .long(YES)
+        .short('y')
+        .action(ArgAction::SetTrue)
+        .help("Don't ask for confirmation")
+}
 
 /// Standard output and standard error, in the form that was asked for.
 #[derive(Debug, Clone, Copy)]
@@ -98,7 +111,7 @@ impl Console {
         if !stdin().is_terminal() || !stderr().is_terminal() {
             return None;
         }
-        self.err(&format!("{} [y/N] ", render::plain(question)));
+        self.err(&format!("{} [y/N] ", text::plain(question)));
         let mut answer = String::new();
         let read = stdin().read_line(&mut answer);
         Some(read.is_ok() && matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes"))

@@ -10,7 +10,13 @@ use serde_json::{Map, Value, json};
 use url::{Origin, Url};
 use zeroize::Zeroizing;
 
-use super::{CommandDef, Run, Session, client, console::Console, gateway};
+use super::{
+    client,
+    command::{CommandDef, Run, Session},
+    console::Console,
+    gateway,
+    help::HelpSection,
+};
 use crate::{
     domain::{Label, Secret},
     error::{Code, Error, Result},
@@ -23,6 +29,7 @@ use crate::{
 
 pub(super) const COMMAND: CommandDef = CommandDef {
     name: "env",
+    section: HelpSection::Gateway,
     define: |command| {
         command
             .about("Print the variables by which a program finds the gateway")

@@ -6,7 +6,7 @@ use clap::{Arg, ArgMatches, Command, ValueEnum, value_parser};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Session, console::Console};
+use super::{command::Session, console::Console};
 use crate::{
     domain::{Label, RecordedCost, Span, Task, UsageRecord, Usd, last_days},
     error::{Code, Error, Result},

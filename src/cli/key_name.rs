@@ -1,6 +1,6 @@
 //! `PROVIDER[:LABEL]`: how commands name a stored key.
 
-use super::wait;
+use super::command::wait;
 use crate::{
     app::App,
     domain::{Label, ProviderId},
@@ -14,9 +14,14 @@ pub(super) fn parse(app: &App, text: &str) -> Result<(ProviderId, Label)> {
     Ok((app.settings().current().provider(provider)?.id, label))
 }
 
-/// The same, also of a provider that the configuration no longer has.
-pub(super) fn parse_stored(app: &App, caller: &dyn Caller, text: &str) -> Result<(ProviderId, Label)> {
-    let (provider, label) = split(text)?;
+/// A key by its provider, also one that the configuration no longer has, and its label.
+pub(super) fn stored(
+    app: &App,
+    caller: &dyn Caller,
+    provider: &str,
+    label: Option<&str>,
+) -> Result<(ProviderId, Label)> {
+    let label = label.map_or_else(|| Ok(Label::default()), str::parse)?;
     Ok((wait(keys::stored_provider(app, caller, provider))?, label))
 }
 

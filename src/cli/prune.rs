@@ -6,7 +6,11 @@ use clap::{Arg, ArgMatches, value_parser};
 use jiff::SignedDuration;
 use serde_json::json;
 
-use super::{CommandDef, Run, Session, command_line, console::Console};
+use super::{
+    command::{CommandDef, Run, Session},
+    console::{self, Console},
+    help::HelpSection,
+};
 use crate::{
     error::{Code, Error, Result},
     tools::view::{Tone, View},
@@ -14,6 +18,7 @@ use crate::{
 
 pub(super) const COMMAND: CommandDef = CommandDef {
     name: "prune",
+    section: HelpSection::Usage,
     define: |command| {
         command
             .about("Remove the single records of old requests; what they add up to stays")
@@ -29,7 +34,7 @@ pub(super) const COMMAND: CommandDef = CommandDef {
                     .value_parser(value_parser!(u16).range(1..=3_650))
                     .help("Keep the records of so many days"),
             )
-            .arg(command_line::yes())
+            .arg(console::yes())
     },
     run: Run::With(run),
 };

@@ -1,16 +1,15 @@
 //! Results as text: aligned by what is seen, coloured by how it feels, nothing that moves the cursor.
 
-use std::fmt::Write;
-
 use anstyle::{AnsiColor, Style};
-use unicode_width::UnicodeWidthStr;
 
+use super::{
+    table::table,
+    text::{plain, styled, wrapped},
+};
 use crate::{
     error::Error,
-    tools::view::{Align, Block, Cell, Tone, View},
+    tools::view::{Block, Tone, View},
 };
-
-const GAP: &str = "  ";
 
 /// A view as text with escape codes for colours; the stream takes them out where they don't belong.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -35,10 +34,12 @@ pub(super) fn paint(view: &View, width: Width) -> Painted {
     for block in &view.blocks {
         match block {
             Block::Line(tone, text) => {
-                painted.answer.push_str(&styled(*tone, &plain(text)));
+                let lines = wrapped(&plain(text), width.answer.unwrap_or(usize::MAX));
+                painted.answer.push_str(&styled(*tone, &lines.join("\n")));
                 painted.answer.push('\n');
             }
-            Block::Table { headers, rows } => painted.answer.push_str(&table(headers, rows, width.answer)),
+            Block::Step(name, text) => painted.answer.push_str(&step(name, text, width.answer)),
+            Block::Table { columns, rows } => painted.answer.push_str(&table(columns, rows, width.answer)),
             Block::Warning(text) => painted
                 .remarks
                 .push_str(&remark(WARNING, "warning", text, width.remarks)),
@@ -49,10 +50,13 @@ pub(super) fn paint(view: &View, width: Width) -> Painted {
     painted
 }
 
+/// What stands between the parts of a line.
+pub(super) const SEPARATOR: &str = " · ";
+
 /// One line of parts, each in its own tone.
 pub(super) fn line(parts: &[(Tone, String)]) -> String {
     let parts: Vec<String> = parts.iter().map(|(tone, text)| styled(*tone, &plain(text))).collect();
-    format!("{}\n", parts.join(" · "))
+    format!("{}\n", parts.join(SEPARATOR))
 }
 
 /// What went wrong and what can be done, for stderr of that many columns.
@@ -85,6 +89,14 @@ fn remark(style: Style, word: &str, text: &str, width: Option<usize>) -> String 
     )
 }
 
+/// The width of the headings of steps.
+const STEP: usize = 8;
+
+fn step(name: &str, text: &str, width: Option<usize>) -> String {
+    let lines = wrapped(&plain(text), room(width, STEP)).join(&line_break(STEP));
+    format!("{name:<STEP$}{lines}\n")
+}
+
 /// The columns that are left beside `before`, and never fewer than a few words need.
 fn room(width: Option<usize>, before: usize) -> usize {
     width.map_or(usize::MAX, |width| width.saturating_sub(before).max(NARROWEST))
@@ -95,164 +107,15 @@ fn line_break(before: usize) -> String {
     format!("\n{}", " ".repeat(before))
 }
 
-fn style(tone: Tone) -> Style {
-    match tone {
-        Tone::Plain => Style::new(),
-        Tone::Good => AnsiColor::Green.on_default(),
-        Tone::Attention => AnsiColor::Yellow.on_default(),
-        Tone::Bad => AnsiColor::Red.on_default(),
-        Tone::Faint => Style::new().dimmed(),
-    }
-}
-
-fn styled(tone: Tone, text: &str) -> String {
-    let style = style(tone);
-    format!("{style}{text}{style:#}")
-}
-
-/// `text` without anything that a terminal obeys or that turns the order of what is read.
-pub(super) fn plain(text: &str) -> String {
-    text.chars()
-        .map(|c| if matches!(c, '\n' | '\r' | '\t') { ' ' } else { c })
-        .filter(|c| {
-            !c.is_control() && !matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-        })
-        .collect()
-}
-
-/// The narrowest column that text is wrapped in.
+/// The narrowest column that a remark is wrapped in.
 const NARROWEST: usize = 20;
-
-/// A table with its columns aligned.
-///
-/// Where the terminal is too narrow the last column is wrapped, or else each field gets a line.
-fn table(headers: &[&str], rows: &[Vec<Cell>], width: Option<usize>) -> String {
-    let cell = |row: &'_ Vec<Cell>, column: usize| row.get(column).map(|cell| plain(&cell.text)).unwrap_or_default();
-    // A column that says nothing is left out.
-    let columns: Vec<(usize, &str, usize)> = headers
-        .iter()
-        .enumerate()
-        .filter_map(|(column, header)| {
-            let widest = rows.iter().map(|row| cell(row, column).width()).max().unwrap_or(0);
-            (widest > 0).then(|| (column, *header, widest.max(header.width())))
-        })
-        .collect();
-    let Some(((last, last_header, last_widest), others)) = columns.split_last() else {
-        return String::new();
-    };
-    let before: usize = others.iter().map(|(_, _, widest)| widest + GAP.len()).sum();
-    let whole: usize = columns.iter().map(|(_, _, widest)| widest + GAP.len()).sum();
-    let room = match width {
-        Some(width) if whole > width + GAP.len() => width.saturating_sub(before),
-        _ => usize::MAX,
-    };
-    if room < NARROWEST {
-        return list(&columns, rows, width);
-    }
-    let bold = Style::new().bold();
-    let mut text = String::new();
-    for (column, header, widest) in others {
-        let align = rows.first().and_then(|row| row.get(*column)).map(|cell| cell.align);
-        text.push_str(&aligned(bold, header, *widest, align.unwrap_or_default()));
-        text.push_str(GAP);
-    }
-    let is_number = |row: &Vec<Cell>| row.get(*last).is_some_and(|cell| cell.align == Align::Right);
-    let room_of_last = if rows.first().is_some_and(is_number) {
-        *last_widest
-    } else {
-        0
-    };
-    let _ = writeln!(text, "{}", aligned(bold, last_header, room_of_last, Align::Right));
-    for row in rows {
-        let style_of = |column: &usize| style(row.get(*column).map(|cell| cell.tone).unwrap_or_default());
-        let mut line = String::new();
-        for (column, _, widest) in others {
-            let align = row.get(*column).map(|cell| cell.align).unwrap_or_default();
-            line.push_str(&aligned(style_of(column), &cell(row, *column), *widest, align));
-            line.push_str(GAP);
-        }
-        let style = style_of(last);
-        if is_number(row) {
-            let _ = writeln!(
-                text,
-                "{line}{}",
-                aligned(style, &cell(row, *last), *last_widest, Align::Right)
-            );
-            continue;
-        }
-        for (at, part) in wrapped(&cell(row, *last), room).iter().enumerate() {
-            if at > 0 {
-                line.push_str(&line_break(before));
-            }
-            let _ = write!(line, "{style}{part}{style:#}");
-        }
-        let _ = writeln!(text, "{}", line.trim_end());
-    }
-    text
-}
-
-/// `text` in a column of `widest`.
-fn aligned(style: Style, text: &str, widest: usize, align: Align) -> String {
-    let pad = " ".repeat(widest.saturating_sub(text.width()));
-    match align {
-        Align::Left => format!("{style}{text}{style:#}{pad}"),
-        Align::Right => format!("{pad}{style}{text}{style:#}"),
-    }
-}
-
-/// The same table with one field a line, for narrow terminals.
-fn list(columns: &[(usize, &str, usize)], rows: &[Vec<Cell>], width: Option<usize>) -> String {
-    let widest = columns.iter().map(|(_, header, _)| header.width()).max().unwrap_or(0);
-    let before = widest + GAP.len();
-    let mut text = String::new();
-    for (at, row) in rows.iter().enumerate() {
-        if at > 0 {
-            text.push('\n');
-        }
-        for (column, header, _) in columns {
-            let Some(cell) = row.get(*column).filter(|cell| !cell.text.is_empty()) else {
-                continue;
-            };
-            let pad = " ".repeat(widest - header.width());
-            let bold = Style::new().bold();
-            let _ = writeln!(
-                text,
-                "{bold}{header}{bold:#}{pad}{GAP}{}",
-                styled(
-                    cell.tone,
-                    &wrapped(&plain(&cell.text), room(width, before)).join(&line_break(before))
-                )
-            );
-        }
-    }
-    text
-}
-
-/// `text` in lines of `columns` at most, broken between words; what is longer has a line of its own.
-///
-/// What stands between backquotes is one word: commands are copied whole.
-fn wrapped(text: &str, columns: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    let mut quoted = false;
-    let words = text.split(|c| {
-        quoted ^= c == '`';
-        c == ' ' && !quoted
-    });
-    for word in words {
-        match lines.last_mut() {
-            Some(line) if line.width() + 1 + word.width() <= columns => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use unicode_width::UnicodeWidthStr;
+
+    use crate::tools::view::{Cell, Column};
 
     fn seen(view: &View, width: Option<usize>) -> String {
         let width = Width {
@@ -271,13 +134,13 @@ mod tests {
     }
 
     fn two_keys() -> View {
-        View::default().and(Block::Table {
-            headers: vec!["PROVIDER", "LABEL", "NOTE", "KEY"],
-            rows: vec![
+        View::default().and(Block::table(
+            ["PROVIDER", "LABEL", "NOTE", "KEY"],
+            vec![
                 vec!["anthropic".into(), "default".into(), "".into(), "sk-ant-…WXYZ".into()],
                 vec!["openai".into(), "日本".into(), "".into(), "…1234".into()],
             ],
-        })
+        ))
     }
 
     #[test]
@@ -291,10 +154,10 @@ mod tests {
     #[test]
     fn numbers_stand_below_each_other() {
         let row = |name: &str, number: &str| vec![name.into(), Cell::number(number), Cell::number(number)];
-        let view = View::default().and(Block::Table {
-            headers: vec!["NAME", "N", "COST"],
-            rows: vec![row("a", "1"), row("b", "12,345")],
-        });
+        let view = View::default().and(Block::table(
+            ["NAME", "N", "COST"],
+            vec![row("a", "1"), row("b", "12,345")],
+        ));
         assert_eq!(
             seen(&view, None),
             "NAME       N    COST\na          1       1\nb     12,345  12,345\n"
@@ -311,14 +174,14 @@ mod tests {
 
     #[test]
     fn a_long_field_of_a_narrow_terminal_is_wrapped_beside_its_name() {
-        let view = View::default().and(Block::Table {
-            headers: vec!["PROVIDER", "KEY", "NOTE"],
-            rows: vec![vec![
+        let view = View::default().and(Block::table(
+            ["PROVIDER", "KEY", "NOTE"],
+            vec![vec![
                 "anthropic".into(),
                 "sk-ant-…WXYZ".into(),
                 "what the key is for in the team".into(),
             ]],
-        });
+        ));
         assert_eq!(
             seen(&view, Some(32)),
             "PROVIDER  anthropic\nKEY       sk-ant-…WXYZ\nNOTE      what the key is for in\n          the team\n"
@@ -348,13 +211,60 @@ mod tests {
 
     #[test]
     fn a_long_last_column_is_wrapped_where_the_others_fit() {
-        let view = View::default().and(Block::Table {
-            headers: vec!["STATE", "FOUND"],
-            rows: vec![vec!["ok".into(), "a vault that opens and is whole, twice".into()]],
-        });
+        let view = View::default().and(Block::table(
+            ["STATE", "FOUND"],
+            vec![vec!["ok".into(), "a vault that opens and is whole, twice".into()]],
+        ));
         assert_eq!(
             seen(&view, Some(30)),
             "STATE  FOUND\nok     a vault that opens and\n       is whole, twice\n"
         );
+    }
+
+    #[test]
+    fn prose_is_wrapped_between_words_and_keeps_its_indent() {
+        let view = View::line(Tone::Plain, "stored a made-up key over MCP, saw it listed")
+            .and(Block::Line(Tone::Plain, "    + one two three".to_owned()))
+            .and(Block::Step("Trial", "stored a made-up key over MCP".to_owned()));
+        assert_eq!(
+            seen(&view, Some(30)),
+            "stored a made-up key over MCP,\nsaw it listed\n    + one two three\nTrial   stored a made-up key\n        over MCP\n"
+        );
+        assert_eq!(
+            seen(&view, Some(16)),
+            "stored a made-up\nkey over MCP,\nsaw it listed\n    + one two\n    three\nTrial   stored a made-up key\n        over MCP\n"
+        );
+    }
+
+    #[test]
+    fn a_table_stays_one_from_fifty_columns_up() {
+        let view = View::default().and(Block::table(
+            [
+                Column::new("ABOUT").rank(1),
+                Column::new("WHAT").wrapped(),
+                Column::new("FIX").wrapped(),
+                Column::new("COST"),
+            ],
+            vec![vec![
+                "key never validated".into(),
+                "nobody has asked whether the key works".into(),
+                "`api-keys validate openai:work`".into(),
+                Cell::number("12,345"),
+            ]],
+        ));
+        assert_eq!(
+            seen(&view, Some(90)),
+            "ABOUT                WHAT                 FIX                                COST\n\
+             key never validated  nobody has asked     `api-keys validate openai:work`  12,345\n                     \
+             whether the key\n                     works\n"
+                .replace("                 FIX  ", "                 FIX  "),
+        );
+        for width in [50, 60, 79] {
+            let table = seen(&view, Some(width));
+            assert!(table.starts_with("WHAT"), "{table}");
+            assert!(table.contains("`api-keys validate openai:work`"), "{table}");
+            assert!(table.lines().all(|line| line.width() <= width), "{width}\n{table}");
+        }
+        assert!(seen(&view, Some(40)).starts_with("ABOUT  key never"), "records");
     }
 }

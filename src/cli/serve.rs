@@ -6,11 +6,15 @@ use std::{
     sync::Arc,
 };
 
-use super::{CommandDef, Run, Session, runtime};
+use super::{
+    command::{CommandDef, Run, Session, runtime},
+    help::HelpSection,
+};
 use crate::{error::Result, mcp, tools::view::Block};
 
 pub(super) const COMMAND: CommandDef = CommandDef {
     name: "serve",
+    section: HelpSection::Setup,
     define: |command| command.about("Speak MCP over standard input and output"),
     run: Run::With(|session, _| run(session)),
 };

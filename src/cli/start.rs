@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use super::{Session, serve};
+use super::{command::Session, serve};
 use crate::{
     error::Result,
     storage::vault::Status,

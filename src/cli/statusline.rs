@@ -1,6 +1,6 @@
 //! `statusline`: today's spending, the budget and what needs attention, in one line for a client's status line.
 //!
-//! Drawn again and again, so nothing slow is asked: not the keychain, not a provider, not a person.
+//! Drawn again and again, so nothing slow is asked: no keychain, no provider, no person.
 
 use std::{
     io::{self, IsTerminal, stdin},
@@ -10,7 +10,11 @@ use std::{
 
 use serde_json::json;
 
-use super::{CommandDef, Run, Session, console::Console, wait};
+use super::{
+    command::{CommandDef, Run, Session, wait},
+    console::{Console, SEPARATOR},
+    help::HelpSection,
+};
 use crate::{
     app::App,
     domain::{HealthState, KeyRecord, Usd},
@@ -29,13 +33,14 @@ use crate::{
 
 pub(super) const COMMAND: CommandDef = CommandDef {
     name: "statusline",
+    section: HelpSection::Usage,
     define: |command| {
         command
-            .about("Print one line for a client's status line: today's spending, the budget, keys that need attention")
+            .about("Print today's spending and alerts in one line, for a status line")
             .long_about(
                 "Print one line for a client's status line: today's spending, the budget, keys that need attention\n\n\
                  For Claude Code, in ~/.claude/settings.json: \"statusLine\": {\"type\": \"command\", \"command\": \"api-keys \
-                 statusline\"}. Keys are looked at where a key file opens the vault; a keychain is not asked that often.",
+                 statusline\"}. Keys are checked only where a key file opens the vault; the keychain is never asked.",
             )
     },
     run: Run::With(|session, _| run(session)),
@@ -46,7 +51,7 @@ fn run(session: &Session) -> Result<ExitCode> {
     let app = &session.app;
     let problem = app.settings().problem().map(|problem| problem.to_string());
     let mut report = BudgetReport::from(&budget::check(app)?);
-    // Which limits a file that cannot be read would set, nobody knows.
+    // Which limits an unreadable file would set is unknown.
     report.enabled &= problem.is_none();
     let attention = needing_attention(app)?;
     if session.console.is_json() {
@@ -66,36 +71,81 @@ fn run(session: &Session) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the line consists of.
+/// The most columns of the line: clients cut what is longer.
+const MOST_COLUMNS: usize = 80;
+
+/// What the line consists of: with bars where there is room for them.
 fn parts(report: &BudgetReport, attention: Option<usize>, is_broken: bool) -> Vec<(Tone, String)> {
-    let mut parts = Vec::new();
-    let unpriced = if report.daily.unpriced_requests > 0 { "≥ " } else { "" };
-    let today = format!("{unpriced}{} today", report.daily.spent_usd);
-    if report.enabled && report.daily.limit_usd > Usd::ZERO {
-        parts.push((tone(&report.daily), format!("{today} {}", gauge(&report.daily))));
-    } else {
-        parts.push((Tone::Plain, today));
+    let width = |parts: &[(Tone, String)]| {
+        let texts = parts.iter().map(|(_, text)| text.chars().count());
+        texts.sum::<usize>() + SEPARATOR.chars().count() * parts.len().saturating_sub(1)
+    };
+    let mut shown = Vec::new();
+    for form in [Form::Bars, Form::Words, Form::Short] {
+        shown = form.parts(report, attention, is_broken);
+        if width(&shown) <= MOST_COLUMNS {
+            break;
+        }
     }
-    if report.enabled && (report.monthly.alert || report.monthly.exceeded) {
-        let month = format!("{} this month {}", report.monthly.spent_usd, gauge(&report.monthly));
-        parts.push((tone(&report.monthly), month));
-    }
-    if is_broken {
-        parts.push((Tone::Bad, "config.toml is broken: api-keys doctor".to_owned()));
-    }
-    match attention {
-        None | Some(0) => {}
-        Some(1) => parts.push((Tone::Attention, "1 key needs attention: api-keys list".to_owned())),
-        Some(count) => parts.push((Tone::Attention, format!("{count} keys need attention: api-keys list"))),
-    }
-    parts
+    shown
 }
 
-fn gauge(budget: &Budget) -> String {
-    let nano = |amount: Usd| u64::try_from(amount.nano()).unwrap_or(0);
-    let percent = budget.percent.unwrap_or_default();
-    let bar = view::bar(nano(budget.spent_usd), nano(budget.limit_usd));
-    format!("{bar} {percent} % of {}", budget.limit_usd)
+/// How much the line says.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Bars,
+    Words,
+    /// Without the commands that say more.
+    Short,
+}
+
+impl Form {
+    fn parts(self, report: &BudgetReport, attention: Option<usize>, is_broken: bool) -> Vec<(Tone, String)> {
+        let mut parts = Vec::new();
+        let unpriced = if report.daily.unpriced_requests > 0 { "≥ " } else { "" };
+        let today = format!("{unpriced}{} today", report.daily.spent_usd);
+        if report.enabled && report.daily.limit_usd > Usd::ZERO {
+            parts.push((tone(&report.daily), format!("{today} {}", self.gauge(&report.daily))));
+        } else {
+            parts.push((Tone::Plain, today));
+        }
+        if report.enabled && (report.monthly.alert || report.monthly.exceeded) {
+            let month = format!(
+                "{} this month {}",
+                report.monthly.spent_usd,
+                self.gauge(&report.monthly)
+            );
+            parts.push((tone(&report.monthly), month));
+        }
+        if is_broken {
+            parts.push((Tone::Bad, self.with_command("config.toml is broken", "doctor")));
+        }
+        match attention {
+            None | Some(0) => {}
+            Some(1) => parts.push((Tone::Attention, self.with_command("1 key needs attention", "list"))),
+            Some(count) => {
+                let said = format!("{count} keys need attention");
+                parts.push((Tone::Attention, self.with_command(&said, "list")));
+            }
+        }
+        parts
+    }
+
+    fn with_command(self, said: &str, command: &str) -> String {
+        match self {
+            Self::Bars | Self::Words => format!("{said}: api-keys {command}"),
+            Self::Short => said.to_owned(),
+        }
+    }
+
+    fn gauge(self, budget: &Budget) -> String {
+        let nano = |amount: Usd| u64::try_from(amount.nano()).unwrap_or(0);
+        let bar = match self {
+            Self::Bars => view::bar(nano(budget.spent_usd), nano(budget.limit_usd)) + " ",
+            Self::Words | Self::Short => String::new(),
+        };
+        format!("{bar}{}% of {}", budget.percent.unwrap_or_default(), budget.limit_usd)
+    }
 }
 
 fn tone(budget: &Budget) -> Tone {
@@ -134,7 +184,7 @@ fn needing_attention(app: &App) -> Result<Option<usize>> {
     Ok(Some(needing.count()))
 }
 
-/// Takes what the client tells of its session, which it writes whether it is read or not; nobody waits for it.
+/// Discards what the client writes about its session, without waiting for it.
 fn drain() {
     if !stdin().is_terminal() {
         thread::spawn(|| io::copy(&mut stdin().lock(), &mut io::sink()));

@@ -5,9 +5,16 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches, Command};
 use serde_json::Value;
 
-use super::{Session, caller::Terminal, command_line, exit, export, secret_source::SecretSource, wait};
+use super::{
+    caller::Terminal,
+    command::{Session, exit, wait},
+    export, key_name,
+    secret_source::SecretSource,
+};
 use crate::{
+    domain::Label,
     error::{ExitCode as Ending, Result},
+    services::keys,
     storage::vault::Status,
     tools::{
         Input, ToolDef,
@@ -26,7 +33,7 @@ pub(super) fn options(tool: &ToolDef, command: Command) -> Command {
             Arg::new(CHECK)
                 .long(CHECK)
                 .action(ArgAction::SetTrue)
-                .help("Exit with 1 if a limit is exceeded, for scripts and hooks"),
+                .help("Exit with 1 if a limit is exceeded, for scripts"),
         ),
         _ => command,
     }
@@ -36,28 +43,22 @@ pub(super) fn run(session: &Session, tool: &ToolDef, matches: &ArgMatches) -> Re
     if let Some(done) = export::run(session, matches) {
         return done;
     }
-    if command_line::is_confirmed(tool) {
-        let named = |id| matches.try_get_one::<String>(id).ok().flatten().map(String::as_str);
-        let key = [named("provider"), named("label")]
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>()
-            .join(":");
-        session.console.confirm(&format!("{}: {key}?", tool.title), matches)?;
+    if is_confirmed(tool) {
+        confirm(session, tool, matches)?;
     }
     let vault = session.app.vault();
     let first = tool.takes_key && matches!(vault.status(), Ok(Status::Absent));
     let caller = Terminal::new(session, matches);
     let answer = wait((tool.call)(&session.app, &caller, Input::Matches(matches)))?;
     if let (true, false, Ok(Status::Unlocked { by, .. })) = (first, session.console.is_json(), vault.status()) {
-        let said = format!("Made the vault {}; the {by} opens it", vault.path().display());
+        let said = format!("Created the vault {}, opened by the {by}", vault.path().display());
         session.console.remark(&Block::Line(Tone::Plain, said));
     }
     session.console.answer(&answer)?;
     let left = match SecretSource::of(matches) {
-        SecretSource::File(path) => Some(format!("{} still holds the key: delete it", path.display())),
+        SecretSource::File(path) => Some(format!("{} still contains the key: delete it", path.display())),
         SecretSource::EnvFile(path) => Some(format!(
-            "{} still holds the key: take it out, and start what needs it with `api-keys run`",
+            "{} still contains the key: remove it there, and use `api-keys run` instead",
             path.display()
         )),
         SecretSource::Prompt | SecretSource::Stdin => None,
@@ -72,6 +73,25 @@ pub(super) fn run(session: &Session, tool: &ToolDef, matches: &ArgMatches) -> Re
     Ok(ExitCode::SUCCESS)
 }
 
+/// Asks whether to do what `tool` does to a key, once it is known that the key exists.
+fn confirm(session: &Session, tool: &ToolDef, matches: &ArgMatches) -> Result<()> {
+    let named = |id| matches.try_get_one::<String>(id).ok().flatten().map(String::as_str);
+    let label = named("label").map_or_else(|| Ok(Label::default()), str::parse)?;
+    let caller = Terminal::new(session, matches);
+    let provider = named("provider").unwrap_or_default();
+    let record = wait(keys::stored(&session.app, &caller, provider, &label))?;
+    let name = key_name::show(&record.provider, &record.label);
+    let masked = record.active().map(|active| active.masked.as_str()).unwrap_or_default();
+    session
+        .console
+        .confirm(&format!("{}: {name} {masked}?", tool.title), matches)
+}
+
+/// Whether a person is asked before the tool does its work; typing a key is confirmation enough.
+pub(super) fn is_confirmed(tool: &ToolDef) -> bool {
+    tool.hints.destructive && !tool.takes_key
+}
+
 /// Whether one of the budgets in the result is exceeded.
 fn is_exceeded(budgets: &Value) -> bool {
     ["daily", "monthly"]
@@ -79,7 +99,7 @@ fn is_exceeded(budgets: &Value) -> bool {
         .any(|window| budgets[window]["exceeded"] == true)
 }
 
-/// Whether the result is that a provider refuses a key: `validate` is a check, too. No answer of it is none.
+/// Whether the result is that a provider refuses a key: `validate` is a check, too. No answer is no refusal.
 fn is_refused(validated: &Value) -> bool {
     validated["is_valid"] == false || validated["invalid"].as_u64().is_some_and(|invalid| invalid > 0)
 }

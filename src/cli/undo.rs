@@ -5,7 +5,13 @@ use std::process::ExitCode;
 use clap::{Arg, ArgMatches};
 use serde_json::json;
 
-use super::{CommandDef, Run, Session, caller::Terminal, console::Console, key_name, wait};
+use super::{
+    caller::Terminal,
+    command::{CommandDef, Run, Session, wait},
+    console::Console,
+    help::HelpSection,
+    key_name,
+};
 use crate::{
     error::Result,
     services::undo::{self, Undone},
@@ -14,13 +20,20 @@ use crate::{
 
 pub(super) const COMMAND: CommandDef = CommandDef {
     name: "undo",
+    section: HelpSection::Keys,
     define: |command| {
         command
             .about("Take back the last removal or rotation of a key, for 30 days")
             .arg(
-                Arg::new("key")
+                Arg::new("provider")
                     .value_name("PROVIDER[:LABEL]")
-                    .help("Only of this key; otherwise whatever came last"),
+                    .help("Only this key; by default the last change of any key"),
+            )
+            .arg(
+                Arg::new("label")
+                    .long("label")
+                    .requires("provider")
+                    .help("Which of the provider's keys [default: default]"),
             )
     },
     run: Run::With(run),
@@ -29,9 +42,9 @@ pub(super) const COMMAND: CommandDef = CommandDef {
 fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     let app = &session.app;
     let caller = Terminal::new(session, matches);
-    let key = matches
-        .get_one::<String>("key")
-        .map(|name| key_name::parse_stored(app, &caller, name))
+    let text = |id| matches.get_one::<String>(id).map(String::as_str);
+    let key = text("provider")
+        .map(|provider| key_name::stored(app, &caller, provider, text("label")))
         .transpose()?;
     let key = key.as_ref().map(|(provider, label)| (provider, label));
     let (record, undone, warnings) = wait(undo::undo(app, &caller, key))?;

@@ -123,6 +123,19 @@ pub(super) fn json(text: &str) -> Value {
     Number::from_str(text).map_or(Value::Null, Value::Number)
 }
 
+/// A whole number with its thousands apart, such as `1,234,567`.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -20,7 +20,7 @@ mod validation;
 
 pub use api_key::{ApiKey, MalformedKey};
 pub use budget::{Forecast, Standing, forecast};
-pub use decimal::Billionths;
+pub use decimal::{Billionths, thousands};
 pub use effort::Effort;
 pub use health::{Health, HealthState, LastRequests, Signal, Trouble};
 pub use identity::{IdentityError, KeyId, Label, ProviderId};

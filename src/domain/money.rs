@@ -4,7 +4,7 @@ use std::{fmt, iter, ops};
 
 use serde_json::Value;
 
-use super::decimal::{Billionths, digits, json};
+use super::decimal::{Billionths, digits, json, thousands};
 
 /// US dollars, kept in whole nano-dollars.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -18,12 +18,15 @@ pub struct Rate(u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Exact(u128);
 
+/// Nano-dollars in a cent.
+const CENT: u64 = 10_000_000;
 /// Femto-dollars in a nano-dollar.
 const FEMTO_IN_NANO: u128 = 1_000_000;
 
 impl Usd {
     pub const ZERO: Self = Self(0);
     pub const MAX: Self = Self(i64::MAX);
+    pub const DOLLAR: Self = Self(1_000_000_000);
 
     pub const fn from_nano(nano: i64) -> Self {
         Self(nano)
@@ -93,18 +96,16 @@ impl From<Billionths> for Usd {
 }
 
 impl fmt::Display for Usd {
-    /// For people: cents from a dollar on, four places below, and more only where there would be nothing to see.
+    /// For people: dollars and cents, and two significant digits below a cent.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.0 < 0 { "-" } else { "" };
         let nano = self.0.unsigned_abs();
-        let unit = match nano {
-            0 | 1_000_000_000.. => 10_000_000,
-            100_000.. => 100_000,
-            _ => return write!(f, "{sign}${}", digits(nano)),
-        };
-        let rounded = nano.saturating_add(unit / 2) / unit;
-        let (per_dollar, places) = if unit == 10_000_000 { (100, 2) } else { (10_000, 4) };
-        write!(f, "{sign}${}.{:0places$}", rounded / per_dollar, rounded % per_dollar)
+        if (1..CENT).contains(&nano) {
+            let unit = 10_u64.pow(nano.ilog10().saturating_sub(1));
+            return write!(f, "{sign}${}", digits((nano + unit / 2) / unit * unit));
+        }
+        let cents = nano.saturating_add(CENT / 2) / CENT;
+        write!(f, "{sign}${}.{:02}", thousands(cents / 100), cents % 100)
     }
 }
 
@@ -232,10 +233,14 @@ mod tests {
             (0, "$0.00"),
             (1_234_567_890, "$1.23"),
             (-1_235_000_000, "-$1.24"),
-            (999_999_999, "$1.0000"),
-            (4_500_000, "$0.0045"),
+            (999_999_999, "$1.00"),
+            (500_000_000, "$0.50"),
+            (10_500_000, "$0.01"),
+            (9_996_000, "$0.01"),
+            (4_567_000, "$0.0046"),
             (1_500, "$0.0000015"),
-            (123_456_789_000_000, "$123456.79"),
+            (7, "$0.000000007"),
+            (123_456_789_000_000, "$123,456.79"),
         ] {
             assert_eq!(Usd(nano).to_string(), text);
         }

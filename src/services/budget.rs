@@ -1,4 +1,4 @@
-//! Budgets: how much of them is spent, where that leads, and who has been told.
+//! Budgets: how much of them is spent, the forecast, and the alerts given.
 
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -21,12 +21,13 @@ const LONGEST_MONTH: u16 = 31;
 /// The budgets as they stand.
 #[derive(Debug, Clone)]
 pub struct Budgets {
-    /// Whether the limits are in force; where they are not, nothing alerts and nothing is exceeded.
+    /// Whether limits are on; where they are off, nothing alerts and nothing is exceeded.
     pub enabled: bool,
     /// The part of a limit at which people are told, from 0 to 1.
     pub alert_threshold: Billionths,
     /// Where days and months begin.
     pub time_zone: String,
+    pub zone: TimeZone,
     pub daily: Standing,
     pub monthly: Standing,
 }
@@ -80,7 +81,7 @@ impl Budgets {
 }
 
 impl Alert {
-    /// What people are told.
+    /// The alert for people.
     pub fn message(&self) -> String {
         let Self {
             window,
@@ -90,9 +91,9 @@ impl Alert {
         } = self;
         let window = window.as_str();
         if spent > limit {
-            return format!("the {window} budget of {limit} is exceeded: {spent} are spent");
+            return format!("{window} budget exceeded ({spent} of {limit})");
         }
-        format!("{threshold_percent} % of the {window} budget of {limit} are reached: {spent} are spent")
+        format!("{threshold_percent}% of the {window} budget used ({spent} of {limit})")
     }
 }
 
@@ -129,6 +130,7 @@ pub fn check(app: &App) -> Result<Budgets> {
         enabled: budget.enabled,
         alert_threshold: budget.alert_threshold,
         time_zone: zone_text(zone, now),
+        zone: zone.clone(),
         daily,
         monthly,
     })
@@ -182,7 +184,7 @@ fn first_use(days: &[(Span, Usd)], span: Span) -> Span {
     }
 }
 
-/// The thresholds that `budgets` have reached and nobody was told of yet: each is given once, whichever process asks.
+/// The thresholds that `budgets` have reached and that were not given yet: each once, over all processes.
 pub async fn new_alerts(app: &App, budgets: &Budgets) -> Result<Vec<Alert>> {
     let mut new = Vec::new();
     for alert in budgets.reached() {
@@ -239,8 +241,8 @@ pub fn claim(budget: &settings::Budget, client: Option<&Client>, most: Option<Us
         return Ok(Claim::default());
     }
     let Some(amount) = most.or(budget.unpriced_cap) else {
-        return Err(Error::new(Code::PriceUnknown, "nobody knows what the request costs, and the budget is enforced")
-            .hint("give the model's price as [[prices]] in config.toml, or set `budget.unpriced_cap` to what may be set aside for such requests"));
+        return Err(Error::new(Code::PriceUnknown, "the cost of the request is unknown, and the budget is enforced")
+            .hint("add the model's price as [[prices]] in config.toml, or set `budget.unpriced_cap` to the amount reserved for such requests"));
     };
     Ok(Claim {
         amount,
@@ -263,11 +265,11 @@ impl Claim {
             None => (String::new(), "raise it under [budget] in config.toml"),
         };
         let message = format!(
-            "the request may cost {amount}, and the {} budget{whose} of {most} has {left} left",
+            "the request may cost {amount}, but only {left} of the {} budget{whose} ({most}) is left",
             window.as_str()
         );
         Error::new(Code::OverBudget, message).hint(format!(
-            "wait until the budget begins anew, {way_out}, ask for fewer output tokens, or take a free model"
+            "wait until the budget resets, {way_out}, ask for fewer output tokens, or use a free model"
         ))
     }
 }

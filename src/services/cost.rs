@@ -19,7 +19,7 @@ const MOST_ALTERNATIVES: usize = 20;
 /// What the model is called where a provider runs here and any model costs the same: nothing.
 const ANY_MODEL: &str = "any";
 
-/// A request that somebody thinks of.
+/// A request whose cost is estimated.
 #[derive(Debug)]
 pub struct Ask {
     pub provider: Provider,
@@ -92,8 +92,17 @@ pub fn estimate(app: &App, ask: &Ask) -> Result<Estimate> {
     })
 }
 
-/// What the same request would cost at other models of the same kind that could take it, the cheapest first.
-pub fn alternatives(app: &App, estimate: &Estimate, ask: &Ask) -> Result<Vec<(ModelRef, Usd)>> {
+/// Other models for the same request.
+#[derive(Debug)]
+pub struct Alternatives {
+    /// With what it would cost there, cheapest first.
+    pub cheapest: Vec<(ModelRef, Usd)>,
+    /// How many more there are.
+    pub omitted: usize,
+}
+
+/// What the same request would cost with other models of the same kind that could take it.
+pub fn alternatives(app: &App, estimate: &Estimate, ask: &Ask) -> Result<Alternatives> {
     let (now, catalog, config) = (app.now(), app.catalog()?, app.settings().current());
     let kind = catalog
         .find(&estimate.model)
@@ -114,12 +123,18 @@ pub fn alternatives(app: &App, estimate: &Estimate, ask: &Ask) -> Result<Vec<(Mo
         }
     }
     alternatives.sort_by(|(one, a), (other, b)| a.cmp(b).then_with(|| one.cmp(other)));
+    let omitted = alternatives.len().saturating_sub(MOST_ALTERNATIVES);
     alternatives.truncate(MOST_ALTERNATIVES);
-    let named = alternatives.into_iter().map(|(model, cost)| (model.clone(), cost));
-    Ok(named.collect())
+    Ok(Alternatives {
+        cheapest: alternatives
+            .into_iter()
+            .map(|(model, cost)| (model.clone(), cost))
+            .collect(),
+        omitted,
+    })
 }
 
-/// The model that a provider is used with where nobody names one.
+/// The model that a provider is used with where none is named.
 fn usual_model(app: &App, catalog: &Catalog, ask: &Ask) -> Result<(ModelId, Chosen)> {
     let provider = &ask.provider;
     if let Some(first) = configured_model(provider) {
@@ -144,7 +159,7 @@ fn usual_model(app: &App, catalog: &Catalog, ask: &Ask) -> Result<(ModelId, Chos
     )))
 }
 
-/// The model that stands for its provider where nobody uses any: the first configured one, else the one of middle price.
+/// The model that stands for its provider before any is used: the first configured one, else the one of middle price.
 pub fn typical_model(catalog: &Catalog, provider: &Provider, now: Timestamp) -> Option<ModelId> {
     let middle = |kind| middle_model(catalog, provider, kind, now);
     let configured = configured_model(provider).cloned();

@@ -174,6 +174,17 @@ pub async fn remove(app: &App, caller: &dyn Caller, provider: &str, label: &Labe
     .await
 }
 
+/// The key of `provider` called `label`, or an error that says which there are.
+///
+/// Works also for a provider that the configuration no longer has.
+pub async fn stored(app: &App, caller: &dyn Caller, provider: &str, label: &Label) -> Result<KeyRecord> {
+    let provider = stored_provider(app, caller, provider).await?;
+    vault::open(app, caller)
+        .await
+        .map_err(|error| without_vault(error, &provider, label))?;
+    expect(list(app)?.iter(), &provider, label).cloned()
+}
+
 /// The provider called `name`: one that is configured, or else one that keys are kept for, removed ones too.
 pub async fn stored_provider(app: &App, caller: &dyn Caller, name: &str) -> Result<ProviderId> {
     let unknown = match app.settings().current().provider(name) {

@@ -1,4 +1,4 @@
-//! What the product does, for whoever asks: tools, commands, resources.
+//! What the product does, for tools, commands and resources.
 
 pub mod budget;
 pub mod caller;
@@ -8,6 +8,7 @@ pub mod health;
 mod incoming;
 pub mod injection;
 pub mod keys;
+pub mod last_use;
 mod ledger;
 pub mod lending;
 pub mod prices;

@@ -24,7 +24,7 @@ pub struct Totals {
     pub reasoning_tokens: u64,
     /// Of the requests whose cost is known
     pub cost_usd: Usd,
-    /// Requests whose cost nobody knows
+    /// Requests whose cost is unknown
     pub unpriced_requests: u64,
 }
 
@@ -59,11 +59,14 @@ pub struct Budget {
     pub alert: bool,
     pub exceeded: bool,
     pub resets_at: String,
+    /// The same for people, in the budget's time zone.
+    #[serde(skip)]
+    pub resets: String,
     /// Expected at the end of the window
     pub forecast_usd: Usd,
     pub forecast_low_usd: Usd,
     pub forecast_high_usd: Usd,
-    /// Requests whose cost nobody knows, and which are not in it
+    /// Requests whose cost is unknown; not included
     pub unpriced_requests: u64,
 }
 
@@ -76,8 +79,8 @@ pub struct BudgetReport {
     pub alert_threshold: Billionths,
     /// Where days and months begin
     pub time_zone: String,
-    /// `gateway`: what passes through the gateway is refused over a limit, what does not is counted when it is told of;
-    /// `advisory`: the limits are not in force, and nothing is refused
+    /// `gateway`: requests through the gateway are refused over a limit, reported ones are only counted; `advisory`:
+    /// limits are off, and nothing is refused
     pub enforcement: &'static str,
     pub daily: Budget,
     pub monthly: Budget,
@@ -115,6 +118,12 @@ impl Budget {
             alert: budgets.is_alert(standing),
             exceeded: budgets.is_exceeded(standing),
             resets_at: utc_text(standing.span.to),
+            resets: standing
+                .span
+                .to
+                .to_zoned(budgets.zone.clone())
+                .strftime("%b %-d %H:%M %Z")
+                .to_string(),
             forecast_usd: standing.forecast.expected,
             forecast_low_usd: standing.forecast.low,
             forecast_high_usd: standing.forecast.high,

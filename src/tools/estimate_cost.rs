@@ -5,11 +5,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Hints, Tool,
-    view::{self, Block, Cell, Tone, View},
+    view::{self, Block, Cell, Column, Tone, View},
 };
 use crate::{
     app::App,
-    domain::{MOST_TOKENS, Rate, Service, TokenCounts, TokenEstimate, Tokens, Usd, estimate_tokens},
+    catalog::Figures,
+    domain::{MOST_TOKENS, ModelId, Rate, Service, Task, TokenCounts, TokenEstimate, Tokens, Usd, estimate_tokens},
     error::{Code, Error, Result},
     providers,
     services::{
@@ -80,9 +81,15 @@ pub(super) struct Estimated {
     /// How the tokens of the text were counted
     #[serde(skip_serializing_if = "Option::is_none")]
     counted: Option<Counted>,
-    /// The same request elsewhere, the cheapest first
+    /// The same request elsewhere, cheapest first
     #[serde(skip_serializing_if = "Option::is_none")]
     alternatives: Option<Vec<Alternative>>,
+    /// For people: how many more there are.
+    #[serde(skip)]
+    alternatives_omitted: usize,
+    /// For people: the model's quality for chat.
+    #[serde(skip)]
+    quality: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
 }
@@ -132,6 +139,21 @@ struct Alternative {
     provider: String,
     model: String,
     total_usd: Usd,
+    /// For people: the model's quality for chat.
+    #[serde(skip)]
+    quality: Option<String>,
+}
+
+/// The public figure for the quality of a model at chat, with `~` where it is its family's.
+fn quality(model: &ModelId) -> Option<String> {
+    let known = Figures::built_in().of(model)?;
+    let points = known
+        .variants
+        .iter()
+        .filter_map(|variant| variant.points(Task::Chat))
+        .max()?;
+    let family = if known.like.is_some() { "~" } else { "" };
+    Some(format!("{family}{points}"))
 }
 
 impl EstimateCost {
@@ -148,7 +170,7 @@ impl EstimateCost {
         match (counted, self.input_tokens, self.output_tokens) {
             (Some(_), Some(_), Some(_)) => Err(Error::new(
                 Code::InvalidArgument,
-                "`text` and `input_tokens` cannot go together",
+                "`text` and `input_tokens` cannot be used together",
             )
             .hint("leave one of them out")),
             // In the shell alone: the one number besides a text is the output.
@@ -192,17 +214,17 @@ impl Tool for EstimateCost {
             service: if self.batch { Service::Batch } else { Service::Standard },
         };
         let estimate = cost::estimate(app, &ask)?;
-        let alternatives = if self.compare {
-            let named = cost::alternatives(app, &estimate, &ask)?
-                .into_iter()
-                .map(|(model, total_usd)| Alternative {
-                    provider: model.provider.to_string(),
-                    model: model.model.to_string(),
-                    total_usd,
-                });
-            Some(named.collect())
+        let (alternatives, alternatives_omitted) = if self.compare {
+            let found = cost::alternatives(app, &estimate, &ask)?;
+            let named = found.cheapest.into_iter().map(|(model, total_usd)| Alternative {
+                quality: quality(&model.model),
+                provider: model.provider.to_string(),
+                model: model.model.to_string(),
+                total_usd,
+            });
+            (Some(named.collect()), found.omitted)
         } else {
-            None
+            (None, 0)
         };
         let warnings = estimate.too_long_for.map(|room| {
             format!(
@@ -234,6 +256,8 @@ impl Tool for EstimateCost {
                 margin_percent: counted.margin_percent,
             }),
             alternatives,
+            alternatives_omitted,
+            quality: quality(&estimate.model.model),
             warnings: warnings.into_iter().collect(),
         })
     }
@@ -241,10 +265,14 @@ impl Tool for EstimateCost {
     fn view(output: &Estimated) -> View {
         let model = format!("{}/{}", output.provider, output.model);
         let about = if output.counted.is_some() { "about " } else { "" };
-        let mut view = View::line(Tone::Good, format!("{model}: {about}{}", output.cost.total_usd)).and(Block::Line(
+        let mut view = View::line(
+            Tone::Good,
+            format!("{model}: {about}{}", view::precise(output.cost.total_usd)),
+        )
+        .and(Block::Line(
             Tone::Faint,
             format!(
-                "{about}{} in at ${} and {} out at ${} a million ({}{})",
+                "{about}{} input tokens at ${} and {} output tokens at ${} per million ({}{})",
                 view::count(output.input_tokens),
                 output.price.input_per_million.per_million(),
                 view::count(output.output_tokens),
@@ -258,33 +286,73 @@ impl Tool for EstimateCost {
             ),
         ));
         if let Some(counted) = &output.counted {
-            let said = format!("tokens are {}: ± {} %", counted.method, counted.margin_percent);
+            let said = format!("tokens {}, ±{}%", counted.method, counted.margin_percent);
             view = view.and(Block::Line(Tone::Faint, said));
         }
         if let Some(day) = &output.price.next_price_from {
             view = view.and(Block::Line(
                 Tone::Attention,
-                format!("another price is announced from {day} on"),
+                format!("a new price takes effect on {day}"),
             ));
         }
         if let Some(alternatives) = &output.alternatives {
-            let rows = alternatives
-                .iter()
-                .map(|other| {
-                    vec![
-                        other.provider.as_str().into(),
-                        other.model.as_str().into(),
-                        Cell::number(other.total_usd.to_string()),
-                    ]
-                })
-                .collect();
-            view = view.and(Block::Table {
-                headers: vec!["PROVIDER", "MODEL", "COST"],
-                rows,
-            });
+            view = compared(view, output, alternatives);
         }
         super::with_warnings(view, &output.warnings)
     }
+}
+
+/// The view with the request at other models and at the one asked for, cheapest first.
+fn compared(view: View, output: &Estimated, alternatives: &[Alternative]) -> View {
+    let row = |tone, provider: &str, model: String, quality: Option<&str>, cost: Usd| {
+        vec![
+            Cell::new(tone, provider),
+            Cell::new(tone, model),
+            Cell::number(quality.unwrap_or_default()).toned(tone),
+            Cell::number(view::precise(cost)).toned(tone),
+        ]
+    };
+    let mut rows: Vec<_> = alternatives
+        .iter()
+        .map(|it| {
+            row(
+                Tone::Plain,
+                &it.provider,
+                it.model.clone(),
+                it.quality.as_deref(),
+                it.total_usd,
+            )
+        })
+        .collect();
+    let total = output.cost.total_usd;
+    let model = format!("{} (asked)", output.model);
+    let asked = row(Tone::Good, &output.provider, model, output.quality.as_deref(), total);
+    let at = alternatives.iter().take_while(|it| it.total_usd <= total).count();
+    let is_beyond = at == alternatives.len() && output.alternatives_omitted > 0;
+    rows.insert(at, asked);
+    let columns = [
+        Column::new("PROVIDER"),
+        Column::new("MODEL"),
+        Column::new("QUALITY").rank(1),
+        Column::new("COST"),
+    ];
+    let mut shown = view.and(Block::table(columns, rows));
+    if output.alternatives_omitted > 0 {
+        let between = if is_beyond {
+            "; some of them cost less than the model asked for"
+        } else {
+            ""
+        };
+        let more = format!(
+            "the {} cheapest; {} more not shown{between}",
+            alternatives.len(),
+            output.alternatives_omitted
+        );
+        shown = shown.and(Block::Line(Tone::Faint, more));
+    }
+    let source = Figures::built_in().source();
+    let legend = format!("quality: points for chat by {source}; ~ that of the model's family");
+    shown.and(Block::Line(Tone::Faint, legend))
 }
 
 impl Price {

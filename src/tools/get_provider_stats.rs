@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{
     Hints, Tool,
-    view::{self, Block, Cell, Tone, View},
+    view::{self, Block, Cell, Column, Tone, View},
 };
 use crate::{
     app::App,
@@ -53,17 +53,26 @@ impl Tool for GetProviderStats {
         let mut view = View::line(
             Tone::Faint,
             format!(
-                "{} of {} providers can be used",
+                "{} of {} providers available",
                 output.available_providers, output.total_providers
             ),
         )
-        .and(Block::Table {
-            headers: vec![
-                "PROVIDER", "STATE", "HEALTH", "KEYS", "MODELS", "P50", "P95", "SUCCESS", "REQUESTS", "$/M IN",
-                "$/M OUT",
+        .and(Block::table(
+            [
+                Column::new("PROVIDER"),
+                Column::new("STATE"),
+                Column::new("HEALTH").wrapped(),
+                Column::new("KEYS").rank(2),
+                Column::new("MODELS").rank(5),
+                Column::new("P50").rank(4),
+                Column::new("P95").rank(6),
+                Column::new("SUCCESS"),
+                Column::new("REQUESTS").rank(1),
+                Column::new("$/M IN").rank(3),
+                Column::new("$/M OUT").rank(3),
             ],
             rows,
-        });
+        ));
         if let [only] = shown.as_slice()
             && output.total_providers == 1
         {
@@ -101,7 +110,8 @@ fn row(it: &ProviderStats) -> Vec<Cell> {
     };
     let health = match it.health.status {
         "healthy" => Cell::new(Tone::Good, "healthy"),
-        "unknown" => Cell::new(Tone::Faint, "–"),
+        "unknown" => Cell::new(Tone::Faint, ""),
+        "failing" => Cell::new(Tone::Bad, "failing"),
         other => {
             let until = it.health.cooldown_until.as_ref();
             let until = until.map_or_else(String::new, |until| format!(" until {until}"));
@@ -112,7 +122,7 @@ fn row(it: &ProviderStats) -> Vec<Cell> {
     let rate = |rate: Option<Rate>| Cell::number(rate.map_or_else(String::new, |rate| rate.per_million().to_string()));
     let success = it.success_rate.map_or_else(String::new, |rate| {
         let tenths = rate.0 / (Billionths::ONE.0 / 1_000);
-        format!("{}.{} %", tenths / 10, tenths % 10)
+        format!("{}.{}%", tenths / 10, tenths % 10)
     });
     vec![
         it.provider.as_str().into(),

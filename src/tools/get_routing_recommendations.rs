@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{
     Hints, Tool,
-    view::{Block, Cell, Tone, View},
+    view::{Block, Cell, Column, Tone, View},
 };
 use crate::{
     app::App,
@@ -51,8 +51,12 @@ impl Tool for GetRoutingRecommendations {
             .chain(output.recommendations.iter().map(|note| row(Tone::Plain, note)))
             .collect();
         if !rows.is_empty() {
-            let headers = vec!["ABOUT", "WHAT", "MEND IT BY"];
-            view = view.and(Block::Table { headers, rows });
+            let columns = [
+                Column::new("ABOUT").rank(1),
+                Column::new("WHAT").wrapped(),
+                Column::new("FIX").wrapped(),
+            ];
+            view = view.and(Block::table(columns, rows));
         }
         view
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Hints, Tool, key, spending,
-    view::{self, Block, Cell, Tone, View},
+    view::{self, Block, Cell, Column, Tone, View},
 };
 use crate::{
     app::App,
@@ -190,10 +190,10 @@ impl Tool for GetUsage {
                 output.period.days, output.period.time_zone
             ),
         )
-        .and(Block::Table {
-            headers: std::iter::once(head).chain(spending::HEADERS).collect(),
+        .and(Block::table(
+            std::iter::once(Column::new(head)).chain(spending::COLUMNS),
             rows,
-        });
+        ));
         if output.groups_omitted > 0 {
             let more = format!("and {} more, of lower cost", output.groups_omitted);
             shown = shown.and(Block::Line(Tone::Faint, more));

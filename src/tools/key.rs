@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::view::{Cell, Tone};
+use super::view::{Cell, Column, Tone, ago};
 pub(super) use crate::domain::utc_text as time;
 use crate::domain::{KeyRecord, KeyState, KeyStatus, KeyVersion, VersionState};
 
@@ -22,17 +22,22 @@ pub(super) struct Key {
     pub description: Option<String>,
     pub status: State,
     pub rotation_count: u32,
-    /// Whether the key passed through a chat and should be rotated
+    /// Whether the key was sent through a chat and should be rotated
     pub exposed: bool,
     /// What needs attention, in words
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub attention: Vec<String>,
-    /// The provider's last word on the key
+    /// The provider's last answer about the key
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation: Option<LastValidation>,
     /// The key before the last rotation, while it is still usable
     #[serde(skip_serializing_if = "Option::is_none")]
     pub previous: Option<Previous>,
+    /// For people: how long ago it was checked and used.
+    #[serde(skip)]
+    checked: Option<String>,
+    #[serde(skip)]
+    used: Option<String>,
 }
 
 /// Whether a key is in use.
@@ -44,7 +49,7 @@ pub(super) enum State {
     Removed,
 }
 
-/// The provider's last word on a key.
+/// The provider's last answer about a key.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct LastValidation {
     pub status: KeyStatus,
@@ -92,22 +97,43 @@ impl Key {
                 .previous()
                 .filter(|version| matches!(version.state_at(now), VersionState::Grace { .. }))
                 .map(|version| Previous::of(version, now)),
+            checked: active
+                .and_then(|active| active.validation.as_ref())
+                .map(|validation| ago(validation.validated_at, now)),
+            used: None,
         }
     }
 
-    /// The heads of the columns that [`Key::row`] fills.
-    pub(super) fn headers() -> Vec<&'static str> {
-        vec!["PROVIDER", "LABEL", "KEY", "CHECKED", "EXPIRES", "DESCRIPTION"]
+    /// The key with its last use, for people.
+    pub(super) fn last_used(mut self, at: Option<Timestamp>, now: Timestamp) -> Self {
+        self.used = at.map(|at| ago(at, now));
+        self
     }
+
+    /// The columns that [`Key::row`] fills.
+    pub(super) const COLUMNS: [Column; 7] = [
+        Column::new("PROVIDER"),
+        Column::new("LABEL"),
+        Column::new("KEY"),
+        Column::new("CHECKED"),
+        Column::new("USED"),
+        Column::new("EXPIRES").rank(1),
+        Column::new("DESCRIPTION").wrapped().rank(2),
+    ];
 
     /// The key as a row of a table.
     pub(super) fn row(&self) -> Vec<Cell> {
         let checked = self.validation.as_ref().map_or_else(
             || Cell::new(Tone::Faint, "never"),
-            |validation| Cell::new(tone(validation.status), validation.status.as_str()),
+            |validation| {
+                let when = self.checked.as_deref().unwrap_or_default();
+                let status = validation.status.as_str().replace('_', " ");
+                Cell::new(tone(validation.status), format!("{status} {when}"))
+            },
         );
+        let used = Cell::new(Tone::Faint, self.used.as_deref().unwrap_or("never"));
         let expires = self.expires_at.as_ref().map_or_else(
-            || Cell::new(Tone::Faint, "–"),
+            || Cell::new(Tone::Faint, ""),
             |at| {
                 let day = at.split('T').next().unwrap_or_default();
                 Cell::new(
@@ -125,6 +151,7 @@ impl Key {
             self.label.as_str().into(),
             self.masked.as_str().into(),
             checked,
+            used,
             expires,
             self.description.as_deref().unwrap_or_default().into(),
         ]
@@ -150,7 +177,7 @@ impl Previous {
     }
 }
 
-/// How a status feels.
+/// The tone of a status.
 pub(super) fn tone(status: KeyStatus) -> Tone {
     match status {
         KeyStatus::Valid => Tone::Good,
@@ -159,7 +186,7 @@ pub(super) fn tone(status: KeyStatus) -> Tone {
     }
 }
 
-/// What a person should do something about.
+/// What needs the user's attention.
 pub fn attention(record: &KeyRecord, now: Timestamp) -> Vec<String> {
     if record.state(now) == KeyState::Removed {
         return Vec::new();
@@ -169,15 +196,15 @@ pub fn attention(record: &KeyRecord, now: Timestamp) -> Vec<String> {
     let active = record.active();
     let exposed = active
         .is_some_and(|active| active.exposed)
-        .then(|| format!("passed through a chat: {rotate}"));
+        .then(|| format!("was sent through a chat: {rotate}"));
     let refused = active
         .and_then(|active| active.validation.as_ref())
         .filter(|validation| validation.status.is_valid() == Some(false))
-        .map(|validation| format!("the provider says {}: {rotate}", validation.status.as_str()));
+        .map(|validation| format!("the provider reports it as {}: {rotate}", validation.status.as_str()));
     let staged = record
         .versions
         .iter()
         .any(|version| version.state == VersionState::Staged)
-        .then(|| format!("a rotation was not finished: {rotate} finishes it"));
+        .then(|| format!("has an unfinished rotation: {rotate} completes it"));
     [expiry, exposed, refused, staged].into_iter().flatten().collect()
 }

@@ -1,5 +1,7 @@
 //! `list_api_keys`: what is stored, without the secrets.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +15,9 @@ use crate::{
     error::{Code, Result},
     services::{
         caller::{Caller, CallerKind},
-        keys, vault,
+        keys,
+        last_use::last_uses,
+        vault,
     },
     storage::vault::Status,
 };
@@ -22,8 +26,8 @@ use crate::{
 #[derive(Debug, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ListApiKeys {
-    /// Whether to tell more than provider, label and masked key
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
+    /// Whether to include more than provider, label and masked key
+    #[arg(long = "no-metadata", action = clap::ArgAction::SetFalse, help = "Show only provider, label and masked key")]
     #[serde(default = "yes")]
     include_metadata: bool,
     /// Only the keys of this provider
@@ -90,7 +94,7 @@ impl Tool for ListApiKeys {
     async fn call(self, app: &App, caller: &dyn Caller) -> Result<Listed> {
         let opened = match caller.kind() {
             CallerKind::Cli => vault::open(app, caller).await,
-            // A list is no occasion to interrupt a person: a client is told that the vault is locked.
+            // Listing keys does not prompt: a client is told that the vault is locked.
             CallerKind::Mcp { .. } | CallerKind::Gateway => vault::open_unasked(app).await,
         };
         let (state, mut hint) = match (opened, caller.kind()) {
@@ -119,9 +123,17 @@ impl Tool for ListApiKeys {
             };
             records.retain(|record| record.provider == provider);
         }
+        let uses = match caller.kind() {
+            CallerKind::Cli => last_uses(app),
+            CallerKind::Mcp { .. } | CallerKind::Gateway => BTreeMap::new(),
+        };
         let mut keys: Vec<Listing> = records
             .iter()
-            .map(|record| Listing::of(Key::of(record, now), self.include_metadata))
+            .map(|record| {
+                let used = uses.get(&(record.provider.to_string(), record.label.to_string()));
+                let key = Key::of(record, now).last_used(used.copied(), now);
+                Listing::of(key, self.include_metadata)
+            })
             .collect();
         let total_count = keys.len();
         if matches!(caller.kind(), CallerKind::Mcp { .. }) {
@@ -150,10 +162,10 @@ impl Tool for ListApiKeys {
     fn view(output: &Listed) -> View {
         if output.vault.state == Openness::Absent {
             let hint = output.vault.hint.clone().unwrap_or_default();
-            return View::line(Tone::Plain, "No keys are stored: there is no vault yet").and(Block::Hint(hint));
+            return View::line(Tone::Plain, "No keys stored: there is no vault yet").and(Block::Hint(hint));
         }
         if output.keys.is_empty() {
-            let view = View::line(Tone::Plain, "No keys are stored")
+            let view = View::line(Tone::Plain, "No keys stored")
                 .and(Block::Hint("add one with `api-keys add anthropic`".to_owned()));
             return super::with_warnings(view, output.vault.hint.as_slice());
         }
@@ -176,8 +188,8 @@ impl Tool for ListApiKeys {
         });
         let rows: Vec<_> = rows.collect();
         let columns = rows.first().map_or(0, Vec::len);
-        let headers = Key::headers().into_iter().take(columns).collect();
-        super::with_warnings(View::default().and(Block::Table { headers, rows }), &attention)
+        let columns = Key::COLUMNS.into_iter().take(columns);
+        super::with_warnings(View::default().and(Block::table(columns, rows)), &attention)
     }
 }
 

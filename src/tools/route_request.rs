@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{
     Hints, Tool,
-    view::{self, Block, Cell, Tone, View},
+    view::{self, Block, Cell, Column, Tone, View},
 };
 use crate::{
     app::App,
@@ -37,7 +37,7 @@ pub(super) struct RouteRequest {
     model: Option<String>,
     /// Whether another provider may stand in
     #[serde(default = "yes")]
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    #[arg(long = "no-fallback", action = clap::ArgAction::SetFalse, help = "Let no other provider stand in")]
     enable_fallback: bool,
     /// Tokens of the whole prompt (default: what is typical of the task)
     #[schemars(range(max = MOST_TOKENS))]
@@ -121,10 +121,16 @@ impl Tool for RouteRequest {
             .and(Block::Line(Tone::Plain, output.reason.clone()))
             .and(Block::Line(Tone::Faint, cost(output)));
         let rows: Vec<Vec<Cell>> = output.considered.iter().take(SHOWN).map(row).collect();
-        view = view.and(Block::Table {
-            headers: vec!["CANDIDATE", "EFFORT", "VERDICT", "QUALITY", "COST"],
+        view = view.and(Block::table(
+            [
+                Column::new("CANDIDATE"),
+                Column::new("EFFORT").rank(2),
+                Column::new("VERDICT").wrapped(),
+                Column::new("QUALITY").rank(1),
+                Column::new("COST"),
+            ],
             rows,
-        });
+        ));
         let more = output.considered.len().saturating_sub(SHOWN) + output.considered_omitted.unwrap_or_default();
         if more > 0 {
             view = view.and(Block::Line(Tone::Faint, format!("and {more} more; --json shows them")));

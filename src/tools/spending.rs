@@ -1,17 +1,24 @@
 //! Usage and budgets as tables show them.
 
-use super::view::{self, Block, Cell, Tone, View};
+use super::view::{self, Block, Cell, Column, Tone, View};
 use crate::{
     domain::Usd,
     services::spending::{Alert, Budget, BudgetReport, Totals},
 };
 
-/// The heads of the columns that [`cells`] fills.
-pub(super) const HEADERS: [&str; 6] = ["REQUESTS", "ERRORS", "INPUT", "OUTPUT", "CACHED", "COST"];
+/// The columns that [`cells`] fills.
+pub(super) const COLUMNS: [Column; 6] = [
+    Column::new("REQUESTS"),
+    Column::new("ERRORS").rank(1),
+    Column::new("INPUT"),
+    Column::new("OUTPUT"),
+    Column::new("CACHED").rank(2),
+    Column::new("COST"),
+];
 
 /// What was used, as fields of a row.
 pub(super) fn cells(totals: &Totals) -> [Cell; 6] {
-    let number = |count: u64| Cell::number(if count == 0 { String::new() } else { view::count(count) });
+    let number = |count: u64| Cell::number(if count == 0 { String::new() } else { view::tokens(count) });
     let cost = if totals.requests == totals.unpriced_requests && totals.requests > 0 {
         Cell::number("unknown").toned(Tone::Attention)
     } else if totals.unpriced_requests > 0 {
@@ -31,33 +38,26 @@ pub(super) fn cells(totals: &Totals) -> [Cell; 6] {
 
 /// Both budgets as a table with bars.
 pub(super) fn budgets(report: &BudgetReport) -> View {
-    let headers = vec![
-        "BUDGET",
-        "",
-        "USED",
-        "SPENT",
-        "LIMIT",
-        "LEFT",
-        "FORECAST",
-        "RESETS (UTC)",
+    let columns = [
+        Column::new("BUDGET"),
+        Column::new("").rank(3),
+        Column::new("USED"),
+        Column::new("SPENT"),
+        Column::new("LIMIT"),
+        Column::new("LEFT").rank(2),
+        Column::new("FORECAST").rank(1),
+        Column::new("RESETS"),
     ];
-    let mut shown = View::default().and(Block::Table {
-        headers,
-        rows: vec![row("today", &report.daily), row("this month", &report.monthly)],
-    });
+    let rows = vec![row("today", &report.daily), row("this month", &report.monthly)];
+    let mut shown = View::default().and(Block::table(columns, rows));
     if !report.enabled {
-        let said = "The limits are not in force: budget.enabled is false";
+        let said = "Limits are off: budget.enabled is false";
         shown = shown.and(Block::Line(Tone::Faint, said.to_owned()));
     }
     if report.monthly.unpriced_requests > 0 {
         shown = shown.and(Block::Warning(format!(
-            "{} of this month {} not in it: nobody knows the price; give it as [[prices]] in config.toml",
-            view::requests(report.monthly.unpriced_requests),
-            if report.monthly.unpriced_requests == 1 {
-                "is"
-            } else {
-                "are"
-            }
+            "{} this month not included: no price is known; add it as [[prices]] in config.toml",
+            view::requests(report.monthly.unpriced_requests)
         )));
     }
     with_alerts(shown, &report.alerts)
@@ -72,15 +72,12 @@ fn row(name: &str, budget: &Budget) -> Vec<Cell> {
         Tone::Good
     };
     let nano = |amount: Usd| u64::try_from(amount.nano()).unwrap_or(0);
-    let percent = budget
-        .percent
-        .map_or_else(String::new, |percent| format!("{percent} %"));
+    let percent = budget.percent.map_or_else(String::new, |percent| format!("{percent}%"));
     let forecast = if budget.forecast_low_usd == budget.forecast_high_usd {
         budget.forecast_usd.to_string()
     } else {
-        format!("{} – {}", budget.forecast_low_usd, budget.forecast_high_usd)
+        format!("{}–{}", budget.forecast_low_usd, budget.forecast_high_usd)
     };
-    let resets: String = budget.resets_at.chars().take("2026-11-24T00:00".len()).collect();
     vec![
         name.into(),
         Cell::new(tone, view::bar(nano(budget.spent_usd), nano(budget.limit_usd))),
@@ -89,7 +86,7 @@ fn row(name: &str, budget: &Budget) -> Vec<Cell> {
         Cell::number(budget.limit_usd.to_string()),
         Cell::number(budget.remaining_usd.to_string()),
         Cell::number(forecast).toned(Tone::Faint),
-        Cell::new(Tone::Faint, resets.replace('T', " ")),
+        Cell::new(Tone::Faint, budget.resets.as_str()),
     ]
 }
 

@@ -35,7 +35,7 @@ pub(super) struct TrackRequest {
     output_tokens: u64,
     /// Whether the provider answered as asked
     #[serde(default = "yes")]
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, value_name = "BOOL")]
+    #[arg(long = "failed", action = clap::ArgAction::SetFalse, help = "The request failed")]
     success: bool,
     /// Part of the input tokens that was read from a cache
     #[schemars(range(max = MOST_TOKENS))]

@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use super::{
     Hints, Tool,
     validate_key::Validated,
-    view::{Block, Tone, View},
+    view::{Block, Column, Tone, View},
 };
 use crate::{
     app::App,
+    domain::KeyStatus,
     error::Result,
     services::{caller::Caller, validation},
 };
@@ -62,26 +63,42 @@ impl Tool for ValidateAllKeys {
 
     fn view(output: &AllValidated) -> View {
         if output.results.is_empty() {
-            return View::line(Tone::Plain, "No keys are stored")
+            return View::line(Tone::Plain, "No keys stored")
                 .and(Block::Hint("add one with `api-keys add anthropic`".to_owned()));
         }
         let rows = output.results.iter().map(Validated::row).collect();
+        let of = |status: &[KeyStatus]| output.results.iter().filter(|it| status.contains(&it.status)).count();
+        let working = of(&[KeyStatus::Valid]);
+        // The provider knows these keys, but requests with them fail.
+        let blocked = of(&[KeyStatus::NoCredit, KeyStatus::Forbidden]);
+        let mut parts = vec![format!("{working} of {} working", output.total)];
+        for (count, what) in [
+            (output.invalid, "rejected"),
+            (of(&[KeyStatus::NoCredit]), "without credit"),
+            (of(&[KeyStatus::Forbidden]), "forbidden"),
+            (output.undetermined, "undetermined"),
+        ] {
+            parts.extend((count > 0).then(|| format!("{count} {what}")));
+        }
+        let sum = parts.join(", ");
         let tone = if output.invalid > 0 {
             Tone::Bad
-        } else if output.undetermined > 0 {
+        } else if output.undetermined + blocked > 0 {
             Tone::Attention
         } else {
             Tone::Good
         };
-        let sum = format!(
-            "{} of {} work, {} do not, {} undetermined",
-            output.valid, output.total, output.invalid, output.undetermined
-        );
         let view = View::default()
-            .and(Block::Table {
-                headers: vec!["PROVIDER", "LABEL", "STATUS", "ASKED", "ANSWER"],
+            .and(Block::table(
+                [
+                    Column::new("PROVIDER"),
+                    Column::new("LABEL"),
+                    Column::new("STATUS"),
+                    Column::new("ASKED").rank(1),
+                    Column::new("ANSWER").wrapped(),
+                ],
                 rows,
-            })
+            ))
             .and(Block::Line(tone, sum));
         let of_keys = output.results.iter().flat_map(|result| &result.warnings);
         let warnings: Vec<String> = of_keys.chain(&output.warnings).cloned().collect();

@@ -1,4 +1,9 @@
-//! A result for people, before anybody knows how wide the terminal is or whether it has colours.
+//! A result for people, before it is known how wide the terminal is or whether it has colours.
+
+use jiff::Timestamp;
+
+use crate::domain::Usd;
+pub use crate::domain::thousands as count;
 
 /// What a person sees of a result, top to bottom.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -11,14 +16,26 @@ pub struct View {
 pub enum Block {
     /// A sentence.
     Line(Tone, String),
+    /// A heading of a word, and a sentence beside it.
+    Step(&'static str, String),
     Table {
-        headers: Vec<&'static str>,
+        columns: Vec<Column>,
         rows: Vec<Vec<Cell>>,
     },
     /// Something that needs attention, on stderr.
     Warning(String),
     /// What to do next, on stderr.
     Hint(String),
+}
+
+/// A column of a table: its head, and what becomes of it where the terminal is narrow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Column {
+    pub head: &'static str,
+    /// Whether its text may be wrapped at words.
+    pub wraps: bool,
+    /// The higher, the sooner it is left out; 0 for what is always shown.
+    pub rank: u8,
 }
 
 /// One field of a table.
@@ -63,6 +80,45 @@ impl View {
     }
 }
 
+impl Block {
+    /// A table with these columns.
+    pub fn table<C: Into<Column>>(columns: impl IntoIterator<Item = C>, rows: Vec<Vec<Cell>>) -> Self {
+        Self::Table {
+            columns: columns.into_iter().map(Into::into).collect(),
+            rows,
+        }
+    }
+}
+
+impl Column {
+    /// A column that is always shown, and never wrapped.
+    pub const fn new(head: &'static str) -> Self {
+        Self {
+            head,
+            wraps: false,
+            rank: 0,
+        }
+    }
+
+    /// The same column, whose text may be wrapped.
+    #[must_use]
+    pub const fn wrapped(self) -> Self {
+        Self { wraps: true, ..self }
+    }
+
+    /// The same column, left out where there is no room; that with the highest rank first.
+    #[must_use]
+    pub const fn rank(self, rank: u8) -> Self {
+        Self { rank, ..self }
+    }
+}
+
+impl From<&'static str> for Column {
+    fn from(head: &'static str) -> Self {
+        Self::new(head)
+    }
+}
+
 impl Cell {
     pub fn new(tone: Tone, text: impl Into<String>) -> Self {
         Self {
@@ -87,17 +143,47 @@ impl Cell {
     }
 }
 
-/// A count with its thousands apart, such as `1,234,567`.
-pub fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
+/// So many tokens, short enough for a column: `950,000`, `1.2M`, `3.4B`.
+pub fn tokens(number: u64) -> String {
+    let (unit, letter) = match number {
+        1_000_000_000.. => (1_000_000_000, 'B'),
+        1_000_000.. => (1_000_000, 'M'),
+        _ => return count(number),
+    };
+    // Rounded down, so that a part is never shown as more than its whole.
+    let hundredths = u128::from(number) * 100 / unit;
+    let (whole, part) = (hundredths / 100, hundredths % 100);
+    match part {
+        0 => format!("{whole}{letter}"),
+        part if part % 10 == 0 => format!("{whole}.{}{letter}", part / 10),
+        part => format!("{whole}.{part:02}{letter}"),
     }
-    text
+}
+
+/// How long before `now` something was, such as `5 min ago`.
+pub fn ago(at: Timestamp, now: Timestamp) -> String {
+    let minutes = now.duration_since(at).as_mins();
+    match (minutes, minutes / 60, minutes / (24 * 60)) {
+        (..1, ..) => "just now".to_owned(),
+        (1..60, ..) => format!("{minutes} min ago"),
+        (_, hours @ 1..48, _) => format!("{hours} h ago"),
+        (_, _, days @ ..60) => format!("{days} days ago"),
+        _ => at.strftime("%Y-%m-%d").to_string(),
+    }
+}
+
+/// An amount with three significant digits, where dollars and cents say too little: for single requests.
+pub fn precise(amount: Usd) -> String {
+    let nano = amount.nano().unsigned_abs();
+    if nano == 0 || nano >= Usd::DOLLAR.nano().unsigned_abs() {
+        return amount.to_string();
+    }
+    let unit = 10_u64.pow(nano.ilog10().saturating_sub(2));
+    let rounded = (nano + unit / 2) / unit * unit;
+    let digits = Usd::from_nano(i64::try_from(rounded).unwrap_or(i64::MAX)).digits();
+    // Cents have two digits.
+    let missing = "0.00".len().saturating_sub(digits.len());
+    format!("${digits}{}", "0".repeat(missing))
 }
 
 /// So many requests, in words.
@@ -151,6 +237,48 @@ mod tests {
     fn counts_are_read_in_thousands() {
         for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_234_567, "1,234,567")] {
             assert_eq!(count(number), text);
+        }
+    }
+
+    #[test]
+    fn many_tokens_are_shown_short() {
+        for (number, text) in [
+            (950_000, "950,000"),
+            (1_000_000, "1M"),
+            (1_234_567, "1.23M"),
+            (1_299_999_999, "1.29B"),
+            (20_500_000, "20.5M"),
+        ] {
+            assert_eq!(tokens(number), text);
+        }
+    }
+
+    #[test]
+    fn the_cost_of_a_request_has_three_significant_digits() {
+        for (nano, text) in [
+            (10_500_000, "$0.0105"),
+            (500_000_000, "$0.50"),
+            (123_456_789, "$0.123"),
+            (1_234, "$0.00000123"),
+            (1_999_000_000, "$2.00"),
+            (0, "$0.00"),
+        ] {
+            assert_eq!(precise(Usd::from_nano(nano)), text);
+        }
+    }
+
+    #[test]
+    fn a_moment_is_told_by_how_long_ago_it_was() {
+        let now: Timestamp = "2026-11-24T12:00:00Z".parse().expect("a time");
+        for (at, text) in [
+            ("2026-11-24T11:59:30Z", "just now"),
+            ("2026-11-24T12:00:30Z", "just now"),
+            ("2026-11-24T11:55:00Z", "5 min ago"),
+            ("2026-11-23T11:00:00Z", "25 h ago"),
+            ("2026-11-20T11:00:00Z", "4 days ago"),
+            ("2026-01-20T11:00:00Z", "2026-01-20"),
+        ] {
+            assert_eq!(ago(at.parse().expect("a time"), now), text);
         }
     }
 

@@ -1,6 +1,6 @@
-//! Whether the MCP clients on the machine start this server, and get an answer.
+//! Whether the MCP clients on this machine can start this server.
 
-use super::{Finding, Health};
+use super::finding::{Finding, Health};
 use crate::{
     app::App,
     cli::own_server::{self, Greeting},
@@ -9,7 +9,7 @@ use crate::{
     settings::Machine,
 };
 
-/// What there is to say of each client that is used here, and of what this folder's project asks for.
+/// Each client that is used here, and what this folder's project asks for.
 pub(super) fn look(app: &App) -> Vec<Finding> {
     let (Ok(machine), Ok(launch)) = (app.settings().machine(), own_server::launch(app)) else {
         // Without a home folder there are no clients either.
@@ -44,8 +44,8 @@ pub(super) fn look(app: &App) -> Vec<Finding> {
         let titles: Vec<&str> = without.iter().map(|client| client.title).collect();
         let health = if registered { Health::Good } else { Health::Notice };
         findings.push(
-            Finding::new("client", health, format!("not registered with {}", titles.join(", "))).mend(format!(
-                "`api-keys setup{}` registers it",
+            Finding::new("client", health, format!("not registered with {}", titles.join(", "))).fix(format!(
+                "`api-keys setup{}` registers the server",
                 match without.as_slice() {
                     [only] if registered => format!(" --client {}", only.id),
                     _ => String::new(),
@@ -56,20 +56,17 @@ pub(super) fn look(app: &App) -> Vec<Finding> {
     findings
 }
 
-/// Starts what the client would start, but no server that a project gives variables to: the project may be anybody's,
-/// and with variables our own program runs what is not ours.
+/// Starts what the client would start, but no server that a project sets variables for: the project may be untrusted,
+/// and variables can make a program run other code.
 fn answers(app: &App, registration: &Registration<'_>, launch: &Launch, machine: &Machine) -> Finding {
     let title = registration.client.title;
     if launch.program(machine).is_none() {
         return gone(registration, launch);
     }
     if registration.scope == Scope::Project && !launch.environment.is_empty() {
-        let said = format!("{title}: this project gives the server variables of its own, so it was not tried");
-        let mend = format!(
-            "see which, before you let {title} start it: {}",
-            registration.file.display()
-        );
-        return Finding::new("client", Health::Notice, said).mend(mend);
+        let said = format!("{title}: this project sets variables for the server, so it was not started");
+        let fix = format!("review {} before you let {title} start it", registration.file.display());
+        return Finding::new("client", Health::Notice, said).fix(fix);
     }
     match Greeting::of(app, launch) {
         Ok(greeting) => Finding::good("client", format!("{title}: {greeting}")),
@@ -77,7 +74,7 @@ fn answers(app: &App, registration: &Registration<'_>, launch: &Launch, machine:
     }
 }
 
-/// Slash commands that an older version wrote, or that are missing.
+/// Slash commands that are missing, or from an older version.
 fn outdated(registration: &Registration<'_>, machine: &Machine, scope: Scope) -> Option<Finding> {
     let client = registration.client;
     let commands = SlashCommand::all(client, machine, scope).into_iter();
@@ -86,13 +83,17 @@ fn outdated(registration: &Registration<'_>, machine: &Machine, scope: Scope) ->
         .map(|command| command.name())
         .collect();
     (!old.is_empty()).then(|| {
-        let said = format!("{} does not have this version's {}", client.title, old.join(", "));
+        let said = format!(
+            "{} has outdated or missing slash commands: {}",
+            client.title,
+            old.join(", ")
+        );
         Finding::new("client", Health::Notice, said)
-            .mend(format!("`api-keys setup{}` writes them", registration.options()))
+            .fix(format!("`api-keys setup{}` updates them", registration.options()))
     })
 }
 
-/// An entry of our name that is not what would be put there now.
+/// An entry of our name that differs from what setup would write.
 fn different(registration: &Registration<'_>, state: &State, machine: &Machine) -> Finding {
     match state {
         State::Different(Some(launch)) if launch.program(machine).is_none() => gone(registration, launch),
@@ -107,14 +108,14 @@ fn gone(registration: &Registration<'_>, launch: &Launch) -> Finding {
     Finding::new(
         "client",
         Health::Wrong,
-        format!("{title} would start {}, which is not there", launch.command),
+        format!("{title} starts {}, which does not exist", launch.command),
     )
-    .mend(format!(
+    .fix(format!(
         "`api-keys setup --remove{options}` and then `api-keys setup{options}`"
     ))
 }
 
-/// Settings that cannot be read are the client's trouble first, and somebody should know.
+/// Settings that cannot be read: a problem of the client first.
 fn unreadable(error: &Error) -> Finding {
     let health = if error.code() == Code::ClientConfigInvalid {
         Health::Wrong

@@ -11,8 +11,11 @@ use clap::{Arg, ArgAction, ArgMatches};
 use serde_json::json;
 
 use super::{
-    super::{Session, console::Console, wait},
-    allow_remote, listen,
+    super::{
+        command::{Session, wait},
+        console::Console,
+    },
+    arguments::{allow_remote, listen},
 };
 #[cfg(any(unix, test))]
 use crate::clients::Launch;

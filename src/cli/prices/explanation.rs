@@ -12,7 +12,7 @@ use crate::{
         prices,
         pricing::{self, Priced, Pricing},
     },
-    tools::view::{Block, Cell, Tone, View, count},
+    tools::view::{Block, Cell, Column, Tone, View, count},
 };
 
 /// What is known of the price of the model that `name` means: for programs and for people.
@@ -193,19 +193,19 @@ fn people(mut view: View, priced: &Priced, model: Option<&Model>, others: &[&Dat
         let when = dated.from.map(|day| format!("from {day}")).unwrap_or_default();
         rows.extend(self::rows(&when, Tone::Attention, &dated.price, &dated.hours));
     }
-    view = view.and(Block::Table {
-        headers: vec![
-            "WHEN",
-            "FOR",
-            "INPUT",
-            "OUTPUT",
-            "CACHE READ",
-            "CACHE WRITE",
-            "WRITE 1 H",
-            "REASONING",
+    view = view.and(Block::table(
+        [
+            Column::new("WHEN"),
+            Column::new("FOR").wrapped(),
+            Column::new("INPUT"),
+            Column::new("OUTPUT"),
+            Column::new("CACHE READ").rank(1),
+            Column::new("CACHE WRITE").rank(2),
+            Column::new("WRITE 1 H").rank(4),
+            Column::new("REASONING").rank(3),
         ],
         rows,
-    });
+    ));
     let since = priced.from.map(|day| format!(", since {day}")).unwrap_or_default();
     let as_of = priced.as_of.map(|day| format!(", looked up {day}")).unwrap_or_default();
     let place = match priced.origin {
@@ -253,11 +253,7 @@ fn rows(when: &str, tone: Tone, price: &Price, hours: &[Hours]) -> Vec<Vec<Cell>
         );
     }
     lines.extend(hours.iter().map(|hours| (at_hours(hours), hours.rates)));
-    let cell = |rate: Option<Rate>| {
-        rate.map(|rate| rate.per_million().to_string())
-            .unwrap_or_default()
-            .into()
-    };
+    let cell = |rate: Option<Rate>| Cell::number(rate.map_or_else(String::new, |rate| rate.per_million().to_string()));
     lines
         .into_iter()
         .map(|(of, rates)| {

@@ -7,17 +7,22 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Arg, ArgMatches, Command, ValueHint, value_parser};
 use serde_json::{Value, json};
 
-use super::{CommandDef, Run, Session, console::Console};
+use super::{
+    command::{CommandDef, Run, Session},
+    console::Console,
+    help::HelpSection,
+};
 use crate::{
     catalog::{Model, sets::Change},
     domain::{ProviderId, Rates},
     error::{Code, Error, Result},
     services::prices::{self, Updated},
-    tools::view::{Block, Cell, Tone, View},
+    tools::view::{self, Block, Cell, Column, Tone, View},
 };
 
 pub(super) const COMMAND: CommandDef = CommandDef {
     name: "prices",
+    section: HelpSection::Usage,
     define,
     run: Run::With(run),
 };
@@ -121,13 +126,9 @@ fn list(session: &Session, provider: Option<&str>) -> Result<(Value, View)> {
             vec![
                 model.id.to_string().into(),
                 model.kind.as_str().into(),
-                rate(|rates| rates.input.per_million().to_string()).into(),
-                rate(|rates| rates.output.per_million().to_string()).into(),
-                model
-                    .context_window
-                    .map(|window| window.to_string())
-                    .unwrap_or_default()
-                    .into(),
+                Cell::number(rate(|rates| rates.input.per_million().to_string())),
+                Cell::number(rate(|rates| rates.output.per_million().to_string())),
+                Cell::number(model.context_window.map(view::count).unwrap_or_default()),
                 Cell::new(tone_of(status), if status == "active" { "" } else { status }),
             ]
         })
@@ -136,10 +137,17 @@ fn list(session: &Session, provider: Option<&str>) -> Result<(Value, View)> {
         View::line(Tone::Plain, "No model of it has a known price")
     } else {
         View::default()
-            .and(Block::Table {
-                headers: vec!["MODEL", "KIND", "INPUT", "OUTPUT", "CONTEXT", "STATUS"],
+            .and(Block::table(
+                [
+                    Column::new("MODEL"),
+                    Column::new("KIND").rank(2),
+                    Column::new("INPUT"),
+                    Column::new("OUTPUT"),
+                    Column::new("CONTEXT").rank(1),
+                    Column::new("STATUS").rank(3),
+                ],
                 rows,
-            })
+            ))
             .and(Block::Line(
                 Tone::Faint,
                 format!("US dollars per million tokens; built in as of {}", catalog.as_of()),
@@ -203,10 +211,10 @@ fn update(session: &Session, matches: &ArgMatches) -> Result<(Value, View)> {
         ));
     }
     if !taken.changed.is_empty() {
-        view = view.and(Block::Table {
-            headers: vec!["CHANGED", "INPUT", "OUTPUT"],
-            rows: taken.changed.iter().take(SHOWN).map(changed).collect(),
-        });
+        view = view.and(Block::table(
+            ["CHANGED", "INPUT", "OUTPUT"],
+            taken.changed.iter().take(SHOWN).map(changed).collect(),
+        ));
     }
     if let Some(more) = taken.changed.len().checked_sub(SHOWN).filter(|more| *more > 0) {
         view = view.and(Block::Line(

@@ -14,8 +14,8 @@ use serde_json::json;
 use tokio::process::{Child, Command};
 
 use super::{
-    super::{Session, caller::Terminal, console::Console, gateway as served, key_name},
-    cannot_start,
+    super::{caller::Terminal, command::Session, console::Console, gateway as served, key_name},
+    child::cannot_start,
 };
 use crate::{
     app::App,
@@ -205,10 +205,9 @@ pub(super) fn show(session: &Session) -> Result<ExitCode> {
         .iter()
         .map(|name| row(name, "set"))
         .chain(removed.iter().map(|name| row(name, "removed")));
-    session.console.view(&View::default().and(Block::Table {
-        headers: vec!["VARIABLE", "IS"],
-        rows: rows.collect(),
-    }))?;
+    session
+        .console
+        .view(&View::default().and(Block::table(["VARIABLE", "IS"], rows.collect())))?;
     Ok(ExitCode::SUCCESS)
 }
 

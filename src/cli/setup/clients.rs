@@ -5,10 +5,10 @@ use std::path::Path;
 use clap::ArgMatches;
 use serde_json::{Value, json};
 
-use super::Report;
+use super::report::Report;
 use crate::{
     app::App,
-    cli::{Session, console::YES, own_server::Greeting},
+    cli::{command::Session, console::YES, own_server::Greeting},
     clients::{CLIENTS, Client, CommandState, Intent, Launch, Registration, SERVER, Scope, SlashCommand, State},
     error::{Code, Error, Result},
     settings::Machine,
@@ -99,7 +99,7 @@ pub(super) fn run(session: &Session, matches: &ArgMatches, launch: &Launch, repo
         mut rows,
     } = plan;
     let nothing = entries.is_empty() && commands.is_empty();
-    let agreed = !nothing && !wish.dry_run && agreed(session, &wish, &entries);
+    let agreed = !nothing && !wish.dry_run && agreed(report, &wish, &entries);
     for (registration, preview) in &entries {
         rows.push(if agreed {
             match change(&session.app, report, registration) {
@@ -211,7 +211,7 @@ fn install(report: &mut Report, wish: &Wish, commands: &[SlashCommand]) -> Resul
     )
 }
 
-fn agreed(session: &Session, wish: &Wish, entries: &[(Registration<'_>, String)]) -> bool {
+fn agreed(report: &Report, wish: &Wish, entries: &[(Registration<'_>, String)]) -> bool {
     let clients: Vec<&str> = entries
         .iter()
         .map(|(registration, _)| registration.client.title)
@@ -221,7 +221,7 @@ fn agreed(session: &Session, wish: &Wish, entries: &[(Registration<'_>, String)]
     } else {
         format!("Change the settings of {}?", clients.join(", "))
     };
-    wish.sure || super::agrees(session, &question)
+    wish.sure || report.agrees(&question)
 }
 
 /// How a change is shown.

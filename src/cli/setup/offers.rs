@@ -5,15 +5,14 @@ use std::path::PathBuf;
 use clap::ArgMatches;
 use serde_json::json;
 
-use super::Report;
+use super::report::Report;
 use crate::{
     cli::{
-        Session,
         caller::Terminal,
+        command::{Session, wait},
         console::YES,
         env_file::{self, EnvFile},
         secret_source::SecretSource,
-        wait,
     },
     domain::{ApiKey, Label, Secret},
     error::{Code, Result},
@@ -86,7 +85,7 @@ pub(super) fn keys(session: &Session, matches: &ArgMatches, report: &mut Report)
         );
         // Whoever agrees beforehand to what setup changes has not said that of keys that it may find.
         let is_asked = !matches.get_flag("dry-run") && !matches.get_flag(YES);
-        let taken = is_asked && super::agrees(session, &question);
+        let taken = is_asked && report.agrees(&question);
         if taken {
             match take(session, matches, found) {
                 Ok(masked) => {

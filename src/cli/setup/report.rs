@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    cli::{console::Console, exit},
+    cli::{command::exit, console::Console},
     error::{Error, ExitCode as Ending, Result},
     tools::view::{Block, Tone, View},
 };
@@ -72,6 +72,11 @@ impl Report {
         if let Some(hint) = error.hint_text() {
             self.hint(hint);
         }
+    }
+
+    /// Whether a person at the terminal says yes; with `--json` there is nothing shown to agree to.
+    pub(super) fn agrees(&self, question: &str) -> bool {
+        !self.console.is_json() && self.console.agrees(question) == Some(true)
     }
 
     pub(super) fn finish(mut self) -> Result<ExitCode> {

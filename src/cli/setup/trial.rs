@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     app::App,
-    cli::{Session, own_server::OwnServer},
+    cli::{command::Session, own_server::OwnServer},
     clients::Launch,
     error::{Code, Error, Result},
     settings::HOME,

@@ -3,7 +3,7 @@
 use clap::{Arg, ArgAction, Command, builder::PossibleValuesParser};
 
 use crate::{
-    cli::{command_line::yes, secret_source::SecretSource},
+    cli::{console::yes, secret_source::SecretSource},
     settings::MasterKey,
     storage::vault::SlotKind,
 };

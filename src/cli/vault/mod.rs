@@ -12,7 +12,12 @@ use self::{
     arguments::{KINDS, MASTER_KEYS},
     slots::{find_slot, new_slots, slots_json, slots_of, slots_table},
 };
-use super::{CommandDef, Run, Session, caller::Terminal, console::Console, wait};
+use super::{
+    caller::Terminal,
+    command::{CommandDef, Run, Session, wait},
+    console::Console,
+    help::HelpSection,
+};
 use crate::{
     domain::{Passphrase, Secret},
     error::{Code, Error, Result},
@@ -27,6 +32,7 @@ use crate::{
 
 pub(super) const COMMAND: CommandDef = CommandDef {
     name: "vault",
+    section: HelpSection::Setup,
     define: arguments::define,
     run: Run::With(run),
 };

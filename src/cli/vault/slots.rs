@@ -58,9 +58,9 @@ pub(super) fn slots_json(slots: &[SlotInfo]) -> Value {
 }
 
 pub(super) fn slots_table(slots: &[SlotInfo]) -> Block {
-    Block::Table {
-        headers: vec!["SLOT", "KIND", "ADDED"],
-        rows: slots
+    Block::table(
+        ["SLOT", "KIND", "ADDED"],
+        slots
             .iter()
             .map(|slot| {
                 vec![
@@ -70,5 +70,5 @@ pub(super) fn slots_table(slots: &[SlotInfo]) -> Block {
                 ]
             })
             .collect(),
-    }
+    )
 }

@@ -22,6 +22,7 @@ impl Supply {
         usable.min_by_key(|key| {
             let parts = [self.provider.as_str(), key.label.as_str()];
             (
+                key.exposed,
                 share(session, &parts, key.weight, key.load(), key.latency_ms),
                 &key.label,
             )
@@ -97,6 +98,7 @@ mod tests {
             health: Health::default(),
             mended_at: None,
             weight,
+            exposed: false,
             used: 0,
             limit: None,
             eases_at: None,
@@ -136,6 +138,18 @@ mod tests {
         assert_eq!(chosen(&all, None), "c", "20 of 6,000 is less than 1 of 60");
         all.keys[2].obstacle = Some(Verdict::NoCredit);
         assert_eq!(chosen(&all, None), "b");
+    }
+
+    #[test]
+    fn a_key_that_was_sent_through_a_chat_is_used_where_no_other_is() {
+        let mut all = supply(vec![key("a", 1), key("b", 1)]);
+        all.keys[0].exposed = true;
+        all.keys[1].used = 50;
+        for session in [None, Some("one"), Some("two"), Some("three")] {
+            assert_eq!(chosen(&all, session), "b");
+        }
+        all.keys[1].obstacle = Some(Verdict::NoCredit);
+        assert_eq!(chosen(&all, None), "a");
     }
 
     #[test]

@@ -250,6 +250,7 @@ impl State {
                 .unwrap_or_default(),
             mended_at: record.and_then(health::mended_at),
             weight: configured.map_or(1, |key| key.weight),
+            exposed: record.and_then(KeyRecord::active).is_some_and(|active| active.exposed),
             used: u32::try_from(used).unwrap_or(u32::MAX),
             limit,
             eases_at: last_surplus.map(|at| at + tail::MINUTE),

@@ -26,7 +26,13 @@ pub fn reason(decision: &Decision<'_>, policy: &Policy, ask: &Ask) -> String {
         Some(key) if ask.session.is_some() => {
             format!("{who}, and {which}; its key {} stays with this session", key.label)
         }
-        Some(key) => format!("{who}, and {which}; its key {} has most of its quota left", key.label),
+        Some(key) if key.limit.is_some() => {
+            format!("{who}, and {which}; its key {} has most of its quota left", key.label)
+        }
+        Some(key) => format!(
+            "{who}, and {which}; its key {} was used least in the last minute",
+            key.label
+        ),
     }
 }
 

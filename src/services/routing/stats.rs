@@ -78,11 +78,12 @@ pub struct KeyStats {
 /// How a provider fares.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct HealthStats {
-    /// `healthy`, `cooling`, `probing`, `out`, `unreachable`, or `unknown` where nobody has asked it yet
+    /// `healthy`, `failing` where most of the last requests failed, `cooling`, `probing`, `out`, `unreachable`, or
+    /// `unknown` before the first request
     pub status: &'static str,
     /// `closed` lets requests through, `half_open` one, `open` none
     pub circuit: &'static str,
-    /// When it was last heard of
+    /// When it last answered or was checked
     pub last_check: Option<String>,
     pub last_error: Option<String>,
     pub cooldown_until: Option<String>,
@@ -226,6 +227,7 @@ fn health(state: &State, provider: &Provider, supply: &Supply, past: &[&Past]) -
     let (status, circuit, until) = match best {
         _ if supply.obstacle == Some(Verdict::Unreachable) => ("unreachable", "open", None),
         HealthState::Healthy if last_check.is_none() => ("unknown", "closed", None),
+        HealthState::Healthy if is_failing(past) => ("failing", "closed", None),
         HealthState::Healthy => ("healthy", "closed", None),
         HealthState::Due { .. } => ("probing", "half_open", None),
         HealthState::Probing { until, .. } => ("probing", "half_open", Some(until)),
@@ -246,6 +248,25 @@ fn health(state: &State, provider: &Provider, supply: &Supply, past: &[&Past]) -
         cooldown_until: until.map(utc_text),
     }
 }
+
+/// Whether more of the last requests failed than succeeded; those that say nothing of the provider do not count.
+fn is_failing(past: &[&Past]) -> bool {
+    let (mut good, mut bad) = (0, 0);
+    for past in past.iter().rev() {
+        match Signal::of(&past.outcome, None) {
+            Signal::Success => good += 1,
+            Signal::Failed { .. } | Signal::RateLimited { .. } | Signal::NoCredit | Signal::Refused => bad += 1,
+            Signal::Rejected | Signal::NoVerdict => {}
+        }
+        if good + bad == LAST_REQUESTS {
+            break;
+        }
+    }
+    bad > good
+}
+
+/// How many of the last requests say how a provider fares.
+const LAST_REQUESTS: u32 = 20;
 
 fn price(state: &State, provider: &Provider) -> PriceStats {
     let model = cost::typical_model(&state.catalog, provider, state.now);

@@ -41,6 +41,8 @@ pub struct KeySupply {
     pub used: u32,
     /// Requests that it may have in a minute.
     pub limit: Option<u32>,
+    /// Whether it was sent through a chat: others are preferred.
+    pub exposed: bool,
     /// When the first of the last minute's requests counts no more.
     pub eases_at: Option<Timestamp>,
     /// The median of its last answers.

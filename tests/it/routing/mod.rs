@@ -35,6 +35,7 @@ fn key(label: &str) -> KeySupply {
         health: Health::default(),
         mended_at: None,
         weight: 1,
+        exposed: false,
         used: 0,
         limit: None,
         eases_at: None,

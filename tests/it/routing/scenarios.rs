@@ -82,7 +82,7 @@ fn scenarios() -> Vec<Scenario> {
                 ("openai/gpt-small", "outranked"),
                 ("local/llama", "outranked"),
             ],
-            reason: "anthropic is set for chat, and claude-large has the best balance of quality (81.0 by LiveBench 2026-07) and cost (about $0.0225 for a typical request)",
+            reason: "anthropic is set for chat, and claude-large has the best balance of quality (81.0 by LiveBench 2026-07) and cost (about $0.02 for a typical request)",
             ..base("nothing is wrong")
         },
         Scenario {
@@ -192,7 +192,7 @@ fn scenarios() -> Vec<Scenario> {
                 ("openai/gpt-small", "outranked"),
                 ("local/llama", "outranked"),
             ],
-            reason: "; its key spare has most of its quota left",
+            reason: "; its key spare was used least in the last minute",
             ..base("one of two keys has expired")
         },
         Scenario {

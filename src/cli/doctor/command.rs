@@ -1,0 +1,161 @@
+//! The command line of `doctor`, its checks in order, and their report.
+
+use std::process::ExitCode;
+
+use clap::{Arg, ArgAction, ArgMatches};
+use jiff::SignedDuration;
+use serde_json::json;
+
+use super::{
+    super::{
+        caller::Terminal,
+        command::{CommandDef, Run, Session, exit, wait},
+        console::Console,
+        help::HelpSection,
+    },
+    clients, files,
+    finding::{Finding, Health},
+    keys, ledger, vault,
+};
+use crate::{
+    app::App,
+    error::{ExitCode as Ending, Result},
+    services::{self, keys::list},
+    tools::view::{Block, Cell, Tone, View},
+};
+
+pub(in crate::cli) const COMMAND: CommandDef = CommandDef {
+    name: "doctor",
+    section: HelpSection::Setup,
+    define: |command| {
+        command
+            .about("Check the vault, files, settings, clients and keys, and say how to fix problems")
+            .arg(
+                Arg::new("offline")
+                    .long("offline")
+                    .action(ArgAction::SetTrue)
+                    .help("Skip asking the providers whether the keys work"),
+            )
+            .arg(
+                Arg::new("deep")
+                    .long("deep")
+                    .action(ArgAction::SetTrue)
+                    .help("Also verify the indexes of a large ledger"),
+            )
+    },
+    run: Run::With(run),
+};
+
+/// How far clocks may differ before it is reported.
+const CLOCK_SLACK: SignedDuration = SignedDuration::from_mins(5);
+/// No clock that is right is before this program was written.
+const EARLIEST: i64 = 1_767_225_600;
+
+fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
+    let app = &session.app;
+    let mut findings = vec![files::configuration(app)];
+    findings.extend(files::folders(app));
+    findings.push(ledger::prices_in_force(app));
+    let open = wait(services::vault::open_unasked(app));
+    findings.push(vault::the_vault(app, &open));
+    findings.extend(vault::ways_in(app));
+    if open.is_ok() {
+        findings.push(vault::trail(app));
+    }
+    findings.push(ledger::ledger(app, matches.get_flag("deep")));
+    findings.extend(ledger::journals(app));
+    findings.extend(ledger::budgets(app));
+    findings.extend(gateway_clients(app));
+    findings.push(clock(app));
+    findings.extend(clients::look(app));
+    // Where the file is another vault, the check of the vault has reported it.
+    if let (Ok(()), Ok(stored)) = (&open, list(app)) {
+        findings.extend(keys::stored_keys(app, &stored));
+        if !matches.get_flag("offline") {
+            findings.extend(keys::providers(app, &Terminal::new(session, matches))?);
+        }
+    }
+    report(session, &findings)
+}
+
+/// Whether the list of the gateway's clients can be read, where there is one.
+fn gateway_clients(app: &App) -> Option<Finding> {
+    match app.clients().list() {
+        Err(error) => Some(Finding::of("gateway", &error.into())),
+        Ok(clients) if clients.is_empty() => None,
+        Ok(clients) => Some(Finding::good(
+            "gateway",
+            match clients.len() {
+                1 => "1 client may use it: `api-keys client list`".to_owned(),
+                count => format!("{count} clients may use it: `api-keys client list`"),
+            },
+        )),
+    }
+}
+
+/// Whether the clock can be right: expiry and grace depend on it.
+fn clock(app: &App) -> Finding {
+    let now = app.now();
+    let latest = app
+        .vault()
+        .recent_audit(1)
+        .ok()
+        .and_then(|entries| entries.last().map(|entry| entry.at));
+    let wrong = if now.as_second() < EARLIEST {
+        Some(format!("the clock says {now}, before this program was written"))
+    } else {
+        latest
+            .filter(|at| at.duration_since(now) > CLOCK_SLACK)
+            .map(|at| format!("the clock says {now}, but the newest audit entry is from {at}"))
+    };
+    match wrong {
+        Some(said) => {
+            Finding::new("clock", Health::Wrong, said).fix("set the clock: expiry dates and grace periods depend on it")
+        }
+        None => Finding::good("clock", "plausible"),
+    }
+}
+
+fn report(session: &Session, findings: &[Finding]) -> Result<ExitCode> {
+    let ok = findings.iter().all(|finding| finding.health != Health::Wrong);
+    if session.console.is_json() {
+        let findings: Vec<_> = findings
+            .iter()
+            .map(|finding| {
+                let state = match finding.health {
+                    Health::Good => "ok",
+                    Health::Notice => "notice",
+                    Health::Wrong => "wrong",
+                };
+                json!({"check": finding.check, "state": state, "message": finding.said, "mend": finding.fix})
+            })
+            .collect();
+        Console::json(&json!({"ok": ok, "findings": findings}))?;
+    } else {
+        session.console.view(&table(findings))?;
+    }
+    Ok(exit(if ok { Ending::Done } else { Ending::Failed }))
+}
+
+fn table(findings: &[Finding]) -> View {
+    let rows = findings
+        .iter()
+        .map(|finding| {
+            let state = match finding.health {
+                Health::Good => Cell::new(Tone::Good, "ok"),
+                Health::Notice => Cell::new(Tone::Attention, "notice"),
+                Health::Wrong => Cell::new(Tone::Bad, "wrong"),
+            };
+            vec![state, finding.check.into(), finding.said.as_str().into()]
+        })
+        .collect();
+    let found = Block::table(["STATE", "CHECK", "FOUND"], rows);
+    findings
+        .iter()
+        .filter_map(|finding| Some((finding, finding.fix.as_ref()?)))
+        .map(|(finding, fix)| {
+            let about = finding.key.as_deref().unwrap_or(finding.check);
+            Block::Hint(format!("{about}: {fix}"))
+        })
+        .fold(View::default().and(found), View::and)
+}

@@ -1,0 +1,24 @@
+//! What the gateway and its service are both given.
+
+use std::net::SocketAddr;
+
+use clap::{Arg, ArgAction, value_parser};
+
+/// Where it listens by default.
+pub(in crate::cli) const LISTEN: &str = "127.0.0.1:8787";
+
+pub(super) fn listen() -> Arg {
+    Arg::new("listen")
+        .long("listen")
+        .value_name("ADDRESS:PORT")
+        .value_parser(value_parser!(SocketAddr))
+        .default_value(LISTEN)
+        .help("Where to listen")
+}
+
+pub(super) fn allow_remote() -> Arg {
+    Arg::new("allow-remote")
+        .long("allow-remote")
+        .action(ArgAction::SetTrue)
+        .help("Let other machines in, unencrypted")
+}

@@ -1,0 +1,140 @@
+//! The command line of `run`, and the command with keys in its environment.
+
+use std::{collections::BTreeSet, ffi::OsString, net::SocketAddr, process::ExitCode};
+
+use clap::{Arg, ArgAction, ArgMatches, ValueHint, value_parser};
+use serde_json::json;
+
+use super::{
+    super::{
+        caller::Terminal,
+        command::{CommandDef, Run, Session, wait},
+        console::Console,
+        help::HelpSection,
+        key_name,
+    },
+    child::{cannot_start, command, start},
+    gateway,
+};
+use crate::{
+    error::Result,
+    services::injection::{self, Variable},
+    tools::view::{Block, View},
+};
+
+pub(in crate::cli) const COMMAND: CommandDef = CommandDef {
+    name: "run",
+    section: HelpSection::Keys,
+    define: |command| {
+        command
+            .about("Run a command with keys in its environment")
+            .long_about(
+                "Run a command with keys in its environment, each under its provider's usual variable, such as OPENAI_API_KEY\n\n\
+                 Without --provider every usable key labelled `default` of an enabled provider is there. The use is written to the audit trail first; \
+                 expired keys are refused. The command's exit code is the answer; signals reach it directly.\n\n\
+                 With --gateway there is no provider's key in its environment, but the address of a gateway and a client key that ends with the command.",
+            )
+            .arg(
+                Arg::new("providers")
+                    .long("provider")
+                    .short('p')
+                    .value_name("PROVIDER[:LABEL]")
+                    .action(ArgAction::Append)
+                    .help("Only this key; may be given several times"),
+            )
+            .arg(
+                Arg::new("gateway")
+                    .long("gateway")
+                    .value_name("ADDRESS:PORT")
+                    .value_parser(value_parser!(SocketAddr))
+                    .num_args(0..=1)
+                    .require_equals(true)
+                    .help("Put a gateway between: one that is served for the command, or the one that runs there"),
+            )
+            .arg(
+                Arg::new("dry-run")
+                    .long("dry-run")
+                    .action(ArgAction::SetTrue)
+                    .help("Show which variables would be set, and run nothing"),
+            )
+            .arg(
+                Arg::new("command")
+                    .value_name("CMD")
+                    .value_parser(value_parser!(OsString))
+                    .value_hint(ValueHint::CommandWithArguments)
+                    .num_args(1..)
+                    .last(true)
+                    .required_unless_present("dry-run")
+                    .help("The command and its arguments"),
+            )
+    },
+    run: Run::With(run),
+};
+
+fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
+    let app = &session.app;
+    let behind_gateway = matches.contains_id("gateway");
+    if behind_gateway && matches.get_flag("dry-run") {
+        return gateway::show(session);
+    }
+    if behind_gateway {
+        return gateway::run(session, matches, command(app, matches)?);
+    }
+    let caller = Terminal::new(session, matches);
+    let wanted = matches
+        .get_many::<String>("providers")
+        .into_iter()
+        .flatten()
+        .map(|name| key_name::parse(app, name))
+        .collect::<Result<Vec<_>>>()?;
+    let variables = wait(injection::variables(app, &caller, &wanted))?;
+    let in_the_way = injection::in_the_way(app, &variables)?;
+    if matches.get_flag("dry-run") {
+        return show(session, &variables, &in_the_way);
+    }
+    let mut command = command(app, matches)?;
+    for name in in_the_way {
+        command.env_remove(name);
+    }
+    for (name, key) in wait(injection::reveal(app, &caller, variables))? {
+        // EXPOSE: the child's environment, which is what the user asked for; nothing of ours reads it back
+        command.env(name, key.expose());
+    }
+    start(&mut command).or_else(|why| Ok(cannot_start(session, why)))
+}
+
+/// Names the variables that would be set and taken away, never their values.
+fn show(session: &Session, variables: &[Variable], in_the_way: &BTreeSet<String>) -> Result<ExitCode> {
+    let environment = session.app.settings().environment();
+    let removed: Vec<&String> = in_the_way.iter().filter(|name| environment.is_set(name)).collect();
+    if session.console.is_json() {
+        let variables: Vec<_> = variables
+            .iter()
+            .map(|Variable { name, record }| {
+                json!({"name": name, "provider": record.provider, "label": record.label, "key_id": record.key_id})
+            })
+            .collect();
+        Console::json(&json!({ "variables": variables, "removed": removed }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let rows = variables
+        .iter()
+        .map(|Variable { name, record }| {
+            let masked = record.active().map(|active| active.masked.clone()).unwrap_or_default();
+            vec![
+                name.as_str().into(),
+                key_name::show(&record.provider, &record.label).into(),
+                masked.into(),
+            ]
+        })
+        .chain(
+            removed
+                .iter()
+                .map(|name| vec![name.as_str().into(), "removed".into(), "".into()]),
+        )
+        .collect();
+    session
+        .console
+        .view(&View::default().and(Block::table(["VARIABLE", "KEY", "MASKED"], rows)))?;
+    Ok(ExitCode::SUCCESS)
+}
