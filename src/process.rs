@@ -15,7 +15,7 @@ pub fn harden() {
             .unwrap_or_default();
         let _ = writeln!(
             io::stderr(),
-            "error: a mistake in this program{place}\nhint: please report this place; `api-keys doctor` says whether your files are whole"
+            "error: internal error{place}\nhint: please report it; `api-keys doctor` checks your files"
         );
     }));
     system::harden();

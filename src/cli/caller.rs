@@ -53,8 +53,8 @@ impl Terminal {
             if error.code() != Code::KeyRequired {
                 return error;
             }
-            Error::new(Code::VaultLocked, "there is no terminal to type the recovery code on")
-                .hint("pipe it in with `--stdin`, or run the command on a terminal")
+            Error::new(Code::VaultLocked, "no terminal to type the recovery code in")
+                .hint("pipe it in with `--stdin`, or run the command in a terminal")
         })
     }
 
@@ -93,7 +93,7 @@ impl Terminal {
             .passphrase_from
             .read("New passphrase of the vault (hidden): ", &[])?;
         if self.passphrase_from == SecretSource::Prompt {
-            let again = self.passphrase_from.read("The same again (hidden): ", &[])?;
+            let again = self.passphrase_from.read("Repeat the passphrase (hidden): ", &[])?;
             // EXPOSE: compared with the second typing, in memory
             if first.expose() != again.expose() {
                 return Err(
@@ -111,7 +111,7 @@ fn no_key(error: Error, command: &str, provider: &ProviderId, label: &Label) -> 
         return error;
     }
     error.hint(format!(
-        "pipe it in with `--stdin`, name a variable with `--env-var` or a file with `--from-file`; on a terminal `api-keys {command} {}` asks for it",
+        "use `--stdin`, `--env-var NAME` or `--from-file PATH`, or run `api-keys {command} {}` in a terminal",
         key_name::show(provider, label)
     ))
 }
@@ -123,10 +123,10 @@ fn no_passphrase(error: Error) -> Error {
     }
     Error::new(
         Code::VaultLocked,
-        "the vault is locked, and there is no terminal to type its passphrase on",
+        "the vault is locked, and there is no terminal to type its passphrase in",
     )
     .hint(
-        "set API_KEYS_PASSPHRASE, or the variable that `vault.passphrase_env` names, or run the command on a terminal",
+        "set API_KEYS_PASSPHRASE, or the variable that `vault.passphrase_env` names, or run the command in a terminal",
     )
 }
 
@@ -135,8 +135,8 @@ fn no_new_passphrase(error: Error) -> Error {
     if error.code() != Code::KeyRequired {
         return error;
     }
-    Error::new(Code::KeyRequired, "there is no terminal to type the new passphrase on").hint(
-        "run the command on a terminal; the commands of `api-keys vault` take it by `--stdin`, too, and a new vault from API_KEYS_PASSPHRASE",
+    Error::new(Code::KeyRequired, "no terminal to type the new passphrase in").hint(
+        "run the command in a terminal; `api-keys vault` commands also read it with `--stdin`, and a new vault takes it from API_KEYS_PASSPHRASE",
     )
 }
 

@@ -22,36 +22,36 @@ pub(super) const COMMAND: CommandDef = CommandDef {
     name: "client",
     section: HelpSection::Gateway,
     define: |command| {
-        let name = || Arg::new("name").required(true).help("What the client is called");
+        let name = || Arg::new("name").required(true).help("Name of the client");
         let limit = |name: &'static str| Arg::new(name).long(name).value_name("USD").value_parser(amount);
         command
-            .about("Add, list or remove the programs that may use the gateway")
+            .about("Add, list or remove clients of the gateway")
             .subcommand_required(true)
             .subcommand(
                 Command::new("add")
-                    .about("Add a client, and show its key once")
+                    .about("Add a client and show its key once")
                     .arg(name())
-                    .arg(limit("daily-limit").help("What it may spend in a day"))
-                    .arg(limit("monthly-limit").help("What it may spend in a month"))
+                    .arg(limit("daily-limit").help("Spending limit per day"))
+                    .arg(limit("monthly-limit").help("Spending limit per month"))
                     .arg(
                         Arg::new("requests-per-minute")
                             .long("requests-per-minute")
                             .value_name("N")
                             .value_parser(value_parser!(u32).range(1..=1_000_000))
-                            .help("How many requests it may send in a minute"),
+                            .help("Request limit per minute"),
                     )
                     .arg(
                         Arg::new("provider")
                             .long("provider")
                             .value_name("PROVIDER")
                             .action(ArgAction::Append)
-                            .help("Only this provider; may be given several times"),
+                            .help("Allow only this provider; repeatable"),
                     ),
             )
-            .subcommand(Command::new("list").about("Show the clients and what they have spent"))
+            .subcommand(Command::new("list").about("List clients and their spending"))
             .subcommand(
                 Command::new("remove")
-                    .about("Remove a client: its key opens nothing from then on")
+                    .about("Remove a client and invalidate its key")
                     .arg(name()),
             )
     },
@@ -94,7 +94,7 @@ fn add(session: &Session, matches: &ArgMatches) -> Result<()> {
     }
     session.console.view(
         &View::line(Tone::Plain, key).and(Block::Hint(format!(
-            "this is the key of {}, and it is not shown again; use it where a program asks for an API key, with http://127.0.0.1:8787/v1 as base URL (for Anthropic's library without /v1)",
+            "this is the key of {} and is not shown again; use it as the API key, with http://127.0.0.1:8787/v1 as the base URL (without /v1 for Anthropic's SDK)",
             client.name
         ))),
     )
@@ -113,8 +113,8 @@ fn list(session: &Session) -> Result<()> {
     }
     if clients.is_empty() {
         return session.console.view(
-            &View::line(Tone::Plain, "No program may use the gateway yet")
-                .and(Block::Hint("`api-keys client add NAME` makes a client key".to_owned())),
+            &View::line(Tone::Plain, "No clients yet")
+                .and(Block::Hint("`api-keys client add NAME` creates one".to_owned())),
         );
     }
     let of = |spent: Usd, limit: Option<Usd>| {
@@ -166,7 +166,7 @@ fn remove(session: &Session, matches: &ArgMatches) -> Result<()> {
     }
     session
         .console
-        .view(&View::line(Tone::Plain, format!("Removed the client {}", client.name)))
+        .view(&View::line(Tone::Plain, format!("Removed client {}", client.name)))
 }
 
 /// Everything about a client but its key.
@@ -188,7 +188,7 @@ pub(super) fn name(matches: &ArgMatches, id: &str) -> Result<Label> {
     name.parse().map_err(|_| {
         Error::new(
             Code::InvalidArgument,
-            "a client's name must be one word of letters, digits, dots, hyphens and underscores",
+            "a client name must consist of letters, digits, dots, hyphens and underscores",
         )
         .hint("such as `api-keys client add editor`")
     })

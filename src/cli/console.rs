@@ -103,7 +103,7 @@ impl Console {
         if sure || self.agrees(question).unwrap_or(true) {
             return Ok(());
         }
-        Err(Error::new(Code::InputDeclined, "not confirmed; nothing was changed").hint("answer `y`, or give `--yes`"))
+        Err(Error::new(Code::InputDeclined, "not confirmed; nothing was changed").hint("answer `y`, or use `--yes`"))
     }
 
     /// What a person at the terminal says to a question; nothing where nobody can be asked.
@@ -174,9 +174,9 @@ impl Console {
 fn written(outcome: std::io::Result<()>) -> Result<()> {
     match outcome {
         Err(why) if why.kind() != ErrorKind::BrokenPipe => {
-            Err(Error::new(Code::StorageFailed, "the answer could not be written")
+            Err(Error::new(Code::StorageFailed, "could not write to standard output")
                 .caused_by(why)
-                .hint("check what standard output goes to"))
+                .hint("check where standard output goes"))
         }
         _ => Ok(()),
     }

@@ -10,6 +10,7 @@ use std::{
 use clap::ArgMatches;
 
 use super::{
+    candidates,
     command::{Run, Session, exit},
     command_line::{self, COMMANDS},
     console::Console,
@@ -26,6 +27,11 @@ use crate::{
 /// Runs the command line `arguments`, the program's own name first, and says how the process ends.
 pub fn main(arguments: Vec<OsString>) -> process::ExitCode {
     crate::process::harden();
+    if Environment::process().is_set(candidates::VARIABLE)
+        && candidates::complete(command_line::command, arguments.clone())
+    {
+        return process::ExitCode::SUCCESS;
+    }
     let parsed = parse::parse(arguments);
     let console = Console::new(parsed.look);
     let work = || {

@@ -32,23 +32,23 @@ pub(super) const COMMAND: CommandDef = CommandDef {
     section: HelpSection::Gateway,
     define: |command| {
         command
-            .about("Print the variables by which a program finds the gateway")
+            .about("Print environment variables that point programs to the gateway")
             .long_about(
-                "Print the variables by which a program finds the gateway, for the libraries of OpenAI, Anthropic and Google: `eval \"$(api-keys env --client NAME --new)\"`\n\n\
-                 A client's key is known only when it is made. Without --new the addresses are printed, and where the key belongs.",
+                "Print environment variables that point programs to the gateway, for the SDKs of OpenAI, Anthropic and Google: `eval \"$(api-keys env --client NAME --new)\"`\n\n\
+                 A client key is shown only when it is created. Without --new only the addresses are printed, with a comment where the key belongs.",
             )
             .arg(
                 Arg::new("client")
                     .long("client")
                     .value_name("NAME")
                     .required(true)
-                    .help("The client that the program is"),
+                    .help("Name of the client"),
             )
             .arg(
                 Arg::new("new")
                     .long("new")
                     .action(ArgAction::SetTrue)
-                    .help("Add the client, and print its key with the rest, once; `api-keys client add` can limit it"),
+                    .help("Create the client and print its key once; `api-keys client add` can also set limits"),
             )
             .arg(
                 Arg::new("format")
@@ -56,7 +56,7 @@ pub(super) const COMMAND: CommandDef = CommandDef {
                     .value_name("FORMAT")
                     .value_parser(value_parser!(Format))
                     .default_value("shell")
-                    .help("For which shell, or kind of file"),
+                    .help("Shell or file format"),
             )
             .arg(
                 Arg::new("gateway")
@@ -64,7 +64,7 @@ pub(super) const COMMAND: CommandDef = CommandDef {
                     .value_name("ADDRESS:PORT")
                     .value_parser(base)
                     .default_value(gateway::LISTEN)
-                    .help("Where the gateway is"),
+                    .help("Address of the gateway"),
             )
     },
     run: Run::With(run),
@@ -95,7 +95,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     for name in sdks::PREFERRED {
         if app.settings().environment().is_set(name) {
             session.console.remark(&Block::Warning(format!(
-                "{name} is set here, and some libraries prefer it: unset it"
+                "{name} is set, and some SDKs prefer it: unset it"
             )));
         }
     }
@@ -136,8 +136,8 @@ fn expect(session: &Session, name: &Label) -> Result<()> {
         return Ok(());
     }
     Err(
-        Error::new(Code::ClientNotFound, format!("there is no client {name}")).hint(format!(
-            "`--new` adds it; `api-keys client add {name}` does that too, and can limit what it spends"
+        Error::new(Code::ClientNotFound, format!("no client {name}")).hint(format!(
+            "`--new` creates it; so does `api-keys client add {name}`, which can also set limits"
         )),
     )
 }

@@ -26,9 +26,9 @@ impl EnvFile {
     pub(super) fn read(path: &Path) -> Result<Self> {
         let unreadable = |why: std::io::Error| {
             let what = if why.kind() == ErrorKind::NotFound {
-                "the file with variables does not exist"
+                "the env file does not exist"
             } else {
-                "the file with variables cannot be read"
+                "the env file cannot be read"
             };
             Error::new(Code::StorageFailed, what)
                 .caused_by(why)
@@ -38,7 +38,7 @@ impl EnvFile {
         if !found.is_file() || found.len() > LONGEST {
             return Err(Error::new(
                 Code::UnsafeFile,
-                format!("the file with variables is not an ordinary file of at most {LONGEST} bytes"),
+                format!("the env file is not a regular file of at most {LONGEST} bytes"),
             )
             .hint("name a file with lines such as OPENAI_API_KEY=…"));
         }

@@ -21,8 +21,11 @@ pub(super) fn explain(error: &clap::Error, arguments: &[OsString]) -> Error {
     let command = command();
     let path = path_of(&command, arguments);
     let name = path.first().map(|command| command.get_name());
-    let words: String = path.iter().map(|command| format!("{} ", command.get_name())).collect();
-    let usage = format!("`api-keys {words}--help` shows how it is used");
+    let words: Vec<&str> = std::iter::once("api-keys")
+        .chain(path.iter().map(|command| command.get_name()))
+        .collect();
+    let words = words.join(" ");
+    let usage = format!("`{words} --help` shows how it is used");
     let ours = |kind| names(error.get(kind)).join(", ");
     let wrong = |message: String| Error::new(Code::InvalidArgument, message);
     match error.kind() {
@@ -50,7 +53,7 @@ pub(super) fn explain(error: &clap::Error, arguments: &[OsString]) -> Error {
         }
         ErrorKind::InvalidSubcommand => {
             let typed = ours(ContextKind::InvalidSubcommand);
-            let usage = format!("`api-keys {words}--help` lists the commands");
+            let usage = format!("`{words} --help` lists the commands");
             if !is_a_word(&typed) {
                 return wrong("unknown command".to_owned()).hint(usage);
             }
@@ -65,7 +68,7 @@ pub(super) fn explain(error: &clap::Error, arguments: &[OsString]) -> Error {
             let s = if missing.len() == 1 { "" } else { "s" };
             wrong(format!("missing argument{s}: {}", missing.join(", "))).hint(usage)
         }
-        ErrorKind::MissingSubcommand => wrong(format!("`api-keys {}` needs a command", words.trim_end())).hint(usage),
+        ErrorKind::MissingSubcommand => wrong(format!("`{words}` needs a command")).hint(usage),
         ErrorKind::ArgumentConflict => {
             let (one, other) = (ours(ContextKind::InvalidArg), ours(ContextKind::PriorArg));
             if one == other || other.is_empty() {

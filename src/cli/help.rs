@@ -215,11 +215,22 @@ fn sections(command: &Command, section_of: impl Fn(&str) -> Option<HelpSection>)
             .filter(|known| section_of(known.get_name()) == Some(section));
         for known in known {
             let about = known.get_about().map(ToString::to_string).unwrap_or_default();
+            let about = shortened(&about, COLUMNS - widest - 4);
             let _ = writeln!(text, "  {literal}{:<widest$}{literal:#}  {about}", known.get_name());
         }
         text.push('\n');
     }
     text
+}
+
+/// How wide the list of commands is at most.
+const COLUMNS: usize = 80;
+
+/// A sentence up to the last of its parts that fits into `room`.
+fn shortened(about: &str, room: usize) -> &str {
+    let parts = about.match_indices([';', ':', ',']).map(|(at, _)| at);
+    let ends = parts.chain([about.len()]).filter(|end| *end <= room);
+    ends.max().and_then(|end| about.get(..end)).unwrap_or(about)
 }
 
 fn heading(command: &Command, text: &str) -> String {
@@ -239,4 +250,59 @@ fn examples_help(command: &Command, examples: &[&str]) -> StyledStr {
 pub(super) fn section_of_tool(name: &str) -> Option<HelpSection> {
     let tool = TOOLS.iter().find(|tool| tool.command == name)?;
     Some(tool.area.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::{
+        super::{command_line::command, forgiving},
+        *,
+    };
+
+    /// The words of the command in an example, without what its shell does with it.
+    fn words(example: &str) -> Vec<OsString> {
+        let start = example.find("api-keys").expect("a command of ours");
+        let line = example[start..].split([')', '>']).next().unwrap_or_default();
+        let line = line.split(" && ").next().unwrap_or_default();
+        let mut words = Vec::new();
+        for (at, part) in line.split('\'').enumerate() {
+            if at % 2 == 1 {
+                words.push(part.into());
+            } else {
+                words.extend(part.split_whitespace().map(OsString::from));
+            }
+        }
+        words
+    }
+
+    #[test]
+    fn every_example_is_a_command_line_that_is_understood() {
+        for (name, examples) in EXAMPLES {
+            for example in *examples {
+                let words = words(example);
+                assert_eq!(words.get(1).and_then(|word| word.to_str()), Some(*name), "{example}");
+                let (command, words) = forgiving::understood(command(), words);
+                if let Err(error) = command.try_get_matches_from(words) {
+                    panic!("{example}: {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_is_in_a_section_and_on_one_line() {
+        let help = anstream::adapter::strip_str(&command().render_help().ansi().to_string()).to_string();
+        for section in HelpSection::ALL {
+            assert!(help.contains(&format!("\n{}:\n", section.title())), "{help}");
+        }
+        for known in command().get_subcommands() {
+            let line = help
+                .lines()
+                .filter(|line| line.trim_start().split(' ').next() == Some(known.get_name()));
+            assert_eq!(line.count(), 1, "{} in {help}", known.get_name());
+        }
+        assert!(help.lines().all(|line| line.chars().count() <= COLUMNS), "{help}");
+    }
 }

@@ -2,6 +2,7 @@
 
 mod audit;
 mod caller;
+mod candidates;
 mod client;
 mod command;
 mod command_line;

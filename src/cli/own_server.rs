@@ -44,7 +44,7 @@ impl OwnServer {
     pub(super) fn start(app: &App, launch: &Launch, variables: &[(&str, &OsStr)]) -> Result<Self> {
         let program = launch
             .program(&app.settings().machine()?)
-            .ok_or_else(|| no_answer("the server's program is not there"))?;
+            .ok_or_else(|| no_answer("the server's program does not exist"))?;
         let mut command = Command::new(program);
         command.args(&launch.arguments).env_remove(settings::HOME.name);
         for name in app.settings().passphrase_variables() {
@@ -139,7 +139,7 @@ impl OwnServer {
         self.child
             .wait()
             .map(drop)
-            .map_err(|why| no_answer("the server did not end").caused_by(why))
+            .map_err(|why| no_answer("the server did not exit").caused_by(why))
     }
 
     fn ask(&mut self, method: &str, params: &Value) -> Result<Value> {
@@ -150,7 +150,7 @@ impl OwnServer {
             let line = self
                 .lines
                 .recv_timeout(PATIENCE)
-                .map_err(|why| no_answer(format!("the server did not answer to {method}")).caused_by(why))?;
+                .map_err(|why| no_answer(format!("the server did not answer {method}")).caused_by(why))?;
             let mut message: Value = serde_json::from_str(&line)
                 .map_err(|_| no_answer(format!("the server's answer to {method} is not JSON")))?;
             if message.get("id").and_then(Value::as_u64) != Some(id) {
@@ -169,7 +169,7 @@ impl OwnServer {
         };
         writeln!(input, "{message}")
             .and_then(|()| input.flush())
-            .map_err(|why| no_answer("the server stopped listening").caused_by(why))
+            .map_err(|why| no_answer("the server closed its input").caused_by(why))
     }
 }
 
@@ -235,7 +235,7 @@ pub(super) fn launch(app: &App) -> Result<Launch> {
     let program = settings.environment().program();
     let program = program
         .and_then(|program| program.into_os_string().into_string().ok())
-        .ok_or_else(|| Error::new(Code::CommandFailed, "the system does not say where this program is"))?;
+        .ok_or_else(|| Error::new(Code::CommandFailed, "cannot determine the path of this program"))?;
     let home = settings.paths().named_home().and_then(|home| home.to_str());
     Ok(Launch::server(&program, home))
 }
@@ -250,5 +250,5 @@ impl Drop for OwnServer {
 
 fn no_answer(message: impl Into<String>) -> Error {
     Error::new(Code::CommandFailed, message)
-        .hint("start `api-keys serve` with API_KEYS_LOG=debug to see what it says; `api-keys doctor` looks at the rest")
+        .hint("run `api-keys serve` with API_KEYS_LOG=debug to see its log; `api-keys doctor` checks the rest")
 }

@@ -20,7 +20,7 @@ pub(super) fn ask(prompt: &str) -> Result<Secret> {
 fn no_terminal(why: std::io::Error) -> Error {
     Error::new(
         Code::KeyRequired,
-        "there is no terminal to type the key on, and no other source was named",
+        "no terminal to type the key in, and no other source given",
     )
     .caused_by(why)
 }
@@ -116,14 +116,14 @@ mod system {
                         *place = byte;
                         length += 1;
                     }
-                    None => return Err(Error::new(Code::MalformedKey, "that is far longer than any key")),
+                    None => return Err(Error::new(Code::MalformedKey, "the input is far longer than any key")),
                 },
             }
         }
         let typed = typed.get(..length).unwrap_or_default();
         std::str::from_utf8(typed)
             .map(Secret::new)
-            .map_err(|_| Error::new(Code::MalformedKey, "what was typed is not text"))
+            .map_err(|_| Error::new(Code::MalformedKey, "the input is not valid UTF-8"))
     }
 
     /// Skips what an arrow key, or a terminal that brackets what is pasted, sends after Escape.

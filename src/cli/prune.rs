@@ -21,10 +21,10 @@ pub(super) const COMMAND: CommandDef = CommandDef {
     section: HelpSection::Usage,
     define: |command| {
         command
-            .about("Remove the single records of old requests; what they add up to stays")
+            .about("Delete records of old requests, keeping their totals")
             .long_about(
-                "Remove the single records of old requests from the ledger, and give their room on the disk back.\n\n\
-                 Sums by day, model, key, project and client stay for good: `usage` and `budget` show what they showed. `usage --export` has the removed records no more; a request that is reported again counts again.",
+                "Delete records of old requests from the ledger and free their disk space.\n\n\
+                 Totals by day, model, key, project and client are kept: `usage` and `budget` show the same as before. `usage --export` no longer includes the deleted records, and a request that is reported again is counted again.",
             )
             .arg(
                 Arg::new("older-than")
@@ -32,7 +32,7 @@ pub(super) const COMMAND: CommandDef = CommandDef {
                     .value_name("DAYS")
                     .required(true)
                     .value_parser(value_parser!(u16).range(1..=3_650))
-                    .help("Keep the records of so many days"),
+                    .help("Keep the records of the last DAYS days"),
             )
             .arg(console::yes())
     },
@@ -46,14 +46,14 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
         .ok_or_else(|| Error::new(Code::Internal, "the days are required"))?;
     let app = &session.app;
     let before = app.now() - SignedDuration::from_hours(24 * i64::from(days));
-    let question = format!("Remove all records of requests older than {days} days?");
+    let question = format!("Delete records of requests older than {days} days?");
     session.console.confirm(&question, matches)?;
     let removed = app.ledger().prune(before)?;
     if session.console.is_json() {
         Console::json(&json!({ "removed": removed }))?;
     } else {
         let s = if removed == 1 { "" } else { "s" };
-        let said = format!("Removed {removed} record{s}; their sums stay");
+        let said = format!("Deleted {removed} record{s}; totals are kept");
         session.console.view(&View::line(Tone::Good, said))?;
     }
     Ok(ExitCode::SUCCESS)

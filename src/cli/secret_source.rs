@@ -40,7 +40,7 @@ impl SecretSource {
                     .value_parser(value_parser!(PathBuf))
                     .value_hint(ValueHint::FilePath)
                     .conflicts_with_all(["env_var", "stdin"])
-                    .help("Read the key from a file, once"),
+                    .help("Read the key from a file"),
             )
             .arg(
                 Arg::new("from-env-file")
@@ -49,7 +49,7 @@ impl SecretSource {
                     .value_parser(value_parser!(PathBuf))
                     .value_hint(ValueHint::FilePath)
                     .conflicts_with_all(["env_var", "stdin", "from-file"])
-                    .help("Read the key from the provider's variable in a file such as .env, once"),
+                    .help("Read the key from the provider's variable in a file such as .env"),
             )
     }
 
@@ -114,7 +114,7 @@ fn line(mut source: impl Read) -> Result<Secret> {
     match std::str::from_utf8(line) {
         Ok(text) => Ok(Secret::new(text)),
         // The cause would tell where in the secret; its text is dropped on purpose.
-        Err(_) => Err(Error::new(Code::MalformedKey, "the first line is not text").hint(WHOLE_KEY)),
+        Err(_) => Err(Error::new(Code::MalformedKey, "the first line is not valid UTF-8").hint(WHOLE_KEY)),
     }
 }
 
@@ -151,21 +151,19 @@ fn line_of(path: &Path) -> Result<Secret> {
         } else {
             Error::new(Code::StorageFailed, "the file of `--from-file` cannot be read")
         };
-        error
-            .caused_by(why)
-            .hint("name a file that holds the key and nothing else")
+        error.caused_by(why).hint("name a file that contains only the key")
     })?;
     // A pipe or device could block for ever, or never end.
     if !found.is_file() {
         return Err(
-            Error::new(Code::UnsafeFile, "what `--from-file` names is not an ordinary file")
-                .hint("name a file that holds the key and nothing else; for a pipe use `--stdin`"),
+            Error::new(Code::UnsafeFile, "`--from-file` does not name a regular file")
+                .hint("name a file that contains only the key; for a pipe use `--stdin`"),
         );
     }
     let file = File::open(path).map_err(|why| {
         Error::new(Code::StorageFailed, "the file of `--from-file` cannot be read")
             .caused_by(why)
-            .hint("check that you may read it")
+            .hint("check its permissions")
     })?;
     line(file)
 }
@@ -201,7 +199,7 @@ mod tests {
     #[test]
     fn bytes_that_are_not_text_are_refused_without_being_shown() {
         let error = line(&b"sk-\xff\xfe"[..]).expect_err("not text");
-        assert_eq!(error.to_string(), "the first line is not text");
+        assert_eq!(error.to_string(), "the first line is not valid UTF-8");
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::{error::Result, mcp, tools::view::Block};
 pub(super) const COMMAND: CommandDef = CommandDef {
     name: "serve",
     section: HelpSection::Setup,
-    define: |command| command.about("Speak MCP over standard input and output"),
+    define: |command| command.about("Serve MCP over standard input and output"),
     run: Run::With(|session, _| run(session)),
 };
 
@@ -23,7 +23,7 @@ pub(super) const COMMAND: CommandDef = CommandDef {
 pub(super) fn run(session: &Session) -> Result<ExitCode> {
     if stdin().is_terminal() {
         session.console.remark(&Block::Hint(
-            "this speaks MCP with a program; end it with Ctrl-D. Commands for people: `api-keys --help`".to_owned(),
+            "waiting for an MCP client on standard input; Ctrl-D stops the server, `api-keys --help` lists the commands".to_owned(),
         ));
     }
     let runtime = runtime()?;

@@ -22,18 +22,18 @@ pub(super) fn run(session: &Session) -> Result<ExitCode> {
     let view = match vault.status() {
         Ok(Status::Absent) => View::line(Tone::Plain, "There is no vault yet")
             .and(hint(
-                "`api-keys setup` makes it, tries everything out and says how to connect your MCP client",
+                "`api-keys setup` creates one, tests it and connects your MCP client",
             ))
-            .and(hint("`api-keys add anthropic` makes it too, and asks for a first key")),
+            .and(hint(
+                "`api-keys add anthropic` also creates one, and asks for the first key",
+            )),
         Ok(Status::Locked { slots } | Status::Unlocked { slots, .. }) => {
             let kinds: Vec<&str> = slots.iter().map(|slot| slot.kind.as_str()).collect();
             View::line(
                 Tone::Plain,
                 format!("{}, opened by {}", file.display(), kinds.join(" or ")),
             )
-            .and(hint(
-                "`api-keys list` shows the keys, `api-keys add PROVIDER` stores another",
-            ))
+            .and(hint("`api-keys list` shows the keys, `api-keys add PROVIDER` adds one"))
             .and(hint(
                 "`api-keys run -- CMD` runs a command with them; `api-keys --help` shows the rest",
             ))

@@ -23,7 +23,7 @@ pub(super) const COMMAND: CommandDef = CommandDef {
     section: HelpSection::Keys,
     define: |command| {
         command
-            .about("Take back the last removal or rotation of a key, for 30 days")
+            .about("Undo the last removal or rotation of a key (within 30 days)")
             .arg(
                 Arg::new("provider")
                     .value_name("PROVIDER[:LABEL]")

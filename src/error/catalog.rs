@@ -10,7 +10,7 @@ impl From<SetError> for Error {
                 "give LiteLLM's model_prices_and_context_window.json or genai-prices' data.json, whole and unchanged"
             }
             SetError::Twice { .. } | SetError::Price { .. } => {
-                "get the file anew; if it is still so, its publisher should know"
+                "download the file again; if that does not help, report it to its publisher"
             }
         };
         Self::new(Code::PriceOverlayInvalid, why.to_string()).hint(hint)

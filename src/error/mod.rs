@@ -162,7 +162,7 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
     (
         Code::InputPending,
         "input_pending",
-        "the page for typing the secret is open and nobody has finished it yet",
+        "the page for typing the secret is open and not completed yet",
         ExitCode::Failed,
     ),
     (
@@ -270,7 +270,7 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
     (
         Code::VaultDamaged,
         "vault_damaged",
-        "the vault file is not what was written; nothing was changed",
+        "the vault file is corrupted or was modified; nothing was changed",
         ExitCode::Failed,
     ),
     (
@@ -336,13 +336,13 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
     (
         Code::AuditBroken,
         "audit_broken",
-        "the audit trail is not what was written",
+        "the audit trail is corrupted or was modified",
         ExitCode::Failed,
     ),
     (
         Code::LedgerDamaged,
         "ledger_damaged",
-        "the ledger file is not what was written; nothing was changed",
+        "the ledger file is corrupted or was modified; nothing was changed",
         ExitCode::Failed,
     ),
     (
@@ -354,7 +354,7 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
     (
         Code::ClientsDamaged,
         "clients_damaged",
-        "the list of the gateway's clients is not what was written",
+        "the list of the gateway's clients is corrupted or was modified",
         ExitCode::Failed,
     ),
     (

@@ -175,7 +175,7 @@ async fn exchange(
 fn authenticate(app: &App, headers: &HeaderMap) -> Result<Client> {
     let shown = headers::client_key(headers).ok_or_else(|| {
         Error::new(Code::ClientKeyInvalid, "the request has no client key")
-            .hint("make one with `api-keys client add NAME`, and send it as `Authorization: Bearer` or `x-api-key`")
+            .hint("create one with `api-keys client add NAME`, and send it as `Authorization: Bearer` or `x-api-key`")
     })?;
     clients::authenticate(app, &Secret::new(shown))
 }

@@ -165,11 +165,14 @@ fn check_address(app: &App, options: &Options) -> Result<()> {
     if !options.allow_remote {
         return refuse(
             "other machines could reach the gateway at that address",
-            "listen on 127.0.0.1, or say `--allow-remote`: requests and client keys then cross the network unencrypted",
+            "listen on 127.0.0.1, or use `--allow-remote`: requests and client keys then cross the network unencrypted",
         );
     }
     if app.clients().list()?.is_empty() {
-        return refuse("no client key exists yet", "make one first: `api-keys client add NAME`");
+        return refuse(
+            "no client key exists yet",
+            "create one first: `api-keys client add NAME`",
+        );
     }
     Ok(())
 }

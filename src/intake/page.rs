@@ -12,12 +12,15 @@ use crate::{
 /// The style of every page.
 const STYLE: &str = include_str!("page.css");
 /// What allows [`STYLE`] and nothing else: the SHA-256 of its text, which a test compares.
-const STYLE_HASH: &str = "sha256-CxisoFn+Es5wDXtp9E8fNtXRXcyobuJlY6gtcnEVtNQ=";
+const STYLE_HASH: &str = "sha256-iBRVk21DbQSwrGaU6r7lBpx/tMVxyoB1ykA5mSbaUdw=";
 
 /// The field that holds the secret.
 pub(super) const FIELD: &str = "secret";
 /// The field in which a new passphrase is typed again.
 pub(super) const FIELD_AGAIN: &str = "again";
+
+/// The field that is sent where the person cancels.
+pub(super) const CANCEL: &str = "cancel";
 
 /// Says why a secret cannot be what is asked for; the answer never holds the secret.
 pub type Judge = Box<dyn Fn(&Secret) -> Result<()> + Send + Sync>;
@@ -72,7 +75,7 @@ pub(super) fn ask(ticket: &Ticket, problem: Option<&Error>) -> String {
          <input id=\"{FIELD}\" name=\"{FIELD}\" {HIDDEN_INPUT} autofocus aria-describedby=\"{described}\"{invalid}>",
         words.field,
         console.map_or_else(String::new, |console| format!(
-            "<p class=\"hint\">Keys are made in <a href=\"{}\" target=\"_blank\" rel=\"noopener \
+            "<p class=\"hint\">Create keys in <a href=\"{}\" target=\"_blank\" rel=\"noopener \
              noreferrer\">the console of {}</a>.</p>",
             escape(console),
             escape(provider_title)
@@ -81,13 +84,15 @@ pub(super) fn ask(ticket: &Ticket, problem: Option<&Error>) -> String {
     if *question == Question::NewPassphrase {
         let _ = write!(
             body,
-            "<label for=\"{FIELD_AGAIN}\">The same again</label>\
+            "<label for=\"{FIELD_AGAIN}\">Repeat the passphrase</label>\
              <input id=\"{FIELD_AGAIN}\" name=\"{FIELD_AGAIN}\" {HIDDEN_INPUT}{invalid}>"
         );
     }
     let _ = write!(
         body,
-        "<button type=\"submit\">{}</button></form><ul class=\"fine\" id=\"what\">",
+        "<button type=\"submit\">{}</button>\
+         <button type=\"submit\" class=\"plain\" name=\"{CANCEL}\" value=\"yes\" formnovalidate>Cancel</button></form>\
+         <ul class=\"fine\" id=\"what\">",
         words.button
     );
     for line in words.small_print {
@@ -112,15 +117,24 @@ pub(super) fn outcome(ticket: &Ticket, outcome: &Outcome) -> String {
         }
         Outcome::Failed { message, hint } => {
             let body = format!(
-                "<div class=\"mark bad\">{CROSS}</div><h1>That did not work</h1>\
+                "<div class=\"mark bad\">{CROSS}</div><h1>Something went wrong</h1>\
                  <div class=\"note bad\" role=\"alert\"><p><strong>{}.</strong></p><p>{}</p></div>\
                  <p>Close this tab, go back to your assistant and ask again.</p>",
                 escape(&sentence(message)),
                 escape(&full_stop(&sentence(hint))),
             );
-            document("That did not work", &body)
+            document("Something went wrong", &body)
         }
     }
+}
+
+/// The page after the person cancelled.
+pub(super) fn cancelled() -> String {
+    let body = format!(
+        "<div class=\"mark wait\">{CROSS}</div><h1>Cancelled</h1><p class=\"lead\">Nothing was changed.</p><p>You can close \
+         this tab and go back to your assistant.</p>"
+    );
+    document("Cancelled", &body)
 }
 
 /// Which key it is about.
@@ -138,10 +152,9 @@ fn subject(question: &Question, provider_title: &str) -> String {
 /// The page while the caller has not come back for the secret, or is not done with it.
 pub(super) fn received(working: bool) -> String {
     let lead = if working {
-        "Your assistant is at work with it and will show the result."
+        "Your assistant is using it now and will show the result."
     } else {
-        "Go back to your assistant and continue there: then it is used. Until then it is held in memory only, and no \
-         longer than five minutes."
+        "Go back to your assistant and continue there. Until then it is kept in memory only, for at most five minutes."
     };
     let body = format!(
         "<div class=\"mark wait\">{TICK}</div><h1>Received</h1><p class=\"lead\">{lead}</p><p>You \
@@ -188,26 +201,27 @@ impl Words {
         match question {
             Question::NewKey { rotation: false, .. } => Self {
                 heading: "Add an API key",
-                lead: "Your assistant asks for a key to keep for you. It will not see it.".to_owned(),
+                lead: "Your assistant asked to store an API key. The key you type here is not shown to it.".to_owned(),
                 field: "API key",
                 button: "Store the key",
                 small_print: [
                     code,
                     "The key is encrypted and stored on this machine.".to_owned(),
-                    format!("It is sent to {provider} only."),
+                    format!("It is sent only to {provider}."),
                 ],
                 done: "The key is stored",
                 done_lead: "It is encrypted on this machine; your assistant has not seen it.".to_owned(),
             },
             Question::NewKey { rotation: true, .. } => Self {
                 heading: "Replace an API key",
-                lead: "Your assistant asks for the new key. It will not see it.".to_owned(),
+                lead: "Your assistant asked to replace an API key. The key you type here is not shown to it."
+                    .to_owned(),
                 field: "New API key",
                 button: "Replace the key",
                 small_print: [
                     code,
-                    format!("{provider} is asked first whether the new key works. If not, nothing changes."),
-                    "The old key is not revoked at the provider; your assistant says until when it stays usable."
+                    format!("The new key is checked with {provider} first. If it does not work, nothing changes."),
+                    "The old key is not revoked at the provider; your assistant shows how long it stays usable."
                         .to_owned(),
                 ],
                 done: "The key is replaced",
@@ -215,7 +229,8 @@ impl Words {
             },
             Question::Passphrase => Self {
                 heading: "Unlock the vault",
-                lead: "Your assistant needs the keys in your vault. It will not see the passphrase.".to_owned(),
+                lead: "Your assistant asked to unlock your vault. The passphrase you type here is not shown to it."
+                    .to_owned(),
                 field: "Passphrase",
                 button: "Unlock",
                 small_print: [
@@ -228,16 +243,16 @@ impl Words {
             },
             Question::NewPassphrase => Self {
                 heading: "Protect the new vault",
-                lead: "Choose a passphrase for the vault that will hold your keys. Your assistant will not see it."
+                lead: "Choose a passphrase for the vault that will store your keys. It is not shown to your assistant."
                     .to_owned(),
                 field: "New passphrase",
-                button: "Make the vault",
+                button: "Create the vault",
                 small_print: [
                     code,
-                    "Nobody can open the vault without it: keep it safe.".to_owned(),
+                    "The vault cannot be opened without it: keep it safe.".to_owned(),
                     "The passphrase is not stored.".to_owned(),
                 ],
-                done: "The vault is made",
+                done: "The vault is created",
                 done_lead: "You will be asked for the passphrase in every new session.".to_owned(),
             },
         }

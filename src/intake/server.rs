@@ -26,7 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     form,
     gate::{self, GONE, Read, UNREADABLE},
-    page::{self, FIELD, FIELD_AGAIN, Request},
+    page::{self, CANCEL, FIELD, FIELD_AGAIN, Request},
     ticket::{Progress, Shared, Ticket},
 };
 use crate::{
@@ -256,8 +256,15 @@ async fn answer(desk: &Desk, authority: &str, request: hyper::Request<Incoming>)
     }
 }
 
-/// Judges what was typed, hands it over, and waits to tell what became of it.
+/// Checks what was typed, hands it over, and waits for the outcome.
 async fn typed(desk: &Desk, ticket: &Shared, body: &[u8]) -> (StatusCode, String) {
+    if form::field(body, CANCEL).is_some() {
+        if !ticket.decline() {
+            return GONE.into_page();
+        }
+        desk.rest();
+        return (StatusCode::OK, page::cancelled());
+    }
     let secret = match secret(ticket, body) {
         Ok(secret) => secret,
         Err(Some(problem)) => return (StatusCode::UNPROCESSABLE_ENTITY, page::ask(ticket, Some(&problem))),
@@ -287,7 +294,7 @@ fn secret(ticket: &Ticket, body: &[u8]) -> Result<Secret, Option<Error>> {
             // EXPOSE: two things typed by the same person are compared and dropped
             if secret.expose() != again.expose() {
                 return Err(Some(
-                    Error::new(Code::InvalidArgument, "the two passphrases are not the same").hint("type both again"),
+                    Error::new(Code::InvalidArgument, "the two passphrases differ").hint("type both again"),
                 ));
             }
             secret

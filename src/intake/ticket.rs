@@ -34,7 +34,7 @@ pub struct Ticket {
     code: String,
     stage: Mutex<Stage>,
     changed: Notify,
-    /// Whether somebody is asking the person for it.
+    /// Whether a caller is asking the person for it.
     asking: AtomicBool,
 }
 
@@ -48,7 +48,7 @@ impl Drop for Turn<'_> {
     }
 }
 
-/// What became of a secret, as its page tells it.
+/// What became of a secret, as its page shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// The work that needed the secret is done.
@@ -59,14 +59,16 @@ pub enum Outcome {
 
 /// How far a ticket has come.
 enum Stage {
-    /// Nobody has typed anything.
+    /// Nothing was typed yet.
     Open,
-    /// The secret is here and nobody has fetched it yet.
+    /// The secret is here and was not fetched yet.
     Typed(Secret),
     /// The caller has the secret and works with it.
     Taken,
     Finished(Outcome),
-    /// Declined, or too late; the secret, if there was one, is wiped.
+    /// The person cancelled.
+    Declined,
+    /// Closed by the caller, or too late; the secret, if there was one, is wiped.
     Closed,
 }
 
@@ -113,7 +115,7 @@ impl Ticket {
         &self.code
     }
 
-    /// The right to ask the person for it, unless somebody is asking already.
+    /// The right to ask the person for it, unless another caller is asking already.
     pub fn turn(&self) -> Option<Turn<'_>> {
         (!self.asking.swap(true, Ordering::AcqRel)).then_some(Turn(&self.asking))
     }
@@ -125,9 +127,10 @@ impl Ticket {
             Stage::Open | Stage::Taken => None,
             Stage::Typed(_) => match std::mem::replace(stage, Stage::Taken) {
                 Stage::Typed(secret) => Some(Ok(secret)),
-                Stage::Open | Stage::Taken | Stage::Finished(_) | Stage::Closed => None,
+                Stage::Open | Stage::Taken | Stage::Finished(_) | Stage::Declined | Stage::Closed => None,
             },
             Stage::Finished(_) => Some(Err(elsewhere())),
+            Stage::Declined => Some(Err(declined())),
             Stage::Closed => Some(Err(closed())),
         })
         .await
@@ -141,14 +144,14 @@ impl Ticket {
                 self.changed.notify_waiters();
                 Some(secret)
             }
-            other @ (Stage::Open | Stage::Taken | Stage::Finished(_) | Stage::Closed) => {
+            other @ (Stage::Open | Stage::Taken | Stage::Finished(_) | Stage::Declined | Stage::Closed) => {
                 *stage = other;
                 None
             }
         }
     }
 
-    /// Tells the page what became of the secret.
+    /// Shows on the page what became of the secret.
     pub fn finish(&self, outcome: Outcome) {
         let mut stage = self.stage();
         if matches!(*stage, Stage::Taken) {
@@ -157,7 +160,7 @@ impl Ticket {
         }
     }
 
-    /// Wipes a secret that nobody fetched and takes no other.
+    /// Wipes a secret that was not fetched and takes no other.
     pub(super) fn close(&self) {
         let mut stage = self.stage();
         if matches!(*stage, Stage::Open | Stage::Typed(_)) {
@@ -187,6 +190,17 @@ impl Ticket {
         true
     }
 
+    /// Records that the person cancelled; false if the page was answered or closed before.
+    pub(super) fn decline(&self) -> bool {
+        let mut stage = self.stage();
+        if !matches!(*stage, Stage::Open) {
+            return false;
+        }
+        *stage = Stage::Declined;
+        self.changed.notify_waiters();
+        true
+    }
+
     /// How far the caller has come, after at most `fetch` until it fetches the secret and `work` until it is done.
     pub(super) async fn progress(&self, fetch: Duration, work: Duration) -> Progress {
         let taken = self.until(|stage| (!matches!(stage, Stage::Open | Stage::Typed(_))).then_some(()));
@@ -196,7 +210,7 @@ impl Ticket {
         let finished = self.until(|stage| match stage {
             Stage::Open | Stage::Typed(_) | Stage::Taken => None,
             Stage::Finished(outcome) => Some(Progress::Finished(outcome.clone())),
-            Stage::Closed => Some(Progress::Closed),
+            Stage::Declined | Stage::Closed => Some(Progress::Closed),
         });
         tokio::time::timeout(work, finished).await.unwrap_or(Progress::Working)
     }
@@ -245,9 +259,17 @@ pub(super) type Shared = Arc<Ticket>;
 fn elsewhere() -> Error {
     Error::new(
         Code::InputPending,
-        "another call that asked the same has taken the answer",
+        "another call with the same question took the answer",
     )
     .hint("call the tool again if its work is still to be done")
+}
+
+fn declined() -> Error {
+    Error::new(
+        Code::InputDeclined,
+        "the user cancelled on the page; nothing was changed",
+    )
+    .hint("do not ask again unless the user wants it")
 }
 
 fn closed() -> Error {

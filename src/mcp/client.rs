@@ -208,10 +208,10 @@ impl Client<'_> {
         self.desk.intake.close(ticket);
         if *action == ElicitationAction::Decline {
             return Err(Error::new(Code::InputDeclined, "the user declined to enter it")
-                .hint("do not ask again unless the user wants to"));
+                .hint("do not ask again unless the user wants it"));
         }
         // Clients without anybody in front of them cancel at once.
-        Err(self.required(ticket.question(), "nobody opened the page for it"))
+        Err(self.required(ticket.question(), "the page was not opened"))
     }
 
     /// Nobody can be asked here: what the user can do at a terminal instead.
@@ -229,7 +229,7 @@ impl Client<'_> {
 
     /// The page is there, and so is the way around it: some clients say that they show pages and don't.
     fn pending(&self, question: &Question) -> Error {
-        Error::new(Code::InputPending, "the page is open and nobody has finished it yet").hint(format!(
+        Error::new(Code::InputPending, "the page is open and not completed yet").hint(format!(
             "when the user has typed it there, call this tool again with the same arguments; if no page opened, {}",
             self.instead(question)
         ))

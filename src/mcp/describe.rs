@@ -102,7 +102,7 @@ fn with_failures(mut schema: Map<String, Value>) -> Map<String, Value> {
     schema.remove("description");
     let failure = json!({
         "type": "object",
-        "description": "Why the call failed; nothing else is there then",
+        "description": "Why the call failed; no other field is present then",
         "properties": {
             "code": {"type": "string"},
             "message": {"type": "string"},

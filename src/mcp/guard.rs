@@ -19,7 +19,7 @@ pub(super) async fn guarded<T>(work: impl Future<Output = Result<T>>) -> Result<
                 "the tool stopped at a mistake in this program",
             )
             .hint(
-                "what was asked may have been done: `api-keys doctor` says whether the files are whole; report it with what was asked",
+                "the call may have taken effect: `api-keys doctor` checks the files; please report it with the call",
             )))
         })
     })

@@ -81,7 +81,7 @@ where
                 | ServerInitializeError::Cancelled,
             ) => Ok(()),
             Err(why) => Err(
-                Error::new(Code::InvalidArgument, "the client did not begin as the protocol asks")
+                Error::new(Code::InvalidArgument, "the client did not start with `initialize`")
                     .hint("this command is for MCP clients; people use `api-keys --help`")
                     .caused_by(why),
             ),

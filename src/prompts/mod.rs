@@ -61,7 +61,7 @@ pub const PROMPTS: &[PromptDef] = &[
         arguments: &[
             ArgumentDef {
                 name: "model",
-                description: "Look for savings on this model only (default: the three dearest)",
+                description: "Look for savings on this model only (default: the three most expensive)",
                 values: Values::Models,
             },
             ArgumentDef {

@@ -150,15 +150,15 @@ impl Failure {
     /// What becomes of `The provider …`.
     pub fn message(&self) -> &'static str {
         match self {
-            Self::NoClient => "could not be asked: this system offers no trusted certificates",
+            Self::NoClient => "could not be reached: no trusted certificates on this system",
             Self::BadPath => "could not be asked: the path is none below its address",
             Self::TimedOut => "did not answer in time; check the network and try again",
-            Self::Untrusted => "could not be asked: no trusted TLS connection came about",
+            Self::Untrusted => "could not be reached: TLS certificate not trusted",
             Self::NotConnected => "could not be reached; check the network, the proxy and base_url",
             Self::BrokenOff => {
                 "closed the connection before the response was complete, or sent something that is not HTTP; check base_url and try again"
             }
-            Self::Compressed => "sent a compressed response although none was asked for",
+            Self::Compressed => "sent a compressed response that was not requested",
         }
     }
 }

@@ -14,20 +14,20 @@ pub(super) fn usual(answer: &Answer<'_>) -> Verdict {
     match (answer.http_status(), answer.body()) {
         (200..=299, Body::Json | Body::LongJson) => answer.valid(),
         (200..=299, Body::Empty | Body::Text | Body::Html | Body::Binary) => {
-            answer.undetermined("answered with something that is not its API; check base_url and the network")
+            answer.undetermined("sent a response that is not from its API; check base_url and the network")
         }
-        (300..=399, _) => answer.undetermined("redirects elsewhere, which was not followed; check base_url"),
+        (300..=399, _) => answer.undetermined("redirected elsewhere, which is not followed; check base_url"),
         (_, Body::Html | Body::Binary) => {
-            answer.undetermined("could not be asked: something else answered in its place; check the network")
+            answer.undetermined("could not be reached: something else answered in its place; check the network")
         }
         (401, _) if says_expired(answer) => answer.expired(),
         (401, _) => answer.invalid(),
         (402, _) => answer.no_credit(),
         (403, _) => answer.forbidden("knows the key, but blocks it or does not allow it this request"),
-        (404, _) => answer.undetermined("has nothing at this address; check base_url"),
+        (404, _) => answer.undetermined("found nothing at this address; check base_url"),
         (429, _) => answer.rate_limited(),
-        (500..=599, _) => answer.undetermined("has trouble of its own and says nothing of the key; try again later"),
-        _ => answer.undetermined("answered in a way that says nothing of the key"),
+        (500..=599, _) => answer.undetermined("returned a server error; key status unknown, try again later"),
+        _ => answer.undetermined("returned an unexpected response; key status unknown"),
     }
 }
 
@@ -35,7 +35,7 @@ pub(super) fn usual(answer: &Answer<'_>) -> Verdict {
 pub(super) fn vague_403(answer: &Answer<'_>) -> Verdict {
     match answer.http_status() {
         403 if answer.is_json() => {
-            answer.undetermined("refuses the request and does not say whether the key is wrong or restricted")
+            answer.undetermined("refused the request without saying whether the key is invalid or restricted")
         }
         _ => usual(answer),
     }
@@ -72,7 +72,7 @@ pub(super) fn openai(answer: &Answer<'_>) -> Verdict {
             answer.forbidden("knows the key, but not as a member of the organization asked for")
         }
         401 if matches!(code, "account_deactivated" | "organization_deactivated") => {
-            answer.forbidden("knows the key, but the account behind it is closed")
+            answer.forbidden("knows the key, but its account is closed")
         }
         429 if answer.says(&["insufficient_quota"]) => answer.no_credit(),
         _ => usual(answer),
@@ -89,7 +89,7 @@ pub(super) fn google(answer: &Answer<'_>) -> Verdict {
             }
         }
         401 if answer.says(&["access_token_type_unsupported"]) => {
-            answer.undetermined("takes the key for another kind of credential and says nothing of it")
+            answer.undetermined("treats the key as another kind of credential; key status unknown")
         }
         403 if answer.says(&["api_key_service_blocked"]) => {
             answer.forbidden("knows the key, but it is not allowed to use the Gemini API")
@@ -101,10 +101,10 @@ pub(super) fn google(answer: &Answer<'_>) -> Verdict {
             "api_key_android_app_blocked",
         ]) =>
         {
-            answer.forbidden("knows the key, but does not allow it from here: it is bound to a site, address or app")
+            answer.forbidden("knows the key, but it is restricted to another site, address or app")
         }
         403 if answer.says(&["reported as leaked"]) => {
-            answer.forbidden("blocks the key because it was found in public; make a new one")
+            answer.forbidden("blocked the key because it was found in public; create a new one")
         }
         _ => usual(answer),
     }
@@ -124,9 +124,7 @@ pub(super) fn xai(answer: &Answer<'_>) -> Verdict {
         200..=299 if answer.body() == Body::Json => {
             let account = answer.account(&["/team_id", "/user_id"]);
             if is_set("/api_key_disabled") {
-                answer
-                    .forbidden("knows the key, but it is switched off")
-                    .account(account)
+                answer.forbidden("knows the key, but it is disabled").account(account)
             } else if is_set("/api_key_blocked") || is_set("/team_blocked") {
                 answer
                     .forbidden("knows the key, but it or its team is blocked")
@@ -228,7 +226,7 @@ pub(super) fn minimax(answer: &Answer<'_>) -> Verdict {
         (200..=299, Some(1004 | 2049)) => answer.invalid(),
         (200..=299, Some(1008)) => answer.no_credit(),
         (200..=299, Some(1002)) => answer.rate_limited(),
-        (200..=299, Some(1..)) => answer.undetermined("has trouble of its own and says nothing of the key"),
+        (200..=299, Some(1..)) => answer.undetermined("returned a server error; key status unknown"),
         _ => vague_403(answer),
     }
 }
@@ -242,7 +240,7 @@ pub(super) fn z_ai(answer: &Answer<'_>) -> Verdict {
 
 /// A success that does not say what had to be read from it.
 fn unread(answer: &Answer<'_>) -> Verdict {
-    answer.undetermined("answered, but not in the form that says whether the key is good")
+    answer.undetermined("returned an unexpected response; key status unknown")
 }
 
 fn timestamp(value: &Value) -> Option<Timestamp> {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::{Provider, ProviderKind};
+use super::{PROVIDERS, Provider, ProviderKind};
 use crate::domain::ApiKey;
 
 /// A public beginning of keys, and whose keys begin so.
@@ -146,13 +146,23 @@ const fn prefix(text: &'static str, owners: &'static [&'static str], tail: Tail)
     Prefix { text, owners, tail }
 }
 
+/// The name of the provider `id` as people write it.
+fn title_of(id: &'static str) -> &'static str {
+    let known = PROVIDERS.iter().find(|provider| provider.id == id);
+    known.map_or(id, |provider| provider.title)
+}
+
 impl fmt::Display for ShapeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OtherProvider { wanted, owner } => {
+                let owner = title_of(owner);
                 write!(f, "the key has the form of a key for {owner}, not for {wanted}")
             }
-            Self::AdminKey { owner } => write!(f, "the key is an administration key of {owner}, which is not stored"),
+            Self::AdminKey { owner } => {
+                let owner = title_of(owner);
+                write!(f, "the key is an admin key of {owner}, which is not stored")
+            }
         }
     }
 }
@@ -164,9 +174,10 @@ impl fmt::Display for ShapeWarning {
         match self {
             Self::UnknownShape { wanted } => write!(
                 f,
-                "the key does not begin as the keys of {wanted} are known to; it is stored as it is: validate it"
+                "the key does not have the usual prefix of {wanted} keys; it is stored anyway: validate it"
             ),
             Self::LooksLike { wanted, owner } => {
+                let owner = title_of(owner);
                 write!(
                     f,
                     "the key has the form of a key for {owner}, and will be sent to {wanted}"
@@ -185,7 +196,7 @@ impl fmt::Display for ShapeWarning {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{domain::Secret, providers::PROVIDERS};
+    use crate::domain::Secret;
 
     fn check(provider: &str, key: &str) -> Result<Vec<ShapeWarning>, ShapeError> {
         let provider = match provider.parse().ok().and_then(|id| Provider::built_in(&id)) {

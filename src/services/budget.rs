@@ -206,7 +206,7 @@ pub async fn new_alerts(app: &App, budgets: &Budgets) -> Result<Vec<Alert>> {
 pub struct Claim {
     /// What it may cost at most.
     pub amount: Usd,
-    /// The budgets that it must fit into; none where it is free, or no limit is in force.
+    /// The budgets that it must fit into; none where it is free, or limits are off.
     pub limits: Vec<Limit>,
     /// Those of the limits.
     windows: Vec<Window>,

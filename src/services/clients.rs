@@ -160,7 +160,7 @@ pub fn list(app: &App) -> Result<Vec<Spending>> {
 pub fn remove(app: &App, name: &Label) -> Result<Client> {
     app.clients().change(|clients| {
         let at = clients.iter().position(|client| client.name == *name).ok_or_else(|| {
-            Error::new(Code::ClientNotFound, format!("there is no client {name}"))
+            Error::new(Code::ClientNotFound, format!("no client {name}"))
                 .hint("`api-keys client list` shows the clients")
         })?;
         Ok(clients.remove(at))
@@ -177,6 +177,6 @@ pub fn authenticate(app: &App, key: &Secret) -> Result<Client> {
     let found = clients.iter().rfind(|client| client.key_hash == hash);
     found.filter(|client| !is_long && !client.is_expired(now)).cloned().ok_or_else(|| {
         Error::new(Code::ClientKeyInvalid, "the client key is not one of this gateway's")
-            .hint("make one with `api-keys client add NAME`, and send it as `Authorization: Bearer` or `x-api-key`; a provider's own key is not wanted here")
+            .hint("create one with `api-keys client add NAME`, and send it as `Authorization: Bearer` or `x-api-key`; provider keys are not accepted here")
     })
 }

@@ -83,7 +83,7 @@ pub async fn add(app: &App, caller: &dyn Caller, new: NewKey) -> Result<Added> {
         let mut found = Vec::new();
         if let Some(twin) = twin(edit, &provider.id, &label, &fingerprint) {
             found.push(format!(
-                "the same key is stored as {}:{} too",
+                "the same key is also stored as {}:{}",
                 twin.provider, twin.label
             ));
         }
@@ -110,7 +110,7 @@ pub async fn add(app: &App, caller: &dyn Caller, new: NewKey) -> Result<Added> {
         if let (Some(known), false) = (known, is_moved) {
             known.exposed |= secret.exposed;
             record.expires_at = expires_at.or(record.expires_at);
-            found.push("this is the key that was stored already; its details were updated".to_owned());
+            found.push("this key was already stored; its details were updated".to_owned());
         } else {
             // Sealed secrets are bound to their origin, so those of another address cannot come along.
             if is_moved {

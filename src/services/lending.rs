@@ -160,7 +160,8 @@ impl Caller for Unattended {
 
     fn ask<'a>(&'a self, _: Question) -> Pin<Box<dyn Future<Output = Result<Secret>> + Send + 'a>> {
         Box::pin(async {
-            Err(Error::new(Code::KeyRequired, "the gateway has nobody to ask").hint("use `api-keys add` in a terminal"))
+            Err(Error::new(Code::KeyRequired, "the gateway cannot ask for a passphrase")
+                .hint("use `api-keys add` in a terminal"))
         })
     }
 

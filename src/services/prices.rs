@@ -35,11 +35,8 @@ pub fn update(app: &App, path: &Path) -> Result<Updated> {
     let text = taken.overlay.to_text();
     // What is written must be readable: a mistake here must not cost anybody a price.
     Overlay::parse(&text).map_err(|why| {
-        Error::new(
-            Code::PriceOverlayInvalid,
-            format!("the file says what cannot be: {why}"),
-        )
-        .hint("get the file anew; if it is still so, its publisher should know")
+        Error::new(Code::PriceOverlayInvalid, format!("the file is inconsistent: {why}"))
+            .hint("download the file again; if that does not help, report it to its publisher")
     })?;
     let folder = Folder::create(app.settings().paths().data_folder())?;
     // Damaged prices are what an update mends.

@@ -144,7 +144,7 @@ async fn stage(
                 Code::KeyUnchanged,
                 "the new key is one that this record has or had; nothing was changed",
             )
-            .hint("make a new key in the provider's console; `api-keys undo` goes back to the previous one"));
+            .hint("create a new key in the provider's console; `api-keys undo` restores the previous one"));
         }
         let version = record.next_version();
         // A staged secret that is not this one was given up.
@@ -293,7 +293,7 @@ fn is_same(candidate: &KeyVersion, staged: &KeyVersion) -> bool {
 
 fn busy() -> Error {
     Error::new(Code::Busy, "another process changed this key at the same time")
-        .hint("see `api-keys list`, then rotate again if that is still wanted")
+        .hint("check `api-keys list`, then rotate again if still needed")
 }
 
 fn other_account(provider: &Provider) -> Error {

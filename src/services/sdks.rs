@@ -16,7 +16,7 @@ pub struct Sdk {
 /// `OLLAMA_HOST` could send none.
 pub const SDKS: &[Sdk] = &[
     Sdk {
-        title: "OpenAI's, and all that speak like it",
+        title: "OpenAI's, and compatible ones",
         bases: &["OPENAI_BASE_URL", "OPENAI_API_BASE"],
         path: "/v1",
         keys: &["OPENAI_API_KEY"],

@@ -73,7 +73,7 @@ pub enum GroupBy {
 pub struct Report {
     pub span: Span,
     pub totals: Totals,
-    /// The dearest first; days and months in their order. Nothing is the name of what nobody named.
+    /// Most expensive first; days and months in order. Nothing is the name of what nobody named.
     pub groups: Vec<(Option<String>, Totals)>,
     /// How many groups more there are.
     pub omitted: usize,

@@ -66,9 +66,9 @@ pub async fn open_unasked(app: &App) -> Result<()> {
     let variable = &app.settings().current().vault.passphrase_env;
     match app.settings().passphrase_from_environment() {
         Some(passphrase) => unlock(app, Some(passphrase)).await.map_err(|error| match error.code() {
-            Code::WrongPassphrase => error.hint(format!(
-                "it came from the variable {variable}: correct it, or unset it to be asked"
-            )),
+            Code::WrongPassphrase => {
+                error.hint(format!("it came from {variable}: correct it, or unset it to be asked"))
+            }
             _ => error,
         }),
         None => Err(locked(variable)),
@@ -86,7 +86,7 @@ pub async fn open_or_create(app: &App, caller: &dyn Caller) -> Result<Vec<String
     match create(app, caller, app.settings().current().vault.master_key).await {
         Ok((_, mut notices)) => {
             notices.push(
-                "the vault is new: `api-keys vault add-slot recovery` makes a code that opens it when all else is lost"
+                "new vault: `api-keys vault add-slot recovery` creates a recovery code that opens it if all else is lost"
                     .to_owned(),
             );
             Ok(notices)
@@ -108,7 +108,7 @@ pub fn standing(app: &App) -> Result<Option<String>> {
         ),
         Standing::Forked => "this vault file is another than the last one written here".to_owned(),
         Standing::Foreign => "this is another vault than the one written here".to_owned(),
-        Standing::AnchorDamaged => "what tells the newest vault file from an older one is damaged".to_owned(),
+        Standing::AnchorDamaged => "the anchor that detects an outdated vault file is damaged".to_owned(),
     };
     Ok(Some(format!(
         "{problem}: keys can be read but not changed; put the newest file back, or accept this one with `api-keys vault accept-rollback`"
@@ -218,7 +218,7 @@ pub(super) async fn change<T>(
 
 /// The value and, where the disk did not confirm it, a warning: that is no failure to retry.
 pub fn settle<T>(committed: Committed<T>) -> (T, Vec<String>) {
-    let notice = "the change was made, but the disk did not confirm it: a power cut may take it back";
+    let notice = "the change was made, but the disk did not confirm it: a power cut may revert it";
     let notices = if committed.is_durable() {
         Vec::new()
     } else {
@@ -271,7 +271,7 @@ fn lapse(action: Action, record: &KeyRecord, detail: &str, at: Timestamp) -> Ent
 
 fn absent() -> Error {
     Error::new(Code::VaultAbsent, "there is no vault yet")
-        .hint("`api-keys setup` makes one; so does adding the first key: `api-keys add PROVIDER`")
+        .hint("`api-keys setup` creates one; so does adding the first key: `api-keys add PROVIDER`")
 }
 
 fn locked(variable: &str) -> Error {

@@ -21,7 +21,7 @@ pub const HOME: Variable = Variable {
 };
 pub(super) const PASSPHRASE: Variable = Variable {
     name: "API_KEYS_PASSPHRASE",
-    what: "Unlocks a passphrase vault where nobody can type; `vault.passphrase_env` names another variable",
+    what: "Unlocks a passphrase vault where there is no terminal; `vault.passphrase_env` names another variable",
 };
 const LOG: Variable = Variable {
     name: "API_KEYS_LOG",
@@ -34,7 +34,7 @@ const SESSION: Variable = Variable {
 };
 const PROJECT: Variable = Variable {
     name: "CLAUDE_PROJECT_DIR",
-    what: "Set by Claude Code: the folder whose name usage is recorded under as the project, where the call names none",
+    what: "Set by Claude Code: usage is recorded under this folder's name as the project unless the call names one",
 };
 
 /// Every variable that this program reads, besides the providers' own.

@@ -59,7 +59,7 @@ pub(super) fn providers(all: &Section<'_, '_>) -> Result<BTreeMap<ProviderId, Pr
             .parse()
             .map_err(|_| field.wrong("is not a provider's name: lower-case letters, digits and hyphens"))?;
         if providers.len() >= MOST_ENTRIES {
-            return Err(field.wrong(format!("is one too many: at most {MOST_ENTRIES}")));
+            return Err(field.wrong(format!("exceeds the maximum of {MOST_ENTRIES} entries")));
         }
         let twice = field.wrong("is configured twice, under two of its names");
         let said = provider(&id, field)?;
@@ -80,7 +80,7 @@ fn provider(id: &ProviderId, field: Field<'_, '_>) -> Result<ProviderConfig, Con
     if let Some(kind) = section.field("kind") {
         kind.choice(&[("openai-compatible", ())])?;
         if is_built_in {
-            return Err(kind.wrong("cannot be set for a built-in provider; give your endpoint a name of its own"));
+            return Err(kind.wrong("cannot be set for a built-in provider; choose another name for your endpoint"));
         }
         said.own = true;
     } else if !is_built_in {

@@ -74,7 +74,7 @@ pub struct ClientStore {
 /// Why the clients are not known, or not changed.
 #[derive(Debug)]
 pub enum ClientsError {
-    /// The file is not what was written.
+    /// The file is corrupted or was modified.
     Damaged {
         path: PathBuf,
     },
@@ -229,7 +229,7 @@ impl From<FileError> for ClientsError {
 impl fmt::Display for ClientsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Damaged { path } => write!(f, "{} is not what was written", path.display()),
+            Self::Damaged { path } => write!(f, "{} is corrupted or was modified", path.display()),
             Self::TooNew { path } => write!(f, "{} was written by a newer version", path.display()),
             Self::File(why) => why.fmt(f),
             Self::Lock(why) => why.fmt(f),

@@ -99,7 +99,7 @@ impl Tool for AddApiKey {
             format!("{done} {}:{} {}", key.provider, key.label, key.masked),
         )
         .and(Block::Hint(format!(
-            "`api-keys validate {}:{}` asks the provider whether it works",
+            "`api-keys validate {}:{}` checks that it works",
             key.provider, key.label
         )));
         super::with_warnings(view, warnings)

@@ -1,4 +1,4 @@
-//! `get_routing_recommendations`: what would make routing better?
+//! `get_routing_recommendations`: routing suggestions?
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// Say what would make routing better. Each note comes with the command or setting that mends it
+/// Suggest routing improvements. Each note includes the command or setting that fixes it
 #[derive(Debug, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GetRoutingRecommendations {}
@@ -37,7 +37,7 @@ impl Tool for GetRoutingRecommendations {
     fn view(output: &Advice) -> View {
         let (tone, health) = match output.routing_health {
             RoutingHealth::Healthy => (Tone::Good, "healthy: every task has a provider"),
-            RoutingHealth::Degraded => (Tone::Attention, "degraded: some tasks or providers fail"),
+            RoutingHealth::Degraded => (Tone::Attention, "degraded: some tasks or providers are failing"),
             RoutingHealth::Down => (Tone::Bad, "down: no task has a provider"),
         };
         let available = if output.available_providers.is_empty() {

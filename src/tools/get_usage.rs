@@ -21,7 +21,7 @@ use crate::{
 /// The most days whose spending is listed one by one.
 const LISTED_DAYS: usize = 62;
 
-/// Sum up requests, tokens and cost of the last days, by provider or by what else is asked for
+/// Sum up requests, tokens and cost of the last days, grouped by provider, model, day, month, task, project or key
 #[derive(Debug, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GetUsage {
@@ -46,7 +46,7 @@ pub(super) struct Usage {
     group_by: GroupBy,
     period: Period,
     totals: Totals,
-    /// The dearest first; days and months in their order
+    /// Most expensive first; days and months in order
     groups: Vec<Group>,
     /// How many groups more there are
     #[serde(skip_serializing_if = "is_none")]
@@ -160,9 +160,9 @@ impl Tool for GetUsage {
             .as_ref()
             .map_or_else(String::new, |provider| format!(" of {provider}"));
         if output.totals.requests == 0 {
-            return View::line(Tone::Plain, format!("No requests{of} are recorded since {first_day}")).and(
-                Block::Hint("`api-keys track PROVIDER MODEL INPUT OUTPUT` records one".to_owned()),
-            );
+            return View::line(Tone::Plain, format!("No requests{of} recorded since {first_day}")).and(Block::Hint(
+                "`api-keys track PROVIDER MODEL INPUT OUTPUT` records one".to_owned(),
+            ));
         }
         let row =
             |name: Cell, totals: &Totals| std::iter::once(name).chain(spending::cells(totals)).collect::<Vec<_>>();
@@ -195,7 +195,7 @@ impl Tool for GetUsage {
             rows,
         ));
         if output.groups_omitted > 0 {
-            let more = format!("and {} more, of lower cost", output.groups_omitted);
+            let more = format!("and {} more with lower cost", output.groups_omitted);
             shown = shown.and(Block::Line(Tone::Faint, more));
         }
         if output.daily.len() > 1 {
@@ -203,7 +203,7 @@ impl Tool for GetUsage {
         }
         if output.totals.unpriced_requests > 0 {
             shown = shown.and(Block::Warning(format!(
-                "the cost of {} is not known and not in it; `api-keys usage --group-by model` shows which, and [[prices]] in config.toml gives it",
+                "{} not included: the cost is unknown; `api-keys usage --group-by model` shows the models, add their prices as [[prices]] in config.toml",
                 view::requests(output.totals.unpriced_requests)
             )));
         }

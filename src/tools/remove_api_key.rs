@@ -64,7 +64,7 @@ impl Tool for RemoveApiKey {
             format!("Removed {}:{} {}", key.provider, key.label, key.masked),
         )
         .and(Block::Hint(format!(
-            "`api-keys undo {}:{}` brings it back for 30 days; to make it useless, revoke it at the provider",
+            "`api-keys undo {}:{}` restores it within 30 days; revoke it at the provider to disable it",
             key.provider, key.label
         )));
         super::with_warnings(view, &output.warnings)

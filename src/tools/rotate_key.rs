@@ -113,7 +113,7 @@ impl Tool for RotateKey {
         )
         .and(Block::Line(Tone::Faint, old))
         .and(Block::Hint(format!(
-            "`api-keys undo {}:{}` goes back to the old key for 30 days",
+            "`api-keys undo {}:{}` restores the old key within 30 days",
             key.provider, key.label
         )));
         super::with_warnings(view, warnings)

@@ -133,7 +133,10 @@ impl Tool for RouteRequest {
         ));
         let more = output.considered.len().saturating_sub(SHOWN) + output.considered_omitted.unwrap_or_default();
         if more > 0 {
-            view = view.and(Block::Line(Tone::Faint, format!("and {more} more; --json shows them")));
+            view = view.and(Block::Line(
+                Tone::Faint,
+                format!("and {more} more, shown with `--json`"),
+            ));
         }
         view
     }
@@ -144,16 +147,16 @@ fn cost(output: &Route) -> String {
     let tokens = &output.tokens;
     let (input, out) = (view::count(tokens.input), view::count(tokens.output));
     let request = if tokens.typical {
-        format!("a typical request of {input} tokens in and {out} out")
+        format!("a typical request of {input} input and {out} output tokens")
     } else {
-        format!("{input} tokens in and {out} out")
+        format!("{input} input and {out} output tokens")
     };
     let known = output
         .estimated_cost_usd
         .map_or_else(|| "an unknown amount".to_owned(), |cost| cost.to_string());
     let reasoning = output.reasoning.as_ref().map_or_else(String::new, |reasoning| {
         let cost = reasoning.cost_usd.map_or_else(String::new, |cost| format!(", {cost}"));
-        format!("; its reasoning may add {} tokens{cost}", view::count(reasoning.tokens))
+        format!("; reasoning may add {} tokens{cost}", view::count(reasoning.tokens))
     });
     format!("{request}: about {known}{reasoning}")
 }

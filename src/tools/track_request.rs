@@ -175,7 +175,7 @@ impl Tool for TrackRequest {
         let budgets = &tracked.budgets;
         let mut warnings = Vec::new();
         if let Some(why) = tracked.unpriced {
-            warnings.push(format!("counted without a cost: {why}"));
+            warnings.push(format!("recorded without a cost: {why}"));
         }
         Ok(Recorded {
             id: tracked.id,
@@ -200,7 +200,7 @@ impl Tool for TrackRequest {
             .cost_usd
             .map_or_else(|| "unknown cost".to_owned(), |cost| cost.to_string());
         let line = if output.duplicate {
-            format!("Counted before as {}: {cost}; not counted again", output.id)
+            format!("Already recorded as {}: {cost}; not counted again", output.id)
         } else {
             format!("Recorded {}/{} as {}: {cost}", output.provider, output.model, output.id)
         };

@@ -9,6 +9,8 @@ use crate::support::{
 };
 
 /// Has the shape of a key and never was one.
+const OPENAI_KEY: &str = "sk-proj-MadeUpForTheTests0123456789abcdefXYZW";
+/// Has the shape of a key and never was one.
 const KEY: &str = "sk-ant-api03-MadeUpForTheTests0123456789abcdefXYZW";
 
 #[test]
@@ -17,9 +19,7 @@ fn an_unknown_command_is_a_usage_error_in_both_forms() {
     let ended = home.run(["nonsense"]);
     assert_eq!((ended.code, ended.stdout.as_str()), (Some(2), ""));
     assert!(
-        ended
-            .stderr
-            .starts_with("error: there is no command `nonsense`\nhint: "),
+        ended.stderr.starts_with("error: unknown command `nonsense`\nhint: "),
         "{}",
         ended.stderr
     );
@@ -90,6 +90,8 @@ fn bash_completes_commands_and_their_options() {
     let home = Home::new();
     let script = home.beside("completions.bash");
     std::fs::write(&script, home.run(["completions", "bash"]).stdout).expect("a script");
+    home.run_with(home.command(["add", "openai:work", "--stdin"]), OPENAI_KEY);
+    home.run(["client", "add", "editor"]);
     for (typed, offered) in [
         (&["rot"][..], "rotate"),
         (&["rotate", "--rev"], "--revoke-now"),
@@ -97,6 +99,11 @@ fn bash_completes_commands_and_their_options() {
         (&["vault", "add-"], "add-slot"),
         (&["vault", "add-slot", "recov"], "recovery"),
         (&["vault", "add-slot", "--std"], "--stdin"),
+        (&["validate", "openai:w"], "openai:work"),
+        (&["validate", "--label", ""], "work"),
+        (&["usage", "openr"], "openrouter"),
+        (&["route", "summ"], "summarization"),
+        (&["client", "remove", "ed"], "editor"),
     ] {
         // What bash does when Tab is pressed after these words.
         let tab = "source \"$1\"; shift; COMP_WORDS=(api-keys \"$@\"); COMP_CWORD=$#\n\
@@ -180,7 +187,7 @@ fn a_key_comes_in_by_stdin_variable_or_file() {
     arguments.push(file.into_os_string());
     let ended = home.run(arguments);
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(ended.stderr.contains("key.txt still holds the key"), "{ended:?}");
+    assert!(ended.stderr.contains("key.txt still contains the key"), "{ended:?}");
 
     let listed = home.run(["list", "--json"]);
     assert_eq!(listed.json()["total_count"], 3);

@@ -13,7 +13,7 @@ use crate::support::{Home, outside};
 const KEY: &str = "sk-proj-MadeUpForTheTests0123456789abcdefXYZW";
 
 /// A command on a terminal of its own, which `script` of util-linux makes.
-struct OnTerminal {
+pub(crate) struct OnTerminal {
     child: Child,
     keyboard: ChildStdin,
     screen: Receiver<Vec<u8>>,
@@ -21,7 +21,7 @@ struct OnTerminal {
 }
 
 impl OnTerminal {
-    fn start(home: &Home, line: &str) -> Self {
+    pub(crate) fn start(home: &Home, line: &str) -> Self {
         let program = env!("CARGO_BIN_EXE_api-keys");
         let inner = home.command([""; 0]);
         let mut command = Command::new("script");
@@ -77,7 +77,7 @@ impl OnTerminal {
         self.keyboard.flush().expect("typed");
     }
 
-    fn end(mut self) -> (Option<i32>, String) {
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let code = self.child.wait().expect("it ends").code();
         drop(self.keyboard);
         while let Ok(more) = self.screen.recv_timeout(Duration::from_secs(20)) {

@@ -34,7 +34,7 @@ const MARK: &str = "MadeUpForTheTests";
 
 /// How a command says that the change is made and may not survive a power cut.
 const UNCONFIRMED: &str = "the disk did not confirm it";
-const UNANSWERED: &str = "the answer could not be written";
+const UNANSWERED: &str = "could not write to standard output";
 
 /// Calls that change nothing on the disk. Killed before one of them is killed before the next one that does.
 const READING: [&str; 9] = [

@@ -204,7 +204,7 @@ fn a_locked_vault_is_opened_on_the_page_for_the_life_of_the_server() {
         let asked = call(&mut client, "remove_api_key", &ARGUMENTS());
         assert!(asked.message.contains("passphrase"), "{}", asked.message);
         let id = say(&mut client, "remove_api_key", &ARGUMENTS(), &asked, "accept");
-        assert!(type_on_page(&asked.address, "wrong").contains("That did not work"));
+        assert!(type_on_page(&asked.address, "wrong").contains("Something went wrong"));
         let answer = client.answer(id);
         assert_eq!(
             answer["result"]["structuredContent"]["error"]["code"],
@@ -282,7 +282,7 @@ fn a_vault_that_could_not_be_made_is_not_said_to_be_made() {
     std::fs::create_dir(&file).expect("a folder in its place");
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o700)).expect("its mode");
     let page = type_on_page(&asked.address, &format!("{PASSPHRASE}&again={PASSPHRASE}"));
-    assert!(page.contains("That did not work"), "{page}");
+    assert!(page.contains("Something went wrong"), "{page}");
     assert_eq!(client.answer(id)["result"]["isError"], true);
 }
 

@@ -149,6 +149,24 @@ async fn nothing_listens_before_a_page_is_open_and_after_it_was_used() {
 }
 
 #[tokio::test]
+async fn a_person_can_cancel_on_the_page() {
+    let intake = Intake::default();
+    let ticket = open(&intake);
+    let shown = visit(&ticket).await.body;
+    assert!(shown.contains(">Cancel</button>"), "{shown}");
+    assert!(
+        shown.contains("Your assistant asked to store an API key. The key you type here is not shown to it."),
+        "{shown}"
+    );
+    let fetched = fetch(&ticket);
+    let page = type_in(&ticket, "&cancel=yes").await;
+    assert_eq!(page.status, 200);
+    assert!(page.body.contains("Cancelled") && page.body.contains("Nothing was changed"));
+    assert_eq!(fetched.await.unwrap(), Err(Code::InputDeclined));
+    assert_eq!(type_in(&ticket, KEY).await.status, 410);
+}
+
+#[tokio::test]
 async fn a_page_says_what_it_is_for_and_runs_and_loads_nothing() {
     let intake = Intake::default();
     let ticket = open(&intake);
@@ -450,7 +468,7 @@ async fn the_page_says_why_the_work_failed() {
     });
     // White space belongs to a passphrase.
     let page = type_in(&ticket, " correct horse ").await;
-    assert!(page.body.contains("That did not work"));
+    assert!(page.body.contains("Something went wrong"));
     assert!(page.body.contains("The passphrase does not open the vault.") && page.body.contains("Type it again."));
 }
 
@@ -470,7 +488,7 @@ async fn a_new_passphrase_is_typed_twice() {
     assert_eq!(post("secret=a+b+c").await.status, 400);
     let page = post("secret=a+b+c&again=a+b+d").await;
     assert_eq!(page.status, 422);
-    assert!(page.body.contains("not the same"));
+    assert!(page.body.contains("passphrases differ"));
     let fetched = fetch(&ticket);
     assert_eq!(post("secret=a+b+c&again=a+b+c").await.status, 200);
     assert_eq!(fetched.await.unwrap().as_deref(), Ok("a b c"));

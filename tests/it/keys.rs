@@ -198,7 +198,7 @@ fn adding_the_same_key_again_changes_its_details_only() {
     let again = add(&stage.at(1), "default", FIRST).unwrap();
     assert_eq!(again.record.versions.len(), 1);
     assert!(
-        again.warnings.iter().any(|warning| warning.contains("stored already")),
+        again.warnings.iter().any(|warning| warning.contains("already stored")),
         "{:?}",
         again.warnings
     );

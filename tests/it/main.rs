@@ -9,6 +9,7 @@
 )]
 
 mod cli;
+mod cli_output;
 mod cli_prompt;
 mod cli_run;
 mod cli_vault;

@@ -217,7 +217,9 @@ fn goes_on(mut again: Value) {
     let mut client = start(&home);
     let listed = client.structured("list_api_keys", json!({}));
     assert!(
-        listed["keys"][0]["attention"].to_string().contains("not finished"),
+        listed["keys"][0]["attention"]
+            .to_string()
+            .contains("unfinished rotation"),
         "{listed}"
     );
     provider.accounts.lock().unwrap().extend([(OLD, "me"), (NEW, "me")]);

@@ -35,7 +35,7 @@ fn spending_the_budget_and_keys_in_trouble_are_in_one_line() {
     run(&["track", "openai", "m", "500000", "0"], "");
     let shown = line(&home).stdout;
     assert!(
-        shown.contains("\u{1b}[32m$0.5000 today") && shown.contains("50 % of $1.00"),
+        shown.contains("\u{1b}[32m$0.50 today") && shown.contains("50% of $1.00"),
         "{shown}"
     );
     assert!(!shown.contains("need"), "{shown}");
@@ -47,7 +47,7 @@ fn spending_the_budget_and_keys_in_trouble_are_in_one_line() {
     );
     let shown = line(&home).stdout;
     assert!(
-        shown.contains("\u{1b}[31m$1.10 today") && shown.contains("110 %"),
+        shown.contains("\u{1b}[31m$1.10 today") && shown.contains("110%"),
         "{shown}"
     );
     assert!(shown.contains("1 key needs attention"), "{shown}");

@@ -13,12 +13,12 @@ pub(super) fn listen() -> Arg {
         .value_name("ADDRESS:PORT")
         .value_parser(value_parser!(SocketAddr))
         .default_value(LISTEN)
-        .help("Where to listen")
+        .help("Address to listen on")
 }
 
 pub(super) fn allow_remote() -> Arg {
     Arg::new("allow-remote")
         .long("allow-remote")
         .action(ArgAction::SetTrue)
-        .help("Let other machines in, unencrypted")
+        .help("Accept connections from other machines, unencrypted")
 }

@@ -39,16 +39,16 @@ pub(in crate::cli) const COMMAND: CommandDef = CommandDef {
                 .default_value(default.as_secs().to_string())
         };
         service::commands(command)
-            .about("Serve programs on this machine that use providers without holding their keys")
+            .about("Run the local gateway, which adds provider keys to requests")
             .long_about(
-                "Serve programs on this machine that use providers without holding their keys: OpenAI's API at /v1, Anthropic's at /v1/messages, each provider's own at /p/PROVIDER/\n\n\
-                 Each program has a client key of its own, made with `api-keys client add`. What it uses is recorded, and budgets are kept.",
+                "Run the local gateway, which adds provider keys to requests: OpenAI's API at /v1, Anthropic's at /v1/messages, each provider's own at /p/PROVIDER/\n\n\
+                 Each program authenticates with its own client key, created with `api-keys client add`. Usage is recorded, and budgets are enforced.",
             )
             .arg(listen())
             .arg(allow_remote())
-            .arg(seconds("first-byte-timeout", FIRST_BYTE).help("How long a provider may take until its answer begins"))
-            .arg(seconds("idle-timeout", IDLE_TIMEOUT).help("How long an answer may stand still"))
-            .arg(seconds("grace", GRACE).help("How long requests under way may take to end after SIGTERM"))
+            .arg(seconds("first-byte-timeout", FIRST_BYTE).help("Time limit for the first byte of a response"))
+            .arg(seconds("idle-timeout", IDLE_TIMEOUT).help("Time limit between two chunks of a response"))
+            .arg(seconds("grace", GRACE).help("Time limit for open requests after SIGTERM"))
     },
     run: Run::With(run),
 };
@@ -94,7 +94,7 @@ pub(in crate::cli) fn runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
-        .map_err(|why| Error::new(Code::StorageFailed, "the system refused to start threads").caused_by(why))
+        .map_err(|why| Error::new(Code::StorageFailed, "could not start the async runtime").caused_by(why))
 }
 
 /// A gateway for one command, where there is a port.
@@ -121,10 +121,10 @@ fn tell(session: &Session, address: SocketAddr) -> Result<()> {
     if session.console.is_json() {
         return Console::json(&json!({ "listening": base }));
     }
-    let mut view = View::line(Tone::Plain, format!("Listening on {base}; Ctrl-C ends it"));
+    let mut view = View::line(Tone::Plain, format!("Listening on {base} (Ctrl-C to stop)"));
     if session.app.clients().list()?.is_empty() {
         view = view.and(Block::Hint(
-            "no program may use it yet: `api-keys client add NAME` makes a client key".to_owned(),
+            "no clients yet: `api-keys client add NAME` creates one".to_owned(),
         ));
     }
     session.console.view(&view)
@@ -144,7 +144,7 @@ impl Signals {
         use tokio::signal::unix::{SignalKind, signal};
         let listen = |kind| {
             signal(kind)
-                .map_err(|why| Error::new(Code::StorageFailed, "the system refused to tell of signals").caused_by(why))
+                .map_err(|why| Error::new(Code::StorageFailed, "could not install signal handlers").caused_by(why))
         };
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,

@@ -60,19 +60,19 @@ pub(super) fn commands(command: clap::Command) -> clap::Command {
         .args_conflicts_with_subcommands(true)
         .subcommand(
             clap::Command::new("install")
-                .about("Make the gateway a service of yours, which starts when you log in")
+                .about("Install the gateway as a user service that starts at login")
                 .long_about(
-                    "Make the gateway a service of yours, which starts when you log in: a systemd user unit on Linux, a launchd agent on macOS (untried)\n\n\
-                     Nobody can be asked for a passphrase there: the keychain or a key file has to open the vault. Run it again after the program has moved.",
+                    "Install the gateway as a user service that starts at login: a systemd user unit on Linux, a launchd agent on macOS (untested)\n\n\
+                     A service cannot ask for a passphrase: the keychain or a key file has to open the vault. Run this again after moving the program.",
                 )
                 .arg(listen())
                 .arg(allow_remote())
-                .arg(dry_run("Print the file, and change nothing")),
+                .arg(dry_run("Print the service file without installing it")),
         )
         .subcommand(
             clap::Command::new("uninstall")
-                .about("Stop that service and take it away")
-                .arg(dry_run("Show what would be taken away, and change nothing")),
+                .about("Stop and remove the service")
+                .arg(dry_run("Show what would be removed")),
         )
 }
 
@@ -91,7 +91,7 @@ pub(super) fn install(session: &Session, matches: &ArgMatches) -> Result<ExitCod
         Console::raw(service.text.as_bytes())?;
         session
             .console
-            .remark(&Block::Hint(format!("this would be {}", path.display())));
+            .remark(&Block::Hint(format!("would be written to {}", path.display())));
         return Ok(ExitCode::SUCCESS);
     }
     let folder = ForeignFolder::create(&service.folder)?;
@@ -101,12 +101,12 @@ pub(super) fn install(session: &Session, matches: &ArgMatches) -> Result<ExitCod
     }
     let _ = folder.put(&service.name, seen.as_ref(), service.text.as_bytes())?;
     let remarks = [
-        (!service.is_tried).then(|| Block::Warning("nobody has tried this on such a system yet: look whether it runs".to_owned())),
+        (!service.is_tried).then(|| Block::Warning("untested on this platform; check that it runs".to_owned())),
         session.app.clients().list()?.is_empty().then(|| {
-            Block::Hint("no program may use it yet: `api-keys client add NAME` makes a client key".to_owned())
+            Block::Hint("no clients yet: `api-keys client add NAME` creates one".to_owned())
         }),
         (service.name == SYSTEMD).then(|| {
-            Block::Hint("it ends when you log out; `loginctl enable-linger` lets it run from the start of the machine, where no keychain is open yet".to_owned())
+            Block::Hint("it stops when you log out; `loginctl enable-linger` keeps it running from boot, when the keychain is still locked".to_owned())
         }),
     ];
     tell(session, &path, "installed", tell_system(session, &service.start)?)?;
@@ -125,13 +125,13 @@ pub(super) fn uninstall(session: &Session, matches: &ArgMatches) -> Result<ExitC
         None => None,
     };
     let (Some(folder), Some(seen)) = (folder, seen) else {
-        return nothing_done(session, &path, "There is no");
+        return nothing_done(session, &path, "Not installed:");
     };
     if !is_ours(&seen.0) {
         return Err(foreign(&path));
     }
     if matches.get_flag("dry-run") {
-        return nothing_done(session, &path, "This would remove");
+        return nothing_done(session, &path, "Would remove");
     }
     let left = tell_system(session, &service.stop)?;
     folder.remove(&service.name, &seen)?;
@@ -151,9 +151,9 @@ fn check_vault(session: &Session) -> Result<()> {
     {
         return Err(Error::new(
             Code::VaultLocked,
-            "only a passphrase opens the vault, and a service has nobody to ask for it",
+            "only a passphrase opens the vault, and a service cannot ask for one",
         )
-        .hint("let the keychain open it too, `api-keys vault add-slot keychain`, or a key file, `api-keys vault add-slot key-file`; or start `api-keys gateway` in a terminal"));
+        .hint("add the keychain (`api-keys vault add-slot keychain`) or a key file (`api-keys vault add-slot key-file`), or run `api-keys gateway` in a terminal"));
     }
     // That it opens now does not promise it for later, but that it does not is better known at once.
     wait(vault::open_unasked(&session.app))
@@ -209,10 +209,11 @@ impl Service {
 
     #[cfg(not(unix))]
     fn of(_: &Session, _: &[String]) -> Result<Self> {
-        Err(
-            Error::new(Code::CommandFailed, "services are made for systemd and launchd only")
-                .hint("let the system's own scheduler start `api-keys gateway`"),
+        Err(Error::new(
+            Code::CommandFailed,
+            "services are supported on systemd and launchd only",
         )
+        .hint("use the system's own scheduler to start `api-keys gateway`"))
     }
 }
 
@@ -241,7 +242,7 @@ fn unit(launch: &Launch, arguments: &[String]) -> Result<String> {
     text.push_str(
         "Restart=on-failure\n\
          RestartSec=5\n\
-         # Used wrongly, or locked: trying again changes nothing.\n\
+         # Usage error or locked vault: restarting does not help.\n\
          RestartPreventExitStatus=2 3\n\
          UMask=0077\n\
          NoNewPrivileges=yes\n\
@@ -267,9 +268,9 @@ fn for_systemd(path: &str) -> Result<String> {
     if path.contains(|c: char| c.is_control() || matches!(c, '"' | '\'' | '\\')) {
         return Err(Error::new(
             Code::InvalidArgument,
-            "systemd takes no quotes, backslashes or control characters in a path",
+            "systemd does not accept quotes, backslashes or control characters in a path",
         )
-        .hint("move the program, and the folder that API_KEYS_HOME names, to a plainer place"));
+        .hint("move the program, and the folder that API_KEYS_HOME names, to a path without them"));
     }
     Ok(path.replace('%', "%%"))
 }
@@ -324,7 +325,7 @@ fn foreign(path: &Path) -> Error {
         Code::UnsafeFile,
         format!("{} was not written by this program", path.display()),
     )
-    .hint("move it away if it is not needed, and run the command again")
+    .hint("remove it if it is not needed, then run the command again")
 }
 
 /// Tells the system, where it listens, and returns what is left to the user: all from the first command that fails on.
@@ -364,7 +365,7 @@ fn tell(session: &Session, path: &Path, what: &str, left: Vec<String>) -> Result
     let mut view = View::line(Tone::Good, format!("{words} {}", path.display()));
     if !left.is_empty() {
         view = view.and(Block::Warning(
-            "the system could not be told of it from here".to_owned(),
+            "the service manager could not be reached; run these commands yourself".to_owned(),
         ));
         for command in left {
             view = view.and(Block::Hint(format!("run `{command}`")));

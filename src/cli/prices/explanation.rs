@@ -57,7 +57,7 @@ pub(super) fn explain(app: &App, name: &str) -> Result<(Value, View)> {
     }
     if let Some(model) = model.filter(|model| !model.not_costed.is_empty()) {
         let words = model.not_costed.join("; ");
-        view = view.and(Block::Line(Tone::Faint, format!("Not counted here: {words}")));
+        view = view.and(Block::Line(Tone::Faint, format!("Not included: {words}")));
     }
     insert(&mut told, "version", json!(catalog.digest()));
     Ok((told, view))
@@ -207,10 +207,10 @@ fn people(mut view: View, priced: &Priced, model: Option<&Model>, others: &[&Dat
         rows,
     ));
     let since = priced.from.map(|day| format!(", since {day}")).unwrap_or_default();
-    let as_of = priced.as_of.map(|day| format!(", looked up {day}")).unwrap_or_default();
+    let as_of = priced.as_of.map(|day| format!(", as of {day}")).unwrap_or_default();
     let place = match priced.origin {
         Some(Origin::BuiltIn) => " (built in)",
-        Some(Origin::Overlay) => " (taken in by `prices update`)",
+        Some(Origin::Overlay) => " (from `prices update`)",
         Some(Origin::Config) | None => " (your own)",
     };
     view = view.and(Block::Line(
@@ -223,7 +223,7 @@ fn people(mut view: View, priced: &Priced, model: Option<&Model>, others: &[&Dat
     let Some(model) = model else { return view };
     for (set, says) in &model.compared {
         if says != "agrees" {
-            view = view.and(Block::Line(Tone::Attention, format!("{set} says otherwise: {says}")));
+            view = view.and(Block::Line(Tone::Attention, format!("{set} differs: {says}")));
         }
     }
     if let Some(why) = &model.pinned {

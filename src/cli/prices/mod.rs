@@ -32,11 +32,11 @@ const SHOWN: usize = 20;
 
 fn define(command: Command) -> Command {
     command
-        .about("Show what models cost and by whose word, or take in newer prices")
+        .about("Show model prices and their sources, or update them")
         .subcommand_required(true)
         .subcommand(
             Command::new("show")
-                .about("Explain the price of a model: where it is from, since when it holds, what comes next")
+                .about("Explain the price of a model: source, start date, announced changes")
                 .arg(
                     Arg::new("model")
                         .value_name("MODEL")
@@ -53,7 +53,7 @@ fn define(command: Command) -> Command {
         )
         .subcommand(
             Command::new("update")
-                .about("Take in a public set of prices over the built-in ones: LiteLLM's or genai-prices' JSON file")
+                .about("Load a public price set over the built-in prices: LiteLLM's or genai-prices' JSON file")
                 .arg(
                     Arg::new("from")
                         .long("from")
@@ -207,7 +207,7 @@ fn update(session: &Session, matches: &ArgMatches) -> Result<(Value, View)> {
     if let Some(before) = replaced {
         view = view.and(Block::Line(
             Tone::Plain,
-            format!("They replace those taken in on {before}"),
+            format!("They replace the prices loaded on {before}"),
         ));
     }
     if !taken.changed.is_empty() {

@@ -24,7 +24,7 @@ const NOT_EXECUTABLE: u8 = 126;
 pub(super) fn command(app: &App, matches: &ArgMatches) -> Result<Command> {
     let mut words = matches.get_many::<OsString>("command").into_iter().flatten();
     let Some(program) = words.next() else {
-        return Err(Error::new(Code::InvalidArgument, "there is no command to run"));
+        return Err(Error::new(Code::InvalidArgument, "no command to run"));
     };
     let mut command = Command::new(program);
     command.args(words);
@@ -40,7 +40,7 @@ pub(super) fn cannot_start(session: &Session, why: io::Error) -> ExitCode {
     let (code, message, hint) = match why.kind() {
         ErrorKind::NotFound => (
             NOT_FOUND,
-            "the command was not found",
+            "command not found",
             "check its name, and that it is on the PATH",
         ),
         ErrorKind::PermissionDenied => (

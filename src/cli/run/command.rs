@@ -29,10 +29,10 @@ pub(in crate::cli) const COMMAND: CommandDef = CommandDef {
         command
             .about("Run a command with keys in its environment")
             .long_about(
-                "Run a command with keys in its environment, each under its provider's usual variable, such as OPENAI_API_KEY\n\n\
-                 Without --provider every usable key labelled `default` of an enabled provider is there. The use is written to the audit trail first; \
-                 expired keys are refused. The command's exit code is the answer; signals reach it directly.\n\n\
-                 With --gateway there is no provider's key in its environment, but the address of a gateway and a client key that ends with the command.",
+                "Run a command with keys in its environment, each in its provider's usual variable, such as OPENAI_API_KEY\n\n\
+                 Without --provider, every usable key labelled `default` of an enabled provider is set. Each use is written to the audit trail first; \
+                 expired keys are refused. The command's exit code is passed on, and signals reach it directly.\n\n\
+                 With --gateway, the environment holds no provider keys, only the gateway's address and a client key that is revoked when the command ends.",
             )
             .arg(
                 Arg::new("providers")
@@ -40,7 +40,7 @@ pub(in crate::cli) const COMMAND: CommandDef = CommandDef {
                     .short('p')
                     .value_name("PROVIDER[:LABEL]")
                     .action(ArgAction::Append)
-                    .help("Only this key; may be given several times"),
+                    .help("Only this key; repeatable"),
             )
             .arg(
                 Arg::new("gateway")
@@ -49,13 +49,13 @@ pub(in crate::cli) const COMMAND: CommandDef = CommandDef {
                     .value_parser(value_parser!(SocketAddr))
                     .num_args(0..=1)
                     .require_equals(true)
-                    .help("Put a gateway between: one that is served for the command, or the one that runs there"),
+                    .help("Run behind a gateway: a private one, or the one at ADDRESS:PORT"),
             )
             .arg(
                 Arg::new("dry-run")
                     .long("dry-run")
                     .action(ArgAction::SetTrue)
-                    .help("Show which variables would be set, and run nothing"),
+                    .help("Show which variables would be set without running the command"),
             )
             .arg(
                 Arg::new("command")

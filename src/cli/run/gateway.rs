@@ -103,7 +103,7 @@ async fn attend(
             listening.serve(stop).await?;
         }
     }
-    let status = ended.ok_or_else(|| Error::new(Code::Internal, "the gateway ended before the command"))?;
+    let status = ended.ok_or_else(|| Error::new(Code::Internal, "the gateway stopped before the command"))?;
     Ok(status.map(code_of))
 }
 
@@ -120,7 +120,7 @@ async fn until_end(
             status = child.wait() => return status,
             signal = signals.next() => signals::pass_on(child, signal),
             _ = look.tick() => if let Err(why) = clients::renew(app, client) {
-                tracing::warn!(error = why.code().as_str(), "the command's key could not be kept alive");
+                tracing::warn!(error = why.code().as_str(), "could not renew the command's client key");
             },
         }
     }
@@ -177,9 +177,9 @@ fn providers(app: &App, matches: &ArgMatches) -> Result<BTreeSet<ProviderId>> {
             (provider, label) if label == Label::default() => Ok(provider),
             _ => Err(Error::new(
                 Code::InvalidArgument,
-                "behind the gateway a command cannot choose a key by its label",
+                "behind the gateway, a key cannot be chosen by its label",
             )
-            .hint("name the provider alone: the gateway chooses among its keys")),
+            .hint("name only the provider: the gateway chooses among its keys")),
         })
         .collect()
 }
@@ -214,17 +214,16 @@ pub(super) fn show(session: &Session) -> Result<ExitCode> {
 /// Fails unless a gateway of ours answers at `address`, and with `key` where one is given.
 fn expect_ok(address: SocketAddr, path: &str, key: Option<&Secret>) -> Result<()> {
     let no_gateway = |message: String| {
-        Error::new(Code::AddressUnavailable, message).hint(
-            "`api-keys gateway` starts one there; with `--gateway` alone one is served for this command, and nothing has to run",
-        )
+        Error::new(Code::AddressUnavailable, message)
+            .hint("`api-keys gateway` starts one; plain `--gateway` runs a private one for this command")
     };
     match status(address, path, key) {
         Ok(200) => Ok(()),
         Ok(401) if key.is_some() => Err(no_gateway(format!(
-            "the gateway at {address} does not serve from these files"
+            "the gateway at {address} uses other files than this command"
         ))),
-        Ok(_) => Err(no_gateway(format!("what answers at {address} is not a gateway"))),
-        Err(why) => Err(no_gateway(format!("no gateway answers at {address}")).caused_by(why)),
+        Ok(_) => Err(no_gateway(format!("the server at {address} is not a gateway"))),
+        Err(why) => Err(no_gateway(format!("no gateway at {address}")).caused_by(why)),
     }
 }
 
@@ -278,7 +277,7 @@ mod signals {
             let told = kinds.into_iter().map(|(name, kind)| Ok((name, signal(kind)?)));
             told.collect::<std::io::Result<_>>()
                 .map(Self)
-                .map_err(|why| Error::new(Code::StorageFailed, "the system refused to tell of signals").caused_by(why))
+                .map_err(|why| Error::new(Code::StorageFailed, "could not install signal handlers").caused_by(why))
         }
 
         pub(super) async fn next(&mut self) -> Signal {

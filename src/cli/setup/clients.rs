@@ -81,9 +81,9 @@ pub(super) fn run(session: &Session, matches: &ArgMatches, launch: &Launch, repo
             if !wish.named.is_empty() {
                 return Err(Error::new(
                     Code::InvalidArgument,
-                    format!("{} has no settings for a project", client.title),
+                    format!("{} has no project settings", client.title),
                 )
-                .hint("leave `--project` out"));
+                .hint("omit `--project`"));
             }
             continue;
         };
@@ -123,7 +123,7 @@ pub(super) fn run(session: &Session, matches: &ArgMatches, launch: &Launch, repo
     if rows.is_empty() {
         match wish.intent {
             Intent::Register => say_where(report, &launch),
-            Intent::Remove => report.hint("no MCP client was found here, so there is nothing to take out"),
+            Intent::Remove => report.hint("no MCP client found; nothing to remove"),
         }
     }
     report.set("clients", rows);
@@ -156,7 +156,7 @@ fn plan_entry<'a>(
             plan.rows.push(row(&registration, "unchanged", "server", &Value::Null));
         }
         Err(error) => {
-            report.step("Client", &format!("{title}: left alone"))?;
+            report.step("Client", &format!("{title}: not changed"))?;
             plan.rows.push(refusal(&registration, &error));
             if wish.sure && !wish.dry_run {
                 report.failure(&error);
@@ -173,7 +173,7 @@ fn plan_commands(report: &mut Report, wish: &Wish, commands: Vec<SlashCommand>, 
     for command in commands {
         match command.state() {
             Ok(CommandState::Foreign) => report.hint(format!(
-                "{} is not as this program writes it, and is left alone; delete it to get this version's",
+                "{} was changed by hand and is left alone; delete it to get this version's",
                 command.file.display()
             )),
             Ok(_) if command.is_to_change(wish.intent)? => {
@@ -206,7 +206,7 @@ fn install(report: &mut Report, wish: &Wish, commands: &[SlashCommand]) -> Resul
         "Done",
         &match wish.intent {
             Intent::Register => format!("slash commands for Claude Code: {names}"),
-            Intent::Remove => format!("slash commands taken away: {names}"),
+            Intent::Remove => format!("slash commands removed: {names}"),
         },
     )
 }
@@ -250,21 +250,20 @@ fn change(app: &App, report: &mut Report, registration: &Registration<'_>) -> Re
     registration.apply()?;
     let backup = format!("{}.api-keys-backup", registration.file.display());
     let backup = if Path::new(&backup).exists() {
-        format!("; what was there before: {backup}")
+        format!("; backup: {backup}")
     } else {
         String::new()
     };
     if registration.intent == Intent::Remove {
-        report.step("Done", &format!("{}: taken out{backup}", client.title))?;
+        report.step("Done", &format!("{}: removed{backup}", client.title))?;
         return Ok(Value::Null);
     }
     // From the file, not from memory: this is what the client will read.
     let State::Registered(launch) = registration.state()? else {
-        return Err(Error::new(
-            Code::Busy,
-            format!("{} put back its settings as they were", client.title),
-        )
-        .hint(format!("close {} and run the command again", client.title)));
+        return Err(
+            Error::new(Code::Busy, format!("{} restored its old settings", client.title))
+                .hint(format!("close {} and run the command again", client.title)),
+        );
     };
     let greeting = Greeting::of(app, &launch).map_err(|error| {
         let hint = match registration.scope {
@@ -309,20 +308,20 @@ fn say_how(report: &Report, wish: &Wish) {
         command.push_str(" --client ");
         command.push_str(client.id);
     }
-    report.hint(format!("no client was touched; `{command}` makes these changes"));
+    report.hint(format!("no client was changed; `{command}` applies these changes"));
 }
 
 /// How to connect where no client was found.
 fn say_where(report: &Report, launch: &Launch) {
     let names: Vec<&str> = CLIENTS.iter().map(|client| client.id).collect();
     report.hint(format!(
-        "no MCP client was found here; `api-keys setup --client NAME` registers with one all the same: {}",
+        "no MCP client found; `api-keys setup --client NAME` registers with one anyway: {}",
         names.join(", ")
     ));
     let words = std::iter::once(&launch.command).chain(&launch.arguments);
     let words: Vec<String> = words.map(|word| quoted(word)).collect();
     report.hint(format!(
-        "Claude Code: claude mcp add --scope user {SERVER} -- {}; any other client: that command, over standard input and output",
+        "Claude Code: `claude mcp add --scope user {SERVER} -- {}`; other clients: run that command as a stdio server",
         words.join(" ")
     ));
 }

@@ -32,13 +32,13 @@ pub(in crate::cli) const COMMAND: CommandDef = CommandDef {
         let switch =
             |name: &'static str, help: &'static str| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help);
         command
-            .about("Make the vault, try the server out, take keys in, register with the MCP clients found")
+            .about("Create the vault, test the server, import keys, register with MCP clients")
             .long_about(
-                "Make the vault, try the server out, take keys in, register with the MCP clients found\n\n\
-                 Safe to repeat: an existing vault is only opened, and what is registered stays. The trial run starts this \
-                 program as an MCP client would, with a made-up key in a folder of its own that is deleted afterwards. \
-                 A client's settings are changed after a yes only, with a backup beside them; an entry of the same name with \
-                 other settings is told and left alone. Without a terminal and without --yes no client is touched.",
+                "Create the vault, test the server, import keys, register with MCP clients\n\n\
+                 Safe to repeat: an existing vault is only opened, and registrations are kept. The test starts this program as \
+                 an MCP client would, with a made-up key in a temporary folder. A client's settings are changed only after you \
+                 confirm, with a backup beside them; an entry of the same name with other settings is reported and left alone. \
+                 Without a terminal and without --yes, no client is changed.",
             )
             .arg(
                 Arg::new("client")
@@ -46,11 +46,11 @@ pub(in crate::cli) const COMMAND: CommandDef = CommandDef {
                     .value_name("NAME")
                     .action(ArgAction::Append)
                     .value_parser(PossibleValuesParser::new(CLIENTS.iter().map(|client| client.id)))
-                    .help("Only this client, also where no trace of it was found; may be given several times"),
+                    .help("Only this client, even if it was not found; repeatable"),
             )
-            .arg(switch("project", "Register in the current folder, for everybody who works in it, instead of for yourself"))
-            .arg(switch("remove", "Take this server out of the clients' settings again; the vault stays"))
-            .arg(switch("dry-run", "Show what would change, and change nothing"))
+            .arg(switch("project", "Register in the current folder's project instead of for your user"))
+            .arg(switch("remove", "Remove this server from the clients' settings; the vault is kept"))
+            .arg(switch("dry-run", "Show what would change without changing it"))
             .arg(yes())
     },
     run: Run::With(run),
@@ -84,7 +84,7 @@ fn make_vault(session: &Session, matches: &ArgMatches, report: &mut Report) -> R
     let existed = !matches!(app.vault().status()?, Status::Absent);
     let warnings = wait(vault::open_or_create(app, &Terminal::new(session, matches)))?;
     let file = app.settings().paths().vault_file();
-    let done = if existed { "opened" } else { "made" };
+    let done = if existed { "opened" } else { "created" };
     report.step("Vault", &format!("{done} {}", file.display()))?;
     for warning in &warnings {
         report.warning(warning);
@@ -95,7 +95,7 @@ fn make_vault(session: &Session, matches: &ArgMatches, report: &mut Report) -> R
 fn would_make_vault(session: &Session, report: &mut Report) -> Result<()> {
     let absent = matches!(session.app.vault().status()?, Status::Absent);
     let file = session.app.settings().paths().vault_file();
-    let said = if absent { "would be made:" } else { "is there:" };
+    let said = if absent { "would be created:" } else { "exists:" };
     report.set("vault", json!({"file": file, "made": false}));
     report.step("Vault", &format!("{said} {}", file.display()))
 }
@@ -105,9 +105,9 @@ fn tell_budget(app: &App, report: &mut Report) -> Result<()> {
     let budget = &app.settings().current().budget;
     let (day, month) = (budget.daily_limit, budget.monthly_limit);
     let said = if budget.enabled {
-        format!("{day} a day and {month} a month, which the gateway keeps to; [budget] in config.toml says otherwise")
+        format!("{day} a day and {month} a month, enforced by the gateway; change it under [budget] in config.toml")
     } else {
-        "no limit is in force".to_owned()
+        "limits are off".to_owned()
     };
     report.set(
         "budget",
@@ -123,17 +123,17 @@ fn prove(session: &Session, launch: &Launch, report: &mut Report) -> Result<Gree
     let greeting = Greeting::of(&session.app, launch)?;
     report.step("Server", &greeting.to_string())?;
     if greeting.vault == "locked" {
-        report.step("Keys", "the server finds the vault locked")?;
+        report.step("Keys", "the server cannot open the vault: it is locked")?;
         let variable = &session.app.settings().current().vault.passphrase_env;
         report.hint(format!(
-            "a client has the vault open where it passes {variable} on, as Codex does with `env_vars = [\"{variable}\"]` in \
-             its entry; others ask for the passphrase. `api-keys vault add-slot keychain` lets the keychain open it"
+            "clients that pass {variable} on open the vault, as Codex does with `env_vars = [\"{variable}\"]` in its entry; others \
+             ask for the passphrase. `api-keys vault add-slot keychain` lets the keychain open it"
         ));
     } else {
         report.step(
             "Keys",
             &format!(
-                "{} stored; the server finds the vault {}",
+                "{} stored; the server reports the vault {}",
                 greeting.keys, greeting.vault
             ),
         )?;

@@ -78,7 +78,7 @@ pub(super) fn keys(session: &Session, matches: &ArgMatches, report: &mut Report)
     let mut offered = Vec::new();
     for found in &found {
         let question = format!(
-            "{} in {} holds a key: store it as {}?",
+            "{} in {} contains a key: store it as {}?",
             found.variable,
             found.place(),
             found.provider.id
@@ -92,11 +92,11 @@ pub(super) fn keys(session: &Session, matches: &ArgMatches, report: &mut Report)
                     report.line(Tone::Good, &format!("        stored {} {masked}", found.provider.id))?;
                     report.hint(match found.place {
                         Place::Environment => format!(
-                            "take {} out of your shell's profile, and start what needs it with `api-keys run`",
+                            "remove {} from your shell profile, and use `api-keys run` instead",
                             found.variable
                         ),
                         Place::File(_) => format!(
-                            "take {} out of {}, and start what needs it with `api-keys run`",
+                            "remove {} from {}, and use `api-keys run` instead",
                             found.variable,
                             found.place()
                         ),

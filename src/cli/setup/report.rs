@@ -1,4 +1,4 @@
-//! What setup tells: line by line as it happens to people, as one object to programs.
+//! What setup reports: line by line as it happens to people, as one object to programs.
 
 use std::process::ExitCode;
 
@@ -32,9 +32,13 @@ impl Report {
         self.result.insert(name.to_owned(), value.into());
     }
 
-    /// A line under its heading; a heading is said once.
-    pub(super) fn step(&self, name: &str, what: &str) -> Result<()> {
-        self.line(Tone::Plain, &format!("{name:<7} {what}"))
+    /// A line beside its heading.
+    pub(super) fn step(&self, name: &'static str, what: &str) -> Result<()> {
+        if self.console.is_json() {
+            return Ok(());
+        }
+        self.console
+            .view(&View::default().and(Block::Step(name, what.to_owned())))
     }
 
     pub(super) fn line(&self, tone: Tone, text: &str) -> Result<()> {
@@ -57,13 +61,13 @@ impl Report {
         }
     }
 
-    /// Something that was asked for and could not be done; the rest goes on.
+    /// A step that failed; the rest goes on.
     pub(super) fn failure(&mut self, error: &Error) {
         self.failed = true;
         self.problem(error);
     }
 
-    /// Something that stands in the way, with the way out; said once, also where it stands in the way of several things.
+    /// A problem with its hint; reported once, even if several steps hit it.
     pub(super) fn problem(&mut self, error: &Error) {
         if self.warnings.iter().any(|said| said == error.message()) {
             return;

@@ -54,18 +54,20 @@ fn trial(app: &App, launch: &Launch, home: &Path) -> Result<String> {
     server.close()?;
     let counts = [&listed, &left].map(|list| list.get("total_count").and_then(Value::as_u64));
     if counts != [Some(1), Some(0)] {
-        return Err(Error::new(Code::Internal, "the trial key was not where it should be")
-            .hint("please report this; your own vault was not touched"));
+        return Err(
+            Error::new(Code::Internal, "the test key was not stored or removed as expected")
+                .hint("please report this; your own vault was not changed"),
+        );
     }
     // EXPOSE: not a secret, a made-up value whose absence is checked
     if [&added, &listed, &left]
         .iter()
         .any(|answer| answer.to_string().contains(MADE_UP_KEY))
     {
-        return Err(Error::new(Code::Internal, "an answer over MCP held the trial key")
+        return Err(Error::new(Code::Internal, "a response over MCP contained the test key")
             .hint("please report this, and don't use this version"));
     }
     Ok(format!(
-        "stored a made-up key over MCP, saw it listed as {masked}, removed it; no answer held the key"
+        "stored a made-up key over MCP, listed it as {masked}, removed it; no response contained the key"
     ))
 }

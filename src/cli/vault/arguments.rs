@@ -34,75 +34,71 @@ pub(super) fn define(command: Command) -> Command {
             .value_parser(PossibleValuesParser::new(MASTER_KEYS.map(|(name, _)| name)))
     };
     command
-        .about("Make the vault, look at it, or change what opens it")
+        .about("Create the vault, inspect it, or manage its keyslots")
         .subcommand_required(true)
         .subcommand(
             Command::new("init")
-                .about("Make the vault")
-                .arg(master_key().help("What opens it (default: as configured, else the keychain, else a key file)"))
+                .about("Create the vault")
+                .arg(master_key().help("What unlocks it (default: as configured, else the keychain, else a key file)"))
                 .arg(
                     Arg::new("recovery-code")
                         .long("recovery-code")
                         .action(ArgAction::SetTrue)
-                        .help("Make a recovery code too, and show it once"),
+                        .help("Also create a recovery code and show it once"),
                 )
                 .arg(stdin()),
         )
-        .subcommand(Command::new("status").about("Show whether it opens, and by what"))
+        .subcommand(Command::new("status").about("Show whether the vault opens, and its keyslots"))
         .subcommand(
             Command::new("unlock-check")
-                .about("Try to open the vault; exit with 3 where a passphrase is needed")
+                .about("Try to open the vault; exit with 3 if a passphrase is needed")
                 .arg(stdin()),
         )
-        .subcommand(
-            Command::new("passwd")
-                .about("Replace a passphrase by a new one")
-                .arg(stdin()),
-        )
+        .subcommand(Command::new("passwd").about("Change the passphrase").arg(stdin()))
         .subcommand(
             Command::new("add-slot")
-                .about("Add a way to open the vault")
+                .about("Add a keyslot: another way to open the vault")
                 .arg(
                     Arg::new("kind")
                         .value_name("KIND")
                         .required(true)
                         .value_parser(PossibleValuesParser::new(KINDS.map(|(name, _)| name)))
-                        .help("What opens the vault besides"),
+                        .help("Kind of keyslot"),
                 )
                 .arg(stdin()),
         )
         .subcommand(
             Command::new("remove-slot")
-                .about("Take away a way to open the vault")
+                .about("Remove a keyslot")
                 .arg(
                     Arg::new("slot")
                         .value_name("SLOT")
                         .required(true)
-                        .help("The slot's id, or its kind where there is one of it"),
+                        .help("The slot's id, or its kind if there is only one of it"),
                 )
                 .arg(yes())
                 .arg(stdin()),
         )
         .subcommand(
             Command::new("rekey")
-                .about("Replace the key that everything is encrypted with, and encrypt it all anew")
+                .about("Replace the encryption key and re-encrypt everything")
                 .arg(yes())
                 .arg(stdin()),
         )
         .subcommand(
             Command::new("recover")
-                .about("Open the vault with its recovery code and make a new way to open it")
-                .arg(master_key().help("What opens it from now on (default: the keychain, else a key file)"))
+                .about("Open the vault with its recovery code and add a new keyslot")
+                .arg(master_key().help("What unlocks it from now on (default: the keychain, else a key file)"))
                 .arg(stdin()),
         )
         .subcommand(
             Command::new("accept-rollback")
-                .about("Take a vault file that is older or another than the last one written for the right one")
+                .about("Accept a vault file that is older than, or differs from, the last one written")
                 .arg(
                     Arg::new("recovery")
                         .long("recovery")
                         .action(ArgAction::SetTrue)
-                        .help("Open it with its recovery code, where nothing else opens it"),
+                        .help("Open it with its recovery code"),
                 )
                 .arg(yes())
                 .arg(stdin()),

@@ -84,13 +84,14 @@ impl Work<'_> {
         }
         let file = app.vault().path();
         self.made(
-            &format!("Made the vault {}", file.display()),
+            &format!("Created the vault {}", file.display()),
             &made.slots,
             made.recovery_code.as_ref(),
         )?;
         if made.recovery_code.is_none() && !self.session.console.is_json() {
             self.session.console.remark(&Block::Hint(
-                "`api-keys vault add-slot recovery` makes a code that opens it when all else is lost".to_owned(),
+                "`api-keys vault add-slot recovery` creates a recovery code that opens the vault if all else is lost"
+                    .to_owned(),
             ));
         }
         Ok(())
@@ -101,8 +102,8 @@ impl Work<'_> {
         let file = app.vault().path();
         if matches!(app.vault().status()?, Status::Absent) {
             let folder = app.settings().paths().data_folder().display();
-            let view = View::line(Tone::Plain, format!("There is no vault in {folder}")).and(Block::Hint(
-                "`api-keys setup` makes one; so does adding the first key".to_owned(),
+            let view = View::line(Tone::Plain, format!("No vault in {folder}")).and(Block::Hint(
+                "`api-keys setup` creates one; so does adding the first key".to_owned(),
             ));
             self.tell(&json!({"state": "absent", "file": file, "slots": []}), &view)?;
             return Ok(ExitCode::SUCCESS);
@@ -112,14 +113,14 @@ impl Work<'_> {
         let slots = slots_of(&status);
         let (state, said, tone) = match &opened {
             Ok(None) => ("unlocked", "opens", Tone::Good),
-            Ok(Some(_)) => ("unlocked", "opens, for reading only", Tone::Attention),
+            Ok(Some(_)) => ("unlocked", "opens, read-only", Tone::Attention),
             Err(error) if error.code() == Code::VaultLocked => {
-                ("locked", "locked: it needs its passphrase", Tone::Attention)
+                ("locked", "is locked: it needs its passphrase", Tone::Attention)
             }
             Err(_) => ("unavailable", "does not open", Tone::Bad),
         };
         let mut view = View::line(tone, format!("{} {said}", file.display()))
-            .and(Block::Line(Tone::Plain, "Any of these opens it:".to_owned()))
+            .and(Block::Line(Tone::Plain, "Any of these keyslots opens it:".to_owned()))
             .and(slots_table(slots));
         let mut told = json!({"state": state, "file": file, "slots": slots_json(slots)});
         if let (Ok(warning), Value::Object(fields)) = (&opened, &mut told) {
@@ -160,7 +161,7 @@ impl Work<'_> {
         self.open()?;
         let vault = self.session.app.vault();
         let contents = vault.contents()?;
-        let view = View::line(Tone::Good, format!("The vault opens (write {})", contents.generation));
+        let view = View::line(Tone::Good, format!("The vault opens (version {})", contents.generation));
         let warning = vault::standing(&self.session.app)?.map(Block::Warning);
         let view = warning.into_iter().fold(view, View::and);
         self.tell(
@@ -200,18 +201,14 @@ impl Work<'_> {
         let slots = new_slots(&[*kind], passphrase.as_ref());
         for slot in slots {
             let made = self.settled(app.vault().add_slot(app.now(), ACTOR, slot)?);
-            self.made(
-                "Added a way to open the vault",
-                &made.slots,
-                made.recovery_code.as_ref(),
-            )?;
+            self.made("Added a keyslot", &made.slots, made.recovery_code.as_ref())?;
         }
         let status = app.vault().status()?;
         let has = |kind| slots_of(&status).iter().any(|slot| slot.kind == kind);
         if has(SlotKind::KeyFile) && has(SlotKind::Keychain) {
             self.warn(
-                "where the key file is, it opens the vault and the keychain is not asked: a folder that was set back as a \
-                 whole is no longer noticed by it",
+                "the key file now opens the vault without the keychain: if the whole folder is restored from an old copy, that \
+                 is no longer detected",
             );
         }
         Ok(())
@@ -229,9 +226,9 @@ impl Work<'_> {
         let id = find_slot(slots_of(&status), named)?;
         self.session
             .console
-            .confirm(&format!("Remove the slot {named}?"), self.matches)?;
+            .confirm(&format!("Remove the keyslot {named}?"), self.matches)?;
         let gone = self.settled(app.vault().remove_slot(app.now(), ACTOR, id)?);
-        self.made("Removed a way to open the vault", std::slice::from_ref(&gone), None)
+        self.made("Removed a keyslot", std::slice::from_ref(&gone), None)
     }
 
     fn rekey(&self) -> Result<()> {
@@ -239,14 +236,14 @@ impl Work<'_> {
         let app = &self.session.app;
         let kinds: Vec<SlotKind> = slots_of(&app.vault().status()?).iter().map(|slot| slot.kind).collect();
         self.session.console.confirm(
-            "Replace the key, and every passphrase and recovery code with it?",
+            "Replace the encryption key, every passphrase and every recovery code?",
             self.matches,
         )?;
         let passphrase = self.passphrase_for(&kinds)?;
         let slots = new_slots(&kinds, passphrase.as_ref());
         let made = self.settled(app.vault().rekey(app.now(), ACTOR, &slots)?);
         self.made(
-            "Encrypted everything anew; only these open the vault now",
+            "Re-encrypted everything; only these keyslots open the vault now",
             &made.slots,
             made.recovery_code.as_ref(),
         )
@@ -268,7 +265,7 @@ impl Work<'_> {
         };
         let made = self.settled(made);
         self.made(
-            "Opened the vault with the recovery code; from now on it is opened by",
+            "Opened the vault with the recovery code and added a keyslot",
             &made.slots,
             None,
         )
@@ -291,7 +288,7 @@ impl Work<'_> {
             (Standing::Current, false) => "The vault file was the last one written here; nothing was changed",
             (_, false) => "This vault file counts as the right one from now on",
             (_, true) => {
-                "This vault file counts as the right one from now on; a new audit trail begins, and what there was is kept beside it"
+                "This vault file is now accepted as current; a new audit trail starts, and the old one is kept beside it"
             }
         };
         self.tell(
@@ -379,7 +376,7 @@ impl Work<'_> {
                 .and(Block::Line(Tone::Plain, String::new()))
                 .and(Block::Line(Tone::Attention, format!("Recovery code  {code}")))
                 .and(Block::Warning(
-                    "write the recovery code down and keep it away from this machine: it opens the vault and is never shown again"
+                    "write the recovery code down and keep it away from this machine: it opens the vault and is not shown again"
                         .to_owned(),
                 ));
         }

@@ -33,11 +33,9 @@ pub(super) fn find_slot(slots: &[SlotInfo], named: &str) -> Result<SlotId> {
         .filter(|slot| slot.id.to_string() == named || slot.kind.as_str() == named);
     match (found.next(), found.next()) {
         (Some(slot), None) => Ok(slot.id),
-        (None, _) => {
-            Err(Error::new(Code::SlotNotFound, "the vault has no such slot").hint("`api-keys vault status` lists them"))
-        }
+        (None, _) => Err(Error::new(Code::SlotNotFound, "no such keyslot").hint("`api-keys vault status` lists them")),
         (Some(_), Some(_)) => Err(
-            Error::new(Code::SlotNotFound, "the vault has several slots of that kind")
+            Error::new(Code::SlotNotFound, "the vault has several keyslots of that kind")
                 .hint("name one by its id; `api-keys vault status` lists them"),
         ),
     }

@@ -92,8 +92,8 @@ impl Accounts {
         } = to_book;
         let claim = budget::claim(budget, Some(client), prepared.most, app.now()).map_err(|why| match why.code() {
             Code::PriceUnknown if prepared.is_deferred => why.hint(
-                "what it uses is known only later: send the request so that its response comes at once, or set \
-                 `budget.unpriced_cap` to what may be reserved for such requests",
+                "its usage is known only later: send the request synchronously, or set \
+                 `budget.unpriced_cap` to the amount reserved for such requests",
             ),
             _ => why,
         })?;

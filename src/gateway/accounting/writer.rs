@@ -184,7 +184,7 @@ impl Writer {
         Ok((writer, changes))
     }
 
-    /// Reserves what `claim` says for a request of `client`; nothing where no limit is in force.
+    /// Reserves what `claim` says for a request of `client`; nothing where limits are off.
     pub(super) async fn reserve(self: &Arc<Self>, claim: &Claim, client: &Client) -> Result<Option<Held>> {
         if claim.limits.is_empty() {
             return Ok(None);
@@ -256,7 +256,7 @@ impl Writer {
             Ok(position) => state.position = Some(position),
             Err(why) => {
                 state.unsaved += 1;
-                tracing::error!(%why, "how a request ended is not in the journal: it is kept in memory for the ledger");
+                tracing::error!(%why, "could not write a request's outcome to the journal: keeping it in memory for the ledger");
             }
         }
         // Others ask the same provider meanwhile, and must know.
@@ -497,7 +497,7 @@ impl Writer {
         if was_passing && !fault.is_passing() {
             tracing::warn!(
                 why = fault.message,
-                "usage cannot be recorded now: it is kept in the journal, and tried again"
+                "could not record usage: keeping it in the journal and retrying"
             );
         }
         let errors: Vec<Error> = over.iter().map(|_| fault.error()).collect();

@@ -204,8 +204,9 @@ pub(in crate::gateway) fn decoded(path: &str) -> String {
 }
 
 fn nothing_there() -> Error {
-    Error::new(Code::NoSuchRoute, "the gateway has nothing at that path")
-        .hint("it speaks OpenAI's API at /v1, Anthropic's at /v1/messages, and each provider's own at /p/PROVIDER/")
+    Error::new(Code::NoSuchRoute, "the gateway has nothing at that path").hint(
+        "the gateway serves OpenAI's API at /v1, Anthropic's at /v1/messages, and each provider's own at /p/PROVIDER/",
+    )
 }
 
 #[cfg(test)]

@@ -85,9 +85,9 @@ fn routed(config: &Config, dialect: Dialect, route: &Route) -> Result<Vec<Target
         let language = language(dialect);
         return Err(Error::new(
             Code::UnknownModel,
-            format!("no provider that could take the request speaks {language}"),
+            format!("no provider that could take the request supports {language}"),
         )
-        .hint("`api-keys route TASK` shows who could; name a model as `provider/model`"));
+        .hint("`api-keys route TASK` shows the candidates; name a model as `provider/model`"));
     }
     Ok(targets)
 }
@@ -141,7 +141,7 @@ fn other_language(provider: &ProviderId, dialect: Dialect) -> Error {
     let language = language(dialect);
     Error::new(
         Code::UnknownModel,
-        format!("{provider} is not known to speak {language}"),
+        format!("{provider} is not known to support {language}"),
     )
     .hint(format!("send the request in its own format, at /p/{provider}/"))
 }

@@ -40,18 +40,18 @@ pub fn reason(decision: &Decision<'_>, policy: &Policy, ask: &Ask) -> String {
 pub fn phrase(verdict: Verdict) -> String {
     match verdict {
         Verdict::Chosen => "is chosen".to_owned(),
-        Verdict::Outranked => "could be used, but another is better".to_owned(),
+        Verdict::Outranked => "is usable, but another is better".to_owned(),
         Verdict::Disabled => "is disabled in config.toml".to_owned(),
         Verdict::NoAddress => "has no base_url in config.toml".to_owned(),
         Verdict::VaultClosed => "may have a key, but the vault cannot be opened".to_owned(),
         Verdict::NoKey => "has no key".to_owned(),
         Verdict::KeyExpired => "has only keys that have expired".to_owned(),
         Verdict::KeyRefused => "refuses the key".to_owned(),
-        Verdict::NoCredit => "says that there is no credit behind the key".to_owned(),
+        Verdict::NoCredit => "reports that the key has no credit".to_owned(),
         Verdict::OtherAddress => "has a key that was added for another address".to_owned(),
         Verdict::Unreachable => "does not answer on this machine".to_owned(),
         Verdict::RateLimited { until } => format!("is rate-limited until {}", time(until)),
-        Verdict::Unhealthy { until } => format!("is failing, and tried again at {}", time(until)),
+        Verdict::Unhealthy { until } => format!("is failing and will be retried at {}", time(until)),
         Verdict::NotForTask => "is not for this kind of task".to_owned(),
         Verdict::NotServed => "is no longer served".to_owned(),
         Verdict::NotInstalled => "is not installed on this machine".to_owned(),
@@ -59,7 +59,7 @@ pub fn phrase(verdict: Verdict) -> String {
         Verdict::Lacks(need) => format!("is not known to offer {}", need.as_str()),
         Verdict::ContextTooSmall { limit } => format!("takes at most {limit} tokens"),
         Verdict::OverBudget => "would exceed the budget".to_owned(),
-        Verdict::Unpriced => "has no known price, and the budget is spent".to_owned(),
+        Verdict::Unpriced => "has no known price, and the budget is used up".to_owned(),
     }
 }
 
@@ -79,7 +79,7 @@ fn who(decision: &Decision<'_>, chosen: &Candidate<'_>, policy: &Policy, ask: &A
         Turn::Task if *provider == policy.task.0 => format!("{provider} is set for {task}"),
         Turn::Task => format!("{provider} ranks as {}, which is set for {task}", policy.task.0),
         Turn::Fallback(_) => format!("{provider} is next in the fallback order"),
-        Turn::Rest => format!("{provider} can do it, though no order names it"),
+        Turn::Rest => format!("{provider} can do it, though it is not in the fallback order"),
     };
     let obstacles = passed_over(decision, chosen);
     if obstacles.is_empty() {
@@ -157,12 +157,12 @@ fn which(decision: &Decision<'_>, chosen: &Candidate<'_>, policy: &Policy, ask: 
             format!("{model} has the best balance of quality ({quality}) and cost ({cost})")
         }
         (Objective::Quality | Objective::Balanced, None) => {
-            format!("{model} costs least ({cost}), as no public figure tells the quality of those that can be used")
+            format!("{model} costs least ({cost}); no quality figures are known for the usable models")
         }
         (Objective::Cost, _) => format!("{model} costs least ({cost})"),
         (Objective::Latency, _) => match chosen.offer.latency_ms {
             Some(latency) => format!("{model} answers fastest (median {latency} ms)"),
-            None => format!("{model} is expected to answer fastest, though it has not lately"),
+            None => format!("{model} is expected to answer fastest, but has no recent requests"),
         },
     }
 }

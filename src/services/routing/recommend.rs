@@ -105,7 +105,7 @@ pub fn recommend(app: &App, state: &State) -> Result<Advice> {
         let hint = error.hint_text().unwrap_or("`api-keys doctor` says more");
         warnings.push(Note::new(
             "vault_closed",
-            format!("nobody knows which keys there are: {error}"),
+            format!("stored keys cannot be read: {error}"),
             hint,
         ));
     }
@@ -179,7 +179,7 @@ fn tasks(decisions: &BTreeMap<Task, Decision<'_>>, warnings: &mut Vec<Note>, rec
         let fix = if unserved == [Task::Embeddings] {
             "pull an embedding model into Ollama (`ollama pull nomic-embed-text`), or `api-keys add openai`"
         } else {
-            "`api-keys add PROVIDER` stores a key; `api-keys route TASK` says what stands in the way"
+            "`api-keys add PROVIDER` stores a key; `api-keys route TASK` shows what is missing"
         };
         let message = format!("no provider can be used for {}", names(&unserved));
         warnings.push(Note {
@@ -189,7 +189,7 @@ fn tasks(decisions: &BTreeMap<Task, Decision<'_>>, warnings: &mut Vec<Note>, rec
     }
     let lonely = of(&|it| it.chosen().is_some() && it.fallbacks().len() < ENOUGH_FALLBACKS);
     if !lonely.is_empty() {
-        let message = format!("fewer than two other providers could stand in for {}", names(&lonely));
+        let message = format!("fewer than two fallback providers for {}", names(&lonely));
         let fix = "`api-keys add PROVIDER` stores the key of another provider";
         recommendations.push(Note {
             tasks: lonely,
@@ -254,11 +254,7 @@ fn keys(state: &State, warnings: &mut Vec<Note>, recommendations: &mut Vec<Note>
         }
         if is_unvalidated(record) {
             let fix = format!("`api-keys validate {key}`");
-            let note = Note::new(
-                "key_never_validated",
-                format!("nobody has asked whether the key {key} works"),
-                fix,
-            );
+            let note = Note::new("key_never_validated", format!("the key {key} was never validated"), fix);
             recommendations.push(note.of_provider(&record.provider));
         }
     }
@@ -304,7 +300,7 @@ fn models(state: &State, used: &Used, warnings: &mut Vec<Note>) {
     for (name, totals) in &used.models {
         if totals.unpriced_requests > 0 {
             let message = format!(
-                "the cost of requests to {name} is not known: {} so far",
+                "the price of {name} is unknown ({} requests so far)",
                 totals.unpriced_requests
             );
             let fix = format!("give its price as [[prices]] with model = \"{name}\" in config.toml");
@@ -346,14 +342,13 @@ fn money(app: &App, warnings: &mut Vec<Note>) -> Result<()> {
         let note = if !budgets.enabled {
             continue;
         } else if standing.remaining() == Usd::ZERO {
-            let message = format!("{window} budget of {limit} is spent: only free models are routed to");
+            let message = format!("{window} budget of {limit} is used up: only free models are used");
             Note::new("budget_spent", message, limit_setting)
         } else if budgets.is_alert(standing) {
-            let message =
-                format!("{spent} of {window} budget of {limit} are spent: `balanced` leans to cheaper models");
+            let message = format!("{spent} of {window} budget of {limit} spent: `balanced` now prefers cheaper models");
             Note::new("budget_low", message, setting)
         } else if forecast > limit {
-            let message = format!("at this pace {forecast} will be spent of {window} budget of {limit}");
+            let message = format!("at this pace {forecast} of {window} budget of {limit} will be spent");
             Note::new("budget_pace", message, setting)
         } else {
             continue;

@@ -492,7 +492,7 @@ fn hint<'a>(state: &State, obstacles: impl Iterator<Item = (&'a ProviderId, Verd
         Verdict::NoAddress => format!("set `base_url` under [providers.{provider}] in config.toml"),
         Verdict::Unreachable => format!("start the server that {provider} means, or store a key of another provider"),
         Verdict::OverBudget | Verdict::Unpriced => {
-            "wait until the budget begins anew, raise it under [budget] in config.toml, or take a free model".to_owned()
+            "wait until the budget resets, raise it under [budget] in config.toml, or use a free model".to_owned()
         }
         Verdict::ContextTooSmall { .. } => "shorten the request, or split it".to_owned(),
         Verdict::Lacks(need) => format!(

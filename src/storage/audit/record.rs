@@ -102,13 +102,13 @@ pub struct Report {
     pub entries: u64,
     /// The last of them.
     pub head: Option<Head>,
-    /// The first place where the trail is not what was written.
+    /// The first place where the trail is corrupted or was modified.
     pub fault: Option<Break>,
     /// The last line was cut short by a crash; the next entry repairs that.
     pub torn: bool,
 }
 
-/// The first place where the trail is not what was written.
+/// The first place where the trail is corrupted or was modified.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Break {
     pub file: String,

@@ -72,7 +72,7 @@ impl fmt::Display for FileError {
             Self::Unsafe { why, .. } => write!(f, "{path} {why}"),
             Self::TooLarge { limit, .. } => write!(f, "{path} is longer than {limit} bytes"),
             Self::Changed { .. } => write!(f, "{path} was changed by another program just now"),
-            Self::Locked { .. } => write!(f, "another program keeps {path}"),
+            Self::Locked { .. } => write!(f, "{path} is locked by another program"),
             Self::ReadOnly { source, .. } => write!(f, "no permission for {path}: {}", plain(source)),
             Self::NoSpace { source, .. } => write!(f, "no space to write {path}: {}", plain(source)),
             Self::Io { doing, source, .. } => write!(f, "could not {doing} {path}: {}", plain(source)),

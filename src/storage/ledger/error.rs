@@ -13,7 +13,7 @@ use crate::storage::files::FileError;
 /// Why the ledger did not do what it was asked; nothing was changed.
 #[derive(Debug)]
 pub enum LedgerError {
-    /// The file is not what was written.
+    /// The file is corrupted or was modified.
     Damaged {
         path: PathBuf,
         what: String,
@@ -86,12 +86,12 @@ fn plain(why: &rusqlite::Error) -> String {
 impl fmt::Display for LedgerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Damaged { path, what } => write!(f, "{} is not what was written: {what}", path.display()),
+            Self::Damaged { path, what } => write!(f, "{} is corrupted or was modified: {what}", path.display()),
             Self::Foreign { path } => write!(f, "{} is a database of another program", path.display()),
             Self::ForeignWal { path } => write!(f, "{} is of another ledger than the file beside it", path.display()),
             Self::TooNew { path, version } => write!(
                 f,
-                "{} has format {version}, newer than this program knows",
+                "{} has format {version}, which is newer than this program supports",
                 path.display()
             ),
             Self::Busy { waited } => write!(f, "other processes wrote to the ledger for {} s", rounded(*waited)),

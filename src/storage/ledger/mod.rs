@@ -220,7 +220,7 @@ impl Ledger {
         }
         // It is tried again; whoever asks now is told what is recorded.
         if let Err(why) = self.replay() {
-            tracing::warn!(%why, "what a process that is gone has used is not recorded yet");
+            tracing::warn!(%why, "usage of a process that exited is not recorded yet");
         }
     }
 

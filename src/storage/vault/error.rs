@@ -44,7 +44,7 @@ pub enum VaultError {
     NoSuchSlot(SlotId),
     /// Without that slot nothing would open the vault but, at most, a recovery code.
     LastSlot,
-    /// The file is not what was written.
+    /// The file is corrupted or was modified.
     Damaged {
         path: PathBuf,
         what: &'static str,
@@ -115,37 +115,37 @@ impl fmt::Display for VaultError {
             Self::Exists { path } => write!(f, "there is a vault already: {}", path.display()),
             Self::Remains { path } => write!(
                 f,
-                "there is no vault file, but something of a vault: {}",
+                "vault.json is missing, but other vault files exist: {}",
                 path.display()
             ),
             Self::Locked { .. } => f.write_str("the vault is locked"),
             Self::WrongPassphrase => f.write_str("the passphrase does not open the vault"),
             Self::EmptyPassphrase => f.write_str("the passphrase is empty"),
-            Self::WrongRecoveryCode => f.write_str("the recovery code is not of this vault"),
-            Self::MistypedRecoveryCode => {
-                f.write_str("that is not a whole recovery code: a symbol is missing, unknown or another")
-            }
+            Self::WrongRecoveryCode => f.write_str("the recovery code does not belong to this vault"),
+            Self::MistypedRecoveryCode => f.write_str("the recovery code is incomplete or mistyped"),
             Self::NoSlotOfKind(kind) => write!(f, "the vault has no {kind} slot"),
             Self::NoSuchSlot(id) => write!(f, "the vault has no slot {id}"),
-            Self::LastSlot => f.write_str("without that slot only a recovery code, or nothing, would open the vault"),
-            Self::Damaged { path, what } => write!(f, "{} is not what was written: {what}", path.display()),
+            Self::LastSlot => {
+                f.write_str("without that keyslot only a recovery code, or nothing, would open the vault")
+            }
+            Self::Damaged { path, what } => write!(f, "{} is corrupted or was modified: {what}", path.display()),
             Self::TooNew { path, version } => {
                 write!(
                     f,
-                    "{} has format {version}, newer than this program knows",
+                    "{} has format {version}, which is newer than this program supports",
                     path.display()
                 )
             }
             Self::Foreign { path } => {
-                write!(f, "{} is another vault than the one last written here", path.display())
+                write!(f, "{} is not the vault last written here", path.display())
             }
             Self::RolledBack { path, found, newest } => write!(
                 f,
-                "{} is older than the last one written here: write {found} of {newest}",
+                "{} is older than the last one written here: version {found} of {newest}",
                 path.display()
             ),
             Self::Forked { path } => {
-                write!(f, "{} is not the last one written here, and not older", path.display())
+                write!(f, "{} differs from the last one written here", path.display())
             }
             Self::Full(limit) => write!(f, "the vault is full: {limit}"),
             Self::NoSuchKey(key_id) => write!(f, "no key {key_id} is in the vault"),
@@ -154,7 +154,7 @@ impl fmt::Display for VaultError {
             }
             Self::Misused(rule) => write!(f, "an edit of the vault broke a rule: {rule}"),
             Self::KeyFileMissing { path } => {
-                write!(f, "the key file that opens the vault is gone: {}", path.display())
+                write!(f, "the key file that opens the vault is missing: {}", path.display())
             }
             Self::KeyFileWrong { path } => write!(f, "{} is not the key file of this vault", path.display()),
             Self::KeychainEntryMissing => f.write_str("the keychain no longer has the entry that opens the vault"),

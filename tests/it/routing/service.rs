@@ -239,7 +239,7 @@ fn a_failing_provider_is_left_alone_for_half_a_minute() {
     assert!(
         route
             .reason
-            .contains("since anthropic is failing, and tried again at 12:00:34 UTC"),
+            .contains("since anthropic is failing and will be retried at 12:00:34 UTC"),
         "{}",
         route.reason
     );

@@ -95,7 +95,7 @@ impl Ledger {
                 let kept = format!("{}{DAMAGED}", segment.name);
                 tracing::error!(
                     file = kept,
-                    "a journal could not be read to its end: what was readable is recorded, and the file is kept"
+                    "a journal could not be read to its end: usage up to the damage is recorded, and the file is kept"
                 );
                 folder.rename_unsynced(&segment.name, &kept)?;
             } else {

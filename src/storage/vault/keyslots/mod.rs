@@ -67,7 +67,7 @@ pub struct SlotInfo {
 pub(super) enum UnwrapError {
     /// The secret is another than the slot's.
     WrongSecret,
-    /// The secret is right, the wrapped key is not what was written.
+    /// The secret is right, the wrapped key is corrupted or was modified.
     Damaged,
 }
 
