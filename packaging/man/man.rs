@@ -15,7 +15,9 @@ use clap_mangen::{
 };
 
 fn main() -> io::Result<()> {
-    let folder = env::args_os().nth(1).map_or_else(|| PathBuf::from("target/man"), PathBuf::from);
+    let folder = env::args_os()
+        .nth(1)
+        .map_or_else(|| PathBuf::from("target/man"), PathBuf::from);
     fs::create_dir_all(&folder)?;
     let mut command = cli::command().disable_help_subcommand(true);
     command.build();
@@ -29,7 +31,10 @@ fn write(folder: &Path, command: clap::Command, above: &[String]) -> io::Result<
     let below: Vec<clap::Command> = command.get_subcommands().cloned().collect();
     let mut page = Vec::new();
     // The page is found by its file's name and shows the command as it is typed.
-    let command = command.name(title.clone()).display_name(title.clone()).bin_name(names.join(" "));
+    let command = command
+        .name(title.clone())
+        .display_name(title.clone())
+        .bin_name(names.join(" "));
     Man::new(command).render(&mut page)?;
     details(above.is_empty()).to_writer(&mut page)?;
     fs::write(folder.join(format!("{title}.1")), page)?;
@@ -42,12 +47,16 @@ fn details(is_first: bool) -> Roff {
     roff.control("SH", ["EXIT STATUS"]);
     for code in ExitCode::ALL {
         let number = (code as u8).to_string();
-        roff.control("TP", []).text([bold(number)]).text([roman(code.meaning())]);
+        roff.control("TP", [])
+            .text([bold(number)])
+            .text([roman(code.meaning())]);
     }
     if is_first {
         roff.control("SH", ["ENVIRONMENT"]);
         for variable in VARIABLES {
-            roff.control("TP", []).text([bold(variable.name)]).text([roman(variable.what)]);
+            roff.control("TP", [])
+                .text([bold(variable.name)])
+                .text([roman(variable.what)]);
         }
     } else {
         roff.control("SH", ["SEE ALSO"]).text([bold("api-keys"), roman("(1)")]);

@@ -46,7 +46,11 @@ fn all_keys_are_checked_within_twelve_seconds_even_if_every_provider_hangs() {
         let since = Instant::now();
         let result = client.structured("validate_all_keys", json!({}));
         let took = since.elapsed();
-        assert_eq!((&result["total"], &result["undetermined"]), (&json!(6), &json!(6)), "{result}");
+        assert_eq!(
+            (&result["total"], &result["undetermined"]),
+            (&json!(6), &json!(6)),
+            "{result}"
+        );
         let mut results = result["results"].as_array().unwrap().iter();
         assert!(results.all(|one| one["is_valid"].is_null() && one["status"] == "unreachable"));
         took

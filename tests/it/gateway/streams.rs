@@ -120,7 +120,10 @@ fn a_client_that_hangs_up_is_billed_for_what_the_provider_counts() {
     let unread = scene
         .gateway
         .begin("POST", "/v1/chat/completions", &headers, body.as_bytes());
-    eventually(|| scene.provider.requests().len() == 2, "the provider has both requests");
+    eventually(
+        || scene.provider.requests().len() == 2,
+        "the provider has both requests",
+    );
     drop(unread);
     scene.home.totals(2);
 }
