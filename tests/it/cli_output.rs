@@ -54,7 +54,7 @@ fn used() -> Home {
 #[cfg(target_os = "linux")]
 #[test]
 fn tables_stay_tables_and_fit_the_terminal() {
-    use crate::cli_prompt::OnTerminal;
+    use crate::support::terminal::OnTerminal;
 
     if !outside::installed(&["script", "stty"]) {
         return;
@@ -153,7 +153,7 @@ fn an_action_is_one_line_of_the_audit_trail() {
 #[cfg(target_os = "linux")]
 #[test]
 fn nobody_is_asked_about_a_key_that_does_not_exist() {
-    use crate::cli_prompt::OnTerminal;
+    use crate::support::terminal::OnTerminal;
 
     if !outside::installed(&["script"]) {
         return;
