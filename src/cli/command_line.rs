@@ -52,20 +52,21 @@ pub fn command() -> Command {
                 .value_parser(value_parser!(ColorChoice))
                 .default_value("auto")
                 .hide_default_value(true)
+                .hide_possible_values(true)
                 .global(true)
                 .display_order(LAST)
-                .help("When to use colors"),
+                .help("When to use colors: auto, always, never"),
         );
     for tool in TOOLS {
         command = match tool.command.split_once(" --") {
-            None => command.subcommand(with_tool(Command::new(tool.command), tool)),
+            None => command.subcommand(help::with_examples(with_tool(Command::new(tool.command), tool))),
             Some((name, flag)) => command.mut_subcommand(name, |subcommand| with_variant(subcommand, flag, tool)),
         };
     }
     for own in COMMANDS {
-        command = command.subcommand((own.define)(Command::new(own.name)));
+        command = command.subcommand(help::with_examples((own.define)(Command::new(own.name))));
     }
-    help::with_help(command, |name| {
+    help::with_sections(command, |name| {
         let own = COMMANDS.iter().find(|own| own.name == name).map(|own| own.section);
         own.or_else(|| help::section_of_tool(name))
     })

@@ -14,7 +14,7 @@ use crate::{
     tools::TOOLS,
 };
 
-pub(super) const KEYS_ARE_NEVER_ARGUMENTS: &str = "keys are never arguments: leave it out and type it at the prompt, or use --stdin, --env-var NAME, --from-file PATH or --from-env-file PATH";
+pub(super) const KEYS_ARE_NEVER_ARGUMENTS: &str = "keys are never arguments: omit it and type it at the prompt, or use --stdin, --env-var NAME, --from-file PATH or --from-env-file PATH";
 
 /// Says in our words what is wrong with `arguments`.
 pub(super) fn explain(error: &clap::Error, arguments: &[OsString]) -> Error {
@@ -85,6 +85,12 @@ pub(super) fn explain(error: &clap::Error, arguments: &[OsString]) -> Error {
     }
 }
 
+/// What the standard library says of text that is no number.
+const NOT_A_NUMBER: &[&str] = &[
+    "invalid digit found in string",
+    "cannot parse integer from empty string",
+];
+
 /// A value that an argument does not take; the value itself is never repeated.
 fn invalid_value(error: &clap::Error, wrong: impl Fn(String) -> Error) -> Error {
     let ours = |kind| names(error.get(kind)).join(", ");
@@ -99,6 +105,9 @@ fn invalid_value(error: &clap::Error, wrong: impl Fn(String) -> Error) -> Error 
     }
     // A reason that repeats the value is dropped with it, unless it only begins with it.
     let reason = error.source().map(ToString::to_string).unwrap_or_default();
+    if NOT_A_NUMBER.contains(&reason.as_str()) {
+        return wrong(format!("`{argument}` must be a whole number"));
+    }
     match reason.strip_prefix(&typed).filter(|rule| !rule.contains(&typed)) {
         Some(rule) => wrong(format!("`{argument}`{rule}")),
         None if reason.is_empty() || reason.contains(&typed) => wrong(format!("invalid value for `{argument}`")),

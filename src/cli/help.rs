@@ -46,7 +46,7 @@ const LONG: &str = "\
 Without a command, api-keys prints the status on a terminal and serves MCP otherwise.
 
 Keys are never arguments: type them at the hidden prompt, or use --stdin, --env-var, --from-file or --from-env-file.
-Every argument can also be given as a flag: `usage --provider openai` is `usage openai`.
+Every argument is also a flag: `usage --provider openai` and `usage openai` are the same.
 
 Exit codes: 0 done, 1 failed, 2 usage error, 3 locked (a passphrase is needed), 70 internal error.";
 
@@ -184,12 +184,20 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The command line with its help: sections of `commands`, and examples.
-pub(super) fn with_help(mut command: Command, section_of: impl Fn(&str) -> Option<HelpSection>) -> Command {
-    for (name, examples) in EXAMPLES {
-        let help = examples_help(&command, examples);
-        command = command.mut_subcommand(name, |command| command.after_long_help(help));
+/// `command` with examples in its long help.
+pub(super) fn with_examples(command: Command) -> Command {
+    let known = EXAMPLES.iter().find(|(name, _)| *name == command.get_name());
+    match known {
+        Some((_, examples)) => {
+            let help = examples_help(&command, examples);
+            command.after_long_help(help)
+        }
+        None => command,
     }
+}
+
+/// The command line with its commands in sections.
+pub(super) fn with_sections(command: Command, section_of: impl Fn(&str) -> Option<HelpSection>) -> Command {
     let (sections, options) = (sections(&command, section_of), heading(&command, "Options"));
     command
         .help_template(StyledStr::from(format!(
@@ -228,7 +236,8 @@ const COLUMNS: usize = 80;
 
 /// A sentence up to the last of its parts that fits into `room`.
 fn shortened(about: &str, room: usize) -> &str {
-    let parts = about.match_indices([';', ':', ',']).map(|(at, _)| at);
+    let about = about.split([';', ':']).next().unwrap_or(about);
+    let parts = about.match_indices(',').map(|(at, _)| at);
     let ends = parts.chain([about.len()]).filter(|end| *end <= room);
     ends.max().and_then(|end| about.get(..end)).unwrap_or(about)
 }

@@ -80,7 +80,7 @@ fn refuse_keys(command: &Command, arguments: &[OsString]) -> Result<()> {
                 "an argument looks like an API key; it was not used",
             )
             .hint(format!(
-                "rotate that key, since the shell's history has it now; {KEYS_ARE_NEVER_ARGUMENTS}"
+                "rotate that key: your shell history now contains it; {KEYS_ARE_NEVER_ARGUMENTS}"
             )));
         }
         before = text.into_owned();
@@ -152,7 +152,7 @@ mod tests {
             ("add", "missing argument: <PROVIDER[:LABEL]>"),
             ("track openai m", "missing arguments: <INPUT_TOKENS>, <OUTPUT_TOKENS>"),
             ("list openai more", "unexpected argument"),
-            ("prune --older-than x", "invalid value for `--older-than <DAYS>`"),
+            ("prune --older-than x", "`--older-than <DAYS>` must be a whole number"),
             ("vault", "`api-keys vault` needs a command"),
         ] {
             assert_eq!(error(line).to_string(), said, "{line}");

@@ -23,7 +23,7 @@ pub(super) const COMMAND: CommandDef = CommandDef {
         command
             .about("Delete records of old requests, keeping their totals")
             .long_about(
-                "Delete records of old requests from the ledger and free their disk space.\n\n\
+                "Delete records of old requests from the ledger and free their disk space\n\n\
                  Totals by day, model, key, project and client are kept: `usage` and `budget` show the same as before. `usage --export` no longer includes the deleted records, and a request that is reported again is counted again.",
             )
             .arg(

@@ -118,7 +118,7 @@ fn line(mut source: impl Read) -> Result<Secret> {
     }
 }
 
-const WHOLE_KEY: &str = "copy the whole key from the provider's console, and nothing else";
+const WHOLE_KEY: &str = "copy the whole key, and nothing else, from the provider's console";
 
 /// Reads one byte into `byte`; nothing at the end of `source`.
 fn read_byte(source: &mut impl Read, byte: &mut u8) -> Result<Option<u8>> {

@@ -31,7 +31,7 @@ pub(super) fn run(session: &Session) -> Result<ExitCode> {
             let kinds: Vec<&str> = slots.iter().map(|slot| slot.kind.as_str()).collect();
             View::line(
                 Tone::Plain,
-                format!("{}, opened by {}", file.display(), kinds.join(" or ")),
+                format!("{}, opened by {}", file.display(), kinds.join(" or ").replace('-', " ")),
             )
             .and(hint("`api-keys list` shows the keys, `api-keys add PROVIDER` adds one"))
             .and(hint(

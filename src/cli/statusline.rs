@@ -95,7 +95,7 @@ fn parts(report: &BudgetReport, attention: Option<usize>, is_broken: bool) -> Ve
 enum Form {
     Bars,
     Words,
-    /// Without the commands that say more.
+    /// Without the limits, and without the commands that say more.
     Short,
 }
 
@@ -144,7 +144,11 @@ impl Form {
             Self::Bars => view::bar(nano(budget.spent_usd), nano(budget.limit_usd)) + " ",
             Self::Words | Self::Short => String::new(),
         };
-        format!("{bar}{}% of {}", budget.percent.unwrap_or_default(), budget.limit_usd)
+        let percent = budget.percent.unwrap_or_default();
+        match self {
+            Self::Bars | Self::Words => format!("{bar}{percent}% of {}", budget.limit_usd),
+            Self::Short => format!("{percent}%"),
+        }
     }
 }
 

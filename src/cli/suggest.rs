@@ -72,12 +72,21 @@ fn spellings(argument: &Arg) -> Vec<String> {
 }
 
 /// The name that is most like `typed`, where one is like it.
+#[expect(clippy::float_arithmetic, reason = "likeness is a ratio; no money is counted here")]
 fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let likeness = |name: &str| {
         if typed.len() > 1 && name.starts_with(typed) {
             1.0
         } else {
-            strsim::jaro_winkler(typed, name)
+            // What is begun alike is more alike, as Winkler has it, but without his threshold: `expires` is meant for
+            // `expiration-date`.
+            let alike = strsim::jaro(typed, name);
+            let begun = typed
+                .chars()
+                .zip(name.chars())
+                .take(4)
+                .take_while(|(one, other)| one == other);
+            begun.fold(alike, |likeness, _| likeness + 0.1 * (1.0 - alike))
         }
     };
     names

@@ -13,7 +13,7 @@ const GAP: &str = "  ";
 /// A column of text is not made narrower than this before another is left out.
 const COMFORTABLE: usize = 20;
 /// The narrowest column that text is wrapped in.
-const NARROWEST: usize = 10;
+const NARROWEST: usize = 8;
 /// On a terminal with fewer columns than this, each field gets a line where the table does not fit.
 const LEAST_FOR_TABLE: usize = 50;
 

@@ -37,7 +37,9 @@ impl fmt::Display for MalformedKey {
             Self::ControlCharacter => f.write_str("the key contains a control character"),
             Self::NotAscii => f.write_str("the key contains a character outside ASCII, which no provider issues"),
             Self::Placeholder => f.write_str("the key is a placeholder from an example, not a key"),
-            Self::Reference => f.write_str("the key is a reference to a secret kept elsewhere, not the secret"),
+            Self::Reference => {
+                f.write_str("the key is a reference to a secret stored elsewhere, not the secret itself")
+            }
         }
     }
 }

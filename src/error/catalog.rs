@@ -7,7 +7,7 @@ impl From<SetError> for Error {
     fn from(why: SetError) -> Self {
         let hint = match &why {
             SetError::TooLong | SetError::TooManyModels | SetError::Form { .. } | SetError::UnknownSet => {
-                "give LiteLLM's model_prices_and_context_window.json or genai-prices' data.json, whole and unchanged"
+                "use LiteLLM's model_prices_and_context_window.json or genai-prices' data.json, complete and unmodified"
             }
             SetError::Twice { .. } | SetError::Price { .. } => {
                 "download the file again; if that does not help, report it to its publisher"
@@ -20,12 +20,14 @@ impl From<SetError> for Error {
 impl From<CatalogError> for Error {
     fn from(why: CatalogError) -> Self {
         let hint = match &why {
-            CatalogError::TooNew { .. } => "use the newest api-keys, or go back with `api-keys prices reset`",
+            CatalogError::TooNew { .. } => {
+                "update api-keys, or return to the built-in prices with `api-keys prices reset`"
+            }
             CatalogError::Form { .. }
             | CatalogError::Format
             | CatalogError::TooManyModels
             | CatalogError::Model { .. } => {
-                "take the prices in anew with `api-keys prices update --from FILE`, or go back to the built-in ones with `api-keys prices reset`"
+                "load the prices again with `api-keys prices update --from FILE`, or return to the built-in ones with `api-keys prices reset`"
             }
         };
         Self::new(Code::PriceOverlayDamaged, format!("prices.json is damaged: {why}")).hint(hint)

@@ -11,22 +11,22 @@ impl From<LedgerError> for Error {
             LedgerError::Damaged { path, .. } => (
                 Code::LedgerDamaged,
                 format!(
-                    "nothing was changed; put a copy from a backup in its place. Without one, SQLite's own shell gets out \
+                    "nothing was changed; restore it from a backup. Without one, SQLite's shell recovers \
                      what can be read: `(echo '{}'; sqlite3 '{}' .dump | sed 's/^ROLLBACK.*/COMMIT;/') | sqlite3 \
-                     recovered.db`; put that in its place, private (`chmod 600`). Or move it and its -wal file away, to \
-                     begin anew",
+                     recovered.db`; replace it with that, private (`chmod 600`). Or move it and its -wal file away to \
+                     start over",
                     ledger::marks(),
                     path.display()
                 ),
             ),
             LedgerError::Foreign { path } => (
                 Code::LedgerDamaged,
-                format!("move {} away, and put the ledger there if you have it", path.display()),
+                format!("move {} away, and restore the ledger if you have it", path.display()),
             ),
             LedgerError::ForeignWal { path } => (
                 Code::LedgerDamaged,
                 format!(
-                    "nothing was changed; if the ledger was put back from a backup, move {} away",
+                    "nothing was changed; if the ledger was restored from a backup, move {} away",
                     path.display()
                 ),
             ),
@@ -36,7 +36,7 @@ impl From<LedgerError> for Error {
             ),
             LedgerError::Busy { .. } => (
                 Code::Busy,
-                "try again; if it stays so, look for a stopped `api-keys` process".to_owned(),
+                "try again; if it persists, look for a stopped `api-keys` process".to_owned(),
             ),
         };
         Self::new(code, message).hint(hint)

@@ -145,19 +145,19 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
     (
         Code::KeyInWrongPlace,
         "key_in_wrong_place",
-        "an argument that is not for keys holds something that looks like one",
+        "an argument that is not for keys contains something that looks like one",
         ExitCode::Usage,
     ),
     (
         Code::KeyInChatRefused,
         "key_in_chat_refused",
-        "the configuration refuses keys that pass through a chat",
+        "the configuration refuses keys sent through a chat",
         ExitCode::Failed,
     ),
     (
         Code::KeyRequired,
         "key_required",
-        "no key or new passphrase was given and this caller cannot be asked for one",
+        "no key or new passphrase was given, and this caller cannot be asked for one",
         ExitCode::Failed,
     ),
     (
@@ -169,7 +169,7 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
     (
         Code::InputDeclined,
         "input_declined",
-        "the person asked for a secret said no",
+        "the user declined to enter a secret",
         ExitCode::Failed,
     ),
     (
@@ -187,7 +187,7 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
     (
         Code::PriceUnknown,
         "price_unknown",
-        "the budget is enforced, and nobody knows what the request costs",
+        "the budget is enforced, but the cost of the request is unknown",
         ExitCode::Failed,
     ),
     (
@@ -229,7 +229,7 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
     (
         Code::NothingToUndo,
         "nothing_to_undo",
-        "no removal or rotation of the last 30 days can be taken back",
+        "no removal or rotation in the last 30 days can be undone",
         ExitCode::Failed,
     ),
     (
@@ -247,13 +247,13 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
     (
         Code::VaultExists,
         "vault_exists",
-        "there is a vault already",
+        "the vault already exists",
         ExitCode::Failed,
     ),
     (
         Code::VaultMissing,
         "vault_missing",
-        "the vault file is gone, but what belongs to it is still there",
+        "vault.json is missing, but other vault files exist",
         ExitCode::Failed,
     ),
     (
@@ -283,7 +283,7 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
     (
         Code::VaultForeign,
         "vault_foreign",
-        "the file is a different vault than the one this folder's anchor knows",
+        "the file is not the vault that this folder's anchor belongs to",
         ExitCode::Failed,
     ),
     (
@@ -295,7 +295,7 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
     (
         Code::VaultForked,
         "vault_forked",
-        "the vault file has the expected age but other contents",
+        "the vault file has the expected version but different contents",
         ExitCode::Failed,
     ),
     (
@@ -331,7 +331,7 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
     (
         Code::KeyFileMissing,
         "key_file_missing",
-        "the key file that opens this vault is gone or not readable",
+        "the key file that opens this vault is missing or unreadable",
         ExitCode::Failed,
     ),
     (
@@ -373,13 +373,13 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
     (
         Code::ClientKeyInvalid,
         "client_key_invalid",
-        "the request to the gateway has no client key, or one that nobody was given",
+        "the request to the gateway has no client key, or an unknown one",
         ExitCode::Failed,
     ),
     (
         Code::ForeignRequest,
         "foreign_request",
-        "the request to the gateway names another host than this one",
+        "the request to the gateway names another host",
         ExitCode::Failed,
     ),
     (
@@ -391,25 +391,25 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
     (
         Code::MethodNotAllowed,
         "method_not_allowed",
-        "the path of the gateway does not take that HTTP method; the header `allow` lists those it takes",
+        "the gateway does not support that HTTP method on the path; see the `allow` header",
         ExitCode::Failed,
     ),
     (
         Code::RequestTooLarge,
         "request_too_large",
-        "the request to the gateway is longer than it takes",
+        "the request to the gateway is too large",
         ExitCode::Failed,
     ),
     (
         Code::ProviderNotAllowed,
         "provider_not_allowed",
-        "the client may not use that provider, or the configuration has it off",
+        "the client may not use that provider, or it is disabled in the configuration",
         ExitCode::Failed,
     ),
     (
         Code::ProviderUnreachable,
         "provider_unreachable",
-        "the provider did not answer, or broke its answer off",
+        "the provider did not answer, or closed the connection before the response was complete",
         ExitCode::Failed,
     ),
     (
@@ -421,7 +421,7 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
     (
         Code::RateLimited,
         "rate_limited",
-        "every key of the provider has to wait, or the client has sent too many requests",
+        "every key of the provider is rate-limited, or the client sent too many requests",
         ExitCode::Failed,
     ),
     (
@@ -433,37 +433,37 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
     (
         Code::UnsafeFile,
         "unsafe_file",
-        "a file or folder is not what it should be: a link, a device, another owner's, or open to others",
+        "a file or folder is unsafe: a link, a device, owned by another user, or accessible to others",
         ExitCode::Failed,
     ),
     (
         Code::StorageFailed,
         "storage_failed",
-        "the system refused to read or write a file",
+        "a file could not be read or written",
         ExitCode::Failed,
     ),
     (
         Code::Busy,
         "busy",
-        "another process held the files for too long",
+        "another process locked the files for too long",
         ExitCode::Failed,
     ),
     (
         Code::ConfigInvalid,
         "config_invalid",
-        "the configuration file has a mistake",
+        "the configuration file is invalid",
         ExitCode::Failed,
     ),
     (
         Code::PriceOverlayInvalid,
         "price_overlay_invalid",
-        "the file of prices cannot be taken; nothing was changed",
+        "the price file cannot be used; nothing was changed",
         ExitCode::Failed,
     ),
     (
         Code::PriceOverlayDamaged,
         "price_overlay_damaged",
-        "the prices that were taken in are not what was written; no price is told until that is mended",
+        "the loaded prices are corrupted or were modified; no prices are shown until that is fixed",
         ExitCode::Failed,
     ),
     (
@@ -475,7 +475,7 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
     (
         Code::ClientConfigInvalid,
         "client_config_invalid",
-        "the settings of an MCP client cannot be read, or not be changed safely; they were left alone",
+        "an MCP client's settings cannot be read or safely changed; they were left alone",
         ExitCode::Failed,
     ),
     (
@@ -589,9 +589,9 @@ impl From<crate::domain::MalformedKey> for Error {
     fn from(why: crate::domain::MalformedKey) -> Self {
         let hint = match why {
             crate::domain::MalformedKey::Reference => {
-                "let what keeps the secret print it, and pipe it in: `op read … | api-keys add PROVIDER --stdin`"
+                "pipe the secret in from where it is stored: `op read … | api-keys add PROVIDER --stdin`"
             }
-            _ => "copy the whole key from the provider's console, and nothing else",
+            _ => "copy the whole key, and nothing else, from the provider's console",
         };
         Self::new(Code::MalformedKey, why.to_string()).hint(hint)
     }
@@ -599,15 +599,14 @@ impl From<crate::domain::MalformedKey> for Error {
 
 impl From<crate::domain::IdentityError> for Error {
     fn from(why: crate::domain::IdentityError) -> Self {
-        Self::new(Code::InvalidArgument, why.to_string())
-            .hint("see `api-keys list` for the providers and labels in use")
+        Self::new(Code::InvalidArgument, why.to_string()).hint("`api-keys list` shows the providers and labels in use")
     }
 }
 
 impl From<crate::domain::TokensError> for Error {
     fn from(why: crate::domain::TokensError) -> Self {
         Self::new(Code::InvalidArgument, why.to_string())
-            .hint("input_tokens are all tokens of the prompt, cached ones included; output_tokens include reasoning")
+            .hint("input_tokens includes all prompt tokens, also cached ones; output_tokens includes reasoning")
     }
 }
 

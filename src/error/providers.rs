@@ -10,7 +10,7 @@ impl From<ShapeError> for Error {
                 "check that the provider and the key belong together, and add the key under the provider that issued it"
             }
             ShapeError::AdminKey { .. } => {
-                "make an ordinary key in the provider's console and add that; an administration key can change the whole organisation"
+                "create a regular key in the provider's console and add that; an admin key can change the whole organization"
             }
         };
         Self::new(Code::MalformedKey, why.to_string()).hint(hint)

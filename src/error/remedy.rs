@@ -32,7 +32,7 @@ impl Code {
                 "`api-keys prices list` shows the known models; write others as `provider/model`, and give them a price under `[[prices]]`"
             }
             Self::NoRoute => "read the verdicts; `api-keys recommend` says what would help",
-            Self::MalformedKey => "copy the whole key from the provider's console, and nothing else",
+            Self::MalformedKey => "copy the whole key, and nothing else, from the provider's console",
             Self::KeyInWrongPlace => "rotate that key, then enter the new one at the prompt or on the page",
             Self::KeyInChatRefused => {
                 "let the assistant open the page, or run `api-keys add PROVIDER`; the key in the chat should be rotated"

@@ -18,16 +18,14 @@ impl From<SettingsError> for Error {
 impl From<ConfigError> for Error {
     fn from(why: ConfigError) -> Self {
         Self::new(Code::ConfigInvalid, why.to_string())
-            .hint("correct the file; `api-keys doctor` shows where it is and whether it is good")
+            .hint("fix the file; `api-keys doctor` shows where it is and checks it")
     }
 }
 
 impl From<VariableError> for Error {
     fn from(why: VariableError) -> Self {
         let hint = match &why {
-            VariableError::BadName => {
-                "give the name of the variable, not its value; if that was a key, treat it as exposed"
-            }
+            VariableError::BadName => "use the variable's name, not its value; if that was a key, treat it as exposed",
             VariableError::NotSet { .. } | VariableError::Empty { .. } | VariableError::NotText { .. } => {
                 "set it where this program is started; a server that already runs does not see variables set later"
             }

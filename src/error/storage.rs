@@ -16,42 +16,41 @@ impl From<FileError> for Error {
             FileError::Unsafe { why: hazard, .. } => (
                 Code::UnsafeFile,
                 match hazard {
-                    Hazard::NotAFile(_) => format!("move {path} away, and put the file itself there if you have it"),
+                    Hazard::NotAFile(_) => {
+                        format!("move {path} away, and replace it with the real file if you have it")
+                    }
                     Hazard::NotADirectory(_) => {
                         format!("move {path} away, or set API_KEYS_HOME to the folder itself")
                     }
                     Hazard::ForeignOwner => {
-                        format!("run as the user that {path} belongs to, or set API_KEYS_HOME to a folder of yours")
+                        format!("run as the owner of {path}, or set API_KEYS_HOME to a folder of yours")
                     }
                     Hazard::OpenToOthers => {
-                        format!("if its contents are yours, close it to others: `chmod 600 '{path}'`")
+                        format!("if its contents are yours, make it private: `chmod 600 '{path}'`")
                     }
                     Hazard::FolderOpenToOthers => format!(
-                        "choose a folder of its own with API_KEYS_HOME, or, if nobody else uses this one: `chmod 700 '{path}'`"
+                        "choose a separate folder with API_KEYS_HOME, or, if it is yours alone: `chmod 700 '{path}'`"
                     ),
                 },
             ),
             FileError::TooLarge { .. } => (
                 Code::StorageFailed,
-                format!("that is not a file of this program; move {path} away and restore it from a backup"),
+                format!("it is not a file of this program; move {path} away and restore it from a backup"),
             ),
             FileError::Changed { .. } => (Code::Busy, "try again; nothing was changed".to_owned()),
             FileError::Locked { .. } => (
                 Code::Busy,
-                format!("try again; if no program that it belongs to is running, remove the folder {path}"),
+                format!("try again; if the program that locked it is not running, remove the folder {path}"),
             ),
             FileError::ReadOnly { .. } => (
                 Code::StorageFailed,
-                "give yourself write permission there, or set API_KEYS_HOME to another folder".to_owned(),
+                "make it writable, or set API_KEYS_HOME to another folder".to_owned(),
             ),
             FileError::NoSpace { .. } => (
                 Code::StorageFailed,
-                "make room on that disk and try again; nothing was changed".to_owned(),
+                "free space on that disk and try again; nothing was changed".to_owned(),
             ),
-            FileError::Io { .. } => (
-                Code::StorageFailed,
-                format!("see whether {path} and its disk are in order"),
-            ),
+            FileError::Io { .. } => (Code::StorageFailed, format!("check {path} and its disk")),
         };
         Self::new(code, why.to_string()).hint(hint).caused_by(why)
     }
@@ -61,7 +60,7 @@ impl From<LockError> for Error {
     fn from(why: LockError) -> Self {
         match why {
             LockError::Busy { .. } => Self::new(Code::Busy, why.to_string())
-                .hint("try again; if it stays so, look for a stopped `api-keys` process"),
+                .hint("try again; if it persists, look for a stopped `api-keys` process"),
             LockError::File(why) => why.into(),
         }
     }
@@ -94,7 +93,7 @@ impl From<KeychainError> for Error {
             ),
             KeychainError::TimedOut => (
                 Code::KeychainUnavailable,
-                "see whether the keychain waits for an answer in a window, or restart it",
+                "check whether the keychain is waiting for you in a window, or restart it",
             ),
             KeychainError::Foreign => (
                 Code::KeychainUnavailable,
@@ -110,7 +109,7 @@ impl From<ClientsError> for Error {
         let message = why.to_string();
         match why {
             ClientsError::Damaged { path } => Self::new(Code::ClientsDamaged, message).hint(format!(
-                "nothing was changed; put {0} back from a backup, or move it away and give each client a new key",
+                "nothing was changed; restore {0} from a backup, or move it away and create new client keys",
                 path.display()
             )),
             ClientsError::TooNew { .. } => Self::new(Code::ClientsDamaged, message)

@@ -4,7 +4,7 @@ use super::{Code, Error};
 use crate::storage::vault::{SealError, SlotInfo, SlotKind, VaultError};
 
 /// The way out where the file was put there by somebody.
-const READ_ONLY: &str = "keys can be read but not changed; put the newest file back; or, if you put this one there yourself: `api-keys vault accept-rollback`, with `--recovery` where only the recovery code opens it";
+const READ_ONLY: &str = "keys can be read but not changed; restore the newest file, or, if you put this one there on purpose: `api-keys vault accept-rollback`, with `--recovery` if only the recovery code opens it";
 
 impl From<VaultError> for Error {
     fn from(why: VaultError) -> Self {
@@ -12,51 +12,51 @@ impl From<VaultError> for Error {
             VaultError::File(_) | VaultError::Lock(_) | VaultError::Audit(_) | VaultError::Keychain(_) => {
                 return from_below(why);
             }
-            VaultError::Absent => (Code::VaultAbsent, "make one: `api-keys vault init`".to_owned()),
+            VaultError::Absent => (Code::VaultAbsent, "create one: `api-keys vault init`".to_owned()),
             VaultError::Exists { .. } => (
                 Code::VaultExists,
-                "use it as it is; `api-keys vault status` tells what opens it".to_owned(),
+                "use it as it is; `api-keys vault status` lists its keyslots".to_owned(),
             ),
             VaultError::Remains { path } => (
                 Code::VaultMissing,
                 format!(
-                    "put vault.json back from a backup; or, if that vault is given up for good, move away {} and what there is of anchor.json, audit.jsonl, audit.*.jsonl and vault-*.key",
+                    "restore vault.json from a backup; or, to give the vault up for good, move away {} and any anchor.json, audit.jsonl, audit.*.jsonl and vault-*.key",
                     path.display()
                 ),
             ),
             VaultError::Locked { slots } => (Code::VaultLocked, how_to_unlock(slots)),
             VaultError::WrongPassphrase => (
                 Code::WrongPassphrase,
-                "try again; if it is forgotten: `api-keys vault recover`, where a recovery code was made".to_owned(),
+                "try again; if you forgot it and have a recovery code: `api-keys vault recover`".to_owned(),
             ),
             VaultError::EmptyPassphrase => (
                 Code::InvalidArgument,
-                "type a passphrase; several words in a row are good".to_owned(),
+                "type a passphrase; several random words work well".to_owned(),
             ),
             VaultError::WrongRecoveryCode => (
                 Code::WrongPassphrase,
-                "the code is typed right but belongs to another vault or was replaced; look for a newer one".to_owned(),
+                "the code is well-formed but belongs to another vault or was replaced; look for a newer one".to_owned(),
             ),
             VaultError::MistypedRecoveryCode => (
                 Code::WrongPassphrase,
-                "compare it with the paper, group by group: 8 groups of 4 letters and digits".to_owned(),
+                "check it against your copy: 8 groups of 4 letters and digits".to_owned(),
             ),
             VaultError::NoSlotOfKind(_) | VaultError::NoSuchSlot(_) => (
                 Code::SlotNotFound,
-                "`api-keys vault status` lists the ways to open this vault".to_owned(),
+                "`api-keys vault status` lists its keyslots".to_owned(),
             ),
             VaultError::LastSlot => (
                 Code::LastSlot,
-                "first add another way to open the vault, such as `api-keys vault add-slot passphrase`".to_owned(),
+                "add another keyslot first, such as `api-keys vault add-slot passphrase`".to_owned(),
             ),
             VaultError::Damaged { path, .. } if path.ends_with("anchor.json") => (
                 Code::VaultDamaged,
-                "if the vault's contents are right, take them as the newest: `api-keys vault accept-rollback`, with `--recovery` where only the recovery code opens it".to_owned(),
+                "if the vault's contents are right: `api-keys vault accept-rollback`, with `--recovery` if only the recovery code opens it".to_owned(),
             ),
             VaultError::Damaged { path, .. } => (
                 Code::VaultDamaged,
                 format!(
-                    "keep {} as it is and put a copy from a backup in its place; nothing was changed",
+                    "keep {} and restore it from a backup; nothing was changed",
                     path.display()
                 ),
             ),
@@ -66,44 +66,44 @@ impl From<VaultError> for Error {
             ),
             VaultError::Foreign { .. } => (
                 Code::VaultForeign,
-                "put the right file back; or, if you put this one there yourself, with what opens it: `api-keys vault accept-rollback`, with `--recovery` where that is its recovery code".to_owned(),
+                "restore the right file; or, if you put this one there on purpose: `api-keys vault accept-rollback`, with `--recovery` if only the recovery code opens it".to_owned(),
             ),
             VaultError::RolledBack { .. } => (Code::VaultRolledBack, READ_ONLY.to_owned()),
             VaultError::Forked { .. } => (Code::VaultForked, READ_ONLY.to_owned()),
             VaultError::Full(_) => (
                 Code::VaultFull,
-                "remove keys or slots that are no longer used".to_owned(),
+                "remove unused keys or keyslots".to_owned(),
             ),
             VaultError::NoSuchKey(_) | VaultError::NoSuchSecret { .. } => (
                 Code::KeyNotFound,
-                "`api-keys list` shows the keys that are stored".to_owned(),
+                "`api-keys list` shows the stored keys".to_owned(),
             ),
             VaultError::KeyFileMissing { .. } => (
                 Code::KeyFileMissing,
-                "put the key file back from a backup; or, where a recovery code was made: `api-keys vault recover`".to_owned(),
+                "restore the key file from a backup; or, with a recovery code: `api-keys vault recover`".to_owned(),
             ),
             VaultError::KeyFileWrong { path } => (
                 Code::KeyFileMissing,
                 format!(
-                    "put the right file back as {}; or, where a recovery code was made: `api-keys vault recover`",
+                    "restore the right file as {}; or, with a recovery code: `api-keys vault recover`",
                     path.display()
                 ),
             ),
             VaultError::KeychainEntryMissing | VaultError::KeychainEntryWrong => (
                 Code::KeychainEntryMissing,
-                "was the keychain reset or another user's? Restore it; or, where a recovery code was made: `api-keys vault recover`".to_owned(),
+                "if the keychain was reset or replaced, restore it; or, with a recovery code: `api-keys vault recover`".to_owned(),
             ),
             VaultError::Seal(SealError::NotAuthentic) => (
                 Code::VaultDamaged,
-                "put a copy from a backup in the vault's place; nothing was changed".to_owned(),
+                "restore the vault from a backup; nothing was changed".to_owned(),
             ),
             VaultError::Seal(SealError::NoMemory) => (
                 Code::StorageFailed,
-                "close other programs or raise the memory limit, and try again".to_owned(),
+                "close other programs or raise the memory limit, then try again".to_owned(),
             ),
             VaultError::Seal(SealError::NoRandomness) => (
                 Code::StorageFailed,
-                "the system's source of random bytes does not work; nothing was changed".to_owned(),
+                "the system's random number generator failed; nothing was changed".to_owned(),
             ),
             VaultError::Misused(_) => (Code::Internal, "please report this; nothing was changed".to_owned()),
         };
@@ -125,11 +125,11 @@ fn from_below(why: VaultError) -> Error {
 fn how_to_unlock(slots: &[SlotInfo]) -> String {
     let has = |kind| slots.iter().any(|slot| slot.kind == kind);
     if has(SlotKind::Passphrase) {
-        "run a command on a terminal, where the passphrase can be typed, or set API_KEYS_PASSPHRASE".to_owned()
+        "run a command in a terminal to type the passphrase, or set API_KEYS_PASSPHRASE".to_owned()
     } else if has(SlotKind::Recovery) {
         "open it with the recovery code: `api-keys vault recover`".to_owned()
     } else {
-        "`api-keys vault status` tells what opens it".to_owned()
+        "`api-keys vault status` lists its keyslots".to_owned()
     }
 }
 

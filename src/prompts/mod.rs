@@ -132,7 +132,7 @@ impl PromptDef {
         let known: Vec<&str> = self.arguments.iter().map(|argument| argument.name).collect();
         let hint = format!("the arguments are: {}", known.join(", "));
         if !known.contains(&name) {
-            return Err(Error::new(Code::InvalidArgument, "there is an argument with an unknown name").hint(hint));
+            return Err(Error::new(Code::InvalidArgument, "unknown argument").hint(hint));
         }
         let Some(text) = value.as_str() else {
             return Err(Error::new(Code::InvalidArgument, format!("argument `{name}` must be text")).hint(hint));
@@ -140,7 +140,7 @@ impl PromptDef {
         if providers::looks_like_key(text) {
             return Err(Error::new(
                 Code::KeyInWrongPlace,
-                format!("argument `{name}` holds something that looks like an API key; it was not used"),
+                format!("argument `{name}` contains something that looks like an API key; it was not used"),
             )
             .hint("treat that key as exposed: rotate it"));
         }

@@ -69,7 +69,7 @@ pub fn estimate(app: &App, ask: &Ask) -> Result<Estimate> {
     let Some(rates) = priced.price.rates(ask.service, ask.tokens.input()).copied() else {
         let message = format!("no {} price of {model} is known", ask.service.as_str());
         return Err(Error::new(Code::InvalidArgument, message)
-            .hint(format!("leave `{}` out for the standard price", ask.service.as_str())));
+            .hint(format!("omit `{}` for the standard price", ask.service.as_str())));
     };
     let known = catalog.find(&model).map(|found| found.model);
     let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();

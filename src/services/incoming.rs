@@ -104,7 +104,7 @@ pub(super) fn chat_warning(policy: KeysInChat) -> Result<Option<String>> {
         )),
         KeysInChat::Refuse => Err(Error::new(
             Code::KeyInChatRefused,
-            "the configuration refuses keys that pass through a chat; nothing was stored",
+            "the configuration refuses keys sent through a chat; nothing was stored",
         )
         .hint(
             "treat that key as exposed and revoke it; leave the key out, or use `api-keys add PROVIDER` in a terminal",

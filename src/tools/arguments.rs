@@ -139,20 +139,16 @@ pub(super) fn read<T: Tool>(mut arguments: Map<String, Value>, schema: &Map<Stri
     }
     serde_json::from_value(Value::Object(arguments)).map_err(|_| {
         // The cause quotes values, so it is dropped on purpose.
-        Error::new(
-            Code::InvalidArgument,
-            "the arguments do not have the form that the tool's schema asks for",
-        )
-        .hint(known(properties))
+        Error::new(Code::InvalidArgument, "the arguments do not match the tool's schema").hint(known(properties))
     })
 }
 
 fn unknown(name: &str, properties: &Map<String, Value>) -> Error {
     let plain = name.len() <= 40 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
     let message = if plain && !providers::looks_like_key(name) {
-        format!("there is no argument `{name}`")
+        format!("unknown argument `{name}`")
     } else {
-        "there is an argument with an unknown name".to_owned()
+        "unknown argument".to_owned()
     };
     Error::new(Code::InvalidArgument, message).hint(known(properties))
 }
@@ -217,8 +213,8 @@ fn check<T: Tool>(name: &str, property: &Value, value: &Value) -> Result<()> {
     if let (false, Some(text)) = (secret, value.as_str())
         && T::holds_key(name, text)
     {
-        return Err(Error::new(Code::KeyInWrongPlace, format!("argument `{name}` holds something that looks like an API key; it was not used"))
-            .hint("treat that key as exposed: rotate it; give keys only as `api_key`, or better leave `api_key` out and type the key on the page that opens"));
+        return Err(Error::new(Code::KeyInWrongPlace, format!("argument `{name}` contains something that looks like an API key; it was not used"))
+            .hint("treat that key as exposed and rotate it; pass keys only as `api_key`, or better, omit `api_key` and type the key on the page that opens"));
     }
     if let (Some(items), Some(values)) = (property.get("items"), value.as_array()) {
         values.iter().try_for_each(|value| check::<T>(name, items, value))?;

@@ -172,7 +172,7 @@ impl EstimateCost {
                 Code::InvalidArgument,
                 "`text` and `input_tokens` cannot be used together",
             )
-            .hint("leave one of them out")),
+            .hint("omit one of them")),
             // In the shell alone: the one number besides a text is the output.
             (Some(counted), None, Some(output)) | (Some(counted), Some(output), None) => {
                 Ok((counted.tokens, output, Some(counted)))

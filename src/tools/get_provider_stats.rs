@@ -68,8 +68,8 @@ impl Tool for GetProviderStats {
                 Column::new("P95").rank(6),
                 Column::new("SUCCESS"),
                 Column::new("REQUESTS").rank(1),
-                Column::new("$/M IN").rank(3),
-                Column::new("$/M OUT").rank(3),
+                Column::new("INPUT/M").rank(3),
+                Column::new("OUTPUT/M").rank(3),
             ],
             rows,
         ));
@@ -119,7 +119,9 @@ fn row(it: &ProviderStats) -> Vec<Cell> {
         }
     };
     let milliseconds = |value: Option<u32>| Cell::number(value.map_or_else(String::new, |it| format!("{it} ms")));
-    let rate = |rate: Option<Rate>| Cell::number(rate.map_or_else(String::new, |rate| rate.per_million().to_string()));
+    let rate = |rate: Option<Rate>| {
+        Cell::number(rate.map_or_else(String::new, |rate| view::precise(rate.per_million().into())))
+    };
     let success = it.success_rate.map_or_else(String::new, |rate| {
         let tenths = rate.0 / (Billionths::ONE.0 / 1_000);
         format!("{}.{}%", tenths / 10, tenths % 10)

@@ -242,7 +242,7 @@ fn name(argument: &str, text: &str) -> Result<String> {
             Code::InvalidArgument,
             format!("argument `{argument}` must be a name without control characters"),
         )
-        .hint(format!("leave `{argument}` out where there is none")));
+        .hint(format!("omit `{argument}` if there is none")));
     }
     Ok(text.to_owned())
 }

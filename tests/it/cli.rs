@@ -105,6 +105,7 @@ fn bash_completes_commands_and_their_options() {
                    echo \"${COMPREPLY[@]}\"";
         let mut bash = std::process::Command::new("bash");
         bash.args(["--norc", "-c", tab, "bash"]).arg(&script).args(typed);
+        bash.env("API_KEYS_HOME", home.path());
         let ended = home.run_with(bash, "");
         assert_eq!(ended.stdout.trim(), offered, "{typed:?} {ended:?}");
     }

@@ -96,7 +96,7 @@ fn setup_asks_before_it_takes_a_key_in_and_before_it_touches_a_client() {
     std::fs::remove_file(home.beside(".cursor/mcp.json")).expect("registered");
     for (answer, keys, registered) in [("n", 0, false), ("y", 1, true)] {
         let mut terminal = OnTerminal::start(&home, "api-keys setup");
-        terminal.wait_for("OPENAI_API_KEY in .env holds a key: store it as openai? [y/N]");
+        terminal.wait_for("OPENAI_API_KEY in .env contains a key: store it as openai? [y/N]");
         terminal.type_in(&format!("{answer}\r"));
         terminal.wait_for("Change the settings of Cursor? [y/N]");
         terminal.type_in(&format!("{answer}\r"));

@@ -597,7 +597,7 @@ fn doctor_starts_what_the_clients_would_start_and_names_each_mend() {
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!(
         (&found[0]["state"], &found[0]["mend"]),
-        (&json!("notice"), &json!("`api-keys setup` registers it"))
+        (&json!("notice"), &json!("`api-keys setup` registers the server"))
     );
 
     assert_eq!(
@@ -678,7 +678,7 @@ fn doctor_starts_nothing_that_a_project_leads_it_to_by_variables() {
         assert!(
             finding["message"]
                 .as_str()
-                .is_some_and(|said| said.ends_with("it was not tried")),
+                .is_some_and(|said| said.ends_with("it was not started")),
             "{finding}"
         );
         assert!(!touched.exists(), "{finding}");
@@ -730,7 +730,7 @@ fn slash_commands_are_installed_kept_current_and_taken_away_unless_somebody_chan
     let found = findings(&home);
     assert!(
         found.iter().any(|finding| finding["state"] == "notice"
-            && finding["message"] == "Claude Code does not have this version's /api-usage, /api-costs"),
+            && finding["message"] == "Claude Code has outdated or missing slash commands: /api-usage, /api-costs"),
         "{found:?}"
     );
     let ended = run(&["--yes"]);

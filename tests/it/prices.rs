@@ -440,7 +440,7 @@ fn a_price_is_explained_to_people_and_to_programs() {
     for said in [
         "anthropic/claude-haiku-5-5: chat, 1,000,000 tokens of context",
         "batch, prompts from 100,001",
-        "by genai-prices 0.2.3, looked up 2026-11-22 (built in)",
+        "by genai-prices 0.2.3, as of 2026-11-22 (built in)",
         "web searches: $10 per 1,000",
     ] {
         assert!(people.stdout.contains(said), "{said}: {people:?}");

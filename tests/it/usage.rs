@@ -387,7 +387,7 @@ fn an_alert_is_given_once_over_all_processes() {
     let over = home.run(["budget", "--check"]);
     assert_eq!(over.code, Some(1), "{}", over.stdout);
     assert!(
-        over.stdout.contains("105 %") && over.stderr.contains("exceeded"),
+        over.stdout.contains("105%") && over.stderr.contains("exceeded"),
         "{}",
         over.stdout
     );

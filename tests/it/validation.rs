@@ -152,7 +152,7 @@ fn whatever_doctor_finds_of_a_key_comes_with_its_mend() {
     for (status, code, mend) in [
         (401, "invalid_api_key", "api-keys rotate openai"),
         (402, "no_credit", "add credit"),
-        (403, "forbidden", "allow it more"),
+        (403, "forbidden", "more permissions"),
         (429, "slow_down", "nothing to do"),
         (500, "broken", "check the network"),
     ] {

@@ -62,7 +62,7 @@ pub(super) fn ways_in(app: &App) -> Option<Finding> {
         Ok(Status::Absent) | Err(_) => return None,
     };
     let kinds: Vec<&str> = slots.iter().map(|slot| slot.kind.as_str()).collect();
-    let kinds = kinds.join(", ");
+    let kinds = kinds.join(", ").replace('-', " ");
     let spare = slots.len() > 1 || slots.iter().any(|slot| slot.kind == SlotKind::Recovery);
     Some(if spare {
         Finding::good("master key", format!("opened by any of {kinds}"))

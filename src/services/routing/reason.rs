@@ -29,10 +29,20 @@ pub fn reason(decision: &Decision<'_>, policy: &Policy, ask: &Ask) -> String {
         Some(key) if key.limit.is_some() => {
             format!("{who}, and {which}; its key {} has most of its quota left", key.label)
         }
-        Some(key) => format!(
-            "{who}, and {which}; its key {} was used least in the last minute",
-            key.label
-        ),
+        // Only what is known: without a limit there is no quota, and of equals none was used least.
+        Some(key)
+            if chosen
+                .supply
+                .keys
+                .iter()
+                .all(|other| other.label == key.label || other.used > key.used) =>
+        {
+            format!(
+                "{who}, and {which}; its key {} was used least in the last minute",
+                key.label
+            )
+        }
+        Some(_) => format!("{who}, and {which}"),
     }
 }
 

@@ -16,7 +16,8 @@ use crate::{
     app::App,
     catalog::{Figures, Model, Points, Status},
     domain::{
-        ExpiryNotice, KeyRecord, ModelRef, Price, ProviderId, Service, Task, TokenCounts, Tokens, Usd, Window, utc_text,
+        ExpiryNotice, KeyRecord, ModelRef, Price, ProviderId, Service, Task, TokenCounts, Tokens, Usd, Window,
+        thousands, utc_text,
     },
     error::Result,
     services::{budget, pricing},
@@ -50,7 +51,7 @@ pub struct Advice {
 pub struct Note {
     pub r#type: &'static str,
     pub message: String,
-    /// The command or setting that mends it
+    /// The command or setting that fixes it
     pub fix: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub provider: Option<String>,
@@ -164,7 +165,7 @@ impl Note {
     }
 }
 
-/// Tasks that nobody can do, and those that too few can.
+/// Tasks without a provider, and those with too few.
 fn tasks(decisions: &BTreeMap<Task, Decision<'_>>, warnings: &mut Vec<Note>, recommendations: &mut Vec<Note>) {
     let names = |tasks: &[Task]| tasks.iter().map(|task| task.as_str()).collect::<Vec<_>>().join(", ");
     let of = |is: &dyn Fn(&Decision<'_>) -> bool| -> Vec<Task> {
@@ -232,7 +233,7 @@ fn providers(state: &State, supplies: &[Supply], warnings: &mut Vec<Note>) {
     }
 }
 
-/// Keys that expire, and those of which nobody knows whether they work.
+/// Keys that expire, and those that were never validated.
 fn keys(state: &State, warnings: &mut Vec<Note>, recommendations: &mut Vec<Note>) {
     let records = state
         .providers()
@@ -288,7 +289,7 @@ fn models(state: &State, used: &Used, warnings: &mut Vec<Note>) {
             let fix = if *why == "configured" {
                 "name another model in config.toml"
             } else {
-                "use another model; `api-keys route TASK` proposes one"
+                "use another model; `api-keys route TASK` suggests one"
             };
             let note = Note::new(r#type, format!("{name}, {why}, {said}"), fix).of_provider(&name.provider);
             warnings.push(Note {
@@ -300,10 +301,13 @@ fn models(state: &State, used: &Used, warnings: &mut Vec<Note>) {
     for (name, totals) in &used.models {
         if totals.unpriced_requests > 0 {
             let message = format!(
-                "the price of {name} is unknown ({} requests so far)",
-                totals.unpriced_requests
+                "the price of {name} is unknown ({} so far)",
+                match totals.unpriced_requests {
+                    1 => "1 request".to_owned(),
+                    many => format!("{} requests", thousands(many)),
+                }
             );
-            let fix = format!("give its price as [[prices]] with model = \"{name}\" in config.toml");
+            let fix = format!("add its price as [[prices]] with model = \"{name}\" in config.toml");
             let note = Note::new("unpriced_model", message, fix).of_provider(&name.provider);
             warnings.push(Note {
                 model: Some(name.to_string()),
@@ -365,9 +369,10 @@ fn cheaper(state: &State, used: &Used, supplies: &[Supply]) -> Vec<Note> {
     } else {
         used.tasks.clone()
     };
-    let mut dearest: Vec<&(ModelRef, Totals)> = used.models.iter().filter(|(_, it)| it.cost >= LEAST_SAVING).collect();
-    dearest.sort_by(|(one, a), (other, b)| b.cost.cmp(&a.cost).then_with(|| one.cmp(other)));
-    let compared = dearest.into_iter().take(MOST_COMPARED);
+    let mut most_expensive: Vec<&(ModelRef, Totals)> =
+        used.models.iter().filter(|(_, it)| it.cost >= LEAST_SAVING).collect();
+    most_expensive.sort_by(|(one, a), (other, b)| b.cost.cmp(&a.cost).then_with(|| one.cmp(other)));
+    let compared = most_expensive.into_iter().take(MOST_COMPARED);
     compared
         .filter_map(|(name, totals)| {
             let best = |offer: &str| best_points(offer, &tasks);
@@ -397,11 +402,11 @@ fn cheaper(state: &State, used: &Used, supplies: &[Supply]) -> Vec<Note> {
             let named = format!("{}/{}", supply.provider, offer.model);
             let source = Figures::built_in().source();
             let by = match (own_like, like) {
-                (None, None) => format!("by {source}"),
-                _ => format!("by {source}, as far as its family's figures tell"),
+                (None, None) => source,
+                _ => format!("{source}, by its family's figures"),
             };
             let message = format!(
-                "{named} is at least as good as {name} at what you use it for {by}, and would have cost {cost} instead of {} in the last 30 days",
+                "{named} matches {name} at your tasks ({by}) and would have cost {cost} instead of {} in the last 30 days",
                 totals.cost
             );
             let fix = format!("set [routing.tasks] TASK = \"{named}\" in config.toml, or `--model {named}`");

@@ -112,7 +112,7 @@ impl fmt::Display for VaultError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Absent => f.write_str("there is no vault"),
-            Self::Exists { path } => write!(f, "there is a vault already: {}", path.display()),
+            Self::Exists { path } => write!(f, "the vault already exists: {}", path.display()),
             Self::Remains { path } => write!(
                 f,
                 "vault.json is missing, but other vault files exist: {}",

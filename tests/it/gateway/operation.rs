@@ -91,7 +91,7 @@ fn a_shell_learns_where_the_gateway_is_and_the_key_of_a_new_client() {
         },
         "",
     );
-    assert!(preferred.stderr.contains("GOOGLE_API_KEY is set here"), "{preferred:?}");
+    assert!(preferred.stderr.contains("GOOGLE_API_KEY is set"), "{preferred:?}");
 }
 
 /// A command behind the gateway, whose first line of output has come.

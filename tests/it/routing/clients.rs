@@ -457,7 +457,7 @@ fn the_commands_show_people_what_matters() {
         "anthropic is set for code_generation, and ",
         "CANDIDATE",
         "outranked",
-        "--json shows them",
+        "shown with `--json`",
     ] {
         assert!(shown.stdout.contains(part), "{part}: {}", shown.stdout);
     }

@@ -146,7 +146,7 @@ fn scenarios() -> Vec<Scenario> {
                 ("anthropic/claude-large", "unhealthy"),
                 ("anthropic/claude-small", "unhealthy"),
             ],
-            reason: "since anthropic is failing, and tried again at 08:00:29 UTC",
+            reason: "since anthropic is failing, and will be retried at 08:00:29 UTC",
             is_fallback: true,
             ..base("the provider fails")
         },
@@ -192,7 +192,7 @@ fn scenarios() -> Vec<Scenario> {
                 ("openai/gpt-small", "outranked"),
                 ("local/llama", "outranked"),
             ],
-            reason: "; its key spare was used least in the last minute",
+            reason: "for a typical request)",
             ..base("one of two keys has expired")
         },
         Scenario {
