@@ -15,7 +15,7 @@ use crate::{
     providers,
     services::{
         caller::Caller,
-        cost::{self, Ask, Chosen, Estimate},
+        cost_estimate::{self, Ask, Chosen, Estimate},
     },
 };
 
@@ -213,9 +213,9 @@ impl Tool for EstimateCost {
             })?,
             service: if self.batch { Service::Batch } else { Service::Standard },
         };
-        let estimate = cost::estimate(app, &ask)?;
+        let estimate = cost_estimate::estimate(app, &ask)?;
         let (alternatives, alternatives_omitted) = if self.compare {
-            let found = cost::alternatives(app, &estimate, &ask)?;
+            let found = cost_estimate::alternatives(app, &estimate, &ask)?;
             let named = found.cheapest.into_iter().map(|(model, total_usd)| Alternative {
                 quality: quality(&model.model),
                 provider: model.provider.to_string(),

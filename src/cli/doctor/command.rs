@@ -13,9 +13,9 @@ use super::{
         console::Console,
         help::HelpSection,
     },
-    clients, files,
+    files,
     finding::{Finding, Health},
-    keys, ledger, vault,
+    keys, ledger, mcp_clients, vault,
 };
 use crate::{
     app::App,
@@ -67,7 +67,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     findings.extend(ledger::budgets(app));
     findings.extend(gateway_clients(app));
     findings.push(clock(app));
-    findings.extend(clients::look(app));
+    findings.extend(mcp_clients::look(app));
     // Where the file is another vault, the check of the vault has reported it.
     if let (Ok(()), Ok(stored)) = (&open, list(app)) {
         findings.extend(keys::stored_keys(app, &stored));

@@ -5,7 +5,7 @@ use crate::{
     app::App,
     catalog::Catalog,
     error::Code,
-    services::{budget, prices},
+    services::{budget_status, price_updates},
     storage::ledger::Depth,
     tools::view,
 };
@@ -19,7 +19,7 @@ pub(super) fn prices_in_force(app: &App) -> Finding {
         Ok(catalog) => catalog,
     };
     let models = catalog.models().count();
-    match prices::overlay(app) {
+    match price_updates::overlay(app) {
         Err(error) => Finding::of("prices", &error),
         Ok(None) => Finding::good(
             "prices",
@@ -47,7 +47,7 @@ pub(super) fn prices_in_force(app: &App) -> Finding {
 /// Whether a budget is exceeded or about to be, and whether anything in use has no price.
 pub(super) fn budgets(app: &App) -> Vec<Finding> {
     // An unreadable ledger is reported by its own check.
-    let Ok(budgets) = budget::check(app) else {
+    let Ok(budgets) = budget_status::check(app) else {
         return Vec::new();
     };
     let mut findings: Vec<Finding> = budgets

@@ -13,14 +13,14 @@ use super::{
         help::HelpSection,
         own_server::{self, Greeting},
     },
-    clients, offers,
+    mcp_clients, offers,
     report::Report,
     trial,
 };
 use crate::{
     app::App,
-    clients::{CLIENTS, Launch},
     error::Result,
+    mcp_clients::{CLIENTS, Launch},
     services::vault,
     storage::vault::Status,
 };
@@ -74,7 +74,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
         offers::keys(session, matches, &mut report)?;
         offers::local_servers(session, &mut report)?;
     }
-    clients::run(session, matches, &launch, &mut report)?;
+    mcp_clients::run(session, matches, &launch, &mut report)?;
     report.finish()
 }
 

@@ -1,8 +1,8 @@
 //! `setup`: the first run, safe to repeat. Makes the vault, tries everything out over MCP, takes keys in, and registers
 //! this server with the clients found.
 
-mod clients;
 mod command;
+mod mcp_clients;
 mod offers;
 mod report;
 mod trial;
