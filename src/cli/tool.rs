@@ -15,7 +15,7 @@ use crate::{
     domain::Label,
     error::{ExitCode as Ending, Result},
     services::keys,
-    storage::vault::Status,
+    storage::vault::VaultStatus,
     tools::{
         Input, ToolDef,
         view::{Block, Tone},
@@ -47,10 +47,10 @@ pub(super) fn run(session: &Session, tool: &ToolDef, matches: &ArgMatches) -> Re
         confirm(session, tool, matches)?;
     }
     let vault = session.app.vault();
-    let first = tool.takes_key && matches!(vault.status(), Ok(Status::Absent));
+    let first = tool.takes_key && matches!(vault.status(), Ok(VaultStatus::Absent));
     let caller = Terminal::new(session, matches);
     let answer = wait((tool.call)(&session.app, &caller, Input::Matches(matches)))?;
-    if let (true, false, Ok(Status::Unlocked { by, .. })) = (first, session.console.is_json(), vault.status()) {
+    if let (true, false, Ok(VaultStatus::Unlocked { by, .. })) = (first, session.console.is_json(), vault.status()) {
         let said = format!("Created the vault {}, opened by the {by}", vault.path().display());
         session.console.remark(&Block::Line(Tone::Plain, said));
     }

@@ -10,7 +10,7 @@ use crate::domain::{KeyRecord, KeyState, KeyStatus, KeyVersion, VersionState};
 
 /// A stored key.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Key {
+pub(super) struct KeyView {
     /// Stays the same through rotations
     pub key_id: String,
     pub provider: String,
@@ -20,7 +20,7 @@ pub(super) struct Key {
     pub created_at: String,
     pub expires_at: Option<String>,
     pub description: Option<String>,
-    pub status: State,
+    pub status: KeyStateView,
     pub rotation_count: u32,
     /// Whether the key was sent through a chat and should be rotated
     pub exposed: bool,
@@ -43,7 +43,7 @@ pub(super) struct Key {
 /// Whether a key is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum State {
+pub(super) enum KeyStateView {
     Active,
     Expired,
     Removed,
@@ -66,7 +66,7 @@ pub(super) struct Previous {
     pub usable_until: Option<String>,
 }
 
-impl Key {
+impl KeyView {
     /// The key as it stands at `now`.
     pub(super) fn of(record: &KeyRecord, now: Timestamp) -> Self {
         let active = record.active();
@@ -79,9 +79,9 @@ impl Key {
             expires_at: record.expires_at.map(time),
             description: record.description.clone(),
             status: match record.state(now) {
-                KeyState::Usable | KeyState::Unfinished => State::Active,
-                KeyState::Expired => State::Expired,
-                KeyState::Removed => State::Removed,
+                KeyState::Usable | KeyState::Unfinished => KeyStateView::Active,
+                KeyState::Expired => KeyStateView::Expired,
+                KeyState::Removed => KeyStateView::Removed,
             },
             rotation_count: record.rotation_count,
             exposed: active.is_some_and(|active| active.exposed),
@@ -110,7 +110,7 @@ impl Key {
         self
     }
 
-    /// The columns that [`Key::row`] fills.
+    /// The columns that [`KeyView::row`] fills.
     pub(super) const COLUMNS: [Column; 7] = [
         Column::new("PROVIDER"),
         Column::new("LABEL"),
@@ -137,7 +137,7 @@ impl Key {
             |at| {
                 let day = at.split('T').next().unwrap_or_default();
                 Cell::new(
-                    if self.status == State::Expired {
+                    if self.status == KeyStateView::Expired {
                         Tone::Bad
                     } else {
                         Tone::Plain

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Hints, Tool,
-    key::Key,
+    key::KeyView,
     view::{Block, Tone, View},
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
         last_use::last_uses,
         vault,
     },
-    storage::vault::Status,
+    storage::vault::VaultStatus,
 };
 
 /// List the stored API keys in masked form, with expiry and what needs attention
@@ -41,7 +41,7 @@ fn yes() -> bool {
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Listed {
-    keys: Vec<Listing>,
+    keys: Vec<ListedKey>,
     total_count: usize,
     /// How many more there are, where they would be too many to read: `provider` and `include_metadata` say which
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,8 +55,8 @@ const MOST_CHARACTERS: usize = 40_000;
 /// A stored key; more than its name and masked form only with metadata.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
-enum Listing {
-    Full(Box<Key>),
+enum ListedKey {
+    Full(Box<KeyView>),
     Short {
         key_id: String,
         provider: String,
@@ -127,12 +127,12 @@ impl Tool for ListApiKeys {
             CallerKind::Cli => last_uses(app),
             CallerKind::Mcp { .. } | CallerKind::Gateway => BTreeMap::new(),
         };
-        let mut keys: Vec<Listing> = records
+        let mut keys: Vec<ListedKey> = records
             .iter()
             .map(|record| {
                 let used = uses.get(&(record.provider.to_string(), record.label.to_string()));
-                let key = Key::of(record, now).last_used(used.copied(), now);
-                Listing::of(key, self.include_metadata)
+                let key = KeyView::of(record, now).last_used(used.copied(), now);
+                ListedKey::of(key, self.include_metadata)
             })
             .collect();
         let total_count = keys.len();
@@ -140,9 +140,9 @@ impl Tool for ListApiKeys {
             keys.truncate(fitting(&keys));
         }
         let master_key = match app.vault().status()? {
-            Status::Absent => None,
-            Status::Unlocked { by, .. } => Some(by.to_string()),
-            Status::Locked { slots } => {
+            VaultStatus::Absent => None,
+            VaultStatus::Unlocked { by, .. } => Some(by.to_string()),
+            VaultStatus::Locked { slots } => {
                 let kinds: Vec<&str> = slots.iter().map(|slot| slot.kind.as_str()).collect();
                 Some(kinds.join(", "))
             }
@@ -171,7 +171,7 @@ impl Tool for ListApiKeys {
         }
         let mut attention: Vec<String> = output.vault.hint.iter().cloned().collect();
         let rows = output.keys.iter().map(|listing| match listing {
-            Listing::Full(key) => {
+            ListedKey::Full(key) => {
                 attention.extend(
                     key.attention
                         .iter()
@@ -179,7 +179,7 @@ impl Tool for ListApiKeys {
                 );
                 key.row()
             }
-            Listing::Short {
+            ListedKey::Short {
                 provider,
                 label,
                 masked,
@@ -188,13 +188,13 @@ impl Tool for ListApiKeys {
         });
         let rows: Vec<_> = rows.collect();
         let columns = rows.first().map_or(0, Vec::len);
-        let columns = Key::COLUMNS.into_iter().take(columns);
+        let columns = KeyView::COLUMNS.into_iter().take(columns);
         super::with_warnings(View::default().and(Block::table(columns, rows)), &attention)
     }
 }
 
 /// How many of `keys` are not too many to read.
-fn fitting(keys: &[Listing]) -> usize {
+fn fitting(keys: &[ListedKey]) -> usize {
     let lengths = keys
         .iter()
         .map(|key| serde_json::to_string(key).map_or(0, |text| text.len()));
@@ -205,12 +205,12 @@ fn fitting(keys: &[Listing]) -> usize {
     sums.take_while(|sum| *sum <= MOST_CHARACTERS).count()
 }
 
-impl Listing {
-    fn of(key: Key, include_metadata: bool) -> Self {
+impl ListedKey {
+    fn of(key: KeyView, include_metadata: bool) -> Self {
         if include_metadata {
             return Self::Full(Box::new(key));
         }
-        let Key {
+        let KeyView {
             key_id,
             provider,
             label,

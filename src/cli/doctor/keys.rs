@@ -10,7 +10,7 @@ use crate::{
     app::App,
     domain::{KeyRecord, KeyStatus},
     error::Result,
-    services::validation::{self, Report},
+    services::validation::{self, ValidationReport},
 };
 
 pub(super) fn stored_keys(app: &App, records: &[KeyRecord]) -> Vec<Finding> {
@@ -47,7 +47,7 @@ fn stored_key(record: &KeyRecord, now: Timestamp) -> Option<Finding> {
 /// What the providers say about the keys right now: whether they can be reached, and whether the keys work.
 pub(super) fn providers(app: &App, caller: &Terminal) -> Result<Vec<Finding>> {
     let (reports, _) = wait(validation::validate_all(app, caller))?;
-    let finding = |report: &Report| {
+    let finding = |report: &ValidationReport| {
         let name = key_name::show(&report.provider.id, &report.label);
         let status = report.validation.status;
         let fix = match status {

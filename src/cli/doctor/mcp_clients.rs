@@ -5,7 +5,7 @@ use crate::{
     app::App,
     cli::own_server::{self, Greeting},
     error::{Code, Error},
-    mcp_clients::{CLIENTS, Intent, Launch, Registration, SERVER, Scope, SlashCommand, State},
+    mcp_clients::{CLIENTS, Intent, Launch, Registration, RegistrationState, SERVER, Scope, SlashCommand},
     settings::Machine,
 };
 
@@ -28,14 +28,16 @@ pub(super) fn look(app: &App) -> Vec<Finding> {
                 continue;
             };
             match (registration.state(), scope) {
-                (Ok(State::Absent), Scope::User) => without.push(client),
-                (Ok(State::Absent), Scope::Project) => {}
-                (Ok(State::Registered(launch)), _) => {
+                (Ok(RegistrationState::Absent), Scope::User) => without.push(client),
+                (Ok(RegistrationState::Absent), Scope::Project) => {}
+                (Ok(RegistrationState::Registered(launch)), _) => {
                     registered = true;
                     findings.push(answers(app, &registration, &launch, &machine));
                     findings.extend(outdated(&registration, &machine, scope));
                 }
-                (Ok(state @ State::Different(_)), _) => findings.push(different(&registration, &state, &machine)),
+                (Ok(state @ RegistrationState::Different(_)), _) => {
+                    findings.push(different(&registration, &state, &machine));
+                }
                 (Err(error), _) => findings.push(unreadable(&error)),
             }
         }
@@ -94,10 +96,10 @@ fn outdated(registration: &Registration<'_>, machine: &Machine, scope: Scope) ->
 }
 
 /// An entry of our name that differs from what setup would write.
-fn different(registration: &Registration<'_>, state: &State, machine: &Machine) -> Finding {
+fn different(registration: &Registration<'_>, state: &RegistrationState, machine: &Machine) -> Finding {
     match state {
-        State::Different(Some(launch)) if launch.program(machine).is_none() => gone(registration, launch),
-        State::Different(_) | State::Absent | State::Registered(_) => {
+        RegistrationState::Different(Some(launch)) if launch.program(machine).is_none() => gone(registration, launch),
+        RegistrationState::Different(_) | RegistrationState::Absent | RegistrationState::Registered(_) => {
             Finding::of("client", &registration.taken(state)).but(Health::Notice)
         }
     }

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     app::App,
     error::{Code, Result},
-    storage::vault::{SlotKind, Standing, Status},
+    storage::vault::{SlotKind, VaultFreshness, VaultStatus},
     tools::view,
 };
 
@@ -37,7 +37,7 @@ pub(super) fn the_vault(app: &App, open: &Result<()>) -> Finding {
                 )
             };
             match contents.standing {
-                Standing::Current => Finding::good(
+                VaultFreshness::Current => Finding::good(
                     "vault",
                     format!(
                         "{} opens and is intact (version {})",
@@ -45,10 +45,10 @@ pub(super) fn the_vault(app: &App, open: &Result<()>) -> Finding {
                         contents.generation
                     ),
                 ),
-                Standing::RolledBack { .. } => wrong("vault.json is older than the last one written here"),
-                Standing::Forked => wrong("vault.json differs from the last one written here"),
-                Standing::Foreign => wrong("vault.json is not the vault last written here"),
-                Standing::AnchorDamaged => wrong("the anchor that detects an outdated vault.json is damaged"),
+                VaultFreshness::RolledBack { .. } => wrong("vault.json is older than the last one written here"),
+                VaultFreshness::Forked => wrong("vault.json differs from the last one written here"),
+                VaultFreshness::Foreign => wrong("vault.json is not the vault last written here"),
+                VaultFreshness::AnchorDamaged => wrong("the anchor that detects an outdated vault.json is damaged"),
             }
         }
     }
@@ -57,9 +57,9 @@ pub(super) fn the_vault(app: &App, open: &Result<()>) -> Finding {
 /// What opens the vault, and whether losing one thing would lose it all.
 pub(super) fn ways_in(app: &App) -> Option<Finding> {
     let slots = match app.vault().status() {
-        Ok(Status::Locked { slots } | Status::Unlocked { slots, .. }) => slots,
+        Ok(VaultStatus::Locked { slots } | VaultStatus::Unlocked { slots, .. }) => slots,
         // The check of the vault has reported it.
-        Ok(Status::Absent) | Err(_) => return None,
+        Ok(VaultStatus::Absent) | Err(_) => return None,
     };
     let kinds: Vec<&str> = slots.iter().map(|slot| slot.kind.as_str()).collect();
     let kinds = kinds.join(", ").replace('-', " ");

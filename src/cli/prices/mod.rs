@@ -13,7 +13,7 @@ use super::{
     help::HelpSection,
 };
 use crate::{
-    catalog::{Model, sets::Change},
+    catalog::{Model, sets::PriceChange},
     domain::{ProviderId, Rates},
     error::{Code, Error, Result},
     services::price_updates::{self, Updated},
@@ -234,7 +234,7 @@ fn update(session: &Session, matches: &ArgMatches) -> Result<(Value, View)> {
     ))
 }
 
-fn changed(change: &Change) -> Vec<Cell> {
+fn changed(change: &PriceChange) -> Vec<Cell> {
     let cell = |of: fn(&Rates) -> String| {
         let (before, after) = (of(&change.before), of(&change.after));
         if before == after {

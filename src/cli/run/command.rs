@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     error::Result,
-    services::child_environment::{self, Variable},
+    services::child_environment::{self, KeyVariable},
     tools::view::{Block, View},
 };
 
@@ -104,13 +104,13 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
 }
 
 /// Names the variables that would be set and taken away, never their values.
-fn show(session: &Session, variables: &[Variable], in_the_way: &BTreeSet<String>) -> Result<ExitCode> {
+fn show(session: &Session, variables: &[KeyVariable], in_the_way: &BTreeSet<String>) -> Result<ExitCode> {
     let environment = session.app.settings().environment();
     let removed: Vec<&String> = in_the_way.iter().filter(|name| environment.is_set(name)).collect();
     if session.console.is_json() {
         let variables: Vec<_> = variables
             .iter()
-            .map(|Variable { name, record }| {
+            .map(|KeyVariable { name, record }| {
                 json!({"name": name, "provider": record.provider, "label": record.label, "key_id": record.key_id})
             })
             .collect();
@@ -119,7 +119,7 @@ fn show(session: &Session, variables: &[Variable], in_the_way: &BTreeSet<String>
     }
     let rows = variables
         .iter()
-        .map(|Variable { name, record }| {
+        .map(|KeyVariable { name, record }| {
             let masked = record.active().map(|active| active.masked.clone()).unwrap_or_default();
             vec![
                 name.as_str().into(),
