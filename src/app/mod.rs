@@ -12,7 +12,7 @@ use crate::{
     providers::{Checker, Listing, Listings, Provider},
     settings::Settings,
     storage::{
-        clients::ClientStore,
+        gateway_clients::ClientStore,
         ledger::Ledger,
         vault::{Vault, VaultPlaces},
     },

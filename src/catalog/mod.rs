@@ -1,6 +1,6 @@
 //! The models: what each costs, since when and by whose word, and what it can do.
 //!
-//! Built in is the catalogue that `packaging/catalogue` makes from public sets; over it lies what
+//! Built in is the catalog that `packaging/catalogue` makes from public sets; over it lies what
 //! `api-keys prices update` took in, and over both the prices of `config.toml`. A model that is
 //! not found has no price, and nothing is ever costed by a name that merely looks alike.
 

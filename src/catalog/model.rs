@@ -1,4 +1,4 @@
-//! One model of the catalogue.
+//! One model of the catalog.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Capability, ModelId, ModelKind, ModelRef, Price, Rates};
 
-/// A model as the catalogue knows it.
+/// A model as the catalog knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Model {
     pub id: ModelRef,
@@ -66,7 +66,7 @@ pub enum Status {
 /// Where a price stands written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Origin {
-    /// In the catalogue that is built in.
+    /// In the catalog that is built in.
     BuiltIn,
     /// In the file that `prices update` took in.
     Overlay,

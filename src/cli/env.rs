@@ -15,7 +15,7 @@ use crate::{
     domain::{Label, Secret},
     error::{Code, Error, Result},
     services::{
-        clients::{self, NewClient},
+        gateway_clients::{self, NewClient},
         sdks,
     },
     tools::view::Block,
@@ -80,7 +80,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     let name = client::name(matches, "client")?;
     let key = if matches.get_flag("new") {
         let new = NewClient::named(name.clone());
-        Some(clients::add(app, new)?.1)
+        Some(gateway_clients::add(app, new)?.1)
     } else {
         expect(session, &name)?;
         None

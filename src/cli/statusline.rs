@@ -16,8 +16,8 @@ use crate::{
     domain::{HealthState, KeyRecord, Usd},
     error::Result,
     services::{
-        budget, health, keys,
-        spending::{Budget, BudgetReport},
+        budget_status, health, keys,
+        usage_views::{Budget, BudgetReport},
         vault,
     },
     storage::vault::{SlotKind, Status},
@@ -45,7 +45,7 @@ fn run(session: &Session) -> Result<ExitCode> {
     drain();
     let app = &session.app;
     let problem = app.settings().problem().map(|problem| problem.to_string());
-    let mut report = BudgetReport::from(&budget::check(app)?);
+    let mut report = BudgetReport::from(&budget_status::check(app)?);
     // Which limits a file that cannot be read would set, nobody knows.
     report.enabled &= problem.is_none();
     let attention = needing_attention(app)?;

@@ -32,8 +32,8 @@ use crate::{
     app::App,
     domain::Secret,
     error::{Code, Error, Result},
-    services::clients,
-    storage::clients::Client,
+    services::gateway_clients,
+    storage::gateway_clients::Client,
 };
 
 /// The longest body, in bytes: what the providers themselves take at most.
@@ -177,7 +177,7 @@ fn authenticate(app: &App, headers: &HeaderMap) -> Result<Client> {
         Error::new(Code::ClientKeyInvalid, "the request has no client key")
             .hint("make one with `api-keys client add NAME`, and send it as `Authorization: Bearer` or `x-api-key`")
     })?;
-    clients::authenticate(app, &Secret::new(shown))
+    gateway_clients::authenticate(app, &Secret::new(shown))
 }
 
 /// Whether the request names this machine by an address or name that no other can have (DNS rebinding).

@@ -14,7 +14,7 @@ use crate::{
     domain::{KeyState, ModelRef, ProviderId},
     error::{Code, Error, Result},
     providers::Dialect,
-    storage::clients::Client,
+    storage::gateway_clients::Client,
 };
 
 /// The models that `client` can ask for, in Anthropic's form or in OpenAI's; or the one that is named.

@@ -13,7 +13,7 @@ use super::{
     metrics::Metrics,
     tasks::Tasks,
 };
-use crate::{app::App, error::Result, process, providers::Upstream, services::lending::KeyRing};
+use crate::{app::App, error::Result, process, providers::Upstream, services::gateway_keys::KeyRing};
 
 /// How the gateway is to be run.
 #[derive(Debug, Clone)]

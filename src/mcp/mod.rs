@@ -3,7 +3,7 @@
 //! One handler serves every revision of the protocol, those with a handshake and those without.
 //! Nothing on the way to the first answer opens the vault, the keychain or a connection.
 
-mod client;
+mod caller;
 mod describe;
 mod guard;
 mod rounds;

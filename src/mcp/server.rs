@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    client::{Client, Desk, PATIENCE, lock},
+    caller::{Client, Desk, PATIENCE, lock},
     describe,
     guard::guarded,
     rounds::{self, Rounds},

@@ -13,7 +13,7 @@ use super::*;
 use crate::{
     app::Clock,
     intake::Intake,
-    mcp::{client::Desk, rounds::Rounds},
+    mcp::{caller::Desk, rounds::Rounds},
     settings::{Environment, Settings},
     tools::{Answer, Area, Caller, Hints, Question, ToolDef, View},
 };

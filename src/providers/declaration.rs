@@ -1,4 +1,4 @@
-//! What a row of the catalogue says.
+//! What a row of the catalog says.
 
 use std::fmt;
 

@@ -7,7 +7,6 @@
 
 mod address;
 mod answer;
-mod catalogue;
 mod checker;
 mod connector;
 mod declaration;
@@ -21,13 +20,13 @@ mod rate_limits;
 mod readings;
 mod refusal;
 mod shape;
+mod table;
 mod upstream;
 mod usage;
 
 pub use self::{
     address::{Address, AddressError},
     answer::{Account, Answer, Body, Verdict},
-    catalogue::PROVIDERS,
     checker::{Checked, Checker},
     declaration::{Auth, Check, KeyUse, Method, ProviderDef, Wire},
     http::Failure,
@@ -38,6 +37,7 @@ pub use self::{
     rate_limits::{Counted, Remaining, remaining, retry_after, retry_after_in},
     refusal::{RefusalKind, RefusalRule, Refused, RetryWith, Said, read_refusal, refusal_in},
     shape::{ShapeError, ShapeWarning, check_shape},
+    table::PROVIDERS,
     upstream::{Dialect, Upstream, UpstreamBody, UpstreamRequest, UpstreamResponse},
     usage::{Framing, Meter, UsageReader},
 };

@@ -2,10 +2,10 @@
 
 use jiff::{Timestamp, civil, tz::TimeZone};
 
-pub use super::incoming::Source;
+pub use super::new_secret::Source;
 use super::{
     caller::{Caller, CallerKind, Question},
-    incoming::{asked, given},
+    new_secret::{asked, given},
     vault,
 };
 use crate::{

@@ -7,8 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     caller::{Caller, Question},
-    incoming::{NewSecret, Source, asked, given},
-    keys, validation, vault,
+    keys,
+    new_secret::{NewSecret, Source, asked, given},
+    validation, vault,
 };
 use crate::{
     app::App,

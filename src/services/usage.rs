@@ -3,9 +3,9 @@
 use jiff::{SignedDuration, Timestamp, civil::Date};
 
 use super::{
-    budget::{self, Alert, Budgets},
-    health, ledger,
-    pricing::{self, Pricing},
+    budget_status::{self, Alert, Budgets},
+    health, ledger_writes,
+    price_lookup::{self, Pricing},
 };
 use crate::{
     app::App,
@@ -85,7 +85,7 @@ pub struct Report {
 pub async fn track(app: &App, told: Told) -> Result<Tracked> {
     let now = app.now();
     let (catalog, config) = (app.catalog()?, app.settings().current());
-    let pricing = pricing::price_of(&catalog, &config, &told.model, now);
+    let pricing = price_lookup::price_of(&catalog, &config, &told.model, now);
     let (cost, unpriced) = match pricing {
         Pricing::Priced(priced) => match priced.price.cost(Service::Standard, &told.tokens) {
             Some(cost) => (
@@ -119,11 +119,11 @@ pub async fn track(app: &App, told: Told) -> Result<Tracked> {
         cost,
         request_id: told.request_id,
     };
-    let recorded = ledger::turn(app, |ledger| ledger.record(&record)).await?;
+    let recorded = ledger_writes::turn(app, |ledger| ledger.record(&record)).await?;
     if !recorded.duplicate {
         let (provider, label) = (&record.model.provider, record.label.as_ref());
         let learn = |ledger: &Ledger| health::observe(app, ledger, provider, label, &record.outcome, told.retry_after);
-        if let Err(why) = ledger::turn(app, learn).await {
+        if let Err(why) = ledger_writes::turn(app, learn).await {
             // The request is counted; telling it again would count it twice.
             tracing::warn!(
                 error = why.code().as_str(),
@@ -131,8 +131,8 @@ pub async fn track(app: &App, told: Told) -> Result<Tracked> {
             );
         }
     }
-    let budgets = budget::check(app)?;
-    let alerts = budget::new_alerts(app, &budgets).await?;
+    let budgets = budget_status::check(app)?;
+    let alerts = budget_status::new_alerts(app, &budgets).await?;
     let month = app.ledger().totals(budgets.monthly.span, &of_provider(provider))?;
     Ok(Tracked {
         id: recorded.id,

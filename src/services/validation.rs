@@ -8,8 +8,9 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     caller::{Caller, CallerKind},
-    incoming::chat_warning,
-    keys, vault,
+    keys,
+    new_secret::chat_warning,
+    vault,
 };
 use crate::{
     app::App,

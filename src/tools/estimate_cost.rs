@@ -14,7 +14,7 @@ use crate::{
     providers,
     services::{
         caller::Caller,
-        cost::{self, Ask, Chosen, Estimate},
+        cost_estimate::{self, Ask, Chosen, Estimate},
     },
 };
 
@@ -191,9 +191,9 @@ impl Tool for EstimateCost {
             })?,
             service: if self.batch { Service::Batch } else { Service::Standard },
         };
-        let estimate = cost::estimate(app, &ask)?;
+        let estimate = cost_estimate::estimate(app, &ask)?;
         let alternatives = if self.compare {
-            let named = cost::alternatives(app, &estimate, &ask)?
+            let named = cost_estimate::alternatives(app, &estimate, &ask)?
                 .into_iter()
                 .map(|(model, total_usd)| Alternative {
                     provider: model.provider.to_string(),

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Hints, Tool, key, spending,
+    Hints, Tool, key, usage_cells,
     view::{self, Block, Cell, Tone, View},
 };
 use crate::{
@@ -13,8 +13,8 @@ use crate::{
     error::Result,
     services::{
         caller::Caller,
-        spending::Totals,
         usage::{self, GroupBy, MOST_DAYS},
+        usage_views::Totals,
     },
 };
 
@@ -164,8 +164,11 @@ impl Tool for GetUsage {
                 Block::Hint("`api-keys track PROVIDER MODEL INPUT OUTPUT` records one".to_owned()),
             );
         }
-        let row =
-            |name: Cell, totals: &Totals| std::iter::once(name).chain(spending::cells(totals)).collect::<Vec<_>>();
+        let row = |name: Cell, totals: &Totals| {
+            std::iter::once(name)
+                .chain(usage_cells::cells(totals))
+                .collect::<Vec<_>>()
+        };
         let mut rows: Vec<Vec<Cell>> = output
             .groups
             .iter()
@@ -191,7 +194,7 @@ impl Tool for GetUsage {
             ),
         )
         .and(Block::Table {
-            headers: std::iter::once(head).chain(spending::HEADERS).collect(),
+            headers: std::iter::once(head).chain(usage_cells::HEADERS).collect(),
             rows,
         });
         if output.groups_omitted > 0 {

@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Hints, Tool, spending,
+    Hints, Tool, usage_cells,
     view::{Block, Tone, View},
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     domain::{Label, MOST_TOKENS, Outcome, Task, TokenCounts, Tokens, Usd},
     error::Result,
     providers,
-    services::{caller::Caller, pricing, spending::Alert, usage},
+    services::{caller::Caller, price_lookup, usage, usage_views::Alert},
 };
 
 /// Record what a request to a provider used, and what it cost. Input tokens include cached ones
@@ -146,7 +146,7 @@ impl Tool for TrackRequest {
             cache_write_1h: 0,
             reasoning: self.reasoning_tokens,
         })?;
-        let model = pricing::named(&*app.catalog()?, &provider.id, &self.model.parse()?);
+        let model = price_lookup::named(&*app.catalog()?, &provider.id, &self.model.parse()?);
         let told = usage::Told {
             model: model.clone(),
             label: self.label.as_deref().map(str::parse::<Label>).transpose()?,
@@ -209,6 +209,6 @@ impl Tool for TrackRequest {
             Tone::Faint,
             format!("{} this month: {}", output.provider, output.provider_total_usd),
         ));
-        spending::with_alerts(super::with_warnings(view, &output.warnings), &output.alerts)
+        usage_cells::with_alerts(super::with_warnings(view, &output.warnings), &output.alerts)
     }
 }

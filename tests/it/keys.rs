@@ -8,7 +8,7 @@ use api_keys::{
     error::{Code, Error, Result},
     services::{
         caller::{Caller, CallerKind, Question},
-        injection,
+        child_environment,
         keys::{self, Added, NewKey, Source},
         rotation::{self, Rotated, Rotation},
         undo::{self, Undone},
@@ -130,8 +130,8 @@ fn undo(app: &App) -> Result<(KeyRecord, Undone, Vec<String>)> {
 /// The secret that a child process would get.
 fn injected(app: &App) -> Result<String> {
     let wanted = [(openai(), Label::default())];
-    let variables = wait(injection::variables(app, &Silent, &wanted))?;
-    let mut revealed = wait(injection::reveal(app, &Silent, variables))?;
+    let variables = wait(child_environment::variables(app, &Silent, &wanted))?;
+    let mut revealed = wait(child_environment::reveal(app, &Silent, variables))?;
     let (name, key) = revealed.remove(0);
     assert_eq!(name, "OPENAI_API_KEY");
     // EXPOSE: a made-up key in a test

@@ -13,8 +13,8 @@ use crate::domain::{Billionths, Capability, ModelId, ModelKind, ModelRef, Price,
 
 /// The version of both formats that is written, and the only one that is read.
 const VERSION: u32 = 1;
-/// The name of the format of the built-in catalogue.
-const CATALOGUE: &str = "api-keys catalogue";
+/// The name of the format of the built-in catalog.
+const BUILT_IN_FORMAT: &str = "api-keys catalogue";
 /// The name of the format of the file that `prices update` writes.
 const OVERLAY: &str = "api-keys prices";
 /// The highest price that is taken, in US dollars per million tokens.
@@ -166,9 +166,9 @@ struct RatesForm {
     reasoning: Option<Amount>,
 }
 
-/// The built-in catalogue that `text` spells.
-pub(super) fn catalogue(text: &str) -> Result<Contents, CatalogError> {
-    read(text, CATALOGUE, Origin::BuiltIn)
+/// The built-in catalog that `text` spells.
+pub(super) fn catalog(text: &str) -> Result<Contents, CatalogError> {
+    read(text, BUILT_IN_FORMAT, Origin::BuiltIn)
 }
 
 impl Overlay {

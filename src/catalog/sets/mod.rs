@@ -295,7 +295,7 @@ impl Said {
     }
 }
 
-/// Rates by the rules of this catalogue, from what a set says.
+/// Rates by the rules of this catalog, from what a set says.
 ///
 /// A cache write that costs less than input is a charge on top of it (`packaging/catalogue` says where that is from).
 fn tidied(kind: ModelKind, mut rates: Rates) -> Rates {

@@ -1,6 +1,6 @@
 //! `doctor`: looks at everything that can be wrong, and says how to mend it.
 
-mod clients;
+mod mcp_clients;
 
 use std::{path::Path, process::ExitCode};
 
@@ -15,7 +15,7 @@ use crate::{
     domain::{KeyRecord, KeyStatus},
     error::{Code, Error, ExitCode as Ending, Result},
     services::{
-        budget, keys, prices,
+        budget_status, keys, price_updates,
         validation::{self, Report},
         vault,
     },
@@ -126,7 +126,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     findings.extend(budgets(app));
     findings.extend(gateway_clients(app));
     findings.push(clock(app));
-    findings.extend(clients::look(app));
+    findings.extend(mcp_clients::look(app));
     // The check of the vault has said it where the file is another vault.
     if let (Ok(()), Ok(stored)) = (&open, keys::list(app)) {
         findings.extend(stored_keys(app, &stored));
@@ -236,7 +236,7 @@ fn prices_in_force(app: &App) -> Finding {
         Ok(catalog) => catalog,
     };
     let models = catalog.models().count();
-    match prices::overlay(app) {
+    match price_updates::overlay(app) {
         Err(error) => Finding::of("prices", &error),
         Ok(None) => Finding::good(
             "prices",
@@ -369,7 +369,7 @@ fn trail(app: &App) -> Finding {
 /// Whether a budget is exceeded or on its way, and whether there is something in use that nobody can count.
 fn budgets(app: &App) -> Vec<Finding> {
     // A ledger that cannot be read is told of by its own check.
-    let Ok(budgets) = budget::check(app) else {
+    let Ok(budgets) = budget_status::check(app) else {
         return Vec::new();
     };
     let mut findings: Vec<Finding> = budgets

@@ -15,7 +15,7 @@ use super::{
     allow_remote, listen,
 };
 #[cfg(any(unix, test))]
-use crate::clients::Launch;
+use crate::mcp_clients::Launch;
 use crate::{
     error::{Code, Error, Result},
     services::vault,

@@ -12,7 +12,7 @@ use crate::{
     catalog::{Model, sets::Change},
     domain::{ProviderId, Rates},
     error::{Code, Error, Result},
-    services::prices::{self, Updated},
+    services::price_updates::{self, Updated},
     tools::view::{Block, Cell, Tone, View},
 };
 
@@ -165,7 +165,7 @@ fn update(session: &Session, matches: &ArgMatches) -> Result<(Value, View)> {
         taken,
         replaced,
         warnings,
-    } = prices::update(&session.app, &path)?;
+    } = price_updates::update(&session.app, &path)?;
     let skipped: serde_json::Map<String, Value> = taken
         .skipped
         .iter()
@@ -243,7 +243,7 @@ fn changed(change: &Change) -> Vec<Cell> {
 }
 
 fn reset(session: &Session) -> Result<(Value, View)> {
-    let was_there = prices::reset(&session.app)?;
+    let was_there = price_updates::reset(&session.app)?;
     let said = if was_there {
         "The built-in prices are in force again"
     } else {

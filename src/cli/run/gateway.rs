@@ -23,8 +23,8 @@ use crate::{
     error::{Code, Error, Result},
     gateway::{self, Listening},
     process,
-    services::{clients, sdks},
-    storage::clients::Client,
+    services::{gateway_clients, sdks},
+    storage::gateway_clients::Client,
     tools::view::{Block, View},
 };
 
@@ -55,9 +55,9 @@ pub(super) fn run(session: &Session, matches: &ArgMatches, mut command: std::pro
                 Served::Here(Box::new(gateway::listen(app.clone(), served::private()).await?))
             };
             let name = Path::new(command.get_program()).file_stem().unwrap_or_default();
-            let (mut client, key) = clients::add_for_command(app, &name.to_string_lossy(), &providers)?;
+            let (mut client, key) = gateway_clients::add_for_command(app, &name.to_string_lossy(), &providers)?;
             let outcome = attend(app, served, &mut command, &mut client, &key).await;
-            match clients::remove(app, &client.name) {
+            match gateway_clients::remove(app, &client.name) {
                 Err(why) if why.code() != Code::ClientNotFound => Err(why),
                 _ => outcome,
             }
@@ -119,7 +119,7 @@ async fn until_end(
         tokio::select! {
             status = child.wait() => return status,
             signal = signals.next() => signals::pass_on(child, signal),
-            _ = look.tick() => if let Err(why) = clients::renew(app, client) {
+            _ = look.tick() => if let Err(why) = gateway_clients::renew(app, client) {
                 tracing::warn!(error = why.code().as_str(), "the command's key could not be kept alive");
             },
         }

@@ -18,7 +18,7 @@ use crate::{
     app::App,
     error::{Code, Error, Result},
     process,
-    services::injection::{self, Variable},
+    services::child_environment::{self, Variable},
     tools::view::{Block, View},
 };
 
@@ -91,8 +91,8 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
         .flatten()
         .map(|name| key_name::parse(app, name))
         .collect::<Result<Vec<_>>>()?;
-    let variables = wait(injection::variables(app, &caller, &wanted))?;
-    let in_the_way = injection::in_the_way(app, &variables)?;
+    let variables = wait(child_environment::variables(app, &caller, &wanted))?;
+    let in_the_way = child_environment::in_the_way(app, &variables)?;
     if matches.get_flag("dry-run") {
         return show(session, &variables, &in_the_way);
     }
@@ -100,7 +100,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     for name in in_the_way {
         command.env_remove(name);
     }
-    for (name, key) in wait(injection::reveal(app, &caller, variables))? {
+    for (name, key) in wait(child_environment::reveal(app, &caller, variables))? {
         // EXPOSE: the child's environment, which is what the user asked for; nothing of ours reads it back
         command.env(name, key.expose());
     }

@@ -1,7 +1,7 @@
 //! `setup`: the first run, safe to repeat. Makes the vault, tries everything out over MCP, takes keys in, and registers
 //! this server with the clients found.
 
-mod clients;
+mod mcp_clients;
 mod offers;
 mod report;
 mod trial;
@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     app::App,
-    clients::{CLIENTS, Launch},
     error::Result,
+    mcp_clients::{CLIENTS, Launch},
     services::vault,
     storage::vault::Status,
 };
@@ -75,7 +75,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
         offers::keys(session, matches, &mut report)?;
         offers::local_servers(session, &mut report)?;
     }
-    clients::run(session, matches, &launch, &mut report)?;
+    mcp_clients::run(session, matches, &launch, &mut report)?;
     report.finish()
 }
 

@@ -13,9 +13,9 @@ use crate::{
     app::App,
     error::{Code, Error, Result},
     gateway::{keys::health::KeyHealth, metrics::Metrics, request::prepared_request::PreparedRequest},
-    services::budget,
+    services::budget_status,
     settings::Budget,
-    storage::clients::Client,
+    storage::gateway_clients::Client,
 };
 
 /// What requests cost, of all that go through the gateway.
@@ -90,13 +90,14 @@ impl Accounts {
             prepared,
             noted,
         } = to_book;
-        let claim = budget::claim(budget, Some(client), prepared.most, app.now()).map_err(|why| match why.code() {
-            Code::PriceUnknown if prepared.is_deferred => why.hint(
-                "what it uses is known only later: send the request so that its response comes at once, or set \
+        let claim =
+            budget_status::claim(budget, Some(client), prepared.most, app.now()).map_err(|why| match why.code() {
+                Code::PriceUnknown if prepared.is_deferred => why.hint(
+                    "what it uses is known only later: send the request so that its response comes at once, or set \
                  `budget.unpriced_cap` to what may be reserved for such requests",
-            ),
-            _ => why,
-        })?;
+                ),
+                _ => why,
+            })?;
         let mut booking = Booking::new(app, &self.metrics, &self.writer, (client, prepared), noted);
         if prepared.is_metered {
             let held = self.writer.reserve(&claim, client).await?;

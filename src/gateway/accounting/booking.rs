@@ -13,8 +13,8 @@ use crate::{
     domain::{Label, Outcome, RecordedCost, Service, Source, Task, Tokens, UsageRecord, Usd},
     gateway::{metrics::Metrics, request::prepared_request::PreparedRequest},
     providers::Meter,
-    services::pricing::Pricing,
-    storage::{clients::Client, ledger::EntryId},
+    services::price_lookup::Pricing,
+    storage::{gateway_clients::Client, ledger::EntryId},
 };
 
 /// How often what a stream has used so far is noted in the journal.

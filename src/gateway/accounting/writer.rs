@@ -23,9 +23,9 @@ use crate::{
     domain::{UsageRecord, Usd},
     error::{Code, Error, Result},
     gateway::keys::health::KeyHealth,
-    services::budget::Claim,
+    services::budget_status::Claim,
     storage::{
-        clients::Client,
+        gateway_clients::Client,
         ledger::{Encoded, EntryId, Fold, Granted, Journal, Ledger, LedgerError, PATIENCE, Position, Spent},
     },
 };

@@ -21,7 +21,7 @@ use crate::{
     domain::Label,
     error::{Code, Error},
     gateway::http::error_response::ErrorResponse,
-    storage::clients::Client,
+    storage::gateway_clients::Client,
 };
 
 /// How many requests there may be in a minute, and how many there were.

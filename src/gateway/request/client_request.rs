@@ -6,7 +6,9 @@ use bytes::Bytes;
 use hyper::{HeaderMap, Method};
 use tokio::time::Instant;
 
-use crate::{catalog::Catalog, gateway::http::route::Call, providers, settings::Config, storage::clients::Client};
+use crate::{
+    catalog::Catalog, gateway::http::route::Call, providers, settings::Config, storage::gateway_clients::Client,
+};
 
 /// A request that was admitted, with its body.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use super::fields::Fields;
 use crate::{
     catalog::Model,
     domain::{MOST_TOKENS, ProviderId, Service, TokenCounts, Tokens, Usd},
-    services::pricing::Pricing,
+    services::price_lookup::Pricing,
 };
 
 /// The output that is usual where neither the request names a limit nor a quota is kept by the model's own.
@@ -54,7 +54,7 @@ pub(super) struct Estimate {
 }
 
 impl Estimate {
-    /// What `fields` may use of a model of `provider`, called `name`, which the catalogue may know.
+    /// What `fields` may use of a model of `provider`, called `name`, which the catalog may know.
     pub(super) fn of(fields: &Fields<'_>, provider: &ProviderId, name: &str, model: Option<&Model>) -> Self {
         let prompt = fields.prompt();
         let image = if name.contains(IMAGE_OF_4O_MINI.0) {

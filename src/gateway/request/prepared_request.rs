@@ -16,7 +16,7 @@ use crate::{
     error::{Code, Error, Result},
     gateway::http::route::Endpoint,
     providers::Provider,
-    services::pricing::{self, Pricing, Unpriced},
+    services::price_lookup::{self, Pricing, Unpriced},
 };
 
 /// A request that was understood.
@@ -73,7 +73,7 @@ impl PreparedRequest {
         };
         let is_deferred = fields.is_deferred(&call.path);
         let service = fields.service();
-        let pricing = match pricing::price_of(catalog, config, &model, now) {
+        let pricing = match price_lookup::price_of(catalog, config, &model, now) {
             Pricing::Priced(priced) if !priced.price.is_free() && is_deferred => {
                 Pricing::Unpriced(Unpriced::NotByTokens)
             }

@@ -15,10 +15,10 @@ use crate::{
     error::{Code, Error, Result},
     providers::{self, Listing, Provider},
     services::{
-        budget,
+        budget_status,
         caller::{Caller, CallerKind},
         health::{self, Healths},
-        pricing, vault,
+        price_lookup, vault,
     },
     settings::Config,
     storage::{ledger::Outcomes, vault::Contents},
@@ -69,10 +69,10 @@ impl State {
             Err(error) => Keys::Closed(error),
         };
         let here = config.providers().iter();
-        let here = here.filter(|it| it.enabled && pricing::is_here(it));
+        let here = here.filter(|it| it.enabled && price_lookup::is_here(it));
         let asked = here.map(|provider| async { (provider.id.clone(), app.installed(provider).await) });
         let listings = futures_util::future::join_all(asked).await.into_iter().collect();
-        let left = budget::left(app)?;
+        let left = budget_status::left(app)?;
         let now = app.now();
         Ok(Self {
             now,
@@ -276,7 +276,7 @@ impl State {
     }
 
     /// The provider's models: those that are configured, else those that its server on this machine has, else those of
-    /// the catalogue. Where the provider is out anyway, without what only matters in comparison.
+    /// the catalog. Where the provider is out anyway, without what only matters in comparison.
     fn offers(&self, provider: &Provider, task: Task, tail: &Tail<'_>, is_out: bool) -> Vec<Offer> {
         let installed = match self.listings.get(&provider.id) {
             Some(Listing::Models(models)) => Some(models),
@@ -301,7 +301,7 @@ impl State {
                 price: if is_out {
                     None
                 } else {
-                    pricing::price_at(provider, known, self.now).map(Box::new)
+                    price_lookup::price_at(provider, known, self.now).map(Box::new)
                 },
                 absence: if is_absent {
                     Some(Verdict::NotInstalled)

@@ -19,7 +19,7 @@ use crate::{
         ExpiryNotice, KeyRecord, ModelRef, Price, ProviderId, Service, Task, TokenCounts, Tokens, Usd, Window, utc_text,
     },
     error::Result,
-    services::{budget, pricing},
+    services::{budget_status, price_lookup},
     storage::ledger::{Dimension, Filter, Totals},
 };
 
@@ -334,7 +334,7 @@ fn ending(model: &Model, now: Timestamp) -> Option<(&'static str, String)> {
 
 /// Budgets that are spent, nearly spent, or will be.
 fn money(app: &App, warnings: &mut Vec<Note>) -> Result<()> {
-    let budgets = budget::check(app)?;
+    let budgets = budget_status::check(app)?;
     for standing in budgets.standings() {
         let window = match standing.window {
             Window::Day => "today's",
@@ -452,7 +452,9 @@ fn used(app: &App, state: &State) -> Result<Used> {
         models: models
             .into_iter()
             .filter_map(|(name, totals)| Some((name?.parse().ok()?, totals)))
-            .filter(|(model, _): &(ModelRef, Totals)| !state.provider(&model.provider).is_some_and(pricing::is_here))
+            .filter(|(model, _): &(ModelRef, Totals)| {
+                !state.provider(&model.provider).is_some_and(price_lookup::is_here)
+            })
             .collect(),
         tasks: tasks
             .into_iter()

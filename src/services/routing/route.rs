@@ -254,11 +254,11 @@ fn resolve(
     let (message, hint) = match (preferred, having.as_slice()) {
         (Some(preferred), []) => (
             format!("{preferred} has no model {id}, and neither has any other provider"),
-            "`api-keys stats` lists the models; name one that the catalogue does not know in `models` of its provider in config.toml".to_owned(),
+            "`api-keys stats` lists the models; name one that the catalog does not know in `models` of its provider in config.toml".to_owned(),
         ),
         (None, _) => (
             format!("no provider has a model {id}"),
-            "`api-keys stats` lists the models; name one that the catalogue does not know in `models` of its provider in config.toml".to_owned(),
+            "`api-keys stats` lists the models; name one that the catalog does not know in `models` of its provider in config.toml".to_owned(),
         ),
         (Some(preferred), having) => (
             format!("{preferred} has no model {id}; {} has it", having.join(", ")),

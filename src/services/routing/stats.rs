@@ -16,7 +16,7 @@ use crate::{
     domain::{Billionths, HealthState, ModelRef, ProviderId, Rate, Signal, Task, utc_text},
     error::Result,
     providers::Provider,
-    services::{cost, pricing},
+    services::{cost_estimate, price_lookup},
     storage::ledger::{Dimension, Filter, Past, Totals},
 };
 
@@ -248,16 +248,16 @@ fn health(state: &State, provider: &Provider, supply: &Supply, past: &[&Past]) -
 }
 
 fn price(state: &State, provider: &Provider) -> PriceStats {
-    let model = cost::typical_model(&state.catalog, provider, state.now);
+    let model = cost_estimate::typical_model(&state.catalog, provider, state.now);
     let price = model.as_ref().and_then(|model| {
         let name = ModelRef {
             provider: provider.id.clone(),
             model: model.clone(),
         };
         let known = state.catalog.find(&name).map(|found| found.model);
-        pricing::price_at(provider, known, state.now)
+        price_lookup::price_at(provider, known, state.now)
     });
-    let free = pricing::is_here(provider).then_some(Rate::ZERO);
+    let free = price_lookup::is_here(provider).then_some(Rate::ZERO);
     PriceStats {
         model: model.map(|model| model.to_string()),
         input_per_million: price.as_ref().map(|price| price.standard.input).or(free),

@@ -2,7 +2,7 @@
 
 use jiff::{Timestamp, civil::Date};
 
-use super::pricing::{self, Priced, Pricing, Unpriced};
+use super::price_lookup::{self, Priced, Pricing, Unpriced};
 use crate::{
     app::App,
     catalog::{Catalog, Model},
@@ -58,11 +58,14 @@ pub enum Chosen {
 pub fn estimate(app: &App, ask: &Ask) -> Result<Estimate> {
     let (now, catalog, config) = (app.now(), app.catalog()?, app.settings().current());
     let (name, chosen) = match &ask.model {
-        Some(name) => (pricing::named(&catalog, &ask.provider.id, name).model, Chosen::Asked),
+        Some(name) => (
+            price_lookup::named(&catalog, &ask.provider.id, name).model,
+            Chosen::Asked,
+        ),
         None => usual_model(app, &catalog, ask)?,
     };
     let model = ask.provider.id.model(&name);
-    let priced = match pricing::price_of(&catalog, &config, &model, now) {
+    let priced = match price_lookup::price_of(&catalog, &config, &model, now) {
         Pricing::Priced(priced) => priced,
         Pricing::Unpriced(why) => return Err(unpriced(&catalog, &model, why)),
     };
@@ -108,7 +111,7 @@ pub fn alternatives(app: &App, estimate: &Estimate, ask: &Ask) -> Result<Vec<(Mo
     let mut alternatives = Vec::new();
     for provider in config.providers().iter().filter(|provider| provider.enabled) {
         for model in catalog.models_of(&provider.id).filter(fits) {
-            let price = pricing::price_at(provider, Some(model), now);
+            let price = price_lookup::price_at(provider, Some(model), now);
             let cost = price.and_then(|price| price.cost(ask.service, &ask.tokens));
             alternatives.extend(cost.map(|cost| (&model.id, cost.total)));
         }
@@ -131,7 +134,7 @@ fn usual_model(app: &App, catalog: &Catalog, ask: &Ask) -> Result<(ModelId, Chos
     if let Some(model) = middle_model(catalog, provider, ModelKind::Chat, app.now()) {
         return Ok((model, Chosen::Typical));
     }
-    if pricing::is_here(provider) {
+    if price_lookup::is_here(provider) {
         return Ok((ANY_MODEL.parse()?, Chosen::Typical));
     }
     Err(Error::new(
@@ -181,7 +184,10 @@ fn most_used(app: &App, catalog: &Catalog, ask: &Ask) -> Result<Option<ModelId>>
     let fits = |model: &ModelRef| {
         let kind = catalog.find(model).map(|found| found.model.kind);
         let answers = ask.tokens.output() == 0 || kind.is_none_or(|kind| kind == ModelKind::Chat);
-        answers && pricing::price_of(catalog, &settings, model, now).priced().is_some()
+        answers
+            && price_lookup::price_of(catalog, &settings, model, now)
+                .priced()
+                .is_some()
     };
     let used = app
         .ledger()

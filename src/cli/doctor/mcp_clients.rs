@@ -4,8 +4,8 @@ use super::{Finding, Health};
 use crate::{
     app::App,
     cli::own_server::{self, Greeting},
-    clients::{CLIENTS, Intent, Launch, Registration, SERVER, Scope, SlashCommand, State},
     error::{Code, Error},
+    mcp_clients::{CLIENTS, Intent, Launch, Registration, SERVER, Scope, SlashCommand, State},
     settings::Machine,
 };
 

@@ -9,8 +9,8 @@ use super::Report;
 use crate::{
     app::App,
     cli::{Session, console::YES, own_server::Greeting},
-    clients::{CLIENTS, Client, CommandState, Intent, Launch, Registration, SERVER, Scope, SlashCommand, State},
     error::{Code, Error, Result},
+    mcp_clients::{CLIENTS, Client, CommandState, Intent, Launch, Registration, SERVER, Scope, SlashCommand, State},
     settings::Machine,
     tools::view::Tone,
 };

@@ -2,14 +2,14 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::ledger;
+use super::ledger_writes;
 use crate::{
     app::App,
     domain::{Billionths, Span, Standing, Usd, Window, forecast, last_days, zone_text},
     error::{Code, Error, Result},
     settings,
     storage::{
-        clients::Client,
+        gateway_clients::Client,
         ledger::{Filter, Ledger, Limit, Spent},
     },
 };
@@ -192,7 +192,7 @@ pub async fn new_alerts(app: &App, budgets: &Budgets) -> Result<Vec<Alert>> {
         };
         let (budget, threshold) = (alert.window.as_str(), alert.threshold_percent);
         let give = |ledger: &Ledger| ledger.alert_once(budget, span.from, threshold, app.now());
-        if ledger::turn(app, give).await? {
+        if ledger_writes::turn(app, give).await? {
             new.push(alert);
         }
     }

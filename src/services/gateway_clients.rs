@@ -9,7 +9,7 @@ use crate::{
     app::App,
     domain::{Label, ProviderId, Secret, Usd, Window},
     error::{Code, Error, Result},
-    storage::clients::{Client, KeyHash},
+    storage::gateway_clients::{Client, KeyHash},
 };
 
 /// How a client's key begins, so that people and scanners know it for one.

@@ -3,7 +3,7 @@
 use super::view::{self, Block, Cell, Tone, View};
 use crate::{
     domain::Usd,
-    services::spending::{Alert, Budget, BudgetReport, Totals},
+    services::usage_views::{Alert, Budget, BudgetReport, Totals},
 };
 
 /// The heads of the columns that [`cells`] fills.

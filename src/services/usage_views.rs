@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::budget::{self, Budgets};
+use super::budget_status::{self, Budgets};
 use crate::{
     domain::{Billionths, Standing, Usd, utc_text},
     storage::ledger,
@@ -94,8 +94,8 @@ pub struct Alert {
     pub message: String,
 }
 
-impl From<&budget::Alert> for Alert {
-    fn from(alert: &budget::Alert) -> Self {
+impl From<&budget_status::Alert> for Alert {
+    fn from(alert: &budget_status::Alert) -> Self {
         Self {
             budget: alert.window.as_str(),
             threshold_percent: alert.threshold_percent,
