@@ -12,8 +12,8 @@ mod rules;
 pub mod sets;
 
 pub use self::{
-    book::{Catalog, Found, Matched},
+    book::{Catalog, FoundModel, Matched},
     form::{CatalogError, Overlay},
-    model::{Capabilities, DatedPrice, Days, Hours, Model, Origin, Status},
-    quality::{Figures, Known, Points, Variant},
+    model::{Capabilities, DatedPrice, Days, Hours, Model, ModelStatus, Origin},
+    quality::{Figures, ModelQuality, Points, QualityVariant},
 };

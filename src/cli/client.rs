@@ -10,7 +10,7 @@ use crate::{
     domain::{Billionths, Label, ProviderId, Usd, utc_text},
     error::{Code, Error, Result},
     services::gateway_clients::{self, NewClient},
-    storage::gateway_clients::Client,
+    storage::gateway_clients::GatewayClient,
     tools::view::{Block, Cell, Tone, View},
 };
 
@@ -158,7 +158,7 @@ fn remove(session: &Session, matches: &ArgMatches) -> Result<()> {
 }
 
 /// Everything about a client but its key.
-fn about(client: &Client) -> Value {
+fn about(client: &GatewayClient) -> Value {
     json!({
         "name": client.name.as_str(),
         "created_at": utc_text(client.created_at),

@@ -9,7 +9,7 @@ use crate::{
     error::Result,
     services::{
         budget_status, usage,
-        usage_views::{BudgetReport, Totals},
+        usage_views::{BudgetReport, TotalsView},
     },
     storage::ledger,
 };
@@ -48,5 +48,5 @@ fn read(app: &App) -> Result<Value> {
 }
 
 fn sums(totals: &ledger::Totals) -> Result<Value> {
-    written(&Totals::from(totals))
+    written(&TotalsView::from(totals))
 }

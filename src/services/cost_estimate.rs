@@ -21,7 +21,7 @@ const ANY_MODEL: &str = "any";
 
 /// A request that somebody thinks of.
 #[derive(Debug)]
-pub struct Ask {
+pub struct CostQuery {
     pub provider: Provider,
     /// Nothing for the model that the provider is used with.
     pub model: Option<ModelId>,
@@ -31,7 +31,7 @@ pub struct Ask {
 
 /// What it would cost.
 #[derive(Debug)]
-pub struct Estimate {
+pub struct CostEstimate {
     pub model: ModelRef,
     pub chosen: Chosen,
     pub cost: Cost,
@@ -55,7 +55,7 @@ pub enum Chosen {
 }
 
 /// What the request would cost now.
-pub fn estimate(app: &App, ask: &Ask) -> Result<Estimate> {
+pub fn estimate(app: &App, ask: &CostQuery) -> Result<CostEstimate> {
     let (now, catalog, config) = (app.now(), app.catalog()?, app.settings().current());
     let (name, chosen) = match &ask.model {
         Some(name) => (
@@ -76,7 +76,7 @@ pub fn estimate(app: &App, ask: &Ask) -> Result<Estimate> {
     };
     let known = catalog.find(&model).map(|found| found.model);
     let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
-    Ok(Estimate {
+    Ok(CostEstimate {
         chosen,
         cost: rates.cost(&ask.tokens),
         rates,
@@ -96,7 +96,7 @@ pub fn estimate(app: &App, ask: &Ask) -> Result<Estimate> {
 }
 
 /// What the same request would cost at other models of the same kind that could take it, the cheapest first.
-pub fn alternatives(app: &App, estimate: &Estimate, ask: &Ask) -> Result<Vec<(ModelRef, Usd)>> {
+pub fn alternatives(app: &App, estimate: &CostEstimate, ask: &CostQuery) -> Result<Vec<(ModelRef, Usd)>> {
     let (now, catalog, config) = (app.now(), app.catalog()?, app.settings().current());
     let kind = catalog
         .find(&estimate.model)
@@ -123,7 +123,7 @@ pub fn alternatives(app: &App, estimate: &Estimate, ask: &Ask) -> Result<Vec<(Mo
 }
 
 /// The model that a provider is used with where nobody names one.
-fn usual_model(app: &App, catalog: &Catalog, ask: &Ask) -> Result<(ModelId, Chosen)> {
+fn usual_model(app: &App, catalog: &Catalog, ask: &CostQuery) -> Result<(ModelId, Chosen)> {
     let provider = &ask.provider;
     if let Some(first) = configured_model(provider) {
         return Ok((first.clone(), Chosen::Configured));
@@ -173,7 +173,7 @@ fn middle_model(catalog: &Catalog, provider: &Provider, kind: ModelKind, now: Ti
 
 /// The provider's model that the most requests of the last days went to, of those that could be asked for: with a known
 /// price, and for chats where there is an answer.
-fn most_used(app: &App, catalog: &Catalog, ask: &Ask) -> Result<Option<ModelId>> {
+fn most_used(app: &App, catalog: &Catalog, ask: &CostQuery) -> Result<Option<ModelId>> {
     let (now, settings) = (app.now(), app.settings().current());
     let days = last_days(USED_DAYS, now, &settings.budget.time_zone);
     let from = days.first().map_or(now, |(_, day)| day.from);

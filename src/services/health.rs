@@ -7,10 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use super::ledger_writes;
 use crate::{
     app::App,
-    domain::{Health, KeyRecord, KeyStatus, Label, Outcome, ProviderId, Signal, Trouble},
+    domain::{Health, KeyRecord, KeyStatus, Label, ProviderId, RequestOutcome, Signal, Trouble},
     error::Result,
     providers::Provider,
-    storage::ledger::{Health as Row, Ledger, LedgerError},
+    storage::ledger::{Ledger, LedgerError, StoredHealth as Row},
 };
 
 /// What is remembered of every key that has had troubles.
@@ -33,7 +33,7 @@ pub fn observe(
     ledger: &Ledger,
     provider: &ProviderId,
     label: Option<&Label>,
-    outcome: &Outcome,
+    outcome: &RequestOutcome,
     retry_after: Option<SignedDuration>,
 ) -> Result<()> {
     let config = app.settings().current();

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     caller::{Caller, Question},
     keys,
-    new_secret::{NewSecret, Source, asked, given},
+    new_secret::{NewSecret, NewSecretSource, asked, given},
     validation, vault,
 };
 use crate::{
@@ -41,7 +41,7 @@ pub struct Rotated {
 }
 
 /// Gives a key a new secret that the provider accepts, and keeps the old one through its grace.
-pub async fn rotate(app: &App, caller: &dyn Caller, ask: Rotation, source: Source) -> Result<Rotated> {
+pub async fn rotate(app: &App, caller: &dyn Caller, ask: Rotation, source: NewSecretSource) -> Result<Rotated> {
     let Rotation { provider, label, .. } = &ask;
     vault::open(app, caller)
         .await

@@ -10,8 +10,8 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        Label, ModelRef, Outcome, ProviderId, RecordedCost, Service, Source, Span, Task, Tokens, UsageRecord, Usd,
-        Window, last_days, months_of,
+        Label, ModelRef, ProviderId, RecordedCost, RequestOutcome, Service, Span, Task, Tokens, UsageRecord,
+        UsageSource, Usd, Window, last_days, months_of,
     },
     error::Result,
     storage::ledger::{Dimension, Filter, Ledger, Totals},
@@ -30,7 +30,7 @@ pub struct Told {
     pub task: Option<Task>,
     pub project: Option<String>,
     pub tokens: Tokens,
-    pub outcome: Outcome,
+    pub outcome: RequestOutcome,
     /// What the provider asked to wait.
     pub retry_after: Option<SignedDuration>,
     pub request_id: Option<String>,
@@ -70,7 +70,7 @@ pub enum GroupBy {
 
 /// Usage of some days.
 #[derive(Debug)]
-pub struct Report {
+pub struct UsageReport {
     pub span: Span,
     pub totals: Totals,
     /// The dearest first; days and months in their order. Nothing is the name of what nobody named.
@@ -112,7 +112,7 @@ pub async fn track(app: &App, told: Told) -> Result<Tracked> {
         project: told.project.or_else(|| environment.project()),
         session: environment.session(),
         client: None,
-        source: Source::Reported,
+        source: UsageSource::Reported,
         service: Service::Standard,
         tokens: told.tokens,
         outcome: told.outcome,
@@ -164,7 +164,7 @@ pub fn recorded_provider(app: &App, name: &str) -> Result<ProviderId> {
 }
 
 /// The usage of the last `days` days, today included.
-pub fn report(app: &App, provider: Option<ProviderId>, days: u16, group_by: GroupBy) -> Result<Report> {
+pub fn report(app: &App, provider: Option<ProviderId>, days: u16, group_by: GroupBy) -> Result<UsageReport> {
     let (now, ledger) = (app.now(), app.ledger());
     let zone = app.settings().current().budget.time_zone.clone();
     let calendar = last_days(days, now, &zone);
@@ -211,7 +211,7 @@ pub fn report(app: &App, provider: Option<ProviderId>, days: u16, group_by: Grou
     if matches!(group_by, GroupBy::Day | GroupBy::Month) {
         groups.reverse();
     }
-    Ok(Report {
+    Ok(UsageReport {
         span: Span { to: now, ..span },
         totals: ledger.totals(span, &filter)?,
         groups,

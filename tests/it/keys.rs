@@ -9,7 +9,7 @@ use api_keys::{
     services::{
         caller::{Caller, CallerKind, Question},
         child_environment,
-        keys::{self, Added, NewKey, Source},
+        keys::{self, Added, NewKey, NewSecretSource},
         rotation::{self, Rotated, Rotation},
         undo::{self, Undone},
         validation,
@@ -108,7 +108,7 @@ fn add_from(caller: &dyn Caller, app: &App, label: &str, key: &str, expires_at: 
         label: label.parse().unwrap(),
         description: None,
         expires_at,
-        source: Source::Argument(Secret::new(key)),
+        source: NewSecretSource::Argument(Secret::new(key)),
     };
     wait(keys::add(app, caller, new))
 }
@@ -120,7 +120,12 @@ fn rotate(app: &App, key: &str, grace_hours: i64) -> Result<Rotated> {
         grace: SignedDuration::from_hours(grace_hours),
         expires_at: None,
     };
-    wait(rotation::rotate(app, &Silent, ask, Source::Argument(Secret::new(key))))
+    wait(rotation::rotate(
+        app,
+        &Silent,
+        ask,
+        NewSecretSource::Argument(Secret::new(key)),
+    ))
 }
 
 fn undo(app: &App) -> Result<(KeyRecord, Undone, Vec<String>)> {

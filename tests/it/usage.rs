@@ -2,7 +2,7 @@
 
 use api_keys::{
     app::{App, Clock},
-    domain::{Outcome, TokenCounts, Tokens, Usd},
+    domain::{RequestOutcome, TokenCounts, Tokens, Usd},
     error::{Code, Error},
     services::{budget_status, usage},
     settings::{Environment, Settings},
@@ -581,7 +581,7 @@ async fn a_month_is_not_expected_to_cost_less_than_its_first_day() {
             ..TokenCounts::default()
         })
         .expect("possible"),
-        outcome: Outcome {
+        outcome: RequestOutcome {
             success: true,
             status_code: None,
             latency_ms: None,

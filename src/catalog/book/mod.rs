@@ -8,7 +8,7 @@ use std::{
 
 use jiff::civil::Date;
 
-use super::{CatalogError, DatedPrice, Model, Origin, Overlay, Status, form};
+use super::{CatalogError, DatedPrice, Model, ModelStatus, Origin, Overlay, form};
 use crate::domain::{ModelId, ModelKind, ModelRef, Price, ProviderId};
 
 /// The models and their prices that are in force.
@@ -29,7 +29,7 @@ const CONFIG: &str = "config.toml";
 
 /// A model that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Found<'c> {
+pub struct FoundModel<'c> {
     pub model: &'c Model,
     pub matched: Matched,
 }
@@ -141,17 +141,17 @@ impl Catalog {
     }
 
     /// The model of that name: exactly, by another of its names, or without a date at its end; never by resemblance.
-    pub fn find(&self, name: &ModelRef) -> Option<Found<'_>> {
+    pub fn find(&self, name: &ModelRef) -> Option<FoundModel<'_>> {
         if let Some(model) = self.known(name) {
             let matched = if model.id == *name {
                 Matched::Exact
             } else {
                 Matched::Alias
             };
-            return Some(Found { model, matched });
+            return Some(FoundModel { model, matched });
         }
         let undated = name.provider.model(&without_date(&name.model)?);
-        self.known(&undated).map(|model| Found {
+        self.known(&undated).map(|model| FoundModel {
             model,
             matched: Matched::WithoutDate,
         })
@@ -164,7 +164,7 @@ impl Catalog {
     }
 
     /// The models that `name` alone means, of any provider.
-    pub fn find_everywhere(&self, name: &ModelId) -> Vec<Found<'_>> {
+    pub fn find_everywhere(&self, name: &ModelId) -> Vec<FoundModel<'_>> {
         let mut providers: Vec<&ProviderId> = self.models().map(|model| &model.id.provider).collect();
         providers.dedup();
         let of = |provider: &ProviderId| self.find(&provider.model(name));
@@ -238,7 +238,7 @@ impl Model {
             max_input: None,
             max_output: None,
             capabilities: None,
-            status: Status::Active,
+            status: ModelStatus::Active,
             retires_on: None,
             prices: Vec::new(),
             not_costed: Vec::new(),

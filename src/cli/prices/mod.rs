@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{CommandDef, Run, Session, console::Console};
 use crate::{
-    catalog::{Model, sets::Change},
+    catalog::{Model, sets::PriceChange},
     domain::{ProviderId, Rates},
     error::{Code, Error, Result},
     services::price_updates::{self, Updated},
@@ -226,7 +226,7 @@ fn update(session: &Session, matches: &ArgMatches) -> Result<(Value, View)> {
     ))
 }
 
-fn changed(change: &Change) -> Vec<Cell> {
+fn changed(change: &PriceChange) -> Vec<Cell> {
     let cell = |of: fn(&Rates) -> String| {
         let (before, after) = (of(&change.before), of(&change.after));
         if before == after {

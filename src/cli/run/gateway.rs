@@ -21,10 +21,10 @@ use crate::{
     app::App,
     domain::{Label, ProviderId, Secret},
     error::{Code, Error, Result},
-    gateway::{self, Listening},
+    gateway::{self, GatewayListener},
     process,
     services::{gateway_clients, sdks},
-    storage::gateway_clients::Client,
+    storage::gateway_clients::GatewayClient,
     tools::view::{Block, View},
 };
 
@@ -36,7 +36,7 @@ const LOOK: Duration = Duration::from_mins(1);
 /// The gateway that the command uses.
 enum Served {
     /// In this process, for this command.
-    Here(Box<Listening>),
+    Here(Box<GatewayListener>),
     There(SocketAddr),
 }
 
@@ -70,7 +70,7 @@ async fn attend(
     app: &App,
     served: Served,
     command: &mut std::process::Command,
-    client: &mut Client,
+    client: &mut GatewayClient,
     key: &Secret,
 ) -> Result<io::Result<ExitCode>> {
     let address = match &served {
@@ -112,7 +112,7 @@ async fn until_end(
     app: &App,
     child: &mut Child,
     signals: &mut signals::Passed,
-    client: &mut Client,
+    client: &mut GatewayClient,
 ) -> io::Result<ExitStatus> {
     let mut look = tokio::time::interval(LOOK);
     loop {

@@ -18,7 +18,7 @@ use crate::{
     app::App,
     error::{Code, Error, Result},
     process,
-    services::child_environment::{self, Variable},
+    services::child_environment::{self, KeyVariable},
     tools::view::{Block, View},
 };
 
@@ -167,13 +167,13 @@ fn start(command: &mut Command) -> io::Result<ExitCode> {
 }
 
 /// Names the variables that would be set and taken away, never their values.
-fn show(session: &Session, variables: &[Variable], in_the_way: &BTreeSet<String>) -> Result<ExitCode> {
+fn show(session: &Session, variables: &[KeyVariable], in_the_way: &BTreeSet<String>) -> Result<ExitCode> {
     let environment = session.app.settings().environment();
     let removed: Vec<&String> = in_the_way.iter().filter(|name| environment.is_set(name)).collect();
     if session.console.is_json() {
         let variables: Vec<_> = variables
             .iter()
-            .map(|Variable { name, record }| {
+            .map(|KeyVariable { name, record }| {
                 json!({"name": name, "provider": record.provider, "label": record.label, "key_id": record.key_id})
             })
             .collect();
@@ -182,7 +182,7 @@ fn show(session: &Session, variables: &[Variable], in_the_way: &BTreeSet<String>
     }
     let rows = variables
         .iter()
-        .map(|Variable { name, record }| {
+        .map(|KeyVariable { name, record }| {
             let masked = record.active().map(|active| active.masked.clone()).unwrap_or_default();
             vec![
                 name.as_str().into(),

@@ -14,7 +14,7 @@ use crate::{
 use super::{
     client_request::ClientRequest,
     estimate,
-    fields::{Fields, text},
+    fields::{BodyFields, text},
 };
 
 /// What the model is called of a request that names none.
@@ -33,7 +33,7 @@ pub(in crate::gateway) struct Target {
 pub(in crate::gateway) async fn targets(
     app: &App,
     request: &ClientRequest,
-    fields: &Fields<'_>,
+    fields: &BodyFields<'_>,
 ) -> Result<Vec<Target>> {
     let (config, call) = (request.config.as_ref(), &request.call);
     let dialect = call.endpoint.dialect();

@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use super::*;
 use api_keys::{
     domain::ProviderId,
-    storage::ledger::{Dimension, Granted, Health, Position},
+    storage::ledger::{Dimension, Granted, Position, StoredHealth},
 };
 
 /// The newest version.
@@ -48,8 +48,8 @@ fn records() -> Vec<UsageRecord> {
     vec![openai, request(), failed]
 }
 
-fn health() -> (ProviderId, Label, Health) {
-    let health = Health {
+fn health() -> (ProviderId, Label, StoredHealth) {
+    let health = StoredHealth {
         trouble: Some("rate_limited".to_owned()),
         since: at(0),
         until: at(30),
