@@ -167,7 +167,7 @@ struct RatesForm {
 }
 
 /// The built-in catalog that `text` spells.
-pub(super) fn catalog(text: &str) -> Result<CatalogContents, CatalogError> {
+pub(super) fn built_in(text: &str) -> Result<CatalogContents, CatalogError> {
     read(text, BUILT_IN_FORMAT, Origin::BuiltIn)
 }
 

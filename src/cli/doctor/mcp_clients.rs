@@ -36,7 +36,7 @@ pub(super) fn look(app: &App) -> Vec<Finding> {
                     findings.extend(outdated(&registration, &machine, scope));
                 }
                 (Ok(state @ RegistrationState::Different(_)), _) => {
-                    findings.push(different(&registration, &state, &machine))
+                    findings.push(different(&registration, &state, &machine));
                 }
                 (Err(error), _) => findings.push(unreadable(&error)),
             }

@@ -42,10 +42,10 @@ fn a_record_is_counted_and_reads_back_as_it_was() {
         project: None,
         session: None,
         client: Some("an editor".to_owned()),
-        source: Source::Gateway,
+        source: UsageSource::Gateway,
         service: Service::Batch,
         tokens: Tokens::default(),
-        outcome: Outcome {
+        outcome: RequestOutcome {
             success: false,
             status_code: None,
             latency_ms: None,
@@ -164,7 +164,7 @@ fn requests_are_told_apart_by_whatever_is_known_of_them() {
         task: None,
         project: None,
         client: Some("an editor".to_owned()),
-        source: Source::Gateway,
+        source: UsageSource::Gateway,
         ..request()
     };
     let no_key = UsageRecord {

@@ -212,7 +212,7 @@ fn asks() -> impl Strategy<Value = RouteQuery> {
                 objective,
                 needs,
                 session,
-                ..Ask::of(task)
+                ..RouteQuery::of(task)
             },
         )
 }
