@@ -1,15 +1,14 @@
 //! Routes as the service gives them, at times of our choosing.
 
-use std::{future::Future, pin::Pin};
+use std::future::Future;
 
 use api_keys::{
     app::{App, Clock},
-    domain::{ModelRef, Objective, RequestOutcome, Secret, Task, TokenCounts, Tokens, Usd},
-    error::{Code, Error, Result},
+    domain::{ModelRef, Objective, Outcome, Secret, Task, TokenCounts, Tokens, Usd},
+    error::{Code, Result},
     services::{
-        caller::{Caller, CallerKind, Question},
-        keys::{self, NewKey, NewSecretSource},
-        routing::{self, Advice, Note, Route, RoutingHealth, RoutingSnapshot, Wanted},
+        keys::{self, NewKey, Source},
+        routing::{self, Advice, Note, Route, RoutingHealth, State, Wanted},
         usage::{self, Told},
         validation,
     },
@@ -20,6 +19,7 @@ use serde_json::json;
 
 use crate::support::{
     Home,
+    caller::Silent,
     stand_in::{Reply, StandIn},
 };
 
@@ -46,21 +46,6 @@ model = "openai/gpt-test"
 input = 1
 output = 5
 "#;
-
-/// A caller that cannot be asked.
-struct Silent;
-
-impl Caller for Silent {
-    fn kind(&self) -> CallerKind {
-        CallerKind::Cli
-    }
-
-    fn ask<'a>(&'a self, _: Question) -> Pin<Box<dyn Future<Output = Result<Secret>> + Send + 'a>> {
-        Box::pin(async { Err(Error::new(Code::KeyRequired, "nobody to ask")) })
-    }
-
-    fn progress(&self, _: usize, _: usize, _: &str) {}
-}
 
 struct World {
     home: Home,
@@ -92,7 +77,7 @@ impl World {
             label: label.parse().unwrap(),
             description: None,
             expires_at,
-            source: NewSecretSource::Argument(Secret::new(&format!(
+            source: Source::Argument(Secret::new(&format!(
                 "abcdefghij0123456789-{provider}-{label}-{second}"
             ))),
         };
@@ -151,7 +136,7 @@ impl World {
             task: Some(Task::Chat),
             project: None,
             tokens: Tokens::new(counts).unwrap(),
-            outcome: RequestOutcome {
+            outcome: Outcome {
                 success: status < 400,
                 status_code: Some(status),
                 latency_ms: Some(500),
@@ -164,7 +149,7 @@ impl World {
 
     fn advice(&self, second: i64) -> Advice {
         let app = self.at(second);
-        let state = wait(RoutingSnapshot::of(&app)).unwrap();
+        let state = wait(State::of(&app)).unwrap();
         routing::recommend(&app, &state).unwrap()
     }
 }
@@ -215,7 +200,7 @@ fn to_look_is_not_to_try() {
     world.tell(0, "anthropic:default", 429, Some(10));
     for _ in 0..2 {
         let app = world.at(11);
-        let state = wait(RoutingSnapshot::of(&app)).unwrap();
+        let state = wait(State::of(&app)).unwrap();
         assert_eq!(routing::look(&state, Task::Chat).unwrap().provider, "anthropic");
         world.advice(11);
     }
@@ -331,7 +316,7 @@ fn keys_of_one_account_cool_down_together_and_those_of_another_do_not() {
     world.tell(103, &first, 200, None);
     let stats = |second| {
         let app = world.at(second);
-        let state = wait(RoutingSnapshot::of(&app)).unwrap();
+        let state = wait(State::of(&app)).unwrap();
         let anthropic = app.settings().current().provider("anthropic").unwrap();
         let stats = routing::stats(&app, &state, Some(&anthropic)).unwrap();
         stats.providers[0]
