@@ -44,7 +44,7 @@ pub(super) fn look(app: &App) -> Vec<Finding> {
     }
     if !without.is_empty() {
         let titles: Vec<&str> = without.iter().map(|client| client.title).collect();
-        let health = if registered { Health::Good } else { Health::Notice };
+        let health = if registered { Severity::Good } else { Severity::Notice };
         findings.push(
             Finding::new("client", health, format!("not registered with {}", titles.join(", "))).fix(format!(
                 "`api-keys setup{}` registers the server",
@@ -120,9 +120,9 @@ fn gone(registration: &Registration<'_>, launch: &Launch) -> Finding {
 /// Settings that cannot be read: a problem of the client first.
 fn unreadable(error: &Error) -> Finding {
     let health = if error.code() == Code::ClientConfigInvalid {
-        Health::Wrong
+        Severity::Wrong
     } else {
-        Health::Notice
+        Severity::Notice
     };
     Finding::of("client", error).but(health)
 }
