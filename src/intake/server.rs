@@ -190,7 +190,7 @@ async fn typed(tickets: &TicketStore, ticket: &Shared, body: &[u8]) -> (StatusCo
         if !ticket.decline() {
             return GONE.into_page();
         }
-        tickets.rest();
+        tickets.stop_unless_open();
         return (StatusCode::OK, page::cancelled());
     }
     let secret = match secret(ticket, body) {

@@ -97,7 +97,7 @@ pub fn estimate(app: &App, ask: &CostQuery) -> Result<CostEstimate> {
 
 /// Other models for the same request.
 #[derive(Debug)]
-pub struct Alternatives {
+pub struct CostAlternatives {
     /// With what it would cost there, cheapest first.
     pub cheapest: Vec<(ModelRef, Usd)>,
     /// How many more there are.
@@ -105,7 +105,7 @@ pub struct Alternatives {
 }
 
 /// What the same request would cost with other models of the same kind that could take it.
-pub fn alternatives(app: &App, estimate: &CostEstimate, ask: &CostQuery) -> Result<Alternatives> {
+pub fn alternatives(app: &App, estimate: &CostEstimate, ask: &CostQuery) -> Result<CostAlternatives> {
     let (now, catalog, config) = (app.now(), app.catalog()?, app.settings().current());
     let kind = catalog
         .find(&estimate.model)
@@ -128,7 +128,7 @@ pub fn alternatives(app: &App, estimate: &CostEstimate, ask: &CostQuery) -> Resu
     alternatives.sort_by(|(one, a), (other, b)| a.cmp(b).then_with(|| one.cmp(other)));
     let omitted = alternatives.len().saturating_sub(MOST_ALTERNATIVES);
     alternatives.truncate(MOST_ALTERNATIVES);
-    Ok(Alternatives {
+    Ok(CostAlternatives {
         cheapest: alternatives
             .into_iter()
             .map(|(model, cost)| (model.clone(), cost))

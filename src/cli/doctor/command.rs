@@ -14,7 +14,7 @@ use super::{
         help::HelpSection,
     },
     files,
-    finding::{Finding, Health},
+    finding::{Finding, Severity},
     keys, ledger, mcp_clients, vault,
 };
 use crate::{
@@ -109,23 +109,22 @@ fn clock(app: &App) -> Finding {
             .map(|at| format!("the clock says {now}, but the newest audit entry is from {at}"))
     };
     match wrong {
-        Some(said) => {
-            Finding::new("clock", Health::Wrong, said).fix("set the clock: expiry dates and grace periods depend on it")
-        }
+        Some(said) => Finding::new("clock", Severity::Wrong, said)
+            .fix("set the clock: expiry dates and grace periods depend on it"),
         None => Finding::good("clock", "plausible"),
     }
 }
 
 fn report(session: &Session, findings: &[Finding]) -> Result<ExitCode> {
-    let ok = findings.iter().all(|finding| finding.health != Health::Wrong);
+    let ok = findings.iter().all(|finding| finding.health != Severity::Wrong);
     if session.console.is_json() {
         let findings: Vec<_> = findings
             .iter()
             .map(|finding| {
                 let state = match finding.health {
-                    Health::Good => "ok",
-                    Health::Notice => "notice",
-                    Health::Wrong => "wrong",
+                    Severity::Good => "ok",
+                    Severity::Notice => "notice",
+                    Severity::Wrong => "wrong",
                 };
                 json!({"check": finding.check, "state": state, "message": finding.said, "mend": finding.fix})
             })
@@ -142,9 +141,9 @@ fn table(findings: &[Finding]) -> View {
         .iter()
         .map(|finding| {
             let state = match finding.health {
-                Health::Good => Cell::new(Tone::Good, "ok"),
-                Health::Notice => Cell::new(Tone::Attention, "notice"),
-                Health::Wrong => Cell::new(Tone::Bad, "wrong"),
+                Severity::Good => Cell::new(Tone::Good, "ok"),
+                Severity::Notice => Cell::new(Tone::Attention, "notice"),
+                Severity::Wrong => Cell::new(Tone::Bad, "wrong"),
             };
             vec![state, finding.check.into(), finding.said.as_str().into()]
         })

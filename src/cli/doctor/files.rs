@@ -2,17 +2,17 @@
 
 use std::path::Path;
 
-use super::finding::{Finding, Health};
+use super::finding::{Finding, Severity};
 use crate::{app::App, storage::files::Folder};
 
 pub(super) fn configuration(app: &App) -> Finding {
     let file = app.settings().paths().config_file();
     match app.settings().problem() {
-        Some(problem) => Finding::new("config", Health::Wrong, problem.to_string())
+        Some(problem) => Finding::new("config", Severity::Wrong, problem.to_string())
             .fix(format!("fix {}; until then it is ignored", file.display())),
         None if is_writable_by_others(&file) => Finding::new(
             "config",
-            Health::Wrong,
+            Severity::Wrong,
             format!(
                 "{} is writable by everyone, who could redirect new keys",
                 file.display()
@@ -45,7 +45,7 @@ pub(super) fn folders(app: &App) -> Vec<Finding> {
                 )]
             } else {
                 let found = |path: String| {
-                    Finding::new("files", Health::Wrong, format!("{path} is accessible to other users"))
+                    Finding::new("files", Severity::Wrong, format!("{path} is accessible to other users"))
                         .fix(format!("`chmod 600 '{path}'`"))
                 };
                 open_to_others.into_iter().map(found).collect()
@@ -70,7 +70,7 @@ fn read_only(folder: &Path) -> Vec<Finding> {
             let path = path.display();
             Finding::new(
                 "files",
-                Health::Wrong,
+                Severity::Wrong,
                 format!("{path} is not writable: no key can be used or changed"),
             )
             .fix(format!(

@@ -5,7 +5,7 @@ use crate::error::Error;
 /// The result of one check.
 pub(super) struct Finding {
     pub(super) check: &'static str,
-    pub(super) health: Health,
+    pub(super) health: Severity,
     pub(super) said: String,
     pub(super) fix: Option<String>,
     /// The key that it is about, as commands name it.
@@ -13,7 +13,7 @@ pub(super) struct Finding {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Health {
+pub(super) enum Severity {
     Good,
     /// Works, but the user should know.
     Notice,
@@ -21,7 +21,7 @@ pub(super) enum Health {
 }
 
 impl Finding {
-    pub(super) fn new(check: &'static str, health: Health, said: impl Into<String>) -> Self {
+    pub(super) fn new(check: &'static str, health: Severity, said: impl Into<String>) -> Self {
         Self {
             check,
             health,
@@ -32,7 +32,7 @@ impl Finding {
     }
 
     pub(super) fn good(check: &'static str, said: impl Into<String>) -> Self {
-        Self::new(check, Health::Good, said)
+        Self::new(check, Severity::Good, said)
     }
 
     pub(super) fn fix(mut self, fix: impl Into<String>) -> Self {
@@ -49,7 +49,7 @@ impl Finding {
     }
 
     /// The same finding, taken more or less seriously.
-    pub(super) fn but(self, health: Health) -> Self {
+    pub(super) fn but(self, health: Severity) -> Self {
         Self { health, ..self }
     }
 
@@ -62,7 +62,7 @@ impl Finding {
     }
 
     pub(super) fn of(check: &'static str, error: &Error) -> Self {
-        let finding = Self::new(check, Health::Wrong, error.message());
+        let finding = Self::new(check, Severity::Wrong, error.message());
         match error.hint_text() {
             Some(hint) => finding.fix(hint),
             None => finding,

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{
     super::{caller::Terminal, command::wait, key_name},
-    finding::{Finding, Health},
+    finding::{Finding, Severity},
 };
 use crate::{
     app::App,
@@ -38,7 +38,7 @@ fn stored_key(record: &KeyRecord, now: Timestamp) -> Option<Finding> {
         return None;
     };
     Some(
-        Finding::new("keys", Health::Notice, said)
+        Finding::new("keys", Severity::Notice, said)
             .fix(format!("`api-keys rotate {name}`"))
             .of_key(&name),
     )
@@ -64,8 +64,8 @@ pub(super) fn providers(app: &App, caller: &Terminal) -> Result<Vec<Finding>> {
             }),
         };
         let health = match status.is_valid() {
-            Some(false) => Health::Wrong,
-            Some(true) | None => Health::Notice,
+            Some(false) => Severity::Wrong,
+            Some(true) | None => Severity::Notice,
         };
         Finding::new("provider", health, format!("{name}: {}", report.validation.message))
             .fix(fix)

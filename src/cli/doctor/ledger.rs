@@ -1,6 +1,6 @@
 //! Whether the ledger is whole, whether budgets hold, and how old the prices are.
 
-use super::finding::{Finding, Health};
+use super::finding::{Finding, Severity};
 use crate::{
     app::App,
     catalog::Catalog,
@@ -27,7 +27,7 @@ pub(super) fn prices_in_force(app: &App) -> Finding {
         ),
         Ok(Some(over)) if over.as_of < catalog.as_of() => Finding::new(
             "prices",
-            Health::Notice,
+            Severity::Notice,
             format!(
                 "prices from {} of {} override newer built-in ones",
                 over.set, over.as_of
@@ -54,7 +54,7 @@ pub(super) fn budgets(app: &App) -> Vec<Finding> {
         .reached()
         .iter()
         .map(|alert| {
-            Finding::new("budget", Health::Notice, alert.message()).fix(
+            Finding::new("budget", Severity::Notice, alert.message()).fix(
                 "`api-keys usage --group-by model` shows what costs most; set limits under [budget] in config.toml",
             )
         })
@@ -63,7 +63,7 @@ pub(super) fn budgets(app: &App) -> Vec<Finding> {
         let requests = view::requests(budgets.monthly.unpriced_requests);
         let said = format!("the cost of {requests} this month is unknown");
         findings.push(
-            Finding::new("budget", Health::Notice, said).fix(
+            Finding::new("budget", Severity::Notice, said).fix(
                 "`api-keys usage --group-by model` shows the models; add their prices as [[prices]] in config.toml",
             ),
         );
@@ -110,7 +110,7 @@ pub(super) fn journals(app: &App) -> Vec<Finding> {
                 let path = folder.join(name);
                 Finding::new(
                     "ledger",
-                    Health::Wrong,
+                    Severity::Wrong,
                     format!(
                         "{} could not be read to its end: usage up to the damage is recorded, later usage is lost",
                         path.display()

@@ -1,6 +1,6 @@
 //! Whether the MCP clients on this machine can start this server.
 
-use super::finding::{Finding, Health};
+use super::finding::{Finding, Severity};
 use crate::{
     app::App,
     cli::own_server::{self, Greeting},
@@ -68,7 +68,7 @@ fn answers(app: &App, registration: &Registration<'_>, launch: &Launch, machine:
     if registration.scope == Scope::Project && !launch.environment.is_empty() {
         let said = format!("{title}: this project sets variables for the server, so it was not started");
         let fix = format!("review {} before you let {title} start it", registration.file.display());
-        return Finding::new("client", Health::Notice, said).fix(fix);
+        return Finding::new("client", Severity::Notice, said).fix(fix);
     }
     match Greeting::of(app, launch) {
         Ok(greeting) => Finding::good("client", format!("{title}: {greeting}")),
@@ -90,7 +90,7 @@ fn outdated(registration: &Registration<'_>, machine: &Machine, scope: Scope) ->
             client.title,
             old.join(", ")
         );
-        Finding::new("client", Health::Notice, said)
+        Finding::new("client", Severity::Notice, said)
             .fix(format!("`api-keys setup{}` updates them", registration.options()))
     })
 }
@@ -100,7 +100,7 @@ fn different(registration: &Registration<'_>, state: &RegistrationState, machine
     match state {
         RegistrationState::Different(Some(launch)) if launch.program(machine).is_none() => gone(registration, launch),
         RegistrationState::Different(_) | RegistrationState::Absent | RegistrationState::Registered(_) => {
-            Finding::of("client", &registration.taken(state)).but(Health::Notice)
+            Finding::of("client", &registration.taken(state)).but(Severity::Notice)
         }
     }
 }
@@ -109,7 +109,7 @@ fn gone(registration: &Registration<'_>, launch: &Launch) -> Finding {
     let (title, options) = (registration.client.title, registration.options());
     Finding::new(
         "client",
-        Health::Wrong,
+        Severity::Wrong,
         format!("{title} starts {}, which does not exist", launch.command),
     )
     .fix(format!(

@@ -2,7 +2,7 @@
 
 use super::{
     super::audit,
-    finding::{Finding, Health},
+    finding::{Finding, Severity},
 };
 use crate::{
     app::App,
@@ -16,12 +16,12 @@ pub(super) fn the_vault(app: &App, open: &Result<()>) -> Finding {
     match open {
         Ok(()) => {}
         Err(error) if error.code() == Code::VaultAbsent => {
-            return Finding::new("vault", Health::Notice, "there is no vault yet").fix("`api-keys setup` makes one");
+            return Finding::new("vault", Severity::Notice, "there is no vault yet").fix("`api-keys setup` makes one");
         }
         Err(error) if error.code() == Code::VaultLocked => {
             return Finding::new(
                 "vault",
-                Health::Notice,
+                Severity::Notice,
                 "locked by a passphrase; the keys were not checked",
             )
             .fix(format!("set {variable} for a full check"));
@@ -32,7 +32,7 @@ pub(super) fn the_vault(app: &App, open: &Result<()>) -> Finding {
         Err(error) => Finding::of("vault", &error.into()),
         Ok(contents) => {
             let wrong = |said: &str| {
-                Finding::new("vault", Health::Wrong, said).fix(
+                Finding::new("vault", Severity::Wrong, said).fix(
                     "restore the newest copy of vault.json; or, if this one is right, `api-keys vault accept-rollback`",
                 )
             };
@@ -69,7 +69,7 @@ pub(super) fn ways_in(app: &App) -> Option<Finding> {
     } else {
         Finding::new(
             "master key",
-            Health::Notice,
+            Severity::Notice,
             format!("opened only by the {kinds}: if it is lost, so are the keys"),
         )
         .fix("`api-keys vault add-slot recovery` makes a code to write down")
@@ -81,7 +81,7 @@ pub(super) fn trail(app: &App) -> Finding {
         Err(error) => Finding::of("audit", &error.into()),
         Ok(report) => match &report.fault {
             Some(fault) => Finding::of("audit", &audit::broken(fault)),
-            None if report.torn => Finding::new("audit", Health::Notice, "a crash cut the last line short")
+            None if report.torn => Finding::new("audit", Severity::Notice, "a crash cut the last line short")
                 .fix("nothing to do: the next entry repairs it"),
             None => Finding::good("audit", format!("intact ({} entries)", view::count(report.entries))),
         },
