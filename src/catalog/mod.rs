@@ -1,4 +1,4 @@
-//! The models: what each costs, since when and by whose word, and what it can do.
+//! The models: prices with dates and sources, and capabilities.
 //!
 //! Built in is the catalog that `packaging/catalogue` makes from public sets; over it lies what
 //! `api-keys prices update` took in, and over both the prices of `config.toml`. A model that is

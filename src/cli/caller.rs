@@ -87,7 +87,7 @@ impl Terminal {
         }
     }
 
-    /// Asks twice for a passphrase that nobody can recover; a script does not mistype.
+    /// Asks twice, since a passphrase cannot be recovered; a script does not mistype.
     fn new_passphrase(&self) -> Result<Secret> {
         let first = self
             .passphrase_from
@@ -105,7 +105,7 @@ impl Terminal {
     }
 }
 
-/// The same error with what to do where nobody can type a key.
+/// The same error with what to do where there is no terminal to type a key in.
 fn no_key(error: Error, command: &str, provider: &ProviderId, label: &Label) -> Error {
     if error.code() != Code::KeyRequired {
         return error;
@@ -116,7 +116,7 @@ fn no_key(error: Error, command: &str, provider: &ProviderId, label: &Label) -> 
     ))
 }
 
-/// The error where nobody can type a passphrase.
+/// The error where there is no terminal to type a passphrase in.
 fn no_passphrase(error: Error) -> Error {
     if error.code() != Code::KeyRequired {
         return error;
@@ -130,7 +130,7 @@ fn no_passphrase(error: Error) -> Error {
     )
 }
 
-/// The error where nobody can type a passphrase that does not exist yet.
+/// The error where there is no terminal to type a new passphrase in.
 fn no_new_passphrase(error: Error) -> Error {
     if error.code() != Code::KeyRequired {
         return error;

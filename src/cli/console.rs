@@ -106,7 +106,7 @@ impl Console {
         Err(Error::new(Code::InputDeclined, "not confirmed; nothing was changed").hint("answer `y`, or use `--yes`"))
     }
 
-    /// What a person at the terminal says to a question; nothing where nobody can be asked.
+    /// The answer of the person at the terminal; nothing where it is not interactive.
     pub(super) fn agrees(self, question: &str) -> Option<bool> {
         if !stdin().is_terminal() || !stderr().is_terminal() {
             return None;
@@ -157,7 +157,7 @@ impl Console {
     }
 
     fn err(self, painted: &str) {
-        // There is nobody left to tell that stderr is closed.
+        // If stderr is closed, there is nowhere to report it.
         let _ = AutoStream::new(stderr(), self.choice()).write_all(painted.as_bytes());
     }
 

@@ -42,7 +42,7 @@ struct Row<'a> {
     cache_read_tokens: u64,
     cache_write_tokens: u64,
     reasoning_tokens: u64,
-    /// Empty where nobody knows
+    /// Empty where it is unknown
     cost_usd: Option<Usd>,
     /// Whether the tokens, and so the cost, are an estimate: the provider did not say
     estimated: bool,

@@ -247,7 +247,7 @@ mod tests {
             ],
             vec![vec![
                 "key never validated".into(),
-                "nobody has asked whether the key works".into(),
+                "the key has never been checked with its provider".into(),
                 "`api-keys validate openai:work`".into(),
                 Cell::number("12,345"),
             ]],

@@ -132,7 +132,7 @@ fn read_byte(source: &mut impl Read, byte: &mut u8) -> Result<Option<u8>> {
     }
 }
 
-/// Standard input without the standard library's buffer, which nobody wipes.
+/// Standard input without the standard library's buffer, which is never wiped.
 fn unbuffered_stdin() -> Result<File> {
     #[cfg(unix)]
     let owned = std::os::fd::AsFd::as_fd(&stdin()).try_clone_to_owned();

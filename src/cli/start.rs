@@ -12,7 +12,7 @@ use crate::{
     tools::view::{Block, Tone, View},
 };
 
-/// Serves where nobody types; on a terminal tells how things stand and what to do next. Opens nothing.
+/// Serves where there is no terminal; on one, shows the status and what to do next. Opens nothing.
 pub(super) fn run(session: &Session) -> Result<ExitCode> {
     if !stdin().is_terminal() {
         return serve::run(session);

@@ -1,4 +1,4 @@
-//! The command or option that somebody meant.
+//! The command or option that was probably meant.
 
 use clap::{Arg, Command};
 

@@ -15,7 +15,7 @@ pub struct BudgetStatus {
     pub limit: Usd,
     /// What requests of the window cost, as far as their cost is known.
     pub spent: Usd,
-    /// What requests under way may cost at most.
+    /// What open requests may cost at most.
     pub reserved: Usd,
     /// Requests of the window whose cost nobody knows.
     pub unpriced_requests: u64,

@@ -214,7 +214,7 @@ impl McpCaller<'_> {
         Err(self.required(ticket.question(), "the page was not opened"))
     }
 
-    /// Nobody can be asked here: what the user can do at a terminal instead.
+    /// Not interactive: what the user can do in a terminal instead.
     fn required(&self, question: &Question, why: &str) -> Error {
         let (code, message) = match question {
             Question::NewKey { .. } => (Code::KeyRequired, format!("a key is needed, and {why}")),

@@ -56,7 +56,7 @@ where
     async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
         loop {
             let Some(message) = self.framed.receive().await else {
-                // Those who wait for a person must learn it now: the library gives them five seconds.
+                // Calls that wait for a person must learn it now: the library gives them five seconds.
                 self.gone.cancel();
                 return None;
             };

@@ -28,7 +28,7 @@ pub fn has_key_form(text: &str) -> bool {
 
 /// Whether one `word` may be a key: random, of a key's form, or a long run of letters and digits, as many keys are.
 ///
-/// For deciding whether a name that nobody knows can be repeated in an error.
+/// For deciding whether an unknown name can be repeated in an error.
 pub fn may_be_key(word: &str) -> bool {
     let is_mixed =
         |run: &str| run.bytes().any(|byte| byte.is_ascii_digit()) && run.bytes().any(|byte| byte.is_ascii_alphabetic());

@@ -73,9 +73,9 @@ pub fn add(app: &App, new: NewClient) -> Result<(GatewayClient, Secret)> {
     app.clients().change(move |clients| {
         clients.retain(|known| !known.is_expired(now));
         if clients.iter().any(|known| known.name == added.name) {
-            let message = format!("there is a client {} already", added.name);
+            let message = format!("the client {} already exists", added.name);
             let hint = format!(
-                "take another name, or remove it first: `api-keys client remove {}`",
+                "choose another name, or remove it first: `api-keys client remove {}`",
                 added.name
             );
             return Err(Error::new(Code::ClientExists, message).hint(hint));

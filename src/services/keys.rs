@@ -247,7 +247,7 @@ pub fn expect<'a>(
         if labels.is_empty() {
             error
         } else {
-            error.hint(format!("the labels of {provider} are: {}", labels.join(", ")))
+            error.hint(format!("labels of {provider}: {}", labels.join(", ")))
         }
     })
 }

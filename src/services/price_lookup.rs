@@ -1,4 +1,4 @@
-//! What a request to a model costs at a moment, and by whose word.
+//! What a request to a model costs at a moment, and the source of the price.
 
 use jiff::{Timestamp, civil::Date};
 

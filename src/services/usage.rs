@@ -22,7 +22,7 @@ pub const MOST_DAYS: u16 = 3_660;
 /// The most groups that a report has: results are read by models.
 pub const MOST_GROUPS: usize = 100;
 
-/// A request that somebody tells of.
+/// A reported request.
 #[derive(Debug)]
 pub struct Told {
     pub model: ModelRef,
@@ -81,7 +81,7 @@ pub struct UsageReport {
     pub days: Vec<(Date, Totals)>,
 }
 
-/// Records a request that somebody tells of, at the price in force now.
+/// Records a reported request, at the price in force now.
 pub async fn track(app: &App, told: Told) -> Result<Tracked> {
     let now = app.now();
     let (catalog, config) = (app.catalog()?, app.settings().current());

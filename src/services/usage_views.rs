@@ -49,7 +49,7 @@ impl From<&ledger::Totals> for TotalsView {
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct BudgetView {
     pub spent_usd: Usd,
-    /// What requests under way may cost at most
+    /// What open requests may cost at most
     pub reserved_usd: Usd,
     pub limit_usd: Usd,
     pub remaining_usd: Usd,
@@ -73,9 +73,9 @@ pub struct BudgetView {
 /// Both budgets.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct BudgetReport {
-    /// Whether the limits are in force
+    /// Whether limits are on
     pub enabled: bool,
-    /// The part of a limit, from 0 to 1, at which an alert is due
+    /// The part of a limit, from 0 to 1, that triggers an alert
     pub alert_threshold: Billionths,
     /// Where days and months begin
     pub time_zone: String,

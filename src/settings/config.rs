@@ -307,7 +307,7 @@ impl MasterKey {
 impl fmt::Display for UnknownProvider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.name {
-            Some(name) => write!(f, "there is no provider `{name}`"),
+            Some(name) => write!(f, "unknown provider `{name}`"),
             None => f.write_str("that is not the name of a provider"),
         }
     }

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// Store a provider's API key encrypted. Leave api_key out: the user then types it on a local page, unseen by you
+/// Store a provider's API key encrypted. Omit api_key: the user then types it on a local page, unseen by you
 #[derive(Debug, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub(super) struct AddApiKey {

@@ -10,7 +10,7 @@ use crate::{
     services::{budget_status, caller::Caller, usage_views::BudgetReport},
 };
 
-/// Show what is spent of the daily and monthly budget, what is left, and where it is heading
+/// Show spending against the daily and monthly budget, what is left, and the forecast
 #[derive(Debug, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub(super) struct CheckBudget {}

@@ -28,13 +28,13 @@ const LONGEST_TEXT: usize = 2_000_000;
 #[derive(Debug, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub(super) struct EstimateCost {
-    /// Provider to ask
+    /// Provider of the model
     provider: String,
-    /// Tokens of the whole prompt, cached ones included; or give the text
+    /// Tokens of the whole prompt, including cached ones; or use text
     #[schemars(range(max = MOST_TOKENS))]
     #[arg(allow_negative_numbers = true, required_unless_present = "text")]
     input_tokens: Option<u64>,
-    /// Tokens of the answer, reasoning included
+    /// Tokens of the answer, including reasoning
     // Over MCP always there: in the shell the one number besides a text is read as the input first.
     #[schemars(required, range(max = MOST_TOKENS))]
     #[arg(allow_negative_numbers = true, required_unless_present = "text")]
@@ -53,11 +53,11 @@ pub(super) struct EstimateCost {
     #[serde(default)]
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     cache_write_tokens: u64,
-    /// Whether it is sent in bulk, for an answer within a day
+    /// Whether to use the provider's batch service, with results within a day
     #[serde(default)]
     #[arg(long)]
     batch: bool,
-    /// Whether to compare with models of other providers
+    /// Whether to compare with other models
     #[serde(default)]
     #[arg(long)]
     compare: bool,
@@ -116,11 +116,11 @@ struct PriceView {
     cache_write_per_million: Option<Rate>,
     /// `standard` or `batch`
     service: &'static str,
-    /// When it was looked up; null for a price of the user's own
+    /// Date of the price data; null for a price of the user's own
     as_of: Option<String>,
-    /// Who says so
+    /// Source of the price
     source: String,
-    /// Since when it holds, where that is known
+    /// Start date, where it is known
     from: Option<String>,
     /// When the next announced price begins
     #[serde(skip_serializing_if = "Option::is_none")]

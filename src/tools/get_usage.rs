@@ -32,7 +32,7 @@ pub(super) struct GetUsage {
     #[serde(default = "thirty")]
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_DAYS)))]
     days: u16,
-    /// What to make groups by
+    /// What to group by
     #[serde(default = "by_provider")]
     #[arg(long, value_enum, default_value = "provider")]
     group_by: GroupBy,
@@ -70,7 +70,7 @@ struct Period {
 
 #[derive(Debug, Serialize, JsonSchema)]
 struct Group {
-    /// Null where nobody said
+    /// Null where it is unknown
     name: Option<String>,
     #[serde(flatten)]
     totals: TotalsView,
@@ -220,14 +220,14 @@ fn by_day(days: &[Day]) -> String {
         .iter()
         .map(|day| u64::try_from(day.cost_usd.nano()).unwrap_or(0))
         .collect();
-    let dearest = days.iter().max_by_key(|day| (day.cost_usd, day.requests));
+    let peak = days.iter().max_by_key(|day| (day.cost_usd, day.requests));
     let is_free = costs.iter().all(|cost| *cost == 0);
     let values = if is_free {
         days.iter().map(|day| day.requests).collect()
     } else {
         costs
     };
-    let most = dearest.map_or_else(String::new, |day| {
+    let most = peak.map_or_else(String::new, |day| {
         let most = if is_free {
             view::requests(day.requests)
         } else {

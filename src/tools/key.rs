@@ -62,7 +62,7 @@ pub(super) struct LastValidation {
 pub(super) struct Previous {
     pub masked: String,
     pub retired_at: String,
-    /// Until when it is still kept in use beside its successor; null where it is not
+    /// Until when it stays usable beside its successor; null if it is not
     pub usable_until: Option<String>,
 }
 
@@ -115,10 +115,10 @@ impl KeyView {
         Column::new("PROVIDER"),
         Column::new("LABEL"),
         Column::new("KEY"),
-        Column::new("CHECKED"),
-        Column::new("USED"),
-        Column::new("EXPIRES").rank(1),
-        Column::new("DESCRIPTION").wrapped().rank(2),
+        Column::new("CHECKED").wrapped(),
+        Column::new("USED").rank(1),
+        Column::new("EXPIRES").rank(2),
+        Column::new("DESCRIPTION").wrapped().rank(3),
     ];
 
     /// The key as a row of a table.

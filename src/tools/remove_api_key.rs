@@ -14,7 +14,7 @@ use crate::{
     services::{caller::Caller, keys},
 };
 
-/// Remove a stored API key from this machine; it can be undone for 30 days. The provider is not told
+/// Remove a stored API key from this machine; it can be undone for 30 days. The provider is not notified
 #[derive(Debug, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RemoveApiKey {

@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// Replace a stored API key by a new one that the provider accepts; the old one stays usable for a while. Leave new_api_key out: the user types it on a local page
+/// Replace a stored API key with a new one that the provider accepts; the old one stays usable for a while. Omit new_api_key: the user types it on a local page
 #[derive(Debug, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RotateKey {
@@ -41,7 +41,7 @@ pub(super) struct RotateKey {
     #[serde(default = "default_grace")]
     #[schemars(range(min = 0, max = 720))]
     grace_hours: i64,
-    /// Stop using the old key at once, for a compromised one
+    /// Stop using the old key immediately, for a compromised key
     #[arg(long, alias = "now")]
     #[serde(default)]
     revoke_now: bool,

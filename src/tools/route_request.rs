@@ -21,7 +21,7 @@ use crate::{
 /// How many candidates people see.
 const SHOWN: usize = 16;
 
-/// Choose the provider, model and key for a request. Says why, and what became of every other candidate
+/// Choose the provider, model and key for a request. Explains why, with the verdict on every other candidate
 #[derive(Debug, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RouteRequest {
@@ -54,7 +54,7 @@ pub(super) struct RouteRequest {
     #[serde(default)]
     #[arg(long, value_enum, value_delimiter = ',')]
     needs: Vec<Capability>,
-    /// Name of the conversation: it stays with one key, whose provider has its prompts cached
+    /// Name of the conversation, which stays with one key for prompt caching
     #[schemars(length(max = 200))]
     #[arg(long)]
     session: Option<String>,

@@ -25,11 +25,11 @@ pub(super) struct TrackRequest {
     /// Model that served it, as the provider calls it
     #[schemars(length(max = 200))]
     model: String,
-    /// Tokens of the whole prompt, cached ones included
+    /// Tokens of the whole prompt, including cached ones
     #[schemars(range(max = MOST_TOKENS))]
     #[arg(allow_negative_numbers = true)]
     input_tokens: u64,
-    /// Tokens of the answer, reasoning included
+    /// Tokens of the answer, including reasoning
     #[schemars(range(max = MOST_TOKENS))]
     #[arg(allow_negative_numbers = true)]
     output_tokens: u64,
@@ -64,7 +64,7 @@ pub(super) struct TrackRequest {
     #[schemars(range(max = 604_800))]
     #[arg(long, value_parser = clap::value_parser!(u32).range(..=604_800))]
     retry_after_seconds: Option<u32>,
-    /// The request's own id: of one provider it is counted once, however often it is told
+    /// The request's own id; reports of one provider with the same id count once
     #[schemars(length(max = 200))]
     #[arg(long)]
     request_id: Option<String>,
@@ -95,14 +95,14 @@ pub(super) struct RecordedView {
     /// What the provider's requests of this month cost
     provider_total_usd: Usd,
     budget: BudgetFlags,
-    /// Thresholds that this request reached; each is told once
+    /// Thresholds that this request reached; each is reported once
     #[serde(skip_serializing_if = "Vec::is_empty")]
     alerts: Vec<AlertView>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
 }
 
-/// Whether the budgets hold.
+/// Whether the budgets are exceeded.
 #[derive(Debug, Serialize, JsonSchema)]
 struct BudgetFlags {
     daily_exceeded: bool,

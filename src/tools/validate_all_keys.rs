@@ -25,7 +25,7 @@ pub(super) struct AllValidated {
     total: usize,
     valid: usize,
     invalid: usize,
-    /// Keys of which the provider could not say
+    /// Keys that the provider gave no answer about
     undetermined: usize,
     results: Vec<Validated>,
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -32,7 +32,7 @@ pub(super) struct ValidateKey {
     label: Option<String>,
 }
 
-/// What the provider said of one key.
+/// The provider's answer about one key.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Validated {
     pub(super) provider: String,

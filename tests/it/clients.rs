@@ -719,7 +719,7 @@ fn slash_commands_are_installed_kept_current_and_taken_away_unless_somebody_chan
     // One of an older version, one that somebody changed, one that is gone.
     let older = read(&home.beside(".claude/commands/api-usage.md"));
     let (body, mark) = older.rsplit_once("\n<!-- ").expect("a mark");
-    let body = body.replace("Ask nothing first.", "Ask.");
+    let body = format!("{body}\nA sentence of an older version.");
     let sum = body.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
         (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });

@@ -130,7 +130,7 @@ fn tell(session: &Session, address: SocketAddr) -> Result<()> {
     session.console.view(&view)
 }
 
-/// The signals by which somebody wants the gateway to end.
+/// The signals that stop the gateway.
 struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,

@@ -1,4 +1,4 @@
-//! A price explained: what it is, whose word it is, since when, and what comes next.
+//! A price explained: its rates, source, start date and announced changes.
 
 use jiff::{Timestamp, civil::Date};
 use serde_json::{Map, Value, json};

@@ -1,4 +1,4 @@
-//! `prices`: what models cost, by whose word, and taking in newer prices.
+//! `prices`: what models cost, the sources, and loading newer prices.
 
 mod explanation;
 

@@ -59,7 +59,7 @@ impl Wish {
     }
 }
 
-/// What would be done, once somebody agrees.
+/// What would be done, once confirmed.
 #[derive(Default)]
 struct Plan<'a> {
     entries: Vec<(Registration<'a>, String)>,
@@ -89,7 +89,7 @@ pub(super) fn run(session: &Session, matches: &ArgMatches, launch: &Launch, repo
             }
             continue;
         };
-        // Slash commands without the server they name would serve nobody.
+        // Slash commands are useless without the server they name.
         if plan_entry(report, &wish, registration, &mut plan)? {
             let commands = SlashCommand::all(client, &machine, wish.scope);
             plan_commands(report, &wish, commands, &mut plan)?;
@@ -108,7 +108,7 @@ pub(super) fn run(session: &Session, matches: &ArgMatches, launch: &Launch, repo
                 Ok(answered) => row(registration, "changed", "server", &answered),
                 Err(error) => {
                     report.failure(&error);
-                    // Slash commands without the server they name would serve nobody.
+                    // Slash commands are useless without the server they name.
                     commands.retain(|command| command.client.id != registration.client.id);
                     refusal(registration, &error)
                 }

@@ -1,4 +1,4 @@
-//! `vault`: make it, look at it, and change what opens it.
+//! `vault`: create it, inspect it, and manage its keyslots.
 
 mod arguments;
 mod slots;

@@ -401,7 +401,7 @@ impl LedgerWriter {
         }
     }
 
-    /// Writes `batch`, all of it or nothing, and tells those who wait what became of it.
+    /// Writes `batch`, all of it or nothing, and reports the outcome to the waiting requests.
     fn fold(self: &Arc<Self>, ledger: &Ledger, batch: Batch) -> Result<(), Code> {
         let refused = self.fold_once(ledger, batch)?;
         if refused.is_empty() {

@@ -383,7 +383,7 @@ fn holder(raw: &RawValue) -> Option<Holder<'_>> {
 
 /// Adds what stands in a field beside its encoded file.
 fn add_rest(prompt: &mut Prompt, raw: &RawValue, encoded: usize) {
-    // A name, a detail, or a field that nobody knows: by its bytes, since these are few.
+    // A name, a detail, or an unknown field: by its bytes, since these are few.
     prompt.text = prompt
         .text
         .saturating_add(raw.get().len().saturating_sub(encoded) as u64);

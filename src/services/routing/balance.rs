@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use super::supply::{KeySupply, Supply};
 use crate::{domain::Label, providers::Provider};
 
-/// What stands for a quota that nobody knows, in requests per minute.
+/// What an unknown quota counts as, in requests per minute.
 const UNKNOWN_QUOTA: u32 = 60;
 
 /// How an equal ranks for a request: less is better.

@@ -1,4 +1,4 @@
-//! What would make routing better, each with the command or setting that does it.
+//! Routing suggestions, each with the command or setting that applies it.
 
 use std::collections::BTreeMap;
 
@@ -36,11 +36,11 @@ const MOST_COMPARED: usize = 3;
 /// What to know and what to do.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Advice {
-    /// What would be better otherwise
+    /// Suggested improvements
     pub recommendations: Vec<Note>,
     /// What is wrong, or will be soon
     pub warnings: Vec<Note>,
-    /// That can be used for some task
+    /// Providers that can be used for some task
     pub available_providers: Vec<String>,
     /// `degraded` where some task has no provider or one that is set up fails, `down` where no task has one
     pub routing_health: RoutingHealth,

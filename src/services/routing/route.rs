@@ -51,7 +51,7 @@ pub struct Route {
     pub model: String,
     /// Which of the provider's keys; null where it needs none
     pub label: Option<String>,
-    /// How long the model should think; absent where nothing is known of it
+    /// Reasoning effort; absent where it is unknown
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effort: Option<Effort>,
     /// One sentence
@@ -62,13 +62,13 @@ pub struct Route {
     pub task_type: Task,
     /// The provider wanted first
     pub original_provider: String,
-    /// By what candidates were compared
+    /// The objective that candidates were compared by
     pub objective: Objective,
     /// For the tokens below, without reasoning; null where no price is known
     pub estimated_cost_usd: Option<Usd>,
     /// What the request is expected to need
     pub tokens: TokensView,
-    /// What the effort is expected to add to that: an assumption, no measurement
+    /// Expected extra for the effort: an assumption, not a measurement
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<Reasoning>,
     /// The best of every other provider, in order
@@ -87,7 +87,7 @@ pub struct Route {
 pub struct TokensView {
     pub input: u64,
     pub output: u64,
-    /// Whether they are what is typical of the task, as nobody said
+    /// Whether they are typical of the task because none were given
     pub typical: bool,
 }
 
@@ -107,7 +107,7 @@ pub struct Fallback {
     pub effort: Option<Effort>,
 }
 
-/// A candidate, and what became of it.
+/// A candidate and the verdict on it.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct Considered {
     pub provider: String,
@@ -116,7 +116,7 @@ pub struct Considered {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effort: Option<Effort>,
     pub verdict: &'static str,
-    /// When the verdict may be over by itself
+    /// When the verdict may end by itself
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<String>,
     /// The most tokens that it takes, where that is why
@@ -128,7 +128,7 @@ pub struct Considered {
     /// From 0 to 100
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quality: Option<Billionths>,
-    /// The model of its family whose quality that is, where nobody measured its own
+    /// The model of its family whose quality this is, if it has no figure of its own
     #[serde(skip_serializing_if = "Option::is_none")]
     pub quality_of: Option<String>,
     /// Reasoning included

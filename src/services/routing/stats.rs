@@ -44,7 +44,7 @@ pub struct ProviderStats {
     pub keys: Option<usize>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub key_states: Vec<KeyStats>,
-    /// That are served now, as far as is known
+    /// Models that are served now, as far as is known
     pub models: Vec<String>,
     /// Requests per minute; 0 for no limit
     pub rate_limit: u32,

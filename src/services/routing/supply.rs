@@ -135,7 +135,7 @@ pub enum Verdict {
     Outranked,
     Disabled,
     NoAddress,
-    /// The vault is locked or unusable, so nobody knows the keys.
+    /// The vault is locked or unusable, so its keys are unknown.
     VaultClosed,
     NoKey,
     KeyExpired,
@@ -157,14 +157,14 @@ pub enum Verdict {
     NotServed,
     /// The server on this machine does not have it.
     NotInstalled,
-    /// Nobody knows what models the provider has.
+    /// The provider's models are unknown.
     NoModels,
     Lacks(Capability),
     ContextTooSmall {
         limit: u64,
     },
     OverBudget,
-    /// The budget is spent, and nobody knows that it costs nothing.
+    /// The budget is used up, and the model is not known to be free.
     Unpriced,
 }
 

@@ -297,7 +297,7 @@ impl Vault {
         Err(wrong)
     }
 
-    /// Something of a vault without its file: making another could cost the old one.
+    /// Other vault files without vault.json: creating another could destroy the old vault.
     fn refuse_remains(&self, folder: &Folder) -> Result<(), VaultError> {
         super::refuse_remains_of_written(folder)?;
         // Neither of those: a note is of an attempt that never came to a vault with anything in it.

@@ -199,7 +199,7 @@ fn a_command_can_use_the_gateway_that_runs_and_only_some_providers() {
     let foreign = run(&other, &there);
     assert_eq!(foreign.error_code(), "address_unavailable");
     assert!(
-        foreign.stdout.contains("does not serve from these files"),
+        foreign.stdout.contains("uses other files than this command"),
         "{foreign:?}"
     );
     assert!(clients(&other).is_empty(), "nothing is left behind");

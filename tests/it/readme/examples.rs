@@ -94,6 +94,7 @@ fn stable(text: &str) -> String {
         (r"\b[0-9a-f]{16}\b", "SLOT"),
         // The forecast comes from the time of day; it stands before the end of the period.
         (r"\$\S+\s+DATE", "FORECAST"),
+        (r"\$\S+\s+[A-Z][a-z]{2} \d{1,2} TIME \S+", "FORECAST"),
         (r"FORECAST\s+\$\S+", "FORECAST"),
         (r"[▏▎▍▌▋▊▉█░▕ ]+", " "),
     ];

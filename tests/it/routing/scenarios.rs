@@ -146,7 +146,7 @@ fn scenarios() -> Vec<Scenario> {
                 ("anthropic/claude-large", "unhealthy"),
                 ("anthropic/claude-small", "unhealthy"),
             ],
-            reason: "since anthropic is failing, and will be retried at 08:00:29 UTC",
+            reason: "since anthropic is failing and will be retried at 08:00:29 UTC",
             is_fallback: true,
             ..base("the provider fails")
         },

@@ -564,7 +564,7 @@ fn recommendations_name_what_is_wrong_and_what_mends_it() {
         ("model_retiring", "name another model in config.toml"),
         (
             "unpriced_model",
-            "give its price as [[prices]] with model = \"openai/model-of-tomorrow\" in config.toml",
+            "add its price as [[prices]] with model = \"openai/model-of-tomorrow\" in config.toml",
         ),
     ] {
         assert!(warnings.contains(&expected), "{expected:?} in {warnings:?}");

@@ -20,7 +20,7 @@ pub(super) const OVERHEAD: usize = NONCE + 16;
 /// Why a cryptographic operation gave nothing; never says what it worked on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SealError {
-    /// The sealed bytes are not what was written, or belong elsewhere.
+    /// The sealed bytes are corrupted, modified, or belong elsewhere.
     NotAuthentic,
     /// The system gives no random bytes.
     NoRandomness,
