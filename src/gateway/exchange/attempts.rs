@@ -217,7 +217,8 @@ impl Attempts<'_> {
                     attempts: self.made,
                     alternatives,
                 };
-                delivery.deliver(response, key, booking).await
+                // In memory of its own, which a request needs only once its response begins.
+                Box::pin(delivery.deliver(response, key, booking)).await
             }
             Err(failure) if failure == Failure::TimedOut => {
                 // It may have been worked on, and paid for.
