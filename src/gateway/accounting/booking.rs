@@ -42,6 +42,8 @@ pub(in crate::gateway) struct Booking {
     noted_at: Clock,
     /// Whether a provider has it, of which nothing is recorded yet.
     is_under_way: bool,
+    /// Whether what was reserved went into an attempt that failed.
+    is_used_up: bool,
     is_settled: bool,
 }
 
@@ -134,6 +136,7 @@ impl Booking {
             began: Instant::now(),
             noted_at: Clock::now(),
             is_under_way: false,
+            is_used_up: false,
             is_settled: false,
         }
     }
@@ -151,12 +154,25 @@ impl Booking {
         self.is_under_way = true;
     }
 
-    /// Records an attempt that failed while others are left.
+    /// Records an attempt that failed while others are left, which uses up what was reserved if it cost something.
     pub(in crate::gateway) fn record_attempt(&mut self, ending: Ending, number: usize) {
         self.is_under_way = false;
         let mut record = self.ended(ending);
         record.request_id = record.request_id.map(|id| format!("{id}-{number}"));
-        self.record(None, None, record, ending.retry_after);
+        let has_cost = record.cost.usd().is_some_and(|cost| cost > Usd::ZERO);
+        let held = if has_cost { self.held.take() } else { None };
+        self.is_used_up = held.is_some();
+        self.record(held, None, record, ending.retry_after);
+    }
+
+    /// Whether the next attempt needs a reservation of its own.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.is_used_up
+    }
+
+    pub(super) fn reserved(&mut self, held: Option<Held>) {
+        self.held = held;
+        self.is_used_up = false;
     }
 
     /// The tokens of the prompt, as they were estimated.

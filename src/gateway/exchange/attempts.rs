@@ -163,6 +163,10 @@ impl Attempts<'_> {
                 waits.push(wait);
                 continue;
             }
+            let (accounts, app) = (&self.state.accounts, &self.state.app);
+            accounts
+                .reserve_again(app, self.request, prepared, &mut booking)
+                .await?;
             let alternatives = Alternatives {
                 keys: keys.len() > 0,
                 providers: has_more_providers,
