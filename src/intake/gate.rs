@@ -1,5 +1,7 @@
 //! Who is let in: requests of a browser that shows our own page, and nothing else.
 
+use std::time::Duration;
+
 use http_body_util::{BodyExt, Limited};
 use hyper::{
     Method, StatusCode,
@@ -8,23 +10,25 @@ use hyper::{
 };
 use zeroize::Zeroizing;
 
-use super::{
-    page,
-    server::{Desk, SENDING_LIMIT},
-    ticket::Shared,
-};
+use super::{page, ticket::Shared, ticket_store::TicketStore};
 
+/// How long a browser may take to send its headers, and then its form.
+pub(super) const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest form: a key of 4,096 characters, each written as `%xx`, with room for names.
-const BODY_LIMIT: usize = 16 * 1024;
+const MAX_BODY_BYTES: usize = 16 * 1024;
 
 /// What a request that was let in is about.
-pub(super) enum Read {
+pub(super) enum PageRequest {
     Page(Shared),
     Typed(Shared, Zeroizing<Vec<u8>>),
 }
 
 /// Lets in what comes from our own page by way of a browser, and nothing else.
-pub(super) async fn read(desk: &Desk, authority: &str, request: hyper::Request<Incoming>) -> Result<Read, Refusal> {
+pub(super) async fn read(
+    tickets: &TicketStore,
+    authority: &str,
+    request: hyper::Request<Incoming>,
+) -> Result<PageRequest, Refusal> {
     let headers = request.headers();
     // A name that resolves to this machine is not this machine's name (DNS rebinding).
     if the_only(headers, &header::HOST) != Some(authority) {
@@ -37,13 +41,13 @@ pub(super) async fn read(desk: &Desk, authority: &str, request: hyper::Request<I
     if request.uri().query().is_some() {
         return Err(UNREADABLE);
     }
-    let ticket = desk
+    let ticket = tickets
         .ticket(request.uri().path())
         .filter(|ticket| ticket.is_open())
         .ok_or(GONE)?;
     if request.method() == Method::GET {
         return if is_visit(headers) {
-            Ok(Read::Page(ticket))
+            Ok(PageRequest::Page(ticket))
         } else {
             Err(FOREIGN)
         };
@@ -54,16 +58,16 @@ pub(super) async fn read(desk: &Desk, authority: &str, request: hyper::Request<I
     if the_only(headers, &header::CONTENT_TYPE) != Some("application/x-www-form-urlencoded") {
         return Err(WRONG_FORM);
     }
-    let body = Limited::new(request.into_body(), BODY_LIMIT);
-    match tokio::time::timeout(SENDING_LIMIT, collect(body)).await {
-        Ok(body) => Ok(Read::Typed(ticket, body?)),
+    let body = Limited::new(request.into_body(), MAX_BODY_BYTES);
+    match tokio::time::timeout(SEND_TIMEOUT, collect(body)).await {
+        Ok(body) => Ok(PageRequest::Typed(ticket, body?)),
         Err(_) => Err(TOO_SLOW),
     }
 }
 
 /// The body in one buffer that is wiped.
 async fn collect(mut body: Limited<Incoming>) -> Result<Zeroizing<Vec<u8>>, Refusal> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(BODY_LIMIT));
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BODY_BYTES));
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|why| {
             if why.is::<http_body_util::LengthLimitError>() {

@@ -2,12 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::ticket::{Outcome, Ticket};
-use crate::{
-    domain::Secret,
-    error::{Error, Result},
-    services::caller::Question,
-};
+use super::ticket::{Request, SecretOutcome, Ticket};
+use crate::{error::Error, services::caller::Question};
 
 /// The style of every page.
 const STYLE: &str = include_str!("page.css");
@@ -18,19 +14,6 @@ const STYLE_HASH: &str = "sha256-CxisoFn+Es5wDXtp9E8fNtXRXcyobuJlY6gtcnEVtNQ=";
 pub(super) const FIELD: &str = "secret";
 /// The field in which a new passphrase is typed again.
 pub(super) const FIELD_AGAIN: &str = "again";
-
-/// Says why a secret cannot be what is asked for; the answer never holds the secret.
-pub type Judge = Box<dyn Fn(&Secret) -> Result<()> + Send + Sync>;
-
-/// What a page asks for.
-pub struct Request {
-    pub question: Question,
-    /// The provider's name for people, where the question is about one.
-    pub provider_title: String,
-    /// Where people make keys, if that is known: an https address.
-    pub console: Option<&'static str>,
-    pub judge: Judge,
-}
 
 /// The browser's orders for every page: show this, run nothing, load nothing, send only back here.
 pub(super) fn policy() -> String {
@@ -98,10 +81,10 @@ pub(super) fn ask(ticket: &Ticket, problem: Option<&Error>) -> String {
 }
 
 /// The page after the secret was used, or could not be.
-pub(super) fn outcome(ticket: &Ticket, outcome: &Outcome) -> String {
+pub(super) fn outcome(ticket: &Ticket, outcome: &SecretOutcome) -> String {
     let words = Words::of(&ticket.request.question, &ticket.request.provider_title);
     match outcome {
-        Outcome::Done => {
+        SecretOutcome::Done => {
             let subject = subject(&ticket.request.question, &ticket.request.provider_title);
             let body = format!(
                 "<div class=\"mark good\">{TICK}</div><h1>{}</h1><p class=\"lead\">{}</p>{subject}<p>You can close \
@@ -110,7 +93,7 @@ pub(super) fn outcome(ticket: &Ticket, outcome: &Outcome) -> String {
             );
             document(words.done, &body)
         }
-        Outcome::Failed { message, hint } => {
+        SecretOutcome::Failed { message, hint } => {
             let body = format!(
                 "<div class=\"mark bad\">{CROSS}</div><h1>That did not work</h1>\
                  <div class=\"note bad\" role=\"alert\"><p><strong>{}.</strong></p><p>{}</p></div>\
