@@ -40,13 +40,13 @@ pub(in crate::gateway) struct Booking {
     began: Instant,
     /// When its use so far was noted last.
     noted_at: Clock,
-    progress: Progress,
+    stage: BookingStage,
     /// Whether what was reserved went into an attempt that failed.
     is_used_up: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Progress {
+enum BookingStage {
     /// No provider has the request, or how its last attempt ended is recorded.
     Waiting,
     UnderWay,
@@ -141,7 +141,7 @@ impl Booking {
             is_metered: prepared.is_metered,
             began: Instant::now(),
             noted_at: Clock::now(),
-            progress: Progress::Waiting,
+            stage: BookingStage::Waiting,
             is_used_up: false,
         }
     }
@@ -156,12 +156,12 @@ impl Booking {
     pub(in crate::gateway) fn with_key(&mut self, label: Option<Label>) {
         self.record.label = label;
         self.began = Instant::now();
-        self.progress = Progress::UnderWay;
+        self.stage = BookingStage::UnderWay;
     }
 
     /// Records an attempt that failed while others are left, which uses up what was reserved if it cost something.
     pub(in crate::gateway) fn record_attempt(&mut self, ending: Ending, number: usize) {
-        self.progress = Progress::Waiting;
+        self.stage = BookingStage::Waiting;
         let mut record = self.ended(ending);
         record.request_id = record.request_id.map(|id| format!("{id}-{number}"));
         let has_cost = record.cost.usd().is_some_and(|cost| cost > Usd::ZERO);
@@ -207,7 +207,7 @@ impl Booking {
     }
 
     fn settle_now(&mut self, ending: Ending) -> Option<Usd> {
-        self.progress = Progress::Settled;
+        self.stage = BookingStage::Settled;
         let record = self.ended(ending);
         let cost = record.cost.usd();
         tracing::info!(
@@ -269,16 +269,16 @@ impl Booking {
 
 impl Drop for Booking {
     fn drop(&mut self) {
-        match self.progress {
-            Progress::Settled => {}
+        match self.stage {
+            BookingStage::Settled => {}
             // The client has gone, or the gateway stops: that is no fault of the key.
-            Progress::UnderWay => {
+            BookingStage::UnderWay => {
                 self.settle_now(Ending {
                     status: Some(RequestOutcome::CLIENT_CLOSED_REQUEST),
                     ..Ending::unknown(self.input)
                 });
             }
-            Progress::Waiting => {
+            BookingStage::Waiting => {
                 if let Some(entry) = self.entry.take() {
                     self.writer.cancel(entry);
                 }
