@@ -51,7 +51,8 @@ impl Stage {
         });
         let home = Home::new();
         home.config(&format!(
-            "[vault]\nmaster_key = \"key-file\"\n[providers.anthropic]\nbase_url = \"{0}\"\n[providers.openai]\nbase_url = \"{0}/v1\"\n",
+            "[vault]\nmaster_key = \"key-file\"\n[providers.anthropic]\nbase_url = \"{0}\"\n\
+             [providers.openai]\nbase_url = \"{0}/v1\"\n[providers.local]\nbase_url = \"http://127.0.0.1:9\"\n",
             provider.url()
         ));
         let made = home.run(["vault", "init"]);
