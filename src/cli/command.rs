@@ -21,7 +21,7 @@ pub(super) struct CommandDef {
 /// What a command needs before it can run.
 pub(super) enum Run {
     /// The whole command line, and nothing else: it runs where there is not even a home folder.
-    Bare(fn(clap::Command, &ArgMatches) -> Result<process::ExitCode>),
+    Bare(fn(&clap::Command, &ArgMatches) -> Result<process::ExitCode>),
     /// Settings and everything that depends on them.
     With(fn(&Session, &ArgMatches) -> Result<process::ExitCode>),
 }

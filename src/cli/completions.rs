@@ -40,7 +40,7 @@ pub(super) const COMMAND: CommandDef = CommandDef {
 /// The program's name, by which shells know what to complete.
 const NAME: &str = "api-keys";
 
-fn run(command: clap::Command, matches: &ArgMatches) -> Result<ExitCode> {
+fn run(command: &clap::Command, matches: &ArgMatches) -> Result<ExitCode> {
     let shell = matches
         .get_one::<Shell>("shell")
         .map(ToString::to_string)

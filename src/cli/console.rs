@@ -184,9 +184,21 @@ fn written(outcome: std::io::Result<()>) -> Result<()> {
 
 /// The terminals on stdout and stderr, as far as there are any.
 fn width() -> Width {
-    let columns = |size: Option<(terminal_size::Width, terminal_size::Height)>| Some(usize::from(size?.0.0));
     Width {
-        answer: columns(terminal_size::terminal_size_of(stdout())),
-        remarks: columns(terminal_size::terminal_size_of(stderr())),
+        answer: columns(&stdout()),
+        remarks: columns(&stderr()),
     }
+}
+
+/// The columns of a terminal, also where it has no height, as under `script`.
+#[cfg(unix)]
+fn columns(stream: &impl std::os::fd::AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(stream).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+#[cfg(windows)]
+fn columns(stream: &impl std::os::windows::io::AsHandle) -> Option<usize> {
+    let (terminal_size::Width(columns), _) = terminal_size::terminal_size_of(stream)?;
+    Some(usize::from(columns))
 }

@@ -76,7 +76,7 @@ fn run(console: Console, matches: &ArgMatches) -> Result<process::ExitCode> {
         .find(|command| command.name == name)
         .map(|command| &command.run)
     {
-        Some(Run::Bare(run)) => run(command_line::command(), matches),
+        Some(Run::Bare(run)) => run(&command_line::command(), matches),
         Some(Run::With(run)) => run(&session()?, matches),
         None => Err(Error::new(Code::Internal, "a command was parsed that does not exist")),
     }

@@ -272,10 +272,10 @@ mod tests {
 
     /// The words of the command in an example, without what its shell does with it.
     fn words(example: &str) -> Vec<OsString> {
-        let start = example.find("api-keys").expect("a command of ours");
-        let line = example[start..].split([')', '>']).next().unwrap_or_default();
+        let (_, line) = example.split_once("api-keys").expect("a command of ours");
+        let line = line.split([')', '>']).next().unwrap_or_default();
         let line = line.split(" && ").next().unwrap_or_default();
-        let mut words = Vec::new();
+        let mut words = vec![OsString::from("api-keys")];
         for (at, part) in line.split('\'').enumerate() {
             if at % 2 == 1 {
                 words.push(part.into());

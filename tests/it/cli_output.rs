@@ -73,7 +73,7 @@ fn tables_stay_tables_and_fit_the_terminal() {
         ("prices list openai", "MODEL", "openai/gpt-5"),
     ] {
         for columns in [50, 80, 120] {
-            let command = format!("stty rows 40 cols {columns}; api-keys --color never {line}");
+            let command = format!("stty cols {columns}; api-keys --color never {line}");
             let (code, seen) = OnTerminal::start(&home, &command).end();
             assert_eq!(code, Some(0), "{seen}");
             let lines: Vec<&str> = seen.lines().map(|line| line.trim_end_matches('\r')).collect();

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{
     decide::{Candidate, Decision, Precedence},
-    supply::{Policy, RouteQuery, Verdict},
+    supply::{KeySupply, Policy, RouteQuery, Verdict},
 };
 use crate::{
     catalog::Figures,
@@ -21,28 +21,26 @@ pub fn reason(decision: &Decision<'_>, policy: &Policy, ask: &RouteQuery) -> Str
     };
     let who = who(decision, chosen, policy, ask);
     let which = which(decision, chosen, policy, ask);
-    match decision.key.filter(|_| chosen.supply.keys.len() > 1) {
+    let key = decision.key.and_then(|key| why_the_key(key, &chosen.supply.keys, ask));
+    match key {
+        Some(why) => format!("{who}, and {which}; {why}"),
         None => format!("{who}, and {which}"),
-        Some(key) if ask.session.is_some() => {
-            format!("{who}, and {which}; its key {} stays with this session", key.label)
-        }
-        Some(key) if key.limit.is_some() => {
-            format!("{who}, and {which}; its key {} has most of its quota left", key.label)
-        }
-        // Only what is known: without a limit there is no quota, and of equals none was used least.
-        Some(key)
-            if chosen
-                .supply
-                .keys
-                .iter()
-                .all(|other| other.label == key.label || other.used > key.used) =>
-        {
-            format!(
-                "{who}, and {which}; its key {} was used least in the last minute",
-                key.label
-            )
-        }
-        Some(_) => format!("{who}, and {which}"),
+    }
+}
+
+/// Why this one of the provider's keys, as far as it is known: without a limit there is no quota.
+fn why_the_key(key: &KeySupply, keys: &[KeySupply], ask: &RouteQuery) -> Option<String> {
+    let mut others = keys.iter().filter(|other| other.label != key.label).peekable();
+    others.peek()?;
+    let label = &key.label;
+    if ask.session.is_some() {
+        Some(format!("its key {label} stays with this session"))
+    } else if key.limit.is_some() {
+        Some(format!("its key {label} has most of its quota left"))
+    } else if others.all(|other| other.used > key.used) {
+        Some(format!("its key {label} was used least in the last minute"))
+    } else {
+        None
     }
 }
 
