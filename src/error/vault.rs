@@ -49,6 +49,10 @@ impl From<VaultError> for Error {
                 Code::LastSlot,
                 "first add another way to open the vault, such as `api-keys vault add-slot passphrase`".to_owned(),
             ),
+            VaultError::SlotsChanged => (
+                Code::Busy,
+                "see `api-keys vault status`, then try again; nothing was changed".to_owned(),
+            ),
             VaultError::Damaged { path, .. } if path.ends_with("anchor.json") => (
                 Code::VaultDamaged,
                 "if the vault's contents are right, take them as the newest: `api-keys vault accept-rollback`, with `--recovery` where only the recovery code opens it".to_owned(),
@@ -156,6 +160,7 @@ mod tests {
             (VaultError::NoSlotOfKind(SlotKind::Passphrase), Code::SlotNotFound),
             (VaultError::NoSuchSlot(Hex([0; 8])), Code::SlotNotFound),
             (VaultError::LastSlot, Code::LastSlot),
+            (VaultError::SlotsChanged, Code::Busy),
             (
                 VaultError::Damaged {
                     path: path.clone(),

@@ -56,11 +56,8 @@ struct Target {
 
 /// Asks the provider about a stored key and writes the answer down beside it.
 pub async fn validate(app: &App, caller: &dyn Caller, provider: &Provider, label: &Label) -> Result<Report> {
-    let stored = match vault::open(app, caller).await {
-        Ok(()) => {
-            let contents = app.vault().contents()?;
-            keys::expect(contents.keys.values(), &provider.id, label).cloned()
-        }
+    let stored = match vault::contents(app, caller).await {
+        Ok(contents) => keys::expect(contents.keys.values(), &provider.id, label).cloned(),
         Err(error) => Err(keys::without_vault(error, &provider.id, label)),
     };
     match stored {
@@ -253,7 +250,7 @@ async fn store(app: &App, caller: &dyn Caller, reports: &[Report], end: Instant)
         }
         _ => keys::general_entry(app, caller, Action::ValidateKey),
     };
-    let stored = vault::change(app, &entry, |edit| {
+    let stored = vault::change(app, &entry, |edit, _| {
         for (target, validation) in answers {
             let Some(mut record) = edit.contents().keys.get(&target.key_id).cloned() else {
                 continue;

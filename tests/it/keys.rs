@@ -28,7 +28,7 @@ const SECOND: &str = "sk-second-0123456789abcdefghijklmno";
 const THIRD: &str = "sk-third-0123456789abcdefghijklmnop";
 
 /// A caller that can be asked for nothing.
-struct Silent;
+pub(crate) struct Silent;
 
 impl Caller for Silent {
     fn kind(&self) -> CallerKind {
@@ -82,7 +82,7 @@ fn moment(hours: i64) -> Timestamp {
     "2026-11-01T00:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_hours(hours)
 }
 
-fn wait<T>(work: impl Future<Output = T>) -> T {
+pub(crate) fn wait<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

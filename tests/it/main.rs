@@ -30,6 +30,7 @@ mod mcp;
 mod prices;
 mod prompts;
 mod providers;
+mod races;
 mod readme;
 mod rotation;
 mod routing;
