@@ -3,7 +3,10 @@
 use std::{
     convert::Infallible,
     net::Ipv4Addr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -19,7 +22,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use subtle::ConstantTimeEq;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -207,28 +210,47 @@ fn listen() -> std::io::Result<(TcpListener, String)> {
 
 async fn accept(listener: TcpListener, desk: Weak<Desk>, authority: String, stop: CancellationToken) {
     let authority: Arc<str> = authority.into();
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections: Vec<Connection> = Vec::new();
     loop {
-        let connection = tokio::select! {
-            connection = listener.accept() => connection,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
             () = stop.cancelled() => return,
         };
-        let (Ok((stream, _)), Ok(place)) = (connection, places.clone().try_acquire_owned()) else {
-            // Too many at once, or the system is short of something: let others do their work first.
+        let Ok((stream, _)) = accepted else {
+            // The system is short of something: let others do their work first.
             tokio::task::yield_now().await;
             continue;
         };
-        let (desk, authority) = (desk.clone(), authority.clone());
-        tokio::spawn(async move {
-            let _ = tokio::time::timeout(CONNECTION_LIMIT, converse(stream, desk, &authority)).await;
-            drop(place);
+        connections.retain(|connection| !connection.task.is_finished());
+        if connections.len() >= CONNECTIONS {
+            // Browsers, and whoever wants to be in the way, open connections and say nothing: the first of those goes.
+            let is_silent = |connection: &Connection| !connection.has_asked.load(Ordering::Relaxed);
+            match connections.iter().position(is_silent) {
+                Some(silent) => connections.remove(silent).task.abort(),
+                None => continue,
+            }
+        }
+        let (desk, authority, has_asked) = (desk.clone(), authority.clone(), Arc::<AtomicBool>::default());
+        let asks = Arc::clone(&has_asked);
+        let task = tokio::spawn(async move {
+            let _ = tokio::time::timeout(CONNECTION_LIMIT, converse(stream, desk, &authority, &asks)).await;
         });
+        connections.push(Connection { task, has_asked });
     }
 }
 
+/// A connection that was accepted.
+#[derive(Debug)]
+struct Connection {
+    task: JoinHandle<()>,
+    /// Whether the head of its request is here.
+    has_asked: Arc<AtomicBool>,
+}
+
 /// One request and its answer.
-async fn converse(stream: TcpStream, desk: Weak<Desk>, authority: &str) {
+async fn converse(stream: TcpStream, desk: Weak<Desk>, authority: &str, has_asked: &AtomicBool) {
     let service = service_fn(|request: hyper::Request<Incoming>| {
+        has_asked.store(true, Ordering::Relaxed);
         let desk = desk.upgrade();
         async move {
             let (status, html) = match desk {
@@ -266,8 +288,10 @@ async fn typed(desk: &Desk, ticket: &Shared, body: &[u8]) -> (StatusCode, String
     if !ticket.accept(secret) {
         return GONE.into_page();
     }
+    let progress = ticket.progress(FETCH, WORK).await;
+    // Not before: a second tab with the page is answered meanwhile.
     desk.rest();
-    let html = match ticket.progress(FETCH, WORK).await {
+    let html = match progress {
         Progress::Finished(outcome) => page::outcome(ticket, &outcome),
         Progress::Working => page::received(true),
         Progress::Waiting => page::received(false),

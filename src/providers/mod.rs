@@ -12,6 +12,7 @@ mod checker;
 mod connector;
 mod declaration;
 mod decoding;
+mod finder;
 mod http;
 mod installed;
 mod local_servers;
@@ -21,6 +22,7 @@ mod rate_limits;
 mod readings;
 mod refusal;
 mod shape;
+mod trust;
 mod upstream;
 mod usage;
 
@@ -30,6 +32,7 @@ pub use self::{
     catalogue::PROVIDERS,
     checker::{Checked, Checker},
     declaration::{Auth, Check, KeyUse, Method, ProviderDef, Wire},
+    finder::{FoundKey, KeyFinder, LONGEST_FOUND, is_token},
     http::Failure,
     installed::{Installed, Listing, Listings, ModelList, kind},
     local_servers::LocalServer,
@@ -38,6 +41,7 @@ pub use self::{
     rate_limits::{Counted, Remaining, remaining, retry_after, retry_after_in},
     refusal::{RefusalKind, RefusalRule, Refused, RetryWith, Said, read_refusal, refusal_in},
     shape::{ShapeError, ShapeWarning, check_shape},
+    trust::ExtraCertificates,
     upstream::{Dialect, Upstream, UpstreamBody, UpstreamRequest, UpstreamResponse},
     usage::{Framing, Meter, UsageReader},
 };

@@ -2,7 +2,7 @@
 
 use jiff::{Timestamp, civil, tz::TimeZone};
 
-pub use super::incoming::Source;
+pub use super::incoming::{Source, judge};
 use super::{
     caller::{Caller, CallerKind, Question},
     incoming::{asked, given},
@@ -15,7 +15,7 @@ use crate::{
     providers::Provider,
     storage::{
         audit::{Action, Entry, Outcome},
-        vault::{Edit, Status, VaultError},
+        vault::{Contents, Edit, Status, VaultError},
     },
 };
 
@@ -197,7 +197,11 @@ pub(super) async fn reveal(
 
 /// Every key that has not been removed, by provider and label.
 pub fn list(app: &App) -> Result<Vec<KeyRecord>> {
-    let contents = app.vault().contents()?;
+    Ok(list_of(&*app.vault().contents()?))
+}
+
+/// The same of contents that were read.
+pub(super) fn list_of(contents: &Contents) -> Vec<KeyRecord> {
     let mut records: Vec<KeyRecord> = contents
         .keys
         .values()
@@ -205,7 +209,7 @@ pub fn list(app: &App) -> Result<Vec<KeyRecord>> {
         .cloned()
         .collect();
     records.sort_by(|a, b| (&a.provider, &a.label).cmp(&(&b.provider, &b.label)));
-    Ok(records)
+    records
 }
 
 /// The stored key of that provider and label, or an error that names the labels there are.
@@ -315,11 +319,11 @@ fn retire_all(edit: &mut Edit, record: &mut KeyRecord, now: Timestamp) {
     {
         edit.forget_secret(record.key_id, staged.version);
     }
-    let archived = VersionState::Archived { retired_at: now };
-    record.retire_active(archived);
+    record.retire_active(VersionState::Archived { retired_at: now });
     for version in &mut record.versions {
-        if matches!(version.state, VersionState::Grace { .. }) {
-            version.state = archived;
+        // As of when it was replaced: undo goes by the order.
+        if let VersionState::Grace { retired_at, .. } = version.state {
+            version.state = VersionState::Archived { retired_at };
         }
     }
 }

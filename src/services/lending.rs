@@ -63,8 +63,9 @@ impl<D> Default for KeyRing<D> {
 impl<D: for<'k> From<&'k ApiKey>> KeyRing<D> {
     /// The usable keys of `provider` for its present address, the one with the default label first.
     ///
-    /// Without a vault there are none, which is no error for a provider that needs none.
-    pub async fn keys_of(&self, app: &App, provider: &Provider) -> Result<Vec<Lent<D>>> {
+    /// Only the one labelled `project`, where there is such a usable one. Without a vault there are none, which is no
+    /// error for a provider that needs none.
+    pub async fn keys_of(&self, app: &App, provider: &Provider, project: Option<&Label>) -> Result<Vec<Lent<D>>> {
         let mut tries = TRIES;
         loop {
             let contents = match app.vault().contents() {
@@ -82,7 +83,7 @@ impl<D: for<'k> From<&'k ApiKey>> KeyRing<D> {
                 let now = app.vault().contents();
                 now.is_ok_and(|now| now.generation != contents.generation)
             };
-            match self.lend_usable(app, provider, &contents).await {
+            match self.lend_usable(app, provider, &contents, project).await {
                 // A key was changed between the look at its record and the look at its secret.
                 Err(why) if why.code() == Code::Busy && tries > 0 && is_old() => tries -= 1,
                 outcome => return outcome,
@@ -90,7 +91,13 @@ impl<D: for<'k> From<&'k ApiKey>> KeyRing<D> {
         }
     }
 
-    async fn lend_usable(&self, app: &App, provider: &Provider, contents: &Contents) -> Result<Vec<Lent<D>>> {
+    async fn lend_usable(
+        &self,
+        app: &App,
+        provider: &Provider,
+        contents: &Contents,
+        project: Option<&Label>,
+    ) -> Result<Vec<Lent<D>>> {
         let now = app.now();
         let mut records: Vec<&KeyRecord> = contents
             .keys
@@ -99,12 +106,15 @@ impl<D: for<'k> From<&'k ApiKey>> KeyRing<D> {
             .collect();
         let usual = Label::default();
         records.sort_by_key(|record| (record.label != usual, record.label.clone()));
-        let usable: Vec<&KeyRecord> = records
+        let mut usable: Vec<&KeyRecord> = records
             .iter()
             .copied()
             .filter(|record| record.state(now) == KeyState::Usable)
             .filter(|record| keys::expect_origin(provider, record).is_ok())
             .collect();
+        if let Some(own) = usable.iter().copied().find(|record| Some(&record.label) == project) {
+            usable = vec![own];
+        }
         if usable.is_empty() {
             return match records.first() {
                 // Why it cannot be used: expired, or added for another address.

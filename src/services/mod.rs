@@ -14,6 +14,7 @@ pub mod prices;
 pub mod pricing;
 pub mod rotation;
 pub mod routing;
+pub mod scan;
 pub mod sdks;
 pub mod spending;
 pub mod undo;

@@ -213,7 +213,10 @@ fn accept(checked: &Checked, warnings: &mut Vec<String>) -> Result<()> {
                 checked.status.as_str()
             ),
         )
-        .hint("copy the new key again from the provider's console and rotate once more")),
+        .hint(format!(
+            "{}; copy the new key again from the provider's console and rotate once more",
+            checked.message
+        ))),
     }
 }
 
@@ -241,7 +244,9 @@ async fn promote(
         let mut record = as_it_stands(edit, provider, before)?;
         let old = record.active().cloned().ok_or_else(keys::changed_meanwhile)?;
         let asked_about = before.active().map(|active| active.fingerprint.as_str());
-        let answer = old_account.as_ref().filter(|_| asked_about == Some(old.fingerprint.as_str()));
+        let answer = old_account
+            .as_ref()
+            .filter(|_| asked_about == Some(old.fingerprint.as_str()));
         let known = old.account.clone().or_else(|| answer.map(fingerprint));
         if let (Some(new), Some(old)) = (&account, &known)
             && new != old

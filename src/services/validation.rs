@@ -8,14 +8,14 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     caller::{Caller, CallerKind},
-    incoming::chat_warning,
+    incoming::{self, NewSecret, chat_warning},
     keys, vault,
 };
 use crate::{
     app::App,
-    domain::{ApiKey, KeyId, KeyRecord, KeyStatus, Label, Secret, Validation},
+    domain::{KeyId, KeyRecord, KeyStatus, Label, Secret, Validation},
     error::{Code, Error, Result},
-    providers::{self, Account, Checked, Provider},
+    providers::{Account, Checked, Provider},
     storage::audit::{Action, Entry},
 };
 
@@ -89,12 +89,11 @@ pub async fn validate_given(
     if matches!(caller.kind(), CallerKind::Mcp { .. }) {
         warnings.extend(chat_warning(app.settings().current().vault.keys_in_chat)?);
     }
-    let judged = ApiKey::parse(text)
-        .map_err(Error::from)
-        .and_then(|key| Ok((providers::check_shape(provider, &key)?, key)));
-    let (masked, validation) = match judged {
-        Ok((notes, key)) => {
-            warnings.extend(notes.iter().map(ToString::to_string));
+    let (masked, validation) = match incoming::read(provider, text) {
+        Ok(NewSecret {
+            key, warnings: notes, ..
+        }) => {
+            warnings.extend(notes);
             let checked = app.checker().check(provider, Some(&key), &provider.origin).await;
             (Some(provider.masked(&key)), of(&checked, app.now()))
         }

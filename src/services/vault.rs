@@ -254,7 +254,12 @@ pub(super) async fn change<T>(
                 .ok_or_else(|| Error::new(Code::Internal, "a change was made twice"))?;
             let now = app.now();
             let lapsed = tidy(contents, now);
-            let last = contents.contents().keys.values().filter_map(KeyRecord::last_change).max();
+            let last = contents
+                .contents()
+                .keys
+                .values()
+                .filter_map(KeyRecord::last_change)
+                .max();
             let after_last = last.and_then(|last| last.checked_add(SignedDuration::from_nanos(1)).ok());
             let at = after_last.map_or(now, |after_last| after_last.max(now));
             Ok((edit(contents, at)?, lapsed))

@@ -34,6 +34,7 @@ mod races;
 mod readme;
 mod rotation;
 mod routing;
+mod scan;
 mod settings;
 mod statusline;
 mod stdio;

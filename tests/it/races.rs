@@ -349,7 +349,7 @@ impl Racer {
 
     fn end(mut self) {
         drop(self.input);
-        drop(self.output);
+        std::io::copy(&mut self.output, &mut std::io::sink()).expect("the child ends");
         assert!(self.child.wait().expect("the child ends").success());
     }
 }

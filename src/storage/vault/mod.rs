@@ -24,6 +24,7 @@ mod keyslots;
 mod maintenance;
 mod opened;
 mod reading;
+mod recognizer;
 pub(super) mod seal;
 mod writing;
 
@@ -34,6 +35,7 @@ pub use format::Hex;
 pub use keyslots::{NewSlot, SlotId, SlotInfo, SlotKind};
 pub use maintenance::Created;
 pub use opened::Contents;
+pub use recognizer::Recognizer;
 pub use seal::SealError;
 
 use anchor::Known;
@@ -323,6 +325,14 @@ impl Vault {
     /// Adds `entry` to the audit trail as it is, and returns once it is on the disk.
     pub fn record(&self, entry: &Entry) -> Result<(), VaultError> {
         self.hold(Fresh::AsNeeded)?.append_and_anchor(entry, entry.outcome)
+    }
+
+    /// Tells the vault's own secrets from all other text, without their being revealed.
+    pub fn recognizer(&self) -> Result<Recognizer, VaultError> {
+        let folder = Folder::open(&self.places.data)?.ok_or(VaultError::Absent)?;
+        let opened = self.load(&folder, &mut self.session(), Fresh::AsNeeded)?;
+        self.refuse_foreign(&opened)?;
+        Ok(Recognizer::of(&opened))
     }
 
     /// Checks the whole audit trail, also that its end was not cut off; the report has the first break.

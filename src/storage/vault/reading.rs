@@ -143,7 +143,9 @@ impl Vault {
             return;
         }
         let slots = header.slots.iter().filter(|slot| slot.kind() == SlotKind::KeyFile);
-        let key = slots.map(|slot| open_slot(&self.places, header.vault_id, slot)).find_map(Result::ok);
+        let key = slots
+            .map(|slot| open_slot(&self.places, header.vault_id, slot))
+            .find_map(Result::ok);
         if let Some(key) = key {
             let keys = Arc::new(Keys::new(header.vault_id, key));
             if keys.id == header.data_key {

@@ -200,7 +200,10 @@ fn a_rekey_seals_everything_anew_and_closes_every_old_way_in() {
     by_words.unlock(Unlock::Passphrase(&words)).expect("unlocked");
     let seen = slots.map(|slot| slot.kind());
     let others = vault.rekey(now(), "test", &seen[..2], &[NewSlot::KeyFile]);
-    assert!(matches!(others, Err(VaultError::SlotsChanged)), "a recovery code would be lost");
+    assert!(
+        matches!(others, Err(VaultError::SlotsChanged)),
+        "a recovery code would be lost"
+    );
     let anew = vault
         .rekey(now(), "test", &seen, &[NewSlot::KeyFile, NewSlot::Recovery])
         .expect("rekeyed")
@@ -211,7 +214,10 @@ fn a_rekey_seals_everything_anew_and_closes_every_old_way_in() {
         "its keys are of no use any more"
     );
     assert!(matches!(by_words.status(), Ok(Status::Locked { .. })));
-    assert!(matches!(other.status(), Ok(Status::Unlocked { .. })), "by the new key file");
+    assert!(
+        matches!(other.status(), Ok(Status::Unlocked { .. })),
+        "by the new key file"
+    );
     assert_eq!(reveal(&other, key_id).expect("the secret"), "sk-ant-0123456789abcdef");
 
     assert!(matches!(
