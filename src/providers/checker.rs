@@ -7,8 +7,8 @@ use reqwest::{Client, Response, header::CONTENT_TYPE};
 use tokio::time::Instant;
 
 use super::{
-    Address, Check, ExtraCertificates, Listing, Method, Provider,
-    answer::{Account, Answer, Verdict},
+    Address, Check, ExtraCertificates, Method, ModelListing, Provider,
+    answer::{Account, KeyVerdict, ProviderResponse},
     http::{Clients, Failure, credential},
     installed,
     refusal::{self, RefusalKind},
@@ -83,7 +83,7 @@ impl Checker {
         let title = &provider.title;
         let not_asked = |why: &str| {
             let message = format!("{title} was not asked: {why}");
-            Checked::new(Verdict::new(KeyStatus::Unreachable, message), None, 0)
+            Checked::new(KeyVerdict::new(KeyStatus::Unreachable, message), None, 0)
         };
         let Some(check) = &provider.def.check else {
             return not_asked("no way to check its keys without using them is known");
@@ -111,15 +111,15 @@ impl Checker {
             }
             Err(failure) => {
                 let message = format!("{title} {}", failure.message());
-                Checked::new(Verdict::new(KeyStatus::Unreachable, message), None, latency_ms)
+                Checked::new(KeyVerdict::new(KeyStatus::Unreachable, message), None, latency_ms)
             }
         }
     }
 
     /// Asks a server on this machine which models it has; no key is sent.
-    pub(super) async fn installed(&self, provider: &Provider) -> Listing {
+    pub(super) async fn installed(&self, provider: &Provider) -> ModelListing {
         let (Some(list), Some(address)) = (provider.def.models, &provider.address) else {
-            return Listing::Unsaid;
+            return ModelListing::Unsaid;
         };
         let asked = tokio::time::timeout(installed::PATIENCE, async {
             let client = self.clients.client(address).await.ok_or(Failure::NoClient)?;
@@ -137,9 +137,9 @@ impl Checker {
             Ok(list.read(&body).filter(|_| is_good))
         });
         match asked.await.unwrap_or(Err(Failure::TimedOut)) {
-            Ok(Some(models)) => Listing::Models(models),
-            Ok(None) => Listing::Unsaid,
-            Err(_) => Listing::Unreachable,
+            Ok(Some(models)) => ModelListing::Models(models),
+            Ok(None) => ModelListing::Unsaid,
+            Err(_) => ModelListing::Unreachable,
         }
     }
 
@@ -150,7 +150,7 @@ impl Checker {
         check: &Check,
         address: &Address,
         key: Option<&ApiKey>,
-    ) -> Result<(Verdict, u16), Failure> {
+    ) -> Result<(KeyVerdict, u16), Failure> {
         let client = self.clients.client(address).await.ok_or(Failure::NoClient)?;
         let mut paths = check.paths.iter().peekable();
         loop {
@@ -167,7 +167,7 @@ impl Checker {
                 .and_then(|value| value.to_str().ok())
                 .map(str::to_owned);
             let (body, is_cut) = read(response, BODY_CAP).await?;
-            let answer = Answer::new(&provider.title, http_status, &body, is_cut, key);
+            let answer = ProviderResponse::new(&provider.title, http_status, &body, is_cut, key);
             let answer = answer.with_account_header(account.as_deref());
             let verdict = match refusal::kind_of(provider, http_status, &body) {
                 // Whatever the status: it is the network's or the account's, and no word on the key.
@@ -223,7 +223,7 @@ async fn read(mut response: Response, cap: usize) -> Result<(Vec<u8>, bool), Fai
 }
 
 impl Checked {
-    fn new(verdict: Verdict, http_status: Option<u16>, latency_ms: u64) -> Self {
+    fn new(verdict: KeyVerdict, http_status: Option<u16>, latency_ms: u64) -> Self {
         Self {
             status: verdict.status,
             http_status,

@@ -2,7 +2,7 @@
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-use super::shape::{ADMIN, PREFIXES, STRANGERS, Tail};
+use super::shape::{ADMIN, PREFIXES, STRANGERS, TailRule};
 use crate::domain::{ApiKey, Secret};
 
 /// The longest that is taken for one key, in bytes.
@@ -23,7 +23,7 @@ pub struct KeyFinder {
 #[derive(Debug, Clone, Copy)]
 struct Sort {
     prefix: &'static str,
-    tail: Tail,
+    tail: TailRule,
     whose: Whose,
 }
 
@@ -56,17 +56,17 @@ impl KeyFinder {
         });
         let admin = ADMIN.iter().map(|(prefix, owner)| Sort {
             prefix,
-            tail: Tail::Any(12),
+            tail: TailRule::Any(12),
             whose: Whose::Admin(owner),
         });
         let strangers = STRANGERS.iter().map(|stranger| Sort {
             prefix: stranger.prefix,
-            tail: Tail::Run(10),
+            tail: TailRule::Run(10),
             whose: Whose::Other(stranger.what),
         });
         let aws = AWS_PREFIXES.map(|prefix| Sort {
             prefix,
-            tail: Tail::Any(16),
+            tail: TailRule::Any(16),
             whose: Whose::Other("the id of an access key of AWS"),
         });
         let sorts: Vec<Sort> = of_providers.chain(admin).chain(strangers).chain(aws).collect();

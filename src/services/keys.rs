@@ -2,10 +2,10 @@
 
 use jiff::{Timestamp, civil, tz::TimeZone};
 
-pub use super::incoming::{Source, judge};
+pub use super::new_secret::{NewSecretSource, judge};
 use super::{
     caller::{Caller, CallerKind, Question},
-    incoming::{asked, given},
+    new_secret::{asked, given},
     vault,
 };
 use crate::{
@@ -14,8 +14,8 @@ use crate::{
     error::{Code, Error, Result},
     providers::Provider,
     storage::{
-        audit::{Action, Entry, Outcome},
-        vault::{Contents, Edit, Status, VaultError},
+        audit::{Action, AuditEntry, AuditOutcome},
+        vault::{Edit, VaultContents, VaultError, VaultStatus},
     },
 };
 
@@ -32,7 +32,7 @@ pub struct NewKey {
     pub label: Label,
     pub description: Option<String>,
     pub expires_at: Option<Timestamp>,
-    pub source: Source,
+    pub source: NewSecretSource,
 }
 
 /// A stored key, and what to know about it.
@@ -60,7 +60,7 @@ pub async fn add(app: &App, caller: &dyn Caller, new: NewKey) -> Result<Added> {
     let given = match given(app, caller, &provider, source)? {
         // On a command line that has no key either, none is a reason for a new vault. A client is asked in several
         // rounds, of which each must leave something behind.
-        None if caller.kind() == CallerKind::Cli && app.vault().status()? == Status::Absent => {
+        None if caller.kind() == CallerKind::Cli && app.vault().status()? == VaultStatus::Absent => {
             Some(asked(caller, &provider, question.clone()).await?)
         }
         given => given,
@@ -201,7 +201,7 @@ pub fn list(app: &App) -> Result<Vec<KeyRecord>> {
 }
 
 /// The same of contents that were read.
-pub(super) fn list_of(contents: &Contents) -> Vec<KeyRecord> {
+pub(super) fn list_of(contents: &VaultContents) -> Vec<KeyRecord> {
     let mut records: Vec<KeyRecord> = contents
         .keys
         .values()
@@ -345,8 +345,8 @@ pub(super) fn entry(
     provider: &ProviderId,
     label: &Label,
     detail: Option<&str>,
-) -> Entry {
-    Entry {
+) -> AuditEntry {
+    AuditEntry {
         provider: Some(provider.clone()),
         label: Some(label.clone()),
         detail: detail.map(str::to_owned),
@@ -361,23 +361,23 @@ pub(super) fn entry_of(
     action: Action,
     record: &KeyRecord,
     detail: Option<&str>,
-) -> Entry {
-    Entry {
+) -> AuditEntry {
+    AuditEntry {
         key_id: Some(record.key_id),
         ..entry(app, caller, action, &record.provider, &record.label, detail)
     }
 }
 
 /// An audit entry about no key in particular.
-pub fn general_entry(app: &App, caller: &dyn Caller, action: Action) -> Entry {
-    Entry {
+pub fn general_entry(app: &App, caller: &dyn Caller, action: Action) -> AuditEntry {
+    AuditEntry {
         at: app.now(),
         actor: caller.kind().to_string(),
         action,
         provider: None,
         label: None,
         key_id: None,
-        outcome: Outcome::Begun,
+        outcome: AuditOutcome::Begun,
         detail: None,
     }
 }

@@ -8,8 +8,8 @@ use api_keys::{
     error::{Code, Error, Result},
     services::{
         caller::{Caller, CallerKind, Question},
-        injection,
-        keys::{self, Added, NewKey, Source},
+        child_environment,
+        keys::{self, Added, NewKey, NewSecretSource},
         rotation::{self, Rotated, Rotation},
         undo::{self, Undone},
         validation,
@@ -17,7 +17,7 @@ use api_keys::{
     settings::{Environment, Settings},
     storage::{
         audit::Action,
-        vault::{NewSlot, SlotKind, Status},
+        vault::{NewSlot, SlotKind, VaultStatus},
     },
     tools::{Input, TOOLS},
 };
@@ -111,7 +111,7 @@ fn add_from(caller: &dyn Caller, app: &App, label: &str, key: &str, expires_at: 
         label: label.parse().unwrap(),
         description: None,
         expires_at,
-        source: Source::Argument(Secret::new(key)),
+        source: NewSecretSource::Argument(Secret::new(key)),
     };
     wait(keys::add(app, caller, new))
 }
@@ -123,7 +123,12 @@ fn rotate(app: &App, key: &str, grace_hours: i64) -> Result<Rotated> {
         grace: SignedDuration::from_hours(grace_hours),
         expires_at: None,
     };
-    wait(rotation::rotate(app, &Silent, ask, Source::Argument(Secret::new(key))))
+    wait(rotation::rotate(
+        app,
+        &Silent,
+        ask,
+        NewSecretSource::Argument(Secret::new(key)),
+    ))
 }
 
 fn undo(app: &App) -> Result<(KeyRecord, Undone, Vec<String>)> {
@@ -133,8 +138,8 @@ fn undo(app: &App) -> Result<(KeyRecord, Undone, Vec<String>)> {
 /// The secret that a child process would get.
 fn injected(app: &App) -> Result<String> {
     let wanted = [(openai(), Label::default())];
-    let selection = wait(injection::select(app, &Silent, &wanted))?;
-    let mut revealed = wait(injection::reveal(app, &Silent, selection.variables))?;
+    let selection = wait(child_environment::select(app, &Silent, &wanted))?;
+    let mut revealed = wait(child_environment::reveal(app, &Silent, selection.variables))?;
     let (name, key) = revealed.remove(0);
     assert_eq!(name, "OPENAI_API_KEY");
     // EXPOSE: a made-up key in a test
@@ -628,7 +633,7 @@ fn a_process_with_an_open_vault_goes_on_after_another_has_replaced_its_key() {
         let kinds = [SlotKind::KeyFile];
         let rekeyed = one.vault().rekey(one.now(), "test", &kinds, &[NewSlot::KeyFile]);
         drop(rekeyed.unwrap().into_inner());
-        assert!(matches!(other.vault().status(), Ok(Status::Unlocked { .. })));
+        assert!(matches!(other.vault().status(), Ok(VaultStatus::Unlocked { .. })));
         add(&other, "default", key).unwrap();
         assert_eq!(injected(&one).unwrap(), key);
     }
@@ -638,7 +643,7 @@ fn a_process_with_an_open_vault_goes_on_after_another_has_replaced_its_key() {
 fn expired_keys_are_named_where_there_is_nothing_to_run_with() {
     let stage = Stage::new();
     add_expiring(&stage.at(0), "work", FIRST, Some(moment(1))).unwrap();
-    let select = |hours| wait(injection::select(&stage.at(hours), &Silent, &[]));
+    let select = |hours| wait(child_environment::select(&stage.at(hours), &Silent, &[]));
     assert_eq!(
         select(0).unwrap().variables.len(),
         1,

@@ -15,7 +15,7 @@ use api_keys::{
     domain::{KeyRecord, Label, ProviderId, Secret},
     error::Result,
     services::{
-        keys::{self, NewKey, Source},
+        keys::{self, NewKey, NewSecretSource},
         rotation::{self, Rotation},
         undo::{self, Undone},
         vault,
@@ -101,7 +101,7 @@ impl Op {
     fn run(self, app: &App) -> Result<String> {
         let provider = app.settings().current().provider("openai")?;
         let label = |label: usize| LABELS[label].parse::<Label>().expect("a label");
-        let given = |key: u32| Source::Argument(Secret::new(&secret(key)));
+        let given = |key: u32| NewSecretSource::Argument(Secret::new(&secret(key)));
         match self {
             Self::Add { label: of, key } => {
                 let new = NewKey {

@@ -18,7 +18,7 @@ use crate::{
     app::App,
     error::{Code, Error, Result},
     process,
-    services::injection::{self, LeftOut, Selection, Variable},
+    services::child_environment::{self, KeyVariable, LeftOut, Selection},
     tools::view::{Block, View},
 };
 
@@ -91,8 +91,8 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
         .flatten()
         .map(|name| key_name::parse(app, name))
         .collect::<Result<Vec<_>>>()?;
-    let Selection { variables, left_out } = wait(injection::select(app, &caller, &wanted))?;
-    let in_the_way = injection::in_the_way(app, &variables)?;
+    let Selection { variables, left_out } = wait(child_environment::select(app, &caller, &wanted))?;
+    let in_the_way = child_environment::in_the_way(app, &variables)?;
     if matches.get_flag("dry-run") {
         return show(session, &variables, &left_out, &in_the_way);
     }
@@ -101,7 +101,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     for name in in_the_way {
         command.env_remove(name);
     }
-    for (name, key) in wait(injection::reveal(app, &caller, variables))? {
+    for (name, key) in wait(child_environment::reveal(app, &caller, variables))? {
         // EXPOSE: the child's environment, which is what the user asked for; nothing of ours reads it back
         command.env(name, key.expose());
     }
@@ -178,7 +178,7 @@ fn tell_left_out(session: &Session, left_out: &[LeftOut]) {
 /// Names the variables that would be set and taken away, never their values.
 fn show(
     session: &Session,
-    variables: &[Variable],
+    variables: &[KeyVariable],
     left_out: &[LeftOut],
     in_the_way: &BTreeSet<String>,
 ) -> Result<ExitCode> {
@@ -187,7 +187,7 @@ fn show(
     if session.console.is_json() {
         let variables: Vec<_> = variables
             .iter()
-            .map(|Variable { name, record }| {
+            .map(|KeyVariable { name, record }| {
                 json!({"name": name, "provider": record.provider, "label": record.label, "key_id": record.key_id})
             })
             .collect();
@@ -200,7 +200,7 @@ fn show(
     }
     let rows = variables
         .iter()
-        .map(|Variable { name, record }| {
+        .map(|KeyVariable { name, record }| {
             let masked = record.active().map(|active| active.masked.clone()).unwrap_or_default();
             vec![
                 name.as_str().into(),

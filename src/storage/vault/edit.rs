@@ -2,18 +2,18 @@
 
 use super::{
     error::VaultError,
-    opened::{Contents, Draft},
+    opened::{Draft, VaultContents},
 };
 use crate::{
     domain::{ApiKey, KeyId, KeyRecord},
-    storage::audit::Entry,
+    storage::audit::AuditEntry,
 };
 
 /// A change in the making: nothing of it exists until [`super::Vault::change`] has written it.
 #[derive(Debug)]
 pub struct Edit {
     draft: Draft,
-    entry: Entry,
+    entry: AuditEntry,
     changed: bool,
     broken_rule: Option<&'static str>,
 }
@@ -28,7 +28,7 @@ pub enum Committed<T> {
 }
 
 impl Edit {
-    pub(super) fn new(draft: Draft, entry: Entry) -> Self {
+    pub(super) fn new(draft: Draft, entry: AuditEntry) -> Self {
         Self {
             draft,
             entry,
@@ -38,7 +38,7 @@ impl Edit {
     }
 
     /// The contents as this change leaves them so far.
-    pub fn contents(&self) -> &Contents {
+    pub fn contents(&self) -> &VaultContents {
         &self.draft.contents
     }
 
@@ -100,12 +100,12 @@ impl Edit {
     }
 
     /// What the audit trail says of this change.
-    pub(super) fn entry(&self) -> &Entry {
+    pub(super) fn entry(&self) -> &AuditEntry {
         &self.entry
     }
 
     /// What is to be written, and how it is audited; `None` where nothing was changed.
-    pub(super) fn finish(self) -> Option<(Draft, Entry)> {
+    pub(super) fn finish(self) -> Option<(Draft, AuditEntry)> {
         self.changed.then_some((self.draft, self.entry))
     }
 

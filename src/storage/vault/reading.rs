@@ -3,13 +3,13 @@
 use std::sync::{Arc, MutexGuard};
 
 use super::{
-    FILE, Session, SlotInfo, SlotKind, Standing, Unlock, Vault, VaultError,
-    anchor::{self, Known},
+    FILE, SlotInfo, SlotKind, Unlock, UnlockedVault, Vault, VaultError, VaultFreshness,
+    anchor::{self, KnownAnchor},
     custody::{self, open_slot},
     format::{self, Header, LONGEST_FILE, VERSION, VaultFile},
     keyslots::{self, RecoveryCode, UnwrapError},
-    opened::{Keys, Opened},
-    seal::Key,
+    opened::{Opened, VaultKeys},
+    seal::SealKey,
 };
 use crate::storage::{
     audit,
@@ -28,7 +28,7 @@ pub(super) enum Fresh {
 
 impl Vault {
     /// The data key, and the kind of slot that gave it.
-    pub(super) fn data_key(&self, header: &Header, with: Unlock<'_>) -> Result<(Key, SlotKind), VaultError> {
+    pub(super) fn data_key(&self, header: &Header, with: Unlock<'_>) -> Result<(SealKey, SlotKind), VaultError> {
         let of_kind = |kind| header.slots.iter().filter(move |slot| slot.kind() == kind);
         match with {
             Unlock::Automatic => {
@@ -90,10 +90,10 @@ impl Vault {
                 | VaultError::KeychainEntryWrong
         );
         match anchor::read(folder) {
-            Ok(Known::Anchor(anchor)) if missing && anchor.vault_id != header.vault_id => {
+            Ok(KnownAnchor::Anchor(anchor)) if missing && anchor.vault_id != header.vault_id => {
                 VaultError::Foreign { path: self.path() }
             }
-            Ok(Known::Anchor(_) | Known::Nothing | Known::Damaged) | Err(_) => why,
+            Ok(KnownAnchor::Anchor(_) | KnownAnchor::Nothing | KnownAnchor::Damaged) | Err(_) => why,
         }
     }
 
@@ -101,10 +101,10 @@ impl Vault {
     pub(super) fn load(
         &self,
         folder: &Folder,
-        session: &mut MutexGuard<'_, Option<Session>>,
+        session: &mut MutexGuard<'_, Option<UnlockedVault>>,
         fresh: Fresh,
     ) -> Result<Arc<Opened>, VaultError> {
-        if let Some(Session {
+        if let Some(UnlockedVault {
             cached: Some((stamp, opened)),
             ..
         }) = &**session
@@ -133,8 +133,8 @@ impl Vault {
     /// Takes over the data key that another process has put in place of the one in memory, where a key file gives it.
     ///
     /// A keychain can make its user wait, and a passphrase is a new one: for those the session stays as it is.
-    pub(super) fn follow_rekey(&self, session: &mut MutexGuard<'_, Option<Session>>, header: &Header) {
-        let is_replaced = |session: &Session| {
+    pub(super) fn follow_rekey(&self, session: &mut MutexGuard<'_, Option<UnlockedVault>>, header: &Header) {
+        let is_replaced = |session: &UnlockedVault| {
             session.by == SlotKind::KeyFile
                 && session.keys.vault_id == header.vault_id
                 && session.keys.id != header.data_key
@@ -147,12 +147,12 @@ impl Vault {
             .map(|slot| open_slot(&self.places, header.vault_id, slot))
             .find_map(Result::ok);
         if let Some(key) = key {
-            let keys = Arc::new(Keys::new(header.vault_id, key));
+            let keys = Arc::new(VaultKeys::new(header.vault_id, key));
             if keys.id == header.data_key {
-                **session = Some(Session {
+                **session = Some(UnlockedVault {
                     keys,
                     by: SlotKind::KeyFile,
-                    known: Known::Nothing,
+                    known: KnownAnchor::Nothing,
                     cached: None,
                 });
             }
@@ -163,11 +163,11 @@ impl Vault {
     pub(super) fn open_read(
         &self,
         folder: &Folder,
-        session: &mut MutexGuard<'_, Option<Session>>,
-        anchor: &Known,
-        read: Read,
+        session: &mut MutexGuard<'_, Option<UnlockedVault>>,
+        anchor: &KnownAnchor,
+        read: UnverifiedVault,
     ) -> Result<Arc<Opened>, VaultError> {
-        let Read { file, header, stamp } = read;
+        let UnverifiedVault { file, header, stamp } = read;
         let Some(session) = current(session, &header) else {
             return Err(VaultError::Locked { slots: infos(&header) });
         };
@@ -176,16 +176,16 @@ impl Vault {
         let standing = known
             .into_iter()
             .map(|known| known.judge(&header, file.mac()))
-            .find(|standing| *standing != Standing::Current)
-            .unwrap_or(Standing::Current);
+            .find(|standing| *standing != VaultFreshness::Current)
+            .unwrap_or(VaultFreshness::Current);
         let mut opened =
             Opened::open(Arc::clone(&session.keys), file, header, standing).map_err(|what| self.damaged(what))?;
-        if standing == Standing::Current
+        if standing == VaultFreshness::Current
             && is_far
             && let Some(head) = &opened.audit_head
             && !audit::has(folder, head)?
         {
-            Arc::make_mut(&mut opened.contents).standing = Standing::Forked;
+            Arc::make_mut(&mut opened.contents).standing = VaultFreshness::Forked;
         }
         let opened = Arc::new(opened);
         session.cached = Some((stamp, Arc::clone(&opened)));
@@ -193,7 +193,7 @@ impl Vault {
     }
 
     /// The file's parts, bounded and well formed, not yet authenticated; `None` where there is no file.
-    pub(super) fn read_file(&self, folder: &Folder) -> Result<Option<Read>, VaultError> {
+    pub(super) fn read_file(&self, folder: &Folder) -> Result<Option<UnverifiedVault>, VaultError> {
         let (bytes, stamp) = match folder.read(FILE, LONGEST_FILE) {
             Ok(Some(read)) => read,
             Ok(None) => return Ok(None),
@@ -201,13 +201,16 @@ impl Vault {
             Err(why) => return Err(why.into()),
         };
         let (file, header) = format::parse(&bytes).map_err(|why| VaultError::from_format(self.path(), why))?;
-        Ok(Some(Read { file, header, stamp }))
+        Ok(Some(UnverifiedVault { file, header, stamp }))
     }
 
     pub(super) fn refuse_foreign(&self, opened: &Opened) -> Result<(), VaultError> {
         match opened.contents.standing {
-            Standing::Foreign => Err(VaultError::Foreign { path: self.path() }),
-            Standing::Current | Standing::RolledBack { .. } | Standing::Forked | Standing::AnchorDamaged => Ok(()),
+            VaultFreshness::Foreign => Err(VaultError::Foreign { path: self.path() }),
+            VaultFreshness::Current
+            | VaultFreshness::RolledBack { .. }
+            | VaultFreshness::Forked
+            | VaultFreshness::AnchorDamaged => Ok(()),
         }
     }
 
@@ -238,15 +241,15 @@ impl Opened {
             .and_then(|anchor| anchor.audit);
         // Another file than the one last written here may know of lines that were written elsewhere.
         let own = match self.contents.standing {
-            Standing::Current | Standing::AnchorDamaged => self.audit_head.clone(),
-            Standing::RolledBack { .. } | Standing::Forked | Standing::Foreign => None,
+            VaultFreshness::Current | VaultFreshness::AnchorDamaged => self.audit_head.clone(),
+            VaultFreshness::RolledBack { .. } | VaultFreshness::Forked | VaultFreshness::Foreign => None,
         };
         Ok([own, anchored].into_iter().flatten().max_by_key(|head| head.seq))
     }
 }
 
 /// A file as it was read: bounded and well formed, not yet authenticated.
-pub(super) struct Read {
+pub(super) struct UnverifiedVault {
     pub(super) file: VaultFile,
     pub(super) header: Header,
     pub(super) stamp: Stamp,
@@ -254,9 +257,9 @@ pub(super) struct Read {
 
 /// The session, if its keys are those of the file with this header.
 pub(super) fn current<'a>(
-    session: &'a mut MutexGuard<'_, Option<Session>>,
+    session: &'a mut MutexGuard<'_, Option<UnlockedVault>>,
     header: &Header,
-) -> Option<&'a mut Session> {
+) -> Option<&'a mut UnlockedVault> {
     session
         .as_mut()
         .filter(|session| session.keys.vault_id == header.vault_id && session.keys.id == header.data_key)

@@ -19,7 +19,7 @@ use crate::{
     domain::{ApiKey, KeyId, KeyRecord, KeyState, Label, Secret},
     error::{Code, Error, Result},
     providers::Provider,
-    storage::vault::Contents,
+    storage::vault::VaultContents,
 };
 
 /// How often keys that others change meanwhile are looked at again.
@@ -95,7 +95,7 @@ impl<D: for<'k> From<&'k ApiKey>> KeyRing<D> {
         &self,
         app: &App,
         provider: &Provider,
-        contents: &Contents,
+        contents: &VaultContents,
         project: Option<&Label>,
     ) -> Result<Vec<Lent<D>>> {
         let now = app.now();
