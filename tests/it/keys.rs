@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin};
 use api_keys::{
     app::{App, Clock},
     domain::{ApiKey, KeyRecord, KeyState, Label, ProviderId, Secret, VersionState},
-    error::{Code, Error, Result},
+    error::{Code, Result},
     services::{
         caller::{Caller, CallerKind, Question},
         child_environment,
@@ -24,12 +24,13 @@ use api_keys::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use crate::support::Home;
+use crate::support::{Home, caller::Silent};
 
 const FIRST: &str = "sk-first-0123456789abcdefghijklmnop";
 const SECOND: &str = "sk-second-0123456789abcdefghijklmno";
 const THIRD: &str = "sk-third-0123456789abcdefghijklmnop";
 
+<<<<<<< HEAD
 /// A caller that can be asked for nothing.
 pub(crate) struct Silent;
 
@@ -45,6 +46,8 @@ impl Caller for Silent {
     fn progress(&self, _: usize, _: usize, _: &str) {}
 }
 
+=======
+>>>>>>> main
 /// A model that was given a key in the chat.
 struct Chat;
 
