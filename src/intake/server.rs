@@ -3,14 +3,10 @@
 use std::{
     convert::Infallible,
     net::Ipv4Addr,
-<<<<<<< HEAD
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Weak,
         atomic::{AtomicBool, Ordering},
     },
-=======
-    sync::{Arc, Weak},
->>>>>>> main
     time::Duration,
 };
 
@@ -142,11 +138,7 @@ fn listen() -> std::io::Result<(TcpListener, String)> {
 
 async fn accept(listener: TcpListener, tickets: Weak<TicketStore>, authority: String, stop: CancellationToken) {
     let authority: Arc<str> = authority.into();
-<<<<<<< HEAD
     let mut connections: Vec<Connection> = Vec::new();
-=======
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
->>>>>>> main
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -157,9 +149,8 @@ async fn accept(listener: TcpListener, tickets: Weak<TicketStore>, authority: St
             tokio::task::yield_now().await;
             continue;
         };
-<<<<<<< HEAD
         connections.retain(|connection| !connection.task.is_finished());
-        if connections.len() >= CONNECTIONS {
+        if connections.len() >= MAX_CONNECTIONS {
             // Browsers, and whoever wants to be in the way, open connections and say nothing: the first of those goes.
             let is_silent = |connection: &Connection| !connection.has_asked.load(Ordering::Relaxed);
             match connections.iter().position(is_silent) {
@@ -167,16 +158,10 @@ async fn accept(listener: TcpListener, tickets: Weak<TicketStore>, authority: St
                 None => continue,
             }
         }
-        let (desk, authority, has_asked) = (desk.clone(), authority.clone(), Arc::<AtomicBool>::default());
+        let (tickets, authority, has_asked) = (tickets.clone(), authority.clone(), Arc::<AtomicBool>::default());
         let asks = Arc::clone(&has_asked);
         let task = tokio::spawn(async move {
-            let _ = tokio::time::timeout(CONNECTION_LIMIT, converse(stream, desk, &authority, &asks)).await;
-=======
-        let (tickets, authority) = (tickets.clone(), authority.clone());
-        tokio::spawn(async move {
-            let _ = tokio::time::timeout(CONNECTION_TIMEOUT, converse(stream, tickets, &authority)).await;
-            drop(place);
->>>>>>> main
+            let _ = tokio::time::timeout(CONNECTION_TIMEOUT, converse(stream, tickets, &authority, &asks)).await;
         });
         connections.push(Connection { task, has_asked });
     }
@@ -191,16 +176,10 @@ struct Connection {
 }
 
 /// One request and its answer.
-<<<<<<< HEAD
-async fn converse(stream: TcpStream, desk: Weak<TicketStore>, authority: &str, has_asked: &AtomicBool) {
+async fn converse(stream: TcpStream, tickets: Weak<TicketStore>, authority: &str, has_asked: &AtomicBool) {
     let service = service_fn(|request: hyper::Request<Incoming>| {
         has_asked.store(true, Ordering::Relaxed);
-        let desk = desk.upgrade();
-=======
-async fn converse(stream: TcpStream, tickets: Weak<TicketStore>, authority: &str) {
-    let service = service_fn(|request: hyper::Request<Incoming>| {
         let tickets = tickets.upgrade();
->>>>>>> main
         async move {
             let (status, html) = match tickets {
                 Some(tickets) => answer(&tickets, authority, request).await,
@@ -237,15 +216,10 @@ async fn typed(tickets: &TicketStore, ticket: &Shared, body: &[u8]) -> (StatusCo
     if !ticket.accept(secret) {
         return GONE.into_page();
     }
-<<<<<<< HEAD
-    let progress = ticket.progress(FETCH, WORK).await;
+    let progress = ticket.progress(FETCH_TIMEOUT, WORK_TIMEOUT).await;
     // Not before: a second tab with the page is answered meanwhile.
-    desk.rest();
-    let html = match progress {
-=======
     tickets.stop_unless_open();
-    let html = match ticket.progress(FETCH_TIMEOUT, WORK_TIMEOUT).await {
->>>>>>> main
+    let html = match progress {
         Progress::Finished(outcome) => page::outcome(ticket, &outcome),
         Progress::Working => page::received(true),
         Progress::Waiting => page::received(false),

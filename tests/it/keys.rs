@@ -30,24 +30,6 @@ const FIRST: &str = "sk-first-0123456789abcdefghijklmnop";
 const SECOND: &str = "sk-second-0123456789abcdefghijklmno";
 const THIRD: &str = "sk-third-0123456789abcdefghijklmnop";
 
-<<<<<<< HEAD
-/// A caller that can be asked for nothing.
-pub(crate) struct Silent;
-
-impl Caller for Silent {
-    fn kind(&self) -> CallerKind {
-        CallerKind::Cli
-    }
-
-    fn ask<'a>(&'a self, _: Question) -> Pin<Box<dyn Future<Output = Result<Secret>> + Send + 'a>> {
-        Box::pin(async { Err(Error::new(Code::KeyRequired, "nobody to ask")) })
-    }
-
-    fn progress(&self, _: usize, _: usize, _: &str) {}
-}
-
-=======
->>>>>>> main
 /// A model that was given a key in the chat.
 struct Chat;
 

@@ -26,9 +26,10 @@ use api_keys::{
 use jiff::SignedDuration;
 
 use crate::{
-    keys::{Silent, wait},
+    keys::wait,
     support::{
         Home,
+        caller::Silent,
         outside::{remark, tell, this_test},
     },
 };
