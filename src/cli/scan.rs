@@ -69,12 +69,15 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
         .iter()
         .filter_map(|(_, finding)| finding.stored)
         .collect();
+    report(session, &scanned)?;
     // What is only staged can still be taken back.
     if !is_staged && !stored.is_empty() {
         let caller = Terminal::new(session, matches);
-        wait(scan::mark_exposed(app, &caller, &stored))?;
+        if let Err(why) = wait(scan::mark_exposed(app, &caller, &stored)) {
+            let remark = format!("the keys could not be marked as exposed: {why}");
+            session.console.remark(&Block::Warning(remark));
+        }
     }
-    report(session, &scanned)?;
     Ok(if scanned.findings.is_empty() {
         ExitCode::SUCCESS
     } else {
