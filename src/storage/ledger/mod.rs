@@ -188,7 +188,12 @@ impl Ledger {
 
     /// What came of work on the database, which is opened anew where a file of it could not be used: a `-wal` or `-shm`
     /// file that was not writable when it was opened stays so for the connection, whatever its mode is by then.
-    fn settled<T>(&self, held: &mut Option<OpenLedger>, outcome: rusqlite::Result<T>, since: Instant) -> Result<T> {
+    fn settled<T>(
+        &self,
+        held: &mut Option<OpenLedger>,
+        outcome: rusqlite::Result<T>,
+        since: Instant,
+    ) -> LedgerResult<T> {
         outcome.map_err(|why| {
             let unusable = [ErrorCode::ReadOnly, ErrorCode::PermissionDenied, ErrorCode::CannotOpen];
             if why.sqlite_error_code().is_some_and(|code| unusable.contains(&code)) {
