@@ -105,9 +105,10 @@ pub fn scan_files(needles: &Needles, paths: &[PathBuf]) -> Scanned {
             });
         }
     });
-    scanned.findings.sort_by(|(path, finding), (other, next)| {
-        (path, finding.line, &finding.masked).cmp(&(other, next.line, &next.masked))
-    });
+    // Those of a line stay in their order.
+    scanned
+        .findings
+        .sort_by(|(path, finding), (other, next)| (path, finding.line).cmp(&(other, next.line)));
     scanned.unread.sort_unstable();
     scanned
 }
