@@ -334,8 +334,8 @@ impl Racer {
     }
 
     fn ask(&mut self, ops: &[Op]) {
-        let lines: String = ops.iter().map(|op| format!("{op}\n")).collect();
-        self.input.write_all(lines.as_bytes()).expect("the child reads");
+        let lines: Vec<String> = ops.iter().map(Op::to_string).collect();
+        writeln!(self.input, "{}", lines.join("\n")).expect("the child reads");
     }
 
     fn told(&mut self) -> String {
@@ -529,7 +529,7 @@ fn changes_of_eight_processes_at_once_end_as_if_they_had_gone_one_after_the_othe
     for round in 0..rounds(4) {
         race.alone(Kind::Add);
         let kinds: Vec<Vec<Kind>> = (0..8)
-            .map(|_| (0..1 + round % 2).map(|_| KINDS[race.chance.below(5)]).collect())
+            .map(|_| (0..=round % 2).map(|_| KINDS[race.chance.below(5)]).collect())
             .collect();
         race.at_once(&kinds);
     }
