@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, ArgMatches, ColorChoice, Command, value_parser};
 
 use super::{
     audit, client, command::CommandDef, completions, console, doctor, env, gateway, help, look::ours, prices, prune,
-    run, secret_source::SecretSource, serve, setup, statusline, tool, undo, vault,
+    run, scan, secret_source::SecretSource, serve, setup, statusline, tool, undo, vault,
 };
 use crate::tools::{TOOLS, ToolDef};
 
@@ -15,6 +15,7 @@ pub(super) const COMMANDS: &[CommandDef] = &[
     undo::COMMAND,
     run::COMMAND,
     audit::COMMAND,
+    scan::COMMAND,
     prices::COMMAND,
     prune::COMMAND,
     statusline::COMMAND,

@@ -92,6 +92,14 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "scan",
+        &[
+            "api-keys scan",
+            "api-keys scan ~/project .env",
+            "api-keys scan --staged",
+        ],
+    ),
+    (
         "audit",
         &[
             "api-keys audit",

@@ -585,18 +585,6 @@ impl std::error::Error for Error {
     }
 }
 
-impl From<crate::domain::MalformedKey> for Error {
-    fn from(why: crate::domain::MalformedKey) -> Self {
-        let hint = match why {
-            crate::domain::MalformedKey::Reference => {
-                "pipe the secret in from where it is stored: `op read … | api-keys add PROVIDER --stdin`"
-            }
-            _ => "copy the whole key, and nothing else, from the provider's console",
-        };
-        Self::new(Code::MalformedKey, why.to_string()).hint(hint)
-    }
-}
-
 impl From<crate::domain::IdentityError> for Error {
     fn from(why: crate::domain::IdentityError) -> Self {
         Self::new(Code::InvalidArgument, why.to_string()).hint("`api-keys list` shows the providers and labels in use")

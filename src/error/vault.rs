@@ -49,6 +49,10 @@ impl From<VaultError> for Error {
                 Code::LastSlot,
                 "add another keyslot first, such as `api-keys vault add-slot passphrase`".to_owned(),
             ),
+            VaultError::SlotsChanged => (
+                Code::Busy,
+                "see `api-keys vault status`, then try again; nothing was changed".to_owned(),
+            ),
             VaultError::Damaged { path, .. } if path.ends_with("anchor.json") => (
                 Code::VaultDamaged,
                 "if the vault's contents are right: `api-keys vault accept-rollback`, with `--recovery` if only the recovery code opens it".to_owned(),
@@ -93,22 +97,29 @@ impl From<VaultError> for Error {
                 Code::KeychainEntryMissing,
                 "if the keychain was reset or replaced, restore it; or, with a recovery code: `api-keys vault recover`".to_owned(),
             ),
-            VaultError::Seal(SealError::NotAuthentic) => (
-                Code::VaultDamaged,
-                "restore the vault from a backup; nothing was changed".to_owned(),
-            ),
-            VaultError::Seal(SealError::NoMemory) => (
-                Code::StorageFailed,
-                "close other programs or raise the memory limit, then try again".to_owned(),
-            ),
-            VaultError::Seal(SealError::NoRandomness) => (
-                Code::StorageFailed,
-                "the system's random number generator failed; nothing was changed".to_owned(),
-            ),
+            VaultError::Seal(why) => of_seal(*why),
             VaultError::Misused(_) => (Code::Internal, "please report this; nothing was changed".to_owned()),
         };
         Self::new(code, why.to_string()).hint(hint).caused_by(why)
     }
+}
+
+fn of_seal(why: SealError) -> (Code, String) {
+    let (code, hint) = match why {
+        SealError::NotAuthentic => (
+            Code::VaultDamaged,
+            "restore the vault from a backup; nothing was changed",
+        ),
+        SealError::NoMemory => (
+            Code::StorageFailed,
+            "close other programs or raise the memory limit, then try again",
+        ),
+        SealError::NoRandomness => (
+            Code::StorageFailed,
+            "the system's random number generator failed; nothing was changed",
+        ),
+    };
+    (code, hint.to_owned())
 }
 
 /// The ways out that the failure of a file, a lock, the trail or the keychain has by itself.
@@ -156,6 +167,7 @@ mod tests {
             (VaultError::NoSlotOfKind(SlotKind::Passphrase), Code::SlotNotFound),
             (VaultError::NoSuchSlot(Hex([0; 8])), Code::SlotNotFound),
             (VaultError::LastSlot, Code::LastSlot),
+            (VaultError::SlotsChanged, Code::Busy),
             (
                 VaultError::Damaged {
                     path: path.clone(),

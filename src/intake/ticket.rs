@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
@@ -48,6 +48,7 @@ pub struct Ticket {
     changed: Notify,
     /// Whether a caller is asking the person for it.
     asking: AtomicBool,
+    opened: Instant,
 }
 
 /// The right to ask the person, given back when dropped.
@@ -114,6 +115,7 @@ impl Ticket {
             stage: Mutex::new(Stage::Open),
             changed: Notify::new(),
             asking: AtomicBool::new(false),
+            opened: Instant::now(),
         }
     }
 
@@ -127,7 +129,12 @@ impl Ticket {
         &self.code
     }
 
-    /// The right to ask the person for it, unless another caller is asking already.
+    /// How long ago it was opened.
+    pub fn age(&self) -> Duration {
+        self.opened.elapsed()
+    }
+
+    /// The right to ask the person for it, unless somebody is asking already.
     pub fn turn(&self) -> Option<AskPermit<'_>> {
         (!self.asking.swap(true, Ordering::AcqRel)).then_some(AskPermit(&self.asking))
     }

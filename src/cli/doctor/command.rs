@@ -54,6 +54,7 @@ const EARLIEST: i64 = 1_767_225_600;
 fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     let app = &session.app;
     let mut findings = vec![files::configuration(app)];
+    findings.extend(project(app));
     findings.extend(files::folders(app));
     findings.push(ledger::prices_in_force(app));
     let open = wait(services::vault::open_unasked(app));
@@ -76,6 +77,16 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
         }
     }
     report(session, &findings)
+}
+
+/// Which keys belong to this folder, where the configuration says so.
+fn project(app: &App) -> Option<Finding> {
+    let project = app.settings().project()?;
+    let said = format!(
+        "in this folder `run` uses the keys labelled `{}` ({})",
+        project.label, project.pattern
+    );
+    Some(Finding::good("project", said))
 }
 
 /// Whether the list of the gateway's clients can be read, where there is one.

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     app::App,
+    domain::Label,
     error::{Code, Error, Result},
     gateway::{self, Options},
     services::vault,
@@ -73,6 +74,7 @@ fn serve(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
             .get_one::<SocketAddr>("listen")
             .copied()
             .ok_or_else(|| Error::new(Code::Internal, "the address has a default"))?,
+        project: None,
         allow_remote: matches.get_flag("allow-remote"),
         first_byte_timeout: seconds("first-byte-timeout", FIRST_BYTE),
         idle_timeout: seconds("idle-timeout", IDLE_TIMEOUT),
@@ -97,9 +99,10 @@ pub(in crate::cli) fn runtime() -> Result<tokio::runtime::Runtime> {
         .map_err(|why| Error::new(Code::StorageFailed, "could not start the async runtime").caused_by(why))
 }
 
-/// A gateway for one command, where there is a port.
-pub(in crate::cli) fn private() -> Options {
+/// A gateway for one command, on any free port, with the keys of that project.
+pub(in crate::cli) fn private(project: Option<Label>) -> Options {
     Options {
+        project,
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         allow_remote: false,
         first_byte_timeout: FIRST_BYTE,

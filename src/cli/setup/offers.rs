@@ -14,9 +14,9 @@ use crate::{
         env_file::{self, EnvFile},
         secret_source::SecretSource,
     },
-    domain::{ApiKey, Label, Secret},
+    domain::{Label, Secret},
     error::{Code, Result},
-    providers::{self, LocalServer, Provider},
+    providers::{LocalServer, Provider},
     services::{
         keys::{self, NewKey, NewSecretSource},
         vault,
@@ -135,7 +135,7 @@ fn look(session: &Session) -> Vec<FoundKey> {
         .map(|machine| env_file::in_folder(machine.working()))
         .unwrap_or_default()
         .into_iter()
-        .filter_map(|path| EnvFile::read(&path).ok().map(|file| (path, file)))
+        .filter_map(|path| EnvFile::found(&path).ok().map(|file| (path, file)))
         .collect();
     let config = settings.current();
     let mut found = Vec::new();
@@ -160,7 +160,7 @@ fn look(session: &Session) -> Vec<FoundKey> {
 
 /// Whether it can be a key of `provider`: no placeholder, and nothing of another provider.
 fn looks_right(provider: &Provider, secret: &Secret) -> bool {
-    ApiKey::parse(secret).is_ok_and(|key| providers::check_shape(provider, &key).is_ok())
+    keys::judge(Some(provider), secret).is_ok()
 }
 
 /// Stores what was found, and says how it is recognised.

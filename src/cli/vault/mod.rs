@@ -241,7 +241,7 @@ impl Work<'_> {
         )?;
         let passphrase = self.passphrase_for(&kinds)?;
         let slots = new_slots(&kinds, passphrase.as_ref());
-        let made = self.settled(app.vault().rekey(app.now(), ACTOR, &slots)?);
+        let made = self.settled(app.vault().rekey(app.now(), ACTOR, &kinds, &slots)?);
         self.made(
             "Re-encrypted everything; only these keyslots open the vault now",
             &made.slots,
