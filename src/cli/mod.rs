@@ -29,7 +29,6 @@ mod prune;
 mod render;
 mod run;
 mod scan;
-mod scan;
 mod secret_source;
 mod serve;
 mod setup;
