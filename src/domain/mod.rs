@@ -33,5 +33,5 @@ pub use secret::{Passphrase, Secret};
 pub use task::{Objective, Task};
 pub use token_estimate::{TokenEstimate, estimate_tokens};
 pub use tokens::{MOST_TOKENS, TokenCounts, Tokens, TokensError};
-pub use usage::{Outcome, RecordedCost, Source, UsageRecord};
+pub use usage::{Outcome, OwnCost, Portion, RecordedCost, Source, UsageRecord};
 pub use validation::{KeyStatus, Validation};

@@ -47,6 +47,7 @@ const COMMON: ProviderDef = ProviderDef {
     openai: Some(openai("")),
     anthropic: None,
     usage_on_request: true,
+    flex_at_standard_rates: false,
     prefixes: &[],
     console: "",
     account_header: None,
@@ -166,6 +167,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
             code("blocked_api_access", NoCredit),
             message(&["access denied. please check your network settings"], RegionBlocked),
         ],
+        flex_at_standard_rates: true,
         ..COMMON
     },
     ProviderDef {

@@ -10,13 +10,17 @@ use tokio::time::Instant;
 use super::writer::{Ended, Held, Writer};
 use crate::{
     app::App,
-    domain::{Label, Outcome, RecordedCost, Service, Source, Task, Tokens, UsageRecord, Usd},
+    domain::{Label, Outcome, OwnCost, Portion, RecordedCost, Service, Source, Task, Tokens, UsageRecord, Usd},
     gateway::{metrics::Metrics, request::prepared_request::PreparedRequest},
     providers::Meter,
-    services::pricing::Pricing,
+    services::pricing::{self, Pricing},
     storage::{clients::Client, ledger::EntryId},
 };
 
+/// A provider's statement above so many times our own estimate, and that much beside it, is not believed: searches and
+/// tools are charged beside the tokens, but not without end.
+const MOST_TIMES: u64 = 1_000;
+const OTHER_CHARGES: Usd = Usd::from_nano(10 * 1_000_000_000);
 /// How often what a stream has used so far is noted in the journal.
 const BETWEEN_NOTES: Duration = Duration::from_millis(100);
 
@@ -46,13 +50,19 @@ pub(in crate::gateway) struct Booking {
 }
 
 /// How a request ended.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(in crate::gateway) struct Ending {
     pub(in crate::gateway) success: bool,
     pub(in crate::gateway) status: Option<u16>,
     pub(in crate::gateway) tokens: Tokens,
+    /// The tokens by the model that they are billed at; nothing where that is the one that was asked.
+    pub(in crate::gateway) portions: Vec<Portion>,
     /// Whether the tokens are an estimate, because the provider did not say.
     pub(in crate::gateway) is_estimated: bool,
+    /// Whether more is charged than for the tokens.
+    pub(in crate::gateway) has_more_charged: bool,
+    /// What the provider says that it cost.
+    pub(in crate::gateway) stated_cost: Option<Usd>,
     pub(in crate::gateway) service: Option<Service>,
     /// How long the provider wants to be left alone.
     pub(in crate::gateway) retry_after: Option<Duration>,
@@ -76,7 +86,10 @@ impl Ending {
             success: false,
             status,
             tokens: Tokens::default(),
+            portions: Vec::new(),
             is_estimated: false,
+            has_more_charged: false,
+            stated_cost: None,
             service: None,
             retry_after,
         }
@@ -154,9 +167,10 @@ impl Booking {
     /// Records an attempt that failed while others are left.
     pub(in crate::gateway) fn record_attempt(&mut self, ending: Ending, number: usize) {
         self.is_under_way = false;
+        let retry_after = ending.retry_after;
         let mut record = self.ended(ending);
         record.request_id = record.request_id.map(|id| format!("{id}-{number}"));
-        self.record(None, None, record, ending.retry_after);
+        self.record(None, None, record, retry_after);
     }
 
     /// The tokens of the prompt, as they were estimated.
@@ -187,6 +201,7 @@ impl Booking {
 
     fn settle_now(&mut self, ending: Ending) -> Option<Usd> {
         self.is_settled = true;
+        let retry_after = ending.retry_after;
         let record = self.ended(ending);
         let cost = record.cost.usd();
         tracing::info!(
@@ -197,7 +212,7 @@ impl Booking {
             "a request has ended"
         );
         let (held, entry) = (self.held.take(), self.entry.take());
-        self.record(held, entry, record, ending.retry_after);
+        self.record(held, entry, record, retry_after);
         cost
     }
 
@@ -211,19 +226,15 @@ impl Booking {
     /// The record of the request, should it end so.
     pub(super) fn ended(&self, ending: Ending) -> UsageRecord {
         let service = ending.service.unwrap_or(self.service);
-        let cost = match &self.pricing {
-            Pricing::Priced(priced) => match priced.price.cost(service, &ending.tokens) {
-                Some(cost) if ending.is_estimated => RecordedCost::Estimated {
-                    cost: cost.total,
-                    price: priced.version.clone(),
-                },
-                Some(cost) => RecordedCost::Computed {
-                    cost: cost.total,
-                    price: priced.version.clone(),
-                },
-                None => RecordedCost::Unpriced,
-            },
-            Pricing::Unpriced(_) => RecordedCost::Unpriced,
+        let own = self.own_cost(service, &ending);
+        let cost = match (believed(ending.stated_cost, own.as_ref()), own) {
+            (Some(cost), own) => RecordedCost::Stated { cost, own },
+            (None, Some(OwnCost { cost, price })) if ending.is_estimated => RecordedCost::Estimated { cost, price },
+            (None, Some(OwnCost { cost, price })) if ending.has_more_charged && cost > Usd::ZERO => {
+                RecordedCost::LowerBound { cost, price }
+            }
+            (None, Some(OwnCost { cost, price })) => RecordedCost::Computed { cost, price },
+            (None, None) => RecordedCost::Unpriced,
         };
         UsageRecord {
             at: self.app.now(),
@@ -238,6 +249,50 @@ impl Booking {
             ..self.record.clone()
         }
     }
+
+    /// What our prices make of the tokens, each portion at its own model; nothing where one of them has no price.
+    fn own_cost(&self, service: Service, ending: &Ending) -> Option<OwnCost> {
+        let Pricing::Priced(priced) = &self.pricing else {
+            return None;
+        };
+        let cost = if ending.portions.is_empty() {
+            priced.price.cost(service, &ending.tokens)?.total
+        } else {
+            let costs = ending.portions.iter().map(|portion| self.cost_of(service, portion));
+            costs.sum::<Option<Usd>>()?
+        };
+        let price = priced.version.clone();
+        Some(OwnCost { cost, price })
+    }
+
+    fn cost_of(&self, service: Service, portion: &Portion) -> Option<Usd> {
+        let asked = || match &self.pricing {
+            Pricing::Priced(priced) => Some(priced.price.clone()),
+            Pricing::Unpriced(_) => None,
+        };
+        let price = match &portion.model {
+            Some(model) if *model != self.record.model.model => {
+                let model = self.record.model.provider.model(model);
+                let (catalog, config) = (self.app.catalog().ok()?, self.app.settings().current());
+                pricing::price_of(&catalog, &config, &model, self.app.now())
+                    .priced()?
+                    .price
+            }
+            _ => asked()?,
+        };
+        // An advisor may have no rates for a service of the model that asks it.
+        let cost = price.cost(service, &portion.tokens);
+        let cost = cost.or_else(|| price.cost(Service::Standard, &portion.tokens));
+        cost.map(|cost| cost.total)
+    }
+}
+
+/// A stated cost that may be true beside what our own prices make of the tokens.
+fn believed(stated: Option<Usd>, own: Option<&OwnCost>) -> Option<Usd> {
+    let is_absurd = |cost: &Usd| {
+        own.is_some_and(|own| own.cost > Usd::ZERO && *cost > own.cost.scaled(MOST_TIMES, 1) + OTHER_CHARGES)
+    };
+    stated.filter(|cost| !is_absurd(cost))
 }
 
 impl Drop for Booking {

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use api_keys::{
-    domain::{Label, Outcome, RecordedCost, Service, Source, Span, Task, TokenCounts, Tokens, UsageRecord, Usd},
+    domain::{
+        Label, Outcome, OwnCost, RecordedCost, Service, Source, Span, Task, TokenCounts, Tokens, UsageRecord, Usd,
+    },
     storage::ledger::{
         Depth, Exported, Filter, Fold, LeaseChange, LeaseState, Ledger, LedgerError, Limit, Recorded, Totals,
     },

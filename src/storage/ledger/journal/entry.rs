@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::EntryId;
-use crate::domain::{Outcome, RecordedCost, Service, Source, Task, TokenCounts, Tokens, UsageRecord, Usd};
+use crate::domain::{Outcome, OwnCost, RecordedCost, Service, Source, Task, TokenCounts, Tokens, UsageRecord, Usd};
 
 /// The bytes before a payload.
 pub(super) const HEAD: usize = 4 + 4 + 8 + 1;
@@ -107,8 +107,22 @@ struct Stored<'a> {
     cost: Option<i64>,
     /// Whether the tokens are an estimate.
     estimated: bool,
+    /// Whether more was charged than for the tokens.
+    #[serde(default, skip_serializing_if = "is_false")]
+    lower_bound: bool,
+    /// Whether the cost is the provider's statement.
+    #[serde(default, skip_serializing_if = "is_false")]
+    stated: bool,
+    /// Nano-dollars that our prices make of it, beside a stated cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    own_cost: Option<i64>,
     price: Option<Cow<'a, str>>,
     request_id: Option<Cow<'a, str>>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// The payload for `record`.
@@ -141,6 +155,15 @@ pub(super) fn encode(record: &UsageRecord) -> Vec<u8> {
         latency_ms: record.outcome.latency_ms,
         cost: record.cost.usd().map(Usd::nano),
         estimated: matches!(record.cost, RecordedCost::Estimated { .. }),
+        lower_bound: matches!(record.cost, RecordedCost::LowerBound { .. }),
+        stated: matches!(record.cost, RecordedCost::Stated { .. }),
+        own_cost: match &record.cost {
+            RecordedCost::Stated { own, .. } => own.as_ref().map(|own| own.cost.nano()),
+            RecordedCost::Computed { .. }
+            | RecordedCost::Estimated { .. }
+            | RecordedCost::LowerBound { .. }
+            | RecordedCost::Unpriced => None,
+        },
         price: record.cost.price().map(Cow::Borrowed),
         request_id: borrowed(record.request_id.as_ref()),
     };
@@ -185,6 +208,14 @@ pub(super) fn decode(payload: &[u8]) -> Option<UsageRecord> {
             latency_ms: stored.latency_ms,
         },
         cost: match stored.cost.map(Usd::from_nano) {
+            Some(cost) if stored.stated => RecordedCost::Stated {
+                cost,
+                own: stored.own_cost.map(|own| OwnCost {
+                    cost: Usd::from_nano(own),
+                    price,
+                }),
+            },
+            Some(cost) if stored.lower_bound => RecordedCost::LowerBound { cost, price },
             Some(cost) if stored.estimated => RecordedCost::Estimated { cost, price },
             Some(cost) => RecordedCost::Computed { cost, price },
             None => RecordedCost::Unpriced,
