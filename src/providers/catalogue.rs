@@ -47,6 +47,7 @@ const COMMON: ProviderDef = ProviderDef {
     openai: Some(openai("")),
     anthropic: None,
     usage_on_request: true,
+    states_cost: false,
     flex_at_standard_rates: false,
     prefixes: &[],
     console: "",
@@ -199,6 +200,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
             message(&["your team ", "used all available credits"], NoCredit),
             message(&["your newly created team"], NoCredit),
         ],
+        states_cost: true,
         ..COMMON
     },
     ProviderDef {
@@ -215,6 +217,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
             code("openrouter_in_flight_budget", RateLimited),
             message(&["this model is not available in your region"], RegionBlocked),
         ],
+        states_cost: true,
         ..COMMON
     },
     ProviderDef {
@@ -262,6 +265,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         console: "https://www.perplexity.ai/account/api/keys",
         check: Some(Check::post(&["/chat/completions"], NO_SUCH_CHAT_MODEL)),
         read: readings::perplexity,
+        states_cost: true,
         ..COMMON
     },
     ProviderDef {
@@ -416,6 +420,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         console: "https://vercel.com/ai-gateway",
         check: Some(Check::get(&["/credits"])),
         read: readings::vague_403,
+        states_cost: true,
         ..COMMON
     },
     ProviderDef {

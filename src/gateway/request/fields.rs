@@ -183,8 +183,10 @@ impl<'b> Fields<'b> {
         };
         // Bedrock puts the word into an object.
         let inner = Entries::of(Some(tier)).named("type").last();
-        match text(inner.unwrap_or(tier))?.to_ascii_lowercase().as_str() {
-            "auto" | "default" | "standard" | "standard_only" | "on_demand" => Some(Service::Standard),
+        let said = text(inner.unwrap_or(tier))?.to_ascii_lowercase();
+        // Gemini's SDK spells it so.
+        match said.strip_prefix("service_tier_").unwrap_or(&said) {
+            "auto" | "default" | "unspecified" | "standard" | "standard_only" | "on_demand" => Some(Service::Standard),
             "flex" => Some(Service::Flex),
             "priority" => Some(Service::Priority),
             _ => None,

@@ -94,13 +94,16 @@ impl PreparedRequest {
             Endpoint::Native(_) => (body.clone(), false),
             _ => rewritten(body, fields, &model.model, asks_for_counts),
         };
+        let most = match &pricing {
+            _ if !is_metered => Some(Usd::ZERO),
+            Pricing::Unpriced(Unpriced::UnknownModel) if provider.def.states_cost && !is_deferred => {
+                Some(estimate.most_stated_cost())
+            }
+            Pricing::Priced(_) | Pricing::Unpriced(_) => estimate.most_cost(&pricing, service),
+        };
         Ok(Self {
             service: service.unwrap_or_default(),
-            most: if is_metered {
-                estimate.most_cost(&pricing, service)
-            } else {
-                Some(Usd::ZERO)
-            },
+            most,
             provider,
             model,
             label,

@@ -258,6 +258,17 @@ fn a_cost_that_the_provider_states_is_recorded_beside_our_own_unless_it_is_absur
 }
 
 #[test]
+fn a_model_of_unknown_price_passes_a_budget_where_its_provider_states_the_cost() {
+    let mut stage = Stage::new("");
+    let usage = json!({"prompt_tokens": 100, "completion_tokens": 10, "cost": 0.0123});
+    let reply = Reply::json(200, &json!({"choices": [], "usage": usage}));
+    let ask = json!({"model": "openrouter/some/new-model", "messages": []});
+    let (answer, row) = stage.ask(("POST", "/v1/chat/completions"), &ask, reply);
+    assert_eq!((answer.status, &row["cost_usd"]), (200, &json!(0.0123)));
+    assert_eq!(answer.header("x-api-keys-cost-usd"), Some("0.0123"));
+}
+
+#[test]
 fn what_an_advisor_uses_is_billed_at_its_own_model_and_each_part_by_its_own_length() {
     let mut stage = Stage::new(
         "[budget]\nenabled = false\n[[prices]]\nmodel = \"anthropic/advisor\"\ninput = 1000\noutput = 2000\n",
@@ -335,7 +346,7 @@ fn what_uses_nothing_costs_nothing_and_is_allowed_within_any_budget() {
         ("POST", "/p/openai/files"),
         ("POST", "/p/anthropic/v1/messages/count_tokens"),
         ("POST", "/p/anthropic/v1/messages/batches/b/cancel"),
-        ("POST", "/p/google/v1beta/models/x:countTokens"),
+        ("POST", "/p/google/v1beta/models/unheard-of:countTokens"),
         ("GET", "/p/openai/responses/resp_1"),
         ("DELETE", "/p/openai/responses/resp_1"),
         ("DELETE", "/p/openai/files/f"),
