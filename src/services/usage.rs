@@ -3,15 +3,15 @@
 use jiff::{SignedDuration, Timestamp, civil::Date};
 
 use super::{
-    budget::{self, Alert, Budgets},
-    health, ledger,
-    pricing::{self, Pricing},
+    budget_status::{self, Alert, Budgets},
+    health, ledger_writes,
+    price_lookup::{self, Pricing},
 };
 use crate::{
     app::App,
     domain::{
-        Label, ModelRef, Outcome, OwnCost, ProviderId, RecordedCost, Service, Source, Span, Task, Tokens, UsageRecord,
-        Usd, Window, last_days, months_of,
+        Label, ModelRef, OwnCost, ProviderId, RecordedCost, RequestOutcome, Service, Span, Task, Tokens, UsageRecord,
+        UsageSource, Usd, Window, last_days, months_of,
     },
     error::{Code, Error, Result},
     storage::ledger::{Dimension, Filter, Ledger, Totals},
@@ -42,7 +42,7 @@ pub struct Told {
     pub task: Option<Task>,
     pub project: Option<String>,
     pub tokens: Tokens,
-    pub outcome: Outcome,
+    pub outcome: RequestOutcome,
     /// What the provider asked to wait.
     pub retry_after: Option<SignedDuration>,
     pub request_id: Option<String>,
@@ -86,7 +86,7 @@ pub enum GroupBy {
 
 /// Usage of some days.
 #[derive(Debug)]
-pub struct Report {
+pub struct UsageReport {
     pub span: Span,
     pub totals: Totals,
     /// The dearest first; days and months in their order. Nothing is the name of what nobody named.
@@ -102,7 +102,7 @@ pub async fn track(app: &App, told: Told) -> Result<Tracked> {
     let now = app.now();
     let at = told.occurred_at.map_or(Ok(now), |at| occurrence(at, now))?;
     let (catalog, config) = (app.catalog()?, app.settings().current());
-    let mut pricing = pricing::price_of(&catalog, &config, &told.model, at);
+    let mut pricing = price_lookup::price_of(&catalog, &config, &told.model, at);
     if let Some(provider) = config.known(&told.model.provider) {
         pricing = pricing.with_services_of(provider);
     }
@@ -131,18 +131,18 @@ pub async fn track(app: &App, told: Told) -> Result<Tracked> {
         project: told.project.or_else(|| environment.project()),
         session: environment.session(),
         client: None,
-        source: Source::Reported,
+        source: UsageSource::Reported,
         service: told.service,
         tokens: told.tokens,
         outcome: told.outcome,
         cost,
         request_id: told.request_id,
     };
-    let recorded = ledger::turn(app, |ledger| ledger.record(&record)).await?;
+    let recorded = ledger_writes::turn(app, |ledger| ledger.record(&record)).await?;
     if !recorded.duplicate && now.duration_since(at) < FRESH {
         let (provider, label) = (&record.model.provider, record.label.as_ref());
         let learn = |ledger: &Ledger| health::observe(app, ledger, provider, label, &record.outcome, told.retry_after);
-        if let Err(why) = ledger::turn(app, learn).await {
+        if let Err(why) = ledger_writes::turn(app, learn).await {
             // The request is counted; telling it again would count it twice.
             tracing::warn!(
                 error = why.code().as_str(),
@@ -150,8 +150,8 @@ pub async fn track(app: &App, told: Told) -> Result<Tracked> {
             );
         }
     }
-    let budgets = budget::check(app)?;
-    let alerts = budget::new_alerts(app, &budgets).await?;
+    let budgets = budget_status::check(app)?;
+    let alerts = budget_status::new_alerts(app, &budgets).await?;
     let month = app.ledger().totals(budgets.monthly.span, &of_provider(provider))?;
     Ok(Tracked {
         id: recorded.id,
@@ -202,7 +202,7 @@ pub fn recorded_provider(app: &App, name: &str) -> Result<ProviderId> {
 }
 
 /// The usage of the last `days` days, today included.
-pub fn report(app: &App, provider: Option<ProviderId>, days: u16, group_by: GroupBy) -> Result<Report> {
+pub fn report(app: &App, provider: Option<ProviderId>, days: u16, group_by: GroupBy) -> Result<UsageReport> {
     let (now, ledger) = (app.now(), app.ledger());
     let zone = app.settings().current().budget.time_zone.clone();
     let calendar = last_days(days, now, &zone);
@@ -249,7 +249,7 @@ pub fn report(app: &App, provider: Option<ProviderId>, days: u16, group_by: Grou
     if matches!(group_by, GroupBy::Day | GroupBy::Month) {
         groups.reverse();
     }
-    Ok(Report {
+    Ok(UsageReport {
         span: Span { to: now, ..span },
         totals: ledger.totals(span, &filter)?,
         groups,

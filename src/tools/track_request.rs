@@ -5,15 +5,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Hints, Tool, spending,
+    Hints, Tool, usage_cells,
     view::{Block, Tone, View},
 };
 use crate::{
     app::App,
-    domain::{Label, MOST_TOKENS, Outcome, Service, Task, TokenCounts, Tokens, Usd},
+    domain::{Label, MOST_TOKENS, RequestOutcome, Service, Task, TokenCounts, Tokens, Usd},
     error::{Code, Error, Result},
     providers,
-    services::{caller::Caller, pricing, spending::Alert, usage},
+    services::{caller::Caller, price_lookup, usage, usage_views::AlertView},
 };
 
 /// Record what a request to a provider used, and what it cost. Input tokens include cached ones
@@ -102,7 +102,7 @@ const MOST_COST_USD: i64 = 10_000;
 
 /// What was recorded.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Recorded {
+pub(super) struct RecordedView {
     id: u64,
     provider: String,
     model: String,
@@ -121,7 +121,7 @@ pub(super) struct Recorded {
     budget: BudgetFlags,
     /// Thresholds that this request reached; each is told once
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    alerts: Vec<Alert>,
+    alerts: Vec<AlertView>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
 }
@@ -164,7 +164,7 @@ impl Tool for TrackRequest {
         open_world: false,
         requires_user: false,
     };
-    type Output = Recorded;
+    type Output = RecordedView;
 
     fn holds_key(name: &str, text: &str) -> bool {
         match name {
@@ -173,7 +173,7 @@ impl Tool for TrackRequest {
         }
     }
 
-    async fn call(self, app: &App, _caller: &dyn Caller) -> Result<Recorded> {
+    async fn call(self, app: &App, _caller: &dyn Caller) -> Result<RecordedView> {
         let provider = app.settings().current().provider(&self.provider)?;
         let tokens = Tokens::new(TokenCounts {
             input: self.input_tokens,
@@ -183,7 +183,7 @@ impl Tool for TrackRequest {
             cache_write_1h: self.cache_write_1h_tokens,
             reasoning: self.reasoning_tokens,
         })?;
-        let model = pricing::named(&*app.catalog()?, &provider.id, &self.model.parse()?);
+        let model = price_lookup::named(&*app.catalog()?, &provider.id, &self.model.parse()?);
         if self
             .cost_usd
             .is_some_and(|cost| cost > Usd::from_nano(MOST_COST_USD * 1_000_000_000))
@@ -204,7 +204,7 @@ impl Tool for TrackRequest {
                 .map(|name| super::name("project", name))
                 .transpose()?,
             tokens,
-            outcome: Outcome {
+            outcome: RequestOutcome {
                 success: self.success,
                 status_code: self.status_code,
                 latency_ms: self.latency_ms,
@@ -224,7 +224,7 @@ impl Tool for TrackRequest {
         if let Some(why) = tracked.unpriced {
             warnings.push(format!("counted without a cost: {why}"));
         }
-        Ok(Recorded {
+        Ok(RecordedView {
             id: tracked.id,
             provider: model.provider.to_string(),
             model: model.model.to_string(),
@@ -239,12 +239,12 @@ impl Tool for TrackRequest {
                 monthly_exceeded: budgets.is_exceeded(&budgets.monthly),
                 alert: budgets.standings().iter().any(|standing| budgets.is_alert(standing)),
             },
-            alerts: tracked.alerts.iter().map(Alert::from).collect(),
+            alerts: tracked.alerts.iter().map(AlertView::from).collect(),
             warnings,
         })
     }
 
-    fn view(output: &Recorded) -> View {
+    fn view(output: &RecordedView) -> View {
         let cost = output
             .cost_usd
             .map_or_else(|| "unknown cost".to_owned(), |cost| cost.to_string());
@@ -258,6 +258,6 @@ impl Tool for TrackRequest {
             Tone::Faint,
             format!("{} this month: {}", output.provider, output.provider_total_usd),
         ));
-        spending::with_alerts(super::with_warnings(view, &output.warnings), &output.alerts)
+        usage_cells::with_alerts(super::with_warnings(view, &output.warnings), &output.alerts)
     }
 }

@@ -6,22 +6,22 @@ use jiff::Timestamp;
 
 use super::{
     supply::{KeySupply, Offer, Policy, Purse, Supply, Variant, Verdict},
-    tail::{self, Tail},
+    tail::{self, RecentRequests},
 };
 use crate::{
     app::App,
     catalog::{Catalog, Figures, Model},
     domain::{KeyRecord, KeyState, KeyStatus, Label, ModelId, ModelKind, ModelRef, ProviderId, Span, Task, last_days},
     error::{Code, Error, Result},
-    providers::{self, Listing, Provider},
+    providers::{self, ModelListing, Provider},
     services::{
-        budget,
+        budget_status,
         caller::{Caller, CallerKind},
         health::{self, Healths},
-        pricing, vault,
+        price_lookup, vault,
     },
     settings::Config,
-    storage::{ledger::Outcomes, vault::Contents},
+    storage::{ledger::Outcomes, vault::VaultContents},
 };
 
 /// How many days back a model counts as used.
@@ -29,21 +29,21 @@ const USED_DAYS: u16 = 30;
 
 /// Everything that decisions at one moment are made of.
 #[derive(Debug)]
-pub struct State {
+pub struct RoutingSnapshot {
     pub now: Timestamp,
     pub config: Arc<Config>,
     pub catalog: Arc<Catalog>,
-    keys: Keys,
+    keys: KnownKeys,
     healths: Healths,
     past: Outcomes,
-    listings: BTreeMap<ProviderId, Listing>,
+    listings: BTreeMap<ProviderId, ModelListing>,
     purse: Purse,
 }
 
 /// What is known of the stored keys.
 #[derive(Debug)]
-enum Keys {
-    Known(Option<Arc<Contents>>),
+enum KnownKeys {
+    Known(Option<Arc<VaultContents>>),
     /// The vault cannot be opened without a person, or not at all.
     Closed(Error),
 }
@@ -59,20 +59,20 @@ pub async fn open_for(app: &App, caller: &dyn Caller) -> Result<()> {
     }
 }
 
-impl State {
+impl RoutingSnapshot {
     /// The state now. Opens the vault only by what needs nobody, and asks only servers on this machine.
     pub async fn of(app: &App) -> Result<Self> {
         let config = app.settings().current();
         let keys = match vault::open_unasked(app).await {
-            Ok(()) => Keys::Known(Some(app.vault().contents()?)),
-            Err(error) if error.code() == Code::VaultAbsent => Keys::Known(None),
-            Err(error) => Keys::Closed(error),
+            Ok(()) => KnownKeys::Known(Some(app.vault().contents()?)),
+            Err(error) if error.code() == Code::VaultAbsent => KnownKeys::Known(None),
+            Err(error) => KnownKeys::Closed(error),
         };
         let here = config.providers().iter();
-        let here = here.filter(|it| it.enabled && pricing::is_here(it));
+        let here = here.filter(|it| it.enabled && price_lookup::is_here(it));
         let asked = here.map(|provider| async { (provider.id.clone(), app.installed(provider).await) });
         let listings = futures_util::future::join_all(asked).await.into_iter().collect();
-        let left = budget::left(app)?;
+        let left = budget_status::left(app)?;
         let now = app.now();
         Ok(Self {
             now,
@@ -107,8 +107,8 @@ impl State {
     /// Why the vault could not be opened, if it could not.
     pub fn vault_problem(&self) -> Option<&Error> {
         match &self.keys {
-            Keys::Known(_) => None,
-            Keys::Closed(error) => Some(error),
+            KnownKeys::Known(_) => None,
+            KnownKeys::Closed(error) => Some(error),
         }
     }
 
@@ -135,8 +135,8 @@ impl State {
     /// The stored keys of `provider`; nothing where the vault is closed.
     pub fn records(&self, provider: &ProviderId) -> Option<Vec<&KeyRecord>> {
         match &self.keys {
-            Keys::Closed(_) => None,
-            Keys::Known(contents) => {
+            KnownKeys::Closed(_) => None,
+            KnownKeys::Known(contents) => {
                 let all = contents.iter().flat_map(|contents| contents.keys.values());
                 let mut of_provider: Vec<&KeyRecord> = all
                     .filter(|record| record.removed_at.is_none() && record.provider == *provider)
@@ -172,7 +172,7 @@ impl State {
 
     /// All providers with what they could do for `task`.
     pub fn all_supplies(&self, task: Task) -> Vec<Supply> {
-        let tail = Tail::of(self.past.iter(), self.now);
+        let tail = RecentRequests::of(self.past.iter(), self.now);
         self.providers()
             .iter()
             .map(|provider| self.supply(provider, task, &tail))
@@ -180,7 +180,7 @@ impl State {
     }
 
     /// One provider with what it could do for `task`.
-    fn supply(&self, provider: &Provider, task: Task, tail: &Tail<'_>) -> Supply {
+    fn supply(&self, provider: &Provider, task: Task, tail: &RecentRequests<'_>) -> Supply {
         let keys = self.keys(provider, tail);
         let obstacle = if !provider.enabled {
             Some(Verdict::Disabled)
@@ -190,7 +190,7 @@ impl State {
             Some(Verdict::VaultClosed)
         } else if keys.is_empty() {
             Some(Verdict::NoKey)
-        } else if self.listings.get(&provider.id) == Some(&Listing::Unreachable) {
+        } else if self.listings.get(&provider.id) == Some(&ModelListing::Unreachable) {
             Some(Verdict::Unreachable)
         } else {
             None
@@ -205,7 +205,7 @@ impl State {
     }
 
     /// The provider's keys; one without a record where it needs none.
-    fn keys(&self, provider: &Provider, tail: &Tail<'_>) -> Vec<KeySupply> {
+    fn keys(&self, provider: &Provider, tail: &RecentRequests<'_>) -> Vec<KeySupply> {
         let records = self.records(&provider.id).unwrap_or_default();
         let usual = health::usual_label(records.iter().map(|record| &record.label));
         if records.is_empty() && !provider.needs_key() {
@@ -223,7 +223,7 @@ impl State {
         label: &Label,
         usual: &Label,
         record: Option<&KeyRecord>,
-        tail: &Tail<'_>,
+        tail: &RecentRequests<'_>,
     ) -> KeySupply {
         let configured = provider.keys.get(label);
         let limit = configured.map_or(provider.rate_limit, |key| key.rate_limit);
@@ -276,11 +276,11 @@ impl State {
     }
 
     /// The provider's models: those that are configured, else those that its server on this machine has, else those of
-    /// the catalogue. Where the provider is out anyway, without what only matters in comparison.
-    fn offers(&self, provider: &Provider, task: Task, tail: &Tail<'_>, is_out: bool) -> Vec<Offer> {
+    /// the catalog. Where the provider is out anyway, without what only matters in comparison.
+    fn offers(&self, provider: &Provider, task: Task, tail: &RecentRequests<'_>, is_out: bool) -> Vec<Offer> {
         let installed = match self.listings.get(&provider.id) {
-            Some(Listing::Models(models)) => Some(models),
-            Some(Listing::Unsaid | Listing::Unreachable) | None => None,
+            Some(ModelListing::Models(models)) => Some(models),
+            Some(ModelListing::Unsaid | ModelListing::Unreachable) | None => None,
         };
         let tail = Some(tail).filter(|tail| tail.knows(&provider.id));
         // Most models share it.
@@ -301,7 +301,7 @@ impl State {
                 price: if is_out {
                     None
                 } else {
-                    pricing::price_at(provider, known, self.now).map(Box::new)
+                    price_lookup::price_at(provider, known, self.now).map(Box::new)
                 },
                 absence: if is_absent {
                     Some(Verdict::NotInstalled)
@@ -346,7 +346,7 @@ impl State {
 /// The efforts at which a model can be asked, each with its figure for `task`; nothing where nobody measured it.
 fn variants(model: &ModelId, task: Task) -> Option<Arc<[Variant]>> {
     let known = Figures::built_in().of(model)?;
-    let variant = |it: &crate::catalog::Variant| Variant {
+    let variant = |it: &crate::catalog::QualityVariant| Variant {
         effort: it.effort,
         points: it.points(task),
         like: known.like.clone(),

@@ -4,10 +4,11 @@ use std::path::Path;
 
 use api_keys::{
     domain::{
-        Label, Outcome, OwnCost, RecordedCost, Service, Source, Span, Task, TokenCounts, Tokens, UsageRecord, Usd,
+        Label, OwnCost, RecordedCost, RequestOutcome, Service, Span, Task, TokenCounts, Tokens, UsageRecord,
+        UsageSource, Usd,
     },
     storage::ledger::{
-        Depth, Exported, Filter, Fold, LeaseChange, LeaseState, Ledger, LedgerError, Limit, Recorded, Totals,
+        Depth, Exported, Filter, Fold, LeaseChange, LeaseState, Ledger, LedgerError, Recorded, SpendingLimit, Totals,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -71,7 +72,7 @@ pub(crate) fn request() -> UsageRecord {
         project: Some("a project".to_owned()),
         session: Some("a session".to_owned()),
         client: None,
-        source: Source::Reported,
+        source: UsageSource::Reported,
         service: Service::Standard,
         tokens: Tokens::new(TokenCounts {
             input: 100,
@@ -82,7 +83,7 @@ pub(crate) fn request() -> UsageRecord {
             reasoning: 7,
         })
         .unwrap(),
-        outcome: Outcome {
+        outcome: RequestOutcome {
             success: true,
             status_code: Some(200),
             latency_ms: Some(1234),
@@ -114,8 +115,8 @@ fn fold(holder: &str) -> Fold<'_> {
 }
 
 /// A budget of `most` nano-dollars for a day from noon.
-fn limit(most: i64) -> Limit {
-    Limit {
+fn limit(most: i64) -> SpendingLimit {
+    SpendingLimit {
         span: span(0, DAY),
         of_client: false,
         most: Usd::from_nano(most),
@@ -123,7 +124,7 @@ fn limit(most: i64) -> Limit {
 }
 
 /// A new lease within `limits`, of nothing yet.
-fn new_lease(limits: &[Limit]) -> LeaseChange<'_> {
+fn new_lease(limits: &[SpendingLimit]) -> LeaseChange<'_> {
     LeaseChange {
         id: None,
         client: None,
@@ -136,7 +137,7 @@ fn new_lease(limits: &[Limit]) -> LeaseChange<'_> {
 
 /// Asks at some second for a new lease of exactly `amount` nano-dollars, which the process `holder` gives up a minute after
 /// noon.
-fn lease(ledger: &Ledger, holder: &str, (amount, limits): (i64, &[Limit]), second: i64) -> LeaseState {
+fn lease(ledger: &Ledger, holder: &str, (amount, limits): (i64, &[SpendingLimit]), second: i64) -> LeaseState {
     let change = LeaseChange {
         asks: &[Usd::from_nano(amount)],
         ..new_lease(limits)
