@@ -52,13 +52,13 @@ pub struct Tier {
 pub enum Service {
     #[default]
     Standard,
-    /// Within a day, in bulk.
+    // Within a day, in bulk.
     Batch,
-    /// Slower and cheaper.
+    // Slower and cheaper.
     Flex,
-    /// Before others.
+    // Before others.
     Priority,
-    /// With more tokens a second.
+    // With more tokens a second.
     Fast,
 }
 

@@ -1,5 +1,7 @@
 //! `get_usage`: what was used, by whom and for what?
 
+use std::cmp::Ordering;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -226,12 +228,10 @@ impl Tool for GetUsage {
 /// What providers stated, beside our own prices.
 fn stated(totals: &TotalsView) -> String {
     let difference = totals.cost_difference_usd;
-    let compared = if difference == Usd::ZERO {
-        "as our own prices make of it".to_owned()
-    } else if difference > Usd::ZERO {
-        format!("{difference} more than our own prices make of it")
-    } else {
-        format!("{} less than our own prices make of it", Usd::ZERO - difference)
+    let compared = match difference.cmp(&Usd::ZERO) {
+        Ordering::Equal => "as our own prices make of it".to_owned(),
+        Ordering::Greater => format!("{difference} more than our own prices make of it"),
+        Ordering::Less => format!("{} less than our own prices make of it", Usd::ZERO - difference),
     };
     format!(
         "the provider stated the cost of {}: {compared}",

@@ -8,6 +8,7 @@ import collections
 import http.client
 import json
 import pathlib
+import struct
 import subprocess
 import sys
 import tarfile
@@ -45,16 +46,11 @@ REASONS = [
         lambda usage, theirs, ours: usage.get("total_tokens", usage.get("totalTokenCount", 0))
         == ours["input"] + ours["output"] > theirs["input"] + theirs["output"],
     ),
-    (
-        "Cohere bills other counts than it names as tokens, and no reasoning apart",
-        lambda usage, theirs, ours: "billed_units" in usage
-        and ours["input"] == usage["billed_units"].get("input_tokens"),
-    ),
 ]
 
 
 def recordings():
-    """The bodies of all recorded responses, with the host they came from."""
+    """All recorded responses: the host, the type, the bytes, and what they amount to."""
     name, version = ARCHIVE.split("==")
     archive = FOLDER / f"{name.replace('-', '_')}-{version}.tar.gz"
     if not archive.exists():
@@ -69,9 +65,48 @@ def recordings():
                 continue
             recorded = yaml.load(files.extractfile(member).read(), loader)
             for exchange in (recorded or {}).get("interactions", []):
-                body = exchange.get("response", {}).get("parsed_body")
+                host = urllib.parse.urlsplit(exchange["request"]["uri"]).hostname or ""
+                response = exchange.get("response", {})
+                body = response.get("parsed_body")
                 if isinstance(body, dict):
-                    yield urllib.parse.urlsplit(exchange["request"]["uri"]).hostname or "", body
+                    yield host, "application/json", json.dumps(body).encode(), body
+                    continue
+                stream = (response.get("body") or {}).get("string") or b""
+                stream = stream.encode() if isinstance(stream, str) else stream
+                if stream.startswith((b"data:", b"event:")):
+                    yield host, "text/event-stream", stream, together(events(stream))
+                elif "bedrock" in host:
+                    yield host, "application/vnd.amazon.eventstream", stream, together(frames(stream))
+
+
+def events(stream):
+    """The values of server-sent events."""
+    for event in stream.decode().replace("\r\n", "\n").split("\n\n"):
+        data = "".join(line[5:] for line in event.split("\n") if line.startswith("data:"))
+        if data.strip().startswith("{"):
+            yield json.loads(data)
+
+
+def frames(stream):
+    """The payloads of Amazon's event frames."""
+    while len(stream) >= 16:
+        length, headers = struct.unpack(">II", stream[:8])
+        payload = stream[12 + headers : length - 4]
+        if payload.startswith(b"{"):
+            yield json.loads(payload)
+        stream = stream[length:]
+
+
+def together(values):
+    """What a stream amounts to: later counts replace earlier ones, unless they are zero or nothing."""
+    merged = {"model": "m", "modelVersion": "m"}
+    for value in values:
+        for holder in (value, value.get("response"), value.get("message"), value.get("x_groq")):
+            for name in ("usage", "usageMetadata"):
+                if isinstance(holder, dict) and isinstance(holder.get(name), dict):
+                    known = merged.setdefault(name, {})
+                    known.update({key: count for key, count in holder[name].items() if count or key not in known})
+    return merged
 
 
 def read_by_genai_prices(provider, body):
@@ -92,11 +127,11 @@ def read_by_genai_prices(provider, body):
 def main(binary):
     theirs = {provider.id: provider for provider in get_snapshot().providers}
     cases = []
-    for host, body in recordings():
+    for host, kind, sent, body in recordings():
         ours = next((names for part, names in HOSTS.items() if part in host), None)
         counts = read_by_genai_prices(theirs[ours[1]], body) if ours else None
         if counts:
-            cases.append((ours[0], body, counts))
+            cases.append((ours[0], kind, sent, body, counts))
     assert len(cases) > 500, len(cases)
 
     class Provider(BaseHTTPRequestHandler):
@@ -104,9 +139,9 @@ def main(binary):
 
         def do_POST(self):
             self.rfile.read(int(self.headers["content-length"]))
-            body = json.dumps(cases[int(self.path.rsplit("/", 1)[1])][1]).encode()
+            _, kind, body, _, _ = cases[int(self.path.rsplit("/", 1)[1])]
             self.send_response(200)
-            self.send_header("content-type", "application/json")
+            self.send_header("content-type", kind)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -130,7 +165,7 @@ def main(binary):
             address = json.loads(gateway.stdout.readline())["listening"].removeprefix("http://")
             connection = http.client.HTTPConnection(address, timeout=30)
             ids = {}
-            for number, (name, _, _) in enumerate(cases):
+            for number, (name, *_) in enumerate(cases):
                 headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
                 connection.request("POST", f"/p/{name}/case/{number}", b'{"model":"m"}', headers)
                 answer = connection.getresponse()
@@ -142,7 +177,7 @@ def main(binary):
         exported = command(binary, environment, "usage", "--export", "jsonl").splitlines()
     rows = {ids[row["request_id"]]: row for row in map(json.loads, exported) if row["request_id"] in ids}
     same, reasons, wrong = 0, collections.Counter(), []
-    for number, (name, body, counts) in enumerate(cases):
+    for number, (name, kind, _, body, counts) in enumerate(cases):
         row = rows.get(number, {})
         ours = {part: row.get(f"{part}_tokens", -1) for part in counts}
         usage = next((body[name] for name in ("usage", "usageMetadata", "meta") if isinstance(body.get(name), dict)), {})
@@ -152,7 +187,7 @@ def main(binary):
         why = next((why for why, holds in REASONS if row and holds(usage, counts, ours)), None)
         reasons[why] += 1
         if not why:
-            wrong.append((name, counts, ours, row.get("estimated"), usage))
+            wrong.append((name, kind, counts, ours, row.get("estimated"), usage))
     for difference in wrong[:20]:
         print("unexplained:", *difference)
     print(f"{same} of {len(cases)} recorded responses agree; {dict(reasons)}")

@@ -167,12 +167,11 @@ impl Booking {
     }
 
     /// Records an attempt that failed while others are left.
-    pub(in crate::gateway) fn record_attempt(&mut self, ending: Ending, number: usize) {
+    pub(in crate::gateway) fn record_attempt(&mut self, ending: &Ending, number: usize) {
         self.is_under_way = false;
-        let retry_after = ending.retry_after;
         let mut record = self.ended(ending);
         record.request_id = record.request_id.map(|id| format!("{id}-{number}"));
-        self.record(None, None, record, retry_after);
+        self.record(None, None, record, ending.retry_after);
     }
 
     /// The tokens of the prompt, as they were estimated.
@@ -192,18 +191,17 @@ impl Booking {
             && self.noted_at.elapsed() >= BETWEEN_NOTES
         {
             self.noted_at = Clock::now();
-            self.writer.update(entry, &self.ended(so_far()));
+            self.writer.update(entry, &self.ended(&so_far()));
         }
     }
 
     /// Records how the request ended, and says what it cost, where that is known.
-    pub(in crate::gateway) fn settle(mut self, ending: Ending) -> Option<Usd> {
+    pub(in crate::gateway) fn settle(mut self, ending: &Ending) -> Option<Usd> {
         self.settle_now(ending)
     }
 
-    fn settle_now(&mut self, ending: Ending) -> Option<Usd> {
+    fn settle_now(&mut self, ending: &Ending) -> Option<Usd> {
         self.is_settled = true;
-        let retry_after = ending.retry_after;
         let record = self.ended(ending);
         let cost = record.cost.usd();
         tracing::info!(
@@ -214,7 +212,7 @@ impl Booking {
             "a request has ended"
         );
         let (held, entry) = (self.held.take(), self.entry.take());
-        self.record(held, entry, record, retry_after);
+        self.record(held, entry, record, ending.retry_after);
         cost
     }
 
@@ -232,9 +230,9 @@ impl Booking {
     }
 
     /// The record of the request, should it end so.
-    pub(super) fn ended(&self, ending: Ending) -> UsageRecord {
+    pub(super) fn ended(&self, ending: &Ending) -> UsageRecord {
         let service = ending.service.unwrap_or(self.service);
-        let own = self.own_cost(service, &ending);
+        let own = self.own_cost(service, ending);
         let cost = match (believed(ending.stated_cost, own.as_ref()), own) {
             (Some(cost), own) => RecordedCost::Stated { cost, own },
             (None, Some(OwnCost { cost, price })) if ending.is_estimated => RecordedCost::Estimated { cost, price },
@@ -310,7 +308,7 @@ impl Drop for Booking {
         }
         if self.is_under_way {
             // The client has gone, or the gateway stops: that is no fault of the key.
-            self.settle_now(Ending {
+            self.settle_now(&Ending {
                 status: Some(RequestOutcome::CLIENT_CLOSED_REQUEST),
                 ..Ending::unknown(self.input)
             });

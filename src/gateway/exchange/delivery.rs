@@ -141,18 +141,19 @@ impl Delivery<'_> {
         // What is declared as a stream is not held for long before its head goes on.
         let is_list = self.request.call.path.contains(":streamGenerateContent");
         let is_stream = declared.is_stream() || is_list;
+        let deadline = Instant::now() + STREAM_START_TIMEOUT;
         let until = ReadUntil {
             limit: STREAM_START,
-            deadline: is_stream.then(|| Instant::now() + STREAM_START_TIMEOUT),
+            deadline: is_stream.then_some(deadline),
             what: Extent::Framing,
         };
         let start = begun.flow.read(Bytes::new(), until).await;
         match begun.flow.reader.framing() {
             Framing::Unread if start.stopped != Stopped::AtEnd => Ok(self.relay(begun, VecDeque::from([start.bytes]))),
-            Framing::Whole if is_list => self.stream(begun, start).await,
+            Framing::Whole if is_list => self.stream(begun, start, deadline).await,
             // No stream, or a whole response in place of one: an error, perhaps.
             Framing::Whole | Framing::Unknown | Framing::Unread => self.whole(begun, start).await,
-            Framing::Events | Framing::Lines | Framing::Frames => self.stream(begun, start).await,
+            Framing::Events | Framing::Lines | Framing::Frames => self.stream(begun, start, deadline).await,
         }
     }
 
@@ -216,11 +217,10 @@ impl Delivery<'_> {
     }
 
     /// A response that is passed on as it arrives, once it is known to be no error.
-    async fn stream(&self, mut begun: Begun, start: BodyStart) -> Result<Delivered, ErrorResponse> {
-        let deadline = Instant::now() + STREAM_START_TIMEOUT;
+    async fn stream(&self, mut begun: Begun, start: BodyStart, deadline: Instant) -> Result<Delivered, ErrorResponse> {
         let mut length = start.bytes.len();
         let mut held = VecDeque::from([start.bytes]);
-        if let Some(booking) = &begun.flow.booking {
+        if let Some(booking) = begun.flow.booking.as_ref().filter(|_| length > 0) {
             booking.count_first_chunk();
         }
         // What the last chunk said is looked at before the next one is waited for.

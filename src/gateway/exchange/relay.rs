@@ -181,7 +181,7 @@ impl Flow {
     pub(super) fn settle(&mut self, end: StreamEnd) -> Option<Usd> {
         let booking = self.booking.take()?;
         let ending = self.ending(end, booking.input());
-        booking.settle(ending)
+        booking.settle(&ending)
     }
 
     /// What the response refuses, as far as it was read.

@@ -108,6 +108,8 @@ pub(super) struct ReportedCounts {
     pub(super) counts: TokenCounts,
     /// Whether none is missing that the provider names.
     pub(super) is_whole: bool,
+    /// Whether nothing is named but a total.
+    pub(super) is_total_alone: bool,
 }
 
 /// Merges the counts of `usage` into what is `known`; false where one cannot be true.
@@ -268,6 +270,7 @@ fn gemini(known: Known<'_>) -> Option<ReportedCounts> {
             ..TokenCounts::default()
         },
         is_whole: known.number("promptTokenCount").is_some() && has_answer,
+        is_total_alone: false,
     })
 }
 
@@ -290,6 +293,7 @@ fn interactions(known: Known<'_>) -> Option<ReportedCounts> {
             ..TokenCounts::default()
         },
         is_whole: known.number("total_input_tokens").is_some() && !known.is_null("total_output_tokens"),
+        is_total_alone: false,
     })
 }
 
@@ -304,6 +308,7 @@ fn ollama(known: Known<'_>) -> Option<ReportedCounts> {
                 ..TokenCounts::default()
             },
             is_whole: !known.is_null("prompt_eval_count") && !known.is_null("eval_count"),
+            is_total_alone: false,
         })
 }
 
@@ -462,19 +467,23 @@ fn cohere(known: Known<'_>) -> Option<ReportedCounts> {
         cache_read: known.at("cached_tokens"),
         ..TokenCounts::default()
     };
-    let is_whole = true;
-    (known.has_any(&["billed_units", "tokens"]) && (counts.input > 0 || counts.output > 0))
-        .then_some(ReportedCounts { counts, is_whole })
+    (known.has_any(&["billed_units", "tokens"]) && (counts.input > 0 || counts.output > 0)).then_some(ReportedCounts {
+        counts,
+        is_whole: true,
+        is_total_alone: false,
+    })
 }
 
 /// Embeddings of some: everything is input.
 fn total_alone(known: Known<'_>) -> Option<ReportedCounts> {
-    let counts = TokenCounts {
-        input: known.number("total_tokens")?,
-        ..TokenCounts::default()
-    };
-    let is_whole = true;
-    Some(ReportedCounts { counts, is_whole })
+    Some(ReportedCounts {
+        counts: TokenCounts {
+            input: known.number("total_tokens")?,
+            ..TokenCounts::default()
+        },
+        is_whole: true,
+        is_total_alone: true,
+    })
 }
 
 /// Counts whose input includes what caches had a part in, and whose output includes reasoning, unless the total says
@@ -534,6 +543,7 @@ impl Inclusive {
                 reasoning,
             },
             is_whole: self.input.is_some() && (answer.is_some() || !self.has_output),
+            is_total_alone: false,
         }
     }
 }
@@ -567,6 +577,7 @@ impl Exclusive {
                 reasoning: self.reasoning,
             },
             is_whole: self.input.is_some() && (self.output.is_some() || !self.has_output),
+            is_total_alone: false,
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    counts::{self, MOST_ENTRIES, merge, merge_count, true_counts, within_whole},
+    counts::{self, MOST_ENTRIES, ReportedCounts, merge, merge_count, true_counts, within_whole},
     scan::Scanned,
     stated_cost::StatedCost,
 };
@@ -28,6 +28,8 @@ pub struct Meter {
     tier: Option<Service>,
     /// Whether the faster mode was used, where the provider says.
     is_fast: Option<bool>,
+    /// Whether a tool was used that is charged beside the tokens.
+    uses_tools: bool,
     /// Characters of text so far.
     chars: u64,
     /// The first event, or the body, that reports an error.
@@ -63,6 +65,9 @@ impl Meter {
     /// The counts that the provider reported, where they can be true and none is missing.
     pub fn tokens(&self) -> Option<Tokens> {
         let reported = counts::reported(&self.usage).filter(|reported| reported.is_whole && !self.is_implausible)?;
+        if self.is_output_hidden(&reported) {
+            return None;
+        }
         true_counts(self.with_iterations(reported.counts))
     }
 
@@ -99,8 +104,20 @@ impl Meter {
         within_whole(self.believed())
     }
 
+    /// Whether all that is reported is a total, while there is text: no embeddings.
+    fn is_output_hidden(&self, reported: &ReportedCounts) -> bool {
+        reported.is_total_alone && self.chars > 0
+    }
+
     fn believed(&self) -> TokenCounts {
-        let reported = counts::reported(&self.usage).map(|reported| self.with_iterations(reported.counts));
+        let reported = counts::reported(&self.usage).map(|reported| {
+            let mut counts = self.with_iterations(reported.counts);
+            if self.is_output_hidden(&reported) {
+                counts.output = self.chars.div_ceil(CHARS_PER_TOKEN).min(counts.input);
+                counts.input -= counts.output;
+            }
+            counts
+        });
         reported
             .filter(|counts| true_counts(*counts).is_some())
             .unwrap_or_default()
@@ -118,7 +135,7 @@ impl Meter {
 
     /// Whether something is charged beside the tokens, or at rates of its own: searches, sound, images.
     pub fn has_more_charged(&self) -> bool {
-        counts::has_more_charged(&self.usage)
+        self.uses_tools || counts::has_more_charged(&self.usage)
     }
 
     /// The service that the provider names.
@@ -226,7 +243,8 @@ impl Meter {
             self.read_tier(holder.get("service_tier").or(holder.get("serviceTier")));
         }
         // Of Cohere's older API, and of its embeddings.
-        let meta = event.get("meta").filter(|meta| meta["billed_units"].is_object());
+        let meta = event.get("meta").or_else(|| value.pointer("/response/meta"));
+        let meta = meta.filter(|meta| meta["billed_units"].is_object());
         for usage in [value.pointer("/choices/0/usage"), meta].into_iter().flatten() {
             self.read_usage(usage);
         }
@@ -237,6 +255,7 @@ impl Meter {
                 self.stated_cost.read(cost);
             }
         }
+        self.uses_tools |= uses_tools(value);
         // Ollama.
         for name in ["prompt_eval_count", "eval_count"] {
             if let Some(count) = event.get(name) {
@@ -357,6 +376,22 @@ pub(super) fn is_last(event: &Value) -> bool {
 fn kind_of(event: &Value) -> &str {
     let kind = event.get("type").or_else(|| event.get("event_type"));
     kind.and_then(Value::as_str).unwrap_or_default()
+}
+
+/// Whether a response, or an event of its stream, shows a tool of the provider's that is charged beside the tokens: a
+/// search in OpenAI's responses, or in Gemini's.
+fn uses_tools(event: &Value) -> bool {
+    const TOOLS: [&str; 4] = [
+        "web_search_call",
+        "file_search_call",
+        "code_interpreter_call",
+        "image_generation_call",
+    ];
+    let is_tool = |item: &Value| item["type"].as_str().is_some_and(|kind| TOOLS.contains(&kind));
+    let outputs = [event.get("output"), event.pointer("/response/output")];
+    let mut outputs = outputs.into_iter().flatten().filter_map(Value::as_array).flatten();
+    let grounding = event.pointer("/candidates/0/groundingMetadata");
+    outputs.any(is_tool) || event.get("item").is_some_and(is_tool) || grounding.is_some_and(Value::is_object)
 }
 
 /// Whether an event repeats the text of others, which would be counted twice.

@@ -47,10 +47,21 @@ pub enum Framing {
 pub struct UsageReader {
     framing: Framing,
     /// What has come, until it is known how it is framed.
-    start: BytesMut,
-    is_decided: bool,
+    start: Option<BytesMut>,
     /// Whether the event with nothing but counts is held back, which the client did not ask for.
     strips: bool,
+    /// The event that has not ended yet.
+    event: PartialEvent,
+    /// The body so far, or the end of it where it is too long.
+    chunks: Chunks,
+    /// The frame that is not whole yet.
+    frame: BytesMut,
+    meter: Meter,
+}
+
+/// An event, or a line, that has not ended yet.
+#[derive(Debug, Default)]
+struct PartialEvent {
     /// The line that has not ended yet.
     line: Vec<u8>,
     /// The data of the event.
@@ -59,14 +70,9 @@ pub struct UsageReader {
     raw: BytesMut,
     /// Whether a line feed that comes next belongs to the line end before it.
     is_after_return: bool,
-    /// Whether the last event was held back.
+    /// Whether the event before was held back.
     is_held_back: bool,
     is_too_long: bool,
-    /// The body so far, or the end of it where it is too long.
-    chunks: Chunks,
-    /// The frame that is not whole yet.
-    frame: BytesMut,
-    meter: Meter,
 }
 
 /// A body, or the end of it, in the pieces that came.
@@ -102,15 +108,9 @@ impl UsageReader {
     pub fn new(framing: Framing, strips: bool) -> Self {
         Self {
             framing,
-            start: BytesMut::new(),
-            is_decided: framing == Framing::Unread,
+            start: (framing != Framing::Unread).then(BytesMut::new),
             strips,
-            line: Vec::new(),
-            data: Vec::new(),
-            raw: BytesMut::new(),
-            is_after_return: false,
-            is_held_back: false,
-            is_too_long: false,
+            event: PartialEvent::default(),
             chunks: Chunks::default(),
             frame: BytesMut::new(),
             meter: Meter::default(),
@@ -124,7 +124,7 @@ impl UsageReader {
 
     /// Whether enough has come to know how the response is framed.
     pub fn is_decided(&self) -> bool {
-        self.is_decided
+        self.start.is_none()
     }
 
     /// Reads what the head of the response says of its usage.
@@ -138,13 +138,23 @@ impl UsageReader {
 
     /// Reads `piece`, and returns what goes on to the client, with what was held back before.
     pub fn pass(&mut self, piece: Bytes) -> Bytes {
-        let passed = if self.is_decided {
-            self.read_piece(piece)
-        } else if let Some(framing) = self.decided(&piece) {
-            self.begin(framing, piece)
-        } else {
-            self.start.extend_from_slice(&piece);
-            Bytes::new()
+        let passed = match &mut self.start {
+            None => self.read_piece(piece),
+            Some(start) => {
+                start.extend_from_slice(&piece);
+                match decided(self.framing, start) {
+                    Some(framing) => {
+                        // What came at once goes on as it is.
+                        let whole = if start.len() == piece.len() {
+                            piece
+                        } else {
+                            start.split().freeze()
+                        };
+                        self.begin(framing, whole)
+                    }
+                    None => Bytes::new(),
+                }
+            }
         };
         self.look_ahead();
         passed
@@ -153,25 +163,24 @@ impl UsageReader {
     /// Reads what ended with the body, and returns what was held back.
     pub fn finish(&mut self) -> Bytes {
         let mut passed = Bytes::new();
-        if !self.is_decided {
-            let framing = if self.framing == Framing::Unknown {
-                Framing::Unread
-            } else {
-                self.framing
+        if let Some(start) = self.start.take() {
+            let framing = match self.framing {
+                Framing::Unknown => Framing::Unread,
+                declared => declared,
             };
-            passed = self.begin(framing, Bytes::new());
+            passed = self.begin(framing, start.freeze());
         }
         if self.framing == Framing::Whole {
             self.end_body();
             return passed;
         }
-        if !self.line.is_empty() {
+        if !self.event.line.is_empty() {
             self.end_line();
         }
-        if !self.data.is_empty() && self.end_event() == Event::CountsOnly {
-            self.raw.clear();
+        if !self.event.data.is_empty() && self.end_event() == Event::CountsOnly {
+            self.event.raw.clear();
         }
-        let held_back = std::mem::take(&mut self.raw).freeze();
+        let held_back = std::mem::take(&mut self.event.raw).freeze();
         if passed.is_empty() {
             held_back
         } else {
@@ -191,56 +200,10 @@ impl UsageReader {
         self.meter.is_complete()
     }
 
-    /// How the response is framed, by what it begins with; nothing while that may still be one thing or another.
-    fn decided(&self, piece: &[u8]) -> Option<Framing> {
-        let joined;
-        let bytes = if self.start.is_empty() {
-            piece
-        } else {
-            joined = [&self.start, piece].concat();
-            &joined
-        };
-        if self.framing == Framing::Frames {
-            // An error may be in plain JSON.
-            let first = bytes.first()?;
-            return Some(if *first == b'{' {
-                Framing::Whole
-            } else {
-                Framing::Frames
-            });
-        }
-        let text = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes).trim_ascii_start();
-        if text.is_empty() || BYTE_ORDER_MARK.starts_with(text) {
-            return (bytes.len() > LONGEST_START).then_some(self.framing);
-        }
-        if matches!(text.first(), Some(b'{' | b'[')) {
-            let is_lines = self.framing == Framing::Lines;
-            return Some(if is_lines { Framing::Lines } else { Framing::Whole });
-        }
-        if FIELDS.iter().any(|field| text.starts_with(field)) {
-            return Some(Framing::Events);
-        }
-        match self.framing {
-            Framing::Whole | Framing::Lines | Framing::Unknown
-                if FIELDS.iter().any(|field| field.starts_with(text)) =>
-            {
-                None
-            }
-            Framing::Unknown => Some(Framing::Unread),
-            declared => Some(declared),
-        }
-    }
-
-    /// Reads the start of the response and `piece` behind it.
-    fn begin(&mut self, framing: Framing, piece: Bytes) -> Bytes {
+    /// Reads the first piece of a response that is framed so.
+    fn begin(&mut self, framing: Framing, mut piece: Bytes) -> Bytes {
         self.framing = framing;
-        self.is_decided = true;
-        let start = std::mem::take(&mut self.start);
-        let mut piece = if start.is_empty() {
-            piece
-        } else {
-            [&start[..], &piece].concat().into()
-        };
+        self.start = None;
         if !piece.starts_with(BYTE_ORDER_MARK) || framing == Framing::Frames {
             return self.read_piece(piece);
         }
@@ -278,35 +241,35 @@ impl UsageReader {
         let strips = self.strips && self.framing == Framing::Events;
         let mut out = BytesMut::with_capacity(if strips { piece.len() } else { 0 });
         let mut rest = piece;
-        if self.is_after_return
+        if self.event.is_after_return
             && let Some(after) = rest.strip_prefix(b"\n")
         {
             rest = after;
-            if strips && !self.raw.is_empty() {
-                self.raw.extend_from_slice(b"\n");
-            } else if strips && !self.is_held_back {
+            if strips && !self.event.raw.is_empty() {
+                self.event.raw.extend_from_slice(b"\n");
+            } else if strips && !self.event.is_held_back {
                 out.extend_from_slice(b"\n");
             }
         }
-        self.is_after_return &= piece.is_empty();
+        self.event.is_after_return &= piece.is_empty();
         while !rest.is_empty() {
             let (part, after) = rest.split_at(line_length(rest));
             rest = after;
-            self.is_after_return = part.ends_with(b"\r");
+            self.event.is_after_return = part.ends_with(b"\r");
             if strips {
-                self.raw.extend_from_slice(part);
+                self.event.raw.extend_from_slice(part);
             }
             let ended = self.read_part(part);
             if !strips {
                 continue;
             }
             match ended {
-                Some(Event::CountsOnly) => self.raw.clear(),
-                Some(Event::Other) => out.extend_from_slice(&self.raw.split()),
-                None if self.is_too_long => out.extend_from_slice(&self.raw.split()),
+                Some(Event::CountsOnly) => self.event.raw.clear(),
+                Some(Event::Other) => out.extend_from_slice(&self.event.raw.split()),
+                None if self.event.is_too_long => out.extend_from_slice(&self.event.raw.split()),
                 None => {}
             }
-            self.is_held_back = ended == Some(Event::CountsOnly);
+            self.event.is_held_back = ended == Some(Event::CountsOnly);
         }
         out.freeze()
     }
@@ -334,26 +297,26 @@ impl UsageReader {
     /// Reads the last event of a stream before its line, or the empty line after it, has ended: clients may not wait for
     /// that.
     fn look_ahead(&mut self) {
-        if self.is_too_long || self.meter.is_complete() {
+        if self.event.is_too_long || self.meter.is_complete() {
             return;
         }
         match self.framing {
             Framing::Events => {
-                let line = self.line.strip_prefix(b"data:").unwrap_or_default();
-                if is_done(line) || is_done(&self.data) {
+                let line = self.event.line.strip_prefix(b"data:").unwrap_or_default();
+                if is_done(line) || is_done(&self.event.data) {
                     self.meter.complete();
                 }
-                if self.line.is_empty()
-                    && !self.data.is_empty()
-                    && let Some(event) = scan::scan(&self.data)
+                if self.event.line.is_empty()
+                    && !self.event.data.is_empty()
+                    && let Some(event) = scan::scan(&self.event.data)
                     && is_last(&event.value)
                 {
                     // It is read again at its end: its counts are the same then, and text is not counted before.
                     self.meter.read(&Scanned { chars: 0, ..event });
                 }
             }
-            Framing::Lines if self.line.ends_with(b"}") => {
-                let event = scan::scan(&self.line);
+            Framing::Lines if self.event.line.ends_with(b"}") => {
+                let event = scan::scan(&self.event.line);
                 if event.is_some_and(|event| event.value["done"] == true) {
                     self.end_line();
                     self.end_event();
@@ -365,21 +328,21 @@ impl UsageReader {
 
     /// Reads up to a line's end, and returns what kind of event ended there.
     fn read_part(&mut self, part: &[u8]) -> Option<Event> {
-        if self.line.len() + self.data.len() + part.len() > LONGEST {
-            self.is_too_long = true;
+        if self.event.line.len() + self.event.data.len() + part.len() > LONGEST {
+            self.event.is_too_long = true;
         }
-        if !self.is_too_long {
-            self.line.extend_from_slice(part);
+        if !self.event.is_too_long {
+            self.event.line.extend_from_slice(part);
         }
         if !part.ends_with(b"\n") && !part.ends_with(b"\r") {
             return None;
         }
         // What is too long is skipped to the end of its event.
         let is_blank = matches!(part, b"\n" | b"\r\n" | b"\r");
-        if self.is_too_long && (is_blank || self.framing == Framing::Lines) {
-            self.is_too_long = false;
-            self.line.clear();
-            self.data.clear();
+        if self.event.is_too_long && (is_blank || self.framing == Framing::Lines) {
+            self.event.is_too_long = false;
+            self.event.line.clear();
+            self.event.data.clear();
             return Some(Event::Other);
         }
         if self.end_line() { Some(self.end_event()) } else { None }
@@ -387,29 +350,29 @@ impl UsageReader {
 
     /// Reads a line, and returns whether an event ended with it.
     fn end_line(&mut self) -> bool {
-        let text = self.line.trim_ascii_end();
+        let text = self.event.line.trim_ascii_end();
         let is_lines = self.framing == Framing::Lines;
         if is_lines {
-            self.data.extend_from_slice(text);
+            self.event.data.extend_from_slice(text);
         } else if let Some(data) = text.strip_prefix(b"data:") {
-            self.data.extend_from_slice(data);
-            self.data.push(b'\n');
+            self.event.data.extend_from_slice(data);
+            self.event.data.push(b'\n');
         }
         let has_ended = is_lines || text.is_empty();
-        self.line.clear();
+        self.event.line.clear();
         has_ended
     }
 
     fn end_event(&mut self) -> Event {
-        if is_done(&self.data) {
+        if is_done(&self.event.data) {
             if self.framing == Framing::Events {
                 self.meter.complete();
             }
-            self.data.clear();
+            self.event.data.clear();
             return Event::Other;
         }
-        let scanned = scan::scan(&self.data);
-        self.data.clear();
+        let scanned = scan::scan(&self.event.data);
+        self.event.data.clear();
         let Some(scanned) = scanned else { return Event::Other };
         self.meter.read(&scanned);
         // Ollama's last line.
@@ -489,6 +452,36 @@ impl Chunks {
             return None;
         }
         Some(self.take())
+    }
+}
+
+/// How a response is framed, by what it begins with; nothing while that may still be one thing or another.
+fn decided(declared: Framing, start: &[u8]) -> Option<Framing> {
+    if declared == Framing::Frames {
+        // An error may be in plain JSON.
+        let first = start.first()?;
+        return Some(if *first == b'{' {
+            Framing::Whole
+        } else {
+            Framing::Frames
+        });
+    }
+    let text = start.strip_prefix(BYTE_ORDER_MARK).unwrap_or(start).trim_ascii_start();
+    if text.is_empty() || BYTE_ORDER_MARK.starts_with(text) {
+        return (start.len() > LONGEST_START).then_some(declared);
+    }
+    if matches!(text.first(), Some(b'{' | b'[')) {
+        let is_lines = declared == Framing::Lines;
+        return Some(if is_lines { Framing::Lines } else { Framing::Whole });
+    }
+    if FIELDS.iter().any(|field| text.starts_with(field)) {
+        return Some(Framing::Events);
+    }
+    let may_be_field = FIELDS.iter().any(|field| field.starts_with(text));
+    match declared {
+        Framing::Whole | Framing::Lines | Framing::Unknown if may_be_field => None,
+        Framing::Unknown => Some(Framing::Unread),
+        declared => Some(declared),
     }
 }
 

@@ -613,9 +613,8 @@ fn the_end_of_a_stream_is_known_with_its_last_event() {
             "OpenAI's responses"
             | "Anthropic: the counts at the end replace those at the beginning"
             | "Cohere's own API, at the end" => Some(3),
-            "Gemini's interactions" => Some(1),
             "Ollama: a value on each line" => Some(0),
-            "a value on each line that is declared as one" => Some(1),
+            "a value on each line that is declared as one" | "Gemini's interactions" => Some(1),
             _ => None,
         };
         assert_eq!(ends(framing, &text), left, "{name}");
@@ -846,6 +845,10 @@ fn what_is_charged_beside_the_tokens_is_known() {
             {"modality": "IMAGE", "tokenCount": 7}]}}),
         json!({"usage": {"total_input_tokens": 9, "total_output_tokens": 1, "input_tokens_by_modality": [
             {"modality": "audio", "tokens": 7}]}}),
+        json!({"output": [{"type": "web_search_call"}, {"type": "message"}], "usage": {"input_tokens": 9,
+            "output_tokens": 1}}),
+        json!({"candidates": [{"groundingMetadata": {"webSearchQueries": ["x"]}}], "usageMetadata": {
+            "promptTokenCount": 9, "candidatesTokenCount": 1}}),
     ] {
         let meter = whole(&usage);
         assert!(meter.tokens().is_some() && meter.has_more_charged(), "{usage}");
@@ -857,6 +860,15 @@ fn what_is_charged_beside_the_tokens_is_known() {
     ] {
         assert!(!whole(&usage).has_more_charged(), "{usage}");
     }
+}
+
+#[test]
+fn of_a_total_beside_text_the_parts_are_an_estimate() {
+    let text = json!({"choices": [{"message": {"content": "word ".repeat(8)}}], "usage": {"total_tokens": 100}});
+    let meter = whole(&text);
+    assert_eq!(meter.tokens(), None);
+    let so_far = meter.tokens_so_far(7);
+    assert_eq!((so_far.input(), so_far.output()), (90, 10));
 }
 
 #[test]

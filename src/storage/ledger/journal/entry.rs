@@ -81,6 +81,10 @@ pub(super) fn read(bytes: &[u8]) -> Option<JournalEntry<'_>> {
     })
 }
 
+/// The bases of a cost that have names.
+const LOWER_BOUND: &str = "lower_bound";
+const STATED: &str = "stated";
+
 /// A [`UsageRecord`] as it is stored.
 #[derive(Serialize, Deserialize)]
 struct Stored<'a> {
@@ -109,22 +113,14 @@ struct Stored<'a> {
     cost: Option<i64>,
     /// Whether the tokens are an estimate.
     estimated: bool,
-    /// Whether more was charged than for the tokens.
-    #[serde(default, skip_serializing_if = "is_false")]
-    lower_bound: bool,
-    /// Whether the cost is the provider's statement.
-    #[serde(default, skip_serializing_if = "is_false")]
-    stated: bool,
+    /// How the cost is known, where it is neither computed nor estimated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    basis: Option<Cow<'a, str>>,
     /// Nano-dollars that our prices make of it, beside a stated cost.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     own_cost: Option<i64>,
     price: Option<Cow<'a, str>>,
     request_id: Option<Cow<'a, str>>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
-fn is_false(flag: &bool) -> bool {
-    !flag
 }
 
 /// The payload for `record`.
@@ -157,8 +153,11 @@ pub(super) fn encode(record: &UsageRecord) -> Vec<u8> {
         latency_ms: record.outcome.latency_ms,
         cost: record.cost.usd().map(Usd::nano),
         estimated: matches!(record.cost, RecordedCost::Estimated { .. }),
-        lower_bound: matches!(record.cost, RecordedCost::LowerBound { .. }),
-        stated: matches!(record.cost, RecordedCost::Stated { .. }),
+        basis: match record.cost {
+            RecordedCost::LowerBound { .. } => Some(LOWER_BOUND.into()),
+            RecordedCost::Stated { .. } => Some(STATED.into()),
+            RecordedCost::Computed { .. } | RecordedCost::Estimated { .. } | RecordedCost::Unpriced => None,
+        },
         own_cost: match &record.cost {
             RecordedCost::Stated { own, .. } => own.as_ref().map(|own| own.cost.nano()),
             RecordedCost::Computed { .. }
@@ -210,14 +209,14 @@ pub(super) fn decode(payload: &[u8]) -> Option<UsageRecord> {
             latency_ms: stored.latency_ms,
         },
         cost: match stored.cost.map(Usd::from_nano) {
-            Some(cost) if stored.stated => RecordedCost::Stated {
+            Some(cost) if stored.basis.as_deref() == Some(STATED) => RecordedCost::Stated {
                 cost,
                 own: stored.own_cost.map(|own| OwnCost {
                     cost: Usd::from_nano(own),
                     price,
                 }),
             },
-            Some(cost) if stored.lower_bound => RecordedCost::LowerBound { cost, price },
+            Some(cost) if stored.basis.as_deref() == Some(LOWER_BOUND) => RecordedCost::LowerBound { cost, price },
             Some(cost) if stored.estimated => RecordedCost::Estimated { cost, price },
             Some(cost) => RecordedCost::Computed { cost, price },
             None => RecordedCost::Unpriced,
