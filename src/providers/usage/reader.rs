@@ -141,18 +141,18 @@ impl UsageReader {
         let passed = match &mut self.start {
             None => self.read_piece(piece),
             Some(start) => {
-                start.extend_from_slice(&piece);
-                match decided(self.framing, start) {
-                    Some(framing) => {
-                        // What came at once goes on as it is.
-                        let whole = if start.len() == piece.len() {
-                            piece
-                        } else {
-                            start.split().freeze()
-                        };
-                        self.begin(framing, whole)
-                    }
-                    None => Bytes::new(),
+                // What came at once is not copied.
+                let all = if start.is_empty() {
+                    piece
+                } else {
+                    start.extend_from_slice(&piece);
+                    start.split().freeze()
+                };
+                if let Some(framing) = decided(self.framing, &all) {
+                    self.begin(framing, all)
+                } else {
+                    start.extend_from_slice(&all);
+                    Bytes::new()
                 }
             }
         };
