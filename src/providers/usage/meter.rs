@@ -28,8 +28,8 @@ pub struct Meter {
     tier: Option<Service>,
     /// Whether the faster mode was used, where the provider says.
     is_fast: Option<bool>,
-    /// Whether a tool was used that is charged beside the tokens.
-    uses_tools: bool,
+    /// Whether a tool, or a place, was used that is charged beside the tokens.
+    has_surcharge: bool,
     /// Characters of text so far.
     chars: u64,
     /// The first event, or the body, that reports an error.
@@ -135,7 +135,7 @@ impl Meter {
 
     /// Whether something is charged beside the tokens, or at rates of its own: searches, sound, images.
     pub fn has_more_charged(&self) -> bool {
-        self.uses_tools || counts::has_more_charged(&self.usage)
+        self.has_surcharge || counts::has_more_charged(&self.usage)
     }
 
     /// The service that the provider names.
@@ -255,7 +255,7 @@ impl Meter {
                 self.stated_cost.read(cost);
             }
         }
-        self.uses_tools |= uses_tools(value);
+        self.has_surcharge |= uses_tools(value);
         // Ollama.
         for name in ["prompt_eval_count", "eval_count"] {
             if let Some(count) = event.get(name) {
@@ -282,6 +282,8 @@ impl Meter {
                     self.read_iterations(iterations);
                 }
                 self.stated_cost.read_usage(usage);
+                // Anthropic charges a tenth more where a request must stay in one country.
+                self.has_surcharge |= usage.get("inference_geo").is_some_and(|place| place == "us");
                 self.read_tier(
                     usage
                         .get("service_tier")

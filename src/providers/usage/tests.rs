@@ -845,6 +845,7 @@ fn what_is_charged_beside_the_tokens_is_known() {
             {"modality": "IMAGE", "tokenCount": 7}]}}),
         json!({"usage": {"total_input_tokens": 9, "total_output_tokens": 1, "input_tokens_by_modality": [
             {"modality": "audio", "tokens": 7}]}}),
+        json!({"usage": {"input_tokens": 9, "output_tokens": 1, "inference_geo": "us"}}),
         json!({"output": [{"type": "web_search_call"}, {"type": "message"}], "usage": {"input_tokens": 9,
             "output_tokens": 1}}),
         json!({"candidates": [{"groundingMetadata": {"webSearchQueries": ["x"]}}], "usageMetadata": {
@@ -857,6 +858,7 @@ fn what_is_charged_beside_the_tokens_is_known() {
         json!({"usage": {"input_tokens": 1, "output_tokens": 1, "server_tool_use": {"web_search_requests": 0}}}),
         json!({"usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 1, "promptTokensDetails": [
             {"modality": "IMAGE", "tokenCount": 7}, {"modality": "TEXT", "tokenCount": 2}]}}),
+        json!({"usage": {"input_tokens": 9, "output_tokens": 1, "inference_geo": "global"}}),
     ] {
         assert!(!whole(&usage).has_more_charged(), "{usage}");
     }
