@@ -2,6 +2,7 @@
 //! `tests/data/usage-cases`.
 
 use std::{
+    fmt::Write,
     fs,
     path::Path,
     sync::{Arc, Mutex},
@@ -46,7 +47,8 @@ impl Stage {
             } else {
                 url.clone()
             };
-            all += &format!(
+            let _ = write!(
+                all,
                 "[providers.{name}]\nbase_url = \"{base}\"\n\
                  [[prices]]\nmodel = \"{name}/t\"\ninput = 10\noutput = 100\ncache_read = 1\ncache_write = 20\n\
                  cache_write_1h = 40\n"
