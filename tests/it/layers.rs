@@ -19,15 +19,21 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rusqlite::", &["storage/ledger/"]),
     ("reqwest::", &["providers/"]),
     ("rustls::", &["providers/"]),
+    ("rustls_platform_verifier::", &["providers/"]),
+    ("globset::", &["settings/"]),
     ("httpdate::", &["providers/"]),
     ("hashlink::", &["gateway/cache.rs"]),
-    ("aho_corasick::", &["gateway/http/scrub.rs"]),
+    (
+        "aho_corasick::",
+        &["gateway/http/scrub.rs", "providers/finder.rs", "services/scan/"],
+    ),
     (
         "memchr::",
         &[
             "gateway/http/scrub.rs",
             "gateway/request/multipart.rs",
             "providers/usage/",
+            "services/scan/",
         ],
     ),
     ("governor::", &["gateway/keys/rate_limit.rs"]),
