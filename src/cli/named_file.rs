@@ -82,7 +82,7 @@ pub(super) fn text<'a>(bytes: &'a [u8], what: &str) -> Result<&'a str> {
     })
 }
 
-/// Standard input without the standard library's buffer, which nobody wipes.
+/// Standard input without the standard library's buffer, which is never wiped.
 pub(super) fn unbuffered_stdin() -> Result<File> {
     #[cfg(unix)]
     let owned = std::os::fd::AsFd::as_fd(&stdin()).try_clone_to_owned();
