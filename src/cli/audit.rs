@@ -79,7 +79,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
             [
                 Column::new("TIME"),
                 Column::new("WHO").rank(1),
-                Column::new("DID"),
+                Column::new("DID").wrapped(),
                 Column::new("KEY"),
                 Column::new("OUTCOME"),
                 Column::new("DETAIL").wrapped().rank(2),
@@ -225,7 +225,7 @@ fn row(line: &Line<'_>) -> Vec<Cell> {
         .chain((*times > 1).then(|| format!("{times} times")))
         .collect();
     vec![
-        Cell::new(Tone::Faint, record.at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()),
+        Cell::new(Tone::Faint, record.at.strftime("%Y-%m-%d %H:%MZ").to_string()),
         record.actor.as_str().into(),
         record.action.replace('_', " ").into(),
         key.into(),
