@@ -56,6 +56,8 @@ pub(super) struct Desk {
     pub(super) rounds: Rounds,
     pub(super) patience: Duration,
     pub(super) gone: CancellationToken,
+    /// Cancelled when every call has to end.
+    pub(super) over: CancellationToken,
 }
 
 impl Caller for Client<'_> {

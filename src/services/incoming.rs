@@ -75,7 +75,7 @@ impl NewSecret {
 pub(super) fn given(app: &App, caller: &dyn Caller, provider: &Provider, source: Source) -> Result<Option<NewSecret>> {
     match source {
         Source::Argument(text) => {
-            let mut secret = judge(provider, &text)?;
+            let mut secret = judge(provider, &text.trimmed())?;
             if matches!(caller.kind(), CallerKind::Mcp { .. }) {
                 secret.exposed = true;
                 let policy = app.settings().current().vault.keys_in_chat;

@@ -92,7 +92,7 @@ pub async fn validate_given(
     if matches!(caller.kind(), CallerKind::Mcp { .. }) {
         warnings.extend(chat_warning(app.settings().current().vault.keys_in_chat)?);
     }
-    let judged = ApiKey::parse(text)
+    let judged = ApiKey::parse(&text.trimmed())
         .map_err(Error::from)
         .and_then(|key| Ok((providers::check_shape(provider, &key)?, key)));
     let (masked, validation) = match judged {

@@ -16,6 +16,7 @@ mod list_api_keys;
 mod remove_api_key;
 mod rotate_key;
 mod route_request;
+mod schema;
 mod spending;
 mod track_request;
 mod validate_all_keys;
@@ -182,8 +183,8 @@ impl ToolDef {
             hints: T::HINTS,
             takes_key: T::TAKES_KEY,
             holds_key: T::holds_key,
-            input_schema: arguments::input_schema::<T>,
-            output_schema: arguments::output_schema::<T::Output>,
+            input_schema: schema::input_schema::<T>,
+            output_schema: schema::output_schema::<T::Output>,
             augment: T::augment_args,
             call: call::<T>,
         }

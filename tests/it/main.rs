@@ -29,6 +29,7 @@ mod ledger;
 mod mcp;
 mod prices;
 mod prompts;
+mod protocol;
 mod providers;
 mod readme;
 mod rotation;

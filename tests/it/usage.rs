@@ -244,7 +244,7 @@ fn what_cannot_be_true_is_refused_and_nothing_is_recorded() {
         ),
         (json!({"success": "yes"}), "invalid_argument", "success"),
         (json!({"label": "two words"}), "invalid_argument", "label"),
-        (json!({"request_id": ""}), "invalid_argument", "request_id"),
+        (json!({"request_id": " "}), "invalid_argument", "request_id"),
         (json!({"request_id": "a\u{7}b"}), "invalid_argument", "request_id"),
         (
             json!({"request_id": "sk-proj-0123456789abcdefghijklmnopqrstuv"}),
