@@ -131,7 +131,7 @@ pub async fn track(app: &App, told: Told) -> Result<Tracked> {
             );
         }
     }
-    let budgets = budget::check(app)?;
+    let budgets = budget::standing(app)?;
     let alerts = budget::new_alerts(app, &budgets).await?;
     let month = app.ledger().totals(budgets.monthly.span, &of_provider(provider))?;
     Ok(Tracked {

@@ -19,6 +19,7 @@ mod differential;
 mod discovery;
 mod elicitation;
 mod files;
+mod forecast;
 mod gateway;
 mod intake;
 mod keychain;

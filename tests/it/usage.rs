@@ -2,9 +2,9 @@
 
 use api_keys::{
     app::{App, Clock},
-    domain::{Outcome, TokenCounts, Tokens, Usd},
+    domain::Usd,
     error::{Code, Error},
-    services::{budget, usage},
+    services::budget,
     settings::{Environment, Settings},
     storage::ledger::{Fold, Granted, LeaseChange},
 };
@@ -562,41 +562,6 @@ fn usage_of_a_provider_that_is_configured_no_more_can_be_asked_for() {
     let ended = home.run(["usage", "my-vllm", "--json"]);
     assert_eq!(ended.json()["totals"]["requests"], 1, "{ended:?}");
     assert_eq!(home.run(["usage", "nobody", "--json"]).error_code(), "unknown_provider");
-}
-
-#[tokio::test]
-async fn a_month_is_not_expected_to_cost_less_than_its_first_day() {
-    let home = home();
-    let environment = Environment::of([("API_KEYS_HOME", home.path().to_str().expect("a path"))]);
-    let settings = Settings::open(&environment).expect("settings");
-    let app = App::new(settings, Clock::Fixed("2026-11-02T05:00:00Z".parse().expect("a time")));
-    let told = usage::Told {
-        model: "openai/test-large".parse().expect("a model"),
-        label: None,
-        task: None,
-        project: None,
-        tokens: Tokens::new(TokenCounts {
-            input: 1_000,
-            output: 500,
-            ..TokenCounts::default()
-        })
-        .expect("possible"),
-        outcome: Outcome {
-            success: true,
-            status_code: None,
-            latency_ms: None,
-        },
-        retry_after: None,
-        request_id: None,
-    };
-    usage::track(&app, told).await.expect("recorded");
-    let budgets = budget::check(&app).expect("budgets");
-    let (day, month) = (budgets.daily.forecast, budgets.monthly.forecast);
-    assert!(day.expected > budgets.daily.spent, "{day:?}");
-    assert!(
-        month.low >= day.low && month.expected >= day.expected && month.high >= day.high,
-        "{day:?} {month:?}"
-    );
 }
 
 #[test]

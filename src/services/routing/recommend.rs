@@ -340,7 +340,7 @@ fn money(app: &App, warnings: &mut Vec<Note>) -> Result<()> {
             Window::Day => "today's",
             Window::Month => "this month's",
         };
-        let (spent, limit, forecast) = (standing.spent, standing.limit, standing.forecast.expected);
+        let (spent, limit) = (standing.spent, standing.limit);
         let limit_setting = format!("`{}_limit` under [budget] in config.toml", standing.window.as_str());
         let setting = format!("{limit_setting}, or `--objective cost`");
         let note = if !budgets.enabled {
@@ -352,7 +352,7 @@ fn money(app: &App, warnings: &mut Vec<Note>) -> Result<()> {
             let message =
                 format!("{spent} of {window} budget of {limit} are spent: `balanced` leans to cheaper models");
             Note::new("budget_low", message, setting)
-        } else if forecast > limit {
+        } else if let Some(forecast) = standing.forecast.map(|it| it.expected).filter(|it| *it > limit) {
             let message = format!("at this pace {forecast} will be spent of {window} budget of {limit}");
             Note::new("budget_pace", message, setting)
         } else {

@@ -30,6 +30,7 @@ mod records;
 mod schema;
 mod totals;
 mod upkeep;
+mod windows;
 
 pub use connection::PATIENCE;
 pub use error::LedgerError;
@@ -44,6 +45,7 @@ pub use upkeep::{Condition, Depth};
 
 use connection::{Missing, Open, PAUSE, Survives, Transaction, look};
 use recent::Recent;
+use windows::KeptWindows;
 
 use super::{files::is_in_place, lock::jittered};
 
@@ -72,6 +74,7 @@ pub struct Ledger {
 struct Held {
     open: Open,
     recent: Recent,
+    windows: KeptWindows,
 }
 
 impl Ledger {
@@ -233,6 +236,7 @@ impl Ledger {
                 *held = Some(Held {
                     open: Open::new(&self.folder, file)?,
                     recent: Recent::default(),
+                    windows: KeptWindows::default(),
                 });
             }
         }
