@@ -75,7 +75,7 @@ pub fn forecast(outlook: &Outlook<'_>) -> Option<Forecast> {
 }
 
 /// What is still to come, and how far it may be less or more; in nano-dollars.
-struct Rest {
+struct Remainder {
     expected: i128,
     spread: i128,
     spread_up: i128,
@@ -83,7 +83,7 @@ struct Rest {
 
 /// Without days to compare with: half to twice the pace of the window so far, once a quarter of a day or two days of a
 /// month are over.
-fn by_pace(outlook: &Outlook<'_>) -> Option<Rest> {
+fn by_pace(outlook: &Outlook<'_>) -> Option<Remainder> {
     const HOUR: u64 = 3_600;
     let has_days_ahead = outlook.ahead != [0, 0];
     let enough = if has_days_ahead { 48 * HOUR } else { 6 * HOUR };
@@ -91,14 +91,14 @@ fn by_pace(outlook: &Outlook<'_>) -> Option<Rest> {
         return None;
     }
     let expected = i128::from(outlook.spent.scaled(outlook.left, outlook.gone).nano());
-    Some(Rest {
+    Some(Remainder {
         expected,
         spread: expected / 2,
         spread_up: expected,
     })
 }
 
-fn by_days(outlook: &Outlook<'_>) -> Rest {
+fn by_days(outlook: &Outlook<'_>) -> Remainder {
     let today = of_kind(outlook.past, outlook.is_weekend);
     let (before, after) = (Sample::of(&today, before), Sample::of(&today, after));
     let rest = after.scaled_by_pace(before.mean, i128::from(outlook.today.nano()));
@@ -126,7 +126,7 @@ fn by_days(outlook: &Outlook<'_>) -> Rest {
     let t = usize::try_from(count).ok().and_then(|count| T80.get(count)).copied();
     let spread = (deviation / 1_000_000).saturating_mul(t.unwrap_or(T80_OF_MANY) * width)
         + (deviation % 1_000_000) * t.unwrap_or(T80_OF_MANY) * width / 1_000_000;
-    Rest {
+    Remainder {
         expected,
         spread,
         spread_up: spread,
@@ -135,7 +135,11 @@ fn by_days(outlook: &Outlook<'_>) -> Rest {
 
 /// The past days of that kind, or all where there are too few to tell.
 fn of_kind(past: &[PastDay], is_weekend: bool) -> Vec<PastDay> {
-    let of_kind: Vec<PastDay> = past.iter().filter(|day| day.is_weekend == is_weekend).copied().collect();
+    let of_kind: Vec<PastDay> = past
+        .iter()
+        .filter(|day| day.is_weekend == is_weekend)
+        .copied()
+        .collect();
     if past.len() >= WEEKLY_FROM && of_kind.len() >= MIN_OF_KIND {
         of_kind
     } else {
@@ -207,7 +211,11 @@ impl Sample {
         let scaled = |value: i128| value / of * pace + value % of * pace / of;
         Self {
             mean: scaled(self.mean),
-            variance: if pace > of { scaled(scaled(self.variance)) } else { self.variance },
+            variance: if pace > of {
+                scaled(scaled(self.variance))
+            } else {
+                self.variance
+            },
             ..self
         }
     }
@@ -302,7 +310,10 @@ mod tests {
     fn days_that_are_alike_leave_no_doubt() {
         let past = [day(100, 300); 10];
         let outlook = forecast(&noon(&past, 100)).expect("a forecast");
-        assert_eq!((outlook.low, outlook.expected, outlook.high), (usd(400), usd(400), usd(400)));
+        assert_eq!(
+            (outlook.low, outlook.expected, outlook.high),
+            (usd(400), usd(400), usd(400))
+        );
     }
 
     #[test]
@@ -343,7 +354,19 @@ mod tests {
             before: Usd::from_nano(i64::MAX / 2),
             after: Usd::from_nano(i64::MAX / 2),
         };
-        let past = [huge, day(0, 0), huge, day(0, 1), huge, huge, day(1, 1), huge, huge, huge, huge];
+        let past = [
+            huge,
+            day(0, 0),
+            huge,
+            day(0, 1),
+            huge,
+            huge,
+            day(1, 1),
+            huge,
+            huge,
+            huge,
+            huge,
+        ];
         let outlook = Outlook {
             ahead: [23, 8],
             spent: Usd::from_nano(i64::MAX),

@@ -12,9 +12,9 @@ const MAX_MESSAGES: usize = 256;
 
 /// The batches whose answers are not all there.
 #[derive(Default)]
-pub(super) struct Batches(Vec<Batch>);
+pub(super) struct Batches(Vec<RequestBatch>);
 
-struct Batch {
+struct RequestBatch {
     /// The requests without an answer.
     awaited: Vec<RequestId>,
     answers: Vec<Vec<u8>>,
@@ -43,7 +43,7 @@ impl Batches {
         if parts.len() > MAX_MESSAGES {
             return refused("a batch may have at most 256 messages");
         }
-        let mut batch = Batch {
+        let mut batch = RequestBatch {
             awaited: Vec::new(),
             answers: Vec::new(),
         };
@@ -110,7 +110,7 @@ impl Batches {
     }
 }
 
-impl Batch {
+impl RequestBatch {
     fn keep(&mut self, answer: &ToClient) {
         // Our own messages can be written.
         self.answers.extend(serde_json::to_vec(answer));

@@ -20,10 +20,10 @@ use super::client::lock;
 const MAX_WAITING: usize = 64;
 
 /// Where messages wait until the client reads them; whoever writes takes along what others have put in meanwhile.
-pub(super) struct Outbox<W>(Arc<Shared<W>>);
+pub(super) struct Outbox<W>(Arc<OutboxState<W>>);
 
-struct Shared<W> {
-    pending: Mutex<Pending>,
+struct OutboxState<W> {
+    pending: Mutex<PendingLines>,
     writer: tokio::sync::Mutex<W>,
     /// Messages that are not written yet.
     waiting: AtomicUsize,
@@ -34,7 +34,7 @@ struct Shared<W> {
 
 /// Whole lines, and how many.
 #[derive(Default)]
-struct Pending {
+struct PendingLines {
     bytes: Vec<u8>,
     lines: usize,
 }
@@ -48,7 +48,7 @@ impl<W> Clone for Outbox<W> {
 impl<W: AsyncWrite + Unpin + Send> Outbox<W> {
     /// Cancels `unread` when the client no longer reads.
     pub(super) fn new(writer: W, unread: CancellationToken) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(OutboxState {
             pending: Mutex::default(),
             writer: tokio::sync::Mutex::new(writer),
             waiting: AtomicUsize::new(0),
@@ -78,7 +78,7 @@ impl<W: AsyncWrite + Unpin + Send> Outbox<W> {
     pub(super) async fn flush(self) -> io::Result<()> {
         let shared = &*self.0;
         let mut writer = shared.writer.lock().await;
-        let Pending { bytes, lines } = std::mem::take(&mut *lock(&shared.pending));
+        let PendingLines { bytes, lines } = std::mem::take(&mut *lock(&shared.pending));
         let outcome = async {
             if !bytes.is_empty() {
                 writer.write_all(&bytes).await?;

@@ -182,7 +182,9 @@ fn forecasts(app: &App, [daily, monthly]: [Standing; 2]) -> Result<[Option<Forec
     })?;
     let today = now.to_zoned(zone.clone()).date();
     let is_weekend = |day: Date| matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday);
-    let back = (1..=i64::from(HISTORY_DAYS)).rev().map(|back| today.saturating_sub(back.days()));
+    let back = (1..=i64::from(HISTORY_DAYS))
+        .rev()
+        .map(|back| today.saturating_sub(back.days()));
     let past: Vec<PastDay> = back
         .zip(totals.chunks_exact(2))
         // The days before the first use say nothing of what is usual.
@@ -198,11 +200,16 @@ fn forecasts(app: &App, [daily, monthly]: [Standing; 2]) -> Result<[Option<Forec
         .collect();
     let seconds = |from: Timestamp, to: Timestamp| u64::try_from(to.as_second() - from.as_second()).unwrap_or(0);
     let first_use = today.saturating_sub(i64::try_from(past.len()).unwrap_or(0).days());
-    let first_use = first_use.to_zoned(zone.clone()).map_or(daily.span.from, |first| first.timestamp());
+    let first_use = first_use
+        .to_zoned(zone.clone())
+        .map_or(daily.span.from, |first| first.timestamp());
     let of = |standing: &Standing| {
         let mut ahead = [0, 0];
         if standing.window == Window::Month {
-            let rest = today.series(1.day()).skip(1).take_while(|day| day.month() == today.month());
+            let rest = today
+                .series(1.day())
+                .skip(1)
+                .take_while(|day| day.month() == today.month());
             rest.for_each(|day| ahead[usize::from(is_weekend(day))] += 1);
         }
         forecast(&Outlook {

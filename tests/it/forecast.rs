@@ -20,7 +20,10 @@ struct Numbers(u64);
 impl Numbers {
     /// From 0 up to `end`.
     fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % end
     }
 
@@ -108,7 +111,15 @@ fn holds(ledger: &Simulated, (day, hour): (usize, usize), first: usize, last: us
 #[test]
 fn eight_in_ten_windows_end_within_the_range() {
     let mut shares = BTreeMap::new();
-    for kind in ["steady", "working hours", "no weekends", "bursty", "sparse", "drifting", "one burst"] {
+    for kind in [
+        "steady",
+        "working hours",
+        "no weekends",
+        "bursty",
+        "sparse",
+        "drifting",
+        "one burst",
+    ] {
         let (mut days, mut months) = (Vec::new(), Vec::new());
         for seed in 1..=60 {
             let ledger = simulated(kind, 60, &mut Numbers(seed * 7_919));
@@ -125,11 +136,19 @@ fn eight_in_ten_windows_end_within_the_range() {
             shares.insert((window, kind), share);
         }
     }
-    let of = |window: &str| shares.iter().filter(move |((of, _), _)| *of == window).map(|(_, share)| *share);
+    let of = |window: &str| {
+        shares
+            .iter()
+            .filter(move |((of, _), _)| *of == window)
+            .map(|(_, share)| *share)
+    };
     for window in ["day", "month"] {
         let (total, count) = (of(window).sum::<usize>(), of(window).count());
         assert!((70..=90).contains(&(total / count)), "{window}: {shares:?}");
-        assert!(of(window).all(|share| (60..=95).contains(&share)), "{window}: {shares:?}");
+        assert!(
+            of(window).all(|share| (60..=95).contains(&share)),
+            "{window}: {shares:?}"
+        );
     }
 }
 
@@ -169,7 +188,11 @@ async fn what_the_days_before_cost_says_what_today_and_the_month_will() {
     let app = at(&home, "2026-11-02T05:00:00Z");
     spend(&app, 1_000_000).await;
     let budgets = budget::check(&app).expect("budgets");
-    assert_eq!((budgets.daily.forecast, budgets.monthly.forecast), (None, None), "five hours say nothing");
+    assert_eq!(
+        (budgets.daily.forecast, budgets.monthly.forecast),
+        (None, None),
+        "five hours say nothing"
+    );
 
     // A dollar each morning and two each evening.
     for day in 3..=12 {
@@ -180,9 +203,15 @@ async fn what_the_days_before_cost_says_what_today_and_the_month_will() {
     let app = at(&home, "2026-11-13T10:07:00Z");
     spend(&app, 1_000_000).await;
     let budgets = budget::check(&app).expect("budgets");
-    let (day, month) = (budgets.daily.forecast.expect("a day"), budgets.monthly.forecast.expect("a month"));
+    let (day, month) = (
+        budgets.daily.forecast.expect("a day"),
+        budgets.monthly.forecast.expect("a month"),
+    );
     let dollars = |dollars: i64| Usd::from_nano(dollars * 1_000_000_000);
-    assert!(day.low <= dollars(3) && day.high >= dollars(3) && day.high <= dollars(4), "{day:?}");
+    assert!(
+        day.low <= dollars(3) && day.high >= dollars(3) && day.high <= dollars(4),
+        "{day:?}"
+    );
     // One day of one dollar, ten of three, and eighteen to come.
     assert!(month.low <= dollars(85) && month.high >= dollars(80), "{month:?}");
     assert!(month.low >= dollars(60) && month.high <= dollars(110), "{month:?}");

@@ -39,6 +39,7 @@ mod settings;
 mod statusline;
 mod stdio;
 mod support;
+mod tokenizer;
 mod usage;
 mod validation;
 mod vault;
