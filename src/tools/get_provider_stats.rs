@@ -119,7 +119,7 @@ fn row(it: &ProviderStats) -> Vec<Cell> {
         Cell::new(tone, state),
         health,
         Cell::number(it.keys.map_or_else(|| "?".to_owned(), |keys| keys.to_string())),
-        Cell::number(it.models.len().to_string()),
+        Cell::number((it.models.len() + it.models_omitted.unwrap_or_default()).to_string()),
         milliseconds(it.latency.p50_ms),
         milliseconds(it.latency.p95_ms),
         Cell::number(success),

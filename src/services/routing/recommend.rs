@@ -1,6 +1,6 @@
 //! What would make routing better, each with the command or setting that does it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use schemars::JsonSchema;
@@ -80,9 +80,9 @@ struct Used {
 /// What to know and what to do now.
 pub fn recommend(app: &App, state: &State) -> Result<Advice> {
     let used = used(app, state)?;
-    let supplies: BTreeMap<Task, Vec<Supply>> = Task::ALL
+    let supplies: BTreeMap<Task, Arc<Vec<Supply>>> = Task::ALL
         .into_iter()
-        .map(|task| (task, state.supplies(task, None)))
+        .map(|task| (task, state.supplies(task, None, false)))
         .collect();
     let decisions: BTreeMap<Task, Decision<'_>> = supplies
         .iter()
@@ -96,7 +96,10 @@ pub fn recommend(app: &App, state: &State) -> Result<Advice> {
     let mut warnings = Vec::new();
     let mut recommendations = Vec::new();
     tasks(&decisions, &mut warnings, &mut recommendations);
-    let chat = supplies.get(&Task::Chat).map(Vec::as_slice).unwrap_or_default();
+    let chat = supplies
+        .get(&Task::Chat)
+        .map(|chat| chat.as_slice())
+        .unwrap_or_default();
     providers(state, chat, &mut warnings);
     keys(state, &mut warnings, &mut recommendations);
     models(state, &used, &mut warnings);
