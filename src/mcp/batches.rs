@@ -112,8 +112,11 @@ impl Batches {
 
 impl RequestBatch {
     fn keep(&mut self, answer: &ToClient) {
+        let mut written = Vec::new();
         // Our own messages can be written.
-        self.answers.extend(serde_json::to_vec(answer));
+        if message::write(answer, &mut written).is_ok() {
+            self.answers.push(written);
+        }
     }
 
     /// All answers as one line, once they are there; nothing where there are none.

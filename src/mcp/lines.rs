@@ -173,7 +173,7 @@ where
 
 /// Writes `message` as JSON.
 fn written(message: ToClient) -> impl FnOnce(&mut Vec<u8>) -> io::Result<()> {
-    move |bytes| Ok(serde_json::to_writer(bytes, &message)?)
+    move |bytes| message::write(&message, bytes)
 }
 
 /// Whether the library takes `request` as the beginning of a session: probes are answered and forgotten.

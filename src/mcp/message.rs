@@ -1,8 +1,10 @@
 //! Lines as messages, and what is answered to those that are none.
 
+use std::io;
+
 use rmcp::{
     RoleServer,
-    model::{ClientRequest, ErrorCode, ErrorData, JsonRpcMessage, RequestId},
+    model::{ClientRequest, ContentBlock, ErrorCode, ErrorData, JsonRpcMessage, RequestId, ServerResult},
     service::{RxJsonRpcMessage, TxJsonRpcMessage},
 };
 use serde_json::Value;
@@ -119,6 +121,29 @@ fn unreadable(message: &[u8]) -> Option<ToClient> {
         id,
     ))
 }
+
+/// Writes `message` as JSON.
+///
+/// A tool's result is there as text. Its structured form is that text once more, as it is: the library would make a tree
+/// of it, which costs more than most calls.
+pub(super) fn write(message: &ToClient, bytes: &mut Vec<u8>) -> io::Result<()> {
+    serde_json::to_writer(&mut *bytes, message)?;
+    if let JsonRpcMessage::Response(response) = message
+        && let ServerResult::CallToolResult(result) = &response.result
+        && result.structured_content.is_none()
+        && let [ContentBlock::Text(text)] = result.content.as_slice()
+        && bytes.ends_with(END_OF_RESULT)
+    {
+        bytes.truncate(bytes.len() - END_OF_RESULT.len());
+        bytes.extend_from_slice(b",\"structuredContent\":");
+        bytes.extend_from_slice(text.text.as_bytes());
+        bytes.extend_from_slice(END_OF_RESULT);
+    }
+    Ok(())
+}
+
+/// How a response ends: with its result, which is an object.
+const END_OF_RESULT: &[u8] = b"}}";
 
 /// The answer to a line that is too long to be read.
 pub(super) fn too_long() -> Incoming {

@@ -9,13 +9,13 @@ use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
         CallToolRequestMethod, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod,
-        CompleteRequestParams, CompleteResult, CompletionInfo, ConstString, CustomRequest, CustomResult, ErrorCode,
-        GetPromptRequestMethod, GetPromptRequestParams, GetPromptResponse, GetPromptResult, ListPromptsRequestMethod,
-        ListPromptsResult, ListResourceTemplatesRequestMethod, ListResourcesRequestMethod, ListResourcesResult,
-        ListToolsRequestMethod, ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, PromptMessage,
-        PromptReference, ReadResourceRequestMethod, ReadResourceRequestParams, ReadResourceResponse,
-        ReadResourceResult, Reference, ResourceContents, Role, ServerConfig, SubscribeRequestParams,
-        SubscriptionFilter, Tool, UnsubscribeRequestParams,
+        CompleteRequestParams, CompleteResult, CompletionInfo, ConstString, ContentBlock, CustomRequest, CustomResult,
+        ErrorCode, GetPromptRequestMethod, GetPromptRequestParams, GetPromptResponse, GetPromptResult,
+        ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod, ListResourcesRequestMethod,
+        ListResourcesResult, ListToolsRequestMethod, ListToolsResult, PaginatedRequestParams,
+        ProgressNotificationParam, PromptMessage, PromptReference, ReadResourceRequestMethod,
+        ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Reference, ResourceContents, Role,
+        ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
     },
     service::{RequestContext, SubscriptionContext},
 };
@@ -188,7 +188,8 @@ impl ServerHandler for Server {
             return Ok(needed.into());
         }
         Ok(match outcome {
-            Ok(answer) => CallToolResult::structured(answer.json),
+            // The structured result is the same text, which `message::write` adds.
+            Ok(answer) => CallToolResult::success(vec![ContentBlock::text(answer.text)]),
             Err(error) => CallToolResult::structured_error(error.to_json()),
         }
         .into())

@@ -15,7 +15,7 @@ use crate::{
     intake::Intake,
     mcp::{client::Desk, rounds::Rounds},
     settings::{Environment, Settings},
-    tools::{Answer, Area, Caller, Hints, Question, ToolDef, View},
+    tools::{Answer, Area, Caller, Hints, Question, ToolDef},
 };
 
 const KEY: &str = "sk-ant-api03-0123456789abcdefghij";
@@ -67,8 +67,8 @@ fn object() -> Map<String, Value> {
 #[expect(clippy::unnecessary_wraps, reason = "what a tool returns")]
 fn answer(json: Value) -> Result<Answer> {
     Ok(Answer {
-        json,
-        view: View::default(),
+        text: json.to_string(),
+        ..Answer::default()
     })
 }
 

@@ -128,10 +128,14 @@ pub enum Input<'a> {
     Matches(&'a clap::ArgMatches),
 }
 
-/// What a call answers: the structured result, and its form for people where one asked.
-#[derive(Debug)]
+/// What a call answers.
+#[derive(Debug, Default)]
 pub struct Answer {
+    /// The structured result, for whoever gave a command line.
     pub json: Value,
+    /// The same as JSON text, for a client.
+    pub text: String,
+    /// Its form for people, for whoever gave a command line.
     pub view: View,
 }
 
@@ -197,7 +201,6 @@ fn call<'a, T: Tool>(
     caller: &'a dyn Caller,
     input: Input<'a>,
 ) -> Pin<Box<dyn Future<Output = Result<Answer>> + Send + 'a>> {
-    // Only people look at the form for people.
     let is_for_people = matches!(input, Input::Matches(_));
     let tool = match input {
         Input::Json { arguments, schema } => arguments::read::<T>(arguments, schema),
@@ -217,15 +220,18 @@ fn call<'a, T: Tool>(
             Err(why) => tracing::info!(tool = T::NAME, caller = %caller.kind(), error = why.code().as_str(), "failed"),
         }
         let output = outcome?;
-        let json = serde_json::to_value(&output)
-            .map_err(|why| Error::new(Code::Internal, "the result could not be written").caused_by(why))?;
-        Ok(Answer {
-            json,
-            view: if is_for_people {
-                T::view(&output)
-            } else {
-                View::default()
-            },
+        let unwritten = |why| Error::new(Code::Internal, "the result could not be written").caused_by(why);
+        Ok(if is_for_people {
+            Answer {
+                json: serde_json::to_value(&output).map_err(unwritten)?,
+                view: T::view(&output),
+                ..Answer::default()
+            }
+        } else {
+            Answer {
+                text: serde_json::to_string(&output).map_err(unwritten)?,
+                ..Answer::default()
+            }
         })
     })
 }
