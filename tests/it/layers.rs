@@ -22,7 +22,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("httpdate::", &["providers/"]),
     ("hashlink::", &["gateway/cache.rs"]),
     ("aho_corasick::", &["gateway/http/scrub.rs"]),
-    ("memchr::", &["gateway/http/scrub.rs"]),
+    ("memchr::", &["gateway/http/scrub.rs", "mcp/inbox.rs"]),
     ("governor::", &["gateway/keys/rate_limit.rs"]),
     ("hyper::", &["intake/", "gateway/", "providers/"]),
     ("hyper_rustls::", &["providers/"]),
