@@ -39,11 +39,10 @@ pub(super) fn streams() -> (Reader, Writer) {
 pub(super) async fn output_is_closed() {
     #[cfg(target_os = "linux")]
     {
-        use std::os::fd::AsFd;
-        use tokio::io::{Interest, unix::AsyncFd};
+        use tokio::{io::Interest, net::unix::pipe};
 
-        if let Ok(output) = io::stdout().as_fd().try_clone_to_owned()
-            && let Ok(output) = AsyncFd::register_with_interest(output, Interest::ERROR)
+        // Opened anew, as it must not block and the one that other programs share may.
+        if let Ok(output) = pipe::OpenOptions::new().open_sender("/proc/self/fd/1")
             && output.ready(Interest::ERROR).await.is_ok()
         {
             return;

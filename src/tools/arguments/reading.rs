@@ -122,12 +122,12 @@ fn properties(schema: &Map<String, Value>) -> &Map<String, Value> {
 /// Whether the value, or an item of it, is a key where none belongs.
 fn is_misplaced_key(name: &str, property: &Value, value: &Value, holds_key: HoldsKey) -> bool {
     let is_secret = property.get("writeOnly").and_then(Value::as_bool).unwrap_or(false);
+    let is_one = |value: &Value| is_misplaced_key(name, property, value, holds_key);
     match value {
         Value::String(text) => !is_secret && holds_key(name, text),
-        Value::Array(items) => items
-            .iter()
-            .any(|item| is_misplaced_key(name, property, item, holds_key)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
+        Value::Array(items) => items.iter().any(is_one),
+        Value::Object(fields) => fields.values().any(is_one),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
     }
 }
 

@@ -112,8 +112,8 @@ fn spellings(argument: &Argument, value: &Value) -> Vec<Value> {
 /// What no spelling of a value of that kind is, and how the refusal calls it.
 fn strangers(kind: &str) -> Vec<(Value, &'static str)> {
     let all = [
-        (json!([1, KEY]), "an array"),
-        (json!({"a": KEY}), "an object"),
+        (json!([1, 2]), "an array"),
+        (json!({"a": 1}), "an object"),
         (json!("some words"), "a string"),
         (json!("7 or so"), "a string"),
         (json!("yes"), "a string"),
@@ -195,15 +195,15 @@ fn a_key_is_not_taken_for_any_other_argument_and_never_repeated() {
             assert_eq!(argument.read(json!(KEY)).expect("taken"), Some(json!(KEY)));
             continue;
         }
-        for key in [json!(KEY), json!(format!(" {KEY}\n")), json!([KEY])] {
+        for key in [
+            json!(KEY),
+            json!(format!(" {KEY}\n")),
+            json!([KEY]),
+            json!({"a": [KEY]}),
+        ] {
             let what = format!("{} {} {key}", argument.def.name, argument.name);
-            let error = argument.refusal(key.clone());
-            let expected = if key.is_array() && argument.kind() != "array" {
-                Code::InvalidArgument
-            } else {
-                Code::KeyInWrongPlace
-            };
-            assert_eq!(error.code(), expected, "{what}: {}", error.message());
+            let error = argument.refusal(key);
+            assert_eq!(error.code(), Code::KeyInWrongPlace, "{what}: {}", error.message());
             assert!(!error.to_json().to_string().contains("sk-proj"), "{what}");
         }
     }
