@@ -8,6 +8,7 @@
     reason = "a test stops at what it does not expect"
 )]
 
+mod arguments;
 mod cli;
 mod cli_prompt;
 mod cli_run;
