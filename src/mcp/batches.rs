@@ -58,12 +58,11 @@ impl Batches {
                     } else {
                         None
                     };
-                    match why {
-                        Some(why) => batch.keep(&message::invalid(why)),
-                        None => {
-                            batch.awaited.push(request.id.clone());
-                            messages.push(Incoming::Message(JsonRpcMessage::Request(request)));
-                        }
+                    if let Some(why) = why {
+                        batch.keep(&message::invalid(why));
+                    } else {
+                        batch.awaited.push(request.id.clone());
+                        messages.push(Incoming::Message(JsonRpcMessage::Request(request)));
                     }
                 }
                 Some(Incoming::Refused(answer)) => batch.keep(&answer),

@@ -57,7 +57,7 @@ impl<R: AsyncRead + Unpin> Inbox<R> {
             while !self.has_ended && self.ahead < MAX_AHEAD {
                 self.bytes.reserve(CHUNK);
                 match poll_read_buf(Pin::new(&mut self.reader), context, &mut self.bytes) {
-                    Poll::Ready(read) => self.take_in(read),
+                    Poll::Ready(read) => self.take_in(&read),
                     Poll::Pending => break,
                 }
             }
@@ -70,7 +70,7 @@ impl<R: AsyncRead + Unpin> Inbox<R> {
     pub(super) async fn read(&mut self) {
         self.bytes.reserve(CHUNK);
         let read = self.reader.read_buf(&mut self.bytes).await;
-        self.take_in(read);
+        self.take_in(&read);
     }
 
     /// Whether nothing will come after what was taken in.
@@ -99,7 +99,7 @@ impl<R: AsyncRead + Unpin> Inbox<R> {
         }
     }
 
-    fn take_in(&mut self, read: io::Result<usize>) {
+    fn take_in(&mut self, read: &io::Result<usize>) {
         match read {
             Ok(0) | Err(_) => {
                 self.has_ended = true;

@@ -79,11 +79,13 @@ pub(super) fn is_key(id: &RequestId) -> bool {
     }
 }
 
+type IsKind = fn(&Value) -> bool;
+
 /// What the parameters of `initialize` lack.
 fn not_initialize(params: Option<&Value>) -> String {
     let has =
         |path: &str, is_kind: fn(&Value) -> bool| params.and_then(|params| params.pointer(path)).is_some_and(is_kind);
-    let needed: [(&str, &str, fn(&Value) -> bool); 5] = [
+    let needed: [(&str, &str, IsKind); 5] = [
         ("/protocolVersion", "a text `protocolVersion`", Value::is_string),
         ("/capabilities", "an object `capabilities`", Value::is_object),
         ("/clientInfo", "an object `clientInfo`", Value::is_object),

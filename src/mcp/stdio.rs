@@ -48,7 +48,7 @@ pub(super) async fn output_is_closed() {
             return;
         }
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// The stream as a socket that does not block, if it is one.
