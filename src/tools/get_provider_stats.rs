@@ -42,7 +42,8 @@ impl Tool for GetProviderStats {
             .map(|name| settings.provider(name))
             .transpose()?;
         routing::open_for(app, caller).await?;
-        routing::stats(app, &State::of(app).await?, only.as_ref())
+        let state = State::of(app).await?;
+        routing::stats(app, &state, only.as_ref())
     }
 
     fn view(output: &Stats) -> View {

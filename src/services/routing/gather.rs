@@ -134,16 +134,15 @@ impl State {
 
     /// Whether time alone has changed nothing that counts since it was gathered.
     fn holds_at(&self, now: Timestamp) -> bool {
-        let is_between = |at: Option<Timestamp>| at.is_some_and(|at| self.now < at && at <= now);
-        let health_changes = |health: &Health| is_between(health.until) || is_between(health.probe_until);
-        let keys = match &self.keys {
-            Keys::Known(contents) => contents.iter().flat_map(|contents| contents.keys.values()),
-            Keys::Closed(_) => return false,
+        let is_between = |at: Timestamp| self.now < at && at <= now;
+        let changes = |health: &Health| is_between(health.until) || health.probe_until.is_some_and(is_between);
+        let Keys::Known(contents) = &self.keys else {
+            return false;
         };
-        let mut keys = keys;
+        let mut keys = contents.iter().flat_map(|contents| contents.keys.values());
         (self.now..self.now + MAX_AGE).contains(&now)
-            && !self.healths.values().any(health_changes)
-            && !keys.any(|record| is_between(record.expires_at))
+            && !self.healths.values().any(changes)
+            && !keys.any(|record| record.expires_at.is_some_and(is_between))
     }
 
     /// The rules for `task`.
