@@ -57,7 +57,7 @@ const FAKE: ToolDef = ToolDef {
     input_schema: object,
     output_schema: object,
     augment: |command| command,
-    call: |_, _, _| Box::pin(async { answer(json!({})) }),
+    call: |_, _, _| Box::pin(async { answer(&json!({})) }),
 };
 
 fn object() -> Map<String, Value> {
@@ -65,7 +65,7 @@ fn object() -> Map<String, Value> {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "what a tool returns")]
-fn answer(json: Value) -> Result<Answer> {
+fn answer(json: &Value) -> Result<Answer> {
     Ok(Answer {
         text: json.to_string(),
         ..Answer::default()
@@ -80,7 +80,7 @@ async fn store(caller: &dyn Caller) -> Result<Answer> {
     };
     let secret = caller.ask(question).await?;
     // EXPOSE: a made-up value in a test
-    answer(json!({"stored": secret.expose() == KEY}))
+    answer(&json!({"stored": secret.expose() == KEY}))
 }
 
 async fn steps(caller: &dyn Caller) -> Result<Answer> {
@@ -88,7 +88,7 @@ async fn steps(caller: &dyn Caller) -> Result<Answer> {
         caller.progress(done, 3, "asking");
         tokio::task::yield_now().await;
     }
-    answer(json!({}))
+    answer(&json!({}))
 }
 
 /// A client at the other end of the pipe.

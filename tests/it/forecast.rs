@@ -136,11 +136,9 @@ fn eight_in_ten_windows_end_within_the_range() {
             shares.insert((window, kind), share);
         }
     }
-    let of = |window: &str| {
-        shares
-            .iter()
-            .filter(move |((of, _), _)| *of == window)
-            .map(|(_, share)| *share)
+    let of = |window: &'static str| {
+        let of_window = shares.iter().filter(move |((of, _), _)| *of == window);
+        of_window.map(|(_, share)| *share)
     };
     for window in ["day", "month"] {
         let (total, count) = (of(window).sum::<usize>(), of(window).count());
