@@ -1,6 +1,6 @@
 //! The models: what each costs, since when and by whose word, and what it can do.
 //!
-//! Built in is the catalogue that `packaging/catalogue` makes from public sets; over it lies what
+//! Built in is the catalog that `packaging/catalogue` makes from public sets; over it lies what
 //! `api-keys prices update` took in, and over both the prices of `config.toml`. A model that is
 //! not found has no price, and nothing is ever costed by a name that merely looks alike.
 
@@ -12,8 +12,8 @@ mod rules;
 pub mod sets;
 
 pub use self::{
-    book::{Catalog, Found, Matched},
+    book::{Catalog, FoundModel, Matched},
     form::{CatalogError, Overlay},
-    model::{Capabilities, DatedPrice, Days, Hours, Model, Origin, Status},
-    quality::{Figures, Known, Points, Variant},
+    model::{Capabilities, DatedPrice, Days, Hours, Model, ModelStatus, Origin},
+    quality::{Figures, ModelQuality, Points, QualityVariant},
 };

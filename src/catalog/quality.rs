@@ -31,16 +31,16 @@ pub struct Points(pub u32);
 pub struct Figures {
     source: String,
     as_of: String,
-    models: BTreeMap<String, Arc<[Variant]>>,
+    models: BTreeMap<String, Arc<[QualityVariant]>>,
     /// In order: the first that fits holds.
     families: Vec<Family>,
     /// What was found for a model before: routes ask for the same ones again and again.
-    found: Mutex<HashMap<ModelId, Option<Known>>>,
+    found: Mutex<HashMap<ModelId, Option<ModelQuality>>>,
 }
 
 /// One model at one effort.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Variant {
+pub struct QualityVariant {
     /// How the source names it.
     pub row: String,
     /// Nothing where the source does not say, or the model knows no degrees.
@@ -50,8 +50,8 @@ pub struct Variant {
 
 /// What is known of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
-    pub variants: Arc<[Variant]>,
+pub struct ModelQuality {
+    pub variants: Arc<[QualityVariant]>,
     /// The model of the same family whose figures stand in for it; nothing where they are its own.
     pub like: Option<Arc<str>>,
 }
@@ -66,7 +66,7 @@ struct Family {
 /// The file as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct QualityFile {
     format: String,
     version: u32,
     source: String,
@@ -126,7 +126,7 @@ impl Figures {
     }
 
     /// What is known of `model`, by its own name or its family's.
-    pub fn of(&self, model: &ModelId) -> Option<Known> {
+    pub fn of(&self, model: &ModelId) -> Option<ModelQuality> {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = found.get(model) {
             return known.clone();
@@ -139,33 +139,33 @@ impl Figures {
         known
     }
 
-    fn find(&self, model: &ModelId) -> Option<Known> {
+    fn find(&self, model: &ModelId) -> Option<ModelQuality> {
         let name = normalized(model.as_str());
         if let Some(variants) = self.models.get(&name) {
-            return Some(Known {
+            return Some(ModelQuality {
                 variants: Arc::clone(variants),
                 like: None,
             });
         }
         let family = self.families.iter().find(|family| family.fits(&name))?;
         let variants = self.models.get(&normalized(&family.of))?;
-        Some(Known {
+        Some(ModelQuality {
             variants: Arc::clone(variants),
             like: Some(Arc::clone(&family.of)),
         })
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let written: Written = serde_json::from_str(text).ok()?;
+        let written: QualityFile = serde_json::from_str(text).ok()?;
         if written.format != "api-keys quality" || written.version != 1 {
             return None;
         }
         let mut models = BTreeMap::new();
         for model in written.models {
-            let variants: Arc<[Variant]> = model
+            let variants: Arc<[QualityVariant]> = model
                 .figures
                 .into_iter()
-                .map(|figures| Variant::of(figures, &written.tasks))
+                .map(|figures| QualityVariant::of(figures, &written.tasks))
                 .collect();
             for name in model.names {
                 models.insert(normalized(&name), Arc::clone(&variants));
@@ -185,7 +185,7 @@ impl Figures {
     }
 }
 
-impl Variant {
+impl QualityVariant {
     /// The figure for `task`; nothing where none is public.
     pub fn points(&self, task: Task) -> Option<Points> {
         self.tasks.get(&task).copied()
@@ -267,7 +267,7 @@ fn normalized(name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn known(model: &str) -> Option<Known> {
+    fn known(model: &str) -> Option<ModelQuality> {
         Figures::built_in().of(&model.parse().expect("a model"))
     }
 

@@ -7,7 +7,7 @@ const THRESHOLDS: [u8; 4] = [50, 80, 95, 100];
 
 /// A budget at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct BudgetStatus {
     pub window: Window,
     pub span: Span,
     pub limit: Usd,
@@ -21,7 +21,7 @@ pub struct Standing {
     pub forecast: Option<Forecast>,
 }
 
-impl Standing {
+impl BudgetStatus {
     /// What can still be spent.
     pub fn remaining(&self) -> Usd {
         (self.limit - self.spent - self.reserved).or_zero()
@@ -63,8 +63,8 @@ mod tests {
         }
     }
 
-    fn standing(spent: Usd, limit: Usd) -> Standing {
-        Standing {
+    fn standing(spent: Usd, limit: Usd) -> BudgetStatus {
+        BudgetStatus {
             window: Window::Day,
             span: day(),
             limit,

@@ -20,7 +20,7 @@ mod usage;
 mod validation;
 
 pub use api_key::{ApiKey, MalformedKey};
-pub use budget::Standing;
+pub use budget::BudgetStatus;
 pub use decimal::Billionths;
 pub use effort::Effort;
 pub use forecast::{Forecast, Outlook, PastDay, forecast};
@@ -35,5 +35,5 @@ pub use secret::{Passphrase, Secret};
 pub use task::{Objective, Task};
 pub use tokenizer::{Family, TokenEstimate, Tokenizer};
 pub use tokens::{MOST_TOKENS, TokenCounts, Tokens, TokensError};
-pub use usage::{Outcome, RecordedCost, Source, UsageRecord};
+pub use usage::{RecordedCost, RequestOutcome, UsageRecord, UsageSource};
 pub use validation::{KeyStatus, Validation};

@@ -4,7 +4,7 @@
 //! Nothing on the way to the first answer opens the vault, the keychain or a connection.
 
 mod batches;
-mod client;
+mod caller;
 mod describe;
 mod guard;
 mod inbox;

@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::client::lock;
+use super::caller::lock;
 
 /// How many messages may wait to be written before no more requests are read.
 const MAX_WAITING: usize = 64;

@@ -22,7 +22,7 @@ use rmcp::{
 use tokio::sync::mpsc;
 
 use super::{
-    client::{Client, Desk, PATIENCE, lock},
+    caller::{CallerContext, McpCaller, PATIENCE, lock},
     describe,
     guard::guarded,
     lines::Ends,
@@ -57,13 +57,13 @@ pub(super) struct Server {
     defs: &'static [ToolDef],
     tools: Vec<Tool>,
     config: ServerConfig,
-    desk: Desk,
+    desk: CallerContext,
     subscriptions: Arc<Subscriptions>,
 }
 
 impl Server {
     pub(super) fn new(app: Arc<App>, ends: &Ends) -> Self {
-        let desk = Desk {
+        let desk = CallerContext {
             intake: Intake::default(),
             rounds: Rounds::new(),
             patience: PATIENCE,
@@ -74,7 +74,7 @@ impl Server {
     }
 
     /// A server of `defs` that asks at `desk`.
-    pub(super) fn with(app: Arc<App>, defs: &'static [ToolDef], desk: Desk) -> Self {
+    pub(super) fn with(app: Arc<App>, defs: &'static [ToolDef], desk: CallerContext) -> Self {
         Self {
             app,
             defs,
@@ -144,7 +144,7 @@ impl ServerHandler for Server {
             None => None,
         };
         let (sender, mut news) = mpsc::unbounded_channel();
-        let client = Client {
+        let client = McpCaller {
             app: &self.app,
             desk: &self.desk,
             context: &context,

@@ -17,7 +17,7 @@ pub(super) enum Reader {
 }
 
 /// Where answers go.
-pub(super) enum Writer {
+pub(super) enum OutputStream {
     Standard(StdioWriter),
     #[cfg(unix)]
     Socket(tokio::net::UnixStream),
@@ -26,13 +26,13 @@ pub(super) enum Writer {
 /// Both streams.
 ///
 /// Clients on Node give a server sockets, most others pipes; what remains is read on a thread.
-pub(super) fn streams() -> (Reader, Writer) {
+pub(super) fn streams() -> (Reader, OutputStream) {
     #[cfg(unix)]
     if let (Some(reader), Some(writer)) = (socket(&io::stdin()), socket(&io::stdout())) {
-        return (Reader::Socket(reader), Writer::Socket(writer));
+        return (Reader::Socket(reader), OutputStream::Socket(writer));
     }
     let (reader, writer) = stdio_pipes();
-    (Reader::Standard(reader), Writer::Standard(writer))
+    (Reader::Standard(reader), OutputStream::Standard(writer))
 }
 
 /// Returns once nobody reads standard output any more, where the system tells: only a pipe does without being written to.
@@ -75,7 +75,7 @@ impl AsyncRead for Reader {
     }
 }
 
-impl AsyncWrite for Writer {
+impl AsyncWrite for OutputStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Standard(stream) => Pin::new(stream).poll_write(context, bytes),

@@ -7,8 +7,8 @@ use reqwest::{Client, Response, header::CONTENT_TYPE};
 use tokio::time::Instant;
 
 use super::{
-    Address, Check, Listing, Method, Provider,
-    answer::{Account, Answer, Verdict},
+    Address, Check, Method, ModelListing, Provider,
+    answer::{Account, KeyVerdict, ProviderResponse},
     http::{Clients, Failure, credential},
     installed,
 };
@@ -74,7 +74,7 @@ impl Checker {
         let title = &provider.title;
         let not_asked = |why: &str| {
             let message = format!("{title} was not asked: {why}");
-            Checked::new(Verdict::new(KeyStatus::Unreachable, message), None, 0)
+            Checked::new(KeyVerdict::new(KeyStatus::Unreachable, message), None, 0)
         };
         let Some(check) = &provider.def.check else {
             return not_asked("no way to check its keys without using them is known");
@@ -95,15 +95,15 @@ impl Checker {
             Ok((verdict, http_status)) => Checked::new(verdict, Some(http_status), latency_ms),
             Err(failure) => {
                 let message = format!("{title} {}", failure.message());
-                Checked::new(Verdict::new(KeyStatus::Unreachable, message), None, latency_ms)
+                Checked::new(KeyVerdict::new(KeyStatus::Unreachable, message), None, latency_ms)
             }
         }
     }
 
     /// Asks a server on this machine which models it has; no key is sent.
-    pub(super) async fn installed(&self, provider: &Provider) -> Listing {
+    pub(super) async fn installed(&self, provider: &Provider) -> ModelListing {
         let (Some(list), Some(address)) = (provider.def.models, &provider.address) else {
-            return Listing::Unsaid;
+            return ModelListing::Unsaid;
         };
         let asked = tokio::time::timeout(installed::PATIENCE, async {
             let client = self.clients.client(address).await.ok_or(Failure::NoClient)?;
@@ -121,9 +121,9 @@ impl Checker {
             Ok(list.read(&body).filter(|_| is_good))
         });
         match asked.await.unwrap_or(Err(Failure::TimedOut)) {
-            Ok(Some(models)) => Listing::Models(models),
-            Ok(None) => Listing::Unsaid,
-            Err(_) => Listing::Unreachable,
+            Ok(Some(models)) => ModelListing::Models(models),
+            Ok(None) => ModelListing::Unsaid,
+            Err(_) => ModelListing::Unreachable,
         }
     }
 
@@ -134,7 +134,7 @@ impl Checker {
         check: &Check,
         address: &Address,
         key: Option<&ApiKey>,
-    ) -> Result<(Verdict, u16), Failure> {
+    ) -> Result<(KeyVerdict, u16), Failure> {
         let client = self.clients.client(address).await.ok_or(Failure::NoClient)?;
         let mut paths = check.paths.iter().peekable();
         loop {
@@ -151,7 +151,7 @@ impl Checker {
                 .and_then(|value| value.to_str().ok())
                 .map(str::to_owned);
             let (body, is_cut) = read(response, BODY_CAP).await?;
-            let answer = Answer::new(&provider.title, http_status, &body, is_cut, key);
+            let answer = ProviderResponse::new(&provider.title, http_status, &body, is_cut, key);
             let answer = answer.with_account_header(account.as_deref());
             return Ok(((provider.def.read)(&answer), http_status));
         }
@@ -199,7 +199,7 @@ async fn read(mut response: Response, cap: usize) -> Result<(Vec<u8>, bool), Fai
 }
 
 impl Checked {
-    fn new(verdict: Verdict, http_status: Option<u16>, latency_ms: u64) -> Self {
+    fn new(verdict: KeyVerdict, http_status: Option<u16>, latency_ms: u64) -> Self {
         Self {
             status: verdict.status,
             http_status,

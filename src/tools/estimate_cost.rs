@@ -14,7 +14,7 @@ use crate::{
     providers,
     services::{
         caller::Caller,
-        cost::{self, Ask, Chosen, Estimate},
+        cost_estimate::{self, Chosen, CostEstimate, CostQuery},
     },
 };
 
@@ -74,10 +74,10 @@ pub(super) struct Estimated {
     input_tokens: u64,
     output_tokens: u64,
     cost: CostParts,
-    price: Price,
+    price: PriceView,
     /// How the tokens of the text were counted
     #[serde(skip_serializing_if = "Option::is_none")]
-    counted: Option<Counted>,
+    counted: Option<CountedTokens>,
     /// The same request elsewhere, the cheapest first
     #[serde(skip_serializing_if = "Option::is_none")]
     alternatives: Option<Vec<Alternative>>,
@@ -98,7 +98,7 @@ struct CostParts {
 
 /// US dollars per million tokens.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Price {
+struct PriceView {
     input_per_million: Rate,
     output_per_million: Rate,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -119,7 +119,7 @@ struct Price {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-struct Counted {
+struct CountedTokens {
     method: String,
     /// Nine in ten texts lie within this many percent
     margin_percent: u8,
@@ -170,9 +170,9 @@ impl EstimateCost {
     }
 
     /// What is asked about, its estimate, and how the text was counted: by the tokenizer of the model that is meant.
-    fn estimate(&self, app: &App) -> Result<(Ask, Estimate, Option<TokenEstimate>)> {
+    fn estimate(&self, app: &App) -> Result<(CostQuery, CostEstimate, Option<TokenEstimate>)> {
         let (prompt, output) = self.request()?;
-        let mut ask = Ask {
+        let mut ask = CostQuery {
             provider: app.settings().current().provider(&self.provider)?,
             model: self.model.as_deref().map(str::parse).transpose()?,
             tokens: match prompt {
@@ -184,16 +184,16 @@ impl EstimateCost {
             },
             service: if self.batch { Service::Batch } else { Service::Standard },
         };
-        let estimate = cost::estimate(app, &ask)?;
+        let estimate = cost_estimate::estimate(app, &ask)?;
         let Prompt::Text(text) = prompt else {
             return Ok((ask, estimate, None));
         };
         let counted = Tokenizer::of(&estimate.model).count(text);
         ask.tokens = self.tokens(counted.tokens, output)?;
         ask.model = Some(estimate.model.model.clone());
-        let estimate = Estimate {
+        let estimate = CostEstimate {
             chosen: estimate.chosen,
-            ..cost::estimate(app, &ask)?
+            ..cost_estimate::estimate(app, &ask)?
         };
         Ok((ask, estimate, Some(counted)))
     }
@@ -216,7 +216,7 @@ impl Tool for EstimateCost {
     async fn call(self, app: &App, _caller: &dyn Caller) -> Result<Estimated> {
         let (ask, estimate, counted) = self.estimate(app)?;
         let alternatives = if self.compare {
-            let named = cost::alternatives(app, &estimate, &ask)?
+            let named = cost_estimate::alternatives(app, &estimate, &ask)?
                 .into_iter()
                 .map(|(model, total_usd)| Alternative {
                     provider: model.provider.to_string(),
@@ -251,8 +251,8 @@ impl Tool for EstimateCost {
                 cache_write_usd: estimate.cost.cache_write,
                 total_usd: estimate.cost.total,
             },
-            price: Price::of(&estimate, ask.service),
-            counted: counted.map(|counted| Counted {
+            price: PriceView::of(&estimate, ask.service),
+            counted: counted.map(|counted| CountedTokens {
                 method: method(&counted),
                 margin_percent: counted.margin_percent,
             }),
@@ -320,9 +320,9 @@ fn method(counted: &TokenEstimate) -> String {
     format!("{}{part}", counted.tokenizer.as_str())
 }
 
-impl Price {
-    fn of(estimate: &Estimate, service: Service) -> Self {
-        let Estimate {
+impl PriceView {
+    fn of(estimate: &CostEstimate, service: Service) -> Self {
+        let CostEstimate {
             rates,
             priced,
             next_price_from,

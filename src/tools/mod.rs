@@ -17,8 +17,8 @@ mod remove_api_key;
 mod rotate_key;
 mod route_request;
 mod schema;
-mod spending;
 mod track_request;
+mod usage_cells;
 mod validate_all_keys;
 mod validate_key;
 pub mod view;
@@ -130,7 +130,7 @@ pub enum Input<'a> {
 
 /// What a call answers.
 #[derive(Debug, Default)]
-pub struct Answer {
+pub struct ToolOutput {
     /// The structured result, for whoever gave a command line.
     pub json: Value,
     /// The same as JSON text, for a client.
@@ -139,7 +139,8 @@ pub struct Answer {
     pub view: View,
 }
 
-type Call = for<'a> fn(&'a App, &'a dyn Caller, Input<'a>) -> Pin<Box<dyn Future<Output = Result<Answer>> + Send + 'a>>;
+type CallFn =
+    for<'a> fn(&'a App, &'a dyn Caller, Input<'a>) -> Pin<Box<dyn Future<Output = Result<ToolOutput>> + Send + 'a>>;
 
 /// A tool as data: what every surface is made from.
 #[derive(Debug, Clone, Copy)]
@@ -159,7 +160,7 @@ pub struct ToolDef {
     pub output_schema: fn() -> Map<String, Value>,
     /// Adds the arguments to a shell command.
     pub augment: fn(clap::Command) -> clap::Command,
-    pub call: Call,
+    pub call: CallFn,
 }
 
 impl Area {
@@ -200,7 +201,7 @@ fn call<'a, T: Tool>(
     app: &'a App,
     caller: &'a dyn Caller,
     input: Input<'a>,
-) -> Pin<Box<dyn Future<Output = Result<Answer>> + Send + 'a>> {
+) -> Pin<Box<dyn Future<Output = Result<ToolOutput>> + Send + 'a>> {
     let is_for_people = matches!(input, Input::Matches(_));
     let tool = match input {
         Input::Json { arguments, schema } => arguments::read::<T>(arguments, schema),
@@ -222,15 +223,15 @@ fn call<'a, T: Tool>(
         let output = outcome?;
         let unwritten = |why| Error::new(Code::Internal, "the result could not be written").caused_by(why);
         Ok(if is_for_people {
-            Answer {
+            ToolOutput {
                 json: serde_json::to_value(&output).map_err(unwritten)?,
                 view: T::view(&output),
-                ..Answer::default()
+                ..ToolOutput::default()
             }
         } else {
-            Answer {
+            ToolOutput {
                 text: serde_json::to_string(&output).map_err(unwritten)?,
-                ..Answer::default()
+                ..ToolOutput::default()
             }
         })
     })

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use api_keys::{
     app::{App, Clock},
-    domain::{Outcome, Outlook, PastDay, TokenCounts, Tokens, Usd, forecast},
-    services::{budget, usage},
+    domain::{Outlook, PastDay, RequestOutcome, TokenCounts, Tokens, Usd, forecast},
+    services::{budget_status, usage},
     settings::{Environment, Settings},
 };
 
@@ -168,7 +168,7 @@ async fn spend(app: &App, tokens: u64) {
         task: None,
         project: None,
         tokens: Tokens::new(counts).expect("possible"),
-        outcome: Outcome {
+        outcome: RequestOutcome {
             success: true,
             status_code: None,
             latency_ms: None,
@@ -185,7 +185,7 @@ async fn what_the_days_before_cost_says_what_today_and_the_month_will() {
     home.config("[[prices]]\nmodel = \"openai/test\"\ninput = 1.0\noutput = 1.0\n");
     let app = at(&home, "2026-11-02T05:00:00Z");
     spend(&app, 1_000_000).await;
-    let budgets = budget::check(&app).expect("budgets");
+    let budgets = budget_status::check(&app).expect("budgets");
     assert_eq!(
         (budgets.daily.forecast, budgets.monthly.forecast),
         (None, None),
@@ -200,7 +200,7 @@ async fn what_the_days_before_cost_says_what_today_and_the_month_will() {
     }
     let app = at(&home, "2026-11-13T10:07:00Z");
     spend(&app, 1_000_000).await;
-    let budgets = budget::check(&app).expect("budgets");
+    let budgets = budget_status::check(&app).expect("budgets");
     let (day, month) = (
         budgets.daily.forecast.expect("a day"),
         budgets.monthly.forecast.expect("a month"),
@@ -215,6 +215,10 @@ async fn what_the_days_before_cost_says_what_today_and_the_month_will() {
     assert!(month.low >= dollars(60) && month.high <= dollars(110), "{month:?}");
     // It is seen at once what is recorded in between.
     spend(&app, 3_000_000).await;
-    let later = budget::check(&app).expect("budgets").daily.forecast.expect("a day");
+    let later = budget_status::check(&app)
+        .expect("budgets")
+        .daily
+        .forecast
+        .expect("a day");
     assert!(later.low > day.low, "{day:?} {later:?}");
 }

@@ -8,7 +8,7 @@ use std::{
 
 use jiff::civil::Date;
 
-use super::{CatalogError, DatedPrice, Model, Origin, Overlay, Status, form};
+use super::{CatalogError, DatedPrice, Model, ModelStatus, Origin, Overlay, form};
 use crate::domain::{ModelId, ModelKind, ModelRef, Price, ProviderId};
 
 /// The models and their prices that are in force.
@@ -29,7 +29,7 @@ const CONFIG: &str = "config.toml";
 
 /// A model that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Found<'c> {
+pub struct FoundModel<'c> {
     pub model: &'c Model,
     pub matched: Matched,
 }
@@ -45,7 +45,7 @@ pub enum Matched {
 }
 
 impl Catalog {
-    /// The catalogue that is built in, read once.
+    /// The catalog that is built in, read once.
     pub fn built_in() -> Arc<Self> {
         static BUILT_IN: LazyLock<Arc<Catalog>> = LazyLock::new(|| {
             let catalog = Catalog::parse(include_str!("../models.json"));
@@ -54,9 +54,9 @@ impl Catalog {
         Arc::clone(&BUILT_IN)
     }
 
-    /// The catalogue that `text` spells.
+    /// The catalog that `text` spells.
     pub fn parse(text: &str) -> Result<Self, CatalogError> {
-        let contents = form::catalogue(text)?;
+        let contents = form::built_in(text)?;
         let models = contents.models.into_iter().map(Arc::new).collect();
         let mut digest = Fingerprint(SEED);
         digest.write(text.as_bytes());
@@ -81,7 +81,7 @@ impl Catalog {
         }
     }
 
-    /// The same catalogue with `overlay` over it, and over both the prices of `overrides`, which are the user's own word.
+    /// The same catalog with `overlay` over it, and over both the prices of `overrides`, which are the user's own word.
     ///
     /// What an overlay says without dates holds from the day it was taken in: what was known of the time before stays,
     /// and so do changes that are known to come later.
@@ -124,7 +124,7 @@ impl Catalog {
         below.replaced(overrides.iter().map(own))
     }
 
-    /// The same catalogue with `models` put in place of those with the same id, or added.
+    /// The same catalog with `models` put in place of those with the same id, or added.
     fn replaced(&self, models: impl Iterator<Item = Model>) -> Self {
         let mut digest = self.digest;
         let put_in: BTreeMap<ModelRef, Arc<Model>> = models
@@ -141,17 +141,17 @@ impl Catalog {
     }
 
     /// The model of that name: exactly, by another of its names, or without a date at its end; never by resemblance.
-    pub fn find(&self, name: &ModelRef) -> Option<Found<'_>> {
+    pub fn find(&self, name: &ModelRef) -> Option<FoundModel<'_>> {
         if let Some(model) = self.known(name) {
             let matched = if model.id == *name {
                 Matched::Exact
             } else {
                 Matched::Alias
             };
-            return Some(Found { model, matched });
+            return Some(FoundModel { model, matched });
         }
         let undated = name.provider.model(&without_date(&name.model)?);
-        self.known(&undated).map(|model| Found {
+        self.known(&undated).map(|model| FoundModel {
             model,
             matched: Matched::WithoutDate,
         })
@@ -164,7 +164,7 @@ impl Catalog {
     }
 
     /// The models that `name` alone means, of any provider.
-    pub fn find_everywhere(&self, name: &ModelId) -> Vec<Found<'_>> {
+    pub fn find_everywhere(&self, name: &ModelId) -> Vec<FoundModel<'_>> {
         let mut providers: Vec<&ProviderId> = self.models().map(|model| &model.id.provider).collect();
         providers.dedup();
         let of = |provider: &ProviderId| self.find(&provider.model(name));
@@ -205,7 +205,7 @@ impl Catalog {
             .map(AsRef::as_ref)
     }
 
-    /// Names this version of the prices, for records: the catalogue's date, and a fingerprint of all that is in force.
+    /// Names this version of the prices, for records: the catalog's date, and a fingerprint of all that is in force.
     pub fn digest(&self) -> String {
         format!("{}-{:016x}", self.as_of, self.digest)
     }
@@ -238,7 +238,7 @@ impl Model {
             max_input: None,
             max_output: None,
             capabilities: None,
-            status: Status::Active,
+            status: ModelStatus::Active,
             retires_on: None,
             prices: Vec::new(),
             not_costed: Vec::new(),

@@ -8,13 +8,13 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use self::scalars::{Amount, Minute};
-use super::{Capabilities, DatedPrice, Days, Hours, Model, Origin, Status, rules::check_names};
+use super::{Capabilities, DatedPrice, Days, Hours, Model, ModelStatus, Origin, rules::check_names};
 use crate::domain::{Billionths, Capability, ModelId, ModelKind, ModelRef, Price, Rate, Rates, Tier};
 
 /// The version of both formats that is written, and the only one that is read.
 const VERSION: u32 = 1;
-/// The name of the format of the built-in catalogue.
-const CATALOGUE: &str = "api-keys catalogue";
+/// The name of the format of the built-in catalog.
+const BUILT_IN_FORMAT: &str = "api-keys catalogue";
 /// The name of the format of the file that `prices update` writes.
 const OVERLAY: &str = "api-keys prices";
 /// The highest price that is taken, in US dollars per million tokens.
@@ -57,7 +57,7 @@ pub struct Overlay {
 }
 
 /// What a file says.
-pub(super) struct Contents {
+pub(super) struct CatalogContents {
     pub(super) as_of: Date,
     pub(super) sources: BTreeMap<String, String>,
     pub(super) models: Vec<Model>,
@@ -90,7 +90,7 @@ struct ModelForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     can: Option<Vec<Capability>>,
     #[serde(default, skip_serializing_if = "is_default")]
-    status: Status,
+    status: ModelStatus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retires_on: Option<Date>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -166,9 +166,9 @@ struct RatesForm {
     reasoning: Option<Amount>,
 }
 
-/// The built-in catalogue that `text` spells.
-pub(super) fn catalogue(text: &str) -> Result<Contents, CatalogError> {
-    read(text, CATALOGUE, Origin::BuiltIn)
+/// The built-in catalog that `text` spells.
+pub(super) fn built_in(text: &str) -> Result<CatalogContents, CatalogError> {
+    read(text, BUILT_IN_FORMAT, Origin::BuiltIn)
 }
 
 impl Overlay {
@@ -186,13 +186,13 @@ impl Overlay {
 
     /// The overlay that `text` spells.
     pub fn parse(text: &str) -> Result<Self, CatalogError> {
-        let Contents { as_of, sources, models } = read(text, OVERLAY, Origin::Overlay)?;
+        let CatalogContents { as_of, sources, models } = read(text, OVERLAY, Origin::Overlay)?;
         let set = sources.into_keys().next().unwrap_or_default();
         Ok(Self { as_of, set, models })
     }
 }
 
-fn read(text: &str, format: &str, origin: Origin) -> Result<Contents, CatalogError> {
+fn read(text: &str, format: &str, origin: Origin) -> Result<CatalogContents, CatalogError> {
     /// What every version has.
     #[derive(Deserialize)]
     struct Head {
@@ -219,7 +219,7 @@ fn read(text: &str, format: &str, origin: Origin) -> Result<Contents, CatalogErr
         models.push(form.model(&file.sources, file.as_of, origin)?);
     }
     check_names(&models)?;
-    Ok(Contents {
+    Ok(CatalogContents {
         as_of: file.as_of,
         sources: file.sources,
         models,

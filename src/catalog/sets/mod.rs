@@ -18,7 +18,7 @@ use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
 
 use super::{
-    Capabilities, Catalog, DatedPrice, Matched, Model, Origin, Overlay, Status, form::MOST_MODELS,
+    Capabilities, Catalog, DatedPrice, Matched, Model, ModelStatus, Origin, Overlay, form::MOST_MODELS,
     form::MOST_PER_MILLION,
 };
 use crate::domain::{Billionths, ModelId, ModelKind, ModelRef, Price, ProviderId, Rate, Rates, Service, Tier};
@@ -32,7 +32,7 @@ pub struct Taken {
     /// What is new, and what is other than built in.
     pub overlay: Overlay,
     pub added: Vec<ModelRef>,
-    pub changed: Vec<Change>,
+    pub changed: Vec<PriceChange>,
     /// Models of which the set says what is built in.
     pub unchanged: usize,
     /// How many models were left out, by reason.
@@ -41,7 +41,7 @@ pub struct Taken {
 
 /// A model whose price the set knows differently.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub struct PriceChange {
     pub model: ModelRef,
     pub before: Rates,
     pub after: Rates,
@@ -82,7 +82,7 @@ pub enum SetError {
 }
 
 /// What a set says of one model.
-struct Said {
+struct SetModel {
     provider: ProviderId,
     /// The model's id, then other names that the set has for it.
     names: Vec<ModelId>,
@@ -90,13 +90,13 @@ struct Said {
     context_window: Option<u64>,
     max_output: Option<u64>,
     capabilities: Option<Capabilities>,
-    status: Status,
+    status: ModelStatus,
     retires_on: Option<Date>,
     /// Oldest first, the first without a date.
     prices: Vec<(Option<Date>, Price)>,
 }
 
-type Entry = Result<Said, Skip>;
+type SetEntry = Result<SetModel, Skip>;
 
 /// Reads `text` as a set looked up on `today`, and keeps what `built_in` does not say.
 pub fn read(text: &str, today: Date, built_in: &Catalog) -> Result<Taken, SetError> {
@@ -141,7 +141,7 @@ pub fn read(text: &str, today: Date, built_in: &Catalog) -> Result<Taken, SetErr
 
 impl Taken {
     /// Takes what the set says of one model; `own` are the ids of all its models.
-    fn take(&mut self, said: Said, own: &BTreeSet<ModelRef>, built_in: &Catalog) {
+    fn take(&mut self, said: SetModel, own: &BTreeSet<ModelRef>, built_in: &Catalog) {
         let today = self.overlay.as_of;
         let at = today
             .to_zoned(TimeZone::UTC)
@@ -178,7 +178,7 @@ impl Taken {
         match (in_force, prices.iter_mut().rev().find(holds)) {
             (Some(before), Some((_, after))) => {
                 fill(after, &before.price);
-                self.changed.push(Change {
+                self.changed.push(PriceChange {
                     model: id.clone(),
                     before: before.price.standard,
                     after: after.standard,
@@ -288,14 +288,14 @@ fn is_same_tier(one: &Tier, other: &Tier) -> bool {
     one.from_input_tokens.abs_diff(other.from_input_tokens) <= 1
 }
 
-impl Said {
+impl SetModel {
     fn id(&self) -> Result<ModelRef, SetError> {
         let model = self.names.first().ok_or(SetError::UnknownSet)?;
         Ok(self.provider.model(model))
     }
 }
 
-/// Rates by the rules of this catalogue, from what a set says.
+/// Rates by the rules of this catalog, from what a set says.
 ///
 /// A cache write that costs less than input is a charge on top of it (`packaging/catalogue` says where that is from).
 fn tidied(kind: ModelKind, mut rates: Rates) -> Rates {
@@ -356,19 +356,19 @@ fn misformed(why: &serde_json::Error) -> SetError {
 }
 
 /// The fields of an object, in order, each unread; an error where there are more than a set has models.
-struct Fields<'a>(Vec<(String, &'a RawValue)>);
+struct RawFields<'a>(Vec<(String, &'a RawValue)>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for RawFields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor<'a>(PhantomData<&'a ()>);
         impl<'de: 'a, 'a> de::Visitor<'de> for Visitor<'a> {
-            type Value = Fields<'a>;
+            type Value = RawFields<'a>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Fields<'a>, A::Error> {
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<RawFields<'a>, A::Error> {
                 let mut fields = Vec::new();
                 while let Some(field) = map.next_entry()? {
                     fields.push(field);
@@ -378,7 +378,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
                 }
                 // The rest is read over, or the reader would take it for a mistake.
                 while map.next_entry::<de::IgnoredAny, de::IgnoredAny>()?.is_some() {}
-                Ok(Fields(fields))
+                Ok(RawFields(fields))
             }
         }
         deserializer.deserialize_map(Visitor(PhantomData))

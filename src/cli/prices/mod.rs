@@ -9,10 +9,10 @@ use serde_json::{Value, json};
 
 use super::{CommandDef, Run, Session, console::Console};
 use crate::{
-    catalog::{Model, sets::Change},
+    catalog::{Model, sets::PriceChange},
     domain::{ProviderId, Rates},
     error::{Code, Error, Result},
-    services::prices::{self, Updated},
+    services::price_updates::{self, Updated},
     tools::view::{Block, Cell, Tone, View},
 };
 
@@ -165,7 +165,7 @@ fn update(session: &Session, matches: &ArgMatches) -> Result<(Value, View)> {
         taken,
         replaced,
         warnings,
-    } = prices::update(&session.app, &path)?;
+    } = price_updates::update(&session.app, &path)?;
     let skipped: serde_json::Map<String, Value> = taken
         .skipped
         .iter()
@@ -226,7 +226,7 @@ fn update(session: &Session, matches: &ArgMatches) -> Result<(Value, View)> {
     ))
 }
 
-fn changed(change: &Change) -> Vec<Cell> {
+fn changed(change: &PriceChange) -> Vec<Cell> {
     let cell = |of: fn(&Rates) -> String| {
         let (before, after) = (of(&change.before), of(&change.after));
         if before == after {
@@ -243,7 +243,7 @@ fn changed(change: &Change) -> Vec<Cell> {
 }
 
 fn reset(session: &Session) -> Result<(Value, View)> {
-    let was_there = prices::reset(&session.app)?;
+    let was_there = price_updates::reset(&session.app)?;
     let said = if was_there {
         "The built-in prices are in force again"
     } else {

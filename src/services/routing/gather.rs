@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     supply::{KeySupply, Offer, Policy, Purse, Supply, Variant, Verdict},
-    tail::{self, Tail},
+    tail::{self, RecentRequests},
 };
 use crate::{
     app::App,
@@ -18,15 +18,15 @@ use crate::{
         Health, KeyRecord, KeyState, KeyStatus, Label, ModelId, ModelKind, ModelRef, ProviderId, Span, Task, last_days,
     },
     error::{Code, Error, Result},
-    providers::{self, Installed, Listing, Provider},
+    providers::{self, Installed, ModelListing, Provider},
     services::{
-        budget,
+        budget_status,
         caller::{Caller, CallerKind},
         health::{self, Healths},
-        pricing, vault,
+        price_lookup, vault,
     },
     settings::Config,
-    storage::{ledger::Outcomes, vault::Contents},
+    storage::{ledger::Outcomes, vault::VaultContents},
 };
 
 /// How many days back a model counts as used.
@@ -36,14 +36,14 @@ const MAX_AGE: SignedDuration = SignedDuration::from_secs(1);
 
 /// Everything that decisions at one moment are made of.
 #[derive(Debug)]
-pub struct State {
+pub struct RoutingSnapshot {
     pub now: Timestamp,
     pub config: Arc<Config>,
     pub catalog: Arc<Catalog>,
-    keys: Keys,
+    keys: KnownKeys,
     healths: Healths,
     past: Outcomes,
-    listings: BTreeMap<ProviderId, Listing>,
+    listings: BTreeMap<ProviderId, ModelListing>,
     purse: Purse,
     /// What was made of it already.
     supplies: Mutex<BTreeMap<SuppliesFor, Arc<Vec<Supply>>>>,
@@ -54,8 +54,8 @@ type SuppliesFor = (Task, Option<ProviderId>, bool);
 
 /// What is known of the stored keys.
 #[derive(Debug)]
-enum Keys {
-    Known(Option<Arc<Contents>>),
+enum KnownKeys {
+    Known(Option<Arc<VaultContents>>),
     /// The vault cannot be opened without a person, or not at all.
     Closed(Error),
 }
@@ -71,7 +71,7 @@ pub async fn open_for(app: &App, caller: &dyn Caller) -> Result<()> {
     }
 }
 
-impl Keys {
+impl KnownKeys {
     fn are_the_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Known(Some(one)), Self::Known(Some(other))) => Arc::ptr_eq(one, other),
@@ -81,19 +81,19 @@ impl Keys {
     }
 }
 
-impl State {
+impl RoutingSnapshot {
     /// The state now: what was gathered for another call, while it holds.
     ///
     /// Opens the vault only by what needs nobody, and asks only servers on this machine.
     pub async fn of(app: &App) -> Result<Arc<Self>> {
         let config = app.settings().current();
         let keys = match vault::open_unasked(app).await {
-            Ok(()) => Keys::Known(Some(app.vault().contents()?)),
-            Err(error) if error.code() == Code::VaultAbsent => Keys::Known(None),
-            Err(error) => Keys::Closed(error),
+            Ok(()) => KnownKeys::Known(Some(app.vault().contents()?)),
+            Err(error) if error.code() == Code::VaultAbsent => KnownKeys::Known(None),
+            Err(error) => KnownKeys::Closed(error),
         };
         let here = config.providers().iter();
-        let here = here.filter(|it| it.enabled && pricing::is_here(it));
+        let here = here.filter(|it| it.enabled && price_lookup::is_here(it));
         let asked = here.map(|provider| async { (provider.id.clone(), app.installed(provider).await) });
         let listings: BTreeMap<_, _> = futures_util::future::join_all(asked).await.into_iter().collect();
         let now = app.now();
@@ -113,7 +113,7 @@ impl State {
         {
             return Ok(kept);
         }
-        let left = budget::left(app)?;
+        let left = budget_status::left(app)?;
         let state = Arc::new(Self {
             now,
             catalog,
@@ -136,7 +136,7 @@ impl State {
     fn holds_at(&self, now: Timestamp) -> bool {
         let is_between = |at: Timestamp| self.now < at && at <= now;
         let changes = |health: &Health| is_between(health.until) || health.probe_until.is_some_and(is_between);
-        let Keys::Known(contents) = &self.keys else {
+        let KnownKeys::Known(contents) = &self.keys else {
             return false;
         };
         let mut keys = contents.iter().flat_map(|contents| contents.keys.values());
@@ -159,8 +159,8 @@ impl State {
     /// Why the vault could not be opened, if it could not.
     pub fn vault_problem(&self) -> Option<&Error> {
         match &self.keys {
-            Keys::Known(_) => None,
-            Keys::Closed(error) => Some(error),
+            KnownKeys::Known(_) => None,
+            KnownKeys::Closed(error) => Some(error),
         }
     }
 
@@ -187,8 +187,8 @@ impl State {
     /// The stored keys of `provider`; nothing where the vault is closed.
     pub fn records(&self, provider: &ProviderId) -> Option<Vec<&KeyRecord>> {
         match &self.keys {
-            Keys::Closed(_) => None,
-            Keys::Known(contents) => {
+            KnownKeys::Closed(_) => None,
+            KnownKeys::Known(contents) => {
                 let all = contents.iter().flat_map(|contents| contents.keys.values());
                 let mut of_provider: Vec<&KeyRecord> = all
                     .filter(|record| record.removed_at.is_none() && record.provider == *provider)
@@ -229,7 +229,7 @@ impl State {
 
     /// All providers with what they could do for `task`.
     pub fn all_supplies(&self, task: Task, whole: bool) -> Vec<Supply> {
-        let tail = Tail::of(self.past.iter(), self.now);
+        let tail = RecentRequests::of(self.past.iter(), self.now);
         self.providers()
             .iter()
             .map(|provider| self.supply(provider, task, &tail, whole))
@@ -251,7 +251,7 @@ impl State {
     }
 
     /// One provider with what it could do for `task`.
-    fn supply(&self, provider: &Provider, task: Task, tail: &Tail<'_>, whole: bool) -> Supply {
+    fn supply(&self, provider: &Provider, task: Task, tail: &RecentRequests<'_>, whole: bool) -> Supply {
         let keys = self.keys(provider, tail);
         let obstacle = if !provider.enabled {
             Some(Verdict::Disabled)
@@ -261,7 +261,7 @@ impl State {
             Some(Verdict::VaultClosed)
         } else if keys.is_empty() {
             Some(Verdict::NoKey)
-        } else if self.listings.get(&provider.id) == Some(&Listing::Unreachable) {
+        } else if self.listings.get(&provider.id) == Some(&ModelListing::Unreachable) {
             Some(Verdict::Unreachable)
         } else {
             None
@@ -272,8 +272,8 @@ impl State {
             task,
             tail: Some(tail).filter(|tail| tail.knows(&provider.id)),
             installed: match self.listings.get(&provider.id) {
-                Some(Listing::Models(models)) => Some(&**models),
-                Some(Listing::Unsaid | Listing::Unreachable) | None => None,
+                Some(ModelListing::Models(models)) => Some(&**models),
+                Some(ModelListing::Unsaid | ModelListing::Unreachable) | None => None,
             },
             is_out: obstacle.is_some(),
             only: [Variant::default()].into(),
@@ -294,7 +294,7 @@ impl State {
     }
 
     /// The provider's keys; one without a record where it needs none.
-    fn keys(&self, provider: &Provider, tail: &Tail<'_>) -> Vec<KeySupply> {
+    fn keys(&self, provider: &Provider, tail: &RecentRequests<'_>) -> Vec<KeySupply> {
         let records = self.records(&provider.id).unwrap_or_default();
         let usual = health::usual_label(records.iter().map(|record| &record.label));
         if records.is_empty() && !provider.needs_key() {
@@ -312,7 +312,7 @@ impl State {
         label: &Label,
         usual: &Label,
         record: Option<&KeyRecord>,
-        tail: &Tail<'_>,
+        tail: &RecentRequests<'_>,
     ) -> KeySupply {
         let configured = provider.keys.get(label);
         let limit = configured.map_or(provider.rate_limit, |key| key.rate_limit);
@@ -367,11 +367,11 @@ impl State {
 
 /// What a provider's models are offered by.
 struct Offering<'a> {
-    state: &'a State,
+    state: &'a RoutingSnapshot,
     provider: &'a Provider,
     task: Task,
     /// Where there are requests to the provider in it.
-    tail: Option<&'a Tail<'a>>,
+    tail: Option<&'a RecentRequests<'a>>,
     /// What its server on this machine has.
     installed: Option<&'a [Installed]>,
     /// Whether it cannot be used anyway: what only matters in comparison is left out.
@@ -382,7 +382,7 @@ struct Offering<'a> {
 
 impl Offering<'_> {
     /// The provider's models: those that are configured, else those that its server on this machine has, else those of
-    /// the catalogue.
+    /// the catalog.
     fn all(&self) -> Vec<Offer> {
         if let Some(listed) = &self.provider.models {
             let listed = listed.iter().enumerate();
@@ -445,7 +445,7 @@ impl Offering<'_> {
             price: if self.is_out {
                 None
             } else {
-                pricing::price_at(self.provider, known, now).map(Box::new)
+                price_lookup::price_at(self.provider, known, now).map(Box::new)
             },
             absence: if is_absent {
                 Some(Verdict::NotInstalled)
@@ -475,7 +475,7 @@ fn is_of_use(model: &Model) -> bool {
 /// The efforts at which a model can be asked, each with its figure for `task`; nothing where nobody measured it.
 fn variants(model: &ModelId, task: Task) -> Option<Arc<[Variant]>> {
     let known = Figures::built_in().of(model)?;
-    let variant = |it: &crate::catalog::Variant| Variant {
+    let variant = |it: &crate::catalog::QualityVariant| Variant {
         effort: it.effort,
         points: it.points(task),
         like: known.like.clone(),

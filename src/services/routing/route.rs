@@ -11,10 +11,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    decide::{Candidate, Decision, Turn, decide},
-    gather::State,
+    decide::{Candidate, Decision, Precedence, decide},
+    gather::RoutingSnapshot,
     reason::{self, phrase, reason},
-    supply::{Ask, Expected, Offer, Supply, Variant, Verdict},
+    supply::{Expected, Offer, RouteQuery, Supply, Variant, Verdict},
 };
 use crate::{
     app::App,
@@ -75,7 +75,7 @@ pub struct Route {
     /// For the tokens below, without reasoning; null where no price is known
     pub estimated_cost_usd: Option<Usd>,
     /// What the request is expected to need
-    pub tokens: Tokens,
+    pub tokens: TokensView,
     /// What the effort is expected to add to that: an assumption, no measurement
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<Reasoning>,
@@ -94,7 +94,7 @@ pub struct Route {
 
 /// The tokens that are expected.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Tokens {
+pub struct TokensView {
     pub input: u64,
     pub output: u64,
     /// Whether they are what is typical of the task, as nobody said
@@ -172,7 +172,7 @@ impl Wanted {
 /// A key whose cooldown is over is given to one request at a time, over all processes.
 pub async fn route(app: &App, wanted: &Wanted) -> Result<Route> {
     loop {
-        let state = State::of(app).await?;
+        let state = RoutingSnapshot::of(app).await?;
         let mut supplies = supplies(&state, wanted);
         let ask = ask(&state, &mut supplies, wanted)?;
         let decision = decide(&state.policy(wanted.task), &supplies, &ask, state.now);
@@ -189,7 +189,7 @@ pub async fn route(app: &App, wanted: &Wanted) -> Result<Route> {
 }
 
 /// The route that a request for `task` would get now; nothing is claimed for it.
-pub fn look(state: &State, task: Task) -> Result<Route> {
+pub fn look(state: &RoutingSnapshot, task: Task) -> Result<Route> {
     let wanted = Wanted::of(task);
     let mut supplies = supplies(state, &wanted);
     let ask = ask(state, &mut supplies, &wanted)?;
@@ -198,13 +198,13 @@ pub fn look(state: &State, task: Task) -> Result<Route> {
 }
 
 /// What there is for it; models are told apart only where one of them is named.
-fn supplies(state: &State, wanted: &Wanted) -> Arc<Vec<Supply>> {
+fn supplies(state: &RoutingSnapshot, wanted: &Wanted) -> Arc<Vec<Supply>> {
     let whole = wanted.lists_all || wanted.model.is_some();
     state.supplies(wanted.task, wanted.preferred.as_ref(), whole)
 }
 
 /// The question, with the model by the name that its provider knows it by.
-fn ask(state: &State, supplies: &mut Arc<Vec<Supply>>, wanted: &Wanted) -> Result<Ask> {
+fn ask(state: &RoutingSnapshot, supplies: &mut Arc<Vec<Supply>>, wanted: &Wanted) -> Result<RouteQuery> {
     let (preferred, model) = match &wanted.model {
         None => (wanted.preferred.clone(), None),
         Some(name) => {
@@ -213,7 +213,7 @@ fn ask(state: &State, supplies: &mut Arc<Vec<Supply>>, wanted: &Wanted) -> Resul
         }
     };
     let typical = Expected::typical(wanted.task);
-    Ok(Ask {
+    Ok(RouteQuery {
         task: wanted.task,
         preferred,
         model,
@@ -231,7 +231,7 @@ fn ask(state: &State, supplies: &mut Arc<Vec<Supply>>, wanted: &Wanted) -> Resul
 
 /// The provider that is meant, where one is, and the model that `name` means there.
 fn resolve(
-    state: &State,
+    state: &RoutingSnapshot,
     supplies: &mut Arc<Vec<Supply>>,
     preferred: Option<&ProviderId>,
     name: &str,
@@ -275,11 +275,11 @@ fn resolve(
     let (message, hint) = match (preferred, having.as_slice()) {
         (Some(preferred), []) => (
             format!("{preferred} has no model {id}, and neither has any other provider"),
-            "`api-keys stats` lists the models; name one that the catalogue does not know in `models` of its provider in config.toml".to_owned(),
+            "`api-keys stats` lists the models; name one that the catalog does not know in `models` of its provider in config.toml".to_owned(),
         ),
         (None, _) => (
             format!("no provider has a model {id}"),
-            "`api-keys stats` lists the models; name one that the catalogue does not know in `models` of its provider in config.toml".to_owned(),
+            "`api-keys stats` lists the models; name one that the catalog does not know in `models` of its provider in config.toml".to_owned(),
         ),
         (Some(preferred), having) => (
             format!("{preferred} has no model {id}; {} has it", having.join(", ")),
@@ -290,7 +290,7 @@ fn resolve(
 }
 
 /// The model that `id` means to the provider, if it has it: by its id, another of its names, or without a tag.
-fn has(state: &State, supply: &Supply, id: &ModelId) -> Option<ModelId> {
+fn has(state: &RoutingSnapshot, supply: &Supply, id: &ModelId) -> Option<ModelId> {
     let offered = |id: &ModelId| supply.offers.iter().any(|offer| offer.model == *id).then(|| id.clone());
     let by_catalog = || {
         let name = ModelRef {
@@ -321,7 +321,7 @@ fn unheard_of(id: &ModelId) -> Offer {
 }
 
 /// The decision in the form of results, or the error that there is none.
-fn answer(state: &State, decision: &Decision<'_>, ask: &Ask, lists_all: bool) -> Result<Route> {
+fn answer(state: &RoutingSnapshot, decision: &Decision<'_>, ask: &RouteQuery, lists_all: bool) -> Result<Route> {
     let (Some(chosen), Some(key)) = (decision.chosen(), decision.key) else {
         return Err(no_route(state, decision, ask, &considered(decision).0));
     };
@@ -343,7 +343,7 @@ fn answer(state: &State, decision: &Decision<'_>, ask: &Ask, lists_all: bool) ->
         original_provider: decision.original.to_string(),
         objective: decision.objective,
         estimated_cost_usd: estimate.cost,
-        tokens: Tokens {
+        tokens: TokensView {
             input: ask.tokens.input,
             output: ask.tokens.output,
             typical: ask.tokens.are_typical,
@@ -438,7 +438,7 @@ struct Line<'a> {
     /// Nothing where no model of the provider is known.
     candidate: Option<&'a Candidate<'a>>,
     verdict: Verdict,
-    turn: Turn,
+    turn: Precedence,
     /// Other models of the provider with the same verdict.
     others: usize,
 }
@@ -531,7 +531,7 @@ impl Considered {
 }
 
 /// That nothing can take the request, why not, and what would help most.
-fn no_route(state: &State, decision: &Decision<'_>, ask: &Ask, considered: &[Considered]) -> Error {
+fn no_route(state: &RoutingSnapshot, decision: &Decision<'_>, ask: &RouteQuery, considered: &[Considered]) -> Error {
     let mut seen: Vec<&ProviderId> = Vec::new();
     let mut obstacles = Vec::new();
     for it in &decision.considered {
@@ -565,7 +565,7 @@ fn no_route(state: &State, decision: &Decision<'_>, ask: &Ask, considered: &[Con
 }
 
 /// What would help most, by the obstacles in the order of the providers' turns.
-fn hint<'a>(state: &State, obstacles: impl Iterator<Item = (&'a ProviderId, Verdict)> + Clone) -> String {
+fn hint<'a>(state: &RoutingSnapshot, obstacles: impl Iterator<Item = (&'a ProviderId, Verdict)> + Clone) -> String {
     let soonest = obstacles
         .clone()
         .filter_map(|(provider, verdict)| Some((verdict.until()?, provider)))

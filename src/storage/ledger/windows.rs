@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use jiff::Timestamp;
 
-use super::{Ledger, Missing, Result, Totals};
+use super::{Ledger, LedgerResult, Missing, Totals};
 use crate::domain::Span;
 
 /// What was summed up last.
@@ -21,7 +21,7 @@ impl Ledger {
         &self,
         name: (Timestamp, Timestamp),
         spans: impl FnOnce() -> Vec<Span>,
-    ) -> Result<Arc<[Totals]>> {
+    ) -> LedgerResult<Arc<[Totals]>> {
         self.look_at_journals();
         let since = Instant::now();
         let mut held = self.held();

@@ -5,15 +5,15 @@ use jiff::{
     civil::{Date, Weekday},
 };
 
-use super::ledger;
+use super::ledger_writes;
 use crate::{
     app::App,
-    domain::{Billionths, Forecast, Outlook, PastDay, Span, Standing, Usd, Window, forecast, last_days, zone_text},
+    domain::{Billionths, BudgetStatus, Forecast, Outlook, PastDay, Span, Usd, Window, forecast, last_days, zone_text},
     error::{Code, Error, Result},
     settings,
     storage::{
-        clients::Client,
-        ledger::{Ledger, Limit, Spent},
+        gateway_clients::GatewayClient,
+        ledger::{Ledger, SpendingLimit, Spent},
     },
 };
 
@@ -31,8 +31,8 @@ pub struct Budgets {
     pub alert_threshold: Billionths,
     /// Where days and months begin.
     pub time_zone: String,
-    pub daily: Standing,
-    pub monthly: Standing,
+    pub daily: BudgetStatus,
+    pub monthly: BudgetStatus,
 }
 
 /// What may still be spent.
@@ -53,21 +53,21 @@ pub struct Alert {
 }
 
 impl Budgets {
-    pub fn standings(&self) -> [&Standing; 2] {
+    pub fn standings(&self) -> [&BudgetStatus; 2] {
         [&self.daily, &self.monthly]
     }
 
-    pub fn is_alert(&self, standing: &Standing) -> bool {
+    pub fn is_alert(&self, standing: &BudgetStatus) -> bool {
         self.enabled && standing.is_alert(self.alert_threshold)
     }
 
-    pub fn is_exceeded(&self, standing: &Standing) -> bool {
+    pub fn is_exceeded(&self, standing: &BudgetStatus) -> bool {
         self.enabled && standing.is_exceeded()
     }
 
     /// The highest threshold that each budget has reached.
     pub fn reached(&self) -> Vec<Alert> {
-        let reached = |standing: &&Standing| {
+        let reached = |standing: &&BudgetStatus| {
             standing.reached(self.alert_threshold).map(|threshold_percent| Alert {
                 window: standing.window,
                 threshold_percent,
@@ -118,7 +118,7 @@ pub fn standing(app: &App) -> Result<Budgets> {
     let spent = app.ledger().spent(None, &windows.map(|(_, span)| span), now)?;
     let standing = |at: usize, limit| {
         let ((window, span), spent) = (windows[at], &spent[at]);
-        Standing {
+        BudgetStatus {
             window,
             span,
             limit,
@@ -163,7 +163,7 @@ pub fn left(app: &App) -> Result<Option<Left>> {
 }
 
 /// Where today and this month will end, by the days before.
-fn forecasts(app: &App, [daily, monthly]: [Standing; 2]) -> Result<[Option<Forecast>; 2]> {
+fn forecasts(app: &App, [daily, monthly]: [BudgetStatus; 2]) -> Result<[Option<Forecast>; 2]> {
     let settings = app.settings().current();
     let zone = &settings.budget.time_zone;
     let now = app.now();
@@ -203,7 +203,7 @@ fn forecasts(app: &App, [daily, monthly]: [Standing; 2]) -> Result<[Option<Forec
     let first_use = first_use
         .to_zoned(zone.clone())
         .map_or(daily.span.from, |first| first.timestamp());
-    let of = |standing: &Standing| {
+    let of = |standing: &BudgetStatus| {
         let mut ahead = [0, 0];
         if standing.window == Window::Month {
             let rest = today
@@ -235,7 +235,7 @@ pub async fn new_alerts(app: &App, budgets: &Budgets) -> Result<Vec<Alert>> {
         };
         let (budget, threshold) = (alert.window.as_str(), alert.threshold_percent);
         let give = |ledger: &Ledger| ledger.alert_once(budget, span.from, threshold, app.now());
-        if ledger::turn(app, give).await? {
+        if ledger_writes::turn(app, give).await? {
             new.push(alert);
         }
     }
@@ -248,7 +248,7 @@ pub struct Claim {
     /// What it may cost at most.
     pub amount: Usd,
     /// The budgets that it must fit into; none where it is free, or no limit is in force.
-    pub limits: Vec<Limit>,
+    pub limits: Vec<SpendingLimit>,
     /// Those of the limits.
     windows: Vec<Window>,
 }
@@ -257,7 +257,12 @@ pub struct Claim {
 ///
 /// `most` is what it may cost at most, or nothing where nobody knows. The limits of the gateway's `client` that asks are
 /// in force whether or not those of all are.
-pub fn claim(budget: &settings::Budget, client: Option<&Client>, most: Option<Usd>, now: Timestamp) -> Result<Claim> {
+pub fn claim(
+    budget: &settings::BudgetConfig,
+    client: Option<&GatewayClient>,
+    most: Option<Usd>,
+    now: Timestamp,
+) -> Result<Claim> {
     if most == Some(Usd::ZERO) {
         return Ok(Claim::default());
     }
@@ -269,13 +274,13 @@ pub fn claim(budget: &settings::Budget, client: Option<&Client>, most: Option<Us
         (Window::Day, client.and_then(|client| client.daily_limit)),
         (Window::Month, client.and_then(|client| client.monthly_limit)),
     ];
-    let (windows, limits): (Vec<Window>, Vec<Limit>) = [(false, of_all), (true, of_client)]
+    let (windows, limits): (Vec<Window>, Vec<SpendingLimit>) = [(false, of_all), (true, of_client)]
         .into_iter()
         .flat_map(|(of_client, limits)| limits.map(|(window, most)| (of_client, window, most)))
         .filter_map(|(of_client, window, most)| {
             let most = most?;
             let span = window.around(now, &budget.time_zone);
-            Some((window, Limit { span, of_client, most }))
+            Some((window, SpendingLimit { span, of_client, most }))
         })
         .unzip();
     if limits.is_empty() {
@@ -294,7 +299,7 @@ pub fn claim(budget: &settings::Budget, client: Option<&Client>, most: Option<Us
 
 impl Claim {
     /// Why the request of `client` does not fit into the limit at `at`, of which that is spent.
-    pub fn refusal(&self, at: usize, spent: Spent, client: Option<&Client>) -> Error {
+    pub fn refusal(&self, at: usize, spent: Spent, client: Option<&GatewayClient>) -> Error {
         let (window, limit, amount) = (self.windows[at], self.limits[at], self.amount);
         let most = limit.most;
         let left = (most - spent.recorded - spent.reserved).or_zero();

@@ -5,7 +5,7 @@ use std::{fs::File, io::Read};
 
 use jiff::{civil::Date, tz::TimeZone};
 
-use super::pricing;
+use super::price_lookup;
 use crate::{
     app::{self, App},
     catalog::{
@@ -83,7 +83,7 @@ pub fn named(app: &App, text: &str) -> Result<ModelRef> {
     let catalog = app.catalog()?;
     let whole: Option<ModelRef> = text.parse().ok();
     if let Some(whole) = &whole
-        && (catalog.find(whole).is_some() || pricing::runs_here(&app.settings().current(), &whole.provider))
+        && (catalog.find(whole).is_some() || price_lookup::runs_here(&app.settings().current(), &whole.provider))
     {
         return Ok(whole.clone());
     }
@@ -99,9 +99,9 @@ pub fn named(app: &App, text: &str) -> Result<ModelRef> {
         return Err(Error::new(Code::UnknownModel, message).hint(format!("name one of {}", list(models))));
     }
     let message = if providers::may_be_key(text) {
-        "there is no such model in the catalogue".to_owned()
+        "there is no such model in the catalog".to_owned()
     } else {
-        format!("there is no model `{text}` in the catalogue")
+        format!("there is no model `{text}` in the catalog")
     };
     let near = catalog.near(text);
     let hint = if near.is_empty() {
