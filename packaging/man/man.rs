@@ -35,7 +35,10 @@ fn write(folder: &Path, command: clap::Command, above: &[String]) -> io::Result<
         .name(title.clone())
         .display_name(title.clone())
         .bin_name(names.join(" "));
-    Man::new(command).render(&mut page)?;
+    Man::new(command)
+        .source(concat!("api-keys ", env!("CARGO_PKG_VERSION")))
+        .manual("User Commands")
+        .render(&mut page)?;
     details(above.is_empty()).to_writer(&mut page)?;
     fs::write(folder.join(format!("{title}.1")), page)?;
     below.into_iter().try_for_each(|command| write(folder, command, &names))

@@ -51,7 +51,9 @@ fn every_command_has_help() {
     while let Some((names, command)) = below.pop() {
         for command in command.get_subcommands() {
             let names = [names.as_slice(), &[command.get_name().to_owned()]].concat();
-            let ended = home.run(names.iter().map(String::as_str).chain(["--help"]));
+            let help = |flag| home.run(names.iter().map(String::as_str).chain([flag]));
+            assert_eq!(help("--help").code, Some(0), "{names:?}");
+            let ended = help("-h");
             assert_eq!(ended.code, Some(0), "{ended:?}");
             let first = ended.stdout.lines().next().unwrap_or_default();
             assert!(
