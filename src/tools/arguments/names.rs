@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 /// How many edits away the name of an argument may be from the one that is meant.
-const MOST_EDITS: usize = 2;
+const MAX_EDITS: usize = 2;
 
 /// The argument that `name` was probably meant for: the same in another spelling, a word of it, or a few letters away.
 pub(super) fn nearest<'a>(name: &str, properties: &'a Map<String, Value>) -> Option<&'a str> {
@@ -13,10 +13,10 @@ pub(super) fn nearest<'a>(name: &str, properties: &'a Map<String, Value>) -> Opt
         let known = letters(known);
         let is_part = meant.len() >= 3 && known.len() >= 3 && (known.contains(&meant) || meant.contains(&known));
         let edits = strsim::damerau_levenshtein(&meant, &known);
-        if edits <= MOST_EDITS.min(meant.len() / 3) {
+        if edits <= MAX_EDITS.min(meant.len() / 3) {
             Some(edits)
         } else {
-            is_part.then_some(MOST_EDITS + 1)
+            is_part.then_some(MAX_EDITS + 1)
         }
     };
     let near = properties

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How many mistakes one message names.
-const MOST_MISTAKES: usize = 5;
+const MAX_MISTAKES: usize = 5;
 
 /// Whether a text, given as the argument of that name, may be a key in the wrong place.
 type HoldsKey = fn(&str, &str) -> bool;
@@ -98,8 +98,8 @@ struct Mistake {
 
 /// All `mistakes` in one error, each hint once.
 fn in_one(mut mistakes: Vec<Mistake>) -> Error {
-    let more = mistakes.len().saturating_sub(MOST_MISTAKES);
-    mistakes.truncate(MOST_MISTAKES);
+    let more = mistakes.len().saturating_sub(MAX_MISTAKES);
+    mistakes.truncate(MAX_MISTAKES);
     let mut messages: Vec<String> = Vec::new();
     let mut hints: Vec<String> = Vec::new();
     for Mistake { message, hint } in mistakes {
