@@ -33,7 +33,7 @@ pub use period::{Span, Window, last_days, months_of, utc_text, zone_text};
 pub use price::{Cost, Price, Rates, Service, Tier};
 pub use secret::{Passphrase, Secret};
 pub use task::{Objective, Task};
-pub use tokenizer::{Family, TokenEstimate, Tokenizer};
+pub use tokenizer::{ModelFamily, TokenEstimate, Tokenizer};
 pub use tokens::{MOST_TOKENS, TokenCounts, Tokens, TokensError};
 pub use usage::{RecordedCost, RequestOutcome, UsageRecord, UsageSource};
 pub use validation::{KeyStatus, Validation};

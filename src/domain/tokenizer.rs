@@ -28,12 +28,12 @@ pub enum Tokenizer {
     /// OpenAI's of GPT-4, GPT-3.5 and the embedding models.
     Cl100k,
     /// Another family's, in a ratio to the first.
-    Like(Family),
+    Like(ModelFamily),
 }
 
 /// Models that share a tokenizer, more or less.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Family {
+pub enum ModelFamily {
     Claude,
     Gemini,
     Llama,
@@ -110,13 +110,13 @@ impl Tokenizer {
             return if is_openai || has(&["gpt-", "openai"]) {
                 Self::Cl100k
             } else {
-                Self::Like(Family::of(&name))
+                Self::Like(ModelFamily::of(&name))
             };
         }
         if is_openai || has(&["gpt-"]) {
             return Self::O200k;
         }
-        Self::Like(Family::of(&name))
+        Self::Like(ModelFamily::of(&name))
     }
 
     /// How a result says what was counted with.
@@ -124,13 +124,13 @@ impl Tokenizer {
         match self {
             Self::O200k => "counted with o200k_base",
             Self::Cl100k => "counted with cl100k_base",
-            Self::Like(Family::Claude) => "counted with o200k_base, in Claude's ratio to it",
-            Self::Like(Family::Gemini) => "counted with o200k_base, in Gemini's ratio to it",
-            Self::Like(Family::Llama) => "counted with o200k_base, in Llama's ratio to it",
-            Self::Like(Family::DeepSeek) => "counted with o200k_base, in DeepSeek's ratio to it",
-            Self::Like(Family::Qwen) => "counted with o200k_base, in Qwen's ratio to it",
-            Self::Like(Family::Mistral) => "counted with o200k_base, in Mistral's ratio to it",
-            Self::Like(Family::Other) => "counted with o200k_base, in the usual ratio to it",
+            Self::Like(ModelFamily::Claude) => "counted with o200k_base, in Claude's ratio to it",
+            Self::Like(ModelFamily::Gemini) => "counted with o200k_base, in Gemini's ratio to it",
+            Self::Like(ModelFamily::Llama) => "counted with o200k_base, in Llama's ratio to it",
+            Self::Like(ModelFamily::DeepSeek) => "counted with o200k_base, in DeepSeek's ratio to it",
+            Self::Like(ModelFamily::Qwen) => "counted with o200k_base, in Qwen's ratio to it",
+            Self::Like(ModelFamily::Mistral) => "counted with o200k_base, in Mistral's ratio to it",
+            Self::Like(ModelFamily::Other) => "counted with o200k_base, in the usual ratio to it",
         }
     }
 
@@ -159,27 +159,27 @@ impl Tokenizer {
     }
 }
 
-impl Family {
+impl ModelFamily {
     fn of(name: &str) -> Self {
-        const NAMES: [(&str, Family); 17] = [
-            ("claude", Family::Claude),
-            ("gemini", Family::Gemini),
-            ("gemma", Family::Gemini),
+        const NAMES: [(&str, ModelFamily); 17] = [
+            ("claude", ModelFamily::Claude),
+            ("gemini", ModelFamily::Gemini),
+            ("gemma", ModelFamily::Gemini),
             // Before those of whom some are distilled.
-            ("deepseek", Family::DeepSeek),
-            ("qwen", Family::Qwen),
-            ("qwq", Family::Qwen),
-            ("llama", Family::Llama),
-            ("hermes", Family::Llama),
-            ("mistral", Family::Mistral),
-            ("mixtral", Family::Mistral),
-            ("ministral", Family::Mistral),
-            ("codestral", Family::Mistral),
-            ("devstral", Family::Mistral),
-            ("magistral", Family::Mistral),
-            ("pixtral", Family::Mistral),
-            ("voxtral", Family::Mistral),
-            ("nemo", Family::Mistral),
+            ("deepseek", ModelFamily::DeepSeek),
+            ("qwen", ModelFamily::Qwen),
+            ("qwq", ModelFamily::Qwen),
+            ("llama", ModelFamily::Llama),
+            ("hermes", ModelFamily::Llama),
+            ("mistral", ModelFamily::Mistral),
+            ("mixtral", ModelFamily::Mistral),
+            ("ministral", ModelFamily::Mistral),
+            ("codestral", ModelFamily::Mistral),
+            ("devstral", ModelFamily::Mistral),
+            ("magistral", ModelFamily::Mistral),
+            ("pixtral", ModelFamily::Mistral),
+            ("voxtral", ModelFamily::Mistral),
+            ("nemo", ModelFamily::Mistral),
         ];
         let found = NAMES.iter().find(|(part, _)| name.contains(part));
         found.map_or(Self::Other, |(_, family)| *family)
@@ -370,7 +370,7 @@ mod tests {
         for text in ["a", "ab", " ", "-", "\u{1f980}", "\u{0}", "每", "\u{915}\u{94d}"] {
             let text = text.repeat(2_000_000 / text.len());
             let begun = std::time::Instant::now();
-            assert!(Tokenizer::Like(Family::Qwen).count(&text).tokens > 0);
+            assert!(Tokenizer::Like(ModelFamily::Qwen).count(&text).tokens > 0);
             assert!(begun.elapsed().as_secs() < 20, "{:?}", text.chars().next());
         }
         assert_eq!(Tokenizer::Cl100k.count("").tokens, 0);
@@ -397,12 +397,15 @@ mod tests {
             ("openai/gpt-4-turbo", Tokenizer::Cl100k),
             ("openai/gpt-3.5-turbo", Tokenizer::Cl100k),
             ("openai/text-embedding-3-small", Tokenizer::Cl100k),
-            ("google/text-embedding-004", Tokenizer::Like(Family::Other)),
+            ("google/text-embedding-004", Tokenizer::Like(ModelFamily::Other)),
             ("groq/openai/gpt-oss-120b", Tokenizer::O200k),
-            ("anthropic/claude-sonnet-5", Tokenizer::Like(Family::Claude)),
-            ("groq/deepseek-r1-distill-llama-70b", Tokenizer::Like(Family::DeepSeek)),
-            ("mistral/codestral-latest", Tokenizer::Like(Family::Mistral)),
-            ("xai/grok-4", Tokenizer::Like(Family::Other)),
+            ("anthropic/claude-sonnet-5", Tokenizer::Like(ModelFamily::Claude)),
+            (
+                "groq/deepseek-r1-distill-llama-70b",
+                Tokenizer::Like(ModelFamily::DeepSeek),
+            ),
+            ("mistral/codestral-latest", Tokenizer::Like(ModelFamily::Mistral)),
+            ("xai/grok-4", Tokenizer::Like(ModelFamily::Other)),
         ] {
             assert_eq!(Tokenizer::of(&model.parse().expect("a model")), tokenizer, "{model}");
         }

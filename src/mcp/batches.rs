@@ -21,7 +21,7 @@ struct RequestBatch {
 }
 
 /// What became of a message to the client.
-pub(super) enum Taken {
+pub(super) enum BatchAnswer {
     /// It belongs to no batch.
     No,
     /// Others of its batch are not there yet.
@@ -78,19 +78,20 @@ impl Batches {
     }
 
     /// Takes in an answer to a request of a batch.
-    pub(super) fn take(&mut self, answer: &ToClient) -> Taken {
+    pub(super) fn take(&mut self, answer: &ToClient) -> BatchAnswer {
         let id = match answer {
             JsonRpcMessage::Response(response) => Some(&response.id),
             JsonRpcMessage::Error(error) => error.id.as_ref(),
             JsonRpcMessage::Request(_) | JsonRpcMessage::Notification(_) => None,
         };
         let Some(at) = id.and_then(|id| self.0.iter().position(|batch| batch.awaited.contains(id))) else {
-            return Taken::No;
+            return BatchAnswer::No;
         };
         if let Some(batch) = self.0.get_mut(at) {
             batch.keep(answer);
         }
-        id.and_then(|id| self.forget(id)).map_or(Taken::Kept, Taken::Last)
+        id.and_then(|id| self.forget(id))
+            .map_or(BatchAnswer::Kept, BatchAnswer::Last)
     }
 
     /// Waits no longer for an answer; the line of its batch, if it was the last one.

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    batches::{Batches, Taken, as_it_is},
+    batches::{BatchAnswer, Batches, as_it_is},
     inbox::Inbox,
     message::{self, FromClient, Incoming, ToClient},
     outbox::Outbox,
@@ -118,9 +118,9 @@ where
             self.revision = Some(agreed.protocol_version.clone());
         }
         let put = match self.batches.take(&item) {
-            Taken::No => self.outbox.put(written(item)),
-            Taken::Kept => Ok(()),
-            Taken::Last(line) => self.outbox.put(as_it_is(line)),
+            BatchAnswer::No => self.outbox.put(written(item)),
+            BatchAnswer::Kept => Ok(()),
+            BatchAnswer::Last(line) => self.outbox.put(as_it_is(line)),
         };
         let outbox = self.outbox.clone();
         async move {

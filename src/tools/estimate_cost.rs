@@ -133,14 +133,14 @@ struct Alternative {
 }
 
 /// Where the input tokens are known from.
-enum Prompt<'a> {
+enum PromptSize<'a> {
     Tokens(u64),
     Text(&'a str),
 }
 
 impl EstimateCost {
     /// The prompt, and the output tokens.
-    fn request(&self) -> Result<(Prompt<'_>, u64)> {
+    fn request(&self) -> Result<(PromptSize<'_>, u64)> {
         let missing = |name: &str| {
             Error::new(Code::InvalidArgument, format!("argument `{name}` is missing"))
                 .hint("give `input_tokens` or `text`, and `output_tokens`")
@@ -152,8 +152,8 @@ impl EstimateCost {
             )
             .hint("leave one of them out")),
             // In the shell alone: the one number besides a text is the output.
-            (Some(text), None, Some(output)) | (Some(text), Some(output), None) => Ok((Prompt::Text(text), output)),
-            (None, Some(input), Some(output)) => Ok((Prompt::Tokens(input), output)),
+            (Some(text), None, Some(output)) | (Some(text), Some(output), None) => Ok((PromptSize::Text(text), output)),
+            (None, Some(input), Some(output)) => Ok((PromptSize::Tokens(input), output)),
             (None, None, _) => Err(missing("input_tokens")),
             (_, _, None) => Err(missing("output_tokens")),
         }
@@ -176,8 +176,8 @@ impl EstimateCost {
             provider: app.settings().current().provider(&self.provider)?,
             model: self.model.as_deref().map(str::parse).transpose()?,
             tokens: match prompt {
-                Prompt::Tokens(input) => self.tokens(input, output)?,
-                Prompt::Text(_) => Tokens::new(TokenCounts {
+                PromptSize::Tokens(input) => self.tokens(input, output)?,
+                PromptSize::Text(_) => Tokens::new(TokenCounts {
                     output,
                     ..TokenCounts::default()
                 })?,
@@ -185,7 +185,7 @@ impl EstimateCost {
             service: if self.batch { Service::Batch } else { Service::Standard },
         };
         let estimate = cost_estimate::estimate(app, &ask)?;
-        let Prompt::Text(text) = prompt else {
+        let PromptSize::Text(text) = prompt else {
             return Ok((ask, estimate, None));
         };
         let counted = Tokenizer::of(&estimate.model).count(text);

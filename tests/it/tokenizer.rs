@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use api_keys::domain::{Family, Tokenizer};
+use api_keys::domain::{ModelFamily, Tokenizer};
 use tiktoken::{CoreBpe, encoding};
 
 /// Languages that vocabularies know more or less well.
@@ -86,11 +86,11 @@ fn corpus() -> Vec<String> {
 #[test]
 fn ratios_are_right_within_their_margins_on_hard_texts() {
     let corpus = corpus();
-    let published: [(Family, fn() -> CoreBpe); 4] = [
-        (Family::Llama, encoding::llama3),
-        (Family::DeepSeek, encoding::deepseek_v3),
-        (Family::Qwen, encoding::qwen2),
-        (Family::Mistral, encoding::mistral_v3),
+    let published: [(ModelFamily, fn() -> CoreBpe); 4] = [
+        (ModelFamily::Llama, encoding::llama3),
+        (ModelFamily::DeepSeek, encoding::deepseek_v3),
+        (ModelFamily::Qwen, encoding::qwen2),
+        (ModelFamily::Mistral, encoding::mistral_v3),
     ];
     for (family, open) in published {
         let vocabulary = open();
