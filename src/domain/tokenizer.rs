@@ -1,7 +1,7 @@
 //! How many tokens a text has: counted with OpenAI's own vocabularies, and for other families in a ratio to that.
 //!
 //! The ratios are per class of characters, since vocabularies differ little in English and code and much in digits and
-//! scripts. Those of Llama, DeepSeek, Qwen and Mistral were fitted in November 2026 to their published vocabularies over
+//! scripts. Those of Llama, DeepSeek, Qwen, Mistral, GLM, Kimi and MiniMax were fitted in November 2026 to their published vocabularies over
 //! 920 samples: code in many languages, prose, JSON, 33 languages, logs, tables, hexadecimal and base64. Claude's and
 //! Gemini's tokenizers are not published: theirs follow what users measured, and have the widest margins.
 
@@ -40,6 +40,9 @@ pub enum ModelFamily {
     DeepSeek,
     Qwen,
     Mistral,
+    Glm,
+    Kimi,
+    MiniMax,
     Other,
 }
 
@@ -130,6 +133,9 @@ impl Tokenizer {
             Self::Like(ModelFamily::DeepSeek) => "counted with o200k_base, in DeepSeek's ratio to it",
             Self::Like(ModelFamily::Qwen) => "counted with o200k_base, in Qwen's ratio to it",
             Self::Like(ModelFamily::Mistral) => "counted with o200k_base, in Mistral's ratio to it",
+            Self::Like(ModelFamily::Glm) => "counted with o200k_base, in GLM's ratio to it",
+            Self::Like(ModelFamily::Kimi) => "counted with o200k_base, in Kimi's ratio to it",
+            Self::Like(ModelFamily::MiniMax) => "counted with o200k_base, in MiniMax's ratio to it",
             Self::Like(ModelFamily::Other) => "counted with o200k_base, in the usual ratio to it",
         }
     }
@@ -161,7 +167,7 @@ impl Tokenizer {
 
 impl ModelFamily {
     fn of(name: &str) -> Self {
-        const NAMES: [(&str, ModelFamily); 17] = [
+        const NAMES: [(&str, ModelFamily); 21] = [
             ("claude", ModelFamily::Claude),
             ("gemini", ModelFamily::Gemini),
             ("gemma", ModelFamily::Gemini),
@@ -180,6 +186,10 @@ impl ModelFamily {
             ("pixtral", ModelFamily::Mistral),
             ("voxtral", ModelFamily::Mistral),
             ("nemo", ModelFamily::Mistral),
+            ("glm", ModelFamily::Glm),
+            ("kimi", ModelFamily::Kimi),
+            ("moonshot", ModelFamily::Kimi),
+            ("minimax", ModelFamily::MiniMax),
         ];
         let found = NAMES.iter().find(|(part, _)| name.contains(part));
         found.map_or(Self::Other, |(_, family)| *family)
@@ -191,10 +201,13 @@ impl ModelFamily {
         match self {
             Self::Claude => [120, 130, 150, 125, 130, 150, 150, 180, 200, 160, 250, 300, 200, 200],
             Self::Gemini => [103, 199, 105, 95, 95, 105, 105, 110, 110, 105, 110, 115, 110, 120],
-            Self::Llama => [100, 99, 100, 48, 55, 107, 115, 107, 268, 103, 163, 439, 131, 520],
-            Self::DeepSeek => [107, 95, 164, 76, 95, 126, 123, 134, 125, 124, 182, 185, 100, 187],
+            Self::Llama => [100, 99, 100, 52, 55, 102, 115, 107, 268, 103, 163, 439, 131, 520],
+            Self::DeepSeek => [107, 95, 164, 70, 95, 126, 123, 134, 125, 124, 182, 185, 100, 187],
             Self::Qwen => [99, 199, 151, 63, 74, 115, 132, 255, 100, 134, 281, 360, 154, 311],
-            Self::Mistral => [103, 199, 102, 123, 94, 103, 107, 105, 113, 97, 174, 181, 168, 118],
+            Self::Mistral => [103, 199, 102, 115, 85, 95, 107, 105, 113, 96, 123, 133, 130, 118],
+            Self::Glm => [99, 124, 128, 64, 79, 141, 105, 114, 267, 123, 274, 435, 225, 310],
+            Self::Kimi => [100, 99, 236, 75, 91, 143, 140, 165, 164, 160, 178, 187, 200, 194],
+            Self::MiniMax => [100, 101, 174, 42, 19, 94, 120, 190, 220, 107, 188, 238, 260, 421],
             Self::Other => [105, 120, 140, 80, 90, 120, 125, 150, 150, 130, 200, 250, 140, 200],
         }
     }
@@ -204,7 +217,9 @@ impl ModelFamily {
         match self {
             Self::Claude => (30, 40),
             Self::Gemini => (20, 30),
-            Self::Llama | Self::DeepSeek | Self::Qwen | Self::Mistral => (15, 25),
+            Self::Llama | Self::DeepSeek | Self::Qwen | Self::Mistral | Self::Glm | Self::Kimi | Self::MiniMax => {
+                (15, 25)
+            }
             Self::Other => (25, 40),
         }
     }
@@ -405,6 +420,8 @@ mod tests {
                 Tokenizer::Like(ModelFamily::DeepSeek),
             ),
             ("mistral/codestral-latest", Tokenizer::Like(ModelFamily::Mistral)),
+            ("zai/glm-5", Tokenizer::Like(ModelFamily::Glm)),
+            ("moonshot/kimi-k2", Tokenizer::Like(ModelFamily::Kimi)),
             ("xai/grok-4", Tokenizer::Like(ModelFamily::Other)),
         ] {
             assert_eq!(Tokenizer::of(&model.parse().expect("a model")), tokenizer, "{model}");

@@ -86,11 +86,14 @@ fn corpus() -> Vec<String> {
 #[test]
 fn ratios_are_right_within_their_margins_on_hard_texts() {
     let corpus = corpus();
-    let published: [(ModelFamily, fn() -> CoreBpe); 4] = [
+    let published: [(ModelFamily, fn() -> CoreBpe); 7] = [
         (ModelFamily::Llama, encoding::llama3),
         (ModelFamily::DeepSeek, encoding::deepseek_v3),
         (ModelFamily::Qwen, encoding::qwen2),
         (ModelFamily::Mistral, encoding::mistral_v3),
+        (ModelFamily::Glm, encoding::glm5),
+        (ModelFamily::Kimi, encoding::kimi_k2),
+        (ModelFamily::MiniMax, encoding::minimax_m2),
     ];
     for (family, open) in published {
         let vocabulary = open();

@@ -120,8 +120,8 @@ fn strangers(kind: &str) -> Vec<(Value, &'static str)> {
         (json!("[1]"), "a string"),
         (json!(true), "a boolean"),
         (json!("true"), "a boolean"),
-        (json!(1.5), "a fraction"),
-        (json!("1.5"), "a fraction"),
+        (json!(150.5), "a fraction"),
+        (json!("150.5"), "a fraction"),
         (json!(1), "a number"),
     ];
     let of_kind = |(value, given): &(Value, &'static str)| match kind {
