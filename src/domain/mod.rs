@@ -37,5 +37,5 @@ pub use secret::{Passphrase, Secret};
 pub use task::{Objective, Task};
 pub use tokenizer::{ModelFamily, TokenEstimate, Tokenizer};
 pub use tokens::{MOST_TOKENS, TokenCounts, Tokens, TokensError};
-pub use usage::{RecordedCost, RequestOutcome, UsageRecord, UsageSource};
+pub use usage::{OwnCost, Portion, RecordedCost, RequestOutcome, UsageRecord, UsageSource};
 pub use validation::{KeyStatus, Validation};

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use api_keys::{
     app::{App, Clock},
-    domain::{Outlook, PastDay, RequestOutcome, TokenCounts, Tokens, Usd, forecast},
+    domain::{Outlook, PastDay, RequestOutcome, Service, TokenCounts, Tokens, Usd, forecast},
     services::{budget_status, usage},
     settings::{Environment, Settings},
 };
@@ -163,6 +163,9 @@ async fn spend(app: &App, tokens: u64) {
     };
     let told = usage::Told {
         model: "openai/test".parse().expect("a model"),
+        occurred_at: None,
+        service: Service::Standard,
+        cost: None,
         label: None,
         task: None,
         project: None,

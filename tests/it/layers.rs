@@ -27,7 +27,16 @@ const HOMES: &[(&str, &[&str])] = &[
         "aho_corasick::",
         &["gateway/http/scrub.rs", "providers/finder.rs", "services/scan/"],
     ),
-    ("memchr::", &["gateway/http/scrub.rs", "services/scan/", "mcp/inbox.rs"]),
+    (
+        "memchr::",
+        &[
+            "gateway/http/scrub.rs",
+            "gateway/request/multipart.rs",
+            "mcp/inbox.rs",
+            "providers/usage/",
+            "services/scan/",
+        ],
+    ),
     ("tiktoken::", &["domain/tokenizer.rs"]),
     ("governor::", &["gateway/keys/rate_limit.rs"]),
     ("hyper::", &["intake/", "gateway/", "providers/"]),

@@ -68,6 +68,7 @@ fn valid(property: &Value) -> Value {
     }
     match property["type"].as_str() {
         Some("integer") => json!(property["minimum"].as_u64().unwrap_or(0) + 1),
+        Some("number") => json!(1.5),
         Some("boolean") => json!(true),
         Some("string") => json!("something"),
         Some("array") => json!([valid(&property["items"])]),
@@ -85,6 +86,7 @@ fn spellings(argument: &Argument, value: &Value) -> Vec<Value> {
             serde_json::from_str(&format!("{value}.0")).expect("a number"),
             serde_json::from_str(&format!("{value}e0")).expect("a number"),
         ],
+        "number" => vec![json!(value.to_string()), json!(format!(" {value}\n"))],
         "boolean" => vec![json!("true"), json!("True"), json!(" TRUE\n")],
         "array" => {
             let item = value[0].as_str().expect("a name");
@@ -126,6 +128,7 @@ fn strangers(kind: &str) -> Vec<(Value, &'static str)> {
     ];
     let of_kind = |(value, given): &(Value, &'static str)| match kind {
         "integer" => *given != "a number",
+        "number" => !matches!(*given, "a number" | "a fraction"),
         "boolean" => *given != "a boolean",
         "string" => !value.is_string(),
         "array" => !value.is_string() && *given != "an array",
