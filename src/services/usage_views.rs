@@ -77,10 +77,11 @@ pub struct BudgetView {
     /// The same for people, in the budget's time zone.
     #[serde(skip)]
     pub resets: String,
-    /// Expected at the end of the window
-    pub forecast_usd: Usd,
-    pub forecast_low_usd: Usd,
-    pub forecast_high_usd: Usd,
+    /// Expected at the end of the window; null where too little is known
+    pub forecast_usd: Option<Usd>,
+    /// Eight in ten windows end between this and forecast_high_usd
+    pub forecast_low_usd: Option<Usd>,
+    pub forecast_high_usd: Option<Usd>,
     /// Requests whose cost is unknown; not included
     pub unpriced_requests: u64,
 }
@@ -139,9 +140,9 @@ impl BudgetView {
                 .to_zoned(budgets.zone.clone())
                 .strftime("%b %-d %H:%M %Z")
                 .to_string(),
-            forecast_usd: standing.forecast.expected,
-            forecast_low_usd: standing.forecast.low,
-            forecast_high_usd: standing.forecast.high,
+            forecast_usd: standing.forecast.map(|it| it.expected),
+            forecast_low_usd: standing.forecast.map(|it| it.low),
+            forecast_high_usd: standing.forecast.map(|it| it.high),
             unpriced_requests: standing.unpriced_requests,
         }
     }

@@ -113,6 +113,7 @@ mod tests {
             keys,
             weight: 1,
             offers: Vec::new(),
+            hidden: 0,
         }
     }
 
