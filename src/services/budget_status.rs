@@ -3,6 +3,7 @@
 use jiff::{
     SignedDuration, Timestamp, ToSpan,
     civil::{Date, Weekday},
+    tz::TimeZone,
 };
 
 use super::ledger_writes;
