@@ -1,5 +1,6 @@
 //! Composition root: everything that is held, opened once and lazily; the only place that asks for the time or for chance.
 
+mod figures;
 mod prices;
 
 use std::sync::Arc;
@@ -7,7 +8,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::{
-    catalog::Catalog,
+    catalog::{Catalog, Figures},
     error::{Code, Error, Result},
     providers::{Checker, Listing, Listings, Provider},
     settings::Settings,
@@ -18,7 +19,10 @@ use crate::{
     },
 };
 
-pub(crate) use self::prices::{FILE as PRICES_FILE, overlay};
+pub(crate) use self::{
+    figures::{FILE as FIGURES_FILE, figures},
+    prices::{FILE as PRICES_FILE, overlay},
+};
 
 /// Where the time comes from.
 #[derive(Debug, Clone, Copy, Default)]
@@ -47,6 +51,7 @@ pub struct App {
     clients: ClientStore,
     checker: Checker,
     prices: prices::Prices,
+    quality: figures::Quality,
     listings: Listings,
     clock: Clock,
 }
@@ -69,6 +74,7 @@ impl App {
             clients,
             checker: Checker::new(),
             prices: prices::Prices::default(),
+            quality: figures::Quality::default(),
             listings: Listings::default(),
             clock,
         }
@@ -105,6 +111,11 @@ impl App {
     /// A damaged `prices.json` is an error for whoever needs a price: nobody is told another one in its place.
     pub fn catalog(&self) -> Result<Arc<Catalog>> {
         self.prices.in_force(&self.settings)
+    }
+
+    /// How good the models are: built in, over it what `prices update` took in, over both `config.toml`.
+    pub fn figures(&self) -> Result<Arc<Figures>> {
+        self.quality.in_force(&self.settings)
     }
 
     pub fn now(&self) -> Timestamp {

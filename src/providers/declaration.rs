@@ -26,6 +26,8 @@ pub struct ProviderDef {
     pub anthropic: Option<Wire>,
     /// Whether its streams in OpenAI's format report usage only on request.
     pub usage_on_request: bool,
+    /// Why a request costs nothing by itself, such as a subscription; nothing where tokens are charged.
+    pub unmetered: Option<&'static str>,
     /// The public prefixes of its keys, longest first.
     pub prefixes: &'static [&'static str],
     /// The page where keys are created and revoked.

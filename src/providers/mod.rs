@@ -23,6 +23,7 @@ mod refusal;
 mod shape;
 mod upstream;
 mod usage;
+mod windows;
 
 pub use self::{
     address::{Address, AddressError},

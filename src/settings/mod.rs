@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 pub use self::{
     config::{
-        Budget, Cache, Config, Gateway, KeysInChat, MasterKey, PriceOverride, ProviderConfig, Routing, UnknownProvider,
-        VaultConfig,
+        Budget, Cache, Config, Gateway, KeysInChat, MasterKey, PriceOverride, ProviderConfig, QualityOverride, Routing,
+        UnknownProvider, VaultConfig,
     },
     environment::{Environment, HOME, VARIABLES, Variable, VariableError},
     machine::Machine,

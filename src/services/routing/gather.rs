@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use super::{
     supply::{KeySupply, Offer, Policy, Purse, Supply, Variant, Verdict},
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     app::App,
-    catalog::{Catalog, Figures, Model},
+    catalog::{Catalog, Figures, Model, normalized},
     domain::{KeyRecord, KeyState, KeyStatus, Label, ModelId, ModelKind, ModelRef, ProviderId, Span, Task, last_days},
     error::{Code, Error, Result},
     providers::{self, Listing, Provider},
@@ -26,6 +26,10 @@ use crate::{
 
 /// How many days back a model counts as used.
 const USED_DAYS: u16 = 30;
+/// The context window of a model on this machine whose server does not say it, in tokens.
+const ASSUMED_WINDOW: u64 = 8_192;
+/// How long before its end a model is chosen only where no other can be.
+const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Everything that decisions at one moment are made of.
 #[derive(Debug)]
@@ -33,6 +37,7 @@ pub struct State {
     pub now: Timestamp,
     pub config: Arc<Config>,
     pub catalog: Arc<Catalog>,
+    pub figures: Arc<Figures>,
     keys: Keys,
     healths: Healths,
     past: Outcomes,
@@ -76,6 +81,7 @@ impl State {
         let now = app.now();
         Ok(Self {
             now,
+            figures: app.figures()?,
             catalog: match app.catalog() {
                 // Whoever only looks sees what is built in, and the mistake beside it; tools do not come so far.
                 Err(error) if error.code() == Code::ConfigInvalid => Catalog::built_in(),
@@ -283,18 +289,24 @@ impl State {
             Some(Listing::Unsaid | Listing::Unreachable) | None => None,
         };
         let tail = Some(tail).filter(|tail| tail.knows(&provider.id));
+        let soon = (self.now + SOON).to_zoned(TimeZone::UTC).date();
         // Most models share it.
         let only: Arc<[Variant]> = [Variant::default()].into();
         let offer = |name: &ModelRef, known: Option<&Model>, place: usize, kind: Option<ModelKind>| {
             let id = &name.model;
-            let is_absent = installed.is_some_and(|installed| installed.iter().all(|it| it.id != *id));
+            let here = installed.and_then(|installed| installed.iter().find(|it| it.id == *id));
+            let is_absent = installed.is_some() && here.is_none();
+            let window = here.and_then(|here| here.context_window);
+            let window = window.or_else(|| known.and_then(|known| known.context_window));
+            let assumes_window = window.is_none() && pricing::is_here(provider);
             let is_retired =
                 known.is_some_and(|known| !known.is_served_at(self.now)) || tail.is_some_and(|tail| tail.is_gone(name));
             Offer {
                 kind: kind
                     .or_else(|| known.map(|known| known.kind))
                     .unwrap_or_else(|| providers::kind(id.as_str(), "")),
-                context_window: known.and_then(|known| known.context_window),
+                context_window: window.or_else(|| assumes_window.then_some(ASSUMED_WINDOW)),
+                assumes_window,
                 max_input: known.and_then(|known| known.max_input),
                 max_output: known.and_then(|known| known.max_output),
                 capabilities: known.and_then(|known| known.capabilities),
@@ -308,12 +320,16 @@ impl State {
                 } else {
                     is_retired.then_some(Verdict::NotServed)
                 },
+                is_retiring: known.and_then(|known| known.retires_on).is_some_and(|on| on <= soon),
                 place: u16::try_from(place).unwrap_or(u16::MAX),
                 latency_ms: tail.and_then(|tail| tail.model_latency(name)),
                 variants: if is_out {
                     Arc::clone(&only)
                 } else {
-                    variants(id, task).unwrap_or_else(|| Arc::clone(&only))
+                    variants(&self.figures, id, task, |other| {
+                        self.is_no_dearer(&provider.id, known, other)
+                    })
+                    .unwrap_or_else(|| Arc::clone(&only))
                 },
                 model: id.clone(),
             }
@@ -333,23 +349,53 @@ impl State {
         if let Some(installed) = installed {
             return installed.iter().map(|it| named(&it.id, 0, Some(it.kind))).collect();
         }
+        let of_catalog = self.proposed(&provider.id, is_out).into_iter();
+        of_catalog.map(|model| offer(&model.id, Some(model), 0, None)).collect()
+    }
+
+    /// Whether a model costs no more than the provider's model that the figures call `other`.
+    fn is_no_dearer(&self, provider: &ProviderId, model: Option<&Model>, other: &str) -> bool {
+        let others = self.catalog.kept_of(provider);
+        let other = others.into_iter().find(|it| normalized(it.id.model.as_str()) == other);
+        let rates = |model: Option<&Model>| Some(model?.price_at(self.now)?.standard);
+        rates(model)
+            .zip(rates(other))
+            .is_some_and(|(new, old)| new.input <= old.input && new.output <= old.output)
+    }
+
+    /// The models of the catalogue that are worth proposing; where none of the provider's is kept by hand, those of the
+    /// public layer that somebody measured, or their family. They are not read for a provider that is out.
+    fn proposed(&self, provider: &ProviderId, is_out: bool) -> Vec<&Model> {
         let is_of_use = |model: &&Model| match model.kind {
             ModelKind::Chat | ModelKind::Embedding => true,
             ModelKind::Rerank | ModelKind::Image => false,
         };
-        let of_catalog: Vec<&Model> = self.catalog.models_of(&provider.id).filter(is_of_use).collect();
-        let of_catalog = of_catalog.into_iter();
-        of_catalog.map(|model| offer(&model.id, Some(model), 0, None)).collect()
+        let is_kept = self.catalog.kept_of(provider).next().is_some();
+        if is_out {
+            return self.catalog.kept_of(provider).filter(is_of_use).collect();
+        }
+        let mut proposed = self.catalog.proposed_of(provider);
+        proposed.retain(is_of_use);
+        let is_measured = |model: &&Model| self.figures.of(&model.id.model).is_some();
+        if !is_kept && proposed.iter().any(is_measured) {
+            proposed.retain(|model| model.kind == ModelKind::Embedding || is_measured(model));
+        }
+        proposed
     }
 }
 
 /// The efforts at which a model can be asked, each with its figure for `task`; nothing where nobody measured it.
-fn variants(model: &ModelId, task: Task) -> Option<Arc<[Variant]>> {
-    let known = Figures::built_in().of(model)?;
+fn variants(
+    figures: &Figures,
+    model: &ModelId,
+    task: Task,
+    is_no_dearer: impl Fn(&str) -> bool,
+) -> Option<Arc<[Variant]>> {
+    let known = figures.inherited(model, is_no_dearer)?;
     let variant = |it: &crate::catalog::Variant| Variant {
         effort: it.effort,
         points: it.points(task),
-        like: known.like.clone(),
+        like: it.like.clone().or_else(|| known.like.clone()),
     };
     Some(known.variants.iter().map(variant).collect())
 }

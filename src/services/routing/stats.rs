@@ -257,7 +257,7 @@ fn price(state: &State, provider: &Provider) -> PriceStats {
         let known = state.catalog.find(&name).map(|found| found.model);
         pricing::price_at(provider, known, state.now)
     });
-    let free = pricing::is_here(provider).then_some(Rate::ZERO);
+    let free = pricing::free(provider).map(|_| Rate::ZERO);
     PriceStats {
         model: model.map(|model| model.to_string()),
         input_per_million: price.as_ref().map(|price| price.standard.input).or(free),
