@@ -1,4 +1,4 @@
-//! Packs the public layer of the catalogue: a few hundred kilobytes of JSON that compress to a tenth.
+//! Packs the public layer of the catalog: a few hundred kilobytes of JSON that compress to a tenth.
 
 use std::{env, fmt::Write as _, fs, io, io::Write as _, path::Path};
 

@@ -22,10 +22,10 @@ use std::{
 
 use api_keys::{
     domain::{
-        Label, Outcome, RecordedCost, Service, Source, Span, Task, TokenCounts, Tokens, UsageRecord, Usd, Window,
-        last_days,
+        Label, RecordedCost, RequestOutcome, Service, Span, Task, TokenCounts, Tokens, UsageRecord, UsageSource, Usd,
+        Window, last_days,
     },
-    storage::ledger::{Depth, Dimension, Filter, Fold, LeaseChange, LeaseId, Ledger, Limit},
+    storage::ledger::{Depth, Dimension, Filter, Fold, LeaseChange, LeaseId, Ledger, SpendingLimit},
 };
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
@@ -243,8 +243,8 @@ fn fold() -> Fold<'static> {
     }
 }
 
-fn limit() -> Limit {
-    Limit {
+fn limit() -> SpendingLimit {
+    SpendingLimit {
         span: Window::Month.around(now(), &TimeZone::UTC),
         of_client: false,
         most: Usd::MAX,
@@ -286,7 +286,7 @@ fn request(number: u64, variety: Variety) -> UsageRecord {
         project: Some(format!("project-{}", pick / 42)),
         session: Some(format!("session-{}", number / 50)),
         client: None,
-        source: Source::Reported,
+        source: UsageSource::Reported,
         service: Service::Standard,
         tokens: Tokens::new(TokenCounts {
             input: 10_000 + chance % 50_000,
@@ -297,7 +297,7 @@ fn request(number: u64, variety: Variety) -> UsageRecord {
             reasoning: 100,
         })
         .unwrap(),
-        outcome: Outcome {
+        outcome: RequestOutcome {
             success: !chance.is_multiple_of(50),
             status_code: Some(200),
             latency_ms: Some(500 + u32::try_from(chance % 3_000).unwrap()),

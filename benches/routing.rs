@@ -18,12 +18,12 @@ use std::{
 
 use api_keys::{
     app::{App, Clock},
-    domain::{ModelRef, Outcome, RecordedCost, Secret, Service, Source, Task, Tokens, UsageRecord},
+    domain::{ModelRef, RecordedCost, RequestOutcome, Secret, Service, Task, Tokens, UsageRecord, UsageSource},
     error::{Code, Error, Result},
     services::{
         caller::{Caller, CallerKind, Question},
         keys::{self, NewKey},
-        routing::{self, Ask, State, Wanted, decide},
+        routing::{self, RouteQuery, RoutingSnapshot, Wanted, decide},
     },
     settings::{Environment, Settings},
 };
@@ -93,15 +93,15 @@ fn measure(what: &str, config: &str, keys: &[String]) {
         let _ = black_box(runtime.block_on(routing::route(&app, &wanted)));
     });
     show("of that, the state", || {
-        let _ = black_box(runtime.block_on(State::of(&app)));
+        let _ = black_box(runtime.block_on(RoutingSnapshot::of(&app)));
     });
-    let state = runtime.block_on(State::of(&app)).expect("a state");
+    let state = runtime.block_on(RoutingSnapshot::of(&app)).expect("a state");
     let policy = state.policy(Task::CodeGeneration);
     show("of that, the candidates", || {
         black_box(state.supplies(Task::CodeGeneration, None));
     });
     let supplies = state.supplies(Task::CodeGeneration, None);
-    let ask = Ask::of(Task::CodeGeneration);
+    let ask = RouteQuery::of(Task::CodeGeneration);
     show("of that, the decision", || {
         black_box(decide(&policy, &supplies, &ask, state.now));
     });
@@ -133,7 +133,7 @@ fn world(folder: &Path, config: &str, keys: &[String]) -> App {
             label: label.parse().expect("a label"),
             description: None,
             expires_at: None,
-            source: keys::Source::Argument(Secret::new(&format!("abcdefghij0123456789-{provider}-{label}"))),
+            source: keys::NewSecretSource::Argument(Secret::new(&format!("abcdefghij0123456789-{provider}-{label}"))),
         };
         runtime.block_on(keys::add(&app, &Silent, new)).expect("added");
     }
@@ -150,10 +150,10 @@ fn world(folder: &Path, config: &str, keys: &[String]) -> App {
             project: None,
             session: None,
             client: None,
-            source: Source::Reported,
+            source: UsageSource::Reported,
             service: Service::Standard,
             tokens: Tokens::default(),
-            outcome: Outcome {
+            outcome: RequestOutcome {
                 success: true,
                 status_code: Some(200),
                 latency_ms: u32::try_from(300 + number % 900).ok(),

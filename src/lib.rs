@@ -42,7 +42,7 @@ pub mod prompts;
 pub mod docs;
 
 // This program in the settings of MCP clients.
-pub mod clients;
+pub mod mcp_clients;
 
 // The one-time loopback page.
 pub mod intake;

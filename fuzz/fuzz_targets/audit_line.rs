@@ -5,7 +5,7 @@
 use std::{sync::LazyLock, time::Duration};
 
 use api_keys::storage::{
-    audit::{self, Action, Entry, Outcome},
+    audit::{self, Action, AuditEntry, AuditOutcome},
     files::Folder,
     lock,
 };
@@ -28,14 +28,14 @@ fuzz_target!(|bytes: &[u8]| {
     let before = audit::verify(&FOLDER, &mac, None).expect("read");
     let _ = audit::recent(&FOLDER, 3).expect("read");
     let held = lock::acquire(&FOLDER, "lock", Duration::from_secs(1)).expect("the lock");
-    let entry = Entry {
+    let entry = AuditEntry {
         at: "2026-03-01T12:00:00Z".parse().expect("a time"),
         actor: "fuzz".to_owned(),
         action: Action::AddKey,
         provider: None,
         label: None,
         key_id: None,
-        outcome: Outcome::Done,
+        outcome: AuditOutcome::Done,
         detail: None,
     };
     let newest = audit::append(&held, &FOLDER, &mac, None, &entry).expect("carried on");

@@ -4,7 +4,7 @@
 
 use api_keys::{
     domain::{ApiKey, KeyStatus, Secret},
-    providers::{Answer, PROVIDERS},
+    providers::{ProviderResponse, PROVIDERS},
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -15,7 +15,7 @@ fuzz_target!(|input: (u8, u16, bool, &[u8])| {
     let def = &PROVIDERS[usize::from(row) % PROVIDERS.len()];
     let http_status = 100 + http_status % 900;
     let key = ApiKey::parse(&Secret::new(KEY)).expect("well formed");
-    let verdict = (def.read)(&Answer::new(def.title, http_status, body, is_cut, Some(&key)));
+    let verdict = (def.read)(&ProviderResponse::new(def.title, http_status, body, is_cut, Some(&key)));
     let account = verdict.account.as_ref().map(|account| account.as_str().to_owned());
     let shown = format!("{verdict:?} {account:?}").to_lowercase();
     assert!(!shown.contains(&KEY.to_lowercase()), "the key came out");

@@ -10,10 +10,10 @@ use jiff::Timestamp;
 use crate::{
     catalog::{Catalog, Figures},
     error::{Code, Error, Result},
-    providers::{Checker, Listing, Listings, Provider},
+    providers::{Checker, Listings, ModelListing, Provider},
     settings::Settings,
     storage::{
-        clients::ClientStore,
+        gateway_clients::ClientStore,
         ledger::Ledger,
         vault::{Vault, VaultPlaces},
     },
@@ -102,7 +102,7 @@ impl App {
     }
 
     /// Which models the server of `provider` has, if it runs on this machine.
-    pub async fn installed(&self, provider: &Provider) -> Listing {
+    pub async fn installed(&self, provider: &Provider) -> ModelListing {
         self.listings.of(&self.checker, provider, self.now()).await
     }
 

@@ -17,10 +17,10 @@ const LIMIT: u64 = 32 << 20;
 
 /// What was last put together.
 #[derive(Debug, Default)]
-pub(super) struct Prices(Mutex<Option<State>>);
+pub(super) struct Prices(Mutex<Option<PriceState>>);
 
 #[derive(Debug)]
-struct State {
+struct PriceState {
     config: Arc<Config>,
     /// What the file looked like; nothing where there was none.
     overlay: Option<Stamp>,
@@ -50,7 +50,7 @@ impl Prices {
         } else {
             Arc::new(Catalog::built_in().with(overlay.as_ref(), &overrides(&config)))
         };
-        *state = Some(State {
+        *state = Some(PriceState {
             config,
             overlay: stamp,
             catalog: Arc::clone(&catalog),

@@ -1,6 +1,6 @@
 //! The models: what each costs, since when and by whose word, and what it can do.
 //!
-//! Built in is the catalogue that `packaging/catalogue` makes from public sets, in two layers: some
+//! Built in is the catalog that `packaging/catalogue` makes from public sets, in two layers: some
 //! two hundred models whose facts are kept by hand, and all others that the sets know, which are read
 //! by provider when one is asked for. Over it lies what `api-keys prices update` took in, and over
 //! both the prices of `config.toml`. A model that is not found has no price, and nothing is ever
@@ -15,8 +15,8 @@ mod rules;
 pub mod sets;
 
 pub use self::{
-    book::{Catalog, Found, Matched},
+    book::{Catalog, FoundModel, Matched},
     form::{CatalogError, Overlay},
-    model::{Capabilities, DatedPrice, Days, Hours, Model, Origin, Status},
-    quality::{Figures, Known, Points, Variant, normalized},
+    model::{Capabilities, DatedPrice, Days, Hours, Model, ModelStatus, Origin},
+    quality::{Figures, ModelQuality, Points, QualityVariant, normalized},
 };

@@ -1,4 +1,4 @@
-//! One model of the catalogue.
+//! One model of the catalog.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::domain::{Capability, ModelId, ModelKind, ModelRef, Price, Rates};
 
-/// A model as the catalogue knows it.
+/// A model as the catalog knows it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Model {
     pub id: ModelRef,
@@ -24,7 +24,7 @@ pub struct Model {
     pub max_output: Option<u64>,
     /// Nothing where nobody says what it can do.
     pub capabilities: Option<Capabilities>,
-    pub status: Status,
+    pub status: ModelStatus,
     /// When the provider stops serving it, where that is announced.
     pub retires_on: Option<Date>,
     /// Its prices, oldest first; empty where it is not charged by the token.
@@ -54,7 +54,7 @@ pub struct Capabilities {
 /// Whether the provider still wants a model to be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub enum ModelStatus {
     #[default]
     Active,
     Deprecated,
@@ -66,7 +66,7 @@ pub enum Status {
 /// Where a price stands written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Origin {
-    /// In the catalogue that is built in.
+    /// In the catalog that is built in.
     BuiltIn,
     /// In the file that `prices update` took in.
     Overlay,
@@ -144,7 +144,7 @@ impl Model {
     /// Whether the provider serves it at `at`, as far as is known.
     pub fn is_served_at(&self, at: Timestamp) -> bool {
         let day = Offset::UTC.to_datetime(at).date();
-        self.status != Status::Retired && self.retires_on.is_none_or(|end| day < end)
+        self.status != ModelStatus::Retired && self.retires_on.is_none_or(|end| day < end)
     }
 }
 
@@ -169,7 +169,7 @@ impl Hours {
     }
 }
 
-impl Status {
+impl ModelStatus {
     /// The status as results and files spell it.
     pub fn as_str(self) -> &'static str {
         match self {

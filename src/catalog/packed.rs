@@ -6,7 +6,7 @@ use flate2::read::GzDecoder;
 
 use super::{CatalogError, Model, form};
 
-/// The providers, and the models of each as a compressed catalogue.
+/// The providers, and the models of each as a compressed catalog.
 pub(super) static PUBLIC: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/public.rs"));
 
 /// The models in `packed`.

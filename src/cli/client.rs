@@ -9,8 +9,8 @@ use super::{CommandDef, Run, Session, console::Console};
 use crate::{
     domain::{Billionths, Label, ProviderId, Usd, utc_text},
     error::{Code, Error, Result},
-    services::clients::{self, NewClient},
-    storage::clients::Client,
+    services::gateway_clients::{self, NewClient},
+    storage::gateway_clients::GatewayClient,
     tools::view::{Block, Cell, Tone, View},
 };
 
@@ -79,7 +79,7 @@ fn add(session: &Session, matches: &ArgMatches) -> Result<()> {
             .and_then(NonZeroU32::new),
         ..NewClient::named(name(matches, "name")?)
     };
-    let (client, key) = clients::add(&session.app, new)?;
+    let (client, key) = gateway_clients::add(&session.app, new)?;
     // EXPOSE: shown once to the person who made it; nothing else knows it
     let key = key.expose();
     if session.console.is_json() {
@@ -96,7 +96,7 @@ fn add(session: &Session, matches: &ArgMatches) -> Result<()> {
 }
 
 fn list(session: &Session) -> Result<()> {
-    let clients = clients::list(&session.app)?;
+    let clients = gateway_clients::list(&session.app)?;
     if session.console.is_json() {
         let told = clients.iter().map(|spending| {
             let mut told = about(&spending.client);
@@ -148,7 +148,7 @@ fn list(session: &Session) -> Result<()> {
 }
 
 fn remove(session: &Session, matches: &ArgMatches) -> Result<()> {
-    let client = clients::remove(&session.app, &name(matches, "name")?)?;
+    let client = gateway_clients::remove(&session.app, &name(matches, "name")?)?;
     if session.console.is_json() {
         return Console::json(&json!({ "removed": true, "name": client.name.as_str() }));
     }
@@ -158,7 +158,7 @@ fn remove(session: &Session, matches: &ArgMatches) -> Result<()> {
 }
 
 /// Everything about a client but its key.
-fn about(client: &Client) -> Value {
+fn about(client: &GatewayClient) -> Value {
     json!({
         "name": client.name.as_str(),
         "created_at": utc_text(client.created_at),

@@ -22,10 +22,10 @@ use crate::{
 pub(super) struct Parsed {
     /// Known even where the rest is nonsense, so that errors have the right form.
     pub(super) look: Look,
-    pub(super) outcome: Result<Outcome>,
+    pub(super) outcome: Result<ParsedLine>,
 }
 
-pub(super) enum Outcome {
+pub(super) enum ParsedLine {
     Command(ArgMatches),
     /// Help or the version, with colours as escape codes.
     Help(String),
@@ -185,14 +185,16 @@ fn ours(arguments: &[OsString]) -> impl Iterator<Item = &OsString> {
     arguments.iter().skip(1).take_while(|argument| *argument != "--")
 }
 
-fn read(arguments: Vec<OsString>, look: Look) -> Result<Outcome> {
+fn read(arguments: Vec<OsString>, look: Look) -> Result<ParsedLine> {
     let command = command();
     refuse_keys(&command, &arguments)?;
     let arguments = split_labels(&command, arguments);
     match command.color(look.color).try_get_matches_from(&arguments) {
-        Ok(matches) => Ok(Outcome::Command(matches)),
+        Ok(matches) => Ok(ParsedLine::Command(matches)),
         Err(error) => match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Ok(Outcome::Help(error.render().ansi().to_string())),
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                Ok(ParsedLine::Help(error.render().ansi().to_string()))
+            }
             _ => Err(explain(&error, &arguments)),
         },
     }

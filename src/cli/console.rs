@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::{Code, Error, Result},
     tools::{
-        Answer,
+        ToolOutput,
         view::{Block, Tone, View},
     },
 };
@@ -38,7 +38,7 @@ impl Console {
     }
 
     /// Prints a result in the form that was asked for.
-    pub(super) fn answer(self, answer: &Answer) -> Result<()> {
+    pub(super) fn answer(self, answer: &ToolOutput) -> Result<()> {
         if self.is_json() {
             Self::json(&answer.json)
         } else {

@@ -15,7 +15,7 @@ use crate::{
     domain::{Label, Secret},
     error::{Code, Error, Result},
     services::{
-        clients::{self, NewClient},
+        gateway_clients::{self, NewClient},
         sdks,
     },
     tools::view::Block,
@@ -47,7 +47,7 @@ pub(super) const COMMAND: CommandDef = CommandDef {
                 Arg::new("format")
                     .long("format")
                     .value_name("FORMAT")
-                    .value_parser(value_parser!(Format))
+                    .value_parser(value_parser!(EnvFormat))
                     .default_value("shell")
                     .help("For which shell, or kind of file"),
             )
@@ -64,7 +64,7 @@ pub(super) const COMMAND: CommandDef = CommandDef {
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum EnvFormat {
     Shell,
     Fish,
     Powershell,
@@ -80,7 +80,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     let name = client::name(matches, "client")?;
     let key = if matches.get_flag("new") {
         let new = NewClient::named(name.clone());
-        Some(clients::add(app, new)?.1)
+        Some(gateway_clients::add(app, new)?.1)
     } else {
         expect(session, &name)?;
         None
@@ -95,7 +95,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     if session.console.is_json() {
         return json(base, &name, key.as_ref()).map(|()| ExitCode::SUCCESS);
     }
-    let format = matches.get_one("format").copied().unwrap_or(Format::Shell);
+    let format = matches.get_one("format").copied().unwrap_or(EnvFormat::Shell);
     let mut text = Zeroizing::new(String::with_capacity(2048));
     format
         .write(&mut text, base, &name, key.as_ref())
@@ -135,7 +135,7 @@ fn expect(session: &Session, name: &Label) -> Result<()> {
     )
 }
 
-impl Format {
+impl EnvFormat {
     fn write(self, text: &mut String, base: &str, name: &Label, key: Option<&Secret>) -> fmt::Result {
         for (name, value) in sdks::addresses(base) {
             self.line(text, name, &value)?;

@@ -18,7 +18,7 @@ const EXPORT: &str = "export";
 const CHUNK: usize = 1 << 16;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Format {
+enum ExportFormat {
     Csv,
     Jsonl,
 }
@@ -58,7 +58,7 @@ pub(super) fn option(command: Command) -> Command {
         Arg::new(EXPORT)
             .long(EXPORT)
             .value_name("FORMAT")
-            .value_parser(value_parser!(Format))
+            .value_parser(value_parser!(ExportFormat))
             .conflicts_with("group_by")
             .help("Print every record instead of sums"),
     )
@@ -66,11 +66,11 @@ pub(super) fn option(command: Command) -> Command {
 
 /// Prints the records, if that was asked for.
 pub(super) fn run(session: &Session, matches: &ArgMatches) -> Option<Result<ExitCode>> {
-    let format = *matches.try_get_one::<Format>(EXPORT).ok().flatten()?;
+    let format = *matches.try_get_one::<ExportFormat>(EXPORT).ok().flatten()?;
     Some(export(session, matches, format).map(|()| ExitCode::SUCCESS))
 }
 
-fn export(session: &Session, matches: &ArgMatches, format: Format) -> Result<()> {
+fn export(session: &Session, matches: &ArgMatches, format: ExportFormat) -> Result<()> {
     let app = &session.app;
     let settings = app.settings().required()?;
     let provider = matches
@@ -98,13 +98,13 @@ fn export(session: &Session, matches: &ArgMatches, format: Format) -> Result<()>
 
 /// Writes rows in one of the formats, a chunk at a time.
 struct Printer {
-    format: Format,
+    format: ExportFormat,
     buffer: Vec<u8>,
     has_begun: bool,
 }
 
 impl Printer {
-    fn new(format: Format) -> Self {
+    fn new(format: ExportFormat) -> Self {
         Self {
             format,
             buffer: Vec::with_capacity(CHUNK),
@@ -114,14 +114,14 @@ impl Printer {
 
     fn row(&mut self, row: &Row<'_>) -> Result<()> {
         match self.format {
-            Format::Csv => {
+            ExportFormat::Csv => {
                 let mut csv = csv::WriterBuilder::new()
                     .has_headers(!self.has_begun)
                     .from_writer(&mut self.buffer);
                 csv.serialize(row).map_err(unwritten)?;
                 csv.flush().map_err(unwritten)?;
             }
-            Format::Jsonl => {
+            ExportFormat::Jsonl => {
                 serde_json::to_writer(&mut self.buffer, row).map_err(unwritten)?;
                 self.buffer.push(b'\n');
             }

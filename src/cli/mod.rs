@@ -38,7 +38,7 @@ use std::{
 use clap::ArgMatches;
 
 pub use self::command_line::command;
-use self::{command_line::Outcome, console::Console};
+use self::{command_line::ParsedLine, console::Console};
 use crate::{
     app::{App, Clock},
     error::{Code, Error, ExitCode, Result},
@@ -91,8 +91,8 @@ pub fn main(arguments: Vec<OsString>) -> process::ExitCode {
     let console = Console::new(parsed.look);
     let work = || {
         parsed.outcome.and_then(|outcome| match outcome {
-            Outcome::Command(matches) => run(console, &matches),
-            Outcome::Help(text) => console.help(&text).map(|()| process::ExitCode::SUCCESS),
+            ParsedLine::Command(matches) => run(console, &matches),
+            ParsedLine::Help(text) => console.help(&text).map(|()| process::ExitCode::SUCCESS),
         })
     };
     whatever_happens(work).unwrap_or_else(|error| {

@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 
 use crate::{
     app::App,
-    clients::Launch,
     error::{Code, Error, Result},
+    mcp_clients::Launch,
     settings,
 };
 

@@ -8,7 +8,7 @@ use std::{
 use super::{Session, serve};
 use crate::{
     error::Result,
-    storage::vault::Status,
+    storage::vault::VaultStatus,
     tools::view::{Block, Tone, View},
 };
 
@@ -20,12 +20,12 @@ pub(super) fn run(session: &Session) -> Result<ExitCode> {
     let vault = session.app.vault();
     let file = vault.path();
     let view = match vault.status() {
-        Ok(Status::Absent) => View::line(Tone::Plain, "There is no vault yet")
+        Ok(VaultStatus::Absent) => View::line(Tone::Plain, "There is no vault yet")
             .and(hint(
                 "`api-keys setup` makes it, tries everything out and says how to connect your MCP client",
             ))
             .and(hint("`api-keys add anthropic` makes it too, and asks for a first key")),
-        Ok(Status::Locked { slots } | Status::Unlocked { slots, .. }) => {
+        Ok(VaultStatus::Locked { slots } | VaultStatus::Unlocked { slots, .. }) => {
             let kinds: Vec<&str> = slots.iter().map(|slot| slot.kind.as_str()).collect();
             View::line(
                 Tone::Plain,

@@ -16,11 +16,11 @@ use crate::{
     domain::{HealthState, KeyRecord, Usd},
     error::Result,
     services::{
-        budget, health, keys,
-        spending::{Budget, BudgetReport},
+        budget_status, health, keys,
+        usage_views::{BudgetReport, BudgetView},
         vault,
     },
-    storage::vault::{SlotKind, Status},
+    storage::vault::{SlotKind, VaultStatus},
     tools::{
         attention,
         view::{self, Tone},
@@ -45,7 +45,7 @@ fn run(session: &Session) -> Result<ExitCode> {
     drain();
     let app = &session.app;
     let problem = app.settings().problem().map(|problem| problem.to_string());
-    let mut report = BudgetReport::from(&budget::check(app)?);
+    let mut report = BudgetReport::from(&budget_status::check(app)?);
     // Which limits a file that cannot be read would set, nobody knows.
     report.enabled &= problem.is_none();
     let attention = needing_attention(app)?;
@@ -91,14 +91,14 @@ fn parts(report: &BudgetReport, attention: Option<usize>, is_broken: bool) -> Ve
     parts
 }
 
-fn gauge(budget: &Budget) -> String {
+fn gauge(budget: &BudgetView) -> String {
     let nano = |amount: Usd| u64::try_from(amount.nano()).unwrap_or(0);
     let percent = budget.percent.unwrap_or_default();
     let bar = view::bar(nano(budget.spent_usd), nano(budget.limit_usd));
     format!("{bar} {percent} % of {}", budget.limit_usd)
 }
 
-fn tone(budget: &Budget) -> Tone {
+fn tone(budget: &BudgetView) -> Tone {
     if budget.exceeded {
         Tone::Bad
     } else if budget.alert {
@@ -111,9 +111,9 @@ fn tone(budget: &Budget) -> Tone {
 /// How many keys need a person: those that the vault knows of, if it opens at once, and those that providers refuse.
 fn needing_attention(app: &App) -> Result<Option<usize>> {
     let quick = match app.vault().status()? {
-        Status::Absent => return Ok(Some(0)),
-        Status::Unlocked { .. } => true,
-        Status::Locked { slots } => {
+        VaultStatus::Absent => return Ok(Some(0)),
+        VaultStatus::Unlocked { .. } => true,
+        VaultStatus::Locked { slots } => {
             let has = |kind| slots.iter().any(|slot| slot.kind == kind);
             has(SlotKind::KeyFile) && !has(SlotKind::Keychain)
         }

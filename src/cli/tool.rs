@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Session, caller::Terminal, command_line, exit, export, secret_source::SecretSource, wait};
 use crate::{
     error::{ExitCode as Ending, Result},
-    storage::vault::Status,
+    storage::vault::VaultStatus,
     tools::{
         Input, ToolDef,
         view::{Block, Tone},
@@ -46,10 +46,10 @@ pub(super) fn run(session: &Session, tool: &ToolDef, matches: &ArgMatches) -> Re
         session.console.confirm(&format!("{}: {key}?", tool.title), matches)?;
     }
     let vault = session.app.vault();
-    let first = tool.takes_key && matches!(vault.status(), Ok(Status::Absent));
+    let first = tool.takes_key && matches!(vault.status(), Ok(VaultStatus::Absent));
     let caller = Terminal::new(session, matches);
     let answer = wait((tool.call)(&session.app, &caller, Input::Matches(matches)))?;
-    if let (true, false, Ok(Status::Unlocked { by, .. })) = (first, session.console.is_json(), vault.status()) {
+    if let (true, false, Ok(VaultStatus::Unlocked { by, .. })) = (first, session.console.is_json(), vault.status()) {
         let said = format!("Made the vault {}; the {by} opens it", vault.path().display());
         session.console.remark(&Block::Line(Tone::Plain, said));
     }

@@ -9,7 +9,7 @@ const THRESHOLDS: [u8; 4] = [50, 80, 95, 100];
 
 /// A budget at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct BudgetStatus {
     pub window: Window,
     pub span: Span,
     pub limit: Usd,
@@ -42,7 +42,7 @@ impl Forecast {
     }
 }
 
-impl Standing {
+impl BudgetStatus {
     /// What can still be spent.
     pub fn remaining(&self) -> Usd {
         (self.limit - self.spent - self.reserved).or_zero()
@@ -108,8 +108,8 @@ mod tests {
         }
     }
 
-    fn standing(spent: Usd, limit: Usd) -> Standing {
-        Standing {
+    fn standing(spent: Usd, limit: Usd) -> BudgetStatus {
+        BudgetStatus {
             window: Window::Day,
             span: day(),
             limit,

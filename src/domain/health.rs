@@ -11,7 +11,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::Outcome;
+use super::RequestOutcome;
 
 /// The first cooldown after a refusal without a `Retry-After`.
 const FIRST_COOLDOWN: SignedDuration = SignedDuration::from_secs(30);
@@ -110,9 +110,9 @@ pub struct LastRequests {
 
 impl Signal {
     /// What `outcome` says, with the wait that the provider asked for.
-    pub fn of(outcome: &Outcome, retry_after: Option<SignedDuration>) -> Self {
+    pub fn of(outcome: &RequestOutcome, retry_after: Option<SignedDuration>) -> Self {
         match outcome.status_code {
-            Some(Outcome::CLIENT_CLOSED_REQUEST | Outcome::REGION_BLOCKED) => Self::NoVerdict,
+            Some(RequestOutcome::CLIENT_CLOSED_REQUEST | RequestOutcome::REGION_BLOCKED) => Self::NoVerdict,
             Some(401) => Self::Refused,
             Some(402) => Self::NoCredit,
             Some(429) => Self::RateLimited { retry_after },
@@ -348,7 +348,7 @@ mod tests {
     #[test]
     fn a_status_says_what_is_at_fault() {
         let signal = |success, status_code| {
-            let outcome = Outcome {
+            let outcome = RequestOutcome {
                 success,
                 status_code,
                 latency_ms: None,

@@ -19,7 +19,7 @@ mod usage;
 mod validation;
 
 pub use api_key::{ApiKey, MalformedKey};
-pub use budget::{Forecast, Standing, forecast};
+pub use budget::{BudgetStatus, Forecast, forecast};
 pub use decimal::Billionths;
 pub use effort::Effort;
 pub use health::{Health, HealthState, LastRequests, Signal, Trouble};
@@ -33,5 +33,5 @@ pub use secret::{Passphrase, Secret};
 pub use task::{Objective, Task};
 pub use token_estimate::{TokenEstimate, estimate_tokens};
 pub use tokens::{MOST_TOKENS, TokenCounts, Tokens, TokensError};
-pub use usage::{Outcome, RecordedCost, Source, UsageRecord};
+pub use usage::{RecordedCost, RequestOutcome, UsageRecord, UsageSource};
 pub use validation::{KeyStatus, Validation};

@@ -38,7 +38,7 @@ mod weight {
 const SHORT_WORD: u64 = 8;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Class {
+enum CharClass {
     Letter,
     MarkedLatin,
     Digit,
@@ -50,7 +50,7 @@ enum Class {
     Other,
 }
 
-impl Class {
+impl CharClass {
     fn of(c: char) -> Self {
         match c {
             'a'..='z' | 'A'..='Z' => Self::Letter,
@@ -78,28 +78,28 @@ pub fn estimate_tokens(text: &str, is_fitted: bool) -> TokenEstimate {
     // How many characters of the same run came before this one.
     let (mut before, mut run) = (None, 0u64);
     for c in text.chars() {
-        let class = Class::of(c);
+        let class = CharClass::of(c);
         let goes_on =
-            before.is_some_and(|before: Class| before == class || (before.is_of_a_word() && class.is_of_a_word()));
+            before.is_some_and(|before: CharClass| before == class || (before.is_of_a_word() && class.is_of_a_word()));
         run = if goes_on { run + 1 } else { 0 };
         before = Some(class);
         characters += 1;
         plain += u64::from(c.is_ascii());
         thousandths += match (class, run) {
-            (Class::Letter | Class::MarkedLatin, 0) => weight::WORD,
-            (Class::Letter | Class::MarkedLatin, SHORT_WORD..) => weight::LONG_WORD_LETTER,
-            (Class::Digit, 0) => weight::DIGITS + weight::DIGIT,
-            (Class::Digit, _) => weight::DIGIT,
-            (Class::Newline, 0) => weight::NEWLINES,
-            (Class::Space, 1) => weight::INDENT,
-            (Class::Punctuation, 0) => weight::PUNCTUATION + weight::PUNCTUATION_MARK,
-            (Class::Punctuation, _) => weight::PUNCTUATION_MARK,
-            (Class::HanKanaHangul, _) => weight::HAN_KANA_HANGUL,
-            (Class::GreekCyrillic, _) => weight::GREEK_CYRILLIC,
-            (Class::Other, _) => weight::OTHER,
-            (Class::Letter | Class::MarkedLatin | Class::Newline | Class::Space, _) => 0,
+            (CharClass::Letter | CharClass::MarkedLatin, 0) => weight::WORD,
+            (CharClass::Letter | CharClass::MarkedLatin, SHORT_WORD..) => weight::LONG_WORD_LETTER,
+            (CharClass::Digit, 0) => weight::DIGITS + weight::DIGIT,
+            (CharClass::Digit, _) => weight::DIGIT,
+            (CharClass::Newline, 0) => weight::NEWLINES,
+            (CharClass::Space, 1) => weight::INDENT,
+            (CharClass::Punctuation, 0) => weight::PUNCTUATION + weight::PUNCTUATION_MARK,
+            (CharClass::Punctuation, _) => weight::PUNCTUATION_MARK,
+            (CharClass::HanKanaHangul, _) => weight::HAN_KANA_HANGUL,
+            (CharClass::GreekCyrillic, _) => weight::GREEK_CYRILLIC,
+            (CharClass::Other, _) => weight::OTHER,
+            (CharClass::Letter | CharClass::MarkedLatin | CharClass::Newline | CharClass::Space, _) => 0,
         };
-        if class == Class::MarkedLatin {
+        if class == CharClass::MarkedLatin {
             thousandths += weight::MARKED_LATIN;
         }
     }

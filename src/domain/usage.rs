@@ -17,10 +17,10 @@ pub struct UsageRecord {
     pub session: Option<String>,
     /// The gateway's client that made it, by its name.
     pub client: Option<String>,
-    pub source: Source,
+    pub source: UsageSource,
     pub service: Service,
     pub tokens: Tokens,
-    pub outcome: Outcome,
+    pub outcome: RequestOutcome,
     pub cost: RecordedCost,
     /// The caller's or the provider's own name for the request: of one provider it counts once.
     pub request_id: Option<String>,
@@ -28,7 +28,7 @@ pub struct UsageRecord {
 
 /// Who says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Source {
+pub enum UsageSource {
     /// A client or a person told us.
     Reported,
     /// It passed through the gateway.
@@ -37,7 +37,7 @@ pub enum Source {
 
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Outcome {
+pub struct RequestOutcome {
     pub success: bool,
     pub status_code: Option<u16>,
     pub latency_ms: Option<u32>,
@@ -54,7 +54,7 @@ pub enum RecordedCost {
     Unpriced,
 }
 
-impl Outcome {
+impl RequestOutcome {
     /// The status of a request whose client closed the connection before the answer's end, as nginx records it.
     pub const CLIENT_CLOSED_REQUEST: u16 = 499;
     /// The status of a request that the provider refused because of the region it came from
@@ -80,7 +80,7 @@ impl RecordedCost {
     }
 }
 
-impl Source {
+impl UsageSource {
     pub const ALL: [Self; 2] = [Self::Reported, Self::Gateway];
 
     /// The source as results and files spell it.

@@ -3,8 +3,8 @@
 use super::{Code, Error};
 use crate::storage::{
     audit::AuditError,
-    clients::ClientsError,
     files::{FileError, Hazard},
+    gateway_clients::ClientsError,
     lock::LockError,
     vault::keychain::KeychainError,
 };

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use super::{
     http::headers,
-    request::{client_request::ClientRequest, fields::Fields, prepared_request::PreparedRequest},
+    request::{client_request::ClientRequest, fields::BodyFields, prepared_request::PreparedRequest},
 };
 use crate::{settings, storage};
 
@@ -47,19 +47,19 @@ const BESIDE_THE_POINT: [&str; 8] = [
 const OF_LIBRARIES: &str = "x-stainless-";
 
 /// The responses that are kept, the one that was used last at the end.
-pub(super) struct Cache {
-    kept: Mutex<LruCache<Key, CachedResponse>>,
+pub(super) struct ResponseCache {
+    kept: Mutex<LruCache<CacheKey, CachedResponse>>,
     /// What they take together; changed only while `kept` is held.
     bytes: AtomicUsize,
 }
 
 /// All that a response depends on, as a hash.
-type Key = [u8; 32];
+type CacheKey = [u8; 32];
 
 /// A request whose response may be kept.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cacheable {
-    key: Key,
+    key: CacheKey,
     /// Whether an older response will do.
     takes_older: bool,
 }
@@ -72,12 +72,12 @@ pub(super) struct CachedResponse {
     pub(super) body: Bytes,
 }
 
-impl Cache {
+impl ResponseCache {
     /// The request as it can be found again; nothing where no response to it is kept.
     pub(super) fn cacheable(
         &self,
         request: &ClientRequest,
-        fields: &Fields<'_>,
+        fields: &BodyFields<'_>,
         prepared: &PreparedRequest,
     ) -> Option<Cacheable> {
         if !request.config.gateway.cache.enabled {
@@ -101,7 +101,7 @@ impl Cache {
     }
 
     /// The response to `request` that is kept, if it is young enough.
-    pub(super) fn response(&self, request: Cacheable, cache: &settings::Cache) -> Option<CachedResponse> {
+    pub(super) fn response(&self, request: Cacheable, cache: &settings::CacheConfig) -> Option<CachedResponse> {
         let mut kept = self.kept();
         let found = kept.get(&request.key).filter(|_| request.takes_older)?;
         if found.since.elapsed() < cache.ttl {
@@ -113,7 +113,7 @@ impl Cache {
     }
 
     /// Keeps the response to `request`, and drops what was not used for the longest time where it would be too much.
-    pub(super) fn keep(&self, request: Cacheable, headers: &HeaderMap, body: &Bytes, cache: &settings::Cache) {
+    pub(super) fn keep(&self, request: Cacheable, headers: &HeaderMap, body: &Bytes, cache: &settings::CacheConfig) {
         if body.len() >= cache.max_size {
             return;
         }
@@ -144,12 +144,12 @@ impl Cache {
         }
     }
 
-    fn kept(&self) -> MutexGuard<'_, LruCache<Key, CachedResponse>> {
+    fn kept(&self) -> MutexGuard<'_, LruCache<CacheKey, CachedResponse>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Default for Cache {
+impl Default for ResponseCache {
     fn default() -> Self {
         Self {
             kept: Mutex::new(LruCache::new_unbounded()),
@@ -158,7 +158,7 @@ impl Default for Cache {
     }
 }
 
-impl fmt::Debug for Cache {
+impl fmt::Debug for ResponseCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Cache")
             .field("bytes", &self.bytes)
@@ -178,7 +178,7 @@ impl CachedResponse {
 }
 
 /// A client that was removed and added again has another hash, and finds nothing of its predecessor's.
-fn key(request: &ClientRequest, prepared: &PreparedRequest) -> Key {
+fn key(request: &ClientRequest, prepared: &PreparedRequest) -> CacheKey {
     let client = String::from(request.client.key_hash.clone());
     let passing = headers::for_provider(&request.headers);
     let mut passing: Vec<_> = passing

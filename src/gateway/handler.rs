@@ -20,7 +20,7 @@ use super::{
         body::{self, ResponseBody},
         error_response::{ErrorFormat, ErrorResponse},
         headers,
-        route::{self, Route},
+        route::{self, GatewayRoute},
     },
     keys::wait,
     models,
@@ -32,8 +32,8 @@ use crate::{
     app::App,
     domain::Secret,
     error::{Code, Error, Result},
-    services::clients,
-    storage::clients::Client,
+    services::gateway_clients,
+    storage::gateway_clients::GatewayClient,
 };
 
 /// The longest body, in bytes: what the providers themselves take at most.
@@ -56,8 +56,8 @@ pub(super) async fn handle(
         Ok(random) => request_id(random, state.app.now()),
         Err(why) => return ErrorResponse::from(why).into_response(ErrorFormat::OpenAi, ""),
     };
-    let format = Route::error_format(request.uri().path());
-    let allowed = Route::allowed(request.uri().path());
+    let format = GatewayRoute::error_format(request.uri().path());
+    let allowed = GatewayRoute::allowed(request.uri().path());
     let answered = admit(state, request, peer, &id, permit).await;
     let mut response = answered.unwrap_or_else(|error| {
         let status = error.status();
@@ -103,20 +103,20 @@ async fn admit(
         .hint("use http://127.0.0.1 or http://localhost, with the gateway's port")
         .into());
     }
-    let route = Route::of(request.method(), request.uri())?;
+    let route = GatewayRoute::of(request.method(), request.uri())?;
     match &route {
-        Route::Health => return Ok(text("ok\n".to_owned(), "text/plain; charset=utf-8")),
-        Route::Metrics if peer.ip().is_loopback() => return Ok(metrics(state)),
-        Route::Metrics | Route::Models(_) | Route::Call(_) => {}
+        GatewayRoute::Health => return Ok(text("ok\n".to_owned(), "text/plain; charset=utf-8")),
+        GatewayRoute::Metrics if peer.ip().is_loopback() => return Ok(metrics(state)),
+        GatewayRoute::Metrics | GatewayRoute::Models(_) | GatewayRoute::Call(_) => {}
     }
     let client = authenticate(&state.app, request.headers())?;
     let call = match route {
-        Route::Health | Route::Metrics => return Ok(metrics(state)),
-        Route::Models(only) => {
+        GatewayRoute::Health | GatewayRoute::Metrics => return Ok(metrics(state)),
+        GatewayRoute::Models(only) => {
             let for_anthropic = request.headers().contains_key("anthropic-version");
             return Ok(models::answer(&state.app, &client, only.as_deref(), for_anthropic)?);
         }
-        Route::Call(call) => call,
+        GatewayRoute::Call(call) => call,
     };
     state.client_limits.admit(&client)?;
     let (head, body) = request.into_parts();
@@ -172,12 +172,12 @@ async fn exchange(
     }
 }
 
-fn authenticate(app: &App, headers: &HeaderMap) -> Result<Client> {
+fn authenticate(app: &App, headers: &HeaderMap) -> Result<GatewayClient> {
     let shown = headers::client_key(headers).ok_or_else(|| {
         Error::new(Code::ClientKeyInvalid, "the request has no client key")
             .hint("make one with `api-keys client add NAME`, and send it as `Authorization: Bearer` or `x-api-key`")
     })?;
-    clients::authenticate(app, &Secret::new(shown))
+    gateway_clients::authenticate(app, &Secret::new(shown))
 }
 
 /// Whether the request names this machine by an address or name that no other can have (DNS rebinding).

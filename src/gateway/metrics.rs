@@ -29,12 +29,12 @@ pub(super) struct Metrics {
     refused: Mutex<BTreeMap<u16, u64>>,
     /// How often a response was looked for in the cache, and was not there, and was.
     looked_up: [AtomicU64; 2],
-    series: Mutex<BTreeMap<Series, Sums>>,
+    series: Mutex<BTreeMap<MetricLabels, Sums>>,
 }
 
 /// The labels that measurements are grouped by.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Series {
+struct MetricLabels {
     operation: &'static str,
     provider: String,
     model: String,
@@ -100,7 +100,7 @@ impl Metrics {
         change: impl FnOnce(&mut Sums),
     ) {
         let mut all = self.series.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut series = Series {
+        let mut series = MetricLabels {
             operation,
             provider: record.model.provider.to_string(),
             model: record.model.model.to_string(),
@@ -189,7 +189,7 @@ impl Metrics {
 /// Which histograms of the sums are written, and of which kind of token.
 type Pick<'a> = dyn Fn(&Sums) -> Vec<(Option<&'static str>, &Histogram)> + 'a;
 
-impl Series {
+impl MetricLabels {
     fn labels(&self, token_type: Option<&str>) -> String {
         let mut labels = format!(
             "gen_ai_operation_name=\"{}\",gen_ai_provider_name=\"{}\",gen_ai_request_model=\"{}\"",

@@ -24,6 +24,6 @@ mod tasks;
 #[doc(hidden)]
 pub use self::request::probe::{Probe, probe};
 pub use self::{
-    server::{Listening, listen},
+    server::{GatewayListener, listen},
     state::Options,
 };

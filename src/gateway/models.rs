@@ -14,13 +14,13 @@ use crate::{
     domain::{KeyState, ModelRef, ProviderId},
     error::{Code, Error, Result},
     providers::Dialect,
-    storage::clients::Client,
+    storage::gateway_clients::GatewayClient,
 };
 
 /// The models that `client` can ask for, in Anthropic's form or in OpenAI's; or the one that is named.
 pub(super) fn answer(
     app: &App,
-    client: &Client,
+    client: &GatewayClient,
     only: Option<&str>,
     for_anthropic: bool,
 ) -> Result<Response<ResponseBody>> {
@@ -64,7 +64,7 @@ pub(super) fn answer(
 }
 
 /// Every model of a provider that is on, allowed, spoken with in that dialect, and has a key if it needs one.
-fn models(app: &App, client: &Client, dialect: Dialect) -> Result<Vec<ModelRef>> {
+fn models(app: &App, client: &GatewayClient, dialect: Dialect) -> Result<Vec<ModelRef>> {
     let (config, catalog, now) = (app.settings().required()?, app.catalog()?, app.now());
     let with_key: BTreeSet<ProviderId> = app.vault().contents().map_or_else(
         |_| BTreeSet::new(),

@@ -28,14 +28,14 @@ const BACKLOG: u32 = 4_096;
 
 /// A gateway that listens: who connects is answered as soon as it serves.
 #[derive(Debug)]
-pub struct Listening {
+pub struct GatewayListener {
     state: GatewayState,
     listener: std::net::TcpListener,
     address: SocketAddr,
 }
 
 /// Listens where `options` say.
-pub async fn listen(app: Arc<App>, options: Options) -> Result<Listening> {
+pub async fn listen(app: Arc<App>, options: Options) -> Result<GatewayListener> {
     check_address(&app, &options)?;
     let unavailable = |why: std::io::Error| {
         let message = format!("the gateway cannot listen at {}: {}", options.listen, why.kind());
@@ -44,14 +44,14 @@ pub async fn listen(app: Arc<App>, options: Options) -> Result<Listening> {
     };
     let listener = bind(options.listen).map_err(unavailable)?;
     let address = listener.local_addr().map_err(unavailable)?;
-    Ok(Listening {
+    Ok(GatewayListener {
         state: GatewayState::new(app, options)?,
         listener: listener.into_std().map_err(could_not_start)?,
         address,
     })
 }
 
-impl Listening {
+impl GatewayListener {
     pub fn address(&self) -> SocketAddr {
         self.address
     }

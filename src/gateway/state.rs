@@ -6,14 +6,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     accounting::accounts::Accounts,
-    cache::Cache,
+    cache::ResponseCache,
     capacity::Capacity,
     http::scrub::KeySpellings,
     keys::{health::KeyHealth, missing_models::MissingModels, quota::Quotas, rate_limit::ClientLimits},
     metrics::Metrics,
     tasks::Tasks,
 };
-use crate::{app::App, error::Result, process, providers::Upstream, services::lending::KeyRing};
+use crate::{app::App, error::Result, process, providers::Upstream, services::gateway_keys::KeyRing};
 
 /// How the gateway is to be run.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ pub(super) struct GatewayState {
     pub(super) missing_models: Arc<MissingModels>,
     pub(super) quotas: Arc<Quotas>,
     pub(super) client_limits: Arc<ClientLimits>,
-    pub(super) cache: Arc<Cache>,
+    pub(super) cache: Arc<ResponseCache>,
     pub(super) tasks: Tasks,
     pub(super) stopping: CancellationToken,
     pub(super) capacity: Arc<Capacity>,

@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{
     page,
-    server::{Desk, SENDING_LIMIT},
+    server::{SENDING_LIMIT, TicketStore},
     ticket::Shared,
 };
 
@@ -18,13 +18,17 @@ use super::{
 const BODY_LIMIT: usize = 16 * 1024;
 
 /// What a request that was let in is about.
-pub(super) enum Read {
+pub(super) enum PageRequest {
     Page(Shared),
     Typed(Shared, Zeroizing<Vec<u8>>),
 }
 
 /// Lets in what comes from our own page by way of a browser, and nothing else.
-pub(super) async fn read(desk: &Desk, authority: &str, request: hyper::Request<Incoming>) -> Result<Read, Refusal> {
+pub(super) async fn read(
+    desk: &TicketStore,
+    authority: &str,
+    request: hyper::Request<Incoming>,
+) -> Result<PageRequest, Refusal> {
     let headers = request.headers();
     // A name that resolves to this machine is not this machine's name (DNS rebinding).
     if the_only(headers, &header::HOST) != Some(authority) {
@@ -43,7 +47,7 @@ pub(super) async fn read(desk: &Desk, authority: &str, request: hyper::Request<I
         .ok_or(GONE)?;
     if request.method() == Method::GET {
         return if is_visit(headers) {
-            Ok(Read::Page(ticket))
+            Ok(PageRequest::Page(ticket))
         } else {
             Err(FOREIGN)
         };
@@ -56,7 +60,7 @@ pub(super) async fn read(desk: &Desk, authority: &str, request: hyper::Request<I
     }
     let body = Limited::new(request.into_body(), BODY_LIMIT);
     match tokio::time::timeout(SENDING_LIMIT, collect(body)).await {
-        Ok(body) => Ok(Read::Typed(ticket, body?)),
+        Ok(body) => Ok(PageRequest::Typed(ticket, body?)),
         Err(_) => Err(TOO_SLOW),
     }
 }

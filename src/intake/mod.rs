@@ -13,5 +13,5 @@ mod ticket;
 pub use self::{
     page::{Judge, Request},
     server::{Intake, LIFETIME},
-    ticket::{Outcome, Ticket, Turn},
+    ticket::{AskPermit, SecretOutcome, Ticket},
 };

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::ticket::{Outcome, Ticket};
+use super::ticket::{SecretOutcome, Ticket};
 use crate::{
     domain::Secret,
     error::{Error, Result},
@@ -98,10 +98,10 @@ pub(super) fn ask(ticket: &Ticket, problem: Option<&Error>) -> String {
 }
 
 /// The page after the secret was used, or could not be.
-pub(super) fn outcome(ticket: &Ticket, outcome: &Outcome) -> String {
+pub(super) fn outcome(ticket: &Ticket, outcome: &SecretOutcome) -> String {
     let words = Words::of(&ticket.request.question, &ticket.request.provider_title);
     match outcome {
-        Outcome::Done => {
+        SecretOutcome::Done => {
             let subject = subject(&ticket.request.question, &ticket.request.provider_title);
             let body = format!(
                 "<div class=\"mark good\">{TICK}</div><h1>{}</h1><p class=\"lead\">{}</p>{subject}<p>You can close \
@@ -110,7 +110,7 @@ pub(super) fn outcome(ticket: &Ticket, outcome: &Outcome) -> String {
             );
             document(words.done, &body)
         }
-        Outcome::Failed { message, hint } => {
+        SecretOutcome::Failed { message, hint } => {
             let body = format!(
                 "<div class=\"mark bad\">{CROSS}</div><h1>That did not work</h1>\
                  <div class=\"note bad\" role=\"alert\"><p><strong>{}.</strong></p><p>{}</p></div>\

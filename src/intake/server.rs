@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     form,
-    gate::{self, GONE, Read, UNREADABLE},
+    gate::{self, GONE, PageRequest, UNREADABLE},
     page::{self, FIELD, FIELD_AGAIN, Request},
     ticket::{Progress, Shared, Ticket},
 };
@@ -54,23 +54,23 @@ const WORK: Duration = Duration::from_secs(20);
 /// The desk where secrets are handed in: no socket is open until [`Intake::open`] is called.
 #[derive(Debug)]
 pub struct Intake {
-    desk: Arc<Desk>,
+    desk: Arc<TicketStore>,
     lifetime: Duration,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Desk {
-    state: Mutex<State>,
+pub(super) struct TicketStore {
+    state: Mutex<TicketState>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct TicketState {
     tickets: Vec<Shared>,
-    listening: Option<Listening>,
+    listening: Option<PageListener>,
 }
 
 #[derive(Debug)]
-struct Listening {
+struct PageListener {
     authority: String,
     stop: CancellationToken,
 }
@@ -113,7 +113,7 @@ impl Intake {
                 authority.clone(),
                 stop.clone(),
             ));
-            state.listening = Some(Listening {
+            state.listening = Some(PageListener {
                 authority: authority.clone(),
                 stop,
             });
@@ -157,7 +157,7 @@ impl Drop for Intake {
     }
 }
 
-impl Desk {
+impl TicketStore {
     fn close(&self, ticket: &Shared) {
         ticket.close();
         let mut state = self.state();
@@ -181,12 +181,12 @@ impl Desk {
             .cloned()
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, TicketState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl State {
+impl TicketState {
     fn rest(&mut self) {
         self.tickets.retain(|ticket| ticket.is_live());
         if !self.tickets.iter().any(|ticket| ticket.is_open())
@@ -205,7 +205,7 @@ fn listen() -> std::io::Result<(TcpListener, String)> {
     Ok((TcpListener::from_std(listener)?, authority))
 }
 
-async fn accept(listener: TcpListener, desk: Weak<Desk>, authority: String, stop: CancellationToken) {
+async fn accept(listener: TcpListener, desk: Weak<TicketStore>, authority: String, stop: CancellationToken) {
     let authority: Arc<str> = authority.into();
     let places = Arc::new(Semaphore::new(CONNECTIONS));
     loop {
@@ -227,7 +227,7 @@ async fn accept(listener: TcpListener, desk: Weak<Desk>, authority: String, stop
 }
 
 /// One request and its answer.
-async fn converse(stream: TcpStream, desk: Weak<Desk>, authority: &str) {
+async fn converse(stream: TcpStream, desk: Weak<TicketStore>, authority: &str) {
     let service = service_fn(|request: hyper::Request<Incoming>| {
         let desk = desk.upgrade();
         async move {
@@ -248,16 +248,16 @@ async fn converse(stream: TcpStream, desk: Weak<Desk>, authority: &str) {
         .await;
 }
 
-async fn answer(desk: &Desk, authority: &str, request: hyper::Request<Incoming>) -> (StatusCode, String) {
+async fn answer(desk: &TicketStore, authority: &str, request: hyper::Request<Incoming>) -> (StatusCode, String) {
     match gate::read(desk, authority, request).await {
-        Ok(Read::Page(ticket)) => (StatusCode::OK, page::ask(&ticket, None)),
-        Ok(Read::Typed(ticket, body)) => typed(desk, &ticket, &body).await,
+        Ok(PageRequest::Page(ticket)) => (StatusCode::OK, page::ask(&ticket, None)),
+        Ok(PageRequest::Typed(ticket, body)) => typed(desk, &ticket, &body).await,
         Err(refusal) => refusal.into_page(),
     }
 }
 
 /// Judges what was typed, hands it over, and waits to tell what became of it.
-async fn typed(desk: &Desk, ticket: &Shared, body: &[u8]) -> (StatusCode, String) {
+async fn typed(desk: &TicketStore, ticket: &Shared, body: &[u8]) -> (StatusCode, String) {
     let secret = match secret(ticket, body) {
         Ok(secret) => secret,
         Err(Some(problem)) => return (StatusCode::UNPROCESSABLE_ENTITY, page::ask(ticket, Some(&problem))),

@@ -40,9 +40,9 @@ pub struct Ticket {
 
 /// The right to ask the person, given back when dropped.
 #[derive(Debug)]
-pub struct Turn<'a>(&'a AtomicBool);
+pub struct AskPermit<'a>(&'a AtomicBool);
 
-impl Drop for Turn<'_> {
+impl Drop for AskPermit<'_> {
     fn drop(&mut self) {
         self.0.store(false, Ordering::Release);
     }
@@ -50,7 +50,7 @@ impl Drop for Turn<'_> {
 
 /// What became of a secret, as its page tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum SecretOutcome {
     /// The work that needed the secret is done.
     Done,
     /// It failed: a message and a hint, neither of which holds the secret.
@@ -65,7 +65,7 @@ enum Stage {
     Typed(Secret),
     /// The caller has the secret and works with it.
     Taken,
-    Finished(Outcome),
+    Finished(SecretOutcome),
     /// Declined, or too late; the secret, if there was one, is wiped.
     Closed,
 }
@@ -77,7 +77,7 @@ pub(super) enum Progress {
     Waiting,
     /// The caller has it and is not done yet.
     Working,
-    Finished(Outcome),
+    Finished(SecretOutcome),
     Closed,
 }
 
@@ -114,8 +114,8 @@ impl Ticket {
     }
 
     /// The right to ask the person for it, unless somebody is asking already.
-    pub fn turn(&self) -> Option<Turn<'_>> {
-        (!self.asking.swap(true, Ordering::AcqRel)).then_some(Turn(&self.asking))
+    pub fn turn(&self) -> Option<AskPermit<'_>> {
+        (!self.asking.swap(true, Ordering::AcqRel)).then_some(AskPermit(&self.asking))
     }
 
     /// Waits for the secret; fails when the ticket closes or another caller was faster.
@@ -149,7 +149,7 @@ impl Ticket {
     }
 
     /// Tells the page what became of the secret.
-    pub fn finish(&self, outcome: Outcome) {
+    pub fn finish(&self, outcome: SecretOutcome) {
         let mut stage = self.stage();
         if matches!(*stage, Stage::Taken) {
             *stage = Stage::Finished(outcome);

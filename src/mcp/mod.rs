@@ -3,7 +3,7 @@
 //! One handler serves every revision of the protocol, those with a handshake and those without.
 //! Nothing on the way to the first answer opens the vault, the keychain or a connection.
 
-mod client;
+mod caller;
 mod describe;
 mod guard;
 mod rounds;
@@ -25,7 +25,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     server::Server,
-    stdio::{Lines, streams},
+    stdio::{JsonLines, streams},
 };
 use crate::{
     app::App,
@@ -51,14 +51,14 @@ pub async fn serve(app: Arc<App>) -> Result<()> {
     let signal = signals()?;
     let gone = CancellationToken::new();
     let (reader, writer) = streams();
-    let lines = Lines::new(reader, writer, gone.clone());
+    let lines = JsonLines::new(reader, writer, gone.clone());
     converse(Server::new(app, gone.clone()), lines, gone, signal).await
 }
 
 /// Answers what comes over `lines` until `gone` is cancelled or `signal` ends.
 async fn converse<R, W>(
     server: Server,
-    lines: Lines<R, W>,
+    lines: JsonLines<R, W>,
     gone: CancellationToken,
     signal: impl Future<Output = ()>,
 ) -> Result<()>

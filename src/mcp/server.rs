@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    client::{Client, Desk, PATIENCE, lock},
+    caller::{CallerContext, McpCaller, PATIENCE, lock},
     describe,
     guard::guarded,
     rounds::{self, Rounds},
@@ -59,7 +59,7 @@ pub(super) struct Server {
     defs: &'static [ToolDef],
     tools: Vec<Tool>,
     config: ServerConfig,
-    desk: Desk,
+    desk: CallerContext,
     subscriptions: Arc<Subscriptions>,
     own_work: Arc<AtomicUsize>,
 }
@@ -82,7 +82,7 @@ impl Drop for OwnWork<'_> {
 
 impl Server {
     pub(super) fn new(app: Arc<App>, gone: CancellationToken) -> Self {
-        let desk = Desk {
+        let desk = CallerContext {
             intake: Intake::default(),
             rounds: Rounds::new(),
             patience: PATIENCE,
@@ -92,7 +92,7 @@ impl Server {
     }
 
     /// A server of `defs` that asks at `desk`.
-    pub(super) fn with(app: Arc<App>, defs: &'static [ToolDef], desk: Desk) -> Self {
+    pub(super) fn with(app: Arc<App>, defs: &'static [ToolDef], desk: CallerContext) -> Self {
         Self {
             app,
             defs,
@@ -168,7 +168,7 @@ impl ServerHandler for Server {
             None => None,
         };
         let (sender, mut news) = mpsc::unbounded_channel();
-        let client = Client {
+        let client = McpCaller {
             app: &self.app,
             desk: &self.desk,
             context: &context,

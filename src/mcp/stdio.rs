@@ -17,14 +17,14 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
 /// Lines of JSON in both directions; tells when the client has hung up.
-pub(super) struct Lines<R: AsyncRead, W: AsyncWrite> {
+pub(super) struct JsonLines<R: AsyncRead, W: AsyncWrite> {
     framed: AsyncRwTransport<RoleServer, R, W>,
     gone: CancellationToken,
     /// Whether the client has chosen a lifecycle.
     begun: bool,
 }
 
-impl<R, W> Lines<R, W>
+impl<R, W> JsonLines<R, W>
 where
     R: AsyncRead + Unpin + Send + 'static,
     W: AsyncWrite + Unpin + Send + 'static,
@@ -39,7 +39,7 @@ where
     }
 }
 
-impl<R, W> Transport<RoleServer> for Lines<R, W>
+impl<R, W> Transport<RoleServer> for JsonLines<R, W>
 where
     R: AsyncRead + Unpin + Send + 'static,
     W: AsyncWrite + Unpin + Send + 'static,
@@ -97,7 +97,7 @@ pub(super) enum Reader {
 }
 
 /// Where answers go.
-pub(super) enum Writer {
+pub(super) enum OutputStream {
     Standard(StdioWriter),
     #[cfg(unix)]
     Socket(tokio::net::UnixStream),
@@ -106,13 +106,13 @@ pub(super) enum Writer {
 /// Both streams, without a thread between them and us where the system allows it.
 ///
 /// Clients on Node give a server sockets, most others pipes; what remains is read on a thread.
-pub(super) fn streams() -> (Reader, Writer) {
+pub(super) fn streams() -> (Reader, OutputStream) {
     #[cfg(unix)]
     if let (Some(reader), Some(writer)) = (socket(&io::stdin()), socket(&io::stdout())) {
-        return (Reader::Socket(reader), Writer::Socket(writer));
+        return (Reader::Socket(reader), OutputStream::Socket(writer));
     }
     let (reader, writer) = stdio_pipes();
-    (Reader::Standard(reader), Writer::Standard(writer))
+    (Reader::Standard(reader), OutputStream::Standard(writer))
 }
 
 /// The stream as a socket that does not block, if it is one.
@@ -139,7 +139,7 @@ impl AsyncRead for Reader {
     }
 }
 
-impl AsyncWrite for Writer {
+impl AsyncWrite for OutputStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Standard(stream) => Pin::new(stream).poll_write(context, bytes),

@@ -21,14 +21,14 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// Who wants to know of what in this session.
 pub(super) struct Subscriptions {
     /// In sessions: what the client subscribed to, and how it was when the client last heard of it.
-    session: Mutex<Session>,
+    session: Mutex<SessionWatch>,
     /// Woken when a tool of ours may have changed something.
     changed: Notify,
     gone: CancellationToken,
 }
 
 #[derive(Default)]
-struct Session {
+struct SessionWatch {
     watch: Watch,
     /// Whether a task looks at it.
     is_looked_at: bool,
@@ -93,7 +93,7 @@ impl Subscriptions {
         }
     }
 
-    fn session(&self) -> MutexGuard<'_, Session> {
+    fn session(&self) -> MutexGuard<'_, SessionWatch> {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

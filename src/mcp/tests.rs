@@ -13,9 +13,9 @@ use super::*;
 use crate::{
     app::Clock,
     intake::Intake,
-    mcp::{client::Desk, rounds::Rounds},
+    mcp::{caller::CallerContext, rounds::Rounds},
     settings::{Environment, Settings},
-    tools::{Answer, Area, Caller, Hints, Question, ToolDef, View},
+    tools::{Area, Caller, Hints, Question, ToolDef, ToolOutput, View},
 };
 
 const KEY: &str = "sk-ant-api03-0123456789abcdefghij";
@@ -65,14 +65,14 @@ fn object() -> Map<String, Value> {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "what a tool returns")]
-fn answer(json: Value) -> Result<Answer> {
-    Ok(Answer {
+fn answer(json: Value) -> Result<ToolOutput> {
+    Ok(ToolOutput {
         json,
         view: View::default(),
     })
 }
 
-async fn store(caller: &dyn Caller) -> Result<Answer> {
+async fn store(caller: &dyn Caller) -> Result<ToolOutput> {
     let question = Question::NewKey {
         provider: "anthropic".parse()?,
         label: "work".parse()?,
@@ -83,7 +83,7 @@ async fn store(caller: &dyn Caller) -> Result<Answer> {
     answer(json!({"stored": secret.expose() == KEY}))
 }
 
-async fn steps(caller: &dyn Caller) -> Result<Answer> {
+async fn steps(caller: &dyn Caller) -> Result<ToolOutput> {
     for done in 1..=3 {
         caller.progress(done, 3, "asking");
         tokio::task::yield_now().await;
@@ -106,7 +106,7 @@ impl Peer {
     async fn new(revision: &str, capabilities: Value, patience: Duration) -> Self {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
         let gone = CancellationToken::new();
-        let desk = Desk {
+        let desk = CallerContext {
             intake: Intake::default(),
             rounds: Rounds::new(),
             patience,
@@ -114,7 +114,7 @@ impl Peer {
         };
         let server = Server::with(nowhere(), FAKES, desk);
         let (reader, writer) = tokio::io::split(theirs);
-        let lines = Lines::new(reader, writer, gone.clone());
+        let lines = JsonLines::new(reader, writer, gone.clone());
         let server = tokio::spawn(converse(server, lines, gone, pending()));
         let (answers, requests) = tokio::io::split(ours);
         let mut peer = Self {
@@ -436,7 +436,7 @@ async fn what_comes_before_the_session_is_passed_over() {
     let gone = CancellationToken::new();
     let server = Server::new(nowhere(), gone.clone());
     let (reader, writer) = tokio::io::split(theirs);
-    let lines = Lines::new(reader, writer, gone.clone());
+    let lines = JsonLines::new(reader, writer, gone.clone());
     tokio::spawn(converse(server, lines, gone, pending()));
     let (answers, mut requests) = tokio::io::split(ours);
     let stray = "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n\

@@ -50,7 +50,7 @@ impl Values {
     }
 }
 
-/// The models that the configuration names for a provider, else those of the catalogue.
+/// The models that the configuration names for a provider, else those of the catalog.
 fn models(app: &App, provider: &Provider) -> Vec<ModelRef> {
     match &provider.models {
         Some(models) => models.iter().map(|model| provider.id.model(model)).collect(),

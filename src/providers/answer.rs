@@ -16,12 +16,12 @@ const MOST_SCOPES: usize = 32;
 const PIECE: usize = 8;
 
 /// What a provider answered, as far as it is looked at.
-pub struct Answer<'a> {
+pub struct ProviderResponse<'a> {
     title: &'a str,
     http_status: u16,
     /// The body, where all of it is JSON.
     json: Option<Value>,
-    body: Body,
+    body: BodyKind,
     /// The body in lower case, for looking for words and never for showing.
     text: String,
     /// The provider's id of the account, where a header tells.
@@ -32,7 +32,7 @@ pub struct Answer<'a> {
 
 /// What a body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Body {
+pub enum BodyKind {
     Empty,
     /// A whole JSON object or list.
     Json,
@@ -48,7 +48,7 @@ pub enum Body {
 
 /// What an answer says of the key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Verdict {
+pub struct KeyVerdict {
     pub status: KeyStatus,
     /// A sentence of our own.
     pub message: String,
@@ -64,7 +64,7 @@ pub struct Verdict {
 #[derive(PartialEq, Eq, Clone)]
 pub struct Account(String);
 
-impl<'a> Answer<'a> {
+impl<'a> ProviderResponse<'a> {
     /// The answer of the provider `title` to a request that carried `key`.
     ///
     /// `is_cut` says that the body went on past `body`.
@@ -85,17 +85,17 @@ impl<'a> Answer<'a> {
         };
         let start = text.trim_start();
         let body = if json.is_some() {
-            Body::Json
+            BodyKind::Json
         } else if !is_text {
-            Body::Binary
+            BodyKind::Binary
         } else if start.is_empty() {
-            Body::Empty
+            BodyKind::Empty
         } else if start.starts_with('<') {
-            Body::Html
+            BodyKind::Html
         } else if is_cut && start.starts_with(['{', '[']) {
-            Body::LongJson
+            BodyKind::LongJson
         } else {
-            Body::Text
+            BodyKind::Text
         };
         Self {
             title,
@@ -118,15 +118,15 @@ impl<'a> Answer<'a> {
         self.http_status
     }
 
-    pub(super) fn body(&self) -> Body {
+    pub(super) fn body(&self) -> BodyKind {
         self.body
     }
 
     /// Whether the answer came from the provider's API, not from something in between.
     pub(super) fn is_json(&self) -> bool {
         match self.body {
-            Body::Json | Body::LongJson => true,
-            Body::Empty | Body::Text | Body::Html | Body::Binary => false,
+            BodyKind::Json | BodyKind::LongJson => true,
+            BodyKind::Empty | BodyKind::Text | BodyKind::Html | BodyKind::Binary => false,
         }
     }
 
@@ -174,8 +174,8 @@ impl<'a> Answer<'a> {
             .collect()
     }
 
-    fn verdict(&self, status: KeyStatus, message: &str) -> Verdict {
-        Verdict::new(status, format!("{} {message}", self.title))
+    fn verdict(&self, status: KeyStatus, message: &str) -> KeyVerdict {
+        KeyVerdict::new(status, format!("{} {message}", self.title))
     }
 
     /// Whether `name` can be repeated: an id or a scope by its letters, and no part of the key.
@@ -203,7 +203,7 @@ impl<'a> Answer<'a> {
     }
 }
 
-impl Verdict {
+impl KeyVerdict {
     pub(super) fn new(status: KeyStatus, message: String) -> Self {
         Self {
             status,
@@ -230,17 +230,17 @@ impl Verdict {
 }
 
 /// The sentences: our own words, one for each thing an answer can mean.
-impl Answer<'_> {
-    pub(super) fn valid(&self) -> Verdict {
+impl ProviderResponse<'_> {
+    pub(super) fn valid(&self) -> KeyVerdict {
         self.verdict(KeyStatus::Valid, "accepts the key")
             .account(self.account(&[]))
     }
 
-    pub(super) fn reachable(&self) -> Verdict {
+    pub(super) fn reachable(&self) -> KeyVerdict {
         self.verdict(KeyStatus::Valid, "answers; no key is needed")
     }
 
-    pub(super) fn valid_restricted(&self, missing_scopes: Vec<String>) -> Verdict {
+    pub(super) fn valid_restricted(&self, missing_scopes: Vec<String>) -> KeyVerdict {
         self.verdict(
             KeyStatus::Valid,
             "accepts the key, which is restricted to part of the API",
@@ -249,29 +249,29 @@ impl Answer<'_> {
         .account(self.account(&[]))
     }
 
-    pub(super) fn invalid(&self) -> Verdict {
+    pub(super) fn invalid(&self) -> KeyVerdict {
         self.verdict(
             KeyStatus::Invalid,
             "does not accept the key: it is wrong or was revoked",
         )
     }
 
-    pub(super) fn expired(&self) -> Verdict {
+    pub(super) fn expired(&self) -> KeyVerdict {
         self.verdict(KeyStatus::Expired, "says that the key has expired")
     }
 
-    pub(super) fn no_credit(&self) -> Verdict {
+    pub(super) fn no_credit(&self) -> KeyVerdict {
         self.verdict(
             KeyStatus::NoCredit,
             "knows the key, but there is no credit or quota behind it",
         )
     }
 
-    pub(super) fn forbidden(&self, why: &str) -> Verdict {
+    pub(super) fn forbidden(&self, why: &str) -> KeyVerdict {
         self.verdict(KeyStatus::Forbidden, why)
     }
 
-    pub(super) fn rate_limited(&self) -> Verdict {
+    pub(super) fn rate_limited(&self) -> KeyVerdict {
         self.verdict(
             KeyStatus::RateLimited,
             "asks to slow down and says nothing of the key; try again later",
@@ -279,7 +279,7 @@ impl Answer<'_> {
     }
 
     /// The answer says nothing of the key.
-    pub(super) fn undetermined(&self, why: &str) -> Verdict {
+    pub(super) fn undetermined(&self, why: &str) -> KeyVerdict {
         self.verdict(KeyStatus::Unreachable, why)
     }
 }
@@ -297,7 +297,7 @@ impl fmt::Debug for Account {
     }
 }
 
-impl fmt::Debug for Answer<'_> {
+impl fmt::Debug for ProviderResponse<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Answer({} {:?})", self.http_status, self.body)
     }
@@ -308,24 +308,24 @@ mod tests {
     use super::*;
     use crate::domain::Secret;
 
-    fn body(bytes: &[u8], is_cut: bool) -> Body {
-        Answer::new("Test", 200, bytes, is_cut, None).body()
+    fn body(bytes: &[u8], is_cut: bool) -> BodyKind {
+        ProviderResponse::new("Test", 200, bytes, is_cut, None).body()
     }
 
     #[test]
     fn a_body_is_told_by_its_beginning() {
-        assert_eq!(body(b"", false), Body::Empty);
-        assert_eq!(body(b" \n", false), Body::Empty);
-        assert_eq!(body(b"{\"data\":[]}", false), Body::Json);
-        assert_eq!(body(b"{\"data\":[", false), Body::Text);
-        assert_eq!(body(b"{\"data\":[", true), Body::LongJson);
-        assert_eq!(body(b"<!DOCTYPE html>", false), Body::Html);
-        assert_eq!(body(b"unauthorized", false), Body::Text);
-        assert_eq!(body(b"123", false), Body::Text);
-        assert_eq!(body(b"\x1f\x8b\x08\x00", false), Body::Binary);
+        assert_eq!(body(b"", false), BodyKind::Empty);
+        assert_eq!(body(b" \n", false), BodyKind::Empty);
+        assert_eq!(body(b"{\"data\":[]}", false), BodyKind::Json);
+        assert_eq!(body(b"{\"data\":[", false), BodyKind::Text);
+        assert_eq!(body(b"{\"data\":[", true), BodyKind::LongJson);
+        assert_eq!(body(b"<!DOCTYPE html>", false), BodyKind::Html);
+        assert_eq!(body(b"unauthorized", false), BodyKind::Text);
+        assert_eq!(body(b"123", false), BodyKind::Text);
+        assert_eq!(body(b"\x1f\x8b\x08\x00", false), BodyKind::Binary);
         assert_eq!(
             body("{\"a\":\"é".as_bytes().split_last().expect("long").1, true),
-            Body::LongJson
+            BodyKind::LongJson
         );
     }
 
@@ -334,7 +334,7 @@ mod tests {
         let key = ApiKey::parse(&Secret::new("sk-proj-0123456789abcdefghij")).expect("well formed");
         let answer = |text: &str| {
             let body = serde_json::json!({"error": {"message": text}}).to_string();
-            Answer::new("Test", 401, body.as_bytes(), false, Some(&key)).scopes_after("missing scopes:")
+            ProviderResponse::new("Test", 401, body.as_bytes(), false, Some(&key)).scopes_after("missing scopes:")
         };
         assert_eq!(
             answer("Missing scopes: api.model.read, model.request. Check that you have the right role."),

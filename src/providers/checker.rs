@@ -7,8 +7,8 @@ use reqwest::{Client, Response, header::CONTENT_TYPE};
 use tokio::time::Instant;
 
 use super::{
-    Address, Check, Listing, Method, Provider,
-    answer::{Account, Answer, Verdict},
+    Address, Check, Method, ModelListing, Provider,
+    answer::{Account, KeyVerdict, ProviderResponse},
     http::{Clients, Failure, credential},
     installed,
 };
@@ -74,7 +74,7 @@ impl Checker {
         let title = &provider.title;
         let not_asked = |why: &str| {
             let message = format!("{title} was not asked: {why}");
-            Checked::new(Verdict::new(KeyStatus::Unreachable, message), None, 0)
+            Checked::new(KeyVerdict::new(KeyStatus::Unreachable, message), None, 0)
         };
         let Some(check) = &provider.def.check else {
             return not_asked("no way to check its keys without using them is known");
@@ -95,18 +95,18 @@ impl Checker {
             Ok((verdict, http_status)) => Checked::new(verdict, Some(http_status), latency_ms),
             Err(failure) => {
                 let message = format!("{title} {}", failure.message());
-                Checked::new(Verdict::new(KeyStatus::Unreachable, message), None, latency_ms)
+                Checked::new(KeyVerdict::new(KeyStatus::Unreachable, message), None, latency_ms)
             }
         }
     }
 
     /// Asks a server on this machine which models it has; no key is sent.
-    pub(super) async fn installed(&self, provider: &Provider) -> Listing {
+    pub(super) async fn installed(&self, provider: &Provider) -> ModelListing {
         let (Some(list), Some(address)) = (provider.def.models, &provider.address) else {
-            return Listing::Unsaid;
+            return ModelListing::Unsaid;
         };
         let Some(client) = self.clients.client(address).await else {
-            return Listing::Unreachable;
+            return ModelListing::Unreachable;
         };
         let ask = |url: String, body: Option<String>| async move {
             let asked = async {
@@ -121,10 +121,10 @@ impl Checker {
         let mut models = match ask(format!("{base}{}", list.path), None).await {
             Ok((body, true)) => match list.read(&body) {
                 Some(models) => models,
-                None => return Listing::Unsaid,
+                None => return ModelListing::Unsaid,
             },
-            Ok(_) => return Listing::Unsaid,
-            Err(_) => return Listing::Unreachable,
+            Ok(_) => return ModelListing::Unsaid,
+            Err(_) => return ModelListing::Unreachable,
         };
         // What is said beyond the list stands beside OpenAI's API and not in it.
         let root = base.strip_suffix("/v1").unwrap_or(base);
@@ -133,7 +133,7 @@ impl Checker {
             async move { answer.await.ok().filter(|(_, is_good)| *is_good).map(|(body, _)| body) }
         };
         list.detail.complete(&mut models, said).await;
-        Listing::Models(models.into())
+        ModelListing::Models(models.into())
     }
 
     /// Sends the request, or the next of its alternatives where one answers 404, and reads the answer.
@@ -143,7 +143,7 @@ impl Checker {
         check: &Check,
         address: &Address,
         key: Option<&ApiKey>,
-    ) -> Result<(Verdict, u16), Failure> {
+    ) -> Result<(KeyVerdict, u16), Failure> {
         let client = self.clients.client(address).await.ok_or(Failure::NoClient)?;
         let mut paths = check.paths.iter().peekable();
         loop {
@@ -160,7 +160,7 @@ impl Checker {
                 .and_then(|value| value.to_str().ok())
                 .map(str::to_owned);
             let (body, is_cut) = read(response, BODY_CAP).await?;
-            let answer = Answer::new(&provider.title, http_status, &body, is_cut, key);
+            let answer = ProviderResponse::new(&provider.title, http_status, &body, is_cut, key);
             let answer = answer.with_account_header(account.as_deref());
             return Ok(((provider.def.read)(&answer), http_status));
         }
@@ -217,7 +217,7 @@ async fn read(mut response: Response, cap: usize) -> Result<(Vec<u8>, bool), Fai
 }
 
 impl Checked {
-    fn new(verdict: Verdict, http_status: Option<u16>, latency_ms: u64) -> Self {
+    fn new(verdict: KeyVerdict, http_status: Option<u16>, latency_ms: u64) -> Self {
         Self {
             status: verdict.status,
             http_status,

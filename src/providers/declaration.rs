@@ -1,9 +1,9 @@
-//! What a row of the catalogue says.
+//! What a row of the catalog says.
 
 use std::fmt;
 
 use super::{
-    answer::{Answer, Verdict},
+    answer::{KeyVerdict, ProviderResponse},
     installed::ModelList,
     refusal::RefusalRule,
 };
@@ -39,7 +39,7 @@ pub struct ProviderDef {
     /// The request that validates a key; nothing where every known one costs tokens.
     pub check: Option<Check>,
     /// What the response to that says about the key.
-    pub read: fn(&Answer<'_>) -> Verdict,
+    pub read: fn(&ProviderResponse<'_>) -> KeyVerdict,
     /// What its errors mean, beyond their statuses and the codes that many providers use.
     pub refusals: &'static [RefusalRule],
 }

@@ -41,7 +41,7 @@ pub struct ModelList {
 
 /// What a server says of its models.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Listing {
+pub enum ModelListing {
     Models(Arc<[Installed]>),
     /// It is there, and does not say.
     Unsaid,
@@ -59,14 +59,14 @@ pub struct Installed {
 
 /// The last answers of the servers on this machine.
 #[derive(Debug, Default)]
-pub struct Listings(Mutex<BTreeMap<String, Arc<Known>>>);
+pub struct Listings(Mutex<BTreeMap<String, Arc<CachedListing>>>);
 
 /// What one server said, and when; whoever asks holds the lock, so that others wait for the same answer.
-type Known = tokio::sync::Mutex<Option<(Timestamp, Listing)>>;
+type CachedListing = tokio::sync::Mutex<Option<(Timestamp, ModelListing)>>;
 
 impl Listings {
     /// What the server of `provider` said within the last half minute, asking it where that is too long ago.
-    pub async fn of(&self, checker: &Checker, provider: &Provider, now: Timestamp) -> Listing {
+    pub async fn of(&self, checker: &Checker, provider: &Provider, now: Timestamp) -> ModelListing {
         let known = {
             let mut servers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(servers.entry(provider.base_url.clone()).or_default())

@@ -2,7 +2,7 @@
 
 use futures_util::future::join_all;
 
-use super::{Address, Checker, Listing, Provider};
+use super::{Address, Checker, ModelListing, Provider};
 
 /// A program that serves models on this machine, where it listens unless told otherwise.
 #[derive(Debug, Clone)]
@@ -39,8 +39,8 @@ impl Checker {
         let found = servers.into_iter().zip(listings);
         found
             .filter_map(|(server, listing)| match listing {
-                Listing::Models(models) => Some((server, models.len())),
-                Listing::Unsaid | Listing::Unreachable => None,
+                ModelListing::Models(models) => Some((server, models.len())),
+                ModelListing::Unsaid | ModelListing::Unreachable => None,
             })
             .collect()
     }

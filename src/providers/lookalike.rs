@@ -2,7 +2,7 @@
 //!
 //! Keys turn up where they do not belong: in descriptions, names, and the configuration.
 
-use super::shape::{ADMIN, PREFIXES, Tail};
+use super::shape::{ADMIN, PREFIXES, TailRule};
 
 /// The shortest text without a known prefix that is taken for a key.
 const RANDOM: usize = 32;
@@ -59,7 +59,7 @@ fn has_prefixed_key(token: &str) -> bool {
     PREFIXES
         .iter()
         .map(|prefix| (prefix.text, prefix.tail))
-        .chain(ADMIN.iter().map(|(text, _)| (*text, Tail::Any(12))))
+        .chain(ADMIN.iter().map(|(text, _)| (*text, TailRule::Any(12))))
         .any(|(prefix, tail)| {
             token
                 .match_indices(prefix)
@@ -68,7 +68,7 @@ fn has_prefixed_key(token: &str) -> bool {
         })
 }
 
-impl Tail {
+impl TailRule {
     fn fits(self, rest: &str) -> bool {
         let rest = rest.get(..TAIL).unwrap_or(rest);
         match self {

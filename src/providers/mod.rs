@@ -7,7 +7,6 @@
 
 mod address;
 mod answer;
-mod catalogue;
 mod checker;
 mod connector;
 mod declaration;
@@ -21,24 +20,25 @@ mod rate_limits;
 mod readings;
 mod refusal;
 mod shape;
+mod table;
 mod upstream;
 mod usage;
 mod windows;
 
 pub use self::{
     address::{Address, AddressError},
-    answer::{Account, Answer, Body, Verdict},
-    catalogue::PROVIDERS,
+    answer::{Account, BodyKind, KeyVerdict, ProviderResponse},
     checker::{Checked, Checker},
     declaration::{Auth, Check, KeyUse, Method, ProviderDef, Wire},
     http::Failure,
-    installed::{Installed, Listing, Listings, ModelList, kind},
+    installed::{Installed, Listings, ModelList, ModelListing, kind},
     local_servers::LocalServer,
     lookalike::{has_key_form, looks_like_key, may_be_key},
     provider::{KeyConfig, Provider, ProviderKind, QuotaHolder},
-    rate_limits::{Counted, Remaining, remaining, retry_after, retry_after_in},
-    refusal::{RefusalKind, RefusalRule, Refused, RetryWith, Said, read_refusal, refusal_in},
+    rate_limits::{QuotaUnit, Remaining, remaining, retry_after, retry_after_in},
+    refusal::{ErrorPattern, RefusalKind, RefusalRule, Refused, RetryWith, read_refusal, refusal_in},
     shape::{ShapeError, ShapeWarning, check_shape},
+    table::PROVIDERS,
     upstream::{Dialect, Upstream, UpstreamBody, UpstreamRequest, UpstreamResponse},
     usage::{Framing, Meter, UsageReader},
 };

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, num::NonZeroU32};
 
-use super::{Address, KeyUse, PROVIDERS, ProviderDef, catalogue};
+use super::{Address, KeyUse, PROVIDERS, ProviderDef, table};
 use crate::domain::{ApiKey, Label, ModelId, ProviderId};
 
 /// A provider as it is in force.
@@ -100,7 +100,7 @@ impl Provider {
             models: None,
             weight: 1,
             keys: BTreeMap::new(),
-            def: &catalogue::OPENAI_COMPATIBLE,
+            def: &table::OPENAI_COMPATIBLE,
             address: None,
             id,
         }

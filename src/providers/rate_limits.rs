@@ -20,37 +20,37 @@ const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
 static QUOTAS: [Quota; 6] = [
     Quota::of(
-        Counted::Requests,
+        QuotaUnit::Requests,
         "x-ratelimit-remaining-requests",
         "x-ratelimit-limit-requests",
         "x-ratelimit-reset-requests",
     ),
     Quota::of(
-        Counted::Tokens,
+        QuotaUnit::Tokens,
         "x-ratelimit-remaining-tokens",
         "x-ratelimit-limit-tokens",
         "x-ratelimit-reset-tokens",
     ),
     Quota::of(
-        Counted::Requests,
+        QuotaUnit::Requests,
         "anthropic-ratelimit-requests-remaining",
         "anthropic-ratelimit-requests-limit",
         "anthropic-ratelimit-requests-reset",
     ),
     Quota::of(
-        Counted::Tokens,
+        QuotaUnit::Tokens,
         "anthropic-ratelimit-tokens-remaining",
         "anthropic-ratelimit-tokens-limit",
         "anthropic-ratelimit-tokens-reset",
     ),
     Quota::of(
-        Counted::InputTokens,
+        QuotaUnit::InputTokens,
         "anthropic-ratelimit-input-tokens-remaining",
         "anthropic-ratelimit-input-tokens-limit",
         "anthropic-ratelimit-input-tokens-reset",
     ),
     Quota::of(
-        Counted::OutputTokens,
+        QuotaUnit::OutputTokens,
         "anthropic-ratelimit-output-tokens-remaining",
         "anthropic-ratelimit-output-tokens-limit",
         "anthropic-ratelimit-output-tokens-reset",
@@ -59,7 +59,7 @@ static QUOTAS: [Quota; 6] = [
 
 /// What a quota counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Counted {
+pub enum QuotaUnit {
     Requests,
     /// Of prompt and answer together.
     Tokens,
@@ -70,7 +70,7 @@ pub enum Counted {
 /// What is left of a quota, as an answer says it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Remaining {
-    pub counted: Counted,
+    pub counted: QuotaUnit,
     pub left: u64,
     /// What it is when full, where that is said.
     pub limit: Option<u64>,
@@ -80,7 +80,7 @@ pub struct Remaining {
 
 /// The headers that speak of one quota.
 struct Quota {
-    counted: Counted,
+    counted: QuotaUnit,
     left: HeaderName,
     limit: HeaderName,
     reset: HeaderName,
@@ -178,7 +178,7 @@ impl Remaining {
 }
 
 impl Quota {
-    const fn of(counted: Counted, left: &'static str, limit: &'static str, reset: &'static str) -> Self {
+    const fn of(counted: QuotaUnit, left: &'static str, limit: &'static str, reset: &'static str) -> Self {
         Self {
             counted,
             left: HeaderName::from_static(left),
@@ -307,9 +307,9 @@ mod tests {
         assert_eq!(
             said,
             [
-                (Counted::Requests, 59, Some(60), 1),
-                (Counted::Tokens, 149_984, None, 360),
-                (Counted::InputTokens, 7, Some(10_000), 37),
+                (QuotaUnit::Requests, 59, Some(60), 1),
+                (QuotaUnit::Tokens, 149_984, None, 360),
+                (QuotaUnit::InputTokens, 7, Some(10_000), 37),
             ],
             "without a reset nothing is known"
         );
@@ -354,7 +354,7 @@ mod tests {
     #[test]
     fn a_quota_fills_steadily() {
         let said = Remaining {
-            counted: Counted::Requests,
+            counted: QuotaUnit::Requests,
             left: 10,
             limit: Some(70),
             full_in: Duration::from_mins(1),

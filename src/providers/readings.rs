@@ -7,17 +7,17 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::answer::{Answer, Body, Verdict};
+use super::answer::{BodyKind, KeyVerdict, ProviderResponse};
 
 /// What status codes mean everywhere; the other readings fall back on it.
-pub(super) fn usual(answer: &Answer<'_>) -> Verdict {
+pub(super) fn usual(answer: &ProviderResponse<'_>) -> KeyVerdict {
     match (answer.http_status(), answer.body()) {
-        (200..=299, Body::Json | Body::LongJson) => answer.valid(),
-        (200..=299, Body::Empty | Body::Text | Body::Html | Body::Binary) => {
+        (200..=299, BodyKind::Json | BodyKind::LongJson) => answer.valid(),
+        (200..=299, BodyKind::Empty | BodyKind::Text | BodyKind::Html | BodyKind::Binary) => {
             answer.undetermined("answered with something that is not its API; check base_url and the network")
         }
         (300..=399, _) => answer.undetermined("redirects elsewhere, which was not followed; check base_url"),
-        (_, Body::Html | Body::Binary) => {
+        (_, BodyKind::Html | BodyKind::Binary) => {
             answer.undetermined("could not be asked: something else answered in its place; check the network")
         }
         (401, _) if says_expired(answer) => answer.expired(),
@@ -32,7 +32,7 @@ pub(super) fn usual(answer: &Answer<'_>) -> Verdict {
 }
 
 /// For providers that answer 403 to a wrong key as well as to a restricted one.
-pub(super) fn vague_403(answer: &Answer<'_>) -> Verdict {
+pub(super) fn vague_403(answer: &ProviderResponse<'_>) -> KeyVerdict {
     match answer.http_status() {
         403 if answer.is_json() => {
             answer.undetermined("refuses the request and does not say whether the key is wrong or restricted")
@@ -42,18 +42,18 @@ pub(super) fn vague_403(answer: &Answer<'_>) -> Verdict {
 }
 
 /// A code that says so, and no mention of it among other reasons.
-fn says_expired(answer: &Answer<'_>) -> bool {
+fn says_expired(answer: &ProviderResponse<'_>) -> bool {
     answer.says(&["expired_api_key", "api_key_expired", "key_expired"])
 }
 
-pub(super) fn anthropic(answer: &Answer<'_>) -> Verdict {
+pub(super) fn anthropic(answer: &ProviderResponse<'_>) -> KeyVerdict {
     match answer.http_status() {
         400 if answer.says(&["usage limits"]) => answer.no_credit(),
         _ => usual(answer),
     }
 }
 
-pub(super) fn openai(answer: &Answer<'_>) -> Verdict {
+pub(super) fn openai(answer: &ProviderResponse<'_>) -> KeyVerdict {
     let code = answer.at("/error/code").and_then(Value::as_str).unwrap_or_default();
     match answer.http_status() {
         401 | 403 if answer.says(&["missing scopes"]) => {
@@ -79,7 +79,7 @@ pub(super) fn openai(answer: &Answer<'_>) -> Verdict {
     }
 }
 
-pub(super) fn google(answer: &Answer<'_>) -> Verdict {
+pub(super) fn google(answer: &ProviderResponse<'_>) -> KeyVerdict {
     match answer.http_status() {
         400 if answer.says(&["api_key_invalid", "api key not valid"]) => {
             if answer.says(&["api key expired"]) {
@@ -111,17 +111,17 @@ pub(super) fn google(answer: &Answer<'_>) -> Verdict {
 }
 
 /// Reachable is all that is asked of an endpoint that needs no key.
-pub(super) fn ollama(answer: &Answer<'_>) -> Verdict {
+pub(super) fn ollama(answer: &ProviderResponse<'_>) -> KeyVerdict {
     match answer.http_status() {
         200..=299 if answer.is_json() => answer.reachable(),
         _ => usual(answer),
     }
 }
 
-pub(super) fn xai(answer: &Answer<'_>) -> Verdict {
+pub(super) fn xai(answer: &ProviderResponse<'_>) -> KeyVerdict {
     let is_set = |pointer| answer.flag(pointer) == Some(true);
     match answer.http_status() {
-        200..=299 if answer.body() == Body::Json => {
+        200..=299 if answer.body() == BodyKind::Json => {
             let account = answer.account(&["/team_id", "/user_id"]);
             if is_set("/api_key_disabled") {
                 answer
@@ -136,14 +136,14 @@ pub(super) fn xai(answer: &Answer<'_>) -> Verdict {
             }
         }
         200..=299 => unread(answer),
-        400 if answer.body() == Body::Json => answer.invalid(),
+        400 if answer.body() == BodyKind::Json => answer.invalid(),
         _ => usual(answer),
     }
 }
 
-pub(super) fn openrouter(answer: &Answer<'_>) -> Verdict {
+pub(super) fn openrouter(answer: &ProviderResponse<'_>) -> KeyVerdict {
     match answer.http_status() {
-        200..=299 if answer.body() == Body::Json => {
+        200..=299 if answer.body() == BodyKind::Json => {
             let account = answer.account(&["/data/organization_id", "/data/workspace_id", "/data/creator_user_id"]);
             let is_set = |pointer| answer.flag(pointer) == Some(true);
             let left = answer.at("/data/limit_remaining").and_then(Value::as_f64);
@@ -162,7 +162,7 @@ pub(super) fn openrouter(answer: &Answer<'_>) -> Verdict {
     }
 }
 
-pub(super) fn cohere(answer: &Answer<'_>) -> Verdict {
+pub(super) fn cohere(answer: &ProviderResponse<'_>) -> KeyVerdict {
     match (answer.http_status(), answer.flag("/valid")) {
         (200..=299, Some(true)) => answer
             .valid()
@@ -174,42 +174,42 @@ pub(super) fn cohere(answer: &Answer<'_>) -> Verdict {
 }
 
 /// Asked for a model that does not exist: a complaint about that means that the key was good.
-pub(super) fn perplexity(answer: &Answer<'_>) -> Verdict {
+pub(super) fn perplexity(answer: &ProviderResponse<'_>) -> KeyVerdict {
     match answer.http_status() {
-        400 | 404 | 422 if answer.body() == Body::Json => answer.valid(),
+        400 | 404 | 422 if answer.body() == BodyKind::Json => answer.valid(),
         200..=299 => unread(answer),
         _ => vague_403(answer),
     }
 }
 
 /// Asked for a model that does not exist, as above; a wrong key may come as another status.
-pub(super) fn voyage(answer: &Answer<'_>) -> Verdict {
+pub(super) fn voyage(answer: &ProviderResponse<'_>) -> KeyVerdict {
     match answer.http_status() {
         400..=499 if answer.says(&["provided api key is invalid"]) && answer.is_json() => answer.invalid(),
-        400 | 403 if answer.body() == Body::Json => answer.valid(),
+        400 | 403 if answer.body() == BodyKind::Json => answer.valid(),
         200..=299 => unread(answer),
         _ => usual(answer),
     }
 }
 
-pub(super) fn hugging_face(answer: &Answer<'_>) -> Verdict {
+pub(super) fn hugging_face(answer: &ProviderResponse<'_>) -> KeyVerdict {
     match answer.http_status() {
-        200..=299 if answer.body() == Body::Json => answer.valid().account(answer.account(&["/id", "/name"])),
+        200..=299 if answer.body() == BodyKind::Json => answer.valid().account(answer.account(&["/id", "/name"])),
         401 if answer.is_json() && answer.says(&["expired"]) => answer.expired(),
         _ => usual(answer),
     }
 }
 
-pub(super) fn replicate(answer: &Answer<'_>) -> Verdict {
+pub(super) fn replicate(answer: &ProviderResponse<'_>) -> KeyVerdict {
     match answer.http_status() {
-        200..=299 if answer.body() == Body::Json => answer.valid().account(answer.account(&["/username"])),
+        200..=299 if answer.body() == BodyKind::Json => answer.valid().account(answer.account(&["/username"])),
         _ => usual(answer),
     }
 }
 
-pub(super) fn elevenlabs(answer: &Answer<'_>) -> Verdict {
+pub(super) fn elevenlabs(answer: &ProviderResponse<'_>) -> KeyVerdict {
     match answer.http_status() {
-        200..=299 if answer.body() == Body::Json => answer.valid().account(answer.account(&["/user_id"])),
+        200..=299 if answer.body() == BodyKind::Json => answer.valid().account(answer.account(&["/user_id"])),
         401 if answer.says(&["missing_permissions"]) => answer.valid_restricted(
             answer
                 .scopes_after("missing the permission")
@@ -222,7 +222,7 @@ pub(super) fn elevenlabs(answer: &Answer<'_>) -> Verdict {
 }
 
 /// Errors may come with a success status and a code of their own in the body.
-pub(super) fn minimax(answer: &Answer<'_>) -> Verdict {
+pub(super) fn minimax(answer: &ProviderResponse<'_>) -> KeyVerdict {
     let code = answer.at("/base_resp/status_code").and_then(Value::as_i64);
     match (answer.http_status(), code) {
         (200..=299, Some(1004 | 2049)) => answer.invalid(),
@@ -233,7 +233,7 @@ pub(super) fn minimax(answer: &Answer<'_>) -> Verdict {
     }
 }
 
-pub(super) fn z_ai(answer: &Answer<'_>) -> Verdict {
+pub(super) fn z_ai(answer: &ProviderResponse<'_>) -> KeyVerdict {
     match answer.http_status() {
         429 if answer.says(&["insufficient balance"]) => answer.no_credit(),
         _ => usual(answer),
@@ -241,7 +241,7 @@ pub(super) fn z_ai(answer: &Answer<'_>) -> Verdict {
 }
 
 /// A success that does not say what had to be read from it.
-fn unread(answer: &Answer<'_>) -> Verdict {
+fn unread(answer: &ProviderResponse<'_>) -> KeyVerdict {
     answer.undetermined("answered, but not in the form that says whether the key is good")
 }
 

@@ -13,12 +13,12 @@ pub(super) struct Prefix {
     pub(super) text: &'static str,
     owners: &'static [&'static str],
     /// How much of a key must follow before text counts as one.
-    pub(super) tail: Tail,
+    pub(super) tail: TailRule,
 }
 
 /// What must follow a prefix in text that is not known to be a key.
 #[derive(Clone, Copy)]
-pub(super) enum Tail {
+pub(super) enum TailRule {
     /// Nobody writes the prefix by accident: this many characters of any kind.
     Any(usize),
     /// The prefix is part of ordinary names: a run of this many letters and digits, with a digit.
@@ -32,35 +32,35 @@ pub(super) enum Tail {
 /// `sk-` alone is ambiguous and says only who is not meant. From the rule sets of secret scanners,
 /// November 2026.
 pub(super) const PREFIXES: &[Prefix] = &[
-    prefix("sk-ant-", &["anthropic"], Tail::Any(12)),
-    prefix("sk-proj-", &["openai"], Tail::Any(12)),
-    prefix("sk-svcacct-", &["openai"], Tail::Any(12)),
-    prefix("sk-service-", &["openai"], Tail::Run(12)),
-    prefix("sk-or-v1-", &["openrouter"], Tail::Any(12)),
-    prefix("sk-api-", &["minimax"], Tail::Run(12)),
+    prefix("sk-ant-", &["anthropic"], TailRule::Any(12)),
+    prefix("sk-proj-", &["openai"], TailRule::Any(12)),
+    prefix("sk-svcacct-", &["openai"], TailRule::Any(12)),
+    prefix("sk-service-", &["openai"], TailRule::Run(12)),
+    prefix("sk-or-v1-", &["openrouter"], TailRule::Any(12)),
+    prefix("sk-api-", &["minimax"], TailRule::Run(12)),
     prefix(
         "sk-",
         &["openai", "anthropic", "openrouter", "deepseek", "moonshot", "minimax"],
-        Tail::Run(12),
+        TailRule::Run(12),
     ),
-    prefix("AIza", &["google"], Tail::Any(12)),
-    prefix("AQ.", &["google"], Tail::Random(20)),
-    prefix("gsk_", &["groq"], Tail::Run(12)),
-    prefix("xai-", &["xai"], Tail::Run(12)),
-    prefix("tgp_v1_", &["together"], Tail::Any(12)),
-    prefix("fw_", &["fireworks"], Tail::Random(16)),
-    prefix("pplx-", &["perplexity"], Tail::Run(12)),
-    prefix("pa-", &["voyage"], Tail::Random(20)),
-    prefix("al-", &["voyage"], Tail::Random(20)),
-    prefix("hf_", &["huggingface"], Tail::Run(12)),
-    prefix("api_org_", &["huggingface"], Tail::Run(12)),
-    prefix("r8_", &["replicate"], Tail::Run(12)),
-    prefix("csk-", &["cerebras"], Tail::Run(12)),
-    prefix("nvapi-", &["nvidia"], Tail::Any(12)),
-    prefix("vck_", &["vercel"], Tail::Run(12)),
-    prefix("sk_", &["elevenlabs"], Tail::Run(12)),
-    prefix("ABSK", &["bedrock"], Tail::Random(20)),
-    prefix("bedrock-api-key-", &["bedrock"], Tail::Any(12)),
+    prefix("AIza", &["google"], TailRule::Any(12)),
+    prefix("AQ.", &["google"], TailRule::Random(20)),
+    prefix("gsk_", &["groq"], TailRule::Run(12)),
+    prefix("xai-", &["xai"], TailRule::Run(12)),
+    prefix("tgp_v1_", &["together"], TailRule::Any(12)),
+    prefix("fw_", &["fireworks"], TailRule::Random(16)),
+    prefix("pplx-", &["perplexity"], TailRule::Run(12)),
+    prefix("pa-", &["voyage"], TailRule::Random(20)),
+    prefix("al-", &["voyage"], TailRule::Random(20)),
+    prefix("hf_", &["huggingface"], TailRule::Run(12)),
+    prefix("api_org_", &["huggingface"], TailRule::Run(12)),
+    prefix("r8_", &["replicate"], TailRule::Run(12)),
+    prefix("csk-", &["cerebras"], TailRule::Run(12)),
+    prefix("nvapi-", &["nvidia"], TailRule::Any(12)),
+    prefix("vck_", &["vercel"], TailRule::Run(12)),
+    prefix("sk_", &["elevenlabs"], TailRule::Run(12)),
+    prefix("ABSK", &["bedrock"], TailRule::Random(20)),
+    prefix("bedrock-api-key-", &["bedrock"], TailRule::Any(12)),
 ];
 
 /// Keys that administer an organisation, by prefix, with their issuer.
@@ -131,8 +131,8 @@ fn owners(key: &str) -> &'static [&'static str] {
         .filter(|prefix| key.starts_with(prefix.text))
         // A prefix of two or three letters means something only before a long tail.
         .filter(|prefix| match prefix.tail {
-            Tail::Any(_) | Tail::Run(_) => true,
-            Tail::Random(_) => key.len() - prefix.text.len() >= 32,
+            TailRule::Any(_) | TailRule::Run(_) => true,
+            TailRule::Random(_) => key.len() - prefix.text.len() >= 32,
         })
         .max_by_key(|prefix| prefix.text.len());
     match longest {
@@ -142,7 +142,7 @@ fn owners(key: &str) -> &'static [&'static str] {
     }
 }
 
-const fn prefix(text: &'static str, owners: &'static [&'static str], tail: Tail) -> Prefix {
+const fn prefix(text: &'static str, owners: &'static [&'static str], tail: TailRule) -> Prefix {
     Prefix { text, owners, tail }
 }
 

@@ -21,7 +21,7 @@ pub const RESOURCES: &[ResourceDef] = &[providers::PROVIDERS, usage::USAGE, rout
 /// What every resource is written in.
 pub const MIME_TYPE: &str = "application/json";
 
-type Read = for<'a> fn(&'a App) -> Pin<Box<dyn Future<Output = Result<Value>> + Send + 'a>>;
+type ReadFn = for<'a> fn(&'a App) -> Pin<Box<dyn Future<Output = Result<Value>> + Send + 'a>>;
 
 /// One resource as data.
 #[derive(Debug, Clone, Copy)]
@@ -33,7 +33,7 @@ pub struct ResourceDef {
     pub title: &'static str,
     pub description: &'static str,
     /// Its contents now.
-    pub read: Read,
+    pub read: ReadFn,
     /// A text that changes when the contents may have; cheap, and without opening the vault.
     pub stamp: fn(&App) -> String,
 }

@@ -13,10 +13,10 @@ use crate::{
     providers::{Provider, ProviderKind},
     services::{
         health,
-        routing::{self, ProviderStats, State},
+        routing::{self, ProviderStats, RoutingSnapshot},
     },
-    settings::{Budget, Routing},
-    storage::vault::{SlotKind, Status},
+    settings::{BudgetConfig, RoutingConfig},
+    storage::vault::{SlotKind, VaultStatus},
 };
 
 pub(super) const PROVIDERS: ResourceDef = ResourceDef {
@@ -30,7 +30,7 @@ pub(super) const PROVIDERS: ResourceDef = ResourceDef {
 };
 
 async fn read(app: &App) -> Result<Value> {
-    let state = State::of(app).await?;
+    let state = RoutingSnapshot::of(app).await?;
     let config = &state.config;
     let stats = routing::stats(app, &state, None)?;
     let providers = stats.providers.iter().zip(state.providers());
@@ -62,7 +62,7 @@ async fn read(app: &App) -> Result<Value> {
 }
 
 /// One provider as it is configured and as it fares; what depends on the keys is null where they are not known.
-fn provider(state: &State, provider: &Provider, stats: &ProviderStats) -> Result<Value> {
+fn provider(state: &RoutingSnapshot, provider: &Provider, stats: &ProviderStats) -> Result<Value> {
     let records = state.records(&provider.id);
     let labels = records.map(|records| {
         records
@@ -92,9 +92,9 @@ fn provider(state: &State, provider: &Provider, stats: &ProviderStats) -> Result
 
 fn vault_state(app: &App, closed: Option<&Error>) -> Result<Value> {
     let (state, master_key) = match app.vault().status() {
-        Ok(Status::Absent) => ("absent", Value::Null),
-        Ok(Status::Unlocked { by, .. }) => ("unlocked", by.as_str().into()),
-        Ok(Status::Locked { slots }) => {
+        Ok(VaultStatus::Absent) => ("absent", Value::Null),
+        Ok(VaultStatus::Unlocked { by, .. }) => ("unlocked", by.as_str().into()),
+        Ok(VaultStatus::Locked { slots }) => {
             let kinds: Vec<&str> = slots.iter().map(|slot| slot.kind.as_str()).collect();
             ("locked", kinds.join(", ").into())
         }
@@ -106,7 +106,7 @@ fn vault_state(app: &App, closed: Option<&Error>) -> Result<Value> {
     Ok(json!({"state": state, "master_key": master_key, "problem": problem}))
 }
 
-fn routing_settings(routing: &Routing) -> Value {
+fn routing_settings(routing: &RoutingConfig) -> Value {
     let tasks: BTreeMap<&str, String> = routing
         .tasks
         .iter()
@@ -131,7 +131,7 @@ fn routing_settings(routing: &Routing) -> Value {
     })
 }
 
-fn budget(budget: &Budget, now: Timestamp) -> Value {
+fn budget(budget: &BudgetConfig, now: Timestamp) -> Value {
     json!({
         "enabled": budget.enabled,
         "daily_limit_usd": budget.daily_limit.to_json(),
@@ -149,10 +149,10 @@ pub(super) fn stamp(app: &App) -> String {
         stamp_file(&mut stamp, &file);
     }
     let waits = match app.vault().status() {
-        Ok(Status::Locked { slots }) => !slots
+        Ok(VaultStatus::Locked { slots }) => !slots
             .iter()
             .any(|slot| matches!(slot.kind, SlotKind::Keychain | SlotKind::KeyFile)),
-        Ok(Status::Absent | Status::Unlocked { .. }) | Err(_) => false,
+        Ok(VaultStatus::Absent | VaultStatus::Unlocked { .. }) | Err(_) => false,
     };
     let _ = write!(stamp, "{waits} {} ", app.ledger().stamp());
     // Time alone ends a cooldown: then the stamp is another, though no file is.

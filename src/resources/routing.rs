@@ -7,7 +7,7 @@ use crate::{
     app::App,
     domain::Task,
     error::Result,
-    services::routing::{self, Route, State},
+    services::routing::{self, Route, RoutingSnapshot},
 };
 
 pub(super) const ROUTING: ResourceDef = ResourceDef {
@@ -21,7 +21,7 @@ pub(super) const ROUTING: ResourceDef = ResourceDef {
 };
 
 async fn read(app: &App) -> Result<Value> {
-    let state = State::of(app).await?;
+    let state = RoutingSnapshot::of(app).await?;
     let mut routing = written(&routing::recommend(app, &state)?)?;
     let mut decisions = Map::new();
     for task in Task::ALL {

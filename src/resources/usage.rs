@@ -8,9 +8,8 @@ use crate::{
     domain::Window,
     error::Result,
     services::{
-        budget,
-        spending::{BudgetReport, Totals},
-        usage,
+        budget_status, usage,
+        usage_views::{BudgetReport, TotalsView},
     },
     storage::ledger,
 };
@@ -44,10 +43,10 @@ fn read(app: &App) -> Result<Value> {
     Ok(json!({
         "today": window(Window::Day)?,
         "this_month": window(Window::Month)?,
-        "budget": written(&BudgetReport::from(&budget::check(app)?))?,
+        "budget": written(&BudgetReport::from(&budget_status::check(app)?))?,
     }))
 }
 
 fn sums(totals: &ledger::Totals) -> Result<Value> {
-    written(&Totals::from(totals))
+    written(&TotalsView::from(totals))
 }

@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::ledger;
+use super::ledger_writes;
 use crate::{
     app::App,
-    domain::{Health, KeyRecord, KeyStatus, Label, Outcome, ProviderId, Signal, Trouble},
+    domain::{Health, KeyRecord, KeyStatus, Label, ProviderId, RequestOutcome, Signal, Trouble},
     error::Result,
     providers::Provider,
-    storage::ledger::{Health as Row, Ledger, LedgerError},
+    storage::ledger::{Ledger, LedgerError, StoredHealth as Row},
 };
 
 /// What is remembered of every key that has had troubles.
@@ -33,7 +33,7 @@ pub fn observe(
     ledger: &Ledger,
     provider: &ProviderId,
     label: Option<&Label>,
-    outcome: &Outcome,
+    outcome: &RequestOutcome,
     retry_after: Option<SignedDuration>,
 ) -> Result<()> {
     let config = app.settings().current();
@@ -78,7 +78,7 @@ pub fn observe(
 /// Lets one request through to try a key whose cooldown is over; false where another process was quicker.
 pub async fn claim(app: &App, provider: &Provider, label: &Label) -> Result<bool> {
     let (now, pool) = (app.now(), pool(provider, label));
-    ledger::turn(app, |ledger| {
+    ledger_writes::turn(app, |ledger| {
         let mut is_claimed = false;
         ledger.change_health(&provider.id, &pool, |of_pool, row| {
             let claimed = row.as_ref().and_then(|row| read(row).claimed(now));

@@ -2,10 +2,10 @@
 
 use jiff::{Timestamp, civil, tz::TimeZone};
 
-pub use super::incoming::Source;
+pub use super::new_secret::NewSecretSource;
 use super::{
     caller::{Caller, CallerKind, Question},
-    incoming::{asked, given},
+    new_secret::{asked, given},
     vault,
 };
 use crate::{
@@ -14,8 +14,8 @@ use crate::{
     error::{Code, Error, Result},
     providers::Provider,
     storage::{
-        audit::{Action, Entry, Outcome},
-        vault::{Edit, Status},
+        audit::{Action, AuditEntry, AuditOutcome},
+        vault::{Edit, VaultStatus},
     },
 };
 
@@ -32,7 +32,7 @@ pub struct NewKey {
     pub label: Label,
     pub description: Option<String>,
     pub expires_at: Option<Timestamp>,
-    pub source: Source,
+    pub source: NewSecretSource,
 }
 
 /// A stored key, and what to know about it.
@@ -60,7 +60,7 @@ pub async fn add(app: &App, caller: &dyn Caller, new: NewKey) -> Result<Added> {
     let given = match given(app, caller, &provider, source)? {
         // On a command line that has no key either, none is a reason for a new vault. A client is asked in several
         // rounds, of which each must leave something behind.
-        None if caller.kind() == CallerKind::Cli && app.vault().status()? == Status::Absent => {
+        None if caller.kind() == CallerKind::Cli && app.vault().status()? == VaultStatus::Absent => {
             Some(asked(caller, &provider, question.clone()).await?)
         }
         given => given,
@@ -74,7 +74,7 @@ pub async fn add(app: &App, caller: &dyn Caller, new: NewKey) -> Result<Added> {
     let now = app.now();
     let stored = app.vault().contents()?;
     let key_id = find(stored.keys.values(), &provider.id, &label).map_or(key_id, |record| record.key_id);
-    let entry = Entry {
+    let entry = AuditEntry {
         key_id: Some(key_id),
         ..entry(app, caller, Action::AddKey, &provider.id, &label, None)
     };
@@ -347,8 +347,8 @@ pub(super) fn entry(
     provider: &ProviderId,
     label: &Label,
     detail: Option<&str>,
-) -> Entry {
-    Entry {
+) -> AuditEntry {
+    AuditEntry {
         provider: Some(provider.clone()),
         label: Some(label.clone()),
         detail: detail.map(str::to_owned),
@@ -363,23 +363,23 @@ pub(super) fn entry_of(
     action: Action,
     record: &KeyRecord,
     detail: Option<&str>,
-) -> Entry {
-    Entry {
+) -> AuditEntry {
+    AuditEntry {
         key_id: Some(record.key_id),
         ..entry(app, caller, action, &record.provider, &record.label, detail)
     }
 }
 
 /// An audit entry about no key in particular.
-pub fn general_entry(app: &App, caller: &dyn Caller, action: Action) -> Entry {
-    Entry {
+pub fn general_entry(app: &App, caller: &dyn Caller, action: Action) -> AuditEntry {
+    AuditEntry {
         at: app.now(),
         actor: caller.kind().to_string(),
         action,
         provider: None,
         label: None,
         key_id: None,
-        outcome: Outcome::Begun,
+        outcome: AuditOutcome::Begun,
         detail: None,
     }
 }

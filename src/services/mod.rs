@@ -1,22 +1,22 @@
 //! What the product does, for whoever asks: tools, commands, resources.
 
-pub mod budget;
+pub mod budget_status;
 pub mod caller;
-pub mod clients;
-pub mod cost;
+pub mod child_environment;
+pub mod cost_estimate;
+pub mod gateway_clients;
+pub mod gateway_keys;
 pub mod health;
-mod incoming;
-pub mod injection;
 pub mod keys;
-mod ledger;
-pub mod lending;
-pub mod prices;
-pub mod pricing;
+mod ledger_writes;
+mod new_secret;
+pub mod price_lookup;
+pub mod price_updates;
 pub mod rotation;
 pub mod routing;
 pub mod sdks;
-pub mod spending;
 pub mod undo;
 pub mod usage;
+pub mod usage_views;
 pub mod validation;
 pub mod vault;

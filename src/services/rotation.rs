@@ -7,8 +7,9 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     caller::{Caller, Question},
-    incoming::{NewSecret, Source, asked, given},
-    keys, validation, vault,
+    keys,
+    new_secret::{NewSecret, NewSecretSource, asked, given},
+    validation, vault,
 };
 use crate::{
     app::App,
@@ -40,7 +41,7 @@ pub struct Rotated {
 }
 
 /// Gives a key a new secret that the provider accepts, and keeps the old one through its grace.
-pub async fn rotate(app: &App, caller: &dyn Caller, ask: Rotation, source: Source) -> Result<Rotated> {
+pub async fn rotate(app: &App, caller: &dyn Caller, ask: Rotation, source: NewSecretSource) -> Result<Rotated> {
     let Rotation { provider, label, .. } = &ask;
     vault::open(app, caller)
         .await

@@ -7,7 +7,7 @@ use crate::{
     app::App,
     domain::{KeyRecord, Label, ProviderId, VersionState},
     error::{Code, Error, Result},
-    storage::audit::{Action, Entry, Outcome},
+    storage::audit::{Action, AuditEntry, AuditOutcome},
 };
 
 /// What was taken back.
@@ -79,8 +79,8 @@ pub async fn undo(
     .await?;
     if let Some(other) = displaced {
         let detail = Some("an undo gave its label back");
-        let removal = Entry {
-            outcome: Outcome::Done,
+        let removal = AuditEntry {
+            outcome: AuditOutcome::Done,
             ..keys::entry_of(app, caller, Action::RemoveKey, &other, detail)
         };
         // It has happened: a trail that cannot tell is no reason to call it a failure.

@@ -3,15 +3,15 @@
 use jiff::{SignedDuration, Timestamp, civil::Date};
 
 use super::{
-    budget::{self, Alert, Budgets},
-    health, ledger,
-    pricing::{self, Pricing},
+    budget_status::{self, Alert, Budgets},
+    health, ledger_writes,
+    price_lookup::{self, Pricing},
 };
 use crate::{
     app::App,
     domain::{
-        Label, ModelRef, Outcome, ProviderId, RecordedCost, Service, Source, Span, Task, Tokens, UsageRecord, Usd,
-        Window, last_days, months_of,
+        Label, ModelRef, ProviderId, RecordedCost, RequestOutcome, Service, Span, Task, Tokens, UsageRecord,
+        UsageSource, Usd, Window, last_days, months_of,
     },
     error::Result,
     storage::ledger::{Dimension, Filter, Ledger, Totals},
@@ -30,7 +30,7 @@ pub struct Told {
     pub task: Option<Task>,
     pub project: Option<String>,
     pub tokens: Tokens,
-    pub outcome: Outcome,
+    pub outcome: RequestOutcome,
     /// What the provider asked to wait.
     pub retry_after: Option<SignedDuration>,
     pub request_id: Option<String>,
@@ -70,7 +70,7 @@ pub enum GroupBy {
 
 /// Usage of some days.
 #[derive(Debug)]
-pub struct Report {
+pub struct UsageReport {
     pub span: Span,
     pub totals: Totals,
     /// The dearest first; days and months in their order. Nothing is the name of what nobody named.
@@ -85,7 +85,7 @@ pub struct Report {
 pub async fn track(app: &App, told: Told) -> Result<Tracked> {
     let now = app.now();
     let (catalog, config) = (app.catalog()?, app.settings().current());
-    let pricing = pricing::price_of(&catalog, &config, &told.model, now);
+    let pricing = price_lookup::price_of(&catalog, &config, &told.model, now);
     let (cost, unpriced) = match pricing {
         Pricing::Priced(priced) => match priced.price.cost(Service::Standard, &told.tokens) {
             Some(cost) => (
@@ -112,18 +112,18 @@ pub async fn track(app: &App, told: Told) -> Result<Tracked> {
         project: told.project.or_else(|| environment.project()),
         session: environment.session(),
         client: None,
-        source: Source::Reported,
+        source: UsageSource::Reported,
         service: Service::Standard,
         tokens: told.tokens,
         outcome: told.outcome,
         cost,
         request_id: told.request_id,
     };
-    let recorded = ledger::turn(app, |ledger| ledger.record(&record)).await?;
+    let recorded = ledger_writes::turn(app, |ledger| ledger.record(&record)).await?;
     if !recorded.duplicate {
         let (provider, label) = (&record.model.provider, record.label.as_ref());
         let learn = |ledger: &Ledger| health::observe(app, ledger, provider, label, &record.outcome, told.retry_after);
-        if let Err(why) = ledger::turn(app, learn).await {
+        if let Err(why) = ledger_writes::turn(app, learn).await {
             // The request is counted; telling it again would count it twice.
             tracing::warn!(
                 error = why.code().as_str(),
@@ -131,8 +131,8 @@ pub async fn track(app: &App, told: Told) -> Result<Tracked> {
             );
         }
     }
-    let budgets = budget::check(app)?;
-    let alerts = budget::new_alerts(app, &budgets).await?;
+    let budgets = budget_status::check(app)?;
+    let alerts = budget_status::new_alerts(app, &budgets).await?;
     let month = app.ledger().totals(budgets.monthly.span, &of_provider(provider))?;
     Ok(Tracked {
         id: recorded.id,
@@ -164,7 +164,7 @@ pub fn recorded_provider(app: &App, name: &str) -> Result<ProviderId> {
 }
 
 /// The usage of the last `days` days, today included.
-pub fn report(app: &App, provider: Option<ProviderId>, days: u16, group_by: GroupBy) -> Result<Report> {
+pub fn report(app: &App, provider: Option<ProviderId>, days: u16, group_by: GroupBy) -> Result<UsageReport> {
     let (now, ledger) = (app.now(), app.ledger());
     let zone = app.settings().current().budget.time_zone.clone();
     let calendar = last_days(days, now, &zone);
@@ -211,7 +211,7 @@ pub fn report(app: &App, provider: Option<ProviderId>, days: u16, group_by: Grou
     if matches!(group_by, GroupBy::Day | GroupBy::Month) {
         groups.reverse();
     }
-    Ok(Report {
+    Ok(UsageReport {
         span: Span { to: now, ..span },
         totals: ledger.totals(span, &filter)?,
         groups,

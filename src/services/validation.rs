@@ -8,15 +8,16 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     caller::{Caller, CallerKind},
-    incoming::chat_warning,
-    keys, vault,
+    keys,
+    new_secret::chat_warning,
+    vault,
 };
 use crate::{
     app::App,
     domain::{ApiKey, KeyId, KeyRecord, KeyStatus, Label, Secret, Validation},
     error::{Code, Error, Result},
     providers::{self, Account, Checked, Provider},
-    storage::audit::{Action, Entry},
+    storage::audit::{Action, AuditEntry},
 };
 
 /// How long an answer stands before the provider is asked again.
@@ -30,7 +31,7 @@ const ROUND: Duration = Duration::from_secs(11);
 
 /// What is known of one key after asking.
 #[derive(Debug, Clone)]
-pub struct Report {
+pub struct ValidationReport {
     pub provider: Provider,
     pub label: Label,
     pub masked: Option<String>,
@@ -41,12 +42,12 @@ pub struct Report {
     /// What to do where the provider could not be asked.
     pub hint: Option<String>,
     /// Where the answer is to be written down, if it is new and about a stored key.
-    target: Option<Target>,
+    target: Option<StoredSecret>,
 }
 
 /// The stored secret that an answer is about.
 #[derive(Debug, Clone)]
-struct Target {
+struct StoredSecret {
     key_id: KeyId,
     version: u32,
     account: Option<Account>,
@@ -55,7 +56,7 @@ struct Target {
 }
 
 /// Asks the provider about a stored key and writes the answer down beside it.
-pub async fn validate(app: &App, caller: &dyn Caller, provider: &Provider, label: &Label) -> Result<Report> {
+pub async fn validate(app: &App, caller: &dyn Caller, provider: &Provider, label: &Label) -> Result<ValidationReport> {
     let stored = match vault::open(app, caller).await {
         Ok(()) => {
             let contents = app.vault().contents()?;
@@ -87,7 +88,7 @@ pub async fn validate_given(
     provider: &Provider,
     label: &Label,
     text: &Secret,
-) -> Result<Report> {
+) -> Result<ValidationReport> {
     let mut warnings = Vec::new();
     if matches!(caller.kind(), CallerKind::Mcp { .. }) {
         warnings.extend(chat_warning(app.settings().current().vault.keys_in_chat)?);
@@ -114,7 +115,7 @@ pub async fn validate_given(
             },
         ),
     };
-    Ok(Report {
+    Ok(ValidationReport {
         masked,
         warnings,
         ..report(provider, label, validation)
@@ -122,7 +123,7 @@ pub async fn validate_given(
 }
 
 /// Asks about every stored key, at most four at a time, and never longer than twelve seconds in all.
-pub async fn validate_all(app: &App, caller: &dyn Caller) -> Result<(Vec<Report>, Vec<String>)> {
+pub async fn validate_all(app: &App, caller: &dyn Caller) -> Result<(Vec<ValidationReport>, Vec<String>)> {
     let mut since = Instant::now();
     match vault::open_unasked(app).await {
         Err(error) if error.code() == Code::VaultAbsent => return Ok((Vec::new(), Vec::new())),
@@ -158,7 +159,7 @@ pub async fn validate_all(app: &App, caller: &dyn Caller) -> Result<(Vec<Report>
 }
 
 /// Asks about one key of a round; what stands in the way becomes its answer.
-async fn ask_until(app: &App, caller: &dyn Caller, record: KeyRecord, end: Instant) -> Report {
+async fn ask_until(app: &App, caller: &dyn Caller, record: KeyRecord, end: Instant) -> ValidationReport {
     let provider = match app.settings().current().provider(record.provider.as_str()) {
         Ok(provider) => provider,
         Err(why) => {
@@ -172,7 +173,7 @@ async fn ask_until(app: &App, caller: &dyn Caller, record: KeyRecord, end: Insta
     };
     match timeout_at(end, ask(app, caller, &provider, &record)).await {
         Ok(Ok(report)) => report,
-        Ok(Err(error)) => Report {
+        Ok(Err(error)) => ValidationReport {
             hint: error.hint_text().map(str::to_owned),
             ..not_asked(&provider, &record, error.to_string(), app.now())
         },
@@ -200,7 +201,7 @@ pub(super) async fn ask_account(
 }
 
 /// Asks about one stored key, unless the last answer is fresh; who types a command wants to know what is so now.
-async fn ask(app: &App, caller: &dyn Caller, provider: &Provider, record: &KeyRecord) -> Result<Report> {
+async fn ask(app: &App, caller: &dyn Caller, provider: &Provider, record: &KeyRecord) -> Result<ValidationReport> {
     keys::expect_origin(provider, record)?;
     let active = record
         .active()
@@ -209,7 +210,7 @@ async fn ask(app: &App, caller: &dyn Caller, provider: &Provider, record: &KeyRe
     let warnings: Vec<String> = keys::expiry_warning(record, app.now()).into_iter().collect();
     let known = active.validation.as_ref().filter(|_| caller.kind() != CallerKind::Cli);
     if let Some(known) = known.filter(|known| is_fresh(known, app.now())) {
-        return Ok(Report {
+        return Ok(ValidationReport {
             masked,
             warnings,
             cached: true,
@@ -218,13 +219,13 @@ async fn ask(app: &App, caller: &dyn Caller, provider: &Provider, record: &KeyRe
     }
     let key = keys::reveal(app, caller, record, active.version, TO_ASK).await?;
     let checked = app.checker().check(provider, Some(&key), &record.origin).await;
-    let target = Some(Target {
+    let target = Some(StoredSecret {
         key_id: record.key_id,
         version: active.version,
         account: checked.account.clone(),
         expires_at: checked.expires_at,
     });
-    Ok(Report {
+    Ok(ValidationReport {
         masked,
         warnings,
         target,
@@ -235,8 +236,8 @@ async fn ask(app: &App, caller: &dyn Caller, provider: &Provider, record: &KeyRe
 /// Writes the new answers down beside their keys; one that has changed meanwhile is left alone.
 ///
 /// Until `end` at most. The answers stand, whether or not they could be written down: a warning says so.
-async fn store(app: &App, caller: &dyn Caller, reports: &[Report], end: Instant) -> Vec<String> {
-    let answers: Vec<(&Target, &Validation)> = reports
+async fn store(app: &App, caller: &dyn Caller, reports: &[ValidationReport], end: Instant) -> Vec<String> {
+    let answers: Vec<(&StoredSecret, &Validation)> = reports
         .iter()
         .filter_map(|report| Some((report.target.as_ref()?, &report.validation)))
         .collect();
@@ -246,7 +247,7 @@ async fn store(app: &App, caller: &dyn Caller, reports: &[Report], end: Instant)
     let entry = match reports {
         [only] => {
             let said = Some(only.validation.status.as_str());
-            Entry {
+            AuditEntry {
                 key_id: only.target.as_ref().map(|target| target.key_id),
                 ..keys::entry(app, caller, Action::ValidateKey, &only.provider.id, &only.label, said)
             }
@@ -302,8 +303,8 @@ fn is_fresh(known: &Validation, now: Timestamp) -> bool {
     known.status.is_valid().is_some() && !age.is_negative() && age < FRESH
 }
 
-fn report(provider: &Provider, label: &Label, validation: Validation) -> Report {
-    Report {
+fn report(provider: &Provider, label: &Label, validation: Validation) -> ValidationReport {
+    ValidationReport {
         provider: provider.clone(),
         label: label.clone(),
         masked: None,
@@ -315,7 +316,7 @@ fn report(provider: &Provider, label: &Label, validation: Validation) -> Report 
     }
 }
 
-fn not_asked(provider: &Provider, record: &KeyRecord, why: String, now: Timestamp) -> Report {
+fn not_asked(provider: &Provider, record: &KeyRecord, why: String, now: Timestamp) -> ValidationReport {
     let validation = Validation {
         status: KeyStatus::Unreachable,
         http_status: None,
@@ -325,7 +326,7 @@ fn not_asked(provider: &Provider, record: &KeyRecord, why: String, now: Timestam
         latency_ms: 0,
         validated_at: now,
     };
-    Report {
+    ValidationReport {
         masked: record.active().map(|active| active.masked.clone()),
         ..report(provider, &record.label, validation)
     }

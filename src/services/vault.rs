@@ -12,9 +12,9 @@ use crate::{
     error::{Code, Error, Result},
     settings::MasterKey,
     storage::{
-        audit::{Action, Entry, Outcome},
+        audit::{Action, AuditEntry, AuditOutcome},
         lock::LockError,
-        vault::{Committed, Created, Edit, NewSlot, SlotKind, Standing, Status, Unlock, Vault},
+        vault::{Committed, Created, Edit, NewSlot, SlotKind, Unlock, Vault, VaultFreshness, VaultStatus},
     },
 };
 
@@ -49,15 +49,15 @@ async fn opened(app: &App) {
 }
 
 fn is_open(app: &App) -> bool {
-    matches!(app.vault().status(), Ok(Status::Unlocked { .. }))
+    matches!(app.vault().status(), Ok(VaultStatus::Unlocked { .. }))
 }
 
 /// Opens the vault by what needs nobody: the keychain, the key file, or the passphrase of the environment.
 pub async fn open_unasked(app: &App) -> Result<()> {
     match app.vault().status()? {
-        Status::Unlocked { .. } => return Ok(()),
-        Status::Absent => return Err(absent()),
-        Status::Locked { .. } => {}
+        VaultStatus::Unlocked { .. } => return Ok(()),
+        VaultStatus::Absent => return Err(absent()),
+        VaultStatus::Locked { .. } => {}
     }
     match unlock(app, None).await {
         Err(error) if error.code() == Code::VaultLocked => {}
@@ -101,14 +101,14 @@ pub async fn open_or_create(app: &App, caller: &dyn Caller) -> Result<Vec<String
 pub fn standing(app: &App) -> Result<Option<String>> {
     let contents = app.vault().contents()?;
     let problem = match contents.standing {
-        Standing::Current => return Ok(None),
-        Standing::RolledBack { newest } => format!(
+        VaultFreshness::Current => return Ok(None),
+        VaultFreshness::RolledBack { newest } => format!(
             "this vault file is older than the last one written here (write {} of {newest})",
             contents.generation
         ),
-        Standing::Forked => "this vault file is another than the last one written here".to_owned(),
-        Standing::Foreign => "this is another vault than the one written here".to_owned(),
-        Standing::AnchorDamaged => "what tells the newest vault file from an older one is damaged".to_owned(),
+        VaultFreshness::Forked => "this vault file is another than the last one written here".to_owned(),
+        VaultFreshness::Foreign => "this is another vault than the one written here".to_owned(),
+        VaultFreshness::AnchorDamaged => "what tells the newest vault file from an older one is damaged".to_owned(),
     };
     Ok(Some(format!(
         "{problem}: keys can be read but not changed; put the newest file back, or accept this one with `api-keys vault accept-rollback`"
@@ -199,7 +199,7 @@ pub(super) async fn turn(app: &App) -> Result<()> {
 /// Makes one change to the vault, after writing down what time has done to its keys.
 pub(super) async fn change<T>(
     app: &App,
-    entry: &Entry,
+    entry: &AuditEntry,
     edit: impl FnOnce(&mut Edit) -> Result<T>,
 ) -> Result<(T, Vec<String>)> {
     turn(app).await?;
@@ -228,7 +228,7 @@ pub fn settle<T>(committed: Committed<T>) -> (T, Vec<String>) {
 }
 
 /// Ends grace that ran out, and forgets what is past bringing back; tells what it did as the audit trail does.
-fn tidy(edit: &mut Edit, now: Timestamp) -> Vec<Entry> {
+fn tidy(edit: &mut Edit, now: Timestamp) -> Vec<AuditEntry> {
     let records: Vec<KeyRecord> = edit.contents().keys.values().cloned().collect();
     let mut lapsed = Vec::new();
     for mut record in records {
@@ -256,15 +256,15 @@ fn tidy(edit: &mut Edit, now: Timestamp) -> Vec<Entry> {
 }
 
 /// What time did to a key.
-fn lapse(action: Action, record: &KeyRecord, detail: &str, at: Timestamp) -> Entry {
-    Entry {
+fn lapse(action: Action, record: &KeyRecord, detail: &str, at: Timestamp) -> AuditEntry {
+    AuditEntry {
         at,
         actor: "api-keys".to_owned(),
         action,
         provider: Some(record.provider.clone()),
         label: Some(record.label.clone()),
         key_id: Some(record.key_id),
-        outcome: Outcome::Done,
+        outcome: AuditOutcome::Done,
         detail: Some(detail.to_owned()),
     }
 }

@@ -19,9 +19,9 @@ pub struct Config {
     pub vault: VaultConfig,
     /// What the file says of providers: changes of built-in ones, and endpoints of the user's own.
     pub providers: BTreeMap<ProviderId, ProviderConfig>,
-    pub routing: Routing,
-    pub budget: Budget,
-    pub gateway: Gateway,
+    pub routing: RoutingConfig,
+    pub budget: BudgetConfig,
+    pub gateway: GatewayConfig,
     pub prices: Vec<PriceOverride>,
     pub quality: Vec<QualityOverride>,
     in_force: InForce,
@@ -84,7 +84,7 @@ pub struct ProviderConfig {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Routing {
+pub struct RoutingConfig {
     /// Providers of equal rank are in one group.
     pub fallback_order: Vec<Vec<ProviderId>>,
     pub objective: Objective,
@@ -93,7 +93,7 @@ pub struct Routing {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Budget {
+pub struct BudgetConfig {
     pub enabled: bool,
     pub daily_limit: Usd,
     pub monthly_limit: Usd,
@@ -107,15 +107,15 @@ pub struct Budget {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Gateway {
+pub struct GatewayConfig {
     /// How long a request may wait for a key to be free.
     pub max_wait: Duration,
-    pub cache: Cache,
+    pub cache: CacheConfig,
 }
 
 /// The gateway's cache of answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Cache {
+pub struct CacheConfig {
     pub enabled: bool,
     /// How long an answer is given again.
     pub ttl: Duration,
@@ -256,7 +256,7 @@ impl Default for ProviderConfig {
     }
 }
 
-impl Default for Routing {
+impl Default for RoutingConfig {
     fn default() -> Self {
         let provider = |name: &str| name.parse::<ProviderId>().expect("a name of PROVIDERS");
         let default = |task| match task {
@@ -274,7 +274,7 @@ impl Default for Routing {
     }
 }
 
-impl Default for Budget {
+impl Default for BudgetConfig {
     fn default() -> Self {
         Self {
             enabled: true,
@@ -287,16 +287,16 @@ impl Default for Budget {
     }
 }
 
-impl Default for Gateway {
+impl Default for GatewayConfig {
     fn default() -> Self {
         Self {
             max_wait: Duration::from_secs(10),
-            cache: Cache::default(),
+            cache: CacheConfig::default(),
         }
     }
 }
 
-impl Default for Cache {
+impl Default for CacheConfig {
     fn default() -> Self {
         Self {
             enabled: false,

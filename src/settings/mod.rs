@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 pub use self::{
     config::{
-        Budget, Cache, Config, Gateway, KeysInChat, MasterKey, PriceOverride, ProviderConfig, QualityOverride, Routing,
-        UnknownProvider, VaultConfig,
+        BudgetConfig, CacheConfig, Config, GatewayConfig, KeysInChat, MasterKey, PriceOverride, ProviderConfig,
+        QualityOverride, RoutingConfig, UnknownProvider, VaultConfig,
     },
     environment::{Environment, HOME, VARIABLES, Variable, VariableError},
     machine::Machine,
@@ -38,7 +38,7 @@ pub enum SettingsError {
 pub struct Settings {
     environment: Environment,
     paths: Paths,
-    source: source::Source,
+    source: source::ConfigFile,
 }
 
 impl Settings {
@@ -47,7 +47,7 @@ impl Settings {
     /// A broken file is not an error here: see [`Settings::problem`] and [`Settings::required`].
     pub fn open(environment: &Environment) -> Result<Self, SettingsError> {
         let paths = Paths::find(environment)?;
-        let source = source::Source::new(paths.config_file());
+        let source = source::ConfigFile::new(paths.config_file());
         Ok(Self {
             environment: environment.clone(),
             paths,

@@ -7,8 +7,8 @@ use jiff::tz::TimeZone;
 use super::{
     ConfigError,
     config::{
-        Budget, Cache, Gateway, KeysInChat, MasterKey, PriceOverride, ProviderConfig, QualityOverride, Routing,
-        VaultConfig,
+        BudgetConfig, CacheConfig, GatewayConfig, KeysInChat, MasterKey, PriceOverride, ProviderConfig,
+        QualityOverride, RoutingConfig, VaultConfig,
     },
     environment,
     section::{Field, Section},
@@ -161,8 +161,8 @@ fn weight(field: &Field<'_, '_>) -> Result<u32, ConfigError> {
 pub(super) fn routing(
     mut section: Section<'_, '_>,
     configured: &BTreeMap<ProviderId, ProviderConfig>,
-) -> Result<Routing, ConfigError> {
-    let mut routing = Routing::default();
+) -> Result<RoutingConfig, ConfigError> {
+    let mut routing = RoutingConfig::default();
     let known = |name: &str, field: &Field<'_, '_>| {
         let id: Option<ProviderId> = name.parse().ok();
         id.filter(|id| configured.contains_key(id) || Provider::built_in(id).is_some())
@@ -203,8 +203,8 @@ pub(super) fn routing(
     Ok(routing)
 }
 
-pub(super) fn budget(mut section: Section<'_, '_>) -> Result<Budget, ConfigError> {
-    let mut budget = Budget::default();
+pub(super) fn budget(mut section: Section<'_, '_>) -> Result<BudgetConfig, ConfigError> {
+    let mut budget = BudgetConfig::default();
     if let Some(field) = section.field("enabled") {
         budget.enabled = field.switch()?;
     }
@@ -232,8 +232,8 @@ pub(super) fn budget(mut section: Section<'_, '_>) -> Result<Budget, ConfigError
     Ok(budget)
 }
 
-pub(super) fn gateway(mut section: Section<'_, '_>) -> Result<Gateway, ConfigError> {
-    let mut gateway = Gateway::default();
+pub(super) fn gateway(mut section: Section<'_, '_>) -> Result<GatewayConfig, ConfigError> {
+    let mut gateway = GatewayConfig::default();
     if let Some(field) = section.field("max_wait") {
         gateway.max_wait = seconds(&field)?;
     }
@@ -244,8 +244,8 @@ pub(super) fn gateway(mut section: Section<'_, '_>) -> Result<Gateway, ConfigErr
     Ok(gateway)
 }
 
-fn cache(mut section: Section<'_, '_>) -> Result<Cache, ConfigError> {
-    let mut cache = Cache::default();
+fn cache(mut section: Section<'_, '_>) -> Result<CacheConfig, ConfigError> {
+    let mut cache = CacheConfig::default();
     if let Some(field) = section.field("enabled") {
         cache.enabled = field.switch()?;
     }

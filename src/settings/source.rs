@@ -15,15 +15,15 @@ const LIMIT: u64 = 1 << 20;
 
 /// The file, and what was last read from it.
 #[derive(Debug)]
-pub(super) struct Source {
+pub(super) struct ConfigFile {
     path: PathBuf,
-    state: Mutex<State>,
+    state: Mutex<ConfigState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct ConfigState {
     /// What the file looked like when it was read; nothing before the first time.
-    seen: Option<Stamp>,
+    seen: Option<ConfigStamp>,
     config: Arc<Config>,
     problem: Option<ConfigError>,
     /// Whether `config` was the file's once; no longer when the file is gone.
@@ -32,7 +32,7 @@ struct State {
 
 /// Tells whether a file changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stamp {
+enum ConfigStamp {
     Missing,
     Present {
         modified: Option<SystemTime>,
@@ -41,11 +41,11 @@ enum Stamp {
     },
 }
 
-impl Source {
+impl ConfigFile {
     pub(super) fn new(path: PathBuf) -> Self {
         Self {
             path,
-            state: Mutex::new(State {
+            state: Mutex::new(ConfigState {
                 seen: None,
                 config: Arc::new(Config::default()),
                 problem: None,
@@ -71,7 +71,7 @@ impl Source {
         }
     }
 
-    fn refresh(&self, state: &mut State) {
+    fn refresh(&self, state: &mut ConfigState) {
         // The stamp is taken first: a change in between is seen the next time.
         let stamp = self.stamp();
         let seen = stamp.as_ref().ok().copied();
@@ -84,7 +84,7 @@ impl Source {
                     tracing::info!("config.toml is good again");
                 }
                 state.config = Arc::new(config);
-                state.is_of_file = seen != Some(Stamp::Missing);
+                state.is_of_file = seen != Some(ConfigStamp::Missing);
             }
             Err(problem) => {
                 if state.problem.as_ref() != Some(&problem) {
@@ -96,21 +96,21 @@ impl Source {
         state.seen = seen;
     }
 
-    fn stamp(&self) -> Result<Stamp, ConfigError> {
+    fn stamp(&self) -> Result<ConfigStamp, ConfigError> {
         match std::fs::metadata(&self.path) {
-            Ok(found) if found.is_file() => Ok(Stamp::Present {
+            Ok(found) if found.is_file() => Ok(ConfigStamp::Present {
                 modified: found.modified().ok(),
                 length: found.len(),
                 place: place(&found),
             }),
             Ok(_) => Err(whole("is not a regular file")),
-            Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(Stamp::Missing),
+            Err(why) if why.kind() == std::io::ErrorKind::NotFound => Ok(ConfigStamp::Missing),
             Err(why) => Err(whole(format!("cannot be read: {}", why.kind()))),
         }
     }
 
-    fn read(&self, stamp: Stamp) -> Result<Config, ConfigError> {
-        if stamp == Stamp::Missing {
+    fn read(&self, stamp: ConfigStamp) -> Result<Config, ConfigError> {
+        if stamp == ConfigStamp::Missing {
             return Ok(Config::default());
         }
         let unreadable = |why: std::io::Error| whole(format!("cannot be read: {}", why.kind()));

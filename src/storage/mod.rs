@@ -2,8 +2,8 @@
 //! the vault.
 
 pub mod audit;
-pub mod clients;
 pub mod files;
+pub mod gateway_clients;
 pub mod ledger;
 pub mod lock;
 pub mod vault;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Hints, Tool,
-    key::Key,
+    key::KeyView,
     view::{Block, Tone, View},
 };
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
     error::Result,
     services::{
         caller::Caller,
-        keys::{self, NewKey, Source},
+        keys::{self, NewKey, NewSecretSource},
     },
 };
 
@@ -43,8 +43,8 @@ pub(super) struct AddApiKey {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Added {
-    key: Key,
+pub(super) struct AddedView {
+    key: KeyView,
     /// Whether the label already had a key, which `api-keys undo` brings back
     replaced: bool,
     warnings: Vec<String>,
@@ -64,9 +64,9 @@ impl Tool for AddApiKey {
         requires_user: false,
     };
     const TAKES_KEY: bool = true;
-    type Output = Added;
+    type Output = AddedView;
 
-    async fn call(self, app: &App, caller: &dyn Caller) -> Result<Added> {
+    async fn call(self, app: &App, caller: &dyn Caller) -> Result<AddedView> {
         let provider = app.settings().current().provider(&self.provider)?;
         let new = NewKey {
             provider,
@@ -77,18 +77,18 @@ impl Tool for AddApiKey {
                 .as_deref()
                 .map(|text| keys::expiration_date(text, app.now()))
                 .transpose()?,
-            source: Source::of(self.api_key, self.env_var)?,
+            source: NewSecretSource::of(self.api_key, self.env_var)?,
         };
         let added = keys::add(app, caller, new).await?;
-        Ok(Added {
-            key: Key::of(&added.record, app.now()),
+        Ok(AddedView {
+            key: KeyView::of(&added.record, app.now()),
             replaced: added.replaced,
             warnings: added.warnings,
         })
     }
 
-    fn view(output: &Added) -> View {
-        let Added {
+    fn view(output: &AddedView) -> View {
+        let AddedView {
             key,
             replaced,
             warnings,

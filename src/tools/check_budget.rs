@@ -3,11 +3,11 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Hints, Tool, spending, view::View};
+use super::{Hints, Tool, usage_cells, view::View};
 use crate::{
     app::App,
     error::Result,
-    services::{budget, caller::Caller, spending::BudgetReport},
+    services::{budget_status, caller::Caller, usage_views::BudgetReport},
 };
 
 /// Show what is spent of the daily and monthly budget, what is left, and where it is heading
@@ -25,10 +25,10 @@ impl Tool for CheckBudget {
     type Output = BudgetReport;
 
     async fn call(self, app: &App, _caller: &dyn Caller) -> Result<BudgetReport> {
-        Ok(BudgetReport::from(&budget::check(app)?))
+        Ok(BudgetReport::from(&budget_status::check(app)?))
     }
 
     fn view(output: &BudgetReport) -> View {
-        spending::budgets(output)
+        usage_cells::budgets(output)
     }
 }

@@ -14,7 +14,7 @@ use crate::{
     providers,
     services::{
         caller::Caller,
-        cost::{self, Ask, Chosen, Estimate},
+        cost_estimate::{self, Chosen, CostEstimate, CostQuery},
     },
 };
 
@@ -76,10 +76,10 @@ pub(super) struct Estimated {
     input_tokens: u64,
     output_tokens: u64,
     cost: CostParts,
-    price: Price,
+    price: PriceView,
     /// How the tokens of the text were counted
     #[serde(skip_serializing_if = "Option::is_none")]
-    counted: Option<Counted>,
+    counted: Option<CountedTokens>,
     /// The same request elsewhere, the cheapest first
     #[serde(skip_serializing_if = "Option::is_none")]
     alternatives: Option<Vec<Alternative>>,
@@ -100,7 +100,7 @@ struct CostParts {
 
 /// US dollars per million tokens.
 #[derive(Debug, Serialize, JsonSchema)]
-struct Price {
+struct PriceView {
     input_per_million: Rate,
     output_per_million: Rate,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,7 +121,7 @@ struct Price {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-struct Counted {
+struct CountedTokens {
     method: &'static str,
     /// Nine in ten texts lie within this many percent
     margin_percent: u8,
@@ -179,7 +179,7 @@ impl Tool for EstimateCost {
     async fn call(self, app: &App, _caller: &dyn Caller) -> Result<Estimated> {
         let provider = app.settings().current().provider(&self.provider)?;
         let (input, output, counted) = self.counts(provider.id.as_str())?;
-        let ask = Ask {
+        let ask = CostQuery {
             provider,
             model: self.model.as_deref().map(str::parse).transpose()?,
             tokens: Tokens::new(TokenCounts {
@@ -191,9 +191,9 @@ impl Tool for EstimateCost {
             })?,
             service: if self.batch { Service::Batch } else { Service::Standard },
         };
-        let estimate = cost::estimate(app, &ask)?;
+        let estimate = cost_estimate::estimate(app, &ask)?;
         let alternatives = if self.compare {
-            let named = cost::alternatives(app, &estimate, &ask)?
+            let named = cost_estimate::alternatives(app, &estimate, &ask)?
                 .into_iter()
                 .map(|(model, total_usd)| Alternative {
                     provider: model.provider.to_string(),
@@ -228,8 +228,8 @@ impl Tool for EstimateCost {
                 cache_write_usd: estimate.cost.cache_write,
                 total_usd: estimate.cost.total,
             },
-            price: Price::of(&estimate, ask.service),
-            counted: counted.map(|counted| Counted {
+            price: PriceView::of(&estimate, ask.service),
+            counted: counted.map(|counted| CountedTokens {
                 method: "estimated from the kinds of characters, fitted to o200k_base",
                 margin_percent: counted.margin_percent,
             }),
@@ -287,9 +287,9 @@ impl Tool for EstimateCost {
     }
 }
 
-impl Price {
-    fn of(estimate: &Estimate, service: Service) -> Self {
-        let Estimate {
+impl PriceView {
+    fn of(estimate: &CostEstimate, service: Service) -> Self {
+        let CostEstimate {
             rates,
             priced,
             next_price_from,

@@ -13,7 +13,7 @@ use crate::{
     error::Result,
     services::{
         caller::Caller,
-        routing::{self, ProviderStats, State, Stats},
+        routing::{self, ProviderStats, RoutingSnapshot, Stats},
     },
 };
 
@@ -42,7 +42,7 @@ impl Tool for GetProviderStats {
             .map(|name| settings.provider(name))
             .transpose()?;
         routing::open_for(app, caller).await?;
-        routing::stats(app, &State::of(app).await?, only.as_ref())
+        routing::stats(app, &RoutingSnapshot::of(app).await?, only.as_ref())
     }
 
     fn view(output: &Stats) -> View {

@@ -12,7 +12,7 @@ use crate::{
     error::Result,
     services::{
         caller::Caller,
-        routing::{self, Advice, Note, RoutingHealth, State},
+        routing::{self, Advice, Note, RoutingHealth, RoutingSnapshot},
     },
 };
 
@@ -31,7 +31,7 @@ impl Tool for GetRoutingRecommendations {
 
     async fn call(self, app: &App, caller: &dyn Caller) -> Result<Advice> {
         routing::open_for(app, caller).await?;
-        routing::recommend(app, &State::of(app).await?)
+        routing::recommend(app, &RoutingSnapshot::of(app).await?)
     }
 
     fn view(output: &Advice) -> View {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Hints, Tool, key, spending,
+    Hints, Tool, key, usage_cells,
     view::{self, Block, Cell, Tone, View},
 };
 use crate::{
@@ -13,8 +13,8 @@ use crate::{
     error::Result,
     services::{
         caller::Caller,
-        spending::Totals,
         usage::{self, GroupBy, MOST_DAYS},
+        usage_views::TotalsView,
     },
 };
 
@@ -45,7 +45,7 @@ pub(super) struct Usage {
     provider: Option<String>,
     group_by: GroupBy,
     period: Period,
-    totals: Totals,
+    totals: TotalsView,
     /// The dearest first; days and months in their order
     groups: Vec<Group>,
     /// How many groups more there are
@@ -73,7 +73,7 @@ struct Group {
     /// Null where nobody said
     name: Option<String>,
     #[serde(flatten)]
-    totals: Totals,
+    totals: TotalsView,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -135,13 +135,13 @@ impl Tool for GetUsage {
                 days: self.days,
                 time_zone: zone_text(&settings.budget.time_zone, app.now()),
             },
-            totals: Totals::from(&report.totals),
+            totals: TotalsView::from(&report.totals),
             groups: report
                 .groups
                 .iter()
                 .map(|(name, totals)| Group {
                     name: name.clone(),
-                    totals: Totals::from(totals),
+                    totals: TotalsView::from(totals),
                 })
                 .collect(),
             groups_omitted: report.omitted,
@@ -164,8 +164,11 @@ impl Tool for GetUsage {
                 Block::Hint("`api-keys track PROVIDER MODEL INPUT OUTPUT` records one".to_owned()),
             );
         }
-        let row =
-            |name: Cell, totals: &Totals| std::iter::once(name).chain(spending::cells(totals)).collect::<Vec<_>>();
+        let row = |name: Cell, totals: &TotalsView| {
+            std::iter::once(name)
+                .chain(usage_cells::cells(totals))
+                .collect::<Vec<_>>()
+        };
         let mut rows: Vec<Vec<Cell>> = output
             .groups
             .iter()
@@ -191,7 +194,7 @@ impl Tool for GetUsage {
             ),
         )
         .and(Block::Table {
-            headers: std::iter::once(head).chain(spending::HEADERS).collect(),
+            headers: std::iter::once(head).chain(usage_cells::HEADERS).collect(),
             rows,
         });
         if output.groups_omitted > 0 {

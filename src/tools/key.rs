@@ -10,7 +10,7 @@ use crate::domain::{KeyRecord, KeyState, KeyStatus, KeyVersion, VersionState};
 
 /// A stored key.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Key {
+pub(super) struct KeyView {
     /// Stays the same through rotations
     pub key_id: String,
     pub provider: String,
@@ -20,7 +20,7 @@ pub(super) struct Key {
     pub created_at: String,
     pub expires_at: Option<String>,
     pub description: Option<String>,
-    pub status: State,
+    pub status: KeyStateView,
     pub rotation_count: u32,
     /// Whether the key passed through a chat and should be rotated
     pub exposed: bool,
@@ -38,7 +38,7 @@ pub(super) struct Key {
 /// Whether a key is in use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum State {
+pub(super) enum KeyStateView {
     Active,
     Expired,
     Removed,
@@ -61,7 +61,7 @@ pub(super) struct Previous {
     pub usable_until: Option<String>,
 }
 
-impl Key {
+impl KeyView {
     /// The key as it stands at `now`.
     pub(super) fn of(record: &KeyRecord, now: Timestamp) -> Self {
         let active = record.active();
@@ -74,9 +74,9 @@ impl Key {
             expires_at: record.expires_at.map(time),
             description: record.description.clone(),
             status: match record.state(now) {
-                KeyState::Usable | KeyState::Unfinished => State::Active,
-                KeyState::Expired => State::Expired,
-                KeyState::Removed => State::Removed,
+                KeyState::Usable | KeyState::Unfinished => KeyStateView::Active,
+                KeyState::Expired => KeyStateView::Expired,
+                KeyState::Removed => KeyStateView::Removed,
             },
             rotation_count: record.rotation_count,
             exposed: active.is_some_and(|active| active.exposed),
@@ -95,7 +95,7 @@ impl Key {
         }
     }
 
-    /// The heads of the columns that [`Key::row`] fills.
+    /// The heads of the columns that [`KeyView::row`] fills.
     pub(super) fn headers() -> Vec<&'static str> {
         vec!["PROVIDER", "LABEL", "KEY", "CHECKED", "EXPIRES", "DESCRIPTION"]
     }
@@ -111,7 +111,7 @@ impl Key {
             |at| {
                 let day = at.split('T').next().unwrap_or_default();
                 Cell::new(
-                    if self.status == State::Expired {
+                    if self.status == KeyStateView::Expired {
                         Tone::Bad
                     } else {
                         Tone::Plain

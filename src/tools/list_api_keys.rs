@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Hints, Tool,
-    key::Key,
+    key::KeyView,
     view::{Block, Tone, View},
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
         caller::{Caller, CallerKind},
         keys, vault,
     },
-    storage::vault::Status,
+    storage::vault::VaultStatus,
 };
 
 /// List the stored API keys in masked form, with expiry and what needs attention
@@ -37,7 +37,7 @@ fn yes() -> bool {
 
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Listed {
-    keys: Vec<Listing>,
+    keys: Vec<ListedKey>,
     total_count: usize,
     /// How many more there are, where they would be too many to read: `provider` and `include_metadata` say which
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,8 +51,8 @@ const MOST_CHARACTERS: usize = 40_000;
 /// A stored key; more than its name and masked form only with metadata.
 #[derive(Debug, Serialize, JsonSchema)]
 #[serde(untagged)]
-enum Listing {
-    Full(Box<Key>),
+enum ListedKey {
+    Full(Box<KeyView>),
     Short {
         key_id: String,
         provider: String,
@@ -119,18 +119,18 @@ impl Tool for ListApiKeys {
             };
             records.retain(|record| record.provider == provider);
         }
-        let mut keys: Vec<Listing> = records
+        let mut keys: Vec<ListedKey> = records
             .iter()
-            .map(|record| Listing::of(Key::of(record, now), self.include_metadata))
+            .map(|record| ListedKey::of(KeyView::of(record, now), self.include_metadata))
             .collect();
         let total_count = keys.len();
         if matches!(caller.kind(), CallerKind::Mcp { .. }) {
             keys.truncate(fitting(&keys));
         }
         let master_key = match app.vault().status()? {
-            Status::Absent => None,
-            Status::Unlocked { by, .. } => Some(by.to_string()),
-            Status::Locked { slots } => {
+            VaultStatus::Absent => None,
+            VaultStatus::Unlocked { by, .. } => Some(by.to_string()),
+            VaultStatus::Locked { slots } => {
                 let kinds: Vec<&str> = slots.iter().map(|slot| slot.kind.as_str()).collect();
                 Some(kinds.join(", "))
             }
@@ -159,7 +159,7 @@ impl Tool for ListApiKeys {
         }
         let mut attention: Vec<String> = output.vault.hint.iter().cloned().collect();
         let rows = output.keys.iter().map(|listing| match listing {
-            Listing::Full(key) => {
+            ListedKey::Full(key) => {
                 attention.extend(
                     key.attention
                         .iter()
@@ -167,7 +167,7 @@ impl Tool for ListApiKeys {
                 );
                 key.row()
             }
-            Listing::Short {
+            ListedKey::Short {
                 provider,
                 label,
                 masked,
@@ -176,13 +176,13 @@ impl Tool for ListApiKeys {
         });
         let rows: Vec<_> = rows.collect();
         let columns = rows.first().map_or(0, Vec::len);
-        let headers = Key::headers().into_iter().take(columns).collect();
+        let headers = KeyView::headers().into_iter().take(columns).collect();
         super::with_warnings(View::default().and(Block::Table { headers, rows }), &attention)
     }
 }
 
 /// How many of `keys` are not too many to read.
-fn fitting(keys: &[Listing]) -> usize {
+fn fitting(keys: &[ListedKey]) -> usize {
     let lengths = keys
         .iter()
         .map(|key| serde_json::to_string(key).map_or(0, |text| text.len()));
@@ -193,12 +193,12 @@ fn fitting(keys: &[Listing]) -> usize {
     sums.take_while(|sum| *sum <= MOST_CHARACTERS).count()
 }
 
-impl Listing {
-    fn of(key: Key, include_metadata: bool) -> Self {
+impl ListedKey {
+    fn of(key: KeyView, include_metadata: bool) -> Self {
         if include_metadata {
             return Self::Full(Box::new(key));
         }
-        let Key {
+        let KeyView {
             key_id,
             provider,
             label,

@@ -16,8 +16,8 @@ mod list_api_keys;
 mod remove_api_key;
 mod rotate_key;
 mod route_request;
-mod spending;
 mod track_request;
+mod usage_cells;
 mod validate_all_keys;
 mod validate_key;
 pub mod view;
@@ -129,12 +129,13 @@ pub enum Input<'a> {
 
 /// What a call answers: the structured result, and its form for people where one asked.
 #[derive(Debug)]
-pub struct Answer {
+pub struct ToolOutput {
     pub json: Value,
     pub view: View,
 }
 
-type Call = for<'a> fn(&'a App, &'a dyn Caller, Input<'a>) -> Pin<Box<dyn Future<Output = Result<Answer>> + Send + 'a>>;
+type CallFn =
+    for<'a> fn(&'a App, &'a dyn Caller, Input<'a>) -> Pin<Box<dyn Future<Output = Result<ToolOutput>> + Send + 'a>>;
 
 /// A tool as data: what every surface is made from.
 #[derive(Debug, Clone, Copy)]
@@ -154,7 +155,7 @@ pub struct ToolDef {
     pub output_schema: fn() -> Map<String, Value>,
     /// Adds the arguments to a shell command.
     pub augment: fn(clap::Command) -> clap::Command,
-    pub call: Call,
+    pub call: CallFn,
 }
 
 impl Area {
@@ -195,7 +196,7 @@ fn call<'a, T: Tool>(
     app: &'a App,
     caller: &'a dyn Caller,
     input: Input<'a>,
-) -> Pin<Box<dyn Future<Output = Result<Answer>> + Send + 'a>> {
+) -> Pin<Box<dyn Future<Output = Result<ToolOutput>> + Send + 'a>> {
     // Only people look at the form for people.
     let is_for_people = matches!(input, Input::Matches(_));
     let tool = match input {
@@ -218,7 +219,7 @@ fn call<'a, T: Tool>(
         let output = outcome?;
         let json = serde_json::to_value(&output)
             .map_err(|why| Error::new(Code::Internal, "the result could not be written").caused_by(why))?;
-        Ok(Answer {
+        Ok(ToolOutput {
             json,
             view: if is_for_people {
                 T::view(&output)

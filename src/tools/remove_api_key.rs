@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Hints, Tool,
-    key::Key,
+    key::KeyView,
     view::{Block, Tone, View},
 };
 use crate::{
@@ -28,7 +28,7 @@ pub(super) struct RemoveApiKey {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Removed {
     removed: bool,
-    key: Key,
+    key: KeyView,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
 }
@@ -52,7 +52,7 @@ impl Tool for RemoveApiKey {
         let (record, warnings) = keys::remove(app, caller, &self.provider, &label).await?;
         Ok(Removed {
             removed: true,
-            key: Key::of(&record, app.now()),
+            key: KeyView::of(&record, app.now()),
             warnings,
         })
     }

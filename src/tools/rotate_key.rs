@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Hints, Tool,
-    key::{Key, Previous},
+    key::{KeyView, Previous},
     view::{Block, Tone, View},
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
     error::Result,
     services::{
         caller::Caller,
-        keys::{self, Source},
+        keys::{self, NewSecretSource},
         rotation::{self, LONGEST_GRACE, Rotation},
     },
 };
@@ -55,8 +55,8 @@ fn default_grace() -> i64 {
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Rotated {
-    key: Key,
+pub(super) struct RotatedView {
+    key: KeyView,
     previous: Previous,
     warnings: Vec<String>,
 }
@@ -74,10 +74,10 @@ impl Tool for RotateKey {
         requires_user: false,
     };
     const TAKES_KEY: bool = true;
-    type Output = Rotated;
+    type Output = RotatedView;
 
-    async fn call(self, app: &App, caller: &dyn Caller) -> Result<Rotated> {
-        let source = Source::of(self.new_api_key, self.env_var)?;
+    async fn call(self, app: &App, caller: &dyn Caller) -> Result<RotatedView> {
+        let source = NewSecretSource::of(self.new_api_key, self.env_var)?;
         let ask = Rotation {
             provider: app.settings().current().provider(&self.provider)?,
             label: super::label(self.label.as_deref())?,
@@ -90,15 +90,15 @@ impl Tool for RotateKey {
         };
         let rotated = rotation::rotate(app, caller, ask, source).await?;
         let now = app.now();
-        Ok(Rotated {
-            key: Key::of(&rotated.record, now),
+        Ok(RotatedView {
+            key: KeyView::of(&rotated.record, now),
             previous: Previous::of(&rotated.previous, now),
             warnings: rotated.warnings,
         })
     }
 
-    fn view(output: &Rotated) -> View {
-        let Rotated {
+    fn view(output: &RotatedView) -> View {
+        let RotatedView {
             key,
             previous,
             warnings,

@@ -5,15 +5,15 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Hints, Tool, spending,
+    Hints, Tool, usage_cells,
     view::{Block, Tone, View},
 };
 use crate::{
     app::App,
-    domain::{Label, MOST_TOKENS, Outcome, Task, TokenCounts, Tokens, Usd},
+    domain::{Label, MOST_TOKENS, RequestOutcome, Task, TokenCounts, Tokens, Usd},
     error::Result,
     providers,
-    services::{caller::Caller, pricing, spending::Alert, usage},
+    services::{caller::Caller, price_lookup, usage, usage_views::AlertView},
 };
 
 /// Record what a request to a provider used, and what it cost. Input tokens include cached ones
@@ -82,7 +82,7 @@ pub(super) struct TrackRequest {
 
 /// What was recorded.
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Recorded {
+pub(super) struct RecordedView {
     id: u64,
     provider: String,
     model: String,
@@ -97,7 +97,7 @@ pub(super) struct Recorded {
     budget: BudgetFlags,
     /// Thresholds that this request reached; each is told once
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    alerts: Vec<Alert>,
+    alerts: Vec<AlertView>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
 }
@@ -127,7 +127,7 @@ impl Tool for TrackRequest {
         open_world: false,
         requires_user: false,
     };
-    type Output = Recorded;
+    type Output = RecordedView;
 
     fn holds_key(name: &str, text: &str) -> bool {
         match name {
@@ -136,7 +136,7 @@ impl Tool for TrackRequest {
         }
     }
 
-    async fn call(self, app: &App, _caller: &dyn Caller) -> Result<Recorded> {
+    async fn call(self, app: &App, _caller: &dyn Caller) -> Result<RecordedView> {
         let provider = app.settings().current().provider(&self.provider)?;
         let tokens = Tokens::new(TokenCounts {
             input: self.input_tokens,
@@ -146,7 +146,7 @@ impl Tool for TrackRequest {
             cache_write_1h: 0,
             reasoning: self.reasoning_tokens,
         })?;
-        let model = pricing::named(&*app.catalog()?, &provider.id, &self.model.parse()?);
+        let model = price_lookup::named(&*app.catalog()?, &provider.id, &self.model.parse()?);
         let told = usage::Told {
             model: model.clone(),
             label: self.label.as_deref().map(str::parse::<Label>).transpose()?,
@@ -157,7 +157,7 @@ impl Tool for TrackRequest {
                 .map(|name| super::name("project", name))
                 .transpose()?,
             tokens,
-            outcome: Outcome {
+            outcome: RequestOutcome {
                 success: self.success,
                 status_code: self.status_code,
                 latency_ms: self.latency_ms,
@@ -177,7 +177,7 @@ impl Tool for TrackRequest {
         if let Some(why) = tracked.unpriced {
             warnings.push(format!("counted without a cost: {why}"));
         }
-        Ok(Recorded {
+        Ok(RecordedView {
             id: tracked.id,
             provider: model.provider.to_string(),
             model: model.model.to_string(),
@@ -190,12 +190,12 @@ impl Tool for TrackRequest {
                 monthly_exceeded: budgets.is_exceeded(&budgets.monthly),
                 alert: budgets.standings().iter().any(|standing| budgets.is_alert(standing)),
             },
-            alerts: tracked.alerts.iter().map(Alert::from).collect(),
+            alerts: tracked.alerts.iter().map(AlertView::from).collect(),
             warnings,
         })
     }
 
-    fn view(output: &Recorded) -> View {
+    fn view(output: &RecordedView) -> View {
         let cost = output
             .cost_usd
             .map_or_else(|| "unknown cost".to_owned(), |cost| cost.to_string());
@@ -209,6 +209,6 @@ impl Tool for TrackRequest {
             Tone::Faint,
             format!("{} this month: {}", output.provider, output.provider_total_usd),
         ));
-        spending::with_alerts(super::with_warnings(view, &output.warnings), &output.alerts)
+        usage_cells::with_alerts(super::with_warnings(view, &output.warnings), &output.alerts)
     }
 }

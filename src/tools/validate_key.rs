@@ -13,7 +13,7 @@ use crate::{
     error::Result,
     services::{
         caller::Caller,
-        validation::{self, Report},
+        validation::{self, ValidationReport},
     },
 };
 
@@ -92,8 +92,8 @@ impl Tool for ValidateKey {
 }
 
 impl Validated {
-    pub(super) fn of(report: Report) -> Self {
-        let Report {
+    pub(super) fn of(report: ValidationReport) -> Self {
+        let ValidationReport {
             provider,
             label,
             masked,

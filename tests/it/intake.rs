@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use api_keys::{
     domain::{ApiKey, Secret},
     error::{Code, Error},
-    intake::{Intake, Outcome, Request, Ticket},
+    intake::{Intake, Request, SecretOutcome, Ticket},
     tools::Question,
 };
 use data_encoding::BASE64;
@@ -129,7 +129,7 @@ fn fetch(ticket: &Arc<Ticket>) -> tokio::task::JoinHandle<Result<String, Code>> 
     let ticket = ticket.clone();
     tokio::spawn(async move {
         let secret = ticket.secret().await.map_err(|error| error.code())?;
-        ticket.finish(Outcome::Done);
+        ticket.finish(SecretOutcome::Done);
         // EXPOSE: a made-up value in a test
         Ok(secret.expose().to_owned())
     })
@@ -443,7 +443,7 @@ async fn the_page_says_why_the_work_failed() {
     let caller = ticket.clone();
     tokio::spawn(async move {
         let _ = caller.secret().await;
-        caller.finish(Outcome::Failed {
+        caller.finish(SecretOutcome::Failed {
             message: "the passphrase does not open the vault".to_owned(),
             hint: "type it again".to_owned(),
         });

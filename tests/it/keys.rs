@@ -8,8 +8,8 @@ use api_keys::{
     error::{Code, Error, Result},
     services::{
         caller::{Caller, CallerKind, Question},
-        injection,
-        keys::{self, Added, NewKey, Source},
+        child_environment,
+        keys::{self, Added, NewKey, NewSecretSource},
         rotation::{self, Rotated, Rotation},
         undo::{self, Undone},
         validation,
@@ -108,7 +108,7 @@ fn add_from(caller: &dyn Caller, app: &App, label: &str, key: &str, expires_at: 
         label: label.parse().unwrap(),
         description: None,
         expires_at,
-        source: Source::Argument(Secret::new(key)),
+        source: NewSecretSource::Argument(Secret::new(key)),
     };
     wait(keys::add(app, caller, new))
 }
@@ -120,7 +120,12 @@ fn rotate(app: &App, key: &str, grace_hours: i64) -> Result<Rotated> {
         grace: SignedDuration::from_hours(grace_hours),
         expires_at: None,
     };
-    wait(rotation::rotate(app, &Silent, ask, Source::Argument(Secret::new(key))))
+    wait(rotation::rotate(
+        app,
+        &Silent,
+        ask,
+        NewSecretSource::Argument(Secret::new(key)),
+    ))
 }
 
 fn undo(app: &App) -> Result<(KeyRecord, Undone, Vec<String>)> {
@@ -130,8 +135,8 @@ fn undo(app: &App) -> Result<(KeyRecord, Undone, Vec<String>)> {
 /// The secret that a child process would get.
 fn injected(app: &App) -> Result<String> {
     let wanted = [(openai(), Label::default())];
-    let variables = wait(injection::variables(app, &Silent, &wanted))?;
-    let mut revealed = wait(injection::reveal(app, &Silent, variables))?;
+    let variables = wait(child_environment::variables(app, &Silent, &wanted))?;
+    let mut revealed = wait(child_environment::reveal(app, &Silent, variables))?;
     let (name, key) = revealed.remove(0);
     assert_eq!(name, "OPENAI_API_KEY");
     // EXPOSE: a made-up key in a test

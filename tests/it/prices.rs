@@ -10,7 +10,7 @@ use api_keys::{
     },
     domain::{Billionths, ModelRef, Price, Rate, Service},
     providers::PROVIDERS,
-    services::pricing::{self, Pricing, Unpriced},
+    services::price_lookup::{self, Pricing, Unpriced},
     settings::{Environment, Settings},
 };
 use jiff::{Timestamp, civil::Date};
@@ -31,7 +31,7 @@ fn at(time: &str) -> Timestamp {
 
 fn price_of(app: &App, model: &str, time: &str) -> Pricing {
     let (catalog, config) = (app.catalog().unwrap(), app.settings().current());
-    pricing::price_of(&catalog, &config, &model.parse::<ModelRef>().unwrap(), at(time))
+    price_lookup::price_of(&catalog, &config, &model.parse::<ModelRef>().unwrap(), at(time))
 }
 
 /// Input in US dollars per million tokens, and who says so.
@@ -67,7 +67,7 @@ fn rate(dollars: &str) -> Rate {
 }
 
 #[test]
-fn every_provider_of_the_catalogue_is_built_in() {
+fn every_provider_of_the_catalog_is_built_in() {
     for model in Catalog::built_in().models() {
         let provider = model.id.provider.as_str();
         assert!(PROVIDERS.iter().any(|known| known.id == provider), "{}", model.id);
@@ -86,7 +86,7 @@ fn the_nearest_word_holds_config_then_overlay_then_built_in() {
     let mut set = litellm("gpt-5.4-mini", json!({"input_cost_per_token": 9e-6}));
     set["gpt-5.4"] = litellm("x", json!({"input_cost_per_token": 9e-6}))["x"].clone();
     std::fs::write(&file, set.to_string()).unwrap();
-    api_keys::services::prices::update(&app, &file, None).unwrap();
+    api_keys::services::price_updates::update(&app, &file, None).unwrap();
     assert_eq!(input(&app, "openai/gpt-5.4").1, Some(Origin::Config));
     assert_eq!(
         input(&app, "openai/gpt-5.4-mini"),
@@ -103,7 +103,7 @@ fn the_nearest_word_holds_config_then_overlay_then_built_in() {
         ("0.5".to_owned(), Some(Origin::Config))
     );
     assert_eq!(input(&app, "openai/gpt-5.4"), ("9".to_owned(), Some(Origin::Overlay)));
-    assert!(api_keys::services::prices::reset(&app).unwrap());
+    assert!(api_keys::services::price_updates::reset(&app).unwrap());
     assert_eq!(input(&app, "openai/gpt-5.4").1, Some(Origin::BuiltIn));
 }
 

@@ -2,9 +2,9 @@
 
 use api_keys::{
     app::{App, Clock},
-    domain::{Outcome, TokenCounts, Tokens, Usd},
+    domain::{RequestOutcome, TokenCounts, Tokens, Usd},
     error::{Code, Error},
-    services::{budget, usage},
+    services::{budget_status, usage},
     settings::{Environment, Settings},
     storage::ledger::{Fold, Granted, LeaseChange},
 };
@@ -581,7 +581,7 @@ async fn a_month_is_not_expected_to_cost_less_than_its_first_day() {
             ..TokenCounts::default()
         })
         .expect("possible"),
-        outcome: Outcome {
+        outcome: RequestOutcome {
             success: true,
             status_code: None,
             latency_ms: None,
@@ -590,7 +590,7 @@ async fn a_month_is_not_expected_to_cost_less_than_its_first_day() {
         request_id: None,
     };
     usage::track(&app, told).await.expect("recorded");
-    let budgets = budget::check(&app).expect("budgets");
+    let budgets = budget_status::check(&app).expect("budgets");
     let (day, month) = (budgets.daily.forecast, budgets.monthly.forecast);
     assert!(day.expected > budgets.daily.spent, "{day:?}");
     assert!(
@@ -822,7 +822,7 @@ fn money_is_set_aside_only_for_what_costs_and_never_for_nothing() {
     let code = |outcome: Result<bool, Error>| outcome.map_err(|why| why.code());
     // Whether there was anything to set aside.
     let reserve = |app: &App, most| {
-        let claim = budget::claim(&app.settings().current().budget, None, most, app.now())?;
+        let claim = budget_status::claim(&app.settings().current().budget, None, most, app.now())?;
         let lease = LeaseChange {
             id: None,
             client: None,
@@ -860,7 +860,7 @@ fn money_is_set_aside_only_for_what_costs_and_never_for_nothing() {
         Err(Code::OverBudget),
         "it is counted at the cap"
     );
-    let standing = budget::check(&capped).expect("readable").daily;
+    let standing = budget_status::check(&capped).expect("readable").daily;
     assert_eq!(
         (standing.reserved, standing.spent),
         (Usd::from_nano(900_000_000), Usd::ZERO)

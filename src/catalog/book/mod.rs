@@ -39,7 +39,7 @@ const CONFIG: &str = "config.toml";
 
 /// A model that was found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Found<'c> {
+pub struct FoundModel<'c> {
     pub model: &'c Model,
     pub matched: Matched,
 }
@@ -55,7 +55,7 @@ pub enum Matched {
 }
 
 impl Catalog {
-    /// The catalogue that is built in: what is kept by hand is read once, the public layer by provider when it is asked for.
+    /// The catalog that is built in: what is kept by hand is read once, the public layer by provider when it is asked for.
     pub fn built_in() -> Arc<Self> {
         static BUILT_IN: LazyLock<Arc<Catalog>> = LazyLock::new(|| Arc::new(Catalog::read()));
         Arc::clone(&BUILT_IN)
@@ -67,9 +67,9 @@ impl Catalog {
         kept.and_public()
     }
 
-    /// The catalogue that `text` spells.
+    /// The catalog that `text` spells.
     pub fn parse(text: &str) -> Result<Self, CatalogError> {
-        let contents = form::catalogue(text)?;
+        let contents = form::built_in(text)?;
         let mut by_provider: BTreeMap<ProviderId, Vec<Arc<Model>>> = BTreeMap::new();
         for model in contents.models {
             let of_provider = by_provider.entry(model.id.provider.clone()).or_default();
@@ -87,7 +87,7 @@ impl Catalog {
         })
     }
 
-    /// The same catalogue with the public layer under it.
+    /// The same catalog with the public layer under it.
     fn and_public(mut self) -> Self {
         let mut digest = Fingerprint(self.digest);
         for (provider, packed) in PUBLIC {
@@ -99,7 +99,7 @@ impl Catalog {
         self
     }
 
-    /// The same catalogue with `overlay` over it, and over both the prices of `overrides`, which are the user's own word.
+    /// The same catalog with `overlay` over it, and over both the prices of `overrides`, which are the user's own word.
     ///
     /// What an overlay says without dates holds from the day it was taken in: what was known of the time before stays,
     /// and so do changes that are known to come later. Where the overlay is older than what is built in, it only adds.
@@ -150,12 +150,12 @@ impl Catalog {
     }
 
     /// The model of that name: exactly, by another of its names, or without a date at its end; never by resemblance.
-    pub fn find(&self, name: &ModelRef) -> Option<Found<'_>> {
+    pub fn find(&self, name: &ModelRef) -> Option<FoundModel<'_>> {
         self.sections.get(&name.provider)?.find(name)
     }
 
     /// The models that `name` alone means, of any provider: of those that are kept by hand, else of all.
-    pub fn find_everywhere(&self, name: &ModelId) -> Vec<Found<'_>> {
+    pub fn find_everywhere(&self, name: &ModelId) -> Vec<FoundModel<'_>> {
         let kept = |(provider, section): (&ProviderId, &'_ Section)| section.find_kept(&provider.model(name)).is_some();
         let by_hand: Vec<&ProviderId> = self
             .sections
@@ -217,7 +217,7 @@ impl Catalog {
         section.map(Section::proposed).unwrap_or_default()
     }
 
-    /// Names this version of the prices, for records: the catalogue's date, and a fingerprint of all that is in force.
+    /// Names this version of the prices, for records: the catalog's date, and a fingerprint of all that is in force.
     pub fn digest(&self) -> String {
         format!("{}-{:016x}", self.as_of, self.digest)
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use jiff::civil::Date;
 
 use super::{
-    Found, Matched,
+    FoundModel, Matched,
     names::{plain, without_date},
     shelf::Shelf,
 };
@@ -82,27 +82,31 @@ impl Section {
         self.kept = Arc::new(self.kept.with(vec![model]));
     }
 
-    pub(super) fn find(&self, name: &ModelRef) -> Option<Found<'_>> {
+    pub(super) fn find(&self, name: &ModelRef) -> Option<FoundModel<'_>> {
         self.find_with(name, |model| {
             self.kept.find(model).or_else(|| self.others.shelf().find(model))
         })
     }
 
     /// The same without reading the others.
-    pub(super) fn find_kept(&self, name: &ModelRef) -> Option<Found<'_>> {
+    pub(super) fn find_kept(&self, name: &ModelRef) -> Option<FoundModel<'_>> {
         self.find_with(name, |model| self.kept.find(model))
     }
 
-    fn find_with<'s>(&'s self, name: &ModelRef, find: impl Fn(&ModelId) -> Option<Found<'s>>) -> Option<Found<'s>> {
+    fn find_with<'s>(
+        &'s self,
+        name: &ModelRef,
+        find: impl Fn(&ModelId) -> Option<FoundModel<'s>>,
+    ) -> Option<FoundModel<'s>> {
         let plain = plain(name);
-        let as_alias = |found: Found<'s>| Found {
+        let as_alias = |found: FoundModel<'s>| FoundModel {
             matched: found.matched.max(Matched::Alias),
             ..found
         };
         let undated = |model: &ModelId| {
             let found = find(&without_date(model)?)?;
             let matched = Matched::WithoutDate;
-            Some(Found { matched, ..found })
+            Some(FoundModel { matched, ..found })
         };
         find(&name.model)
             .or_else(|| find(plain.as_ref()?).map(as_alias))

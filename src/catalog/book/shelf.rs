@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::civil::Date;
 
-use super::{Found, Matched};
+use super::{FoundModel, Matched};
 use crate::{
-    catalog::{DatedPrice, Model, Status},
+    catalog::{DatedPrice, Model, ModelStatus},
     domain::{ModelId, ModelKind, ModelRef},
 };
 
@@ -51,14 +51,14 @@ impl Shelf {
         self.models.get(*at).map(AsRef::as_ref)
     }
 
-    pub(super) fn find(&self, name: &ModelId) -> Option<Found<'_>> {
+    pub(super) fn find(&self, name: &ModelId) -> Option<FoundModel<'_>> {
         let model = self.known(name)?;
         let matched = if model.id.model == *name {
             Matched::Exact
         } else {
             Matched::Alias
         };
-        Some(Found { model, matched })
+        Some(FoundModel { model, matched })
     }
 
     /// The same shelf with `models` put in place of those with the same id, or added.
@@ -99,7 +99,7 @@ impl Model {
             max_input: None,
             max_output: None,
             capabilities: None,
-            status: Status::Active,
+            status: ModelStatus::Active,
             retires_on: None,
             prices: Vec::new(),
             not_costed: Vec::new(),

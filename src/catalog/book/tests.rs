@@ -49,7 +49,7 @@ fn overlay(models: &str) -> Overlay {
 }
 
 #[test]
-fn the_built_in_catalogue_keeps_every_rule() {
+fn the_built_in_catalog_keeps_every_rule() {
     let catalog = Catalog::parse(include_str!("../models.json")).map_err(|why| why.to_string());
     let catalog = catalog.expect("the rules are kept");
     assert!(catalog.models().count() > 170);

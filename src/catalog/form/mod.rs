@@ -8,13 +8,13 @@ use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use self::scalars::{Amount, Minute};
-use super::{Capabilities, DatedPrice, Days, Hours, Model, Origin, Status, rules::check_names};
+use super::{Capabilities, DatedPrice, Days, Hours, Model, ModelStatus, Origin, rules::check_names};
 use crate::domain::{Billionths, Capability, ModelId, ModelKind, ModelRef, Price, Rate, Rates, Tier};
 
 /// The version of both formats that is written, and the only one that is read.
 const VERSION: u32 = 1;
-/// The name of the format of the built-in catalogue.
-const CATALOGUE: &str = "api-keys catalogue";
+/// The name of the format of the built-in catalog.
+const BUILT_IN_FORMAT: &str = "api-keys catalogue";
 /// The name of the format of the file that `prices update` writes.
 const OVERLAY: &str = "api-keys prices";
 /// The highest price that is taken, in US dollars per million tokens.
@@ -57,7 +57,7 @@ pub struct Overlay {
 }
 
 /// What a file says.
-pub(super) struct Contents {
+pub(super) struct CatalogContents {
     pub(super) as_of: Date,
     pub(super) sources: BTreeMap<String, String>,
     pub(super) models: Vec<Model>,
@@ -90,7 +90,7 @@ struct ModelForm {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     can: Option<Vec<Capability>>,
     #[serde(default, skip_serializing_if = "is_default")]
-    status: Status,
+    status: ModelStatus,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retires_on: Option<Date>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -166,13 +166,13 @@ struct RatesForm {
     reasoning: Option<Amount>,
 }
 
-/// The built-in catalogue that `text` spells.
-pub(super) fn catalogue(text: &str) -> Result<Contents, CatalogError> {
-    read(text, CATALOGUE, Origin::BuiltIn)
+/// The built-in catalog that `text` spells.
+pub(super) fn built_in(text: &str) -> Result<CatalogContents, CatalogError> {
+    read(text, BUILT_IN_FORMAT, Origin::BuiltIn)
 }
 
 /// The part of the public layer that `text` spells: names are told apart where it is made, and a test looks again.
-pub(super) fn packed(text: &str) -> Result<Contents, CatalogError> {
+pub(super) fn packed(text: &str) -> Result<CatalogContents, CatalogError> {
     let file: FileForm = serde_json::from_str(text).map_err(|why| misformed(&why))?;
     file.contents(Origin::BuiltIn)
 }
@@ -196,14 +196,14 @@ impl Overlay {
 
     /// The overlay that `text` spells.
     pub fn parse(text: &str) -> Result<Self, CatalogError> {
-        let Contents { as_of, sources, models } = read(text, OVERLAY, Origin::Overlay)?;
+        let CatalogContents { as_of, sources, models } = read(text, OVERLAY, Origin::Overlay)?;
         let day = |day: String| day.parse().unwrap_or(as_of);
         let sets = sources.into_iter().map(|(set, at)| (set, day(at))).collect();
         Ok(Self { as_of, sets, models })
     }
 }
 
-fn read(text: &str, format: &str, origin: Origin) -> Result<Contents, CatalogError> {
+fn read(text: &str, format: &str, origin: Origin) -> Result<CatalogContents, CatalogError> {
     /// What every version has.
     #[derive(Deserialize)]
     struct Head {
@@ -234,10 +234,10 @@ fn misformed(why: &serde_json::Error) -> CatalogError {
 }
 
 impl FileForm {
-    fn contents(self, origin: Origin) -> Result<Contents, CatalogError> {
+    fn contents(self, origin: Origin) -> Result<CatalogContents, CatalogError> {
         let models = self.models.into_iter();
         let models = models.map(|form| form.model(&self.sources, self.as_of, origin));
-        Ok(Contents {
+        Ok(CatalogContents {
             models: models.collect::<Result<_, _>>()?,
             as_of: self.as_of,
             sources: self.sources,

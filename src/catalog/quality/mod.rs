@@ -37,7 +37,7 @@ pub struct Points(pub u32);
 pub struct Figures {
     source: String,
     as_of: String,
-    models: BTreeMap<String, Arc<[Variant]>>,
+    models: BTreeMap<String, Arc<[QualityVariant]>>,
     /// In order: the first that fits holds.
     families: Vec<Family>,
     /// The measured models of each line by version, those without one left out.
@@ -45,12 +45,12 @@ pub struct Figures {
     /// The user's own: by normalized name, for a task or for all.
     own: Vec<(String, Option<Task>, Points)>,
     /// What was found for a model before: routes ask for the same ones again and again.
-    found: Mutex<HashMap<ModelId, Option<Known>>>,
+    found: Mutex<HashMap<ModelId, Option<ModelQuality>>>,
 }
 
 /// One model at one effort.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Variant {
+pub struct QualityVariant {
     /// How the source names it.
     pub row: String,
     /// The model whose figures these are, where another one inherits them.
@@ -62,8 +62,8 @@ pub struct Variant {
 
 /// What is known of a model.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
-    pub variants: Arc<[Variant]>,
+pub struct ModelQuality {
+    pub variants: Arc<[QualityVariant]>,
     /// The model of the same family whose figures stand in for it; nothing where they are its own.
     pub like: Option<Arc<str>>,
 }
@@ -78,7 +78,7 @@ struct Family {
 /// The file as it is written.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Written {
+struct QualityFile {
     format: String,
     version: u32,
     source: String,
@@ -200,7 +200,7 @@ impl Figures {
     }
 
     /// What is known of `model`, by its own name or its family's.
-    pub fn of(&self, model: &ModelId) -> Option<Known> {
+    pub fn of(&self, model: &ModelId) -> Option<ModelQuality> {
         let mut found = self.found.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = found.get(model) {
             return known.clone();
@@ -215,14 +215,14 @@ impl Figures {
 
     /// What is known of `model` with what it inherits: at efforts at which it was not measured, it is taken to be as good
     /// as the last model of its line that was, as long as it costs no more (`is_no_dearer`, by a name as in the figures).
-    pub fn inherited(&self, model: &ModelId, is_no_dearer: impl Fn(&str) -> bool) -> Option<Known> {
+    pub fn inherited(&self, model: &ModelId, is_no_dearer: impl Fn(&str) -> bool) -> Option<ModelQuality> {
         let name = normalized(model.as_str());
         let known = self.of(model);
         if self.own.iter().any(|(own, ..)| *own == name) {
             return known;
         }
         let own = self.models.get(&name);
-        let mut variants: Vec<Variant> = own.map(|own| own.to_vec()).unwrap_or_default();
+        let mut variants: Vec<QualityVariant> = own.map(|own| own.to_vec()).unwrap_or_default();
         let Lineage { line, version } = Lineage::of(&name);
         let before = self
             .lines
@@ -234,7 +234,7 @@ impl Figures {
             for variant in self.models.get(other).into_iter().flat_map(|variants| variants.iter()) {
                 if variants.iter().all(|it| it.effort != variant.effort) {
                     let like = Some(Arc::clone(&like));
-                    variants.push(Variant {
+                    variants.push(QualityVariant {
                         like,
                         ..variant.clone()
                     });
@@ -248,20 +248,20 @@ impl Figures {
         if variants.is_empty() {
             return known;
         }
-        Some(Known {
+        Some(ModelQuality {
             like: variants.first().and_then(|first| first.like.clone()),
             variants: variants.into(),
         })
     }
 
-    fn find(&self, model: &ModelId) -> Option<Known> {
+    fn find(&self, model: &ModelId) -> Option<ModelQuality> {
         let name = normalized(model.as_str());
         let measured = self.measured(&name);
         let own: Vec<_> = self.own.iter().filter(|(own, ..)| *own == name).collect();
         if own.is_empty() {
             return measured;
         }
-        let mut variants = measured.map_or_else(|| vec![Variant::own()], |known| known.variants.to_vec());
+        let mut variants = measured.map_or_else(|| vec![QualityVariant::own()], |known| known.variants.to_vec());
         for variant in &mut variants {
             for (_, task, points) in &own {
                 let tasks = task.map_or(Task::ALL.to_vec(), |task| vec![task]);
@@ -269,29 +269,29 @@ impl Figures {
                 variant.tasks.extend(rated.map(|task| (task, *points)));
             }
         }
-        Some(Known {
+        Some(ModelQuality {
             variants: variants.into(),
             like: None,
         })
     }
 
-    fn measured(&self, name: &str) -> Option<Known> {
+    fn measured(&self, name: &str) -> Option<ModelQuality> {
         if let Some(variants) = self.models.get(name) {
-            return Some(Known {
+            return Some(ModelQuality {
                 variants: Arc::clone(variants),
                 like: None,
             });
         }
         let family = self.families.iter().find(|family| family.fits(name))?;
         let variants = self.models.get(&normalized(&family.of))?;
-        Some(Known {
+        Some(ModelQuality {
             variants: Arc::clone(variants),
             like: Some(Arc::clone(&family.of)),
         })
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let written: Written = serde_json::from_str(text).ok()?;
+        let written: QualityFile = serde_json::from_str(text).ok()?;
         if written.format != FORMAT || written.version != 1 {
             return None;
         }
@@ -301,10 +301,10 @@ impl Figures {
         }
         let mut models = BTreeMap::new();
         for model in written.models {
-            let variants: Arc<[Variant]> = model
+            let variants: Arc<[QualityVariant]> = model
                 .figures
                 .into_iter()
-                .map(|figures| Variant::of(figures, &written.tasks))
+                .map(|figures| QualityVariant::of(figures, &written.tasks))
                 .collect();
             for name in model.names {
                 models.insert(normalized(&name), Arc::clone(&variants));
@@ -326,7 +326,7 @@ impl Figures {
     }
 }
 
-impl Variant {
+impl QualityVariant {
     /// The figure for `task`; nothing where none is public.
     pub fn points(&self, task: Task) -> Option<Points> {
         self.tasks.get(&task).copied()
@@ -419,7 +419,7 @@ impl fmt::Display for Points {
 }
 
 /// The lines of `models`.
-fn lines(models: &BTreeMap<String, Arc<[Variant]>>) -> BTreeMap<Vec<String>, BTreeMap<Vec<u32>, String>> {
+fn lines(models: &BTreeMap<String, Arc<[QualityVariant]>>) -> BTreeMap<Vec<String>, BTreeMap<Vec<u32>, String>> {
     let mut lines: BTreeMap<Vec<String>, BTreeMap<Vec<u32>, String>> = BTreeMap::new();
     for name in models.keys() {
         let Lineage { line, version } = Lineage::of(name);

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn known(model: &str) -> Option<Known> {
+fn known(model: &str) -> Option<ModelQuality> {
     Figures::built_in().of(&model.parse().expect("a model"))
 }
 
@@ -111,7 +111,7 @@ fn a_model_is_found_by_any_spelling_of_its_own_name_or_by_its_family() {
 fn a_newer_model_inherits_the_efforts_of_its_predecessors_if_it_costs_no_more() {
     let figures = Figures::built_in();
     let id: ModelId = "claude-sonnet-5-5".parse().expect("a model");
-    let efforts = |known: &Known| known.variants.iter().map(|it| it.effort).collect::<Vec<_>>();
+    let efforts = |known: &ModelQuality| known.variants.iter().map(|it| it.effort).collect::<Vec<_>>();
     let known = figures.inherited(&id, |_| true).expect("a line");
     let of = |name: &str| figures.of(&name.parse().expect("a model")).expect("measured");
     for predecessor in ["claude-sonnet-5", "claude-sonnet-4-6"] {

@@ -7,9 +7,9 @@ use jiff::civil::Date;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Entry, Fields, Said, SetError, Skip, is_free, misformed, rate, shown, tidied};
+use super::{RawFields, SetEntry, SetError, SetModel, Skip, is_free, misformed, rate, shown, tidied};
 use crate::{
-    catalog::{Status, form::MOST_MODELS},
+    catalog::{ModelStatus, form::MOST_MODELS},
     domain::{ModelId, ModelKind, ModelRef, Price, ProviderId, Rate, Rates, Service, Tier},
 };
 
@@ -47,11 +47,11 @@ const UNITS: &[&str] = &["mtok", "kcount", "hours", "kpages", "mchars"];
 struct ProviderForm<'a> {
     id: String,
     #[serde(borrow)]
-    models: Vec<ModelForm<'a>>,
+    models: Vec<GenaiModel<'a>>,
 }
 
 #[derive(Deserialize)]
-struct ModelForm<'a> {
+struct GenaiModel<'a> {
     id: String,
     #[serde(borrow, rename = "match")]
     names: &'a RawValue,
@@ -71,7 +71,7 @@ struct Conditional<'a> {
     when: BTreeMap<String, String>,
     constraint: Option<Constraint>,
     #[serde(borrow)]
-    prices: Fields<'a>,
+    prices: RawFields<'a>,
 }
 
 #[derive(Deserialize)]
@@ -93,11 +93,11 @@ struct TieredForm<'a> {
     #[serde(borrow)]
     base: &'a RawValue,
     #[serde(borrow)]
-    tiers: Vec<TierForm<'a>>,
+    tiers: Vec<GenaiTier<'a>>,
 }
 
 #[derive(Deserialize)]
-struct TierForm<'a> {
+struct GenaiTier<'a> {
     start: u64,
     #[serde(borrow)]
     price: &'a RawValue,
@@ -114,7 +114,7 @@ enum Clause {
 
 type Table = BTreeMap<String, Tiered>;
 
-pub(super) fn read(text: &str) -> Result<Vec<Entry>, SetError> {
+pub(super) fn read(text: &str) -> Result<Vec<SetEntry>, SetError> {
     let providers: Vec<ProviderForm<'_>> = serde_json::from_str(text).map_err(|why| misformed(&why))?;
     if providers.iter().map(|provider| provider.models.len()).sum::<usize>() > MOST_MODELS {
         return Err(SetError::TooManyModels);
@@ -138,7 +138,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Entry>, SetError> {
     Ok(entries)
 }
 
-fn model(provider: &ProviderId, form: &ModelForm<'_>) -> Result<Entry, SetError> {
+fn model(provider: &ProviderId, form: &GenaiModel<'_>) -> Result<SetEntry, SetError> {
     let Ok(name) = form.id.parse::<ModelId>() else {
         return Ok(Err(Skip::Name));
     };
@@ -202,7 +202,7 @@ fn model(provider: &ProviderId, form: &ModelForm<'_>) -> Result<Entry, SetError>
     let clause = serde_json::from_str(form.names.get()).map_err(|why| misformed(&why))?;
     let mut names = vec![name];
     collect_names(&clause, &mut names);
-    Ok(Ok(Said {
+    Ok(Ok(SetModel {
         provider: provider.clone(),
         names,
         kind,
@@ -210,9 +210,9 @@ fn model(provider: &ProviderId, form: &ModelForm<'_>) -> Result<Entry, SetError>
         max_output: None,
         capabilities: None,
         status: if form.deprecated == Some(true) {
-            Status::Deprecated
+            ModelStatus::Deprecated
         } else {
-            Status::Active
+            ModelStatus::Active
         },
         retires_on: None,
         prices,
@@ -259,7 +259,7 @@ fn collect_names(clause: &Clause, names: &mut Vec<ModelId>) {
 }
 
 /// The prices by name, each a price.
-fn table(id: &ModelRef, fields: &Fields<'_>) -> Result<Table, SetError> {
+fn table(id: &ModelRef, fields: &RawFields<'_>) -> Result<Table, SetError> {
     let mut table = Table::new();
     for (field, raw) in &fields.0 {
         let wrong = |rule| SetError::Price {
@@ -272,7 +272,7 @@ fn table(id: &ModelRef, fields: &Fields<'_>) -> Result<Table, SetError> {
         }
         let tiered = if raw.get().starts_with('{') {
             let form: TieredForm<'_> = serde_json::from_str(raw.get()).map_err(|_| wrong("is not a price"))?;
-            let above = |tier: &TierForm<'_>| Ok((tier.start, rate(tier.price, 0)?));
+            let above = |tier: &GenaiTier<'_>| Ok((tier.start, rate(tier.price, 0)?));
             if !form.tiers.is_sorted_by(|a, b| a.start < b.start) {
                 return Err(wrong("has tiers that do not ascend"));
             }

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::{Entry, Fields, Said, SetError, Skip, is_free, misformed, rate, shown, tidied};
+use super::{RawFields, SetEntry, SetError, SetModel, Skip, is_free, misformed, rate, shown, tidied};
 use crate::{
-    catalog::{Status, form::MOST_MODELS},
+    catalog::{ModelStatus, form::MOST_MODELS},
     domain::{Capability, ModelId, ModelKind, ModelRef, Price, ProviderId, Rate, Rates, Tier},
 };
 
@@ -74,25 +74,25 @@ const CAPABILITIES: &[(&str, Capability)] = &[
 /// US dollars per token are six places smaller than per million.
 const PER_TOKEN: i32 = 6;
 
-type Model<'a> = BTreeMap<String, &'a RawValue>;
+type LitellmModel<'a> = BTreeMap<String, &'a RawValue>;
 
-pub(super) fn read(text: &str) -> Result<Vec<Entry>, SetError> {
-    let Fields(models) = serde_json::from_str(text).map_err(|why| misformed(&why))?;
+pub(super) fn read(text: &str) -> Result<Vec<SetEntry>, SetError> {
+    let RawFields(models) = serde_json::from_str(text).map_err(|why| misformed(&why))?;
     if models.len() > MOST_MODELS {
         return Err(SetError::TooManyModels);
     }
     // The same model may stand there with and without its provider in front; with it is meant for sure.
-    let mut entries: BTreeMap<String, Entry> = BTreeMap::new();
+    let mut entries: BTreeMap<String, SetEntry> = BTreeMap::new();
     let mut skipped = Vec::new();
     let mut names = BTreeSet::new();
     for (name, raw) in models {
         if !names.insert(name.clone()) {
             return Err(SetError::NamedTwice);
         }
-        let Ok(Fields(fields)) = serde_json::from_str(raw.get()) else {
+        let Ok(RawFields(fields)) = serde_json::from_str(raw.get()) else {
             return Err(SetError::UnknownSet);
         };
-        let fields: Model<'_> = fields.into_iter().collect();
+        let fields: LitellmModel<'_> = fields.into_iter().collect();
         match model(&name, &fields)? {
             Ok(said) => {
                 let id = said.id()?.to_string();
@@ -107,7 +107,7 @@ pub(super) fn read(text: &str) -> Result<Vec<Entry>, SetError> {
     Ok(entries.into_values().chain(skipped).collect())
 }
 
-fn model(name: &str, fields: &Model<'_>) -> Result<Entry, SetError> {
+fn model(name: &str, fields: &LitellmModel<'_>) -> Result<SetEntry, SetError> {
     let theirs: String = value(fields, "litellm_provider").unwrap_or_default();
     let ours = PROVIDERS.iter().find(|(known, _)| *known == theirs);
     let Some(provider) = ours.and_then(|(_, ours)| ours.parse::<ProviderId>().ok()) else {
@@ -139,21 +139,21 @@ fn model(name: &str, fields: &Model<'_>) -> Result<Entry, SetError> {
         .iter()
         .filter(|(field, _)| value(fields, field) == Some(true));
     let count = |field| value::<u64>(fields, field).filter(|count| *count > 0);
-    Ok(Ok(Said {
+    Ok(Ok(SetModel {
         provider,
         names: vec![model],
         kind,
         context_window: count("max_input_tokens"),
         max_output: count("max_output_tokens"),
         capabilities: (kind == ModelKind::Chat).then(|| can.map(|(_, can)| *can).collect()),
-        status: Status::Active,
+        status: ModelStatus::Active,
         retires_on: value(fields, "deprecation_date"),
         prices: vec![(None, price)],
     }))
 }
 
 /// Every price must be one, also those that are not read: a set with a mistake is not to be trusted.
-fn check(id: &ModelRef, fields: &Model<'_>) -> Result<(), SetError> {
+fn check(id: &ModelRef, fields: &LitellmModel<'_>) -> Result<(), SetError> {
     for (field, raw) in fields {
         let Some((_, unit)) = field.split_once("cost_per_") else {
             continue;
@@ -179,7 +179,7 @@ fn check(id: &ModelRef, fields: &Model<'_>) -> Result<(), SetError> {
     Ok(())
 }
 
-fn price(id: &ModelRef, kind: ModelKind, fields: &Model<'_>) -> Result<Option<Price>, SetError> {
+fn price(id: &ModelRef, kind: ModelKind, fields: &LitellmModel<'_>) -> Result<Option<Price>, SetError> {
     let rates = |above: &str, service: &str| -> Result<Option<Rates>, SetError> {
         let rate = |name: &str| {
             let field = format!("{name}{above}{service}");
@@ -242,6 +242,6 @@ fn price(id: &ModelRef, kind: ModelKind, fields: &Model<'_>) -> Result<Option<Pr
 }
 
 /// The field `name`, where it has the type that is asked for.
-fn value<T: DeserializeOwned>(fields: &Model<'_>, name: &str) -> Option<T> {
+fn value<T: DeserializeOwned>(fields: &LitellmModel<'_>, name: &str) -> Option<T> {
     serde_json::from_str(fields.get(name)?.get()).ok()
 }

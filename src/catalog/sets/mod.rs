@@ -21,7 +21,7 @@ use serde_json::value::RawValue;
 pub use self::changes::RateChange;
 use self::changes::{between, filled};
 use super::{
-    Capabilities, Catalog, DatedPrice, Matched, Model, Origin, Overlay, Status, form::MOST_MODELS,
+    Capabilities, Catalog, DatedPrice, Matched, Model, ModelStatus, Origin, Overlay, form::MOST_MODELS,
     form::MOST_PER_MILLION,
 };
 use crate::domain::{Billionths, ModelId, ModelKind, ModelRef, Price, ProviderId, Rate, Rates};
@@ -35,7 +35,7 @@ pub struct Taken {
     /// What is new, and what is other than known.
     pub overlay: Overlay,
     pub added: Vec<ModelRef>,
-    pub changed: Vec<Change>,
+    pub changed: Vec<PriceChange>,
     /// Models of which the set says what is known.
     pub unchanged: usize,
     /// Models of which something newer is known than what the set says.
@@ -46,7 +46,7 @@ pub struct Taken {
 
 /// A model whose price the set knows differently.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Change {
+pub struct PriceChange {
     pub model: ModelRef,
     pub before: Rates,
     pub after: Rates,
@@ -90,7 +90,7 @@ pub enum SetError {
 }
 
 /// What a set says of one model.
-struct Said {
+struct SetModel {
     provider: ProviderId,
     /// The model's id, then other names that the set has for it.
     names: Vec<ModelId>,
@@ -98,13 +98,13 @@ struct Said {
     context_window: Option<u64>,
     max_output: Option<u64>,
     capabilities: Option<Capabilities>,
-    status: Status,
+    status: ModelStatus,
     retires_on: Option<Date>,
     /// Oldest first, the first without a date.
     prices: Vec<(Option<Date>, Price)>,
 }
 
-type Entry = Result<Said, Skip>;
+type SetEntry = Result<SetModel, Skip>;
 
 /// The set that `text` is, by its first character.
 pub fn name(text: &str) -> Result<&'static str, SetError> {
@@ -160,7 +160,7 @@ pub fn read(text: &str, day: Date, known: &Catalog) -> Result<Taken, SetError> {
 
 impl Taken {
     /// Takes what the set says of one model; `own` are the ids of all its models.
-    fn take(&mut self, said: Said, own: &BTreeSet<ModelRef>, known: &Catalog, source: &str) {
+    fn take(&mut self, said: SetModel, own: &BTreeSet<ModelRef>, known: &Catalog, source: &str) {
         let day = self.overlay.as_of;
         let names: Vec<ModelRef> = said.names.iter().map(|name| said.provider.model(name)).collect();
         let Some(id) = names.first().cloned() else { return };
@@ -197,7 +197,7 @@ impl Taken {
                 self.older.push(id);
                 return;
             }
-            self.changed.push(Change {
+            self.changed.push(PriceChange {
                 model: id.clone(),
                 before: before.price.standard,
                 after: after.standard,
@@ -300,14 +300,14 @@ fn changes(model: &Model, prices: &[(Option<Date>, Price)], day: Date) -> Vec<Ra
     changes
 }
 
-impl Said {
+impl SetModel {
     fn id(&self) -> Result<ModelRef, SetError> {
         let model = self.names.first().ok_or(SetError::UnknownSet)?;
         Ok(self.provider.model(model))
     }
 }
 
-/// Rates by the rules of this catalogue, from what a set says.
+/// Rates by the rules of this catalog, from what a set says.
 ///
 /// A cache write that costs less than input is a charge on top of it (`packaging/catalogue` says where that is from).
 fn tidied(kind: ModelKind, mut rates: Rates) -> Rates {
@@ -373,19 +373,19 @@ fn misformed(why: &serde_json::Error) -> SetError {
 }
 
 /// The fields of an object, in order, each unread; an error where there are more than a set has models.
-struct Fields<'a>(Vec<(String, &'a RawValue)>);
+struct RawFields<'a>(Vec<(String, &'a RawValue)>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for RawFields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Visitor<'a>(PhantomData<&'a ()>);
         impl<'de: 'a, 'a> de::Visitor<'de> for Visitor<'a> {
-            type Value = Fields<'a>;
+            type Value = RawFields<'a>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Fields<'a>, A::Error> {
+            fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<RawFields<'a>, A::Error> {
                 let mut fields = Vec::new();
                 while let Some(field) = map.next_entry()? {
                     fields.push(field);
@@ -395,7 +395,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
                 }
                 // The rest is read over, or the reader would take it for a mistake.
                 while map.next_entry::<de::IgnoredAny, de::IgnoredAny>()?.is_some() {}
-                Ok(Fields(fields))
+                Ok(RawFields(fields))
             }
         }
         deserializer.deserialize_map(Visitor(PhantomData))

@@ -1,6 +1,6 @@
 //! `doctor`: looks at everything that can be wrong, and says how to mend it.
 
-mod clients;
+mod mcp_clients;
 mod prices;
 
 use std::{path::Path, process::ExitCode};
@@ -15,14 +15,14 @@ use crate::{
     domain::{KeyRecord, KeyStatus},
     error::{Code, Error, ExitCode as Ending, Result},
     services::{
-        budget, keys,
-        validation::{self, Report},
+        budget_status, keys,
+        validation::{self, ValidationReport},
         vault,
     },
     storage::{
         files::Folder,
         ledger::Depth,
-        vault::{SlotKind, Standing, Status},
+        vault::{SlotKind, VaultFreshness, VaultStatus},
     },
     tools::view::{self, Block, Cell, Tone, View},
 };
@@ -56,13 +56,13 @@ const EARLIEST: i64 = 1_767_225_600;
 /// One thing that was looked at.
 struct Finding {
     check: &'static str,
-    health: Health,
+    health: Severity,
     said: String,
     mend: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Health {
+enum Severity {
     Good,
     /// Works, and somebody should know.
     Notice,
@@ -70,7 +70,7 @@ enum Health {
 }
 
 impl Finding {
-    fn new(check: &'static str, health: Health, said: impl Into<String>) -> Self {
+    fn new(check: &'static str, health: Severity, said: impl Into<String>) -> Self {
         Self {
             check,
             health,
@@ -80,7 +80,7 @@ impl Finding {
     }
 
     fn good(check: &'static str, said: impl Into<String>) -> Self {
-        Self::new(check, Health::Good, said)
+        Self::new(check, Severity::Good, said)
     }
 
     fn mend(mut self, mend: impl Into<String>) -> Self {
@@ -89,7 +89,7 @@ impl Finding {
     }
 
     /// The same finding, taken more or less seriously.
-    fn but(self, health: Health) -> Self {
+    fn but(self, health: Severity) -> Self {
         Self { health, ..self }
     }
 
@@ -102,7 +102,7 @@ impl Finding {
     }
 
     fn of(check: &'static str, error: &Error) -> Self {
-        let finding = Self::new(check, Health::Wrong, error.message());
+        let finding = Self::new(check, Severity::Wrong, error.message());
         match error.hint_text() {
             Some(hint) => finding.mend(hint),
             None => finding,
@@ -126,7 +126,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     findings.extend(budgets(app));
     findings.extend(gateway_clients(app));
     findings.push(clock(app));
-    findings.extend(clients::look(app));
+    findings.extend(mcp_clients::look(app));
     // The check of the vault has said it where the file is another vault.
     if let (Ok(()), Ok(stored)) = (&open, keys::list(app)) {
         findings.extend(stored_keys(app, &stored));
@@ -140,11 +140,11 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
 fn configuration(app: &App) -> Finding {
     let file = app.settings().paths().config_file();
     match app.settings().problem() {
-        Some(problem) => Finding::new("config", Health::Wrong, problem.to_string())
+        Some(problem) => Finding::new("config", Severity::Wrong, problem.to_string())
             .mend(format!("correct {}; until then it is not used", file.display())),
         None if is_writable_by_others(&file) => Finding::new(
             "config",
-            Health::Wrong,
+            Severity::Wrong,
             format!(
                 "{} can be changed by everybody, who could send new keys elsewhere",
                 file.display()
@@ -182,7 +182,7 @@ fn folders(app: &App) -> Vec<Finding> {
                 let found = |path: String| {
                     Finding::new(
                         "files",
-                        Health::Wrong,
+                        Severity::Wrong,
                         format!("{path} can be read or written by others"),
                     )
                     .mend(format!("`chmod 600 '{path}'`"))
@@ -209,7 +209,7 @@ fn read_only(folder: &Path) -> Vec<Finding> {
             let path = path.display();
             Finding::new(
                 "files",
-                Health::Wrong,
+                Severity::Wrong,
                 format!("{path} cannot be written: no key can be used or changed"),
             )
             .mend(format!(
@@ -260,12 +260,12 @@ fn the_vault(app: &App, open: &Result<()>) -> Finding {
     match open {
         Ok(()) => {}
         Err(error) if error.code() == Code::VaultAbsent => {
-            return Finding::new("vault", Health::Notice, "there is no vault yet").mend("`api-keys setup` makes one");
+            return Finding::new("vault", Severity::Notice, "there is no vault yet").mend("`api-keys setup` makes one");
         }
         Err(error) if error.code() == Code::VaultLocked => {
             return Finding::new(
                 "vault",
-                Health::Notice,
+                Severity::Notice,
                 "locked by a passphrase; what is in it was not looked at",
             )
             .mend(format!("set {variable} for a whole check"));
@@ -276,12 +276,12 @@ fn the_vault(app: &App, open: &Result<()>) -> Finding {
         Err(error) => Finding::of("vault", &error.into()),
         Ok(contents) => {
             let wrong = |said: &str| {
-                Finding::new("vault", Health::Wrong, said).mend(
+                Finding::new("vault", Severity::Wrong, said).mend(
                     "put the newest copy of vault.json back; or, if this one is right, `api-keys vault accept-rollback`",
                 )
             };
             match contents.standing {
-                Standing::Current => Finding::good(
+                VaultFreshness::Current => Finding::good(
                     "vault",
                     format!(
                         "{} opens and is whole (write {})",
@@ -289,10 +289,12 @@ fn the_vault(app: &App, open: &Result<()>) -> Finding {
                         contents.generation
                     ),
                 ),
-                Standing::RolledBack { .. } => wrong("the vault file is older than the last one written here"),
-                Standing::Forked => wrong("the vault file is not the last one written here, and not older"),
-                Standing::Foreign => wrong("the vault file is another vault than the one last written here"),
-                Standing::AnchorDamaged => wrong("the anchor that tells an old vault file from the newest is damaged"),
+                VaultFreshness::RolledBack { .. } => wrong("the vault file is older than the last one written here"),
+                VaultFreshness::Forked => wrong("the vault file is not the last one written here, and not older"),
+                VaultFreshness::Foreign => wrong("the vault file is another vault than the one last written here"),
+                VaultFreshness::AnchorDamaged => {
+                    wrong("the anchor that tells an old vault file from the newest is damaged")
+                }
             }
         }
     }
@@ -301,9 +303,9 @@ fn the_vault(app: &App, open: &Result<()>) -> Finding {
 /// What opens the vault, and whether losing one thing would lose it all.
 fn ways_in(app: &App) -> Option<Finding> {
     let slots = match app.vault().status() {
-        Ok(Status::Locked { slots } | Status::Unlocked { slots, .. }) => slots,
+        Ok(VaultStatus::Locked { slots } | VaultStatus::Unlocked { slots, .. }) => slots,
         // The check of the vault has said it.
-        Ok(Status::Absent) | Err(_) => return None,
+        Ok(VaultStatus::Absent) | Err(_) => return None,
     };
     let kinds: Vec<&str> = slots.iter().map(|slot| slot.kind.as_str()).collect();
     let kinds = kinds.join(", ");
@@ -313,7 +315,7 @@ fn ways_in(app: &App) -> Option<Finding> {
     } else {
         Finding::new(
             "master key",
-            Health::Notice,
+            Severity::Notice,
             format!("only {kinds}: if that is lost, so are the keys"),
         )
         .mend("`api-keys vault add-slot recovery` makes a code to write down")
@@ -325,7 +327,7 @@ fn trail(app: &App) -> Finding {
         Err(error) => Finding::of("audit", &error.into()),
         Ok(report) => match &report.fault {
             Some(fault) => Finding::of("audit", &audit::broken(fault)),
-            None if report.torn => Finding::new("audit", Health::Notice, "the last line was cut short by a crash")
+            None if report.torn => Finding::new("audit", Severity::Notice, "the last line was cut short by a crash")
                 .mend("nothing to do: the next entry repairs it"),
             None => Finding::good("audit", format!("unbroken (entries: {})", report.entries)),
         },
@@ -335,14 +337,14 @@ fn trail(app: &App) -> Finding {
 /// Whether a budget is exceeded or on its way, and whether there is something in use that nobody can count.
 fn budgets(app: &App) -> Vec<Finding> {
     // A ledger that cannot be read is told of by its own check.
-    let Ok(budgets) = budget::check(app) else {
+    let Ok(budgets) = budget_status::check(app) else {
         return Vec::new();
     };
     let mut findings: Vec<Finding> = budgets
         .reached()
         .iter()
         .map(|alert| {
-            Finding::new("budget", Health::Notice, alert.message()).mend(
+            Finding::new("budget", Severity::Notice, alert.message()).mend(
                 "`api-keys usage --group-by model` shows what costs most; limits are under [budget] in config.toml",
             )
         })
@@ -351,7 +353,7 @@ fn budgets(app: &App) -> Vec<Finding> {
         let requests = view::requests(budgets.monthly.unpriced_requests);
         let said = format!("nobody knows what {requests} of this month cost");
         findings.push(
-            Finding::new("budget", Health::Notice, said)
+            Finding::new("budget", Severity::Notice, said)
                 .mend("`api-keys usage --group-by model` shows whose; give it a price as [[prices]] in config.toml"),
         );
     }
@@ -397,7 +399,7 @@ fn journals(app: &App) -> Vec<Finding> {
                 let path = folder.join(name);
                 Finding::new(
                     "ledger",
-                    Health::Wrong,
+                    Severity::Wrong,
                     format!(
                         "{} could not be read to its end: what was readable is recorded, and what requests used after it is not",
                         path.display()
@@ -438,7 +440,7 @@ fn clock(app: &App) -> Finding {
             .map(|at| format!("it says {now}, and the newest audit entry is of {at}"))
     };
     match wrong {
-        Some(said) => Finding::new("clock", Health::Wrong, said)
+        Some(said) => Finding::new("clock", Severity::Wrong, said)
             .mend("set the clock: expiry dates and grace periods depend on it"),
         None => Finding::good("clock", "plausible"),
     }
@@ -465,13 +467,13 @@ fn stored_key(record: &KeyRecord, now: Timestamp) -> Option<Finding> {
     } else {
         return None;
     };
-    Some(Finding::new("keys", Health::Notice, said).mend(format!("`api-keys rotate {name}`")))
+    Some(Finding::new("keys", Severity::Notice, said).mend(format!("`api-keys rotate {name}`")))
 }
 
 /// What the providers say of the keys right now: whether they can be reached, and whether the keys work.
 fn providers(app: &App, caller: &Terminal) -> Result<Vec<Finding>> {
     let (reports, _) = wait(validation::validate_all(app, caller))?;
-    let finding = |report: &Report| {
+    let finding = |report: &ValidationReport| {
         let name = key_name::show(&report.provider.id, &report.label);
         let status = report.validation.status;
         let mend = match status {
@@ -488,8 +490,8 @@ fn providers(app: &App, caller: &Terminal) -> Result<Vec<Finding>> {
             }),
         };
         let health = match status.is_valid() {
-            Some(false) => Health::Wrong,
-            Some(true) | None => Health::Notice,
+            Some(false) => Severity::Wrong,
+            Some(true) | None => Severity::Notice,
         };
         Finding::new("provider", health, format!("{name}: {}", report.validation.message)).mend(mend)
     };
@@ -497,15 +499,15 @@ fn providers(app: &App, caller: &Terminal) -> Result<Vec<Finding>> {
 }
 
 fn report(session: &Session, findings: &[Finding]) -> Result<ExitCode> {
-    let ok = findings.iter().all(|finding| finding.health != Health::Wrong);
+    let ok = findings.iter().all(|finding| finding.health != Severity::Wrong);
     if session.console.is_json() {
         let findings: Vec<_> = findings
             .iter()
             .map(|finding| {
                 let state = match finding.health {
-                    Health::Good => "ok",
-                    Health::Notice => "notice",
-                    Health::Wrong => "wrong",
+                    Severity::Good => "ok",
+                    Severity::Notice => "notice",
+                    Severity::Wrong => "wrong",
                 };
                 json!({"check": finding.check, "state": state, "message": finding.said, "mend": finding.mend})
             })
@@ -522,9 +524,9 @@ fn table(findings: &[Finding]) -> View {
         .iter()
         .map(|finding| {
             let state = match finding.health {
-                Health::Good => Cell::new(Tone::Good, "ok"),
-                Health::Notice => Cell::new(Tone::Attention, "notice"),
-                Health::Wrong => Cell::new(Tone::Bad, "wrong"),
+                Severity::Good => Cell::new(Tone::Good, "ok"),
+                Severity::Notice => Cell::new(Tone::Attention, "notice"),
+                Severity::Wrong => Cell::new(Tone::Bad, "wrong"),
             };
             vec![state, finding.check.into(), finding.said.as_str().into()]
         })

@@ -2,12 +2,12 @@
 
 use jiff::tz::TimeZone;
 
-use super::{Finding, Health};
+use super::{Finding, Severity};
 use crate::{
     app::App,
     catalog::{Catalog, Overlay},
     error::Code,
-    services::prices,
+    services::price_updates,
 };
 
 /// From this age on, in days, prices are reported as old.
@@ -21,7 +21,7 @@ pub(super) fn in_force(app: &App) -> Finding {
         Err(error) => return Finding::of("prices", &error),
         Ok(catalog) => catalog,
     };
-    let over = match prices::overlay(app) {
+    let over = match price_updates::overlay(app) {
         Err(error) => return Finding::of("prices", &error),
         Ok(over) => over,
     };
@@ -34,7 +34,7 @@ pub(super) fn in_force(app: &App) -> Finding {
     if age > OLD_DAYS {
         return Finding::new(
             "prices",
-            Health::Notice,
+            Severity::Notice,
             format!("are {age} days old: the newest are of {newest}"),
         )
         .mend(newer);
@@ -47,7 +47,7 @@ pub(super) fn in_force(app: &App) -> Finding {
         ),
         Some(over) if over.as_of < catalog.as_of() => Finding::new(
             "prices",
-            Health::Notice,
+            Severity::Notice,
             format!(
                 "those {} are older than what is built in, and hold only for models that it does not know",
                 taken_from(&over)

@@ -15,13 +15,13 @@ use super::{
     allow_remote, listen,
 };
 #[cfg(any(unix, test))]
-use crate::clients::Launch;
+use crate::mcp_clients::Launch;
 use crate::{
     error::{Code, Error, Result},
     services::vault,
     storage::{
         files::ForeignFolder,
-        vault::{SlotKind, Status},
+        vault::{SlotKind, VaultStatus},
     },
     tools::view::{Block, Tone, View},
 };
@@ -35,7 +35,7 @@ const MARK: &str = "Written by `api-keys gateway install`; `api-keys gateway uni
 const LIMIT: u64 = 64 * 1024;
 
 /// A service as the system wants it.
-struct Service {
+struct SystemService {
     folder: PathBuf,
     name: String,
     text: String,
@@ -82,7 +82,7 @@ pub(super) fn install(session: &Session, matches: &ArgMatches) -> Result<ExitCod
     if matches.get_flag("allow-remote") {
         arguments.push("--allow-remote".to_owned());
     }
-    let service = Service::of(session, &arguments)?;
+    let service = SystemService::of(session, &arguments)?;
     let path = service.folder.join(&service.name);
     if matches.get_flag("dry-run") {
         Console::raw(service.text.as_bytes())?;
@@ -114,7 +114,7 @@ pub(super) fn install(session: &Session, matches: &ArgMatches) -> Result<ExitCod
 }
 
 pub(super) fn uninstall(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
-    let service = Service::of(session, &[])?;
+    let service = SystemService::of(session, &[])?;
     let path = service.folder.join(&service.name);
     let folder = ForeignFolder::open(&service.folder)?;
     let seen = match &folder {
@@ -139,8 +139,8 @@ pub(super) fn uninstall(session: &Session, matches: &ArgMatches) -> Result<ExitC
 /// Fails where the vault does not open without a person: the service would end at once, each time it starts.
 fn check_vault(session: &Session) -> Result<()> {
     let slots = match session.app.vault().status()? {
-        Status::Absent => return Ok(()),
-        Status::Locked { slots } | Status::Unlocked { slots, .. } => slots,
+        VaultStatus::Absent => return Ok(()),
+        VaultStatus::Locked { slots } | VaultStatus::Unlocked { slots, .. } => slots,
     };
     if !slots
         .iter()
@@ -156,7 +156,7 @@ fn check_vault(session: &Session) -> Result<()> {
     wait(vault::open_unasked(&session.app))
 }
 
-impl Service {
+impl SystemService {
     #[cfg(target_os = "macos")]
     fn of(session: &Session, arguments: &[String]) -> Result<Self> {
         let machine = session.app.settings().machine()?;

@@ -9,17 +9,17 @@ use crate::{
     domain::{Capability, Price, Rate, Rates, Service, Tier},
     error::Result,
     services::{
-        prices,
-        pricing::{self, Priced, Pricing},
+        price_lookup::{self, Priced, Pricing},
+        price_updates,
     },
     tools::view::{Block, Cell, Tone, View, count},
 };
 
 /// What is known of the price of the model that `name` means: for programs and for people.
 pub(super) fn explain(app: &App, name: &str) -> Result<(Value, View)> {
-    let asked = prices::named(app, name)?;
+    let asked = price_updates::named(app, name)?;
     let (catalog, config, now) = (app.catalog()?, app.settings().current(), app.now());
-    let pricing = pricing::price_of(&catalog, &config, &asked, now);
+    let pricing = price_lookup::price_of(&catalog, &config, &asked, now);
     let found = catalog.find(&asked);
     let model = found.map(|found| found.model);
     let mut told = json!({

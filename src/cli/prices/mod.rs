@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use super::{CommandDef, Run, Session, console::Console};
 use crate::{
-    catalog::{Model, sets::Change},
+    catalog::{Model, sets::PriceChange},
     domain::{ProviderId, Rate, Rates, Service},
     error::{Code, Error, Result},
-    services::prices::{self, Update, Updated},
+    services::price_updates::{self, Update, Updated},
     tools::view::{Block, Cell, Tone, View, count},
 };
 
@@ -176,7 +176,7 @@ fn update(session: &Session, matches: &ArgMatches) -> Result<(Value, View)> {
         replaced,
         beside,
         warnings,
-    } = match prices::update(&session.app, &path, day)? {
+    } = match price_updates::update(&session.app, &path, day)? {
         Update::Prices(updated) => updated,
         Update::Figures(source) => {
             let view = View::line(Tone::Good, format!("Took figures of quality in: {source}"));
@@ -249,7 +249,7 @@ fn update(session: &Session, matches: &ArgMatches) -> Result<(Value, View)> {
 }
 
 /// A row for each rate that changed.
-fn changed(change: &Change) -> impl Iterator<Item = Vec<Cell>> + '_ {
+fn changed(change: &PriceChange) -> impl Iterator<Item = Vec<Cell>> + '_ {
     let shown = |rate: Option<Rate>| rate.map_or("none".to_owned(), |rate| rate.per_million().to_string());
     change.rates.iter().map(move |it| {
         let mut of = it.rate.replace('_', " ");
@@ -271,7 +271,7 @@ fn changed(change: &Change) -> impl Iterator<Item = Vec<Cell>> + '_ {
 }
 
 /// The same for programs.
-fn change_rows(change: &Change) -> impl Iterator<Item = Value> + '_ {
+fn change_rows(change: &PriceChange) -> impl Iterator<Item = Value> + '_ {
     change.rates.iter().map(|it| {
         json!({
             "model": change.model.to_string(),
@@ -286,7 +286,7 @@ fn change_rows(change: &Change) -> impl Iterator<Item = Value> + '_ {
 }
 
 fn reset(session: &Session) -> Result<(Value, View)> {
-    let was_there = prices::reset(&session.app)?;
+    let was_there = price_updates::reset(&session.app)?;
     let said = if was_there {
         "The built-in prices are in force again"
     } else {

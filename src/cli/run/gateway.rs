@@ -21,10 +21,10 @@ use crate::{
     app::App,
     domain::{Label, ProviderId, Secret},
     error::{Code, Error, Result},
-    gateway::{self, Listening},
+    gateway::{self, GatewayListener},
     process,
-    services::{clients, sdks},
-    storage::clients::Client,
+    services::{gateway_clients, sdks},
+    storage::gateway_clients::GatewayClient,
     tools::view::{Block, View},
 };
 
@@ -36,7 +36,7 @@ const LOOK: Duration = Duration::from_mins(1);
 /// The gateway that the command uses.
 enum Served {
     /// In this process, for this command.
-    Here(Box<Listening>),
+    Here(Box<GatewayListener>),
     There(SocketAddr),
 }
 
@@ -55,9 +55,9 @@ pub(super) fn run(session: &Session, matches: &ArgMatches, mut command: std::pro
                 Served::Here(Box::new(gateway::listen(app.clone(), served::private()).await?))
             };
             let name = Path::new(command.get_program()).file_stem().unwrap_or_default();
-            let (mut client, key) = clients::add_for_command(app, &name.to_string_lossy(), &providers)?;
+            let (mut client, key) = gateway_clients::add_for_command(app, &name.to_string_lossy(), &providers)?;
             let outcome = attend(app, served, &mut command, &mut client, &key).await;
-            match clients::remove(app, &client.name) {
+            match gateway_clients::remove(app, &client.name) {
                 Err(why) if why.code() != Code::ClientNotFound => Err(why),
                 _ => outcome,
             }
@@ -70,7 +70,7 @@ async fn attend(
     app: &App,
     served: Served,
     command: &mut std::process::Command,
-    client: &mut Client,
+    client: &mut GatewayClient,
     key: &Secret,
 ) -> Result<io::Result<ExitCode>> {
     let address = match &served {
@@ -112,14 +112,14 @@ async fn until_end(
     app: &App,
     child: &mut Child,
     signals: &mut signals::Passed,
-    client: &mut Client,
+    client: &mut GatewayClient,
 ) -> io::Result<ExitStatus> {
     let mut look = tokio::time::interval(LOOK);
     loop {
         tokio::select! {
             status = child.wait() => return status,
             signal = signals.next() => signals::pass_on(child, signal),
-            _ = look.tick() => if let Err(why) = clients::renew(app, client) {
+            _ = look.tick() => if let Err(why) = gateway_clients::renew(app, client) {
                 tracing::warn!(error = why.code().as_str(), "the command's key could not be kept alive");
             },
         }

@@ -18,7 +18,7 @@ use crate::{
     app::App,
     error::{Code, Error, Result},
     process,
-    services::injection::{self, Variable},
+    services::child_environment::{self, KeyVariable},
     tools::view::{Block, View},
 };
 
@@ -91,8 +91,8 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
         .flatten()
         .map(|name| key_name::parse(app, name))
         .collect::<Result<Vec<_>>>()?;
-    let variables = wait(injection::variables(app, &caller, &wanted))?;
-    let in_the_way = injection::in_the_way(app, &variables)?;
+    let variables = wait(child_environment::variables(app, &caller, &wanted))?;
+    let in_the_way = child_environment::in_the_way(app, &variables)?;
     if matches.get_flag("dry-run") {
         return show(session, &variables, &in_the_way);
     }
@@ -100,7 +100,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     for name in in_the_way {
         command.env_remove(name);
     }
-    for (name, key) in wait(injection::reveal(app, &caller, variables))? {
+    for (name, key) in wait(child_environment::reveal(app, &caller, variables))? {
         // EXPOSE: the child's environment, which is what the user asked for; nothing of ours reads it back
         command.env(name, key.expose());
     }
@@ -167,13 +167,13 @@ fn start(command: &mut Command) -> io::Result<ExitCode> {
 }
 
 /// Names the variables that would be set and taken away, never their values.
-fn show(session: &Session, variables: &[Variable], in_the_way: &BTreeSet<String>) -> Result<ExitCode> {
+fn show(session: &Session, variables: &[KeyVariable], in_the_way: &BTreeSet<String>) -> Result<ExitCode> {
     let environment = session.app.settings().environment();
     let removed: Vec<&String> = in_the_way.iter().filter(|name| environment.is_set(name)).collect();
     if session.console.is_json() {
         let variables: Vec<_> = variables
             .iter()
-            .map(|Variable { name, record }| {
+            .map(|KeyVariable { name, record }| {
                 json!({"name": name, "provider": record.provider, "label": record.label, "key_id": record.key_id})
             })
             .collect();
@@ -182,7 +182,7 @@ fn show(session: &Session, variables: &[Variable], in_the_way: &BTreeSet<String>
     }
     let rows = variables
         .iter()
-        .map(|Variable { name, record }| {
+        .map(|KeyVariable { name, record }| {
             let masked = record.active().map(|active| active.masked.clone()).unwrap_or_default();
             vec![
                 name.as_str().into(),

@@ -1,7 +1,7 @@
 //! `setup`: the first run, safe to repeat. Makes the vault, tries everything out over MCP, takes keys in, and registers
 //! this server with the clients found.
 
-mod clients;
+mod mcp_clients;
 mod offers;
 mod report;
 mod trial;
@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use clap::{Arg, ArgAction, ArgMatches, builder::PossibleValuesParser};
 use serde_json::json;
 
-use self::report::Report;
+use self::report::SetupReport;
 use super::{
     CommandDef, Run, Session,
     caller::Terminal,
@@ -21,10 +21,10 @@ use super::{
 };
 use crate::{
     app::App,
-    clients::{CLIENTS, Launch},
     error::Result,
+    mcp_clients::{CLIENTS, Launch},
     services::vault,
-    storage::vault::Status,
+    storage::vault::VaultStatus,
 };
 
 pub(super) const COMMAND: CommandDef = CommandDef {
@@ -59,7 +59,7 @@ pub(super) const COMMAND: CommandDef = CommandDef {
 
 fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     let app = &session.app;
-    let mut report = Report::new(session.console);
+    let mut report = SetupReport::new(session.console);
     let launch = own_server::launch(app)?;
     report.set("program", launch.command.as_str());
     if !matches.get_flag("remove") {
@@ -75,7 +75,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
         offers::keys(session, matches, &mut report)?;
         offers::local_servers(session, &mut report)?;
     }
-    clients::run(session, matches, &launch, &mut report)?;
+    mcp_clients::run(session, matches, &launch, &mut report)?;
     report.finish()
 }
 
@@ -85,9 +85,9 @@ fn agrees(session: &Session, question: &str) -> bool {
 }
 
 /// Opens the vault, or makes it; says whether it was made.
-fn make_vault(session: &Session, matches: &ArgMatches, report: &mut Report) -> Result<bool> {
+fn make_vault(session: &Session, matches: &ArgMatches, report: &mut SetupReport) -> Result<bool> {
     let app = &session.app;
-    let existed = !matches!(app.vault().status()?, Status::Absent);
+    let existed = !matches!(app.vault().status()?, VaultStatus::Absent);
     let warnings = wait(vault::open_or_create(app, &Terminal::new(session, matches)))?;
     let file = app.settings().paths().vault_file();
     let done = if existed { "opened" } else { "made" };
@@ -98,8 +98,8 @@ fn make_vault(session: &Session, matches: &ArgMatches, report: &mut Report) -> R
     Ok(!existed)
 }
 
-fn would_make_vault(session: &Session, report: &mut Report) -> Result<()> {
-    let absent = matches!(session.app.vault().status()?, Status::Absent);
+fn would_make_vault(session: &Session, report: &mut SetupReport) -> Result<()> {
+    let absent = matches!(session.app.vault().status()?, VaultStatus::Absent);
     let file = session.app.settings().paths().vault_file();
     let said = if absent { "would be made:" } else { "is there:" };
     report.set("vault", json!({"file": file, "made": false}));
@@ -107,7 +107,7 @@ fn would_make_vault(session: &Session, report: &mut Report) -> Result<()> {
 }
 
 /// Says what is in force without anybody having asked for it.
-fn tell_budget(app: &App, report: &mut Report) -> Result<()> {
+fn tell_budget(app: &App, report: &mut SetupReport) -> Result<()> {
     let budget = &app.settings().current().budget;
     let (day, month) = (budget.daily_limit, budget.monthly_limit);
     let said = if budget.enabled {
@@ -123,7 +123,7 @@ fn tell_budget(app: &App, report: &mut Report) -> Result<()> {
 }
 
 /// Starts the server as a client does, with a key of its own first, then on the user's files.
-fn prove(session: &Session, launch: &Launch, report: &mut Report) -> Result<Greeting> {
+fn prove(session: &Session, launch: &Launch, report: &mut SetupReport) -> Result<Greeting> {
     let trial = trial::run(session, launch)?;
     report.step("Trial", &trial)?;
     let greeting = Greeting::of(&session.app, launch)?;

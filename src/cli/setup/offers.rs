@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::ArgMatches;
 use serde_json::json;
 
-use super::Report;
+use super::SetupReport;
 use crate::{
     cli::{
         Session,
@@ -19,31 +19,31 @@ use crate::{
     error::{Code, Result},
     providers::{self, LocalServer, Provider},
     services::{
-        keys::{self, NewKey, Source},
+        keys::{self, NewKey, NewSecretSource},
         vault,
     },
     tools::view::Tone,
 };
 
 /// A key outside the vault, by name only.
-struct Found {
+struct FoundKey {
     provider: Provider,
     variable: String,
-    place: Place,
+    place: KeyPlace,
 }
 
-enum Place {
+enum KeyPlace {
     Environment,
     File(PathBuf),
 }
 
-impl Found {
+impl FoundKey {
     /// The command that takes it in.
     fn command(&self) -> String {
         let provider = &self.provider.id;
         match &self.place {
-            Place::Environment => format!("api-keys add {provider} --env-var {}", self.variable),
-            Place::File(path) => {
+            KeyPlace::Environment => format!("api-keys add {provider} --env-var {}", self.variable),
+            KeyPlace::File(path) => {
                 let path = path.file_name().unwrap_or_default().to_string_lossy();
                 format!("api-keys add {provider} --from-env-file {path}")
             }
@@ -52,8 +52,8 @@ impl Found {
 
     fn place(&self) -> String {
         match &self.place {
-            Place::Environment => "the environment".to_owned(),
-            Place::File(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            KeyPlace::Environment => "the environment".to_owned(),
+            KeyPlace::File(path) => path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         }
     }
 }
@@ -61,14 +61,14 @@ impl Found {
 /// Offers to take in the keys of known providers that the environment and `.env` files of this folder hold.
 ///
 /// A person is asked; a script is told the commands. No value is shown.
-pub(super) fn keys(session: &Session, matches: &ArgMatches, report: &mut Report) -> Result<()> {
+pub(super) fn keys(session: &Session, matches: &ArgMatches, report: &mut SetupReport) -> Result<()> {
     let stored = match wait(vault::open_unasked(&session.app)) {
         Ok(()) => keys::list(&session.app)?,
         Err(error) if matches!(error.code(), Code::VaultAbsent | Code::VaultLocked) => Vec::new(),
         Err(error) => return Err(error),
     };
     let default = Label::default();
-    let found: Vec<Found> = look(session)
+    let found: Vec<FoundKey> = look(session)
         .into_iter()
         .filter(|found| {
             !stored
@@ -92,11 +92,11 @@ pub(super) fn keys(session: &Session, matches: &ArgMatches, report: &mut Report)
                 Ok(masked) => {
                     report.line(Tone::Good, &format!("        stored {} {masked}", found.provider.id))?;
                     report.hint(match found.place {
-                        Place::Environment => format!(
+                        KeyPlace::Environment => format!(
                             "take {} out of your shell's profile, and start what needs it with `api-keys run`",
                             found.variable
                         ),
-                        Place::File(_) => format!(
+                        KeyPlace::File(_) => format!(
                             "take {} out of {}, and start what needs it with `api-keys run`",
                             found.variable,
                             found.place()
@@ -129,7 +129,7 @@ pub(super) fn keys(session: &Session, matches: &ArgMatches, report: &mut Report)
 }
 
 /// The keys that are there, one for each provider.
-fn look(session: &Session) -> Vec<Found> {
+fn look(session: &Session) -> Vec<FoundKey> {
     let settings = session.app.settings();
     let files: Vec<(PathBuf, EnvFile)> = settings
         .machine()
@@ -142,16 +142,16 @@ fn look(session: &Session) -> Vec<Found> {
     let mut found = Vec::new();
     for provider in config.providers().iter().filter(|provider| provider.needs_key()) {
         let here = |name: &str, secret: Option<Secret>, place| {
-            looks_right(provider, &secret?).then(|| Found {
+            looks_right(provider, &secret?).then(|| FoundKey {
                 provider: provider.clone(),
                 variable: name.to_owned(),
                 place,
             })
         };
         let first = provider.env_vars().into_iter().find_map(|name| {
-            here(name, settings.variable(name).ok(), Place::Environment).or_else(|| {
+            here(name, settings.variable(name).ok(), KeyPlace::Environment).or_else(|| {
                 let mut files = files.iter();
-                files.find_map(|(path, file)| here(name, file.secret(name), Place::File(path.clone())))
+                files.find_map(|(path, file)| here(name, file.secret(name), KeyPlace::File(path.clone())))
             })
         });
         found.extend(first);
@@ -165,15 +165,15 @@ fn looks_right(provider: &Provider, secret: &Secret) -> bool {
 }
 
 /// Stores what was found, and says how it is recognised.
-fn take(session: &Session, matches: &ArgMatches, found: &Found) -> Result<String> {
+fn take(session: &Session, matches: &ArgMatches, found: &FoundKey) -> Result<String> {
     let (caller, source) = match &found.place {
-        Place::Environment => (
+        KeyPlace::Environment => (
             Terminal::new(session, matches),
-            Source::Variable(found.variable.clone()),
+            NewSecretSource::Variable(found.variable.clone()),
         ),
-        Place::File(path) => (
+        KeyPlace::File(path) => (
             Terminal::with_keys_from(session, SecretSource::EnvFile(path.clone())),
-            Source::Ask,
+            NewSecretSource::Ask,
         ),
     };
     let new = NewKey {
@@ -189,7 +189,7 @@ fn take(session: &Session, matches: &ArgMatches, found: &Found) -> Result<String
 }
 
 /// Says which servers of models answer on this machine, and how to make providers of them.
-pub(super) fn local_servers(session: &Session, report: &mut Report) -> Result<()> {
+pub(super) fn local_servers(session: &Session, report: &mut SetupReport) -> Result<()> {
     let checker = session.app.checker();
     let found = wait(async { Ok(checker.find_local(LocalServer::usual()).await) })?;
     let config = session.app.settings().current();

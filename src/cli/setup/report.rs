@@ -10,14 +10,14 @@ use crate::{
     tools::view::{Block, Tone, View},
 };
 
-pub(super) struct Report {
+pub(super) struct SetupReport {
     console: Console,
     warnings: Vec<String>,
     result: Map<String, Value>,
     failed: bool,
 }
 
-impl Report {
+impl SetupReport {
     pub(super) fn new(console: Console) -> Self {
         Self {
             console,

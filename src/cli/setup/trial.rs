@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use crate::{
     app::App,
     cli::{Session, own_server::OwnServer},
-    clients::Launch,
     error::{Code, Error, Result},
+    mcp_clients::Launch,
     settings::HOME,
     storage::files::Folder,
 };

@@ -21,7 +21,7 @@ use crate::{
         vault,
     },
     settings::MasterKey,
-    storage::vault::{Committed, NewSlot, SlotInfo, SlotKind, Standing, Status, Unlock, VaultError},
+    storage::vault::{Committed, NewSlot, SlotInfo, SlotKind, Unlock, VaultError, VaultFreshness, VaultStatus},
     tools::view::{Block, Tone, View},
 };
 
@@ -93,7 +93,7 @@ impl Work<'_> {
     fn status(&self) -> Result<ExitCode> {
         let app = &self.session.app;
         let file = app.vault().path();
-        if matches!(app.vault().status()?, Status::Absent) {
+        if matches!(app.vault().status()?, VaultStatus::Absent) {
             let folder = app.settings().paths().data_folder().display();
             let view = View::line(Tone::Plain, format!("There is no vault in {folder}")).and(Block::Hint(
                 "`api-keys setup` makes one; so does adding the first key".to_owned(),
@@ -282,7 +282,7 @@ impl Work<'_> {
         )?;
         let (before, begins_trail) = self.settled(app.vault().accept_rollback(app.now(), ACTOR)?);
         let said = match (before, begins_trail) {
-            (Standing::Current, false) => "The vault file was the last one written here; nothing was changed",
+            (VaultFreshness::Current, false) => "The vault file was the last one written here; nothing was changed",
             (_, false) => "This vault file counts as the right one from now on",
             (_, true) => {
                 "This vault file counts as the right one from now on; a new audit trail begins, and what there was is kept beside it"
@@ -316,7 +316,7 @@ impl Work<'_> {
     /// Fails where no slot of that kind is there, before anybody types for nothing.
     fn expect_slot(&self, kind: SlotKind) -> Result<()> {
         let status = self.session.app.vault().status()?;
-        if status == Status::Absent {
+        if status == VaultStatus::Absent {
             Err(VaultError::Absent.into())
         } else if slots_of(&status).iter().any(|slot| slot.kind == kind) {
             Ok(())
@@ -385,12 +385,12 @@ impl Work<'_> {
 const ACTOR: &str = "cli";
 
 /// How the file stands to the last one written here, as results spell it.
-fn standing(standing: Standing) -> &'static str {
+fn standing(standing: VaultFreshness) -> &'static str {
     match standing {
-        Standing::Current => "current",
-        Standing::RolledBack { .. } => "rolled_back",
-        Standing::Forked => "forked",
-        Standing::Foreign => "foreign",
-        Standing::AnchorDamaged => "anchor_damaged",
+        VaultFreshness::Current => "current",
+        VaultFreshness::RolledBack { .. } => "rolled_back",
+        VaultFreshness::Forked => "forked",
+        VaultFreshness::Foreign => "foreign",
+        VaultFreshness::AnchorDamaged => "anchor_damaged",
     }
 }

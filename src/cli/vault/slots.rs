@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::{
     domain::Passphrase,
     error::{Code, Error, Result},
-    storage::vault::{NewSlot, SlotId, SlotInfo, SlotKind, Status},
+    storage::vault::{NewSlot, SlotId, SlotInfo, SlotKind, VaultStatus},
     tools::view::{Block, Cell, Tone},
 };
 
@@ -43,10 +43,10 @@ pub(super) fn find_slot(slots: &[SlotInfo], named: &str) -> Result<SlotId> {
     }
 }
 
-pub(super) fn slots_of(status: &Status) -> &[SlotInfo] {
+pub(super) fn slots_of(status: &VaultStatus) -> &[SlotInfo] {
     match status {
-        Status::Absent => &[],
-        Status::Locked { slots } | Status::Unlocked { slots, .. } => slots,
+        VaultStatus::Absent => &[],
+        VaultStatus::Locked { slots } | VaultStatus::Unlocked { slots, .. } => slots,
     }
 }
 

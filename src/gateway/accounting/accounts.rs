@@ -7,22 +7,22 @@ use std::{
 
 use super::{
     booking::{Booking, Ending, Noted},
-    writer::Writer,
+    writer::LedgerWriter,
 };
 use crate::{
     app::App,
     error::{Code, Error, Result},
     gateway::{keys::health::KeyHealth, metrics::Metrics, request::prepared_request::PreparedRequest},
-    services::budget,
-    settings::Budget,
-    storage::clients::Client,
+    services::budget_status,
+    settings::BudgetConfig,
+    storage::gateway_clients::GatewayClient,
 };
 
 /// What requests cost, of all that go through the gateway.
 #[derive(Debug)]
 pub(in crate::gateway) struct Accounts {
     metrics: Arc<Metrics>,
-    writer: Arc<Writer>,
+    writer: Arc<LedgerWriter>,
     /// The threads of the writer, until they have ended.
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -30,8 +30,8 @@ pub(in crate::gateway) struct Accounts {
 /// A request that is to be booked.
 #[derive(Debug)]
 pub(in crate::gateway) struct ToBook<'a> {
-    pub(in crate::gateway) budget: &'a Budget,
-    pub(in crate::gateway) client: &'a Client,
+    pub(in crate::gateway) budget: &'a BudgetConfig,
+    pub(in crate::gateway) client: &'a GatewayClient,
     pub(in crate::gateway) prepared: &'a PreparedRequest,
     pub(in crate::gateway) noted: Noted,
 }
@@ -43,7 +43,7 @@ impl Accounts {
         key_health: &Arc<KeyHealth>,
         metrics: &Arc<Metrics>,
     ) -> Result<Self> {
-        let (writer, changes) = Writer::new(app, key_health)?;
+        let (writer, changes) = LedgerWriter::new(app, key_health)?;
         let writer = Arc::new(writer);
         let (folding, syncing) = (Arc::clone(&writer), Arc::clone(&writer));
         let spawn = |name: &str, work: Box<dyn FnOnce() + Send>| {
@@ -90,13 +90,14 @@ impl Accounts {
             prepared,
             noted,
         } = to_book;
-        let claim = budget::claim(budget, Some(client), prepared.most, app.now()).map_err(|why| match why.code() {
-            Code::PriceUnknown if prepared.is_deferred => why.hint(
-                "what it uses is known only later: send the request so that its response comes at once, or set \
+        let claim =
+            budget_status::claim(budget, Some(client), prepared.most, app.now()).map_err(|why| match why.code() {
+                Code::PriceUnknown if prepared.is_deferred => why.hint(
+                    "what it uses is known only later: send the request so that its response comes at once, or set \
                  `budget.unpriced_cap` to what may be reserved for such requests",
-            ),
-            _ => why,
-        })?;
+                ),
+                _ => why,
+            })?;
         let mut booking = Booking::new(app, &self.metrics, &self.writer, (client, prepared), noted);
         if prepared.is_metered {
             let held = self.writer.reserve(&claim, client).await?;

@@ -7,14 +7,14 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::writer::{Ended, Held, Writer};
+use super::writer::{Ended, HeldReservation, LedgerWriter};
 use crate::{
     app::App,
-    domain::{Label, Outcome, RecordedCost, Service, Source, Task, Tokens, UsageRecord, Usd},
+    domain::{Label, RecordedCost, RequestOutcome, Service, Task, Tokens, UsageRecord, UsageSource, Usd},
     gateway::{metrics::Metrics, request::prepared_request::PreparedRequest},
     providers::Meter,
-    services::pricing::Pricing,
-    storage::{clients::Client, ledger::EntryId},
+    services::price_lookup::Pricing,
+    storage::{gateway_clients::GatewayClient, ledger::EntryId},
 };
 
 /// How often what a stream has used so far is noted in the journal.
@@ -25,9 +25,9 @@ const BETWEEN_NOTES: Duration = Duration::from_millis(100);
 pub(in crate::gateway) struct Booking {
     app: Arc<App>,
     metrics: Arc<Metrics>,
-    writer: Arc<Writer>,
+    writer: Arc<LedgerWriter>,
     /// What is reserved for it, and its entry in the journal; nothing where it uses no tokens.
-    held: Option<Held>,
+    held: Option<HeldReservation>,
     entry: Option<EntryId>,
     record: UsageRecord,
     pricing: Pricing,
@@ -97,8 +97,8 @@ impl Booking {
     pub(super) fn new(
         app: &Arc<App>,
         metrics: &Arc<Metrics>,
-        writer: &Arc<Writer>,
-        (client, prepared): (&Client, &PreparedRequest),
+        writer: &Arc<LedgerWriter>,
+        (client, prepared): (&GatewayClient, &PreparedRequest),
         noted: Noted,
     ) -> Self {
         Self {
@@ -115,10 +115,10 @@ impl Booking {
                 project: noted.project,
                 session: noted.session,
                 client: Some(client.name.to_string()),
-                source: Source::Gateway,
+                source: UsageSource::Gateway,
                 service: prepared.service,
                 tokens: Tokens::default(),
-                outcome: Outcome {
+                outcome: RequestOutcome {
                     success: false,
                     status_code: None,
                     latency_ms: None,
@@ -139,7 +139,7 @@ impl Booking {
     }
 
     /// It may be sent now.
-    pub(super) fn began(&mut self, held: Option<Held>, entry: EntryId) {
+    pub(super) fn began(&mut self, held: Option<HeldReservation>, entry: EntryId) {
         self.held = held;
         self.entry = Some(entry);
     }
@@ -201,7 +201,13 @@ impl Booking {
         cost
     }
 
-    fn record(&self, held: Option<Held>, entry: Option<EntryId>, record: UsageRecord, retry_after: Option<Duration>) {
+    fn record(
+        &self,
+        held: Option<HeldReservation>,
+        entry: Option<EntryId>,
+        record: UsageRecord,
+        retry_after: Option<Duration>,
+    ) {
         if self.is_metered {
             self.metrics.count(self.operation, &record, self.began.elapsed());
             self.writer.settle(held, entry, Ended { record, retry_after });
@@ -229,7 +235,7 @@ impl Booking {
             at: self.app.now(),
             service,
             tokens: ending.tokens,
-            outcome: Outcome {
+            outcome: RequestOutcome {
                 success: ending.success,
                 status_code: ending.status,
                 latency_ms: u32::try_from(self.began.elapsed().as_millis()).ok(),
@@ -248,7 +254,7 @@ impl Drop for Booking {
         if self.is_under_way {
             // The client has gone, or the gateway stops: that is no fault of the key.
             self.settle_now(Ending {
-                status: Some(Outcome::CLIENT_CLOSED_REQUEST),
+                status: Some(RequestOutcome::CLIENT_CLOSED_REQUEST),
                 ..Ending::unknown(self.input)
             });
         } else if let Some(entry) = self.entry.take() {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::{
     domain::Usd,
-    storage::ledger::{Granted, LeaseChange, LeaseId, LeaseState, Limit},
+    storage::ledger::{Granted, LeaseChange, LeaseId, LeaseState, SpendingLimit},
 };
 
 /// After how long an unused lease is given back.
@@ -42,7 +42,7 @@ pub(super) struct Leases {
 struct Lease {
     id: Option<LeaseId>,
     client: Option<String>,
-    limits: Vec<Limit>,
+    limits: Vec<SpendingLimit>,
     /// As the ledger has it.
     amount: Usd,
     /// What is reserved for requests under way.
@@ -58,11 +58,11 @@ struct Lease {
 
 /// What a lease is to become, and what it was.
 #[derive(Debug)]
-pub(super) struct Change {
+pub(super) struct PlannedLease {
     pub(super) key: LeaseKey,
     id: Option<LeaseId>,
     client: Option<String>,
-    limits: Vec<Limit>,
+    limits: Vec<SpendingLimit>,
     keep: Usd,
     pub(super) asks: Vec<Usd>,
     slice: Usd,
@@ -78,7 +78,7 @@ impl Lease {
         self.id.is_none() && self.amount == Usd::ZERO && self.reserved == Usd::ZERO && self.settled == Usd::ZERO
     }
 
-    fn is_for(&self, client: Option<&str>, limits: &[Limit]) -> bool {
+    fn is_for(&self, client: Option<&str>, limits: &[SpendingLimit]) -> bool {
         self.client.as_deref() == client && self.limits == limits
     }
 }
@@ -88,7 +88,7 @@ impl Leases {
     pub(super) fn reserve(
         &mut self,
         client: Option<&str>,
-        limits: &[Limit],
+        limits: &[SpendingLimit],
         amount: Usd,
         now: Timestamp,
     ) -> Result<Reservation, LeaseKey> {
@@ -135,7 +135,12 @@ impl Leases {
 
     /// What is to become of each lease once all that was settled is recorded: what is asked for is added, what is
     /// not needed is given back; `all` of what is unused where requests would be refused else.
-    pub(super) fn changes(&mut self, mut asks: BTreeMap<LeaseKey, Vec<Usd>>, all: bool, renew: bool) -> Vec<Change> {
+    pub(super) fn changes(
+        &mut self,
+        mut asks: BTreeMap<LeaseKey, Vec<Usd>>,
+        all: bool,
+        renew: bool,
+    ) -> Vec<PlannedLease> {
         // One that a request waits for is kept: without it the request would get no response.
         self.all
             .retain(|key, lease| asks.contains_key(key) || !lease.is_empty() || lease.used.elapsed() < IDLE);
@@ -153,7 +158,7 @@ impl Leases {
             }
             // So much for each of them, and as much again for others like them.
             let usual = asks.iter().copied().max().unwrap_or_default();
-            changes.push(Change {
+            changes.push(PlannedLease {
                 key: *key,
                 id: lease.id,
                 client: lease.client.clone(),
@@ -170,7 +175,7 @@ impl Leases {
     }
 
     /// The ledger has made `change`; what was asked for is reserved.
-    pub(super) fn changed(&mut self, change: &Change, state: &LeaseState, until: Timestamp) {
+    pub(super) fn changed(&mut self, change: &PlannedLease, state: &LeaseState, until: Timestamp) {
         let Some(lease) = self.all.get_mut(&change.key) else {
             return;
         };
@@ -185,7 +190,7 @@ impl Leases {
     }
 
     /// The ledger could not make `change`: all is as it was.
-    pub(super) fn failed(&mut self, change: &Change) {
+    pub(super) fn failed(&mut self, change: &PlannedLease) {
         if let Some(lease) = self.all.get_mut(&change.key) {
             let (amount, settled) = change.before;
             lease.amount = amount;
@@ -204,7 +209,7 @@ impl Leases {
     }
 }
 
-impl Change {
+impl PlannedLease {
     /// The change as the ledger takes it.
     pub(super) fn as_lease_change(&self) -> LeaseChange<'_> {
         LeaseChange {
@@ -236,12 +241,12 @@ mod tests {
         Timestamp::from_second(second).unwrap()
     }
 
-    fn limits(most: i64) -> Vec<Limit> {
+    fn limits(most: i64) -> Vec<SpendingLimit> {
         let span = Span {
             from: at(0),
             to: at(1_000_000),
         };
-        vec![Limit {
+        vec![SpendingLimit {
             span,
             of_client: false,
             most: usd(most),
@@ -271,7 +276,7 @@ mod tests {
             self.most - self.recorded - self.leased.values().copied().sum()
         }
 
-        fn change(&mut self, change: &Change, key: u64) -> LeaseState {
+        fn change(&mut self, change: &PlannedLease, key: u64) -> LeaseState {
             self.leased.insert(key, change.keep);
             let mut asks = Vec::new();
             for ask in &change.asks {
@@ -468,7 +473,7 @@ mod tests {
             let mut asks: BTreeMap<LeaseKey, Vec<Usd>> = BTreeMap::new();
             // What requests have cost that the ledger does not know of, and has been told of.
             let (mut unrecorded, mut told) = (Usd::ZERO, Usd::ZERO);
-            let mut flying: Option<Vec<Change>> = None;
+            let mut flying: Option<Vec<PlannedLease>> = None;
             for step in steps {
                 match step {
                     Step::Reserve(amount) => match leases.reserve(None, &limits, usd(amount), at(FIRST)) {

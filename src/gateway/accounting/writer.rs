@@ -17,15 +17,15 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::oneshot;
 
-use super::leases::{Change, IDLE, LeaseKey, Leases, Reservation};
+use super::leases::{IDLE, LeaseKey, Leases, PlannedLease, Reservation};
 use crate::{
     app::App,
     domain::{UsageRecord, Usd},
     error::{Code, Error, Result},
     gateway::keys::health::KeyHealth,
-    services::budget::Claim,
+    services::budget_status::Claim,
     storage::{
-        clients::Client,
+        gateway_clients::GatewayClient,
         ledger::{Encoded, EntryId, Fold, Granted, Journal, Ledger, LedgerError, PATIENCE, Position, Spent},
     },
 };
@@ -51,12 +51,12 @@ const TRIES: u32 = 10;
 const BETWEEN_TRIES: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
-pub(super) struct Writer {
+pub(super) struct LedgerWriter {
     app: Arc<App>,
     key_health: Arc<KeyHealth>,
     /// The name of this process's journal.
     holder: String,
-    state: Mutex<State>,
+    state: Mutex<WriterState>,
     /// Wakes the thread that folds.
     wake: Condvar,
     /// Wakes the thread that syncs.
@@ -73,20 +73,20 @@ pub(super) struct Ended {
 
 /// Money that is reserved for a request, until it is settled or dropped.
 #[derive(Debug)]
-pub(super) struct Held {
-    writer: Arc<Writer>,
+pub(super) struct HeldReservation {
+    writer: Arc<LedgerWriter>,
     reservation: Option<Reservation>,
 }
 
 #[derive(Debug)]
-struct State {
+struct WriterState {
     journal: Journal,
     leases: Leases,
     /// What is in the journal, and not yet in the ledger.
     ended: Vec<Ended>,
     /// The position in the journal after the last of them.
     position: Option<Position>,
-    asks: Vec<Ask>,
+    asks: Vec<PendingReservation>,
     /// What is in the ledger, and still to be learned from.
     recorded: Vec<Ended>,
     /// How many that have ended the journal did not take.
@@ -102,17 +102,17 @@ struct State {
 
 /// A request that waits for money.
 #[derive(Debug)]
-struct Ask {
+struct PendingReservation {
     lease: LeaseKey,
     amount: Usd,
     since: Instant,
-    outcome: oneshot::Sender<AskOutcome>,
+    outcome: oneshot::Sender<ReservationOutcome>,
 }
 
-/// What becomes of an [`Ask`].
+/// What becomes of a [`PendingReservation`].
 #[derive(Debug)]
-enum AskOutcome {
-    Granted(Held),
+enum ReservationOutcome {
+    Granted(HeldReservation),
     Refused { limit: usize, spent: Spent },
     Failed(Error),
 }
@@ -142,8 +142,8 @@ struct Fault {
 struct Batch {
     ended: Vec<Ended>,
     position: Option<Position>,
-    asks: BTreeMap<LeaseKey, Vec<Ask>>,
-    changes: Vec<Change>,
+    asks: BTreeMap<LeaseKey, Vec<PendingReservation>>,
+    changes: Vec<PlannedLease>,
     /// How many of those that have ended are not in the journal.
     unsaved: usize,
 }
@@ -155,7 +155,7 @@ pub(super) enum Changed {
     Last,
 }
 
-impl Writer {
+impl LedgerWriter {
     /// The writer, and what its syncing thread listens to.
     pub(super) fn new(app: &Arc<App>, key_health: &Arc<KeyHealth>) -> Result<(Self, Receiver<Changed>)> {
         // One wish to sync is as good as many.
@@ -165,7 +165,7 @@ impl Writer {
             app: Arc::clone(app),
             key_health: Arc::clone(key_health),
             holder: journal.holder().to_owned(),
-            state: Mutex::new(State {
+            state: Mutex::new(WriterState {
                 journal,
                 leases: Leases::default(),
                 ended: Vec::new(),
@@ -185,7 +185,11 @@ impl Writer {
     }
 
     /// Reserves what `claim` says for a request of `client`; nothing where no limit is in force.
-    pub(super) async fn reserve(self: &Arc<Self>, claim: &Claim, client: &Client) -> Result<Option<Held>> {
+    pub(super) async fn reserve(
+        self: &Arc<Self>,
+        claim: &Claim,
+        client: &GatewayClient,
+    ) -> Result<Option<HeldReservation>> {
         if claim.limits.is_empty() {
             return Ok(None);
         }
@@ -199,7 +203,7 @@ impl Writer {
                 Ok(reservation) => return Ok(Some(self.hold(reservation))),
                 Err(lease) => {
                     let (outcome, receiver) = oneshot::channel();
-                    state.asks.push(Ask {
+                    state.asks.push(PendingReservation {
                         lease,
                         amount: claim.amount,
                         since: Instant::now(),
@@ -211,15 +215,15 @@ impl Writer {
             }
         };
         match outcome.await {
-            Ok(AskOutcome::Granted(held)) => Ok(Some(held)),
-            Ok(AskOutcome::Refused { limit, spent }) => Err(claim.refusal(limit, spent, Some(client))),
-            Ok(AskOutcome::Failed(why)) => Err(why),
+            Ok(ReservationOutcome::Granted(held)) => Ok(Some(held)),
+            Ok(ReservationOutcome::Refused { limit, spent }) => Err(claim.refusal(limit, spent, Some(client))),
+            Ok(ReservationOutcome::Failed(why)) => Err(why),
             Err(_) => Err(Error::new(Code::Internal, "the accounts are closed")),
         }
     }
 
-    fn hold(self: &Arc<Self>, reservation: Reservation) -> Held {
-        Held {
+    fn hold(self: &Arc<Self>, reservation: Reservation) -> HeldReservation {
+        HeldReservation {
             writer: Arc::clone(self),
             reservation: Some(reservation),
         }
@@ -245,7 +249,7 @@ impl Writer {
     }
 
     /// Records how a request ended: in the journal when this returns.
-    pub(super) fn settle(&self, held: Option<Held>, entry: Option<EntryId>, ended: Ended) {
+    pub(super) fn settle(&self, held: Option<HeldReservation>, entry: Option<EntryId>, ended: Ended) {
         let encoded = Encoded::new(&ended.record);
         let mut state = self.state();
         if let Some(reservation) = held.and_then(|mut held| held.reservation.take()) {
@@ -379,7 +383,7 @@ impl Writer {
     /// What is to be written now.
     fn take(&self, all_unused: bool, renews: bool) -> Batch {
         let mut state = self.state();
-        let mut asks: BTreeMap<LeaseKey, Vec<Ask>> = BTreeMap::new();
+        let mut asks: BTreeMap<LeaseKey, Vec<PendingReservation>> = BTreeMap::new();
         for ask in std::mem::take(&mut state.asks) {
             asks.entry(ask.lease).or_default().push(ask);
         }
@@ -420,7 +424,11 @@ impl Writer {
     }
 
     /// Writes `batch`; returns whom nothing was granted, with the reason.
-    fn fold_once(self: &Arc<Self>, ledger: &Ledger, mut batch: Batch) -> Result<Vec<(Ask, AskOutcome)>, Code> {
+    fn fold_once(
+        self: &Arc<Self>,
+        ledger: &Ledger,
+        mut batch: Batch,
+    ) -> Result<Vec<(PendingReservation, ReservationOutcome)>, Code> {
         // After a fault an empty transaction tells whether the ledger works again.
         if batch.ended.is_empty() && batch.changes.is_empty() && self.state().fault.is_none() {
             return Ok(Vec::new());
@@ -428,7 +436,7 @@ impl Writer {
         let now = self.app.now();
         let until = now.checked_add(EXPIRY).unwrap_or(Timestamp::MAX);
         let records: Vec<&UsageRecord> = batch.ended.iter().map(|ended| &ended.record).collect();
-        let changes: Vec<_> = batch.changes.iter().map(Change::as_lease_change).collect();
+        let changes: Vec<_> = batch.changes.iter().map(PlannedLease::as_lease_change).collect();
         let folded = ledger.fold(
             &Fold {
                 holder: &self.holder,
@@ -462,10 +470,10 @@ impl Writer {
                         });
                         // Whoever has asked may be gone: dropping it needs the state.
                         drop(state);
-                        let _ = ask.outcome.send(AskOutcome::Granted(held));
+                        let _ = ask.outcome.send(ReservationOutcome::Granted(held));
                         state = self.state();
                     }
-                    Granted::No { limit, spent } => refused.push((ask, AskOutcome::Refused { limit, spent })),
+                    Granted::No { limit, spent } => refused.push((ask, ReservationOutcome::Refused { limit, spent })),
                 }
             }
         }
@@ -489,7 +497,8 @@ impl Writer {
         state.ended.splice(..0, batch.ended);
         let is_busy = fault.code == Code::Busy;
         let asks = batch.asks.into_values().flatten();
-        let (waiting, over): (Vec<Ask>, Vec<Ask>) = asks.partition(|ask| is_busy && ask.since.elapsed() < PATIENCE);
+        let (waiting, over): (Vec<PendingReservation>, Vec<PendingReservation>) =
+            asks.partition(|ask| is_busy && ask.since.elapsed() < PATIENCE);
         state.asks.splice(..0, waiting);
         let before = state.fault.take();
         let was_passing = before.as_ref().is_none_or(Fault::is_passing);
@@ -504,7 +513,7 @@ impl Writer {
         state.fault = Some(fault);
         drop(state);
         for (ask, error) in over.into_iter().zip(errors) {
-            let _ = ask.outcome.send(AskOutcome::Failed(error));
+            let _ = ask.outcome.send(ReservationOutcome::Failed(error));
         }
     }
 
@@ -551,7 +560,7 @@ impl Writer {
     }
 
     /// Wakes the folding thread where it sleeps at least as deep as `from`.
-    fn wake_from(&self, state: MutexGuard<'_, State>, from: Activity) {
+    fn wake_from(&self, state: MutexGuard<'_, WriterState>, from: Activity) {
         let wakes = state.thread >= from && state.thread != Activity::Works;
         drop(state);
         if wakes {
@@ -559,12 +568,12 @@ impl Writer {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, WriterState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Drop for Held {
+impl Drop for HeldReservation {
     fn drop(&mut self) {
         if let Some(reservation) = self.reservation.take() {
             self.writer.state().leases.release(reservation);

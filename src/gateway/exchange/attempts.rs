@@ -25,7 +25,7 @@ use crate::{
         keys::LentKey,
         request::{
             client_request::ClientRequest,
-            fields::Fields,
+            fields::BodyFields,
             prepared_request::PreparedRequest,
             target::{self, Target},
         },
@@ -39,7 +39,7 @@ use crate::{
 struct Attempts<'a> {
     state: &'a GatewayState,
     request: &'a ClientRequest,
-    fields: &'a Fields<'a>,
+    fields: &'a BodyFields<'a>,
     /// Where the present target's response may be cached.
     cacheable: Option<Cacheable>,
     /// How often the request was sent.
@@ -51,7 +51,7 @@ pub(in crate::gateway) async fn exchange(
     state: &GatewayState,
     request: &mut ClientRequest,
 ) -> Result<Response<ResponseBody>, ErrorResponse> {
-    let fields = Fields::read(&request.body, &request.call)?;
+    let fields = BodyFields::read(&request.body, &request.call)?;
     let mut targets = target::targets(&state.app, request, &fields).await?;
     // Stable: the others keep their order.
     let now = Instant::now();

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{
     key_filter::KeyFilter,
-    relay::{BodyStart, End, Flow, Relay, Stopped},
+    relay::{BodyStart, Flow, Relay, Stopped, StreamEnd},
 };
 use crate::{
     error::{Code, Error},
@@ -157,7 +157,7 @@ impl Delivery<'_> {
             Stopped::AtEnd => Ok(self.respond(begun, bytes)),
             Stopped::AtLimit => Ok(self.relay(begun, VecDeque::from([bytes]))),
             Stopped::Failed(failure) => {
-                begun.flow.settle(End::Broken);
+                begun.flow.settle(StreamEnd::Broken);
                 Err(no_response(self.prepared, failure))
             }
         }
@@ -170,7 +170,7 @@ impl Delivery<'_> {
             Stopped::AtEnd => {}
             Stopped::AtLimit => return Ok(self.relay(begun, VecDeque::from([bytes]))),
             Stopped::Failed(failure) => {
-                begun.flow.settle(End::Broken);
+                begun.flow.settle(StreamEnd::Broken);
                 return Err(no_response(self.prepared, failure));
             }
         }
@@ -210,7 +210,7 @@ impl Delivery<'_> {
                 None if length > 0 => return Ok(self.ended(begun, held)),
                 None | Some(Err(_)) if self.alternatives.any() => return failed(begun.flow, Retry::AnotherKey),
                 None | Some(Err(_)) => {
-                    begun.flow.settle(End::Broken);
+                    begun.flow.settle(StreamEnd::Broken);
                     let failure = next.and_then(Result::err).unwrap_or(Failure::BrokenOff);
                     return Err(no_response(self.prepared, failure));
                 }
@@ -241,7 +241,7 @@ impl Delivery<'_> {
         let flow = &mut begun.flow;
         let meter = flow.reader.meter();
         let is_counted = flow.is_usable && meter.tokens().is_some();
-        let cost = flow.settle(End::Complete);
+        let cost = flow.settle(StreamEnd::Complete);
         if let Some(cost) = cost.and_then(|cost| HeaderValue::try_from(cost.digits()).ok()) {
             head.headers_mut().insert(COST, cost);
         }
@@ -358,7 +358,7 @@ fn failed(mut flow: Flow, retry: Retry) -> Result<Delivered, ErrorResponse> {
     let booking = booking.ok_or_else(|| Error::new(Code::Internal, "the request was settled before it failed"))?;
     let is_rate_limited = flow.refused().is_some_and(|it| it.kind == RefusalKind::RateLimited);
     Ok(Delivered::Failed(Box::new(FailedAttempt {
-        ending: flow.ending(End::Broken, booking.input()),
+        ending: flow.ending(StreamEnd::Broken, booking.input()),
         booking,
         retry,
         wait: flow.retry_after.filter(|_| is_rate_limited),

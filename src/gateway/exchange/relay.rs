@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::key_filter::KeyFilter;
 use crate::{
-    domain::{Outcome, Usd},
+    domain::{RequestOutcome, Usd},
     gateway::{
         accounting::booking::{Booking, Ending},
         tasks::Tasks,
@@ -57,7 +57,7 @@ pub(super) struct Flow {
 
 /// How a response ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum StreamEnd {
     Complete,
     /// The provider ended it early.
     Broken,
@@ -130,10 +130,10 @@ impl Flow {
     /// Records what was used where the response is complete, else notes it now and then.
     pub(super) fn account(&mut self) {
         if self.reader.is_complete() {
-            self.settle(End::Complete);
+            self.settle(StreamEnd::Complete);
         } else if let Some(mut booking) = self.booking.take() {
             let input = booking.input();
-            booking.note(|| self.ending(End::Broken, input));
+            booking.note(|| self.ending(StreamEnd::Broken, input));
             self.booking = Some(booking);
         }
     }
@@ -141,13 +141,13 @@ impl Flow {
     /// Records a response that has ended, and adds what was held back to `ready`.
     pub(super) fn finish(&mut self, ready: &mut VecDeque<Bytes>) {
         let rest = self.reader.finish();
-        self.settle(End::Complete);
+        self.settle(StreamEnd::Complete);
         let rest = [self.key_filter.pass(rest), self.key_filter.finish()];
         ready.extend(rest.into_iter().filter(|chunk| !chunk.is_empty()));
     }
 
     /// Records what the response has used, unless that was done; returns what it cost, where that is known.
-    pub(super) fn settle(&mut self, end: End) -> Option<Usd> {
+    pub(super) fn settle(&mut self, end: StreamEnd) -> Option<Usd> {
         let booking = self.booking.take()?;
         let ending = self.ending(end, booking.input());
         booking.settle(ending)
@@ -162,18 +162,18 @@ impl Flow {
     }
 
     /// The record of a response that ends in this way, to a prompt of about `input` tokens.
-    pub(super) fn ending(&self, end: End, input: u64) -> Ending {
+    pub(super) fn ending(&self, end: StreamEnd, input: u64) -> Ending {
         let meter = self.reader.meter();
         let refused = self.refused();
         // What is refused before any text has used nothing but what is reported.
         let is_refused = !self.is_usable || meter.is_error() && !meter.has_content();
-        let stated = meter.tokens().filter(|_| end == End::Complete || is_refused);
+        let stated = meter.tokens().filter(|_| end == StreamEnd::Complete || is_refused);
         Ending {
-            success: end == End::Complete && self.is_usable && refused.is_none() && !meter.is_error(),
+            success: end == StreamEnd::Complete && self.is_usable && refused.is_none() && !meter.is_error(),
             status: Some(match (refused, end) {
                 (Some(refused), _) => refused.status(),
-                (None, End::Abandoned) => Outcome::CLIENT_CLOSED_REQUEST,
-                (None, End::Complete | End::Broken) => self.status,
+                (None, StreamEnd::Abandoned) => RequestOutcome::CLIENT_CLOSED_REQUEST,
+                (None, StreamEnd::Complete | StreamEnd::Broken) => self.status,
             }),
             tokens: match stated {
                 Some(tokens) => tokens,
@@ -199,7 +199,7 @@ impl Flow {
                 Ok(Some(Ok(chunk))) => drop(self.pass(chunk)),
                 Ok(None) => self.finish(&mut dropped),
                 // Providers may end a stream early because its client has gone: that is no fault of the key.
-                Ok(Some(Err(_))) | Err(_) => drop(self.settle(End::Abandoned)),
+                Ok(Some(Err(_))) | Err(_) => drop(self.settle(StreamEnd::Abandoned)),
             }
         }
     }
@@ -208,7 +208,7 @@ impl Flow {
 /// A response that the gateway stops to wait for: what was read of it is known.
 impl Drop for Flow {
     fn drop(&mut self) {
-        self.settle(End::Abandoned);
+        self.settle(StreamEnd::Abandoned);
     }
 }
 
@@ -233,7 +233,7 @@ impl Relay {
                     }
                 }
                 Some(Err(why)) => {
-                    flow.settle(End::Broken);
+                    flow.settle(StreamEnd::Broken);
                     let rest = flow.key_filter.finish();
                     self.ready.extend((!rest.is_empty()).then_some(rest));
                     self.flow = None;

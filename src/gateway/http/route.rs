@@ -12,17 +12,17 @@ use crate::{
 
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::gateway) enum Route {
+pub(in crate::gateway) enum GatewayRoute {
     Health,
     Metrics,
     /// The models that there are, or one of them.
     Models(Option<String>),
-    Call(Call),
+    Call(ProviderCall),
 }
 
 /// A request that goes on to a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::gateway) struct Call {
+pub(in crate::gateway) struct ProviderCall {
     pub(in crate::gateway) endpoint: Endpoint,
     /// Path and query below where the provider speaks the format.
     pub(in crate::gateway) path: String,
@@ -46,7 +46,7 @@ pub(in crate::gateway) const PASSING: &str = "GET, HEAD, POST, PUT, PATCH, DELET
 /// How often a path may be percent-encoded: a path that is not plain text then is refused.
 const MOST_DECODINGS: usize = 4;
 
-impl Route {
+impl GatewayRoute {
     /// What `method` at `uri` asks for.
     pub(in crate::gateway) fn of(method: &Method, uri: &Uri) -> Result<Self> {
         let path = uri.path();
@@ -86,7 +86,7 @@ impl Route {
     }
 
     fn call(endpoint: Endpoint, uri: &Uri) -> Self {
-        Self::Call(Call {
+        Self::Call(ProviderCall {
             endpoint,
             path: with_query(uri.path().trim_start_matches("/v1"), uri),
         })
@@ -127,7 +127,7 @@ impl Endpoint {
 }
 
 /// A path of a provider's own API, without a key that somebody put into the query.
-fn native(rest: &str, uri: &Uri) -> Result<Route> {
+fn native(rest: &str, uri: &Uri) -> Result<GatewayRoute> {
     let (provider, path) = rest.split_once('/').ok_or_else(nothing_there)?;
     let provider: ProviderId = provider.parse().map_err(|_| nothing_there())?;
     // What is read of the path must be what the provider gets, and that lies below its address.
@@ -135,13 +135,13 @@ fn native(rest: &str, uri: &Uri) -> Result<Route> {
         let message = "the path has segments that lead elsewhere, or characters that no path has";
         return Err(Error::new(Code::InvalidArgument, message).hint("spell it as the provider's documentation does"));
     }
-    Ok(Route::Call(Call {
+    Ok(GatewayRoute::Call(ProviderCall {
         endpoint: Endpoint::Native(provider),
         path: with_query(&format!("/{path}"), uri),
     }))
 }
 
-/// Whether `method` is in a list as [`Route::allowed`] returns it.
+/// Whether `method` is in a list as [`GatewayRoute::allowed`] returns it.
 fn is_among(method: &Method, allowed: &str) -> bool {
     allowed.split(", ").any(|name| name == method.as_str())
 }
@@ -212,13 +212,14 @@ fn nothing_there() -> Error {
 mod tests {
     use super::*;
 
-    fn route(text: &str) -> Result<Route> {
-        Route::of(&Method::POST, &text.parse().expect("a path"))
+    fn route(text: &str) -> Result<GatewayRoute> {
+        GatewayRoute::of(&Method::POST, &text.parse().expect("a path"))
     }
 
     #[test]
     fn a_key_in_the_query_goes_nowhere() {
-        let Ok(Route::Call(call)) = route("/p/gemini/v1beta/models/g:generateContent?alt=sse&key=akc_x&a=b") else {
+        let Ok(GatewayRoute::Call(call)) = route("/p/gemini/v1beta/models/g:generateContent?alt=sse&key=akc_x&a=b")
+        else {
             panic!("a call");
         };
         assert_eq!(call.path, "/v1beta/models/g:generateContent?alt=sse&a=b");
@@ -227,7 +228,7 @@ mod tests {
 
     #[test]
     fn a_query_goes_on_without_a_key() {
-        let Ok(Route::Call(call)) = route("/v1/messages?beta=true&k%65y=akc_x&key=akc_x&x") else {
+        let Ok(GatewayRoute::Call(call)) = route("/v1/messages?beta=true&k%65y=akc_x&key=akc_x&x") else {
             panic!("a call");
         };
         assert_eq!(
@@ -240,7 +241,7 @@ mod tests {
     fn a_method_that_a_path_does_not_take_is_refused_as_such() {
         let code = |method: &str, path: &str| {
             let method = Method::from_bytes(method.as_bytes()).expect("a method");
-            Route::of(&method, &path.parse().expect("a path")).map_err(|why| why.code())
+            GatewayRoute::of(&method, &path.parse().expect("a path")).map_err(|why| why.code())
         };
         let refused = Err(Code::MethodNotAllowed);
         for method in ["TRACE", "CONNECT", "OPTIONS", "PROPFIND", "get"] {
@@ -305,10 +306,10 @@ mod tests {
     fn a_model_is_asked_for_by_get_and_by_any_spelling() {
         let uri: Uri = "/v1/models/local%2Fllama3%3A8b".parse().expect("a path");
         for method in [Method::GET, Method::HEAD] {
-            let route = Route::of(&method, &uri).expect("a route");
-            assert_eq!(route, Route::Models(Some("local/llama3:8b".to_owned())));
+            let route = GatewayRoute::of(&method, &uri).expect("a route");
+            assert_eq!(route, GatewayRoute::Models(Some("local/llama3:8b".to_owned())));
         }
-        assert!(Route::of(&Method::DELETE, &uri).is_err());
+        assert!(GatewayRoute::of(&Method::DELETE, &uri).is_err());
     }
 
     #[test]

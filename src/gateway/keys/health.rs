@@ -27,11 +27,11 @@ const FRESH: Duration = Duration::from_secs(1);
 /// What is known of the keys.
 #[derive(Debug, Default)]
 pub(in crate::gateway) struct KeyHealth {
-    known: Mutex<Known>,
+    known: Mutex<CachedHealths>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct CachedHealths {
     /// When it was read.
     at: Option<Instant>,
     all: Arc<Healths>,
@@ -121,7 +121,7 @@ impl KeyHealth {
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, CachedHealths> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,7 +7,7 @@ pub(super) mod rate_limit;
 pub(super) mod wait;
 
 use super::http::scrub::KeySpellings;
-use crate::services::lending::Lent;
+use crate::services::gateway_keys::Lent;
 
 /// A key for requests, with what is looked for in the responses to them.
 pub(super) type LentKey = Lent<KeySpellings>;

@@ -14,11 +14,11 @@ use hyper::HeaderMap;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::rate_limit::Limit;
+use super::rate_limit::RequestLimit;
 use crate::{
     domain::{Label, ModelId, ProviderId},
     gateway::request::prepared_request::PreparedRequest,
-    providers::{self, Counted, QuotaHolder, Remaining},
+    providers::{self, QuotaHolder, QuotaUnit, Remaining},
 };
 
 /// What is believed of a wait.
@@ -32,17 +32,17 @@ const MODELS: usize = 100;
 /// What is known of each quota.
 #[derive(Debug, Default)]
 pub(in crate::gateway) struct Quotas {
-    known: Mutex<BTreeMap<(ProviderId, QuotaHolder), Known>>,
+    known: Mutex<BTreeMap<(ProviderId, QuotaHolder), KeyQuota>>,
 }
 
 #[derive(Debug, Default)]
-struct Known {
+struct KeyQuota {
     /// Until when the provider wants to be left alone.
     until: Option<Instant>,
     /// When the provider refused last without saying for how long.
     unexplained: Option<Instant>,
     /// What the configuration allows.
-    limit: Option<Limit>,
+    limit: Option<RequestLimit>,
     /// What is left, as said at that time; each model has quotas of its own.
     left: BTreeMap<ModelId, (Instant, Vec<Remaining>)>,
 }
@@ -74,8 +74,8 @@ impl Quotas {
         let waits = left.clone().filter_map(|(elapsed, one)| {
             // What the response will need is a guess, and not every provider counts it in advance.
             let needed = match one.counted {
-                Counted::Requests | Counted::OutputTokens => 1,
-                Counted::Tokens | Counted::InputTokens => prepared.input,
+                QuotaUnit::Requests | QuotaUnit::OutputTokens => 1,
+                QuotaUnit::Tokens | QuotaUnit::InputTokens => prepared.input,
             };
             let wait = one.ready_in(needed.max(1)).min(LONGEST);
             wait.checked_sub(elapsed)
@@ -131,7 +131,7 @@ impl Quotas {
             .and_then(|until| until.checked_duration_since(Instant::now()));
         match (told, per_minute) {
             (Some(wait), _) => Err(wait),
-            (None, Some(per_minute)) => Limit::take(&mut known.limit, per_minute),
+            (None, Some(per_minute)) => RequestLimit::take(&mut known.limit, per_minute),
             (None, None) => Ok(()),
         }
     }
@@ -161,7 +161,7 @@ impl Quotas {
         known.entry(holder(prepared, label)).or_default().unexplained = Some(Instant::now());
     }
 
-    fn known(&self) -> MutexGuard<'_, BTreeMap<(ProviderId, QuotaHolder), Known>> {
+    fn known(&self) -> MutexGuard<'_, BTreeMap<(ProviderId, QuotaHolder), KeyQuota>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -181,12 +181,12 @@ fn holder(prepared: &PreparedRequest, label: Option<&Label>) -> (ProviderId, Quo
 }
 
 /// What `prepared` may need.
-fn needed(prepared: &PreparedRequest, counted: Counted) -> u64 {
+fn needed(prepared: &PreparedRequest, counted: QuotaUnit) -> u64 {
     match counted {
-        Counted::Requests => 1,
-        Counted::Tokens => prepared.input.saturating_add(prepared.output),
-        Counted::InputTokens => prepared.input,
-        Counted::OutputTokens => prepared.output,
+        QuotaUnit::Requests => 1,
+        QuotaUnit::Tokens => prepared.input.saturating_add(prepared.output),
+        QuotaUnit::InputTokens => prepared.input,
+        QuotaUnit::OutputTokens => prepared.output,
     }
 }
 

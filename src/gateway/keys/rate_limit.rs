@@ -21,12 +21,12 @@ use crate::{
     domain::Label,
     error::{Code, Error},
     gateway::http::error_response::ErrorResponse,
-    storage::clients::Client,
+    storage::gateway_clients::GatewayClient,
 };
 
 /// How many requests there may be in a minute, and how many there were.
 #[derive(Debug)]
-pub(in crate::gateway) struct Limit {
+pub(in crate::gateway) struct RequestLimit {
     per_minute: NonZeroU32,
     limiter: RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<Instant>>,
     /// Until when there is no room, as the last one learnt that was refused.
@@ -36,10 +36,10 @@ pub(in crate::gateway) struct Limit {
 /// The limits of the clients.
 #[derive(Debug, Default)]
 pub(in crate::gateway) struct ClientLimits {
-    limits: Mutex<BTreeMap<Label, Option<Limit>>>,
+    limits: Mutex<BTreeMap<Label, Option<RequestLimit>>>,
 }
 
-impl Limit {
+impl RequestLimit {
     /// Whether there may be another request: where not, after what time.
     ///
     /// What was counted is kept in `limit`, as long as it is the same.
@@ -67,13 +67,13 @@ impl Limit {
 
 impl ClientLimits {
     /// Counts a request of `client`, where that may send one.
-    pub(in crate::gateway) fn admit(&self, client: &Client) -> Result<(), ErrorResponse> {
+    pub(in crate::gateway) fn admit(&self, client: &GatewayClient) -> Result<(), ErrorResponse> {
         let Some(per_minute) = client.requests_per_minute else {
             return Ok(());
         };
         let mut limits = self.limits.lock().unwrap_or_else(PoisonError::into_inner);
         let limit = limits.entry(client.name.clone()).or_default();
-        Limit::take(limit, per_minute).map_err(|wait| ErrorResponse {
+        RequestLimit::take(limit, per_minute).map_err(|wait| ErrorResponse {
             error: Error::new(
                 Code::RateLimited,
                 format!("the client {} may send {per_minute} requests a minute", client.name),

@@ -6,14 +6,17 @@ use bytes::Bytes;
 use hyper::{HeaderMap, Method};
 use tokio::time::Instant;
 
-use crate::{catalog::Catalog, gateway::http::route::Call, providers, settings::Config, storage::clients::Client};
+use crate::{
+    catalog::Catalog, gateway::http::route::ProviderCall, providers, settings::Config,
+    storage::gateway_clients::GatewayClient,
+};
 
 /// A request that was admitted, with its body.
 #[derive(Debug)]
 pub(in crate::gateway) struct ClientRequest {
     pub(in crate::gateway) id: String,
-    pub(in crate::gateway) client: Client,
-    pub(in crate::gateway) call: Call,
+    pub(in crate::gateway) client: GatewayClient,
+    pub(in crate::gateway) call: ProviderCall,
     pub(in crate::gateway) method: Method,
     pub(in crate::gateway) headers: HeaderMap,
     pub(in crate::gateway) body: Bytes,

@@ -1,10 +1,10 @@
 //! What a request may use and cost at most, which is what is reserved for it.
 
-use super::fields::Fields;
+use super::fields::BodyFields;
 use crate::{
     catalog::Model,
     domain::{MOST_TOKENS, ProviderId, Service, TokenCounts, Tokens, Usd},
-    services::pricing::Pricing,
+    services::price_lookup::Pricing,
 };
 
 /// The output that is usual where neither the request names a limit nor a quota is kept by the model's own.
@@ -42,7 +42,7 @@ const NEWER_SPELLING: [&str; 8] = [
 
 /// The tokens that a request may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Estimate {
+pub(super) struct RequestTokens {
     /// Of what the request holds itself.
     pub(super) input: u64,
     /// The output to plan with.
@@ -53,9 +53,9 @@ pub(super) struct Estimate {
     writes_long_cache: bool,
 }
 
-impl Estimate {
-    /// What `fields` may use of a model of `provider`, called `name`, which the catalogue may know.
-    pub(super) fn of(fields: &Fields<'_>, provider: &ProviderId, name: &str, model: Option<&Model>) -> Self {
+impl RequestTokens {
+    /// What `fields` may use of a model of `provider`, called `name`, which the catalog may know.
+    pub(super) fn of(fields: &BodyFields<'_>, provider: &ProviderId, name: &str, model: Option<&Model>) -> Self {
         let prompt = fields.prompt();
         let image = if name.contains(IMAGE_OF_4O_MINI.0) {
             IMAGE_OF_4O_MINI.1
@@ -119,7 +119,7 @@ impl Estimate {
 }
 
 /// About how many tokens the prompt has, to choose a model by.
-pub(super) fn usual_input(fields: &Fields<'_>, body: &[u8]) -> u64 {
+pub(super) fn usual_input(fields: &BodyFields<'_>, body: &[u8]) -> u64 {
     let prompt = fields.prompt();
     let text = prompt.text.min(body.len() as u64 / USUAL_BYTES);
     text.saturating_add(prompt.images.saturating_mul(LARGEST_IMAGE / 8))

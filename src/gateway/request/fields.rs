@@ -9,13 +9,13 @@ use super::{body_format::BodyFormat, prompt::Prompt};
 use crate::{
     domain::{Billionths, Capability, MOST_TOKENS, Service, Task},
     error::{Code, Error, Result},
-    gateway::http::route::{Call, Endpoint},
+    gateway::http::route::{Endpoint, ProviderCall},
 };
 
 /// The fields of a body that the gateway understands, as they are spelled there.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(in crate::gateway) struct Fields<'b> {
+pub(in crate::gateway) struct BodyFields<'b> {
     #[serde(borrow)]
     pub(super) model: Option<&'b RawValue>,
     #[serde(borrow)]
@@ -69,9 +69,9 @@ pub(in crate::gateway) struct Fields<'b> {
 #[derive(Debug, Default)]
 struct Entries<'b>(Vec<(Cow<'b, str>, &'b RawValue)>);
 
-impl<'b> Fields<'b> {
+impl<'b> BodyFields<'b> {
     /// What is read of `body`.
-    pub(in crate::gateway) fn read(body: &'b [u8], call: &Call) -> Result<Self> {
+    pub(in crate::gateway) fn read(body: &'b [u8], call: &ProviderCall) -> Result<Self> {
         let format = BodyFormat::of(&call.endpoint, &call.path);
         let opaque = || Self {
             format,
@@ -361,18 +361,18 @@ mod tests {
         RawValue::from_string(text.to_owned()).expect("JSON")
     }
 
-    fn read<'b>(body: &'b str, path: &str) -> Fields<'b> {
+    fn read<'b>(body: &'b str, path: &str) -> BodyFields<'b> {
         let endpoint = match path {
             "/chat/completions" => Endpoint::Chat,
             "/responses" => Endpoint::Responses,
             "/messages" => Endpoint::Messages,
             _ => Endpoint::Native("google".parse().expect("a provider")),
         };
-        let call = Call {
+        let call = ProviderCall {
             endpoint,
             path: path.to_owned(),
         };
-        Fields::read(body.as_bytes(), &call).expect("readable")
+        BodyFields::read(body.as_bytes(), &call).expect("readable")
     }
 
     #[test]
@@ -380,11 +380,11 @@ mod tests {
         let twice = r#"{"model":"cheap","mod\u0065l":"expensive"}"#;
         for path in ["/v1beta/models/m:generateContent", "/anything"] {
             let endpoint = Endpoint::Native("google".parse().expect("a provider"));
-            let call = Call {
+            let call = ProviderCall {
                 endpoint,
                 path: path.to_owned(),
             };
-            assert!(Fields::read(twice.as_bytes(), &call).is_err(), "{path}");
+            assert!(BodyFields::read(twice.as_bytes(), &call).is_err(), "{path}");
         }
     }
 
@@ -537,16 +537,19 @@ mod tests {
 
     #[test]
     fn a_body_that_only_a_lenient_parser_reads_is_refused_where_it_is_paid_for() {
-        let native = |path: &str| Call {
+        let native = |path: &str| ProviderCall {
             endpoint: Endpoint::Native("google".parse().expect("a provider")),
             path: path.to_owned(),
         };
         for body in ["{'generationConfig':{'candidateCount':8}}", "[{}]", "{}{}", "// {}"] {
             let call = native("/v1beta/models/m:generateContent");
-            assert!(Fields::read(body.as_bytes(), &call).is_err(), "{body}");
+            assert!(BodyFields::read(body.as_bytes(), &call).is_err(), "{body}");
         }
         for body in ["--boundary", "[{}]", "{\"a\":1}\n{\"a\":2}\n", ""] {
-            assert!(Fields::read(body.as_bytes(), &native("/v1/files")).is_ok(), "{body}");
+            assert!(
+                BodyFields::read(body.as_bytes(), &native("/v1/files")).is_ok(),
+                "{body}"
+            );
         }
     }
 }

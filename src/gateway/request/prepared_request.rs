@@ -6,8 +6,8 @@ use jiff::Timestamp;
 
 use super::{
     client_request::ClientRequest,
-    estimate::Estimate,
-    fields::Fields,
+    estimate::RequestTokens,
+    fields::BodyFields,
     rewrite::rewritten,
     target::{Target, UNNAMED},
 };
@@ -16,7 +16,7 @@ use crate::{
     error::{Code, Error, Result},
     gateway::http::route::Endpoint,
     providers::Provider,
-    services::pricing::{self, Pricing, Unpriced},
+    services::price_lookup::{self, Pricing, Unpriced},
 };
 
 /// A request that was understood.
@@ -49,7 +49,7 @@ impl PreparedRequest {
     /// The request for `target`.
     pub(in crate::gateway) fn new(
         request: &ClientRequest,
-        fields: &Fields<'_>,
+        fields: &BodyFields<'_>,
         target: Target,
         now: Timestamp,
     ) -> Result<Self> {
@@ -73,7 +73,7 @@ impl PreparedRequest {
         };
         let is_deferred = fields.is_deferred(&call.path);
         let service = fields.service();
-        let pricing = match pricing::price_of(catalog, config, &model, now) {
+        let pricing = match price_lookup::price_of(catalog, config, &model, now) {
             Pricing::Priced(priced) if !priced.price.is_free() && is_deferred => {
                 Pricing::Unpriced(Unpriced::NotByTokens)
             }
@@ -86,7 +86,7 @@ impl PreparedRequest {
             pricing => pricing,
         };
         let known = catalog.find(&model).map(|found| found.model);
-        let estimate = Estimate::of(fields, &provider.id, model.model.as_str(), known);
+        let estimate = RequestTokens::of(fields, &provider.id, model.model.as_str(), known);
         let asks_for_counts = call.endpoint == Endpoint::Chat
             && provider.def.usage_on_request
             && fields.stream.is_some_and(|stream| stream.get() == "true");

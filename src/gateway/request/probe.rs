@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use hyper::{Method, Uri};
 
-use super::{estimate::Estimate, fields::Fields, rewrite::rewritten};
+use super::{estimate::RequestTokens, fields::BodyFields, rewrite::rewritten};
 use crate::{
     domain::{ModelId, ProviderId},
-    gateway::http::route::{Endpoint, Route},
+    gateway::http::route::{Endpoint, GatewayRoute},
 };
 
 /// What would be made of a request.
@@ -24,11 +24,11 @@ pub struct Probe {
 /// What would be made of `body` sent by POST to `path` for a model called `model`; nothing where it would be refused.
 pub fn probe(path: &str, body: &[u8], model: &str) -> Option<Probe> {
     let uri: Uri = path.parse().ok()?;
-    let Ok(Route::Call(call)) = Route::of(&Method::POST, &uri) else {
+    let Ok(GatewayRoute::Call(call)) = GatewayRoute::of(&Method::POST, &uri) else {
         return None;
     };
     let body = Bytes::copy_from_slice(body);
-    let fields = Fields::read(&body, &call).ok()?;
+    let fields = BodyFields::read(&body, &call).ok()?;
     let provider: ProviderId = match &call.endpoint {
         Endpoint::Native(provider) => provider.clone(),
         Endpoint::Chat | Endpoint::Responses | Endpoint::Embeddings | Endpoint::Messages | Endpoint::CountTokens => {
@@ -36,7 +36,7 @@ pub fn probe(path: &str, body: &[u8], model: &str) -> Option<Probe> {
         }
     };
     let model: ModelId = model.parse().ok()?;
-    let estimate = Estimate::of(&fields, &provider, model.as_str(), None);
+    let estimate = RequestTokens::of(&fields, &provider, model.as_str(), None);
     let _ = (
         fields.service(),
         fields.task(&call.endpoint),

@@ -44,7 +44,7 @@ impl Prompt {
         let mut json = serde_json::Deserializer::from_slice(body);
         let walked = Walk {
             prompt: &mut prompt,
-            place: Place::Root,
+            place: BodyPlace::Root,
         }
         .deserialize(&mut json);
         if walked.is_ok() && json.end().is_ok() {
@@ -97,7 +97,7 @@ impl Prompt {
 
 /// Where in a body a value stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum BodyPlace {
     /// The body itself.
     Root,
     /// Messages, and what they consist of.
@@ -130,12 +130,12 @@ enum Meaning {
 }
 
 impl Meaning {
-    fn of(key: &str, place: Place) -> Self {
+    fn of(key: &str, place: BodyPlace) -> Self {
         match place {
             _ if key == "ttl" => Self::CacheTime,
-            Place::Root => Self::in_body(key),
-            Place::Messages => Self::in_message(key),
-            Place::Text => Self::Text,
+            BodyPlace::Root => Self::in_body(key),
+            BodyPlace::Messages => Self::in_message(key),
+            BodyPlace::Text => Self::Text,
         }
     }
 
@@ -186,9 +186,9 @@ impl Meaning {
 }
 
 /// A field's name: what it means and how long it is.
-struct Key(Place);
+struct FieldName(BodyPlace);
 
-impl<'de> DeserializeSeed<'de> for Key {
+impl<'de> DeserializeSeed<'de> for FieldName {
     type Value = (Meaning, u64);
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -196,7 +196,7 @@ impl<'de> DeserializeSeed<'de> for Key {
     }
 }
 
-impl Visitor<'_> for Key {
+impl Visitor<'_> for FieldName {
     type Value = (Meaning, u64);
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -211,7 +211,7 @@ impl Visitor<'_> for Key {
 /// Measures a value without keeping it.
 struct Walk<'p> {
     prompt: &'p mut Prompt,
-    place: Place,
+    place: BodyPlace,
 }
 
 impl<'de> DeserializeSeed<'de> for Walk<'_> {
@@ -270,14 +270,14 @@ impl<'de> Visitor<'de> for Walk<'_> {
         let (mut is_image, mut file_references) = (false, false);
         // What a file in a field means depends on the type beside it, which may come later.
         let mut sources: Vec<&RawValue> = Vec::new();
-        while let Some((meaning, tokens)) = fields.next_key_seed(Key(place))? {
+        while let Some((meaning, tokens)) = fields.next_key_seed(FieldName(place))? {
             prompt.text += tokens;
             let below = match meaning {
-                Meaning::Messages => Place::Messages,
-                Meaning::Text => Place::Text,
+                Meaning::Messages => BodyPlace::Messages,
+                Meaning::Text => BodyPlace::Text,
                 Meaning::CacheTime => {
                     prompt.names_cache_time = true;
-                    Place::Text
+                    BodyPlace::Text
                 }
                 Meaning::Source => {
                     sources.push(fields.next_value()?);
@@ -297,7 +297,7 @@ impl<'de> Visitor<'de> for Walk<'_> {
                         }
                         Meaning::FileReference => {
                             file_references = true;
-                            walk(prompt, raw, Place::Text);
+                            walk(prompt, raw, BodyPlace::Text);
                         }
                         other => measure_field(prompt, other, raw),
                     }
@@ -330,7 +330,7 @@ fn string(raw: &RawValue) -> Option<Cow<'_, str>> {
 }
 
 /// Measures a value that was read before.
-fn walk(prompt: &mut Prompt, raw: &RawValue, place: Place) {
+fn walk(prompt: &mut Prompt, raw: &RawValue, place: BodyPlace) {
     let before = *prompt;
     let mut json = serde_json::Deserializer::from_str(raw.get());
     if (Walk { prompt, place }).deserialize(&mut json).is_err() {
@@ -393,11 +393,11 @@ fn measure_field(prompt: &mut Prompt, meaning: Meaning, raw: &RawValue) {
     match meaning {
         Meaning::Reference => {
             prompt.is_open = true;
-            walk(prompt, raw, Place::Text);
+            walk(prompt, raw, BodyPlace::Text);
         }
         Meaning::Stored => {
             prompt.is_open |= raw.get().starts_with('{');
-            walk(prompt, raw, Place::Messages);
+            walk(prompt, raw, BodyPlace::Messages);
         }
         Meaning::Tools => measure_tools(prompt, raw),
         Meaning::Image => measure_image(prompt, raw),
@@ -407,7 +407,7 @@ fn measure_field(prompt: &mut Prompt, meaning: Meaning, raw: &RawValue) {
                 Some(text) if !text.starts_with("data:") => prompt.images += 1,
                 _ => measure_image(prompt, image),
             }),
-            Err(_) => walk(prompt, raw, Place::Text),
+            Err(_) => walk(prompt, raw, BodyPlace::Text),
         },
         Meaning::InlineData => match holder(raw) {
             Some(held) if held.data.is_some() => {
@@ -417,14 +417,14 @@ fn measure_field(prompt: &mut Prompt, meaning: Meaning, raw: &RawValue) {
                 );
                 add_rest(prompt, raw, held.encoded());
             }
-            _ => walk(prompt, raw, Place::Text),
+            _ => walk(prompt, raw, BodyPlace::Text),
         },
         Meaning::Audio => match holder(raw) {
             Some(held) if held.data.is_some() => {
                 prompt.add_encoded("audio", held.data.as_deref().unwrap_or_default());
                 add_rest(prompt, raw, held.encoded());
             }
-            _ => walk(prompt, raw, Place::Text),
+            _ => walk(prompt, raw, BodyPlace::Text),
         },
         Meaning::File => match (string(raw), holder(raw)) {
             (Some(data), _) => prompt.add_url(&as_url(&data), false),
@@ -434,7 +434,7 @@ fn measure_field(prompt: &mut Prompt, meaning: Meaning, raw: &RawValue) {
             }
             _ => {
                 prompt.is_open = true;
-                walk(prompt, raw, Place::Text);
+                walk(prompt, raw, BodyPlace::Text);
             }
         },
         Meaning::Document => {
@@ -447,7 +447,7 @@ fn measure_field(prompt: &mut Prompt, meaning: Meaning, raw: &RawValue) {
                 }
                 _ => {
                     prompt.is_open |= held.is_some_and(|held| held.source.is_some());
-                    walk(prompt, raw, Place::Text);
+                    walk(prompt, raw, BodyPlace::Text);
                 }
             }
         }
@@ -456,7 +456,7 @@ fn measure_field(prompt: &mut Prompt, meaning: Meaning, raw: &RawValue) {
         | Meaning::FileReference
         | Meaning::Source
         | Meaning::CacheTime
-        | Meaning::Text => walk(prompt, raw, Place::Text),
+        | Meaning::Text => walk(prompt, raw, BodyPlace::Text),
     }
 }
 
@@ -487,7 +487,7 @@ fn measure_image(prompt: &mut Prompt, raw: &RawValue) {
         }
         _ => {
             prompt.images += 1;
-            walk(prompt, raw, Place::Text);
+            walk(prompt, raw, BodyPlace::Text);
         }
     }
 }
@@ -495,7 +495,7 @@ fn measure_image(prompt: &mut Prompt, raw: &RawValue) {
 /// Anthropic's `source` of an image or a document.
 fn measure_source(prompt: &mut Prompt, raw: &RawValue, is_image: bool) {
     let Some(held) = holder(raw) else {
-        return walk(prompt, raw, Place::Text);
+        return walk(prompt, raw, BodyPlace::Text);
     };
     match (held.kind.as_deref(), &held.data) {
         (Some("base64"), Some(data)) => {
@@ -504,30 +504,30 @@ fn measure_source(prompt: &mut Prompt, raw: &RawValue, is_image: bool) {
                 prompt.add_encoded(kind, data);
                 add_rest(prompt, raw, held.encoded());
             } else {
-                walk(prompt, raw, Place::Text);
+                walk(prompt, raw, BodyPlace::Text);
             }
         }
         (Some("content"), None) => {
             if let Some(content) = held.content {
-                walk(prompt, content, Place::Messages);
+                walk(prompt, content, BodyPlace::Messages);
             }
             add_rest(prompt, raw, held.content.map_or(0, |content| content.get().len()));
         }
-        (Some("text"), _) => walk(prompt, raw, Place::Text),
+        (Some("text"), _) => walk(prompt, raw, BodyPlace::Text),
         _ => {
             if is_image {
                 prompt.images += 1;
             } else {
                 prompt.is_open |= held.url.is_some() || held.file_id.is_some();
             }
-            walk(prompt, raw, Place::Text);
+            walk(prompt, raw, BodyPlace::Text);
         }
     }
 }
 
 /// The tools: text, and an open prompt where the provider runs one of them and reads what it returns.
 fn measure_tools(prompt: &mut Prompt, raw: &RawValue) {
-    walk(prompt, raw, Place::Text);
+    walk(prompt, raw, BodyPlace::Text);
     prompt.text = prompt.text.saturating_add(TOKENS_OF_TOOLS);
     let Ok(tools) = serde_json::from_str::<Vec<serde_json::Map<String, serde_json::Value>>>(raw.get()) else {
         return;

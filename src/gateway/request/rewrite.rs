@@ -3,12 +3,17 @@
 use bytes::Bytes;
 use serde_json::{Value, value::RawValue};
 
-use super::fields::{Fields, text};
+use super::fields::{BodyFields, text};
 use crate::domain::ModelId;
 
 /// The body with the provider's name of the model, and the request for counts where it is wanted; every other byte as
 /// it was. Says whether the client had not asked for the counts itself.
-pub(super) fn rewritten(body: &Bytes, fields: &Fields<'_>, model: &ModelId, asks_for_counts: bool) -> (Bytes, bool) {
+pub(super) fn rewritten(
+    body: &Bytes,
+    fields: &BodyFields<'_>,
+    model: &ModelId,
+    asks_for_counts: bool,
+) -> (Bytes, bool) {
     let mut changes: Vec<(usize, usize, String)> = Vec::new();
     let mut replace = |old: &RawValue, new: String| {
         // The value is a part of the body.
@@ -67,7 +72,7 @@ mod tests {
 
     fn rewrite(body: &str, model: &str, asks: bool) -> (String, bool) {
         let bytes = Bytes::copy_from_slice(body.as_bytes());
-        let fields: Fields<'_> = serde_json::from_slice(&bytes).expect("an object");
+        let fields: BodyFields<'_> = serde_json::from_slice(&bytes).expect("an object");
         let (out, strips) = rewritten(&bytes, &fields, &model.parse().expect("a model"), asks);
         (String::from_utf8(out.to_vec()).expect("text"), strips)
     }

@@ -14,7 +14,7 @@ use crate::{
 use super::{
     client_request::ClientRequest,
     estimate,
-    fields::{Fields, text},
+    fields::{BodyFields, text},
 };
 
 /// What the model is called of a request that names none.
@@ -33,7 +33,7 @@ pub(in crate::gateway) struct Target {
 pub(in crate::gateway) async fn targets(
     app: &App,
     request: &ClientRequest,
-    fields: &Fields<'_>,
+    fields: &BodyFields<'_>,
 ) -> Result<Vec<Target>> {
     let (config, call) = (request.config.as_ref(), &request.call);
     let dialect = call.endpoint.dialect();
@@ -55,7 +55,7 @@ pub(in crate::gateway) async fn targets(
     } else {
         let named = named.ok_or_else(|| {
             Error::new(Code::InvalidArgument, "`model` is missing, or not a string")
-                .hint("name it as `provider/model`, or as the catalogue does: see /v1/models")
+                .hint("name it as `provider/model`, or as the catalog does: see /v1/models")
         })?;
         resolve(config, &request.catalog, dialect, &named)?
     };
@@ -92,7 +92,7 @@ fn routed(config: &Config, dialect: Dialect, route: &Route) -> Result<Vec<Target
     Ok(targets)
 }
 
-/// The provider and its model that `name` means: `provider/model`, or a name of the catalogue.
+/// The provider and its model that `name` means: `provider/model`, or a name of the catalog.
 fn resolve(config: &Config, catalog: &Catalog, dialect: Dialect, name: &str) -> Result<(Provider, ModelId)> {
     if let Some((provider, model)) = name.split_once('/')
         && let Ok(provider) = config.provider(provider)

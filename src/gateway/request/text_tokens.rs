@@ -11,7 +11,7 @@ const NO_WORD: usize = 20;
 const INDENT: usize = 8;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
+enum ByteClass {
     Lower,
     Upper,
     Digit,
@@ -20,7 +20,7 @@ enum Class {
     Single,
 }
 
-impl Class {
+impl ByteClass {
     fn of(byte: u8) -> Self {
         match byte {
             b'a'..=b'z' => Self::Lower,
@@ -39,16 +39,16 @@ impl Class {
 /// The most tokens that `text` can have.
 pub(super) fn most_tokens(text: &[u8]) -> u64 {
     let same = |one: &u8, other: &u8| {
-        let (one, other) = (Class::of(*one), Class::of(*other));
+        let (one, other) = (ByteClass::of(*one), ByteClass::of(*other));
         one == other || one.is_of_word() && other.is_of_word()
     };
     let tokens = text
         .chunk_by(same)
-        .map(|run| match run.first().map(|byte| Class::of(*byte)) {
-            Some(Class::Space) if run.len() == 1 => 0,
-            Some(Class::Space) => 1 + run.len() / INDENT,
-            Some(Class::Single) => run.len(),
-            Some(Class::Lower | Class::Upper | Class::Digit) => word(run),
+        .map(|run| match run.first().map(|byte| ByteClass::of(*byte)) {
+            Some(ByteClass::Space) if run.len() == 1 => 0,
+            Some(ByteClass::Space) => 1 + run.len() / INDENT,
+            Some(ByteClass::Single) => run.len(),
+            Some(ByteClass::Lower | ByteClass::Upper | ByteClass::Digit) => word(run),
             None => 0,
         });
     tokens.sum::<usize>() as u64
@@ -56,15 +56,15 @@ pub(super) fn most_tokens(text: &[u8]) -> u64 {
 
 /// The most tokens of a run of letters and digits.
 fn word(run: &[u8]) -> usize {
-    let pieces = run.chunk_by(|one, other| Class::of(*one) == Class::of(*other));
+    let pieces = run.chunk_by(|one, other| ByteClass::of(*one) == ByteClass::of(*other));
     let mut tokens = 0;
     let mut begins_with_capital = false;
     for (at, piece) in pieces.enumerate() {
-        tokens += match piece.first().map(|byte| Class::of(*byte)) {
-            Some(Class::Lower) if at == 1 && begins_with_capital => letters(piece, 1) - 1,
-            Some(Class::Lower) => letters(piece, 0),
-            Some(Class::Upper) if piece.len() == 1 => 1,
-            Some(Class::Upper) => (piece.len() * 2).div_ceil(3),
+        tokens += match piece.first().map(|byte| ByteClass::of(*byte)) {
+            Some(ByteClass::Lower) if at == 1 && begins_with_capital => letters(piece, 1) - 1,
+            Some(ByteClass::Lower) => letters(piece, 0),
+            Some(ByteClass::Upper) if piece.len() == 1 => 1,
+            Some(ByteClass::Upper) => (piece.len() * 2).div_ceil(3),
             _ => piece.len(),
         };
         begins_with_capital = at == 0 && piece.len() == 1 && piece.first().is_some_and(u8::is_ascii_uppercase);

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use super::{Provider, ProviderDef, rate_limits};
-use crate::domain::Outcome;
+use crate::domain::RequestOutcome;
 
 /// The longest error body that is read, in bytes.
 const LONGEST_BODY: usize = 64 << 10;
@@ -62,13 +62,13 @@ pub enum RetryWith {
 /// What a provider says in an error, and what it means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RefusalRule {
-    pub said: Said,
+    pub said: ErrorPattern,
     pub kind: RefusalKind,
 }
 
 /// How an error is recognized; upper and lower case are the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Said {
+pub enum ErrorPattern {
     /// A whole code, type, status or reason of the error.
     Code(&'static str),
     /// A message that begins with the first part and has the others later, in this order.
@@ -122,13 +122,13 @@ static WITHOUT_STATUS: &[RefusalRule] = &[
 
 /// A rule for errors with that code.
 pub(super) const fn code(code: &'static str, kind: RefusalKind) -> RefusalRule {
-    let said = Said::Code(code);
+    let said = ErrorPattern::Code(code);
     RefusalRule { said, kind }
 }
 
 /// A rule for errors with a message of those parts, in lower case.
 pub(super) const fn message(parts: &'static [&'static str], kind: RefusalKind) -> RefusalRule {
-    let said = Said::Message(parts);
+    let said = ErrorPattern::Message(parts);
     RefusalRule { said, kind }
 }
 
@@ -318,10 +318,10 @@ impl Facts {
         }
     }
 
-    fn matches(&self, said: Said) -> bool {
+    fn matches(&self, said: ErrorPattern) -> bool {
         match said {
-            Said::Code(code) => self.codes.iter().any(|it| it.eq_ignore_ascii_case(code)),
-            Said::Message(parts) => self.messages.iter().any(|message| {
+            ErrorPattern::Code(code) => self.codes.iter().any(|it| it.eq_ignore_ascii_case(code)),
+            ErrorPattern::Message(parts) => self.messages.iter().any(|message| {
                 let Some((first, later)) = parts.split_first() else {
                     return false;
                 };
@@ -350,7 +350,7 @@ impl Refused {
             RefusalKind::KeyRefused => 401,
             RefusalKind::NotAllowed => 403,
             RefusalKind::RateLimited => 429,
-            RefusalKind::RegionBlocked => Outcome::REGION_BLOCKED,
+            RefusalKind::RegionBlocked => RequestOutcome::REGION_BLOCKED,
             RefusalKind::ModelMissing => 404,
             RefusalKind::ServerFailed if matches!(self.status, 408 | 500..) => self.status,
             RefusalKind::ServerFailed => 502,

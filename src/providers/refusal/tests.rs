@@ -715,8 +715,8 @@ fn the_rules_are_written_so_that_they_can_match() {
     let own = super::super::PROVIDERS.iter().flat_map(|def| def.refusals);
     for rule in own.chain(SHARED).chain(WITHOUT_STATUS) {
         match rule.said {
-            Said::Code(code) => assert!(!code.is_empty()),
-            Said::Message(parts) => {
+            ErrorPattern::Code(code) => assert!(!code.is_empty()),
+            ErrorPattern::Message(parts) => {
                 assert!(
                     parts.first().is_some_and(|first| first.len() > 7),
                     "{parts:?} begins like too much"

@@ -4,8 +4,8 @@ use jiff::Timestamp;
 
 use super::{
     balance::Share,
-    score::{self, Estimate},
-    supply::{Ask, KeySupply, Offer, Policy, Supply, Variant, Verdict},
+    score::{self, CandidateCost},
+    supply::{KeySupply, Offer, Policy, RouteQuery, Supply, Variant, Verdict},
 };
 use crate::domain::{Capability, Effort, ModelId, Objective, ProviderId, Usd};
 
@@ -15,12 +15,12 @@ pub struct Decision<'a> {
     /// Best first; the first is the chosen one, if any is.
     pub considered: Vec<Candidate<'a>>,
     /// Providers of which no model is known, and why none can be used.
-    pub barren: Vec<(&'a Supply, Turn, Verdict)>,
+    pub barren: Vec<(&'a Supply, Precedence, Verdict)>,
     /// The key for the chosen one.
     pub key: Option<&'a KeySupply>,
     /// The provider that would have been taken if everything could.
     pub original: ProviderId,
-    pub original_turn: Turn,
+    pub original_turn: Precedence,
     /// By what the candidates of equal rank were compared.
     pub objective: Objective,
 }
@@ -31,14 +31,14 @@ pub struct Candidate<'a> {
     pub supply: &'a Supply,
     pub offer: &'a Offer,
     pub variant: &'a Variant,
-    pub estimate: Estimate,
+    pub estimate: CandidateCost,
     pub verdict: Verdict,
-    pub turn: Turn,
+    pub turn: Precedence,
 }
 
 /// When a provider's turn is: earlier ones are taken while they can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Turn {
+pub enum Precedence {
     /// The caller asked for it.
     Preferred,
     /// The configuration names it, or one of equal rank, for the task.
@@ -52,7 +52,7 @@ pub enum Turn {
 /// What ranks candidates: less is better. First whether one cannot be used, and whether it is for other tasks.
 type Rank<'a> = (
     (bool, bool),
-    (bool, Turn, bool, bool, u16),
+    (bool, Precedence, bool, bool, u16),
     [i64; 4],
     Share,
     &'a ProviderId,
@@ -61,7 +61,7 @@ type Rank<'a> = (
 );
 
 /// Chooses among the candidates in `supplies` and says of each why or why not.
-pub fn decide<'a>(policy: &Policy, supplies: &'a [Supply], ask: &Ask, now: Timestamp) -> Decision<'a> {
+pub fn decide<'a>(policy: &Policy, supplies: &'a [Supply], ask: &RouteQuery, now: Timestamp) -> Decision<'a> {
     let order = Order { policy, ask };
     let objective = score::objective(ask, policy.objective);
     let original = order.original(supplies);
@@ -82,7 +82,7 @@ pub fn decide<'a>(policy: &Policy, supplies: &'a [Supply], ask: &Ask, now: Times
         let share = supply.share(ask.session.as_deref(), now);
         for offer in &supply.offers {
             for variant in &*offer.variants {
-                let estimate = Estimate::of(offer, variant, ask.tokens);
+                let estimate = CandidateCost::of(offer, variant, ask.tokens);
                 let is_for_task = offer.kind == ask.task.model_kind();
                 let obstacle = (!is_for_task)
                     .then_some(Verdict::NotForTask)
@@ -159,7 +159,7 @@ impl<'a> Decision<'a> {
     }
 
     /// Whether another provider or model was chosen than `ask` and the policy name first.
-    pub fn is_fallback(&self, ask: &Ask) -> bool {
+    pub fn is_fallback(&self, ask: &RouteQuery) -> bool {
         self.chosen().is_some_and(|chosen| {
             let is_other_model = ask.model.as_ref().is_some_and(|model| *model != chosen.offer.model);
             is_other_model || chosen.turn > self.original_turn
@@ -170,31 +170,31 @@ impl<'a> Decision<'a> {
 /// Whose turn is when.
 struct Order<'p> {
     policy: &'p Policy,
-    ask: &'p Ask,
+    ask: &'p RouteQuery,
 }
 
 impl Order<'_> {
-    fn turn(&self, provider: &ProviderId) -> Turn {
+    fn turn(&self, provider: &ProviderId) -> Precedence {
         let (task_provider, _) = &self.policy.task;
         if self.ask.preferred.as_ref() == Some(provider) {
-            return Turn::Preferred;
+            return Precedence::Preferred;
         }
         let mut groups = self.policy.fallback_order.iter();
         let group = groups.clone().find(|group| group.contains(provider));
         if provider == task_provider || group.is_some_and(|group| group.contains(task_provider)) {
-            return Turn::Task;
+            return Precedence::Task;
         }
         groups
             .position(|group| group.contains(provider))
-            .map_or(Turn::Rest, Turn::Fallback)
+            .map_or(Precedence::Rest, Precedence::Fallback)
     }
 
     /// What ranks before any objective: the model asked for, whose turn it is, the model the configuration names for the
     /// task, whether it is there to stay, and the place in the provider's own list where the caller names no objective.
-    fn place(&self, turn: Turn, offer: &Offer) -> (bool, Turn, bool, bool, u16) {
+    fn place(&self, turn: Precedence, offer: &Offer) -> (bool, Precedence, bool, bool, u16) {
         let is_other = self.ask.model.as_ref().is_some_and(|model| *model != offer.model);
         let (_, named) = &self.policy.task;
-        let is_unnamed = turn == Turn::Task && named.as_ref().is_some_and(|model| *model != offer.model);
+        let is_unnamed = turn == Precedence::Task && named.as_ref().is_some_and(|model| *model != offer.model);
         let place = if self.ask.objective.is_none() { offer.place } else { 0 };
         (is_other, turn, is_unnamed, offer.is_retiring, place)
     }
@@ -219,7 +219,7 @@ impl Order<'_> {
 ///
 /// What is longer than any known context window fits no model of unknown size either. An assumed window rules out what
 /// is known to be longer, and not what is typical.
-fn model_obstacle(offer: &Offer, variant: &Variant, ask: &Ask, largest: Option<u64>) -> Option<Verdict> {
+fn model_obstacle(offer: &Offer, variant: &Variant, ask: &RouteQuery, largest: Option<u64>) -> Option<Verdict> {
     let lacks = |need: &Capability| {
         let unthinking =
             *need == Capability::Reasoning && variant.effort.is_some_and(|effort| effort <= Effort::Minimal);
@@ -241,7 +241,7 @@ fn model_obstacle(offer: &Offer, variant: &Variant, ask: &Ask, largest: Option<u
 }
 
 /// Why the budget forbids it, if it does; what costs nothing is never forbidden.
-fn money_obstacle(policy: &Policy, estimate: &Estimate) -> Option<Verdict> {
+fn money_obstacle(policy: &Policy, estimate: &CandidateCost) -> Option<Verdict> {
     let remaining = policy.purse.remaining?;
     match estimate.total() {
         Some(Usd::ZERO) => None,

@@ -6,22 +6,22 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use super::{
     supply::{KeySupply, Offer, Policy, Purse, Supply, Variant, Verdict},
-    tail::{self, Tail},
+    tail::{self, RecentRequests},
 };
 use crate::{
     app::App,
     catalog::{Catalog, Figures, Model, normalized},
     domain::{KeyRecord, KeyState, KeyStatus, Label, ModelId, ModelKind, ModelRef, ProviderId, Span, Task, last_days},
     error::{Code, Error, Result},
-    providers::{self, Listing, Provider},
+    providers::{self, ModelListing, Provider},
     services::{
-        budget,
+        budget_status,
         caller::{Caller, CallerKind},
         health::{self, Healths},
-        pricing, vault,
+        price_lookup, vault,
     },
     settings::Config,
-    storage::{ledger::Outcomes, vault::Contents},
+    storage::{ledger::Outcomes, vault::VaultContents},
 };
 
 /// How many days back a model counts as used.
@@ -33,22 +33,22 @@ const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Everything that decisions at one moment are made of.
 #[derive(Debug)]
-pub struct State {
+pub struct RoutingSnapshot {
     pub now: Timestamp,
     pub config: Arc<Config>,
     pub catalog: Arc<Catalog>,
     pub figures: Arc<Figures>,
-    keys: Keys,
+    keys: KnownKeys,
     healths: Healths,
     past: Outcomes,
-    listings: BTreeMap<ProviderId, Listing>,
+    listings: BTreeMap<ProviderId, ModelListing>,
     purse: Purse,
 }
 
 /// What is known of the stored keys.
 #[derive(Debug)]
-enum Keys {
-    Known(Option<Arc<Contents>>),
+enum KnownKeys {
+    Known(Option<Arc<VaultContents>>),
     /// The vault cannot be opened without a person, or not at all.
     Closed(Error),
 }
@@ -64,20 +64,20 @@ pub async fn open_for(app: &App, caller: &dyn Caller) -> Result<()> {
     }
 }
 
-impl State {
+impl RoutingSnapshot {
     /// The state now. Opens the vault only by what needs nobody, and asks only servers on this machine.
     pub async fn of(app: &App) -> Result<Self> {
         let config = app.settings().current();
         let keys = match vault::open_unasked(app).await {
-            Ok(()) => Keys::Known(Some(app.vault().contents()?)),
-            Err(error) if error.code() == Code::VaultAbsent => Keys::Known(None),
-            Err(error) => Keys::Closed(error),
+            Ok(()) => KnownKeys::Known(Some(app.vault().contents()?)),
+            Err(error) if error.code() == Code::VaultAbsent => KnownKeys::Known(None),
+            Err(error) => KnownKeys::Closed(error),
         };
         let here = config.providers().iter();
-        let here = here.filter(|it| it.enabled && pricing::is_here(it));
+        let here = here.filter(|it| it.enabled && price_lookup::is_here(it));
         let asked = here.map(|provider| async { (provider.id.clone(), app.installed(provider).await) });
         let listings = futures_util::future::join_all(asked).await.into_iter().collect();
-        let left = budget::left(app)?;
+        let left = budget_status::left(app)?;
         let now = app.now();
         Ok(Self {
             now,
@@ -113,8 +113,8 @@ impl State {
     /// Why the vault could not be opened, if it could not.
     pub fn vault_problem(&self) -> Option<&Error> {
         match &self.keys {
-            Keys::Known(_) => None,
-            Keys::Closed(error) => Some(error),
+            KnownKeys::Known(_) => None,
+            KnownKeys::Closed(error) => Some(error),
         }
     }
 
@@ -141,8 +141,8 @@ impl State {
     /// The stored keys of `provider`; nothing where the vault is closed.
     pub fn records(&self, provider: &ProviderId) -> Option<Vec<&KeyRecord>> {
         match &self.keys {
-            Keys::Closed(_) => None,
-            Keys::Known(contents) => {
+            KnownKeys::Closed(_) => None,
+            KnownKeys::Known(contents) => {
                 let all = contents.iter().flat_map(|contents| contents.keys.values());
                 let mut of_provider: Vec<&KeyRecord> = all
                     .filter(|record| record.removed_at.is_none() && record.provider == *provider)
@@ -178,7 +178,7 @@ impl State {
 
     /// All providers with what they could do for `task`.
     pub fn all_supplies(&self, task: Task) -> Vec<Supply> {
-        let tail = Tail::of(self.past.iter(), self.now);
+        let tail = RecentRequests::of(self.past.iter(), self.now);
         self.providers()
             .iter()
             .map(|provider| self.supply(provider, task, &tail))
@@ -186,7 +186,7 @@ impl State {
     }
 
     /// One provider with what it could do for `task`.
-    fn supply(&self, provider: &Provider, task: Task, tail: &Tail<'_>) -> Supply {
+    fn supply(&self, provider: &Provider, task: Task, tail: &RecentRequests<'_>) -> Supply {
         let keys = self.keys(provider, tail);
         let obstacle = if !provider.enabled {
             Some(Verdict::Disabled)
@@ -196,7 +196,7 @@ impl State {
             Some(Verdict::VaultClosed)
         } else if keys.is_empty() {
             Some(Verdict::NoKey)
-        } else if self.listings.get(&provider.id) == Some(&Listing::Unreachable) {
+        } else if self.listings.get(&provider.id) == Some(&ModelListing::Unreachable) {
             Some(Verdict::Unreachable)
         } else {
             None
@@ -211,7 +211,7 @@ impl State {
     }
 
     /// The provider's keys; one without a record where it needs none.
-    fn keys(&self, provider: &Provider, tail: &Tail<'_>) -> Vec<KeySupply> {
+    fn keys(&self, provider: &Provider, tail: &RecentRequests<'_>) -> Vec<KeySupply> {
         let records = self.records(&provider.id).unwrap_or_default();
         let usual = health::usual_label(records.iter().map(|record| &record.label));
         if records.is_empty() && !provider.needs_key() {
@@ -229,7 +229,7 @@ impl State {
         label: &Label,
         usual: &Label,
         record: Option<&KeyRecord>,
-        tail: &Tail<'_>,
+        tail: &RecentRequests<'_>,
     ) -> KeySupply {
         let configured = provider.keys.get(label);
         let limit = configured.map_or(provider.rate_limit, |key| key.rate_limit);
@@ -282,11 +282,11 @@ impl State {
     }
 
     /// The provider's models: those that are configured, else those that its server on this machine has, else those of
-    /// the catalogue. Where the provider is out anyway, without what only matters in comparison.
-    fn offers(&self, provider: &Provider, task: Task, tail: &Tail<'_>, is_out: bool) -> Vec<Offer> {
+    /// the catalog. Where the provider is out anyway, without what only matters in comparison.
+    fn offers(&self, provider: &Provider, task: Task, tail: &RecentRequests<'_>, is_out: bool) -> Vec<Offer> {
         let installed = match self.listings.get(&provider.id) {
-            Some(Listing::Models(models)) => Some(models),
-            Some(Listing::Unsaid | Listing::Unreachable) | None => None,
+            Some(ModelListing::Models(models)) => Some(models),
+            Some(ModelListing::Unsaid | ModelListing::Unreachable) | None => None,
         };
         let tail = Some(tail).filter(|tail| tail.knows(&provider.id));
         let soon = (self.now + SOON).to_zoned(TimeZone::UTC).date();
@@ -298,7 +298,7 @@ impl State {
             let is_absent = installed.is_some() && here.is_none();
             let window = here.and_then(|here| here.context_window);
             let window = window.or_else(|| known.and_then(|known| known.context_window));
-            let assumes_window = window.is_none() && pricing::is_here(provider);
+            let assumes_window = window.is_none() && price_lookup::is_here(provider);
             let is_retired =
                 known.is_some_and(|known| !known.is_served_at(self.now)) || tail.is_some_and(|tail| tail.is_gone(name));
             Offer {
@@ -313,7 +313,7 @@ impl State {
                 price: if is_out {
                     None
                 } else {
-                    pricing::price_at(provider, known, self.now).map(Box::new)
+                    price_lookup::price_at(provider, known, self.now).map(Box::new)
                 },
                 absence: if is_absent {
                     Some(Verdict::NotInstalled)
@@ -363,7 +363,7 @@ impl State {
             .is_some_and(|(new, old)| new.input <= old.input && new.output <= old.output)
     }
 
-    /// The models of the catalogue that are worth proposing; where none of the provider's is kept by hand, those of the
+    /// The models of the catalog that are worth proposing; where none of the provider's is kept by hand, those of the
     /// public layer that somebody measured, or their family. They are not read for a provider that is out.
     fn proposed(&self, provider: &ProviderId, is_out: bool) -> Vec<&Model> {
         let is_of_use = |model: &&Model| match model.kind {
@@ -392,7 +392,7 @@ fn variants(
     is_no_dearer: impl Fn(&str) -> bool,
 ) -> Option<Arc<[Variant]>> {
     let known = figures.inherited(model, is_no_dearer)?;
-    let variant = |it: &crate::catalog::Variant| Variant {
+    let variant = |it: &crate::catalog::QualityVariant| Variant {
         effort: it.effort,
         points: it.points(task),
         like: it.like.clone().or_else(|| known.like.clone()),

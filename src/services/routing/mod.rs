@@ -13,12 +13,12 @@ mod tail;
 
 pub use self::{
     balance::affinity,
-    decide::{Candidate, Decision, Turn, decide},
-    gather::{State, open_for},
+    decide::{Candidate, Decision, Precedence, decide},
+    gather::{RoutingSnapshot, open_for},
     reason::{phrase, reason},
     recommend::{Advice, Note, RoutingHealth, recommend},
     route::{Considered, Route, Wanted, look, route},
-    score::Estimate,
+    score::CandidateCost,
     stats::{ProviderStats, Stats, stats},
-    supply::{Ask, Expected, KeySupply, Offer, Policy, Purse, Supply, Variant, Verdict},
+    supply::{Expected, KeySupply, Offer, Policy, Purse, RouteQuery, Supply, Variant, Verdict},
 };

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::{
-    decide::{Candidate, Decision, Turn},
-    supply::{Ask, Policy, Verdict},
+    decide::{Candidate, Decision, Precedence},
+    supply::{Policy, RouteQuery, Verdict},
 };
 use crate::{
     catalog::Figures,
@@ -15,7 +15,7 @@ use crate::{
 const MOST_NAMED: usize = 3;
 
 /// Why the chosen candidate was chosen; empty where none was.
-pub fn reason(decision: &Decision<'_>, policy: &Policy, ask: &Ask, figures: &Figures) -> String {
+pub fn reason(decision: &Decision<'_>, policy: &Policy, ask: &RouteQuery, figures: &Figures) -> String {
     let Some(chosen) = decision.chosen() else {
         return String::new();
     };
@@ -72,18 +72,18 @@ fn time(at: Timestamp) -> String {
 }
 
 /// Why this provider.
-fn who(decision: &Decision<'_>, chosen: &Candidate<'_>, policy: &Policy, ask: &Ask) -> String {
+fn who(decision: &Decision<'_>, chosen: &Candidate<'_>, policy: &Policy, ask: &RouteQuery) -> String {
     let provider = &chosen.supply.provider;
     let task = ask.task.as_str();
     let who = match chosen.turn {
         _ if ask.preferred.is_none() && ask.model.as_ref() == Some(&chosen.offer.model) => {
             format!("{provider} serves {}", chosen.offer.model)
         }
-        Turn::Preferred => format!("you asked for {provider}"),
-        Turn::Task if *provider == policy.task.0 => format!("{provider} is set for {task}"),
-        Turn::Task => format!("{provider} ranks as {}, which is set for {task}", policy.task.0),
-        Turn::Fallback(_) => format!("{provider} is next in the fallback order"),
-        Turn::Rest => format!("{provider} can do it, though no order names it"),
+        Precedence::Preferred => format!("you asked for {provider}"),
+        Precedence::Task if *provider == policy.task.0 => format!("{provider} is set for {task}"),
+        Precedence::Task => format!("{provider} ranks as {}, which is set for {task}", policy.task.0),
+        Precedence::Fallback(_) => format!("{provider} is next in the fallback order"),
+        Precedence::Rest => format!("{provider} can do it, though no order names it"),
     };
     let obstacles = passed_over(decision, chosen);
     if obstacles.is_empty() {
@@ -96,7 +96,7 @@ fn who(decision: &Decision<'_>, chosen: &Candidate<'_>, policy: &Policy, ask: &A
 /// Why the providers whose turn was earlier could not be taken, each by its best candidate.
 fn passed_over(decision: &Decision<'_>, chosen: &Candidate<'_>) -> Vec<String> {
     let mut seen: Vec<&ProviderId> = vec![&chosen.supply.provider];
-    let mut obstacles: Vec<(Turn, String)> = Vec::new();
+    let mut obstacles: Vec<(Precedence, String)> = Vec::new();
     for it in &decision.considered {
         if it.turn < chosen.turn
             && !it.verdict.is_usable()
@@ -132,7 +132,12 @@ pub(super) fn obstacle(it: &Candidate<'_>) -> String {
 }
 
 /// Why this model.
-fn which(decision: &Decision<'_>, chosen: &Candidate<'_>, (policy, ask): (&Policy, &Ask), figures: &Figures) -> String {
+fn which(
+    decision: &Decision<'_>,
+    chosen: &Candidate<'_>,
+    (policy, ask): (&Policy, &RouteQuery),
+    figures: &Figures,
+) -> String {
     let mut model = chosen.offer.model.to_string();
     if let Some(effort) = chosen.variant.effort {
         model = format!("{model} at effort {}", effort.as_str());
@@ -140,7 +145,7 @@ fn which(decision: &Decision<'_>, chosen: &Candidate<'_>, (policy, ask): (&Polic
     if ask.model.as_ref() == Some(&chosen.offer.model) {
         return format!("{model} is the model asked for");
     }
-    if chosen.turn == Turn::Task && policy.task.1.as_ref() == Some(&chosen.offer.model) {
+    if chosen.turn == Precedence::Task && policy.task.1.as_ref() == Some(&chosen.offer.model) {
         return format!("{model} is the model set for the task");
     }
     let rivals = decision
@@ -180,7 +185,7 @@ fn quality(chosen: &Candidate<'_>, figures: &Figures) -> Option<String> {
     })
 }
 
-fn money(chosen: &Candidate<'_>, ask: &Ask) -> String {
+fn money(chosen: &Candidate<'_>, ask: &RouteQuery) -> String {
     let request = if ask.tokens.are_typical {
         "a typical request"
     } else {

@@ -8,18 +8,18 @@ use serde::Serialize;
 
 use super::{
     decide::{Decision, decide},
-    gather::State,
+    gather::RoutingSnapshot,
     reason::phrase,
-    supply::{Ask, Offer, Supply, Verdict},
+    supply::{Offer, RouteQuery, Supply, Verdict},
 };
 use crate::{
     app::App,
-    catalog::{Figures, Model, Points, Status},
+    catalog::{Figures, Model, ModelStatus, Points},
     domain::{
         ExpiryNotice, KeyRecord, ModelRef, Price, ProviderId, Service, Task, TokenCounts, Tokens, Usd, Window, utc_text,
     },
     error::Result,
-    services::{budget, pricing},
+    services::{budget_status, price_lookup},
     storage::ledger::{Dimension, Filter, Totals},
 };
 
@@ -78,7 +78,7 @@ struct Used {
 }
 
 /// What to know and what to do now.
-pub fn recommend(app: &App, state: &State) -> Result<Advice> {
+pub fn recommend(app: &App, state: &RoutingSnapshot) -> Result<Advice> {
     let used = used(app, state)?;
     let supplies: BTreeMap<Task, Vec<Supply>> = Task::ALL
         .into_iter()
@@ -89,7 +89,7 @@ pub fn recommend(app: &App, state: &State) -> Result<Advice> {
         .map(|(task, supplies)| {
             (
                 *task,
-                decide(&state.policy(*task), supplies, &Ask::of(*task), state.now),
+                decide(&state.policy(*task), supplies, &RouteQuery::of(*task), state.now),
             )
         })
         .collect();
@@ -199,7 +199,7 @@ fn tasks(decisions: &BTreeMap<Task, Decision<'_>>, warnings: &mut Vec<Note>, rec
 }
 
 /// Providers that are set up and cannot be used.
-fn providers(state: &State, supplies: &[Supply], warnings: &mut Vec<Note>) {
+fn providers(state: &RoutingSnapshot, supplies: &[Supply], warnings: &mut Vec<Note>) {
     for supply in supplies {
         let Some(verdict) = supply.obstacle.or_else(|| supply.key_obstacle(state.now)) else {
             continue;
@@ -233,7 +233,7 @@ fn providers(state: &State, supplies: &[Supply], warnings: &mut Vec<Note>) {
 }
 
 /// Keys that expire, and those of which nobody knows whether they work.
-fn keys(state: &State, warnings: &mut Vec<Note>, recommendations: &mut Vec<Note>) {
+fn keys(state: &RoutingSnapshot, warnings: &mut Vec<Note>, recommendations: &mut Vec<Note>) {
     let records = state
         .providers()
         .iter()
@@ -269,7 +269,7 @@ fn is_unvalidated(record: &KeyRecord) -> bool {
 }
 
 /// Models that are configured or used, and are gone, going, or of unknown price.
-fn models(state: &State, used: &Used, warnings: &mut Vec<Note>) {
+fn models(state: &RoutingSnapshot, used: &Used, warnings: &mut Vec<Note>) {
     let mut named: BTreeMap<ModelRef, &'static str> = used
         .models
         .iter()
@@ -327,14 +327,14 @@ fn ending(model: &Model, now: Timestamp) -> Option<(&'static str, String)> {
         return Some(("model_retiring", format!("is served until {end}")));
     }
     match model.status {
-        Status::Deprecated => Some(("model_deprecated", "is deprecated by its provider".to_owned())),
-        Status::Active | Status::Retired | Status::Unverified => None,
+        ModelStatus::Deprecated => Some(("model_deprecated", "is deprecated by its provider".to_owned())),
+        ModelStatus::Active | ModelStatus::Retired | ModelStatus::Unverified => None,
     }
 }
 
 /// Budgets that are spent, nearly spent, or will be.
 fn money(app: &App, warnings: &mut Vec<Note>) -> Result<()> {
-    let budgets = budget::check(app)?;
+    let budgets = budget_status::check(app)?;
     for standing in budgets.standings() {
         let window = match standing.window {
             Window::Day => "today's",
@@ -364,7 +364,7 @@ fn money(app: &App, warnings: &mut Vec<Note>) -> Result<()> {
 }
 
 /// For the models that cost most, one that is at least as good by the figures for the tasks in use, and cheaper.
-fn cheaper(state: &State, used: &Used, supplies: &[Supply]) -> Vec<Note> {
+fn cheaper(state: &RoutingSnapshot, used: &Used, supplies: &[Supply]) -> Vec<Note> {
     let tasks: Vec<Task> = if used.tasks.is_empty() {
         Task::ALL.into_iter().filter(|task| *task != Task::Embeddings).collect()
     } else {
@@ -444,7 +444,7 @@ fn month(price: &Price, totals: &Totals) -> Option<Usd> {
     Some(each.scaled(totals.requests, 1))
 }
 
-fn used(app: &App, state: &State) -> Result<Used> {
+fn used(app: &App, state: &RoutingSnapshot) -> Result<Used> {
     let by = |dimension| app.ledger().grouped(state.last_days(), &Filter::default(), dimension);
     let models = by(Dimension::Model)?;
     let tasks = by(Dimension::Task)?;
@@ -452,7 +452,9 @@ fn used(app: &App, state: &State) -> Result<Used> {
         models: models
             .into_iter()
             .filter_map(|(name, totals)| Some((name?.parse().ok()?, totals)))
-            .filter(|(model, _): &(ModelRef, Totals)| state.provider(&model.provider).and_then(pricing::free).is_none())
+            .filter(|(model, _): &(ModelRef, Totals)| {
+                state.provider(&model.provider).and_then(price_lookup::free).is_none()
+            })
             .collect(),
         tasks: tasks
             .into_iter()

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::{
     decide::{Candidate, Decision, decide},
-    gather::State,
+    gather::RoutingSnapshot,
     reason::{self, phrase, reason},
-    supply::{Ask, Expected, Offer, Supply, Variant, Verdict},
+    supply::{Expected, Offer, RouteQuery, Supply, Variant, Verdict},
 };
 use crate::{
     app::App,
@@ -67,7 +67,7 @@ pub struct Route {
     /// For the tokens below, without reasoning; null where no price is known
     pub estimated_cost_usd: Option<Usd>,
     /// What the request is expected to need
-    pub tokens: Tokens,
+    pub tokens: TokensView,
     /// What the effort is expected to add to that: an assumption, no measurement
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reasoning: Option<Reasoning>,
@@ -84,7 +84,7 @@ pub struct Route {
 
 /// The tokens that are expected.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Tokens {
+pub struct TokensView {
     pub input: u64,
     pub output: u64,
     /// Whether they are what is typical of the task, as nobody said
@@ -161,7 +161,7 @@ impl Wanted {
 /// A key whose cooldown is over is given to one request at a time, over all processes.
 pub async fn route(app: &App, wanted: &Wanted) -> Result<Route> {
     loop {
-        let state = State::of(app).await?;
+        let state = RoutingSnapshot::of(app).await?;
         let mut supplies = state.supplies(wanted.task, wanted.preferred.as_ref());
         let ask = ask(&state, &mut supplies, wanted)?;
         let decision = decide(&state.policy(wanted.task), &supplies, &ask, state.now);
@@ -178,7 +178,7 @@ pub async fn route(app: &App, wanted: &Wanted) -> Result<Route> {
 }
 
 /// The route that a request for `task` would get now; nothing is claimed for it.
-pub fn look(state: &State, task: Task) -> Result<Route> {
+pub fn look(state: &RoutingSnapshot, task: Task) -> Result<Route> {
     let wanted = Wanted::of(task);
     let mut supplies = state.supplies(task, None);
     let ask = ask(state, &mut supplies, &wanted)?;
@@ -186,7 +186,7 @@ pub fn look(state: &State, task: Task) -> Result<Route> {
 }
 
 /// The question, with the model by the name that its provider knows it by.
-fn ask(state: &State, supplies: &mut [Supply], wanted: &Wanted) -> Result<Ask> {
+fn ask(state: &RoutingSnapshot, supplies: &mut [Supply], wanted: &Wanted) -> Result<RouteQuery> {
     let (preferred, model) = match &wanted.model {
         None => (wanted.preferred.clone(), None),
         Some(name) => {
@@ -195,7 +195,7 @@ fn ask(state: &State, supplies: &mut [Supply], wanted: &Wanted) -> Result<Ask> {
         }
     };
     let typical = Expected::typical(wanted.task);
-    Ok(Ask {
+    Ok(RouteQuery {
         task: wanted.task,
         preferred,
         model,
@@ -213,7 +213,7 @@ fn ask(state: &State, supplies: &mut [Supply], wanted: &Wanted) -> Result<Ask> {
 
 /// The provider that is meant, where one is, and the model that `name` means there.
 fn resolve(
-    state: &State,
+    state: &RoutingSnapshot,
     supplies: &mut [Supply],
     preferred: Option<&ProviderId>,
     name: &str,
@@ -254,11 +254,11 @@ fn resolve(
     let (message, hint) = match (preferred, having.as_slice()) {
         (Some(preferred), []) => (
             format!("{preferred} has no model {id}, and neither has any other provider"),
-            "`api-keys stats` lists the models; name one that the catalogue does not know in `models` of its provider in config.toml".to_owned(),
+            "`api-keys stats` lists the models; name one that the catalog does not know in `models` of its provider in config.toml".to_owned(),
         ),
         (None, _) => (
             format!("no provider has a model {id}"),
-            "`api-keys stats` lists the models; name one that the catalogue does not know in `models` of its provider in config.toml".to_owned(),
+            "`api-keys stats` lists the models; name one that the catalog does not know in `models` of its provider in config.toml".to_owned(),
         ),
         (Some(preferred), having) => (
             format!("{preferred} has no model {id}; {} has it", having.join(", ")),
@@ -269,7 +269,7 @@ fn resolve(
 }
 
 /// The model that `id` means to the provider, if it has it: by its id, another of its names, or without a tag.
-fn has(state: &State, supply: &Supply, id: &ModelId) -> Option<ModelId> {
+fn has(state: &RoutingSnapshot, supply: &Supply, id: &ModelId) -> Option<ModelId> {
     let offered = |id: &ModelId| supply.offers.iter().any(|offer| offer.model == *id).then(|| id.clone());
     let by_catalog = || {
         let name = ModelRef {
@@ -302,7 +302,7 @@ fn unheard_of(id: &ModelId) -> Offer {
 }
 
 /// The decision in the form of results, or the error that there is none.
-fn answer(state: &State, decision: &Decision<'_>, ask: &Ask) -> Result<Route> {
+fn answer(state: &RoutingSnapshot, decision: &Decision<'_>, ask: &RouteQuery) -> Result<Route> {
     let (considered, omitted) = considered(decision);
     let (Some(chosen), Some(key)) = (decision.chosen(), decision.key) else {
         return Err(no_route(state, decision, ask, &considered));
@@ -320,7 +320,7 @@ fn answer(state: &State, decision: &Decision<'_>, ask: &Ask) -> Result<Route> {
         original_provider: decision.original.to_string(),
         objective: decision.objective,
         estimated_cost_usd: estimate.cost,
-        tokens: Tokens {
+        tokens: TokensView {
             input: ask.tokens.input,
             output: ask.tokens.output,
             typical: ask.tokens.are_typical,
@@ -429,7 +429,7 @@ impl Considered {
 }
 
 /// That nothing can take the request, why not, and what would help most.
-fn no_route(state: &State, decision: &Decision<'_>, ask: &Ask, considered: &[Considered]) -> Error {
+fn no_route(state: &RoutingSnapshot, decision: &Decision<'_>, ask: &RouteQuery, considered: &[Considered]) -> Error {
     let mut seen: Vec<&ProviderId> = Vec::new();
     let mut obstacles = Vec::new();
     for it in &decision.considered {
@@ -463,7 +463,7 @@ fn no_route(state: &State, decision: &Decision<'_>, ask: &Ask, considered: &[Con
 }
 
 /// What would help most, by the obstacles in the order of the providers' turns.
-fn hint<'a>(state: &State, obstacles: impl Iterator<Item = (&'a ProviderId, Verdict)> + Clone) -> String {
+fn hint<'a>(state: &RoutingSnapshot, obstacles: impl Iterator<Item = (&'a ProviderId, Verdict)> + Clone) -> String {
     let soonest = obstacles
         .clone()
         .filter_map(|(provider, verdict)| Some((verdict.until()?, provider)))

@@ -1,6 +1,6 @@
 //! How candidates are compared: what each is expected to cost, and by which numbers an objective ranks them.
 
-use super::supply::{Ask, Expected, Offer, Variant};
+use super::supply::{Expected, Offer, RouteQuery, Variant};
 use crate::{
     catalog::Points,
     domain::{Capability, Effort, MOST_TOKENS, Objective, Price, Service, TokenCounts, Tokens, Usd},
@@ -23,7 +23,7 @@ const LEAST_COST: i64 = 1_000;
 
 /// What a request is expected to cost with one candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Estimate {
+pub struct CandidateCost {
     /// For the tokens asked about; nothing where the price is not known.
     pub cost: Option<Usd>,
     /// What the effort is expected to add to the answer.
@@ -32,7 +32,7 @@ pub struct Estimate {
     pub reasoning_cost: Option<Usd>,
 }
 
-impl Estimate {
+impl CandidateCost {
     /// The estimate for `tokens`, by the price of `offer`.
     pub(super) fn of(offer: &Offer, variant: &Variant, tokens: Expected) -> Self {
         let reasoning_tokens = tokens.output.saturating_mul(reasoning_per_output(offer, variant));
@@ -87,7 +87,7 @@ pub(super) fn score(
     is_low: bool,
     offer: &Offer,
     variant: &Variant,
-    estimate: &Estimate,
+    estimate: &CandidateCost,
 ) -> [i64; 4] {
     let cost = estimate.total().map_or(i64::MAX, Usd::nano);
     let worth = variant.points.map_or(1, |points| -i64::from(points.0));
@@ -105,7 +105,7 @@ pub(super) fn score(
 }
 
 /// Points less what cost and time take from them, in hundredths of a point.
-fn balance(is_low: bool, offer: &Offer, variant: &Variant, estimate: &Estimate) -> i64 {
+fn balance(is_low: bool, offer: &Offer, variant: &Variant, estimate: &CandidateCost) -> i64 {
     let points = variant.points.unwrap_or(UNKNOWN_POINTS);
     let cost = estimate.total().unwrap_or(UNKNOWN_COST).nano();
     let each = if is_low { DOUBLING_WHEN_LOW } else { DOUBLING };
@@ -135,7 +135,7 @@ fn log2_256(number: u64) -> i64 {
 }
 
 /// The objective in force: the one asked for, else the configured one.
-pub(super) fn objective(ask: &Ask, configured: Objective) -> Objective {
+pub(super) fn objective(ask: &RouteQuery, configured: Objective) -> Objective {
     ask.objective.unwrap_or(configured)
 }
 

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    gather::State,
+    gather::RoutingSnapshot,
     reason::phrase,
     supply::{KeySupply, Supply, Verdict},
     tail::percentile,
@@ -16,7 +16,7 @@ use crate::{
     domain::{Billionths, HealthState, ModelRef, ProviderId, Rate, Signal, Task, utc_text},
     error::Result,
     providers::Provider,
-    services::{cost, pricing},
+    services::{cost_estimate, price_lookup},
     storage::ledger::{Dimension, Filter, Past, Totals},
 };
 
@@ -105,7 +105,7 @@ pub struct PriceStats {
 }
 
 /// Every provider, or one.
-pub fn stats(app: &App, state: &State, only: Option<&Provider>) -> Result<Stats> {
+pub fn stats(app: &App, state: &RoutingSnapshot, only: Option<&Provider>) -> Result<Stats> {
     let usage = usage(app, state)?;
     let mut past: BTreeMap<&ProviderId, Vec<&Past>> = BTreeMap::new();
     for it in state.past().iter() {
@@ -138,7 +138,7 @@ pub fn stats(app: &App, state: &State, only: Option<&Provider>) -> Result<Stats>
 }
 
 /// What requests of the last days came to, by provider.
-fn usage(app: &App, state: &State) -> Result<BTreeMap<String, Totals>> {
+fn usage(app: &App, state: &RoutingSnapshot) -> Result<BTreeMap<String, Totals>> {
     let filter = Filter::default();
     let grouped = app.ledger().grouped(state.last_days(), &filter, Dimension::Provider)?;
     Ok(grouped
@@ -147,7 +147,13 @@ fn usage(app: &App, state: &State) -> Result<BTreeMap<String, Totals>> {
         .collect())
 }
 
-fn of_provider(state: &State, provider: &Provider, supply: &Supply, totals: &Totals, past: &[&Past]) -> ProviderStats {
+fn of_provider(
+    state: &RoutingSnapshot,
+    provider: &Provider,
+    supply: &Supply,
+    totals: &Totals,
+    past: &[&Past],
+) -> ProviderStats {
     let obstacle = supply.obstacle.or_else(|| supply.key_obstacle(state.now));
     let records = state.records(&provider.id);
     let mut latencies: Vec<u32> = past
@@ -192,7 +198,7 @@ fn status(obstacle: Option<Verdict>) -> &'static str {
     obstacle.map_or("ready", Verdict::as_str)
 }
 
-fn of_key(state: &State, provider: &Provider, key: &KeySupply) -> KeyStats {
+fn of_key(state: &RoutingSnapshot, provider: &Provider, key: &KeySupply) -> KeyStats {
     let obstacle = key.obstacle(state.now);
     KeyStats {
         label: key.label.to_string(),
@@ -204,7 +210,7 @@ fn of_key(state: &State, provider: &Provider, key: &KeySupply) -> KeyStats {
 }
 
 /// The health of the provider: that of its healthiest key.
-fn health(state: &State, provider: &Provider, supply: &Supply, past: &[&Past]) -> HealthStats {
+fn health(state: &RoutingSnapshot, provider: &Provider, supply: &Supply, past: &[&Past]) -> HealthStats {
     let validated = state
         .records(&provider.id)
         .into_iter()
@@ -247,17 +253,17 @@ fn health(state: &State, provider: &Provider, supply: &Supply, past: &[&Past]) -
     }
 }
 
-fn price(state: &State, provider: &Provider) -> PriceStats {
-    let model = cost::typical_model(&state.catalog, provider, state.now);
+fn price(state: &RoutingSnapshot, provider: &Provider) -> PriceStats {
+    let model = cost_estimate::typical_model(&state.catalog, provider, state.now);
     let price = model.as_ref().and_then(|model| {
         let name = ModelRef {
             provider: provider.id.clone(),
             model: model.clone(),
         };
         let known = state.catalog.find(&name).map(|found| found.model);
-        pricing::price_at(provider, known, state.now)
+        price_lookup::price_at(provider, known, state.now)
     });
-    let free = pricing::free(provider).map(|_| Rate::ZERO);
+    let free = price_lookup::free(provider).map(|_| Rate::ZERO);
     PriceStats {
         model: model.map(|model| model.to_string()),
         input_per_million: price.as_ref().map(|price| price.standard.input).or(free),

@@ -85,7 +85,7 @@ pub struct Variant {
 
 /// What a route is wanted for.
 #[derive(Debug, Clone)]
-pub struct Ask {
+pub struct RouteQuery {
     pub task: Task,
     pub preferred: Option<ProviderId>,
     pub model: Option<ModelId>,
@@ -280,7 +280,7 @@ impl Expected {
     }
 }
 
-impl Ask {
+impl RouteQuery {
     /// A request for `task` about which nothing more is said.
     pub fn of(task: Task) -> Self {
         Self {

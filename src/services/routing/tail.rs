@@ -21,7 +21,7 @@ pub(super) const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
 /// The last requests, by key and by model.
 #[derive(Debug, Default)]
-pub(super) struct Tail<'p> {
+pub(super) struct RecentRequests<'p> {
     keys: Numbered<(&'p ProviderId, Option<&'p Label>), OfKey>,
     models: Numbered<&'p ModelRef, OfModel>,
 }
@@ -48,7 +48,7 @@ struct OfModel {
     is_there: bool,
 }
 
-impl<'p> Tail<'p> {
+impl<'p> RecentRequests<'p> {
     /// The tail of `past`, oldest first.
     pub(super) fn of(past: impl DoubleEndedIterator<Item = &'p Past>, now: Timestamp) -> Self {
         let mut tail = Self::default();
@@ -145,7 +145,7 @@ pub(super) fn percentile(sorted: &[u32], percent: usize) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::Outcome;
+    use crate::domain::RequestOutcome;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::UNIX_EPOCH + SignedDuration::from_secs(1_000_000 + second)
@@ -160,7 +160,7 @@ mod tests {
             id: 0,
             at: at(second),
             asked: Arc::new(asked),
-            outcome: Outcome {
+            outcome: RequestOutcome {
                 success: status_code == 200,
                 status_code: Some(status_code),
                 latency_ms: Some(latency_ms),
@@ -176,7 +176,7 @@ mod tests {
             past(-40, None, 500, 9),
             past(-30, Some("work"), 200, 500),
         ];
-        let tail = Tail::of(all.iter(), at(0));
+        let tail = RecentRequests::of(all.iter(), at(0));
         let (provider, work): (ProviderId, Label) = ("openai".parse().expect("one"), "work".parse().expect("one"));
         assert_eq!(tail.times(&provider, [Some(&work)]), [[at(-30), at(-50)]]);
         let both = tail.times(&provider, [Some(&work), None]);
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn a_model_is_gone_when_the_provider_says_so_twice_in_a_row() {
-        let gone = |all: &[Past]| Tail::of(all.iter(), at(0)).is_gone(&all[0].asked.model);
+        let gone = |all: &[Past]| RecentRequests::of(all.iter(), at(0)).is_gone(&all[0].asked.model);
         assert!(!gone(&[past(-9, None, 404, 1)]));
         assert!(gone(&[past(-9, None, 404, 1), past(-8, None, 404, 1)]));
         assert!(!gone(&[

@@ -21,7 +21,7 @@ use crate::domain::{KeyId, Label, ProviderId};
 
 mod record;
 
-pub use record::{Action, AuditError, Break, BreakKind, Entry, Head, Outcome, Record, Report};
+pub use record::{Action, AuditEntry, AuditError, AuditOutcome, Break, BreakKind, Head, Record, TrailReport};
 
 /// The file that lines are added to.
 pub const FILE: &str = "audit.jsonl";
@@ -45,7 +45,7 @@ pub type Mac<'a> = &'a dyn Fn(&[&[u8]]) -> [u8; 32];
 
 /// A line as it is written, without its MAC.
 #[derive(Serialize)]
-struct Body<'a> {
+struct LineBody<'a> {
     seq: u64,
     at: Timestamp,
     actor: &'a str,
@@ -53,7 +53,7 @@ struct Body<'a> {
     provider: Option<&'a ProviderId>,
     label: Option<&'a Label>,
     key_id: Option<KeyId>,
-    outcome: Outcome,
+    outcome: AuditOutcome,
     #[serde(skip_serializing_if = "Option::is_none")]
     detail: Option<&'a str>,
 }
@@ -68,7 +68,7 @@ pub fn append(
     folder: &Folder,
     mac: Mac<'_>,
     known: Option<&Head>,
-    entry: &Entry,
+    entry: &AuditEntry,
 ) -> Result<Head, AuditError> {
     append_rotating(folder, mac, known, entry, ROTATE_AT)
 }
@@ -77,10 +77,10 @@ fn append_rotating(
     folder: &Folder,
     mac: Mac<'_>,
     known: Option<&Head>,
-    entry: &Entry,
+    entry: &AuditEntry,
     rotate_at: u64,
 ) -> Result<Head, AuditError> {
-    let mut end = End::of(folder)?;
+    let mut end = TrailEnd::of(folder)?;
     let mut lines = Vec::new();
     if let Some(known) = known.filter(|known| !end.reaches(known)) {
         let detail = format!(
@@ -130,15 +130,15 @@ pub fn set_aside(_held: &Lock, folder: &Folder, whose: &str) -> Result<(), Audit
 }
 
 /// What is recorded of a trail that was mended.
-fn repair(at: Timestamp, detail: String) -> Entry {
-    Entry {
+fn repair(at: Timestamp, detail: String) -> AuditEntry {
+    AuditEntry {
         at,
         actor: "api-keys".to_owned(),
         action: Action::RepairTrail,
         provider: None,
         label: None,
         key_id: None,
-        outcome: Outcome::Done,
+        outcome: AuditOutcome::Done,
         detail: Some(detail),
     }
 }
@@ -146,7 +146,7 @@ fn repair(at: Timestamp, detail: String) -> Entry {
 /// Checks every line of all files, and that the newest line `known` from elsewhere (and read before) is among them.
 ///
 /// Takes no lock: an entry being written meanwhile looks torn, never broken.
-pub fn verify(folder: &Folder, mac: Mac<'_>, known: Option<&Head>) -> Result<Report, AuditError> {
+pub fn verify(folder: &Folder, mac: Mac<'_>, known: Option<&Head>) -> Result<TrailReport, AuditError> {
     let mut before = states(folder)?;
     loop {
         let report = verify_once(folder, mac, known)?;
@@ -159,8 +159,8 @@ pub fn verify(folder: &Folder, mac: Mac<'_>, known: Option<&Head>) -> Result<Rep
     }
 }
 
-fn verify_once(folder: &Folder, mac: Mac<'_>, known: Option<&Head>) -> Result<Report, AuditError> {
-    let mut report = Report {
+fn verify_once(folder: &Folder, mac: Mac<'_>, known: Option<&Head>) -> Result<TrailReport, AuditError> {
+    let mut report = TrailReport {
         entries: 0,
         head: None,
         fault: None,
@@ -173,7 +173,7 @@ fn verify_once(folder: &Folder, mac: Mac<'_>, known: Option<&Head>) -> Result<Re
             continue;
         };
         (file, line) = (name, 0);
-        let mut lines = Lines::new(opened);
+        let mut lines = TrailLines::new(opened);
         while let Some(bytes) = lines.next(folder, &file)? {
             line += 1;
             if file == FILE && !bytes.ends_with(b"\n") && bytes.len() < LONGEST_LINE {
@@ -210,7 +210,7 @@ pub fn has(folder: &Folder, head: &Head) -> Result<bool, AuditError> {
         let Some((opened, _)) = folder.open_to_read(name)? else {
             return Ok::<_, AuditError>(false);
         };
-        let mut lines = Lines::new(opened);
+        let mut lines = TrailLines::new(opened);
         while let Some(bytes) = lines.next(folder, name)? {
             if bytes.ends_with(&ending) {
                 return Ok(true);
@@ -251,7 +251,7 @@ pub fn recent(folder: &Folder, most: usize) -> Result<Vec<Record>, AuditError> {
         };
         let wanted = most - found.len();
         let mut of_file: VecDeque<Record> = VecDeque::new();
-        let mut lines = Lines::new(opened);
+        let mut lines = TrailLines::new(opened);
         while let Some(bytes) = lines.next(folder, name)? {
             if let Ok(record) = serde_json::from_slice(&bytes) {
                 of_file.push_back(record);
@@ -270,7 +270,7 @@ pub fn recent(folder: &Folder, most: usize) -> Result<Vec<Record>, AuditError> {
 }
 
 /// Where the trail ends.
-struct End {
+struct TrailEnd {
     /// The file with the last line.
     file: String,
     /// Its length without a torn line.
@@ -283,7 +283,7 @@ struct End {
     line: Vec<u8>,
 }
 
-impl End {
+impl TrailEnd {
     fn of(folder: &Folder) -> Result<Self, AuditError> {
         let mut end = Self {
             file: FILE.to_owned(),
@@ -324,14 +324,14 @@ impl End {
     }
 
     /// The line for `entry`, with its end; from now on the last one.
-    fn add(&mut self, mac: Mac<'_>, entry: &Entry) -> Vec<u8> {
+    fn add(&mut self, mac: Mac<'_>, entry: &AuditEntry) -> Vec<u8> {
         self.seq = self.seq.saturating_add(1);
         let detail: Option<String> = entry
             .detail
             .as_ref()
             .map(|detail| detail.chars().take(LONGEST_DETAIL).collect());
         let actor: String = entry.actor.chars().take(LONGEST_DETAIL).collect();
-        let body = serde_json::to_vec(&Body {
+        let body = serde_json::to_vec(&LineBody {
             seq: self.seq,
             at: entry.at,
             actor: &actor,
@@ -353,9 +353,9 @@ impl End {
 }
 
 /// The lines of one file, each with its end; what is longer than a line can be comes in pieces.
-struct Lines(BufReader<File>);
+struct TrailLines(BufReader<File>);
 
-impl Lines {
+impl TrailLines {
     fn new(file: File) -> Self {
         Self(BufReader::new(file))
     }

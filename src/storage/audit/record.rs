@@ -12,7 +12,7 @@ use crate::{
 
 /// What is to be recorded; never a secret.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct AuditEntry {
     pub at: Timestamp,
     /// Who asked: `cli`, or the MCP client by its name.
     pub actor: String,
@@ -20,7 +20,7 @@ pub struct Entry {
     pub provider: Option<ProviderId>,
     pub label: Option<Label>,
     pub key_id: Option<KeyId>,
-    pub outcome: Outcome,
+    pub outcome: AuditOutcome,
     /// An error's code, or a few words.
     pub detail: Option<String>,
 }
@@ -55,7 +55,7 @@ pub enum Action {
 /// How far it came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum AuditOutcome {
     /// About to happen; a line about the same key says how it ended, unless the process died.
     Begun,
     Done,
@@ -97,7 +97,7 @@ pub struct Record {
 
 /// What [`verify`](super::verify) found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Report {
+pub struct TrailReport {
     /// Lines whose MAC is right, up to the first break.
     pub entries: u64,
     /// The last of them.

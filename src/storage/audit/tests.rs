@@ -58,15 +58,15 @@ impl Trail {
     }
 }
 
-fn entry(detail: &str) -> Entry {
-    Entry {
+fn entry(detail: &str) -> AuditEntry {
+    AuditEntry {
         at: Timestamp::UNIX_EPOCH,
         actor: "cli".to_owned(),
         action: Action::AddKey,
         provider: Some("openai".parse().unwrap()),
         label: Some("work".parse().unwrap()),
         key_id: Some(KeyId::from_random([1; 16])),
-        outcome: Outcome::Done,
+        outcome: AuditOutcome::Done,
         detail: Some(detail.to_owned()),
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{
-    Contents, FileError, Folder, Hazard, Stamp, Whose, Written,
+    FileContents, FileError, Folder, Hazard, Stamp, Whose, Written,
     system::{self, Directory},
 };
 
@@ -61,12 +61,12 @@ impl ForeignFolder {
     }
 
     /// The contents of the file `name`, up to `limit` bytes, and the state that they are of.
-    pub fn read(&self, name: &str, limit: u64) -> Result<Option<Contents>, FileError> {
+    pub fn read(&self, name: &str, limit: u64) -> Result<Option<FileContents>, FileError> {
         self.0.read(name, limit)
     }
 
     /// Puts `bytes` in place of the file `name`, which must still be as `seen`; what it was stays beside it as a backup.
-    pub fn replace(&self, name: &str, seen: Option<&Contents>, bytes: &[u8]) -> Result<Written, FileError> {
+    pub fn replace(&self, name: &str, seen: Option<&FileContents>, bytes: &[u8]) -> Result<Written, FileError> {
         if let Some((before, _)) = seen {
             let model = self.writable(name)?;
             // Whether the backup survives a power cut does not matter while the file itself is whole.
@@ -76,7 +76,7 @@ impl ForeignFolder {
     }
 
     /// Puts `bytes` in place of the file `name`, which must still be as `seen`.
-    pub fn put(&self, name: &str, seen: Option<&Contents>, bytes: &[u8]) -> Result<Written, FileError> {
+    pub fn put(&self, name: &str, seen: Option<&FileContents>, bytes: &[u8]) -> Result<Written, FileError> {
         let model = self.writable(name)?;
         self.expect_as(name, seen.map(|(_, stamp)| *stamp))?;
         self.write(name, bytes, model.as_ref())
@@ -90,7 +90,7 @@ impl ForeignFolder {
     }
 
     /// Removes the file `name`, which must still be as `seen`.
-    pub fn remove(&self, name: &str, seen: &Contents) -> Result<bool, FileError> {
+    pub fn remove(&self, name: &str, seen: &FileContents) -> Result<bool, FileError> {
         self.writable(name)?;
         self.expect_as(name, Some(seen.1))?;
         self.0.remove(name)

@@ -67,7 +67,7 @@ impl Stamp {
 }
 
 /// A file's bytes and the state that they are of.
-pub type Contents = (Zeroizing<Vec<u8>>, Stamp);
+pub type FileContents = (Zeroizing<Vec<u8>>, Stamp);
 
 /// How far a change got that can no longer fail.
 #[derive(Debug)]
@@ -182,7 +182,7 @@ impl Folder {
 
     /// The contents of the file `name`, up to `limit` bytes, with the state that they are of; `None` where there is no
     /// such file.
-    pub fn read(&self, name: &str, limit: u64) -> Result<Option<Contents>, FileError> {
+    pub fn read(&self, name: &str, limit: u64) -> Result<Option<FileContents>, FileError> {
         let Some((mut file, stamp)) = self.open_to_read(name)? else {
             return Ok(None);
         };

@@ -3,11 +3,17 @@
 use jiff::Timestamp;
 use rusqlite::{OptionalExtension, params};
 
-use super::{Ledger, Result, Survives};
+use super::{Ledger, LedgerResult, Survives};
 
 impl Ledger {
     /// Whether the alert is the caller's to give: true once for each budget, window and threshold, over all processes.
-    pub fn alert_once(&self, budget: &str, window_start: Timestamp, threshold: u8, now: Timestamp) -> Result<bool> {
+    pub fn alert_once(
+        &self,
+        budget: &str,
+        window_start: Timestamp,
+        threshold: u8,
+        now: Timestamp,
+    ) -> LedgerResult<bool> {
         let alert = params![budget, window_start.as_millisecond(), threshold];
         let given = self.read(|transaction| {
             let found = transaction

@@ -10,9 +10,9 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, config::DbConfig};
 
 use super::{
-    FILE, LedgerError, Result,
+    FILE, LedgerError, LedgerResult,
     names::Names,
-    schema::{self, Found},
+    schema::{self, DatabaseKind},
     totals::Additions,
 };
 use crate::storage::{
@@ -63,7 +63,7 @@ pub(super) enum Survives {
 }
 
 /// An open database.
-pub(super) struct Open {
+pub(super) struct OpenDatabase {
     sql: Connection,
     names: Names,
     /// The file that it is.
@@ -80,7 +80,7 @@ pub(super) struct Transaction<'a> {
 }
 
 /// The database file as it is now in the checked folder; `None` where there is none.
-pub(super) fn look(path: &Path, missing: Missing) -> Result<Option<Stamp>> {
+pub(super) fn look(path: &Path, missing: Missing) -> LedgerResult<Option<Stamp>> {
     let Some(folder) = (match missing {
         Missing::Make => Some(Folder::create(path)?),
         Missing::Leave => Folder::open(path)?,
@@ -109,9 +109,9 @@ pub(super) fn look(path: &Path, missing: Missing) -> Result<Option<Stamp>> {
     }
 }
 
-impl Open {
+impl OpenDatabase {
     /// Opens the database that [`look`] has seen, and makes it the newest version.
-    pub(super) fn new(folder: &Path, file: Stamp) -> Result<Self> {
+    pub(super) fn new(folder: &Path, file: Stamp) -> LedgerResult<Self> {
         let (path, since) = (folder.join(FILE), Instant::now());
         let has_wal = check_companions(folder)?;
         let sql_failed = |why: rusqlite::Error| LedgerError::from_sql(&path, &why, since.elapsed());
@@ -204,7 +204,7 @@ impl Open {
 }
 
 /// Fails where a file beside the database is not ours alone; returns whether there is something in the WAL.
-fn check_companions(folder: &Path) -> Result<bool> {
+fn check_companions(folder: &Path) -> LedgerResult<bool> {
     let Some(folder) = Folder::open(folder)? else {
         return Ok(false);
     };
@@ -230,7 +230,7 @@ fn id_without_wal(path: &Path) -> Option<[u8; 16]> {
     id(&sql).ok()
 }
 
-fn connect(path: &Path) -> rusqlite::Result<(Connection, Found)> {
+fn connect(path: &Path) -> rusqlite::Result<(Connection, DatabaseKind)> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_NOFOLLOW;
     let mut sql = Connection::open_with_flags(path, flags)?;
     sql.busy_handler(Some(has_patience))?;
@@ -243,8 +243,8 @@ fn connect(path: &Path) -> rusqlite::Result<(Connection, Found)> {
 }
 
 /// Makes the database, which is one of ours, the newest version; returns what it was.
-fn make_current(sql: &mut Connection, found: Found) -> rusqlite::Result<Found> {
-    if found == Found::Empty {
+fn make_current(sql: &mut Connection, found: DatabaseKind) -> rusqlite::Result<DatabaseKind> {
+    if found == DatabaseKind::Empty {
         sql.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;
     }
     use_wal(sql)?;
@@ -253,12 +253,12 @@ fn make_current(sql: &mut Connection, found: Found) -> rusqlite::Result<Found> {
     Ok(found)
 }
 
-fn refuse_strange(found: Found, path: &Path) -> Result<()> {
+fn refuse_strange(found: DatabaseKind, path: &Path) -> LedgerResult<()> {
     let path = path.to_owned();
     match found {
-        Found::Empty | Found::Version(_) => Ok(()),
-        Found::TooNew(version) => Err(LedgerError::TooNew { path, version }),
-        Found::Foreign => Err(LedgerError::Foreign { path }),
+        DatabaseKind::Empty | DatabaseKind::Version(_) => Ok(()),
+        DatabaseKind::TooNew(version) => Err(LedgerError::TooNew { path, version }),
+        DatabaseKind::Foreign => Err(LedgerError::Foreign { path }),
     }
 }
 

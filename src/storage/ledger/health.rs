@@ -4,14 +4,14 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::{
-    Ledger, Result, Survives, Transaction,
+    Ledger, LedgerResult, Survives, Transaction,
     records::{strange, time},
 };
 use crate::domain::{Label, ProviderId};
 
 /// What is remembered of one key's troubles; times are kept to the millisecond.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Health {
+pub struct StoredHealth {
     /// What is wrong, if anything is.
     pub trouble: Option<String>,
     /// When that began or ended.
@@ -26,7 +26,7 @@ pub struct Health {
 
 impl Ledger {
     /// What is known of every key, sorted.
-    pub fn health(&self) -> Result<Vec<(ProviderId, Label, Health)>> {
+    pub fn health(&self) -> LedgerResult<Vec<(ProviderId, Label, StoredHealth)>> {
         self.read(|transaction| {
             let mut statement = transaction.sql.prepare_cached(
                 "SELECT trouble, since, until, strikes, probe_until, provider, label FROM health ORDER BY provider, label",
@@ -39,7 +39,7 @@ impl Ledger {
                 all.push((
                     provider.parse().map_err(|_| strange("a provider"))?,
                     label.parse().map_err(|_| strange("a label"))?,
-                    Health::read(row)?,
+                    StoredHealth::read(row)?,
                 ));
             }
             Ok(all)
@@ -53,8 +53,8 @@ impl Ledger {
         &self,
         provider: &ProviderId,
         labels: &[Label],
-        mut change: impl FnMut(&Label, Option<Health>) -> Option<Health>,
-    ) -> Result<()> {
+        mut change: impl FnMut(&Label, Option<StoredHealth>) -> Option<StoredHealth>,
+    ) -> LedgerResult<()> {
         self.write(Survives::Kill, |transaction| {
             for label in labels {
                 transaction.change_health(provider, label, |before| change(label, before))?;
@@ -69,7 +69,7 @@ impl Transaction<'_> {
         &self,
         provider: &ProviderId,
         label: &Label,
-        change: impl FnOnce(Option<Health>) -> Option<Health>,
+        change: impl FnOnce(Option<StoredHealth>) -> Option<StoredHealth>,
     ) -> rusqlite::Result<()> {
         let key = params![provider.as_str(), label.as_str()];
         let before = self
@@ -77,7 +77,7 @@ impl Transaction<'_> {
             .prepare_cached(
                 "SELECT trouble, since, until, strikes, probe_until FROM health WHERE provider = ?1 AND label = ?2",
             )?
-            .query_row(key, Health::read)
+            .query_row(key, StoredHealth::read)
             .optional()?;
         let after = change(before.clone());
         match &after {
@@ -105,7 +105,7 @@ impl Transaction<'_> {
     }
 }
 
-impl Health {
+impl StoredHealth {
     fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
         Ok(Self {
             trouble: row.get(0)?,

@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::params;
 
 use super::{
-    Ledger, Recorded, Result, Survives, Totals, Transaction, connection,
+    Ledger, LedgerResult, Recorded, Survives, Totals, Transaction, connection,
     journal::{self, Journal, Position},
     names::NameId,
 };
@@ -42,7 +42,7 @@ pub struct Spent {
 
 /// A budget.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limit {
+pub struct SpendingLimit {
     pub span: Span,
     /// Only what the same client spends counts, not what everybody does.
     pub of_client: bool,
@@ -61,7 +61,7 @@ pub struct LeaseChange<'a> {
     /// The client whose requests it is for.
     pub client: Option<&'a str>,
     /// The budgets that it must fit into.
-    pub limits: &'a [Limit],
+    pub limits: &'a [SpendingLimit],
     /// What is kept of it; the rest is given back.
     pub keep: Usd,
     /// What is to be added: each amount for one request, in this order.
@@ -116,7 +116,7 @@ pub struct Folded {
 
 /// A lease that counts.
 #[derive(Debug, Clone, Copy)]
-struct Open {
+struct OpenLease {
     id: u64,
     client: NameId,
     /// In milliseconds since 1970.
@@ -126,7 +126,7 @@ struct Open {
 
 /// What is spent and leased, kept up while a transaction changes the leases.
 struct Room {
-    open: Vec<Open>,
+    open: Vec<OpenLease>,
     totals: BTreeMap<(NameId, Timestamp, Timestamp), Totals>,
 }
 
@@ -137,7 +137,7 @@ impl Ledger {
     }
 
     /// What was spent in each of `spans`, and is leased at `now`: by everybody, or by one of the gateway's clients.
-    pub fn spent(&self, client: Option<&str>, spans: &[Span], now: Timestamp) -> Result<Vec<Spent>> {
+    pub fn spent(&self, client: Option<&str>, spans: &[Span], now: Timestamp) -> LedgerResult<Vec<Spent>> {
         let spent: Vec<Spent> = self.read(|transaction| {
             let client = match client {
                 None => 0,
@@ -164,14 +164,14 @@ impl Ledger {
     ///
     /// Of a request that is recorded already nothing is recorded again. It survives the end of this process, and a power
     /// cut from the next [`Ledger::sync`] on.
-    pub fn fold(&self, fold: &Fold<'_>, now: Timestamp) -> Result<Folded> {
+    pub fn fold(&self, fold: &Fold<'_>, now: Timestamp) -> LedgerResult<Folded> {
         let folded = self.write(Survives::Kill, |transaction| transaction.fold(fold, now))?;
         self.wal_length.store(self.wal_length(), Ordering::Relaxed);
         Ok(folded)
     }
 
     /// Ends a process's part in the ledger: its leases, and its journal, which is recorded to its end.
-    pub fn close_journal(&self, holder: &str) -> Result<()> {
+    pub fn close_journal(&self, holder: &str) -> LedgerResult<()> {
         // Should a power cut bring its files back, it is still known that nothing in them is new.
         if let Some(folder) = journal::open_folder(&self.folder)? {
             folder.sync_names()?;
@@ -186,7 +186,7 @@ impl Ledger {
     }
 
     /// Moves what was written into the database itself, while others read and write.
-    pub fn checkpoint(&self) -> Result<()> {
+    pub fn checkpoint(&self) -> LedgerResult<()> {
         let since = std::time::Instant::now();
         match self.open_apart()? {
             Some(open) => open.checkpoint().map_err(|why| self.failed(&why, since)),
@@ -195,7 +195,7 @@ impl Ledger {
     }
 
     /// Puts on the disk what [`Ledger::fold`] has done; it holds up nobody who writes meanwhile.
-    pub fn sync(&self) -> Result<()> {
+    pub fn sync(&self) -> LedgerResult<()> {
         // What is in the database itself was synced on its way there.
         if let Some(folder) = Folder::open(&self.folder)? {
             folder.sync(connection::WAL)?;
@@ -341,7 +341,7 @@ impl Transaction<'_> {
             .sql
             .prepare_cached("SELECT id, client, at, amount FROM lease WHERE until > ?1 OR holder = ?2")?
             .query_map(params![now.as_millisecond(), holder], |row| {
-                Ok(Open {
+                Ok(OpenLease {
                     id: row.get(0)?,
                     client: row.get(1)?,
                     at: row.get(2)?,
@@ -362,7 +362,7 @@ impl Room {
         match self.open.iter_mut().find(|open| open.id == id) {
             Some(open) => open.amount = amount,
             // It has expired: its machine was asleep.
-            None => self.open.push(Open {
+            None => self.open.push(OpenLease {
                 id,
                 client,
                 at: now.as_millisecond(),
@@ -375,7 +375,7 @@ impl Room {
     fn own(&mut self, id: Option<LeaseId>, client: NameId, now: Timestamp) -> usize {
         let found = id.and_then(|LeaseId(id)| self.open.iter().position(|open| open.id == id));
         let place = found.unwrap_or_else(|| {
-            self.open.push(Open {
+            self.open.push(OpenLease {
                 id: 0,
                 client,
                 at: now.as_millisecond(),
@@ -405,7 +405,7 @@ impl Room {
         &mut self,
         transaction: &Transaction<'_>,
         client: NameId,
-        limits: &[Limit],
+        limits: &[SpendingLimit],
     ) -> rusqlite::Result<(Usd, usize, Spent)> {
         let mut tightest = (Usd::MAX, 0, Spent::default());
         for (at, limit) in limits.iter().enumerate() {
@@ -420,7 +420,7 @@ impl Room {
     }
 }
 
-impl Open {
+impl OpenLease {
     /// Its amount, where it is of that client (0: of anybody) and that time.
     fn within(&self, client: NameId, span: Span) -> Usd {
         let is_within = (client == 0 || client == self.client)

@@ -33,21 +33,21 @@ mod upkeep;
 
 pub use connection::PATIENCE;
 pub use error::LedgerError;
-pub use health::Health;
+pub use health::StoredHealth;
 pub use journal::{Encoded, EntryId, Journal, Position, Segment};
-pub use leases::{Fold, Folded, Granted, LeaseChange, LeaseId, LeaseState, Limit, Spent};
+pub use leases::{Fold, Folded, Granted, LeaseChange, LeaseId, LeaseState, SpendingLimit, Spent};
 pub use recent::{Asked, Outcomes, Past};
 pub use records::{Exported, Recorded};
 pub use schema::marks;
 pub use totals::{Dimension, Filter, Totals};
 pub use upkeep::{Condition, Depth};
 
-use connection::{Missing, Open, PAUSE, Survives, Transaction, look};
+use connection::{Missing, OpenDatabase, PAUSE, Survives, Transaction, look};
 use recent::Recent;
 
 use super::{files::is_in_place, lock::jittered};
 
-type Result<T, E = LedgerError> = std::result::Result<T, E>;
+type LedgerResult<T, E = LedgerError> = std::result::Result<T, E>;
 
 /// How often the journals of other processes are looked at.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
@@ -60,7 +60,7 @@ pub const FILE: &str = "ledger.db";
 /// Reading where there is no ledger finds it empty and makes nothing.
 pub struct Ledger {
     folder: PathBuf,
-    held: Arc<Mutex<Option<Held>>>,
+    held: Arc<Mutex<Option<OpenLedger>>>,
     /// When the journals of other processes were looked at last.
     looked: Arc<Mutex<Option<Instant>>>,
     /// The length of the `-wal` file after the last fold, in bytes.
@@ -69,8 +69,8 @@ pub struct Ledger {
 }
 
 /// An open database, and what is remembered of it.
-struct Held {
-    open: Open,
+struct OpenLedger {
+    open: OpenDatabase,
     recent: Recent,
 }
 
@@ -115,7 +115,7 @@ impl Ledger {
     }
 
     /// What `work` reads, all of one moment; `T::default()` where there is no ledger.
-    fn read<T: Default>(&self, work: impl FnOnce(&mut Transaction<'_>) -> rusqlite::Result<T>) -> Result<T> {
+    fn read<T: Default>(&self, work: impl FnOnce(&mut Transaction<'_>) -> rusqlite::Result<T>) -> LedgerResult<T> {
         self.look_at_journals();
         let since = Instant::now();
         match self.opened(&mut self.held(), Missing::Leave)? {
@@ -131,7 +131,7 @@ impl Ledger {
         &self,
         survives: Survives,
         work: impl FnOnce(&mut Transaction<'_>) -> rusqlite::Result<T>,
-    ) -> Result<T> {
+    ) -> LedgerResult<T> {
         self.look_at_journals();
         self.write_only(survives, work)
     }
@@ -141,7 +141,7 @@ impl Ledger {
         &self,
         survives: Survives,
         work: impl FnOnce(&mut Transaction<'_>) -> rusqlite::Result<T>,
-    ) -> Result<T> {
+    ) -> LedgerResult<T> {
         let since = Instant::now();
         let mut work = Some(work);
         loop {
@@ -163,7 +163,7 @@ impl Ledger {
         &self,
         survives: Survives,
         work: &mut Option<impl FnOnce(&mut Transaction<'_>) -> rusqlite::Result<T>>,
-    ) -> Result<T> {
+    ) -> LedgerResult<T> {
         let since = Instant::now();
         if self.patience.is_zero() && matches!(self.held.try_lock(), Err(TryLockError::WouldBlock)) {
             let waited = Duration::ZERO;
@@ -181,7 +181,7 @@ impl Ledger {
     }
 
     /// Fails where the `-wal` file has lost something since the last fold: what is in it is not yet in the database.
-    pub fn expect_whole_wal(&self) -> Result<()> {
+    pub fn expect_whole_wal(&self) -> LedgerResult<()> {
         let expected = self.wal_length.load(Ordering::Relaxed);
         let length = self.wal_length();
         if length >= expected {
@@ -225,13 +225,17 @@ impl Ledger {
     }
 
     /// The database, opened anew where the file is another one than before.
-    fn opened<'a>(&self, held: &'a mut Option<Held>, missing: Missing) -> Result<Option<&'a mut Held>> {
-        let is_current = |held: &Held| is_in_place(&self.path(), held.open.file);
+    fn opened<'a>(
+        &self,
+        held: &'a mut Option<OpenLedger>,
+        missing: Missing,
+    ) -> LedgerResult<Option<&'a mut OpenLedger>> {
+        let is_current = |held: &OpenLedger| is_in_place(&self.path(), held.open.file);
         if !held.as_ref().is_some_and(is_current) {
             *held = None;
             if let Some(file) = look(&self.folder, missing)? {
-                *held = Some(Held {
-                    open: Open::new(&self.folder, file)?,
+                *held = Some(OpenLedger {
+                    open: OpenDatabase::new(&self.folder, file)?,
                     recent: Recent::default(),
                 });
             }
@@ -240,14 +244,14 @@ impl Ledger {
     }
 
     /// A connection of its own, for what takes its time; nothing where there is no ledger.
-    fn open_apart(&self) -> Result<Option<Open>> {
+    fn open_apart(&self) -> LedgerResult<Option<OpenDatabase>> {
         self.look_at_journals();
         look(&self.folder, Missing::Leave)?
-            .map(|file| Open::new(&self.folder, file))
+            .map(|file| OpenDatabase::new(&self.folder, file))
             .transpose()
     }
 
-    fn held(&self) -> MutexGuard<'_, Option<Held>> {
+    fn held(&self) -> MutexGuard<'_, Option<OpenLedger>> {
         self.held.lock().unwrap_or_else(|poisoned| {
             // What a panic left half done goes with its connection.
             self.held.clear_poison();

@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use jiff::Timestamp;
 
-use super::{Ledger, Missing, Result, Transaction, names::SeriesId, records::time};
-use crate::domain::{Label, ModelRef, Outcome};
+use super::{Ledger, LedgerResult, Missing, Transaction, names::SeriesId, records::time};
+use crate::domain::{Label, ModelRef, RequestOutcome};
 
 /// How many records are looked back at, at most.
 const MOST: usize = 2_000;
@@ -18,7 +18,7 @@ pub struct Past {
     pub at: Timestamp,
     /// Many requests share one.
     pub asked: Arc<Asked>,
-    pub outcome: Outcome,
+    pub outcome: RequestOutcome,
 }
 
 /// Whom a request was made to.
@@ -49,7 +49,7 @@ pub(super) struct Recent {
 
 impl Ledger {
     /// How requests since `since` ended; only the newest 2,000 of all are looked at.
-    pub fn outcomes(&self, since: Timestamp) -> Result<Outcomes> {
+    pub fn outcomes(&self, since: Timestamp) -> LedgerResult<Outcomes> {
         let begun = Instant::now();
         let mut held = self.held();
         let Some(held) = self.opened(&mut held, Missing::Leave)? else {
@@ -119,7 +119,7 @@ impl Recent {
                 id: row.get(0)?,
                 at: time(row.get(1)?)?,
                 asked: self.asked(row.get(2)?, transaction)?,
-                outcome: Outcome {
+                outcome: RequestOutcome {
                     success: row.get(3)?,
                     status_code: row.get(4)?,
                     latency_ms: row.get(5)?,

@@ -6,12 +6,13 @@ use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, params, types::Type};
 
 use super::{
-    Ledger, LedgerError, Result, Survives, Transaction,
+    Ledger, LedgerError, LedgerResult, Survives, Transaction,
     names::Series,
     totals::{Filter, Totals},
 };
 use crate::domain::{
-    ModelRef, Outcome, ProviderId, RecordedCost, Service, Source, Span, Task, TokenCounts, Tokens, UsageRecord, Usd,
+    ModelRef, ProviderId, RecordedCost, RequestOutcome, Service, Span, Task, TokenCounts, Tokens, UsageRecord,
+    UsageSource, Usd,
 };
 
 /// How a record was taken.
@@ -39,7 +40,7 @@ const RECORDS: &str = "
 
 impl Ledger {
     /// Keeps `record` and counts it; both are on the disk when this returns.
-    pub fn record(&self, record: &UsageRecord) -> Result<Recorded> {
+    pub fn record(&self, record: &UsageRecord) -> LedgerResult<Recorded> {
         self.write(Survives::PowerCut, |transaction| {
             let recorded = transaction.record(record)?;
             transaction.add_up()?;
@@ -54,8 +55,8 @@ impl Ledger {
         &self,
         span: Span,
         filter: &Filter,
-        mut each: impl FnMut(&Exported) -> Result<(), E>,
-    ) -> Result<(), E> {
+        mut each: impl FnMut(&Exported) -> LedgerResult<(), E>,
+    ) -> LedgerResult<(), E> {
         let since = Instant::now();
         let Some(mut open) = self.open_apart()? else {
             return Ok(());
@@ -188,13 +189,13 @@ impl Transaction<'_> {
             session: self.names.text(self.sql, row.get("session")?)?,
             client: self.names.text(self.sql, series.client)?,
             source: self
-                .one_of(series.source, &Source::ALL, Source::as_str)?
+                .one_of(series.source, &UsageSource::ALL, UsageSource::as_str)?
                 .ok_or_else(|| strange("a source"))?,
             service: self
                 .one_of(row.get("service")?, &Service::ALL, Service::as_str)?
                 .ok_or_else(|| strange("a service"))?,
             tokens: tokens.map_err(|_| strange("token counts"))?,
-            outcome: Outcome {
+            outcome: RequestOutcome {
                 success: row.get("success")?,
                 status_code: row.get("status_code")?,
                 latency_ms: row.get("latency_ms")?,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use super::{
-    Ledger, Result, Transaction,
+    Ledger, LedgerResult, Transaction,
     names::{NameId, Series, SeriesId},
 };
 use crate::domain::{ProviderId, Span, UsageRecord, Usd};
@@ -74,13 +74,13 @@ impl Ledger {
     /// What the requests of `span` come to.
     ///
     /// Time is counted in quarters of an hour: `span` is widened to whole ones, here and below.
-    pub fn totals(&self, span: Span, filter: &Filter) -> Result<Totals> {
+    pub fn totals(&self, span: Span, filter: &Filter) -> LedgerResult<Totals> {
         let totals = self.windows(&[span], filter)?;
         Ok(totals.into_iter().next().unwrap_or_default())
     }
 
     /// The same for each of `spans`.
-    pub fn windows(&self, spans: &[Span], filter: &Filter) -> Result<Vec<Totals>> {
+    pub fn windows(&self, spans: &[Span], filter: &Filter) -> LedgerResult<Vec<Totals>> {
         let totals = self.read(|transaction| {
             let Some(filter) = transaction.resolve(filter)? else {
                 return Ok(Vec::new());
@@ -95,7 +95,7 @@ impl Ledger {
     }
 
     /// The same for each value of `by` that there are requests with, sorted; those without a value are under `None`.
-    pub fn grouped(&self, span: Span, filter: &Filter, by: Dimension) -> Result<Vec<(Option<String>, Totals)>> {
+    pub fn grouped(&self, span: Span, filter: &Filter, by: Dimension) -> LedgerResult<Vec<(Option<String>, Totals)>> {
         self.read(|transaction| {
             let Some(filter) = transaction.resolve(filter)? else {
                 return Ok(Vec::new());

@@ -5,7 +5,7 @@ use std::time::Instant;
 use jiff::Timestamp;
 use rusqlite::params;
 
-use super::{Ledger, LedgerError, Result, Survives, Transaction};
+use super::{Ledger, LedgerError, LedgerResult, Survives, Transaction};
 
 /// How many records are looked at in one transaction that removes some.
 const BATCH: u64 = 10_000;
@@ -59,7 +59,7 @@ impl Ledger {
     /// were.
     ///
     /// Others can write in between. A request that is gone and is reported again counts again.
-    pub fn prune(&self, before: Timestamp) -> Result<u64> {
+    pub fn prune(&self, before: Timestamp) -> LedgerResult<u64> {
         let range = |transaction: &mut Transaction<'_>| {
             let range = "SELECT min(id), max(id) FROM record";
             transaction.sql.query_row(range, [], |row| {
@@ -91,7 +91,7 @@ impl Ledger {
     }
 
     /// Gives the pages that are free back to the file system.
-    fn shrink(&self) -> Result<()> {
+    fn shrink(&self) -> LedgerResult<()> {
         let shrunk = |transaction: &mut Transaction<'_>| {
             let pages = |sql: &rusqlite::Connection| sql.pragma_query_value(None, "freelist_count", |row| row.get(0));
             let before: u32 = pages(transaction.sql)?;
@@ -103,7 +103,7 @@ impl Ledger {
     }
 
     /// Reads the whole database and fails unless it is whole; nothing where there is no ledger.
-    pub fn check(&self, depth: Depth) -> Result<Option<Condition>> {
+    pub fn check(&self, depth: Depth) -> LedgerResult<Option<Condition>> {
         let since = Instant::now();
         let Some(mut open) = self.open_apart()? else {
             return Ok(None);

@@ -37,7 +37,7 @@ pub(super) struct Anchor {
 
 /// How the vault file stands to the last one written here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum VaultFreshness {
     /// It is that one, or follows it; or nothing is known of an earlier one.
     Current,
     /// It is older: readable, not writable until somebody accepts it.
@@ -52,7 +52,7 @@ pub enum Standing {
 
 /// What is known of the vault file last written here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Known {
+pub(super) enum KnownAnchor {
     Nothing,
     Anchor(Anchor),
     /// There is an anchor, and it cannot be read.
@@ -71,18 +71,18 @@ impl Anchor {
     }
 
     /// How the file with this header and mac stands to the one that the anchor knows.
-    pub(super) fn judge(&self, header: &Header, mac: &[u8; 32]) -> Standing {
+    pub(super) fn judge(&self, header: &Header, mac: &[u8; 32]) -> VaultFreshness {
         if header.vault_id != self.vault_id {
-            return Standing::Foreign;
+            return VaultFreshness::Foreign;
         }
         match header.generation.checked_sub(self.generation) {
-            None => Standing::RolledBack {
+            None => VaultFreshness::RolledBack {
                 newest: self.generation,
             },
-            Some(0) if *mac != self.mac.0 => Standing::Forked,
-            Some(1) if header.prev_mac != self.mac => Standing::Forked,
+            Some(0) if *mac != self.mac.0 => VaultFreshness::Forked,
+            Some(1) if header.prev_mac != self.mac => VaultFreshness::Forked,
             // Newer by more: its descent is not told by the header, see `is_far_behind`.
-            Some(_) => Standing::Current,
+            Some(_) => VaultFreshness::Current,
         }
     }
 
@@ -106,13 +106,13 @@ impl Anchor {
     }
 }
 
-impl Known {
+impl KnownAnchor {
     /// How the file with this header and mac stands to the one that is known.
-    pub(super) fn judge(&self, header: &Header, mac: &[u8; 32]) -> Standing {
+    pub(super) fn judge(&self, header: &Header, mac: &[u8; 32]) -> VaultFreshness {
         match self {
-            Self::Nothing => Standing::Current,
+            Self::Nothing => VaultFreshness::Current,
             Self::Anchor(anchor) => anchor.judge(header, mac),
-            Self::Damaged => Standing::AnchorDamaged,
+            Self::Damaged => VaultFreshness::AnchorDamaged,
         }
     }
 
@@ -135,16 +135,16 @@ impl Known {
 }
 
 /// What the anchor kept in `folder` knows.
-pub(super) fn read(folder: &Folder) -> Result<Known, VaultError> {
+pub(super) fn read(folder: &Folder) -> Result<KnownAnchor, VaultError> {
     let bytes = match folder.read(FILE, LONGEST) {
         Ok(Some((bytes, _))) => bytes,
-        Ok(None) => return Ok(Known::Nothing),
-        Err(FileError::TooLarge { .. }) => return Ok(Known::Damaged),
+        Ok(None) => return Ok(KnownAnchor::Nothing),
+        Err(FileError::TooLarge { .. }) => return Ok(KnownAnchor::Damaged),
         Err(why) => return Err(why.into()),
     };
     Ok(match serde_json::from_slice::<Anchor>(&bytes) {
-        Ok(anchor) if anchor.format == FORMAT && anchor.generation < LAST_GENERATION => Known::Anchor(anchor),
-        Ok(_) | Err(_) => Known::Damaged,
+        Ok(anchor) if anchor.format == FORMAT && anchor.generation < LAST_GENERATION => KnownAnchor::Anchor(anchor),
+        Ok(_) | Err(_) => KnownAnchor::Damaged,
     })
 }
 
@@ -176,14 +176,19 @@ mod tests {
     fn a_file_is_judged_by_vault_generation_and_descent() {
         let anchor = Anchor::new(&header(1, 7, 6), [7; 32], None);
         for (what, header, mac, standing) in [
-            ("the same file", header(1, 7, 6), 7, Standing::Current),
-            ("its successor", header(1, 8, 7), 8, Standing::Current),
-            ("a later one", header(1, 9, 8), 9, Standing::Current),
-            ("an older one", header(1, 6, 5), 6, Standing::RolledBack { newest: 7 }),
-            ("another of its age", header(1, 7, 6), 9, Standing::Forked),
-            ("another's successor", header(1, 8, 9), 8, Standing::Forked),
-            ("another vault", header(2, 7, 6), 7, Standing::Foreign),
-            ("another older vault", header(2, 1, 0), 1, Standing::Foreign),
+            ("the same file", header(1, 7, 6), 7, VaultFreshness::Current),
+            ("its successor", header(1, 8, 7), 8, VaultFreshness::Current),
+            ("a later one", header(1, 9, 8), 9, VaultFreshness::Current),
+            (
+                "an older one",
+                header(1, 6, 5),
+                6,
+                VaultFreshness::RolledBack { newest: 7 },
+            ),
+            ("another of its age", header(1, 7, 6), 9, VaultFreshness::Forked),
+            ("another's successor", header(1, 8, 9), 8, VaultFreshness::Forked),
+            ("another vault", header(2, 7, 6), 7, VaultFreshness::Foreign),
+            ("another older vault", header(2, 1, 0), 1, VaultFreshness::Foreign),
         ] {
             assert_eq!(anchor.judge(&header, &[mac; 32]), standing, "{what}");
         }

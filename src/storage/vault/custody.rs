@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     VaultPlaces,
-    anchor::{Anchor, Known},
+    anchor::{Anchor, KnownAnchor},
     error::VaultError,
     format::{Header, Hex, OpensWith, Slot},
     keychain::{Keychain, KeychainError},
     keyslots::{self, NewSlot, RecoveryCode, SlotId, SlotKind, UnwrapError},
-    seal::{self, Key},
+    seal::{self, SealKey},
 };
 use crate::{
     domain::Secret,
@@ -158,14 +158,14 @@ pub(super) fn make_slot(
     places: &VaultPlaces,
     vault_id: Hex<16>,
     planned: &Planned<'_>,
-    data_key: &Key,
+    data_key: &SealKey,
     now: Timestamp,
 ) -> Result<(Slot, Option<Secret>), VaultError> {
     let id = planned.id;
     let wrap = |opens_with, secret: &[u8]| keyslots::wrap(&vault_id, id, opens_with, now, secret, data_key);
     match planned.new {
         NewSlot::KeyFile => {
-            let secret = Key::make_random()?;
+            let secret = SealKey::make_random()?;
             let name = key_file_name(id);
             // Nothing is sealed with it yet, so nothing is lost by not relying on a file that a power cut may take.
             if let Written::DurabilityUnknown(source) =
@@ -180,7 +180,7 @@ pub(super) fn make_slot(
             Ok((wrap(OpensWith::KeyFile {}, secret.as_bytes())?, None))
         }
         NewSlot::Keychain => {
-            let secret = Key::make_random()?;
+            let secret = SealKey::make_random()?;
             let (store, account) = (keychain(places), account(vault_id, id));
             store.write(&account, secret.as_bytes()).map_err(VaultError::Keychain)?;
             let back = store.read(&account).map_err(VaultError::Keychain)?;
@@ -206,7 +206,7 @@ pub(super) fn make_slot(
 }
 
 /// The data key in a slot that opens by itself; the error says what is missing.
-pub(super) fn open_slot(places: &VaultPlaces, vault_id: Hex<16>, slot: &Slot) -> Result<Key, VaultError> {
+pub(super) fn open_slot(places: &VaultPlaces, vault_id: Hex<16>, slot: &Slot) -> Result<SealKey, VaultError> {
     let (secret, wrong) = match slot.kind() {
         SlotKind::KeyFile => {
             let name = key_file_name(slot.id);
@@ -248,12 +248,12 @@ pub(super) fn damaged_slot(places: &VaultPlaces) -> VaultError {
 }
 
 /// What the keychain knows of this vault's newest file; nothing, where it does not answer.
-pub(super) fn read_keychain_anchor(places: &VaultPlaces, vault_id: Hex<16>) -> Known {
+pub(super) fn read_keychain_anchor(places: &VaultPlaces, vault_id: Hex<16>) -> KnownAnchor {
     match keychain(places).read(&anchor_account(vault_id)) {
-        Ok(bytes) => Anchor::from_keychain(vault_id, &bytes).map_or(Known::Damaged, Known::Anchor),
-        Err(KeychainError::Foreign) => Known::Damaged,
+        Ok(bytes) => Anchor::from_keychain(vault_id, &bytes).map_or(KnownAnchor::Damaged, KnownAnchor::Anchor),
+        Err(KeychainError::Foreign) => KnownAnchor::Damaged,
         Err(KeychainError::NoEntry | KeychainError::Locked | KeychainError::Unavailable | KeychainError::TimedOut) => {
-            Known::Nothing
+            KnownAnchor::Nothing
         }
     }
 }

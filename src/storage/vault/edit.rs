@@ -2,7 +2,7 @@
 
 use super::{
     error::VaultError,
-    opened::{Contents, Draft},
+    opened::{Draft, VaultContents},
 };
 use crate::domain::{ApiKey, KeyId, KeyRecord};
 
@@ -33,7 +33,7 @@ impl Edit {
     }
 
     /// The contents as this change leaves them so far.
-    pub fn contents(&self) -> &Contents {
+    pub fn contents(&self) -> &VaultContents {
         &self.draft.contents
     }
 

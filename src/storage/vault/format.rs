@@ -219,7 +219,7 @@ impl VaultFile {
     }
 
     /// The mac over every part of the file but the mac, in order.
-    pub(super) fn authenticate(&self, key: &seal::Key) -> [u8; 32] {
+    pub(super) fn authenticate(&self, key: &seal::SealKey) -> [u8; 32] {
         let mut mac = seal::Authenticator::new(key);
         mac.part(self.format.as_bytes());
         mac.part(self.header.as_bytes());

@@ -87,7 +87,7 @@ impl Keychain {
         }
         let (answer, answered) = mpsc::sync_channel(1);
         let started = thread::Builder::new().name("keychain".to_owned()).spawn(move || {
-            let _counted = Counted;
+            let _counted = CallGuard;
             // Nobody may be waiting any more; the answer is wiped then.
             let _ = answer.send(ask());
         });
@@ -105,9 +105,9 @@ impl Keychain {
 }
 
 /// Counts a call as come back, also when it panics.
-struct Counted;
+struct CallGuard;
 
-impl Drop for Counted {
+impl Drop for CallGuard {
     fn drop(&mut self) {
         UNDER_WAY.fetch_sub(1, Ordering::SeqCst);
     }

@@ -5,20 +5,21 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
-    FILE, Held, LOCK, NewSlot, Session, SlotId, SlotInfo, SlotKind, Standing, Status, Unlock, Vault, VaultError,
-    anchor::{self, Known},
+    FILE, LOCK, NewSlot, SlotId, SlotInfo, SlotKind, Unlock, UnlockedVault, Vault, VaultError, VaultFreshness,
+    VaultStatus, WriteAccess,
+    anchor::{self, KnownAnchor},
     custody::{self, Planned},
     edit::Committed,
     format::{Hex, MOST_SLOTS, Slot},
     keyslots,
-    opened::{Draft, Keys},
-    reading::{Fresh, Read},
-    seal::{self, Key},
+    opened::{Draft, VaultKeys},
+    reading::{Fresh, UnverifiedVault},
+    seal::{self, SealKey},
 };
 use crate::{
     domain::{Passphrase, Secret},
     storage::{
-        audit::{Action, Entry, Outcome},
+        audit::{Action, AuditEntry, AuditOutcome},
         files::{Folder, Written},
         lock,
     },
@@ -57,19 +58,19 @@ impl Vault {
         })?;
 
         // From here on there is a vault: what fails now is made good by the next writer.
-        let held = Held {
+        let held = WriteAccess {
             lock,
             folder,
             opened: Arc::new(opened),
             begins_trail: false,
         };
-        *self.session() = Some(Session {
+        *self.session() = Some(UnlockedVault {
             keys: Arc::clone(&held.opened.keys),
             by: slots.first().map_or(SlotKind::KeyFile, NewSlot::kind),
-            known: Known::Nothing,
+            known: KnownAnchor::Nothing,
             cached: None,
         });
-        let newest = held.append(&entry(now, actor, Action::CreateVault, None), Outcome::Done);
+        let newest = held.append(&entry(now, actor, Action::CreateVault, None), AuditOutcome::Done);
         let durable = matches!(written, Written::Durable);
         self.adopt(&held, Arc::clone(&held.opened), newest.ok(), durable);
         drop(custody::settle_pending(
@@ -111,7 +112,7 @@ impl Vault {
         old: &Passphrase,
         new: &Passphrase,
     ) -> Result<Committed<Created>, VaultError> {
-        if matches!(self.status()?, Status::Locked { .. }) {
+        if matches!(self.status()?, VaultStatus::Locked { .. }) {
             self.unlock(Unlock::Passphrase(old))?;
         }
         // Stretching takes a moment: it is done before the lock is taken.
@@ -130,9 +131,9 @@ impl Vault {
     /// kinds that there are, for asking for each again.
     pub fn rekey(&self, now: Timestamp, actor: &str, slots: &[NewSlot<'_>]) -> Result<Committed<Created>, VaultError> {
         let held = self.hold_to_write()?;
-        let data = Key::make_random()?;
+        let data = SealKey::make_random()?;
         let mut draft = held.opened.draft();
-        draft.reseal(Keys::new(held.opened.keys.vault_id, data))?;
+        draft.reseal(VaultKeys::new(held.opened.keys.vault_id, data))?;
         self.write_slots(&held, &entry(now, actor, Action::Rekey, None), draft, slots, |_| false)
     }
 
@@ -152,20 +153,24 @@ impl Vault {
 
     /// Takes the vault file as it is for the newest from now on, with a new audit trail where the one that is there is
     /// not whole; returns what the file stood like before, and whether a new trail begins.
-    pub fn accept_rollback(&self, now: Timestamp, actor: &str) -> Result<Committed<(Standing, bool)>, VaultError> {
+    pub fn accept_rollback(
+        &self,
+        now: Timestamp,
+        actor: &str,
+    ) -> Result<Committed<(VaultFreshness, bool)>, VaultError> {
         let mut held = self.hold(Fresh::Always)?;
         self.refuse_newer(&held.opened.header)?;
         let before = held.opened.contents.standing;
         let begins_trail = held.has_broken_trail()?;
-        if before == Standing::Current && !begins_trail {
+        if before == VaultFreshness::Current && !begins_trail {
             return Ok(Committed::Durable((before, false)));
         }
         let vault_id = held.opened.header.vault_id;
         let known = [anchor::read(&held.folder)?, self.known_to_keychain()];
         if begins_trail {
             let whose = match &known {
-                [Known::Anchor(anchor), _] => anchor.vault_id,
-                [Known::Nothing | Known::Damaged, _] => vault_id,
+                [KnownAnchor::Anchor(anchor), _] => anchor.vault_id,
+                [KnownAnchor::Nothing | KnownAnchor::Damaged, _] => vault_id,
             };
             held.set_trail_aside(&whose.to_string())?;
         }
@@ -178,11 +183,11 @@ impl Vault {
         // Two above what is known: not one that follows it, which would have to name its mac.
         draft.header.generation = draft.header.generation.max(newest.unwrap_or(0).saturating_add(2));
         let detail = match before {
-            Standing::Current => "current",
-            Standing::RolledBack { .. } => "rolled back",
-            Standing::Forked => "forked",
-            Standing::Foreign => "foreign",
-            Standing::AnchorDamaged => "anchor not readable",
+            VaultFreshness::Current => "current",
+            VaultFreshness::RolledBack { .. } => "rolled back",
+            VaultFreshness::Forked => "forked",
+            VaultFreshness::Foreign => "foreign",
+            VaultFreshness::AnchorDamaged => "anchor not readable",
         };
         let entry = entry(now, actor, Action::AcceptRollback, Some(detail.to_owned()));
         let durable = self.commit(&held, &entry, draft)?;
@@ -197,17 +202,17 @@ impl Vault {
         planned: &[Planned<'_>],
         now: Timestamp,
     ) -> Result<(super::Opened, Created, Written), VaultError> {
-        let data = Key::make_random()?;
+        let data = SealKey::make_random()?;
         let (slots, created) = self.make_slots(vault_id, planned, &data, now)?;
-        let (bytes, opened) = Draft::first(Keys::new(vault_id, data), slots, now)?.finish()?;
+        let (bytes, opened) = Draft::first(VaultKeys::new(vault_id, data), slots, now)?.finish()?;
         let written = folder.replace(FILE, &bytes)?;
         Ok((opened, created, written))
     }
 
     fn replace_slots(
         &self,
-        held: &Held,
-        entry: &Entry,
+        held: &WriteAccess,
+        entry: &AuditEntry,
         new: &[NewSlot<'_>],
         keep: impl Fn(&Slot) -> bool,
     ) -> Result<Committed<Created>, VaultError> {
@@ -217,8 +222,8 @@ impl Vault {
     /// Writes `draft` with the slots that stay and new ones.
     fn write_slots(
         &self,
-        held: &Held,
-        entry: &Entry,
+        held: &WriteAccess,
+        entry: &AuditEntry,
         mut draft: Draft,
         new: &[NewSlot<'_>],
         keep: impl Fn(&Slot) -> bool,
@@ -259,7 +264,7 @@ impl Vault {
         &self,
         vault_id: Hex<16>,
         planned: &[Planned<'_>],
-        data: &Key,
+        data: &SealKey,
         now: Timestamp,
     ) -> Result<(Vec<Slot>, Created), VaultError> {
         let mut slots = Vec::new();
@@ -279,7 +284,7 @@ impl Vault {
     /// Which slot a passphrase opens.
     fn slot_of_passphrase(&self, passphrase: &Passphrase) -> Result<SlotId, VaultError> {
         let folder = Folder::open(&self.places.data)?.ok_or(VaultError::Absent)?;
-        let Read { header, .. } = self.read_file(&folder)?.ok_or(VaultError::Absent)?;
+        let UnverifiedVault { header, .. } = self.read_file(&folder)?.ok_or(VaultError::Absent)?;
         let mut wrong = VaultError::NoSlotOfKind(SlotKind::Passphrase);
         for slot in &header.slots {
             if let Some(secret) = keyslots::stretch(slot, passphrase) {
@@ -306,10 +311,10 @@ impl Vault {
         }
     }
 
-    fn known_to_keychain(&self) -> Known {
+    fn known_to_keychain(&self) -> KnownAnchor {
         self.session()
             .as_ref()
-            .map_or(Known::Nothing, |session| session.known.clone())
+            .map_or(KnownAnchor::Nothing, |session| session.known.clone())
     }
 }
 
@@ -322,15 +327,15 @@ fn refuse_unopenable(mut kinds: impl Iterator<Item = SlotKind>) -> Result<(), Va
     }
 }
 
-fn entry(at: Timestamp, actor: &str, action: Action, detail: Option<String>) -> Entry {
-    Entry {
+fn entry(at: Timestamp, actor: &str, action: Action, detail: Option<String>) -> AuditEntry {
+    AuditEntry {
         at,
         actor: actor.to_owned(),
         action,
         provider: None,
         label: None,
         key_id: None,
-        outcome: Outcome::Begun,
+        outcome: AuditOutcome::Begun,
         detail,
     }
 }

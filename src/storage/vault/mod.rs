@@ -27,24 +27,24 @@ mod reading;
 pub(super) mod seal;
 mod writing;
 
-pub use anchor::Standing;
+pub use anchor::VaultFreshness;
 pub use edit::{Committed, Edit};
 pub use error::VaultError;
 pub use format::Hex;
 pub use keyslots::{NewSlot, SlotId, SlotInfo, SlotKind};
 pub use maintenance::Created;
-pub use opened::Contents;
+pub use opened::VaultContents;
 pub use seal::SealError;
 
-use anchor::Known;
-use opened::{Keys, Opened};
-use reading::{Fresh, Read, current, infos};
-use writing::Held;
+use anchor::KnownAnchor;
+use opened::{Opened, VaultKeys};
+use reading::{Fresh, UnverifiedVault, current, infos};
+use writing::WriteAccess;
 
 use crate::{
     domain::{ApiKey, KeyId, Passphrase, Secret},
     storage::{
-        audit::{self, Entry, Outcome},
+        audit::{self, AuditEntry, AuditOutcome},
         files::{self, Folder, Stamp},
         lock::{self, LockError},
     },
@@ -71,12 +71,12 @@ pub struct VaultPlaces {
 /// A handle on the vault: cheap to make, shared between threads, with the keys in memory once it is unlocked.
 pub struct Vault {
     places: VaultPlaces,
-    session: Mutex<Option<Session>>,
+    session: Mutex<Option<UnlockedVault>>,
 }
 
 /// How the vault can be worked with, without asking anybody for anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Status {
+pub enum VaultStatus {
     /// There is no vault file.
     Absent,
     /// The keys are not in memory; these slots would give them.
@@ -87,7 +87,7 @@ pub enum Status {
 
 /// What a vault file tells of itself without being opened; nothing of it is authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Outline {
+pub struct VaultOutline {
     /// The version of the format.
     pub version: u32,
     /// Stays the same for the life of the vault.
@@ -107,18 +107,18 @@ pub enum Unlock<'a> {
 }
 
 /// The vault's keys in memory, and the file as it was last read.
-struct Session {
-    keys: Arc<Keys>,
+struct UnlockedVault {
+    keys: Arc<VaultKeys>,
     by: SlotKind,
     /// The keychain's anchor, when the keychain gave the key.
-    known: Known,
+    known: KnownAnchor,
     cached: Option<(Stamp, Arc<Opened>)>,
 }
 
 /// What `bytes`, read from somewhere, tell of themselves if they are a well-formed vault file.
-pub fn inspect(bytes: &[u8]) -> Result<Outline, VaultError> {
+pub fn inspect(bytes: &[u8]) -> Result<VaultOutline, VaultError> {
     let (_, header) = format::parse(bytes).map_err(|why| VaultError::from_format(FILE.into(), why))?;
-    Ok(Outline {
+    Ok(VaultOutline {
         version: header.version,
         vault_id: header.vault_id,
         generation: header.generation,
@@ -156,33 +156,33 @@ impl Vault {
     /// Whether there is a vault and whether it is unlocked; opens nothing, asks nobody.
     ///
     /// A vault whose file is gone is not absent: that is [`VaultError::Remains`].
-    pub fn status(&self) -> Result<Status, VaultError> {
+    pub fn status(&self) -> Result<VaultStatus, VaultError> {
         let mut session = self.session();
         if let Some((session, opened)) = self.unchanged(session.as_ref()) {
             let slots = infos(&opened.header);
-            return Ok(Status::Unlocked { slots, by: session.by });
+            return Ok(VaultStatus::Unlocked { slots, by: session.by });
         }
         let Some(folder) = Folder::open(&self.places.data)? else {
-            return Ok(Status::Absent);
+            return Ok(VaultStatus::Absent);
         };
-        let Some(Read { header, .. }) = self.read_file(&folder)? else {
+        let Some(UnverifiedVault { header, .. }) = self.read_file(&folder)? else {
             refuse_remains_of_written(&folder)?;
             // A note is of an attempt to make a vault that was killed: the next one cleans up.
             return match custody::any_key_file(&self.places) {
                 Some(path) if folder.stamp(custody::PENDING)?.is_none() => Err(VaultError::Remains { path }),
-                Some(_) | None => Ok(Status::Absent),
+                Some(_) | None => Ok(VaultStatus::Absent),
             };
         };
         let slots = infos(&header);
         Ok(match current(&mut session, &header) {
-            Some(session) => Status::Unlocked { slots, by: session.by },
-            None => Status::Locked { slots },
+            Some(session) => VaultStatus::Unlocked { slots, by: session.by },
+            None => VaultStatus::Locked { slots },
         })
     }
 
     /// Brings the vault's keys into memory, until [`Vault::lock`] or the end of the process.
     ///
-    /// Succeeds also on a file that is rolled back, forked or foreign: [`Contents::standing`] tells.
+    /// Succeeds also on a file that is rolled back, forked or foreign: [`VaultContents::standing`] tells.
     pub fn unlock(&self, with: Unlock<'_>) -> Result<(), VaultError> {
         let folder = Folder::open(&self.places.data)?.ok_or(VaultError::Absent)?;
         let read = self.read_file(&folder)?.ok_or(VaultError::Absent)?;
@@ -190,16 +190,16 @@ impl Vault {
         let (data, by) = self
             .data_key(header, with)
             .map_err(|why| self.or_foreign(&folder, header, why))?;
-        let keys = Arc::new(Keys::new(header.vault_id, data));
+        let keys = Arc::new(VaultKeys::new(header.vault_id, data));
         if keys.id != header.data_key {
             return Err(self.damaged("a keyslot holds the key of another file"));
         }
         let known = match by {
             SlotKind::Keychain => custody::read_keychain_anchor(&self.places, header.vault_id),
-            SlotKind::KeyFile | SlotKind::Passphrase | SlotKind::Recovery => Known::Nothing,
+            SlotKind::KeyFile | SlotKind::Passphrase | SlotKind::Recovery => KnownAnchor::Nothing,
         };
         let mut session = self.session();
-        *session = Some(Session {
+        *session = Some(UnlockedVault {
             keys,
             by,
             known,
@@ -222,7 +222,7 @@ impl Vault {
     }
 
     /// What the vault holds, without secrets; read again when the file has changed.
-    pub fn contents(&self) -> Result<Arc<Contents>, VaultError> {
+    pub fn contents(&self) -> Result<Arc<VaultContents>, VaultError> {
         let mut session = self.session();
         let unchanged = self.unchanged(session.as_ref());
         let opened = if let Some((_, opened)) = unchanged {
@@ -257,7 +257,7 @@ impl Vault {
     /// An error of `edit` changes nothing and is audited as refused. An edit that changes nothing writes nothing.
     pub fn change<T, E: From<VaultError>>(
         &self,
-        entry: &Entry,
+        entry: &AuditEntry,
         edit: impl FnOnce(&mut Edit) -> Result<T, E>,
     ) -> Result<Committed<T>, E> {
         let held = self.hold_to_write()?;
@@ -268,31 +268,31 @@ impl Vault {
             Ok((value, None)) => Ok(Committed::Durable(value)),
             Err(why) => {
                 // The refusal stands, whether or not it could be noted.
-                drop(held.append(entry, Outcome::Refused));
+                drop(held.append(entry, AuditOutcome::Refused));
                 Err(why)
             }
         }
     }
 
     /// The secret of one version of a key; that it is handed out is in the audit trail, on the disk, before.
-    pub fn reveal(&self, entry: &Entry, key_id: KeyId, version: u32) -> Result<ApiKey, VaultError> {
+    pub fn reveal(&self, entry: &AuditEntry, key_id: KeyId, version: u32) -> Result<ApiKey, VaultError> {
         let held = self.hold(Fresh::AsNeeded)?;
         self.refuse_foreign(&held.opened)?;
         held.opened.find(key_id, version)?;
-        held.append_and_anchor(entry, Outcome::Done)?;
+        held.append_and_anchor(entry, AuditOutcome::Done)?;
         held.opened.secret(key_id, version).map_err(|_| {
-            drop(held.append(entry, Outcome::Failed));
+            drop(held.append(entry, AuditOutcome::Failed));
             self.damaged("a secret is not the one of its record")
         })
     }
 
     /// Adds `entry` to the audit trail as it is, and returns once it is on the disk.
-    pub fn record(&self, entry: &Entry) -> Result<(), VaultError> {
+    pub fn record(&self, entry: &AuditEntry) -> Result<(), VaultError> {
         self.hold(Fresh::AsNeeded)?.append_and_anchor(entry, entry.outcome)
     }
 
     /// Checks the whole audit trail, also that its end was not cut off; the report has the first break.
-    pub fn verify_audit(&self) -> Result<audit::Report, VaultError> {
+    pub fn verify_audit(&self) -> Result<audit::TrailReport, VaultError> {
         let folder = Folder::open(&self.places.data)?.ok_or(VaultError::Absent)?;
         // Read before the trail, which only grows: else an entry made meanwhile looks like a cut.
         let opened = self.load(&folder, &mut self.session(), Fresh::AsNeeded)?;
@@ -310,13 +310,13 @@ impl Vault {
     }
 
     /// What was read last, where the file is as it was then.
-    fn unchanged<'s>(&self, session: Option<&'s Session>) -> Option<(&'s Session, &'s Arc<Opened>)> {
+    fn unchanged<'s>(&self, session: Option<&'s UnlockedVault>) -> Option<(&'s UnlockedVault, &'s Arc<Opened>)> {
         let session = session?;
         let (stamp, opened) = session.cached.as_ref()?;
         files::is_unchanged(&self.path(), Some(*stamp)).then_some((session, opened))
     }
 
-    fn session(&self) -> MutexGuard<'_, Option<Session>> {
+    fn session(&self) -> MutexGuard<'_, Option<UnlockedVault>> {
         // A panic elsewhere leaves nothing half done in here.
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }

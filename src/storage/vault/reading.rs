@@ -3,13 +3,13 @@
 use std::sync::{Arc, MutexGuard};
 
 use super::{
-    FILE, Session, SlotInfo, SlotKind, Standing, Unlock, Vault, VaultError,
-    anchor::{self, Known},
+    FILE, SlotInfo, SlotKind, Unlock, UnlockedVault, Vault, VaultError, VaultFreshness,
+    anchor::{self, KnownAnchor},
     custody::{self, open_slot},
     format::{self, Header, LONGEST_FILE, VERSION, VaultFile},
     keyslots::{self, RecoveryCode, UnwrapError},
     opened::Opened,
-    seal::Key,
+    seal::SealKey,
 };
 use crate::storage::{
     audit,
@@ -25,7 +25,7 @@ pub(super) enum Fresh {
 
 impl Vault {
     /// The data key, and the kind of slot that gave it.
-    pub(super) fn data_key(&self, header: &Header, with: Unlock<'_>) -> Result<(Key, SlotKind), VaultError> {
+    pub(super) fn data_key(&self, header: &Header, with: Unlock<'_>) -> Result<(SealKey, SlotKind), VaultError> {
         let of_kind = |kind| header.slots.iter().filter(move |slot| slot.kind() == kind);
         match with {
             Unlock::Automatic => {
@@ -87,10 +87,10 @@ impl Vault {
                 | VaultError::KeychainEntryWrong
         );
         match anchor::read(folder) {
-            Ok(Known::Anchor(anchor)) if missing && anchor.vault_id != header.vault_id => {
+            Ok(KnownAnchor::Anchor(anchor)) if missing && anchor.vault_id != header.vault_id => {
                 VaultError::Foreign { path: self.path() }
             }
-            Ok(Known::Anchor(_) | Known::Nothing | Known::Damaged) | Err(_) => why,
+            Ok(KnownAnchor::Anchor(_) | KnownAnchor::Nothing | KnownAnchor::Damaged) | Err(_) => why,
         }
     }
 
@@ -98,10 +98,10 @@ impl Vault {
     pub(super) fn load(
         &self,
         folder: &Folder,
-        session: &mut MutexGuard<'_, Option<Session>>,
+        session: &mut MutexGuard<'_, Option<UnlockedVault>>,
         fresh: Fresh,
     ) -> Result<Arc<Opened>, VaultError> {
-        if let Some(Session {
+        if let Some(UnlockedVault {
             cached: Some((stamp, opened)),
             ..
         }) = &**session
@@ -120,11 +120,11 @@ impl Vault {
     pub(super) fn open_read(
         &self,
         folder: &Folder,
-        session: &mut MutexGuard<'_, Option<Session>>,
-        anchor: &Known,
-        read: Read,
+        session: &mut MutexGuard<'_, Option<UnlockedVault>>,
+        anchor: &KnownAnchor,
+        read: UnverifiedVault,
     ) -> Result<Arc<Opened>, VaultError> {
-        let Read { file, header, stamp } = read;
+        let UnverifiedVault { file, header, stamp } = read;
         let Some(session) = current(session, &header) else {
             return Err(VaultError::Locked { slots: infos(&header) });
         };
@@ -133,16 +133,16 @@ impl Vault {
         let standing = known
             .into_iter()
             .map(|known| known.judge(&header, file.mac()))
-            .find(|standing| *standing != Standing::Current)
-            .unwrap_or(Standing::Current);
+            .find(|standing| *standing != VaultFreshness::Current)
+            .unwrap_or(VaultFreshness::Current);
         let mut opened =
             Opened::open(Arc::clone(&session.keys), file, header, standing).map_err(|what| self.damaged(what))?;
-        if standing == Standing::Current
+        if standing == VaultFreshness::Current
             && is_far
             && let Some(head) = &opened.audit_head
             && !audit::has(folder, head)?
         {
-            Arc::make_mut(&mut opened.contents).standing = Standing::Forked;
+            Arc::make_mut(&mut opened.contents).standing = VaultFreshness::Forked;
         }
         let opened = Arc::new(opened);
         session.cached = Some((stamp, Arc::clone(&opened)));
@@ -150,7 +150,7 @@ impl Vault {
     }
 
     /// The file's parts, bounded and well formed, not yet authenticated; `None` where there is no file.
-    pub(super) fn read_file(&self, folder: &Folder) -> Result<Option<Read>, VaultError> {
+    pub(super) fn read_file(&self, folder: &Folder) -> Result<Option<UnverifiedVault>, VaultError> {
         let (bytes, stamp) = match folder.read(FILE, LONGEST_FILE) {
             Ok(Some(read)) => read,
             Ok(None) => return Ok(None),
@@ -158,13 +158,16 @@ impl Vault {
             Err(why) => return Err(why.into()),
         };
         let (file, header) = format::parse(&bytes).map_err(|why| VaultError::from_format(self.path(), why))?;
-        Ok(Some(Read { file, header, stamp }))
+        Ok(Some(UnverifiedVault { file, header, stamp }))
     }
 
     pub(super) fn refuse_foreign(&self, opened: &Opened) -> Result<(), VaultError> {
         match opened.contents.standing {
-            Standing::Foreign => Err(VaultError::Foreign { path: self.path() }),
-            Standing::Current | Standing::RolledBack { .. } | Standing::Forked | Standing::AnchorDamaged => Ok(()),
+            VaultFreshness::Foreign => Err(VaultError::Foreign { path: self.path() }),
+            VaultFreshness::Current
+            | VaultFreshness::RolledBack { .. }
+            | VaultFreshness::Forked
+            | VaultFreshness::AnchorDamaged => Ok(()),
         }
     }
 
@@ -195,15 +198,15 @@ impl Opened {
             .and_then(|anchor| anchor.audit);
         // Another file than the one last written here may know of lines that were written elsewhere.
         let own = match self.contents.standing {
-            Standing::Current | Standing::AnchorDamaged => self.audit_head.clone(),
-            Standing::RolledBack { .. } | Standing::Forked | Standing::Foreign => None,
+            VaultFreshness::Current | VaultFreshness::AnchorDamaged => self.audit_head.clone(),
+            VaultFreshness::RolledBack { .. } | VaultFreshness::Forked | VaultFreshness::Foreign => None,
         };
         Ok([own, anchored].into_iter().flatten().max_by_key(|head| head.seq))
     }
 }
 
 /// A file as it was read: bounded and well formed, not yet authenticated.
-pub(super) struct Read {
+pub(super) struct UnverifiedVault {
     pub(super) file: VaultFile,
     pub(super) header: Header,
     pub(super) stamp: Stamp,
@@ -211,9 +214,9 @@ pub(super) struct Read {
 
 /// The session, if its keys are those of the file with this header.
 pub(super) fn current<'a>(
-    session: &'a mut MutexGuard<'_, Option<Session>>,
+    session: &'a mut MutexGuard<'_, Option<UnlockedVault>>,
     header: &Header,
-) -> Option<&'a mut Session> {
+) -> Option<&'a mut UnlockedVault> {
     session
         .as_mut()
         .filter(|session| session.keys.vault_id == header.vault_id && session.keys.id == header.data_key)

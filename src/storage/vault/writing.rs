@@ -3,19 +3,19 @@
 use std::sync::Arc;
 
 use super::{
-    FILE, Fresh, LOCK, Opened, SlotKind, Standing, Vault, VaultError,
-    anchor::{self, Anchor, Known},
+    FILE, Fresh, LOCK, Opened, SlotKind, Vault, VaultError, VaultFreshness,
+    anchor::{self, Anchor, KnownAnchor},
     custody,
     opened::Draft,
 };
 use crate::storage::{
-    audit::{self, Entry, Outcome},
+    audit::{self, AuditEntry, AuditOutcome},
     files::{Folder, Written},
     lock::{self, Lock},
 };
 
 /// The right to write, and the file as it stands.
-pub(super) struct Held {
+pub(super) struct WriteAccess {
     pub(super) lock: Lock,
     pub(super) folder: Folder,
     pub(super) opened: Arc<Opened>,
@@ -23,10 +23,10 @@ pub(super) struct Held {
     pub(super) begins_trail: bool,
 }
 
-impl Held {
+impl WriteAccess {
     /// Adds `entry` with this outcome to the audit trail; the trail's new end, which is on the disk.
-    pub(super) fn append(&self, entry: &Entry, outcome: Outcome) -> Result<audit::Head, VaultError> {
-        let entry = Entry {
+    pub(super) fn append(&self, entry: &AuditEntry, outcome: AuditOutcome) -> Result<audit::Head, VaultError> {
+        let entry = AuditEntry {
             outcome,
             ..entry.clone()
         };
@@ -56,10 +56,10 @@ impl Held {
         Ok(())
     }
 
-    /// The same as [`Held::append`], with the new end kept in the anchor, for entries that no change of the file follows.
-    pub(super) fn append_and_anchor(&self, entry: &Entry, outcome: Outcome) -> Result<(), VaultError> {
+    /// The same as [`WriteAccess::append`], with the new end kept in the anchor, for entries that no change of the file follows.
+    pub(super) fn append_and_anchor(&self, entry: &AuditEntry, outcome: AuditOutcome) -> Result<(), VaultError> {
         let newest = self.append(entry, outcome)?;
-        if self.opened.contents.standing == Standing::Current {
+        if self.opened.contents.standing == VaultFreshness::Current {
             // The entry is on the disk: an anchor that stays older only notices less.
             let anchor = Anchor::new(&self.opened.header, self.opened.mac, Some(newest));
             drop(anchor::write(&self.folder, &anchor));
@@ -70,11 +70,11 @@ impl Held {
 
 impl Vault {
     /// The lock, and the file as it stands under it.
-    pub(super) fn hold(&self, fresh: Fresh) -> Result<Held, VaultError> {
+    pub(super) fn hold(&self, fresh: Fresh) -> Result<WriteAccess, VaultError> {
         let folder = Folder::open(&self.places.data)?.ok_or(VaultError::Absent)?;
         let lock = lock::acquire(&folder, LOCK, self.places.lock_wait)?;
         let opened = self.load(&folder, &mut self.session(), fresh)?;
-        Ok(Held {
+        Ok(WriteAccess {
             lock,
             folder,
             opened,
@@ -83,28 +83,28 @@ impl Vault {
     }
 
     /// The same for a writer: what killed writers left is cleaned up, and the file has to be the newest.
-    pub(super) fn hold_to_write(&self) -> Result<Held, VaultError> {
+    pub(super) fn hold_to_write(&self) -> Result<WriteAccess, VaultError> {
         // Two changes within one tick of the clock can look like none: what is built upon is read.
         let held = self.hold(Fresh::Always)?;
         self.refuse_foreign(&held.opened)?;
         let header = &held.opened.header;
         match held.opened.contents.standing {
-            Standing::Current => {}
-            Standing::RolledBack { newest } => {
+            VaultFreshness::Current => {}
+            VaultFreshness::RolledBack { newest } => {
                 return Err(VaultError::RolledBack {
                     path: self.path(),
                     found: header.generation,
                     newest,
                 });
             }
-            Standing::Forked => return Err(VaultError::Forked { path: self.path() }),
-            Standing::AnchorDamaged => {
+            VaultFreshness::Forked => return Err(VaultError::Forked { path: self.path() }),
+            VaultFreshness::AnchorDamaged => {
                 return Err(VaultError::Damaged {
                     path: self.places.data.join(anchor::FILE),
                     what: "the rollback anchor is not readable",
                 });
             }
-            Standing::Foreign => return Err(VaultError::Foreign { path: self.path() }),
+            VaultFreshness::Foreign => return Err(VaultError::Foreign { path: self.path() }),
         }
         self.refuse_newer(header)?;
         held.folder.clean_stale()?;
@@ -113,8 +113,8 @@ impl Vault {
     }
 
     /// Writes `draft` as the vault; whether it is known to be durable.
-    pub(super) fn commit(&self, held: &Held, entry: &Entry, mut draft: Draft) -> Result<bool, VaultError> {
-        let intent = held.append(entry, Outcome::Begun)?;
+    pub(super) fn commit(&self, held: &WriteAccess, entry: &AuditEntry, mut draft: Draft) -> Result<bool, VaultError> {
+        let intent = held.append(entry, AuditOutcome::Begun)?;
         draft.audit_head = Some(intent.clone());
         let written = draft
             .finish()
@@ -122,16 +122,16 @@ impl Vault {
         let (written, opened) = match written {
             Ok(written) => written,
             Err(why) => {
-                drop(held.append(entry, Outcome::Failed));
+                drop(held.append(entry, AuditOutcome::Failed));
                 return Err(why);
             }
         };
         // From here on the change is made: what fails now is made good by the next writer, and is no failure of this one.
         let durable = matches!(written, Written::Durable);
         let outcome = if durable {
-            Outcome::Done
+            AuditOutcome::Done
         } else {
-            Outcome::DurabilityUnknown
+            AuditOutcome::DurabilityUnknown
         };
         let newest = held.append(entry, outcome).unwrap_or(intent);
         self.adopt(held, Arc::new(opened), Some(newest), durable);
@@ -139,7 +139,7 @@ impl Vault {
     }
 
     /// Takes a file that was just written as the one that is known, in the anchors and in memory.
-    pub(super) fn adopt(&self, held: &Held, opened: Arc<Opened>, newest: Option<audit::Head>, durable: bool) {
+    pub(super) fn adopt(&self, held: &WriteAccess, opened: Arc<Opened>, newest: Option<audit::Head>, durable: bool) {
         let anchor = Anchor::new(&opened.header, opened.mac, newest);
         if durable {
             // An anchor that stays older is no alarm; one that outlives its file would be a false one.
@@ -149,7 +149,7 @@ impl Vault {
         if let Some(session) = &mut *session {
             if session.by == SlotKind::Keychain && durable {
                 custody::write_keychain_anchor(&self.places, &anchor);
-                session.known = Known::Anchor(anchor);
+                session.known = KnownAnchor::Anchor(anchor);
             }
             session.keys = Arc::clone(&opened.keys);
             let stamp = held.folder.stamp(FILE).ok().flatten();

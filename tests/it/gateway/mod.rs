@@ -287,7 +287,7 @@ fn every_format_reaches_a_provider_that_speaks_it_with_its_own_key() {
 }
 
 #[test]
-fn models_are_found_by_the_catalogues_names_and_a_wrong_name_gets_suggestions() {
+fn models_are_found_by_the_catalogs_names_and_a_wrong_name_gets_suggestions() {
     let scene = Scene::with(
         StandIn::answering(Reply::json(200, &completion())),
         "[budget]\nenabled = false\n",

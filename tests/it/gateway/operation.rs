@@ -9,7 +9,7 @@ use std::{
 use api_keys::{
     app::{App, Clock},
     error::Error,
-    services::clients,
+    services::gateway_clients,
     settings::{Environment, Settings},
 };
 
@@ -361,10 +361,16 @@ fn the_key_of_a_command_lives_as_long_as_it_does_and_no_longer_than_somebody_wan
         clients.iter().map(|client| client.name.to_string()).collect()
     };
     let noon = after(&home, 0);
-    let (mut client, key) = clients::add_for_command(&noon, "agent", &everything).unwrap();
-    clients::renew(&after(&home, 40), &mut client).unwrap();
-    assert!(clients::authenticate(&after(&home, 90), &key).is_ok(), "renewed");
-    assert!(clients::authenticate(&after(&home, 101), &key).is_err(), "and over");
+    let (mut client, key) = gateway_clients::add_for_command(&noon, "agent", &everything).unwrap();
+    gateway_clients::renew(&after(&home, 40), &mut client).unwrap();
+    assert!(
+        gateway_clients::authenticate(&after(&home, 90), &key).is_ok(),
+        "renewed"
+    );
+    assert!(
+        gateway_clients::authenticate(&after(&home, 101), &key).is_err(),
+        "and over"
+    );
 
     // Forgotten while the machine slept.
     noon.clients()
@@ -373,17 +379,17 @@ fn the_key_of_a_command_lives_as_long_as_it_does_and_no_longer_than_somebody_wan
             Ok::<_, Error>(())
         })
         .unwrap();
-    clients::renew(&after(&home, 200), &mut client).unwrap();
+    gateway_clients::renew(&after(&home, 200), &mut client).unwrap();
     assert_eq!(names(&noon), ["run-agent"]);
 
-    clients::remove(&noon, &client.name).unwrap();
-    clients::renew(&after(&home, 240), &mut client).unwrap();
+    gateway_clients::remove(&noon, &client.name).unwrap();
+    gateway_clients::renew(&after(&home, 240), &mut client).unwrap();
     assert!(names(&noon).is_empty(), "whoever removed it meant it");
 
     // Another command of that name came meanwhile.
-    let (_, others) = clients::add_for_command(&after(&home, 400), "agent", &everything).unwrap();
-    clients::renew(&after(&home, 400), &mut client).unwrap();
-    assert!(clients::authenticate(&after(&home, 401), &others).is_ok());
+    let (_, others) = gateway_clients::add_for_command(&after(&home, 400), "agent", &everything).unwrap();
+    gateway_clients::renew(&after(&home, 400), &mut client).unwrap();
+    assert!(gateway_clients::authenticate(&after(&home, 401), &others).is_ok());
     assert_eq!(names(&noon), ["run-agent"]);
 }
 

@@ -83,7 +83,7 @@ fn ask(store: &impl Store, holder: &str, change: LeaseChange<'_>, second: i64) -
 }
 
 /// A new lease for one request of `amount`.
-fn one<'a>(amount: &'a [Usd; 1], limits: &'a [Limit]) -> LeaseChange<'a> {
+fn one<'a>(amount: &'a [Usd; 1], limits: &'a [SpendingLimit]) -> LeaseChange<'a> {
     LeaseChange {
         asks: amount,
         ..new_lease(limits)
@@ -319,7 +319,7 @@ fn a_holder_that_ends_gives_everything_back(store: &impl Store) {
 
 fn a_lease_of_a_client_counts_for_it_and_for_all(store: &impl Store) {
     let limits = [
-        Limit {
+        SpendingLimit {
             of_client: true,
             ..limit(50)
         },

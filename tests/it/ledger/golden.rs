@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use super::*;
 use api_keys::{
     domain::ProviderId,
-    storage::ledger::{Dimension, Granted, Health, Position},
+    storage::ledger::{Dimension, Granted, Position, StoredHealth},
 };
 
 /// The newest version.
@@ -24,7 +24,7 @@ fn records() -> Vec<UsageRecord> {
         project: None,
         session: None,
         client: Some("an editor".to_owned()),
-        source: Source::Gateway,
+        source: UsageSource::Gateway,
         service: Service::Batch,
         cost: RecordedCost::Estimated {
             cost: Usd::from_nano(1_234_567_890),
@@ -37,7 +37,7 @@ fn records() -> Vec<UsageRecord> {
         at: at(1),
         label: None,
         tokens: Tokens::default(),
-        outcome: Outcome {
+        outcome: RequestOutcome {
             success: false,
             status_code: Some(529),
             latency_ms: None,
@@ -48,8 +48,8 @@ fn records() -> Vec<UsageRecord> {
     vec![openai, request(), failed]
 }
 
-fn health() -> (ProviderId, Label, Health) {
-    let health = Health {
+fn health() -> (ProviderId, Label, StoredHealth) {
+    let health = StoredHealth {
         trouble: Some("rate_limited".to_owned()),
         since: at(0),
         until: at(30),
@@ -131,7 +131,7 @@ fn expect_readable(version: u32, leased: i64) {
     assert_eq!(spent.reserved, Usd::from_nano(leased));
     assert!(ledger.record(&records[0]).unwrap().duplicate);
     assert_eq!(ledger.record(&request()).unwrap().id, 4);
-    let limits = [Limit {
+    let limits = [SpendingLimit {
         span: span(0, 900),
         ..limit(10 + 10 + leased)
     }];
@@ -156,7 +156,7 @@ fn reservations_of_the_first_version_become_failed_requests_by_their_prompts_onc
             ..TokenCounts::default()
         })
         .unwrap(),
-        outcome: Outcome {
+        outcome: RequestOutcome {
             success: false,
             status_code: None,
             latency_ms: None,

@@ -92,8 +92,8 @@ impl Process {
 
 fn with_cost(name: &str, nano: i64, success: bool) -> UsageRecord {
     UsageRecord {
-        source: Source::Gateway,
-        outcome: Outcome {
+        source: UsageSource::Gateway,
+        outcome: RequestOutcome {
             success,
             ..request().outcome
         },

@@ -11,7 +11,7 @@ const NAME: &str = "0707070707070707";
 /// A request of a gateway, which is known by `name` where it has one.
 fn named(name: &str) -> UsageRecord {
     UsageRecord {
-        source: Source::Gateway,
+        source: UsageSource::Gateway,
         client: Some("editor".to_owned()),
         request_id: (!name.is_empty()).then(|| name.to_owned()),
         ..request()
@@ -26,7 +26,7 @@ fn so_far(name: &str, input: u64) -> UsageRecord {
             ..TokenCounts::default()
         })
         .unwrap(),
-        outcome: Outcome {
+        outcome: RequestOutcome {
             success: false,
             status_code: None,
             latency_ms: None,
@@ -98,7 +98,7 @@ fn what_has_ended_is_recorded_once_and_what_was_under_way_as_an_estimated_failur
 
     replay(&home, &ledger);
     let lost = UsageRecord {
-        outcome: Outcome {
+        outcome: RequestOutcome {
             success: false,
             ..request().outcome
         },

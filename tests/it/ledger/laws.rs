@@ -36,7 +36,7 @@ fn record() -> impl Strategy<Value = UsageRecord> {
         prop::option::of(prop::sample::select(&Task::ALL[..])),
         maybe(&["default", "one", "two"]),
         maybe(&["editor", "one"]),
-        prop::sample::select(&Source::ALL[..]),
+        prop::sample::select(&UsageSource::ALL[..]),
     );
     let happened = (
         // Ten days around noon, to the millisecond.
@@ -56,7 +56,7 @@ fn record() -> impl Strategy<Value = UsageRecord> {
             client,
             source,
             tokens,
-            outcome: Outcome {
+            outcome: RequestOutcome {
                 success,
                 ..request().outcome
             },

@@ -5,7 +5,7 @@ use std::fs;
 use super::*;
 use api_keys::{
     domain::{ProviderId, Window, last_days},
-    storage::ledger::{Dimension, Health, Recorded},
+    storage::ledger::{Dimension, Recorded, StoredHealth},
 };
 use jiff::tz::TimeZone;
 
@@ -42,10 +42,10 @@ fn a_record_is_counted_and_reads_back_as_it_was() {
         project: None,
         session: None,
         client: Some("an editor".to_owned()),
-        source: Source::Gateway,
+        source: UsageSource::Gateway,
         service: Service::Batch,
         tokens: Tokens::default(),
-        outcome: Outcome {
+        outcome: RequestOutcome {
             success: false,
             status_code: None,
             latency_ms: None,
@@ -164,7 +164,7 @@ fn requests_are_told_apart_by_whatever_is_known_of_them() {
         task: None,
         project: None,
         client: Some("an editor".to_owned()),
-        source: Source::Gateway,
+        source: UsageSource::Gateway,
         ..request()
     };
     let no_key = UsageRecord {
@@ -372,7 +372,7 @@ fn the_health_of_keys_is_shared_and_changed_by_one_at_a_time() {
     let (home, ledger) = ledger();
     let other = Ledger::new(home.path().join("data"));
     let (openai, work): (ProviderId, Label) = ("openai".parse().unwrap(), "work".parse().unwrap());
-    let cooling = Health {
+    let cooling = StoredHealth {
         trouble: Some("rate_limited".to_owned()),
         since: at(0),
         until: at(30),
@@ -401,7 +401,7 @@ fn the_health_of_keys_is_shared_and_changed_by_one_at_a_time() {
         })
         .unwrap();
     assert_eq!(ledger.stamp(), stamp, "nothing was changed");
-    let probing = Health {
+    let probing = StoredHealth {
         probe_until: Some(at(90)),
         ..cooling.clone()
     };

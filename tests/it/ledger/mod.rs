@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use api_keys::{
-    domain::{Label, Outcome, RecordedCost, Service, Source, Span, Task, TokenCounts, Tokens, UsageRecord, Usd},
+    domain::{
+        Label, RecordedCost, RequestOutcome, Service, Span, Task, TokenCounts, Tokens, UsageRecord, UsageSource, Usd,
+    },
     storage::ledger::{
-        Depth, Exported, Filter, Fold, LeaseChange, LeaseState, Ledger, LedgerError, Limit, Recorded, Totals,
+        Depth, Exported, Filter, Fold, LeaseChange, LeaseState, Ledger, LedgerError, Recorded, SpendingLimit, Totals,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -69,7 +71,7 @@ pub(crate) fn request() -> UsageRecord {
         project: Some("a project".to_owned()),
         session: Some("a session".to_owned()),
         client: None,
-        source: Source::Reported,
+        source: UsageSource::Reported,
         service: Service::Standard,
         tokens: Tokens::new(TokenCounts {
             input: 100,
@@ -80,7 +82,7 @@ pub(crate) fn request() -> UsageRecord {
             reasoning: 7,
         })
         .unwrap(),
-        outcome: Outcome {
+        outcome: RequestOutcome {
             success: true,
             status_code: Some(200),
             latency_ms: Some(1234),
@@ -112,8 +114,8 @@ fn fold(holder: &str) -> Fold<'_> {
 }
 
 /// A budget of `most` nano-dollars for a day from noon.
-fn limit(most: i64) -> Limit {
-    Limit {
+fn limit(most: i64) -> SpendingLimit {
+    SpendingLimit {
         span: span(0, DAY),
         of_client: false,
         most: Usd::from_nano(most),
@@ -121,7 +123,7 @@ fn limit(most: i64) -> Limit {
 }
 
 /// A new lease within `limits`, of nothing yet.
-fn new_lease(limits: &[Limit]) -> LeaseChange<'_> {
+fn new_lease(limits: &[SpendingLimit]) -> LeaseChange<'_> {
     LeaseChange {
         id: None,
         client: None,
@@ -134,7 +136,7 @@ fn new_lease(limits: &[Limit]) -> LeaseChange<'_> {
 
 /// Asks at some second for a new lease of exactly `amount` nano-dollars, which the process `holder` gives up a minute after
 /// noon.
-fn lease(ledger: &Ledger, holder: &str, (amount, limits): (i64, &[Limit]), second: i64) -> LeaseState {
+fn lease(ledger: &Ledger, holder: &str, (amount, limits): (i64, &[SpendingLimit]), second: i64) -> LeaseState {
     let change = LeaseChange {
         asks: &[Usd::from_nano(amount)],
         ..new_lease(limits)

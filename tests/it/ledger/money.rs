@@ -68,7 +68,7 @@ fn a_lease_is_granted_as_far_as_every_limit_goes() {
     let nothing = lease(&ledger, "three", (0, &limits), 2);
     assert_eq!((nothing.id, &nothing.asks[..]), (None, &[Granted::Yes][..]));
     assert_eq!(spent(&ledger, None, 3), (30, 60));
-    let tomorrow = Limit {
+    let tomorrow = SpendingLimit {
         span: span(DAY, 2 * DAY),
         ..limit(LIMIT)
     };
@@ -143,7 +143,7 @@ fn a_request_that_was_reported_before_counts_once_and_its_lease_ends() {
 #[test]
 fn a_clients_budget_is_its_own_and_everybodys_is_everybodys() {
     let (_home, ledger) = ledger();
-    let of = |client: &str, amount, limits: &[Limit]| {
+    let of = |client: &str, amount, limits: &[SpendingLimit]| {
         let change = LeaseChange {
             client: Some(client),
             asks: &[Usd::from_nano(amount)],
@@ -156,7 +156,7 @@ fn a_clients_budget_is_its_own_and_everybodys_is_everybodys() {
         ledger.fold(&fold, at(0)).unwrap().leases.remove(0)
     };
     let own = [
-        Limit {
+        SpendingLimit {
             of_client: true,
             ..limit(50)
         },

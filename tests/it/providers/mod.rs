@@ -4,7 +4,7 @@ use std::{process::Command, time::Duration};
 
 use api_keys::{
     domain::{ApiKey, KeyStatus, Secret},
-    providers::{Account, Address, Answer, Checked, Checker, LocalServer, PROVIDERS, Provider, ProviderDef},
+    providers::{Account, Address, Checked, Checker, LocalServer, PROVIDERS, Provider, ProviderDef, ProviderResponse},
     settings::Config,
 };
 use serde_json::json;
@@ -467,7 +467,7 @@ proptest::proptest! {
         let body = format!("{start}{middle}{}{end}", if echo { GOOD } else { "" });
         let key = key(GOOD);
         let def = &PROVIDERS[row];
-        let verdict = (def.read)(&Answer::new(def.title, http_status, body.as_bytes(), is_cut, Some(&key)));
+        let verdict = (def.read)(&ProviderResponse::new(def.title, http_status, body.as_bytes(), is_cut, Some(&key)));
         let shown = format!("{verdict:?} {:?}", verdict.account.as_ref().map(Account::as_str));
         proptest::prop_assert!(!shown.to_lowercase().contains(&GOOD.to_lowercase()), "{}", shown);
         proptest::prop_assert!(verdict.message.starts_with(def.title));

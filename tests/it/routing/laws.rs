@@ -7,7 +7,9 @@ use api_keys::{
     domain::{
         Billionths, Capability, Effort, Health, LastRequests, ModelKind, Objective, Price, Rates, Signal, Task, Usd,
     },
-    services::routing::{Ask, Decision, Expected, KeySupply, Offer, Policy, Purse, Supply, Variant, Verdict, decide},
+    services::routing::{
+        Decision, Expected, KeySupply, Offer, Policy, Purse, RouteQuery, Supply, Variant, Verdict, decide,
+    },
 };
 use jiff::SignedDuration;
 use proptest::prelude::*;
@@ -180,7 +182,7 @@ fn policies() -> impl Strategy<Value = Policy> {
     )
 }
 
-fn asks() -> impl Strategy<Value = Ask> {
+fn asks() -> impl Strategy<Value = RouteQuery> {
     let task = prop::sample::select(Task::ALL.to_vec());
     let needs = prop::collection::btree_set(prop::sample::select(Capability::ALL.to_vec()), 0..2);
     let preferred = prop::option::of(prop::sample::select(PROVIDERS.to_vec()));
@@ -198,7 +200,7 @@ fn asks() -> impl Strategy<Value = Ask> {
         prop::option::of("[a-z]{3}"),
     )
         .prop_map(
-            |(task, needs, preferred, model, objective, allows_fallback, (input, output), session)| Ask {
+            |(task, needs, preferred, model, objective, allows_fallback, (input, output), session)| RouteQuery {
                 preferred: preferred.map(|name| name.parse().unwrap()),
                 model: model.map(|name| name.parse().unwrap()),
                 allows_fallback,
@@ -210,7 +212,7 @@ fn asks() -> impl Strategy<Value = Ask> {
                 objective,
                 needs,
                 session,
-                ..Ask::of(task)
+                ..RouteQuery::of(task)
             },
         )
 }
@@ -285,7 +287,7 @@ proptest! {
 
     #[test]
     fn without_fallback_one_provider_is_considered(supplies in supplies(), policy in policies(), ask in asks()) {
-        let ask = Ask { allows_fallback: false, ..ask };
+        let ask = RouteQuery { allows_fallback: false, ..ask };
         let decision = decide(&policy, &supplies, &ask, at(0));
         let providers: BTreeSet<_> = decision.considered.iter().map(|it| &it.supply.provider).collect();
         prop_assert!(providers.len() <= 1);
@@ -297,7 +299,7 @@ proptest! {
     fn a_raised_price_never_makes_a_model_more_preferred_under_cost(
         supplies in supplies(), policy in policies(), ask in asks(), which in any::<prop::sample::Index>(), times in 2u64..50,
     ) {
-        let ask = Ask { objective: Some(Objective::Cost), ..ask };
+        let ask = RouteQuery { objective: Some(Objective::Cost), ..ask };
         let places: Vec<(usize, usize)> = supplies
             .iter()
             .enumerate()
@@ -324,7 +326,7 @@ proptest! {
 
     #[test]
     fn a_provider_whose_turn_is_earlier_goes_first(supplies in supplies(), policy in policies(), ask in asks()) {
-        let ask = Ask { model: None, ..ask };
+        let ask = RouteQuery { model: None, ..ask };
         let decision = decide(&policy, &supplies, &ask, at(0));
         let usable: Vec<_> = decision.considered.iter().filter(|it| it.verdict.is_usable()).map(|it| it.turn).collect();
         prop_assert!(usable.is_sorted());
@@ -337,7 +339,7 @@ fn raised_name(supply: &Supply) -> String {
 
 #[test]
 fn a_policy_needs_no_candidates() {
-    let decision = decide(&policy(), &[], &Ask::of(Task::Chat), at(0));
+    let decision = decide(&policy(), &[], &RouteQuery::of(Task::Chat), at(0));
     assert!(decision.chosen().is_none() && decision.considered.is_empty());
     assert_eq!(decision.original.as_str(), "anthropic");
 }

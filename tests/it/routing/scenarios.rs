@@ -2,7 +2,7 @@
 
 use api_keys::{
     domain::{Capability, Effort, LastRequests, ModelKind, Objective, Price, Signal, Task, Usd},
-    services::routing::{Ask, Decision, Expected, Policy, Supply, Variant, Verdict, decide, reason},
+    services::routing::{Decision, Expected, Policy, RouteQuery, Supply, Variant, Verdict, decide, reason},
 };
 use jiff::SignedDuration;
 
@@ -12,7 +12,7 @@ struct Scenario {
     name: &'static str,
     supplies: Vec<Supply>,
     policy: Policy,
-    ask: Ask,
+    ask: RouteQuery,
     /// Every candidate, best first: provider/model, `@effort` where there is one, and its verdict.
     considered: &'static [(&'static str, &'static str)],
     /// A part of the reason.
@@ -41,8 +41,8 @@ fn free(model: &str, points: u32) -> api_keys::services::routing::Offer {
     offer
 }
 
-fn chat() -> Ask {
-    Ask::of(Task::Chat)
+fn chat() -> RouteQuery {
+    RouteQuery::of(Task::Chat)
 }
 
 fn changed<T>(mut value: T, change: impl FnOnce(&mut T)) -> T {
@@ -297,7 +297,7 @@ fn scenarios() -> Vec<Scenario> {
             ..base("an image must be seen, and what nobody knows counts as no")
         },
         Scenario {
-            ask: Ask::of(Task::Embeddings),
+            ask: RouteQuery::of(Task::Embeddings),
             policy: changed(policy(), |policy| policy.task.0 = "local".parse().unwrap()),
             supplies: changed(usual(), |all| {
                 all[0].offers.push(changed(offer("text-embedding", 1, 0), |offer| {
@@ -426,7 +426,7 @@ fn scenarios() -> Vec<Scenario> {
             ..base("providers of equal rank are compared by the objective")
         },
         Scenario {
-            ask: changed(Ask::of(Task::CodeGeneration), |ask| {
+            ask: changed(RouteQuery::of(Task::CodeGeneration), |ask| {
                 ask.needs = [Capability::Reasoning].into();
             }),
             supplies: vec![supply(
@@ -537,7 +537,7 @@ fn equal_endpoints_share_the_load_and_keep_their_sessions() {
         .map(|name| supply(name, vec![free("qwen", 6_000)]))
         .to_vec();
     let chosen = |supplies: &[Supply], session: Option<String>| {
-        let ask = Ask { session, ..chat() };
+        let ask = RouteQuery { session, ..chat() };
         let decision = decide(&policy, supplies, &ask, at(0));
         decision.chosen().unwrap().supply.provider.to_string()
     };

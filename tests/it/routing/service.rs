@@ -4,12 +4,12 @@ use std::{future::Future, pin::Pin};
 
 use api_keys::{
     app::{App, Clock},
-    domain::{ModelRef, Objective, Outcome, Secret, Task, TokenCounts, Tokens, Usd},
+    domain::{ModelRef, Objective, RequestOutcome, Secret, Task, TokenCounts, Tokens, Usd},
     error::{Code, Error, Result},
     services::{
         caller::{Caller, CallerKind, Question},
-        keys::{self, NewKey, Source},
-        routing::{self, Advice, Note, Route, RoutingHealth, State, Wanted},
+        keys::{self, NewKey, NewSecretSource},
+        routing::{self, Advice, Note, Route, RoutingHealth, RoutingSnapshot, Wanted},
         usage::{self, Told},
         validation,
     },
@@ -92,7 +92,7 @@ impl World {
             label: label.parse().unwrap(),
             description: None,
             expires_at,
-            source: Source::Argument(Secret::new(&format!(
+            source: NewSecretSource::Argument(Secret::new(&format!(
                 "abcdefghij0123456789-{provider}-{label}-{second}"
             ))),
         };
@@ -151,7 +151,7 @@ impl World {
             task: Some(Task::Chat),
             project: None,
             tokens: Tokens::new(counts).unwrap(),
-            outcome: Outcome {
+            outcome: RequestOutcome {
                 success: status < 400,
                 status_code: Some(status),
                 latency_ms: Some(500),
@@ -164,7 +164,7 @@ impl World {
 
     fn advice(&self, second: i64) -> Advice {
         let app = self.at(second);
-        let state = wait(State::of(&app)).unwrap();
+        let state = wait(RoutingSnapshot::of(&app)).unwrap();
         routing::recommend(&app, &state).unwrap()
     }
 }
@@ -215,7 +215,7 @@ fn to_look_is_not_to_try() {
     world.tell(0, "anthropic:default", 429, Some(10));
     for _ in 0..2 {
         let app = world.at(11);
-        let state = wait(State::of(&app)).unwrap();
+        let state = wait(RoutingSnapshot::of(&app)).unwrap();
         assert_eq!(routing::look(&state, Task::Chat).unwrap().provider, "anthropic");
         world.advice(11);
     }
@@ -331,7 +331,7 @@ fn keys_of_one_account_cool_down_together_and_those_of_another_do_not() {
     world.tell(103, &first, 200, None);
     let stats = |second| {
         let app = world.at(second);
-        let state = wait(State::of(&app)).unwrap();
+        let state = wait(RoutingSnapshot::of(&app)).unwrap();
         let anthropic = app.settings().current().provider("anthropic").unwrap();
         let stats = routing::stats(&app, &state, Some(&anthropic)).unwrap();
         stats.providers[0]

@@ -13,7 +13,7 @@ use std::{
 
 use api_keys::{
     domain::{Health, HealthState, Signal, Task},
-    services::routing::{Ask, Policy, Supply, Verdict, decide},
+    services::routing::{Policy, RouteQuery, Supply, Verdict, decide},
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -174,7 +174,7 @@ impl Known {
             supply.obstacle = tried.contains(&index).then_some(Verdict::Disabled);
             supply.keys[0].health = self.health[index];
         }
-        let decision = decide(&self.policy, &self.supplies, &Ask::of(Task::Chat), now);
+        let decision = decide(&self.policy, &self.supplies, &RouteQuery::of(Task::Chat), now);
         let chosen = decision.chosen()?.supply.provider.as_str();
         let index = PROVIDERS.iter().position(|name| *name == chosen).unwrap();
         if let Some(claimed) = self.health[index].claimed(now) {

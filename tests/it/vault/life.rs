@@ -13,7 +13,7 @@ fn a_secret_comes_back_in_another_process_after_the_vault_is_unlocked() {
     assert_eq!(reveal(&other, key_id).expect("the secret"), "sk-ant-0123456789abcdef");
     assert!(matches!(
         other.status(),
-        Ok(Status::Unlocked {
+        Ok(VaultStatus::Unlocked {
             by: SlotKind::KeyFile,
             ..
         })

@@ -3,8 +3,8 @@
 use api_keys::{
     domain::{ApiKey, KeyId, KeyRecord, KeyVersion, Passphrase, Secret, VersionState},
     storage::{
-        audit::{Action, Entry, Outcome},
-        vault::{Committed, NewSlot, SlotKind, Status, Unlock, Vault, VaultError, VaultPlaces},
+        audit::{Action, AuditEntry, AuditOutcome},
+        vault::{Committed, NewSlot, SlotKind, Unlock, Vault, VaultError, VaultPlaces, VaultStatus},
     },
 };
 use jiff::Timestamp;
@@ -68,15 +68,15 @@ pub(crate) fn now() -> Timestamp {
     "2026-03-01T12:00:00Z".parse().expect("a time")
 }
 
-pub(crate) fn entry(action: Action) -> Entry {
-    Entry {
+pub(crate) fn entry(action: Action) -> AuditEntry {
+    AuditEntry {
         at: now(),
         actor: "test".to_owned(),
         action,
         provider: None,
         label: None,
         key_id: None,
-        outcome: Outcome::Begun,
+        outcome: AuditOutcome::Begun,
         detail: None,
     }
 }

@@ -8,15 +8,17 @@ fn unlock(home: &Home, with: Unlock<'_>) -> Result<SlotKind, VaultError> {
     let vault = home.vault();
     vault.unlock(with)?;
     match vault.status()? {
-        Status::Unlocked { by, .. } => Ok(by),
-        other @ (Status::Absent | Status::Locked { .. }) => unreachable!("unlocked just now: {other:?}"),
+        VaultStatus::Unlocked { by, .. } => Ok(by),
+        other @ (VaultStatus::Absent | VaultStatus::Locked { .. }) => unreachable!("unlocked just now: {other:?}"),
     }
 }
 
 fn kinds(vault: &Vault) -> Vec<SlotKind> {
     match vault.status().expect("a vault") {
-        Status::Absent => Vec::new(),
-        Status::Locked { slots } | Status::Unlocked { slots, .. } => slots.iter().map(|slot| slot.kind).collect(),
+        VaultStatus::Absent => Vec::new(),
+        VaultStatus::Locked { slots } | VaultStatus::Unlocked { slots, .. } => {
+            slots.iter().map(|slot| slot.kind).collect()
+        }
     }
 }
 
@@ -140,7 +142,7 @@ impl Home {
 #[test]
 fn slots_come_and_go_but_the_last_one_stays() {
     let (home, vault) = Home::with_key_file();
-    let Status::Unlocked { slots, .. } = vault.status().expect("a vault") else {
+    let VaultStatus::Unlocked { slots, .. } = vault.status().expect("a vault") else {
         unreachable!("made just now");
     };
     for _ in 0..2 {
@@ -205,7 +207,7 @@ fn a_rekey_seals_everything_anew_and_closes_every_old_way_in() {
         matches!(other.contents(), Err(VaultError::Locked { .. })),
         "its keys are of no use any more"
     );
-    assert!(matches!(other.status(), Ok(Status::Locked { .. })));
+    assert!(matches!(other.status(), Ok(VaultStatus::Locked { .. })));
     other.unlock(Unlock::Automatic).expect("by the new key file");
     assert_eq!(reveal(&other, key_id).expect("the secret"), "sk-ant-0123456789abcdef");
 
@@ -360,7 +362,7 @@ fn a_vault_that_only_a_recovery_code_opens_is_not_made() {
             home.vault().create(now(), "test", slots),
             Err(VaultError::LastSlot)
         ));
-        assert!(matches!(home.vault().status(), Ok(Status::Absent)));
+        assert!(matches!(home.vault().status(), Ok(VaultStatus::Absent)));
     }
 }
 

@@ -3,9 +3,9 @@
 use std::fs;
 
 use super::*;
-use api_keys::storage::vault::Standing;
+use api_keys::storage::vault::VaultFreshness;
 
-fn standing(vault: &Vault) -> Standing {
+fn standing(vault: &Vault) -> VaultFreshness {
     vault.contents().expect("contents").standing
 }
 
@@ -25,7 +25,7 @@ fn an_old_copy_is_read_only_until_somebody_accepts_it() {
     home.put(&older);
     for vault in [vault, home.vault()] {
         vault.unlock(Unlock::Automatic).expect("unlocked");
-        assert_eq!(standing(&vault), Standing::RolledBack { newest: 3 });
+        assert_eq!(standing(&vault), VaultFreshness::RolledBack { newest: 3 });
         assert_eq!(
             reveal(&vault, record(1, 1).key_id).expect("readable"),
             "sk-ant-0123456789abcdef"
@@ -48,12 +48,12 @@ fn an_old_copy_is_read_only_until_somebody_accepts_it() {
     let vault = home.vault();
     vault.unlock(Unlock::Automatic).expect("unlocked");
     let before = vault.accept_rollback(now(), "test").expect("accepted").into_inner();
-    assert_eq!(before, (Standing::RolledBack { newest: 3 }, false));
-    assert_eq!(standing(&vault), Standing::Current);
+    assert_eq!(before, (VaultFreshness::RolledBack { newest: 3 }, false));
+    assert_eq!(standing(&vault), VaultFreshness::Current);
     add(&vault, 3, "sk-ant-1111222233334444").expect("added");
     home.put(&newer);
     assert!(
-        matches!(standing(&vault), Standing::RolledBack { .. }),
+        matches!(standing(&vault), VaultFreshness::RolledBack { .. }),
         "what was given up stays given up"
     );
 }
@@ -62,9 +62,9 @@ fn an_old_copy_is_read_only_until_somebody_accepts_it() {
 fn putting_the_newest_file_back_mends_a_rollback() {
     let (home, vault, older, newer) = with_history();
     home.put(&older);
-    assert!(matches!(standing(&vault), Standing::RolledBack { .. }));
+    assert!(matches!(standing(&vault), VaultFreshness::RolledBack { .. }));
     home.put(&newer);
-    assert_eq!(standing(&vault), Standing::Current);
+    assert_eq!(standing(&vault), VaultFreshness::Current);
     add(&vault, 3, "sk-ant-1111222233334444").expect("added");
 }
 
@@ -81,7 +81,7 @@ fn a_fork_of_the_same_age_is_read_only_until_somebody_accepts_it() {
     fs::write(home.file("anchor.json"), &anchor).expect("the anchor of this machine");
     let vault = home.vault();
     vault.unlock(Unlock::Automatic).expect("unlocked");
-    assert_eq!(standing(&vault), Standing::Forked);
+    assert_eq!(standing(&vault), VaultFreshness::Forked);
     assert!(matches!(
         add(&vault, 3, "sk-ant-1111222233334444"),
         Err(VaultError::Forked { .. })
@@ -104,13 +104,13 @@ fn a_successor_of_another_file_is_a_fork_too() {
     // Any entry writes the anchor of the file as it stands.
     vault.record(&entry(Action::RevealKey)).expect("noted");
     home.put(&fork);
-    assert_eq!(standing(&vault), Standing::Forked);
+    assert_eq!(standing(&vault), VaultFreshness::Forked);
     fs::write(home.file("anchor.json"), elsewhere).expect("the anchor of that file");
     home.put(&older);
     home.put(&fork);
     let vault = home.vault();
     vault.unlock(Unlock::Automatic).expect("unlocked");
-    assert_eq!(standing(&vault), Standing::Current);
+    assert_eq!(standing(&vault), VaultFreshness::Current);
 }
 
 #[test]
@@ -131,8 +131,12 @@ fn a_fork_that_is_ahead_by_several_writes_is_told_by_the_trail() {
         vault.unlock(Unlock::Automatic).expect("unlocked");
         standing(&vault)
     };
-    assert_eq!(look(trail), Standing::Forked);
-    assert_eq!(look(&whole), Standing::Current, "as writers leave it that are killed");
+    assert_eq!(look(trail), VaultFreshness::Forked);
+    assert_eq!(
+        look(&whole),
+        VaultFreshness::Current,
+        "as writers leave it that are killed"
+    );
 }
 
 #[test]
@@ -172,7 +176,7 @@ fn another_vault_in_its_place_is_not_used_at_all() {
 fn a_vault_without_its_anchor_is_taken_as_it_is() {
     let (home, vault, ..) = with_history();
     fs::remove_file(home.file("anchor.json")).expect("an anchor");
-    assert_eq!(standing(&vault), Standing::Current);
+    assert_eq!(standing(&vault), VaultFreshness::Current);
     add(&vault, 3, "sk-ant-1111222233334444").expect("added");
     assert!(home.file("anchor.json").exists());
 }
@@ -184,7 +188,7 @@ fn an_anchor_that_cannot_be_read_is_never_taken_for_none() {
         fs::write(home.file("anchor.json"), damage).expect("damaged");
         let vault = home.vault();
         vault.unlock(Unlock::Automatic).expect("unlocked");
-        assert_eq!(standing(&vault), Standing::AnchorDamaged);
+        assert_eq!(standing(&vault), VaultFreshness::AnchorDamaged);
         let refused = add(&vault, 3, "sk-ant-1111222233334444");
         assert!(matches!(refused, Err(VaultError::Damaged { path, .. }) if path == home.file("anchor.json")));
         vault.accept_rollback(now(), "test").expect("accepted").into_inner();

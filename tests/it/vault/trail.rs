@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use api_keys::storage::vault::Standing;
+use api_keys::storage::vault::VaultFreshness;
 
 use super::{golden::copy, *};
 
@@ -147,7 +147,7 @@ fn a_vault_that_came_without_its_trail_can_begin_a_new_one() {
     let (home, vault) = Home::with_key_file();
     add(&vault, 1, "sk-ant-0123456789abcdef").expect("added");
     let accept = || vault.accept_rollback(now(), "test").expect("accepted").into_inner();
-    assert_eq!(accept(), (Standing::Current, false), "nothing to accept");
+    assert_eq!(accept(), (VaultFreshness::Current, false), "nothing to accept");
     for name in ["anchor.json", "audit.jsonl"] {
         fs::remove_file(home.file(name)).expect("it was there");
     }
@@ -158,7 +158,7 @@ fn a_vault_that_came_without_its_trail_can_begin_a_new_one() {
     assert_eq!(fault(), Some(1), "what came before is missing");
     let broken = fs::read(home.file("audit.jsonl")).expect("a trail");
     let accept = || vault.accept_rollback(now(), "test").expect("accepted").into_inner();
-    assert_eq!(accept(), (Standing::Current, true));
+    assert_eq!(accept(), (VaultFreshness::Current, true));
     assert_eq!(fault(), None);
     reveal(&vault, record(1, 1).key_id).expect("the secret");
     add(&vault, 2, "sk-ant-fedcba9876543210").expect("added");
@@ -166,5 +166,5 @@ fn a_vault_that_came_without_its_trail_can_begin_a_new_one() {
     let kept = fs::read_dir(home.file("")).expect("a folder").flatten();
     let mut kept = kept.filter(|found| found.file_name().to_string_lossy().starts_with("audit-"));
     assert_eq!(fs::read(kept.next().expect("kept").path()).expect("read"), broken);
-    assert_eq!(accept(), (Standing::Current, false), "once");
+    assert_eq!(accept(), (VaultFreshness::Current, false), "once");
 }

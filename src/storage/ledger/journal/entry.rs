@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::EntryId;
-use crate::domain::{Outcome, RecordedCost, Service, Source, Task, TokenCounts, Tokens, UsageRecord, Usd};
+use crate::domain::{RecordedCost, RequestOutcome, Service, Task, TokenCounts, Tokens, UsageRecord, UsageSource, Usd};
 
 /// The bytes before a payload.
 pub(super) const HEAD: usize = 4 + 4 + 8 + 1;
@@ -20,7 +20,7 @@ const LONGEST: usize = 1 << 20;
 
 /// What is known of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum EntryState {
     /// It is under way; the payload is what is recorded should the process die.
     Open,
     Ended,
@@ -30,20 +30,20 @@ pub(super) enum State {
 
 /// An entry as it was read.
 #[derive(Debug)]
-pub(super) struct Entry<'a> {
+pub(super) struct JournalEntry<'a> {
     pub(super) id: EntryId,
-    pub(super) state: State,
+    pub(super) state: EntryState,
     pub(super) payload: &'a [u8],
     /// Its length with the frame.
     pub(super) length: usize,
 }
 
 /// Adds the frame of an entry to `bytes`.
-pub(super) fn frame(id: EntryId, state: State, payload: &[u8], bytes: &mut Vec<u8>) {
+pub(super) fn frame(id: EntryId, state: EntryState, payload: &[u8], bytes: &mut Vec<u8>) {
     let state = match state {
-        State::Open => 1,
-        State::Ended => 2,
-        State::Canceled => 3,
+        EntryState::Open => 1,
+        EntryState::Ended => 2,
+        EntryState::Canceled => 3,
     };
     bytes.extend_from_slice(&u32::try_from(payload.len()).unwrap_or(u32::MAX).to_le_bytes());
     let checksum_at = bytes.len();
@@ -56,7 +56,7 @@ pub(super) fn frame(id: EntryId, state: State, payload: &[u8], bytes: &mut Vec<u
 }
 
 /// The entry that `bytes` begin with, if it is whole.
-pub(super) fn read(bytes: &[u8]) -> Option<Entry<'_>> {
+pub(super) fn read(bytes: &[u8]) -> Option<JournalEntry<'_>> {
     let (length, rest) = bytes.split_first_chunk()?;
     let (checksum, rest) = rest.split_first_chunk()?;
     let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
@@ -66,12 +66,12 @@ pub(super) fn read(bytes: &[u8]) -> Option<Entry<'_>> {
     }
     let (id, rest) = checked.split_first_chunk()?;
     let (state, payload) = rest.split_first()?;
-    Some(Entry {
+    Some(JournalEntry {
         id: EntryId(u64::from_le_bytes(*id)),
         state: match state {
-            1 => State::Open,
-            2 => State::Ended,
-            3 => State::Canceled,
+            1 => EntryState::Open,
+            2 => EntryState::Ended,
+            3 => EntryState::Canceled,
             _ => return None,
         },
         payload,
@@ -168,7 +168,7 @@ pub(super) fn decode(payload: &[u8]) -> Option<UsageRecord> {
         project: owned(stored.project),
         session: owned(stored.session),
         client: owned(stored.client),
-        source: one_of(&Source::ALL, Source::as_str, &stored.source)?,
+        source: one_of(&UsageSource::ALL, UsageSource::as_str, &stored.source)?,
         service: one_of(&Service::ALL, Service::as_str, &stored.service)?,
         tokens: Tokens::new(TokenCounts {
             input,
@@ -179,7 +179,7 @@ pub(super) fn decode(payload: &[u8]) -> Option<UsageRecord> {
             reasoning,
         })
         .ok()?,
-        outcome: Outcome {
+        outcome: RequestOutcome {
             success: stored.success,
             status_code: stored.status,
             latency_ms: stored.latency_ms,

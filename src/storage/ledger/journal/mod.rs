@@ -23,7 +23,7 @@ use crate::{
     storage::files::{FileError, Folder},
 };
 
-use entry::{HEAD, State};
+use entry::{EntryState, HEAD};
 use segment::SEGMENT;
 pub use segment::{Position, Segment};
 
@@ -112,7 +112,7 @@ impl Journal {
     pub fn begin(&mut self, record: Encoded) -> Result<EntryId, FileError> {
         let id = EntryId(self.entries + 1);
         self.make_room(2 * record.room())?;
-        self.append(id, State::Open, &record.0)?;
+        self.append(id, EntryState::Open, &record.0)?;
         self.entries += 1;
         self.needed += record.room();
         self.open.insert(id, record);
@@ -125,7 +125,7 @@ impl Journal {
         let Some(before) = self.open.get(&id).map(Encoded::room) else {
             return;
         };
-        if self.make_room(2 * room).is_ok() && self.append(id, State::Open, &record.0).is_ok() {
+        if self.make_room(2 * room).is_ok() && self.append(id, EntryState::Open, &record.0).is_ok() {
             self.needed = self.needed + room - before;
             self.open.insert(id, record);
         }
@@ -141,14 +141,14 @@ impl Journal {
             EntryId(self.entries)
         };
         self.close(id);
-        self.append(id, State::Ended, &record.0)
+        self.append(id, EntryState::Ended, &record.0)
     }
 
     /// Notes that a request reached no provider.
     pub fn cancel(&mut self, id: EntryId) {
         self.close(id);
         // Should that fail, it is recorded as failed, by its prompt.
-        let _ = self.append(id, State::Canceled, &[]);
+        let _ = self.append(id, EntryState::Canceled, &[]);
     }
 
     /// The next segment, where it will soon be needed: it can be made while requests go on.
@@ -220,7 +220,7 @@ impl Journal {
             next = self.make_segment(needed + carried + SEGMENT)?;
         }
         let mut open = self.open.iter();
-        if let Err(why) = open.try_for_each(|(id, open)| next.append(*id, State::Open, &open.0).map(drop)) {
+        if let Err(why) = open.try_for_each(|(id, open)| next.append(*id, EntryState::Open, &open.0).map(drop)) {
             // What follows goes to the one before it, and would be replayed before what this one says.
             next.remove(&self.folder);
             return Err(why);
@@ -239,7 +239,7 @@ impl Journal {
         self.segments
     }
 
-    fn append(&mut self, id: EntryId, state: State, payload: &[u8]) -> Result<Position, FileError> {
+    fn append(&mut self, id: EntryId, state: EntryState, payload: &[u8]) -> Result<Position, FileError> {
         if let Some(current) = &mut self.current {
             return current.append(id, state, payload);
         }

@@ -11,15 +11,15 @@ use rusqlite::params;
 
 use super::{
     EntryId, FOLDER, Position,
-    entry::{self, HEAD, State},
+    entry::{self, EntryState, HEAD},
     open_folder,
     segment::{MAGIC, parse_name},
 };
 use crate::{
-    domain::{Outcome, UsageRecord},
+    domain::{RequestOutcome, UsageRecord},
     storage::{
         files::{FileError, Folder, TEMPORARY},
-        ledger::{Ledger, Result, Survives, Transaction},
+        ledger::{Ledger, LedgerResult, Survives, Transaction},
     },
 };
 
@@ -45,7 +45,7 @@ const END: Position = Position {
 
 /// What a journal says.
 #[derive(Default)]
-struct Contents {
+struct JournalContents {
     ended: Vec<(Position, UsageRecord)>,
     /// The requests that were under way.
     open: BTreeMap<EntryId, UsageRecord>,
@@ -56,7 +56,7 @@ impl Ledger {
     /// number of journals.
     ///
     /// A request that was under way is recorded as failed, with what was known of its use.
-    pub fn replay(&self) -> Result<usize> {
+    pub fn replay(&self) -> LedgerResult<usize> {
         let Some(folder) = open_folder(&self.folder)? else {
             return Ok(0);
         };
@@ -79,8 +79,8 @@ impl Ledger {
         replayed
     }
 
-    fn replay_one(&self, folder: &Folder, holder: &str, mut segments: Vec<Abandoned>) -> Result<()> {
-        let mut contents = Contents::default();
+    fn replay_one(&self, folder: &Folder, holder: &str, mut segments: Vec<Abandoned>) -> LedgerResult<()> {
+        let mut contents = JournalContents::default();
         let mut damaged = Vec::new();
         for segment in &mut segments {
             let bytes = read(folder, segment)?;
@@ -108,7 +108,7 @@ impl Ledger {
     }
 
     /// The journals that could not be read to their end, by their paths below the ledger's folder.
-    pub fn damaged_journals(&self) -> Result<Vec<String>> {
+    pub fn damaged_journals(&self) -> LedgerResult<Vec<String>> {
         let Some(folder) = open_folder(&self.folder)? else {
             return Ok(Vec::new());
         };
@@ -132,7 +132,7 @@ fn holders(names: &[String]) -> BTreeMap<String, BTreeMap<u64, String>> {
 }
 
 /// All of a holder's segments, locked; nothing where one of them is not to be had.
-fn lock_all(folder: &Folder, holder: &str, segments: &BTreeMap<u64, String>) -> Result<Option<Vec<Abandoned>>> {
+fn lock_all(folder: &Folder, holder: &str, segments: &BTreeMap<u64, String>) -> LedgerResult<Option<Vec<Abandoned>>> {
     let mut locked = Vec::with_capacity(segments.len());
     for (number, name) in segments {
         let Some(file) = lock(folder, name)? else {
@@ -147,7 +147,7 @@ fn lock_all(folder: &Folder, holder: &str, segments: &BTreeMap<u64, String>) -> 
 }
 
 /// What is in a segment. It is read by the file that is locked: some systems let no other one read it.
-fn read(folder: &Folder, segment: &mut Abandoned) -> Result<Vec<u8>> {
+fn read(folder: &Folder, segment: &mut Abandoned) -> LedgerResult<Vec<u8>> {
     let path = folder.path().join(&segment.name);
     let mut bytes = Vec::new();
     let read = (&mut segment.file).take(LONGEST + 1).read_to_end(&mut bytes);
@@ -159,7 +159,7 @@ fn read(folder: &Folder, segment: &mut Abandoned) -> Result<Vec<u8>> {
 }
 
 /// The file, locked; nothing where a process holds it, or it is gone.
-fn lock(folder: &Folder, name: &str) -> Result<Option<File>> {
+fn lock(folder: &Folder, name: &str) -> LedgerResult<Option<File>> {
     let Some((file, opened)) = folder.open_to_read(name)? else {
         return Ok(None);
     };
@@ -174,7 +174,7 @@ fn lock(folder: &Folder, name: &str) -> Result<Option<File>> {
     }
 }
 
-impl Contents {
+impl JournalContents {
     /// Reads a segment; false where there is something in it that cannot be read.
     fn read(&mut self, segment: u64, bytes: &[u8]) -> bool {
         let Some(mut rest) = bytes.strip_prefix(MAGIC) else {
@@ -185,16 +185,16 @@ impl Contents {
             rest = &rest[entry.length..];
             let offset = (bytes.len() - rest.len()) as u64;
             let record = entry::decode(entry.payload);
-            is_whole &= record.is_some() || entry.state == State::Canceled;
+            is_whole &= record.is_some() || entry.state == EntryState::Canceled;
             match (entry.state, record) {
-                (State::Open, Some(record)) => drop(self.open.insert(entry.id, record)),
-                (State::Open, None) => {}
-                (State::Ended, record) => {
+                (EntryState::Open, Some(record)) => drop(self.open.insert(entry.id, record)),
+                (EntryState::Open, None) => {}
+                (EntryState::Ended, record) => {
                     self.open.remove(&entry.id);
                     self.ended
                         .extend(record.map(|record| (Position { segment, offset }, record)));
                 }
-                (State::Canceled, _) => drop(self.open.remove(&entry.id)),
+                (EntryState::Canceled, _) => drop(self.open.remove(&entry.id)),
             }
         }
         is_whole && is_torn(rest)
@@ -220,7 +220,7 @@ fn is_torn(bytes: &[u8]) -> bool {
 }
 
 impl Transaction<'_> {
-    fn replay(&mut self, holder: &str, contents: &Contents) -> rusqlite::Result<()> {
+    fn replay(&mut self, holder: &str, contents: &JournalContents) -> rusqlite::Result<()> {
         let folded = self.position(holder)?;
         if folded == Some(END) {
             return Ok(());
@@ -232,7 +232,7 @@ impl Transaction<'_> {
         }
         for record in contents.open.values() {
             self.record(&UsageRecord {
-                outcome: Outcome {
+                outcome: RequestOutcome {
                     success: false,
                     ..record.outcome
                 },

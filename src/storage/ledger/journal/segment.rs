@@ -9,7 +9,7 @@ use std::{
 
 use super::{
     EntryId,
-    entry::{self, State},
+    entry::{self, EntryState},
 };
 use crate::storage::files::{FileError, Folder, TEMPORARY};
 
@@ -105,7 +105,7 @@ impl Segment {
     }
 
     /// Appends an entry, and returns the place behind it.
-    pub(super) fn append(&mut self, id: EntryId, state: State, payload: &[u8]) -> Result<Position, FileError> {
+    pub(super) fn append(&mut self, id: EntryId, state: EntryState, payload: &[u8]) -> Result<Position, FileError> {
         self.frame.clear();
         entry::frame(id, state, payload, &mut self.frame);
         if let Err(source) = self.file.write_all(&self.frame) {

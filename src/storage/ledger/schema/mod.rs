@@ -18,7 +18,7 @@ pub fn marks() -> String {
 
 /// What a database is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
+pub(super) enum DatabaseKind {
     /// Nothing is in it yet.
     Empty,
     /// A ledger of that version.
@@ -29,34 +29,38 @@ pub(super) enum Found {
 }
 
 /// What the database is.
-pub(super) fn find(connection: &Connection, newest: usize) -> rusqlite::Result<Found> {
+pub(super) fn find(connection: &Connection, newest: usize) -> rusqlite::Result<DatabaseKind> {
     let header = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
     let (application, version) = (header("application_id")?, header("user_version")?);
     if application == 0 && version == 0 {
         let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        return Ok(if tables == 0 { Found::Empty } else { Found::Foreign });
+        return Ok(if tables == 0 {
+            DatabaseKind::Empty
+        } else {
+            DatabaseKind::Foreign
+        });
     }
     Ok(match usize::try_from(version) {
-        _ if application != i64::from(APPLICATION_ID) => Found::Foreign,
-        Ok(version @ 1..) if version <= newest => Found::Version(version),
-        Ok(1..) => Found::TooNew(version),
-        Ok(_) | Err(_) => Found::Foreign,
+        _ if application != i64::from(APPLICATION_ID) => DatabaseKind::Foreign,
+        Ok(version @ 1..) if version <= newest => DatabaseKind::Version(version),
+        Ok(1..) => DatabaseKind::TooNew(version),
+        Ok(_) | Err(_) => DatabaseKind::Foreign,
     })
 }
 
 /// Makes the database the newest version, whole or not at all; returns what it was.
-pub(super) fn migrate(connection: &mut Connection, migrations: &[&str]) -> rusqlite::Result<Found> {
+pub(super) fn migrate(connection: &mut Connection, migrations: &[&str]) -> rusqlite::Result<DatabaseKind> {
     let found = find(connection, migrations.len())?;
-    if found == Found::Version(migrations.len()) {
+    if found == DatabaseKind::Version(migrations.len()) {
         return Ok(found);
     }
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // Another process may have been faster.
     let found = find(&transaction, migrations.len())?;
     let from = match found {
-        Found::Empty => 0,
-        Found::Version(version) => version,
-        Found::TooNew(_) | Found::Foreign => return Ok(found),
+        DatabaseKind::Empty => 0,
+        DatabaseKind::Version(version) => version,
+        DatabaseKind::TooNew(_) | DatabaseKind::Foreign => return Ok(found),
     };
     for migration in migrations.iter().skip(from) {
         transaction.execute_batch(migration)?;
@@ -88,13 +92,13 @@ mod tests {
     #[test]
     fn an_older_database_is_brought_forward_step_by_step_and_keeps_what_is_in_it() {
         let (_folder, mut sql) = database();
-        assert_eq!(migrate(&mut sql, &[FIRST]).unwrap(), Found::Empty);
-        assert_eq!(migrate(&mut sql, &[FIRST]).unwrap(), Found::Version(1));
+        assert_eq!(migrate(&mut sql, &[FIRST]).unwrap(), DatabaseKind::Empty);
+        assert_eq!(migrate(&mut sql, &[FIRST]).unwrap(), DatabaseKind::Version(1));
         assert_eq!(
             migrate(&mut sql, &[FIRST, SECOND, "SELECT 1"]).unwrap(),
-            Found::Version(1)
+            DatabaseKind::Version(1)
         );
-        assert_eq!(find(&sql, 3).unwrap(), Found::Version(3));
+        assert_eq!(find(&sql, 3).unwrap(), DatabaseKind::Version(3));
         let sum: i64 = sql.query_row("SELECT sum(y) FROM new", [], |row| row.get(0)).unwrap();
         assert_eq!(sum, 6);
     }
@@ -105,7 +109,7 @@ mod tests {
         migrate(&mut sql, &[FIRST]).unwrap();
         let failed = migrate(&mut sql, &[FIRST, SECOND, "INSERT INTO missing VALUES (1)"]);
         assert!(failed.is_err());
-        assert_eq!(find(&sql, 3).unwrap(), Found::Version(1));
+        assert_eq!(find(&sql, 3).unwrap(), DatabaseKind::Version(1));
         let sum: i64 = sql.query_row("SELECT sum(x) FROM old", [], |row| row.get(0)).unwrap();
         assert_eq!(sum, 3);
     }
@@ -114,9 +118,12 @@ mod tests {
     fn a_newer_or_foreign_database_is_left_alone() {
         let (_folder, mut sql) = database();
         migrate(&mut sql, &[FIRST, SECOND]).unwrap();
-        assert_eq!(migrate(&mut sql, &[FIRST]).unwrap(), Found::TooNew(2));
+        assert_eq!(migrate(&mut sql, &[FIRST]).unwrap(), DatabaseKind::TooNew(2));
         sql.pragma_update(None, "application_id", 7).unwrap();
-        assert_eq!(migrate(&mut sql, &[FIRST, SECOND, SECOND]).unwrap(), Found::Foreign);
+        assert_eq!(
+            migrate(&mut sql, &[FIRST, SECOND, SECOND]).unwrap(),
+            DatabaseKind::Foreign
+        );
         sql.query_row("SELECT sum(y) FROM new", [], |row| row.get::<_, i64>(0))
             .unwrap();
     }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use zeroize::Zeroizing;
 
 use super::format::{Hex, OpensWith, Sealed, Slot};
-use super::seal::{self, Key, SealError, Stretch};
+use super::seal::{self, SealError, SealKey, Stretch};
 use crate::domain::{Passphrase, Secret};
 
 /// The cost of a new passphrase slot: 64 MiB, 3 passes, 1 lane (the second recommendation of RFC 9106, with one lane).
@@ -134,7 +134,7 @@ pub(super) fn wrap(
     opens_with: OpensWith,
     added_at: Timestamp,
     secret: &[u8],
-    data_key: &Key,
+    data_key: &SealKey,
 ) -> Result<Slot, SealError> {
     let (commitment, wrapping) = derive_keys(vault_id, id, secret);
     let mut slot = Slot {
@@ -154,7 +154,7 @@ pub(super) fn wrap(
 }
 
 /// The data key in `slot`, for whoever has its secret.
-pub(super) fn unwrap(vault_id: &Hex<16>, slot: &Slot, secret: &[u8]) -> Result<Key, UnwrapError> {
+pub(super) fn unwrap(vault_id: &Hex<16>, slot: &Slot, secret: &[u8]) -> Result<SealKey, UnwrapError> {
     let (commitment, wrapping) = derive_keys(vault_id, slot.id, secret);
     if !seal::equal(commitment.as_bytes(), &slot.commitment.0) {
         return Err(UnwrapError::WrongSecret);
@@ -162,11 +162,11 @@ pub(super) fn unwrap(vault_id: &Hex<16>, slot: &Slot, secret: &[u8]) -> Result<K
     let sealed = slot.wrapped.bytes().ok_or(UnwrapError::Damaged)?;
     let plain =
         seal::open(&wrapping, &[b"slot", &vault_id.0, &slot.context()], &sealed).map_err(|_| UnwrapError::Damaged)?;
-    Key::from_slice(&plain).ok_or(UnwrapError::Damaged)
+    SealKey::from_slice(&plain).ok_or(UnwrapError::Damaged)
 }
 
 /// How a new passphrase slot is opened, and the secret that `passphrase` becomes there.
-pub(super) fn stretch_new(passphrase: &Passphrase) -> Result<(OpensWith, Key), SealError> {
+pub(super) fn stretch_new(passphrase: &Passphrase) -> Result<(OpensWith, SealKey), SealError> {
     let salt = seal::make_random()?;
     let opens_with = OpensWith::Passphrase {
         salt: Hex(salt),
@@ -179,7 +179,7 @@ pub(super) fn stretch_new(passphrase: &Passphrase) -> Result<(OpensWith, Key), S
 }
 
 /// The secret that `passphrase` becomes in `slot`; `None` where the slot is of another kind.
-pub(super) fn stretch(slot: &Slot, passphrase: &Passphrase) -> Option<Result<Key, SealError>> {
+pub(super) fn stretch(slot: &Slot, passphrase: &Passphrase) -> Option<Result<SealKey, SealError>> {
     let OpensWith::Passphrase {
         salt,
         memory_kib,
@@ -259,7 +259,7 @@ impl RecoveryCode {
 }
 
 /// The slot's public commitment and the key that wraps the data key.
-fn derive_keys(vault_id: &Hex<16>, id: SlotId, secret: &[u8]) -> (Key, Key) {
+fn derive_keys(vault_id: &Hex<16>, id: SlotId, secret: &[u8]) -> (SealKey, SealKey) {
     let key = |purpose: &[u8]| seal::derive(&vault_id.0, secret, &[b"api-keys slot", &id.0, purpose]);
     (key(b"commitment"), key(b"wrapping"))
 }

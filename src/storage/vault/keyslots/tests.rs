@@ -77,7 +77,7 @@ fn almost_every_typing_error_is_told_apart_from_a_wrong_code() {
 fn a_slot_gives_the_data_key_only_for_its_own_secret_vault_and_place() {
     let vault_id = Hex([1; 16]);
     let at = Timestamp::UNIX_EPOCH;
-    let data = Key::make_random().expect("a key");
+    let data = SealKey::make_random().expect("a key");
     let slot = wrap(&vault_id, Hex([2; 8]), OpensWith::KeyFile {}, at, &[9; 32], &data).expect("a slot");
     let found = unwrap(&vault_id, &slot, &[9; 32]).expect("the data key");
     assert_eq!(found.as_bytes(), data.as_bytes());

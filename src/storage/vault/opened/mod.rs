@@ -8,12 +8,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use super::{
-    anchor::Standing,
+    anchor::VaultFreshness,
     error::VaultError,
     format::{
         Header, Hex, LAST_GENERATION, LONGEST_FILE, MOST_RECORDS, Sealed, SealedRecord, Slot, VERSION, VaultFile,
     },
-    seal::{self, Key, SealError},
+    seal::{self, SealError, SealKey},
 };
 use crate::{
     domain::{ApiKey, KeyId, KeyRecord, Secret},
@@ -25,53 +25,53 @@ const PADDED_TO: usize = 256;
 
 /// What the vault holds, without any secret.
 #[derive(Debug, Clone)]
-pub struct Contents {
+pub struct VaultContents {
     /// Every key that the vault knows, also removed ones.
     pub keys: BTreeMap<KeyId, KeyRecord>,
     /// Counts the writes of this vault.
     pub generation: u64,
     pub created_at: Timestamp,
     /// How the file stands to the last one written here.
-    pub standing: Standing,
+    pub standing: VaultFreshness,
 }
 
 /// The keys that everything in the vault is sealed and authenticated with, derived from its data key.
-pub(super) struct Keys {
+pub(super) struct VaultKeys {
     pub(super) vault_id: Hex<16>,
     /// Tells this data key from others.
     pub(super) id: Hex<32>,
-    pub(super) data: Key,
-    records: Key,
-    manifest: Key,
-    mac: Key,
+    pub(super) data: SealKey,
+    records: SealKey,
+    manifest: SealKey,
+    mac: SealKey,
 }
 
 /// What stays the same for the life of the vault, also through a rekey, and is sealed in its manifest.
 pub(super) struct Lasting {
-    root: Key,
-    audit: Key,
-    fingerprints: Key,
+    root: SealKey,
+    audit: SealKey,
+    fingerprints: SealKey,
 }
 
 /// An authenticated vault file.
 pub(super) struct Opened {
-    pub(super) keys: Arc<Keys>,
+    pub(super) keys: Arc<VaultKeys>,
     pub(super) header: Header,
     pub(super) mac: [u8; 32],
     pub(super) lasting: Arc<Lasting>,
     /// The newest line of the audit trail when the file was written.
     pub(super) audit_head: Option<audit::Head>,
-    pub(super) contents: Arc<Contents>,
+    pub(super) contents: Arc<VaultContents>,
     records: Vec<SealedRecord>,
 }
 
 /// The next vault file in the making.
 pub(super) struct Draft {
-    pub(super) keys: Arc<Keys>,
+    pub(super) keys: Arc<VaultKeys>,
     pub(super) header: Header,
     pub(super) lasting: Arc<Lasting>,
     pub(super) audit_head: Option<audit::Head>,
-    pub(super) contents: Contents,
+    pub(super) contents: VaultContents,
     pub(super) sealed: BTreeMap<(KeyId, u32), Sealed>,
 }
 
@@ -85,11 +85,11 @@ struct Manifest {
 }
 
 /// A key written as 64 hexadecimal digits; only ever inside what is sealed.
-struct KeyText(Key);
+struct KeyText(SealKey);
 
-impl Keys {
+impl VaultKeys {
     /// The keys derived from the data key of the vault `vault_id`.
-    pub(super) fn new(vault_id: Hex<16>, data: Key) -> Self {
+    pub(super) fn new(vault_id: Hex<16>, data: SealKey) -> Self {
         let key = |purpose: &[u8]| data.derive(&vault_id.0, &[b"api-keys vault", purpose]);
         Self {
             vault_id,
@@ -148,7 +148,7 @@ impl fmt::Debug for Draft {
 }
 
 impl Lasting {
-    fn new(vault_id: &Hex<16>, root: Key) -> Self {
+    fn new(vault_id: &Hex<16>, root: SealKey) -> Self {
         let key = |purpose: &[u8]| root.derive(&vault_id.0, &[b"api-keys lasting", purpose]);
         Self {
             audit: key(b"audit"),
@@ -168,7 +168,7 @@ impl Lasting {
     }
 }
 
-impl fmt::Debug for Keys {
+impl fmt::Debug for VaultKeys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
     }
@@ -177,10 +177,10 @@ impl fmt::Debug for Keys {
 impl Opened {
     /// Authenticates `file` and reads its manifest; an error says what is not as it was written.
     pub(super) fn open(
-        keys: Arc<Keys>,
+        keys: Arc<VaultKeys>,
         file: VaultFile,
         header: Header,
-        standing: Standing,
+        standing: VaultFreshness,
     ) -> Result<Self, &'static str> {
         if !seal::equal(&file.authenticate(&keys.mac), file.mac()) {
             return Err("its parts do not belong together");
@@ -190,7 +190,7 @@ impl Opened {
         let plain = seal::open(&keys.manifest, &context, &sealed).map_err(|_| "the manifest is not of this file")?;
         let manifest: Manifest = serde_json::from_slice(&plain).map_err(|_| "the manifest is not readable")?;
         let root = manifest.lasting_key.0;
-        let contents = Contents {
+        let contents = VaultContents {
             keys: manifest
                 .keys
                 .into_iter()
@@ -240,7 +240,7 @@ impl Opened {
             header,
             lasting: Arc::clone(&self.lasting),
             audit_head: self.audit_head.clone(),
-            contents: Contents::clone(&self.contents),
+            contents: VaultContents::clone(&self.contents),
             sealed: self
                 .records
                 .iter()
@@ -252,7 +252,7 @@ impl Opened {
 
 impl Draft {
     /// The first file of a vault.
-    pub(super) fn first(keys: Keys, slots: Vec<Slot>, now: Timestamp) -> Result<Self, SealError> {
+    pub(super) fn first(keys: VaultKeys, slots: Vec<Slot>, now: Timestamp) -> Result<Self, SealError> {
         Ok(Self {
             header: Header {
                 version: VERSION,
@@ -263,14 +263,14 @@ impl Draft {
                 data_key: keys.id,
                 slots,
             },
-            lasting: Arc::new(Lasting::new(&keys.vault_id, Key::make_random()?)),
+            lasting: Arc::new(Lasting::new(&keys.vault_id, SealKey::make_random()?)),
             keys: Arc::new(keys),
             audit_head: None,
-            contents: Contents {
+            contents: VaultContents {
                 keys: BTreeMap::new(),
                 generation: 1,
                 created_at: now,
-                standing: Standing::Current,
+                standing: VaultFreshness::Current,
             },
             sealed: BTreeMap::new(),
         })
@@ -287,7 +287,7 @@ impl Draft {
     }
 
     /// Seals every secret anew under `keys`.
-    pub(super) fn reseal(&mut self, keys: Keys) -> Result<(), VaultError> {
+    pub(super) fn reseal(&mut self, keys: VaultKeys) -> Result<(), VaultError> {
         let mut sealed = BTreeMap::new();
         for &(key_id, version) in self.sealed.keys() {
             let secret = self.secret(key_id, version)?;
@@ -342,9 +342,9 @@ impl Draft {
         if bytes.len() as u64 > LONGEST_FILE {
             return Err(VaultError::Full("its file would be longer than 16 MiB"));
         }
-        let contents = Contents {
+        let contents = VaultContents {
             generation: self.header.generation,
-            standing: Standing::Current,
+            standing: VaultFreshness::Current,
             created_at: manifest.created_at,
             keys: manifest
                 .keys
@@ -385,7 +385,7 @@ impl<'de> Deserialize<'de> for KeyText {
         HEXLOWER
             .decode_mut(text.as_bytes(), bytes.as_mut_slice())
             .map_err(|_| wrong())?;
-        Key::from_slice(bytes.as_slice()).map(Self).ok_or_else(wrong)
+        SealKey::from_slice(bytes.as_slice()).map(Self).ok_or_else(wrong)
     }
 }
 

@@ -19,8 +19,8 @@ fn record(id: u8) -> KeyRecord {
     }
 }
 
-fn keys(vault_id: u8) -> Keys {
-    Keys::new(Hex([vault_id; 16]), Key::from_slice(&[1; 32]).expect("32 bytes"))
+fn keys(vault_id: u8) -> VaultKeys {
+    VaultKeys::new(Hex([vault_id; 16]), SealKey::from_slice(&[1; 32]).expect("32 bytes"))
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn a_sealed_secret_opens_only_as_what_it_was_sealed() {
     let sealed = keys_of_vault
         .seal(&record(1), 1, &key("sk-0123456789abcdef"))
         .expect("sealed");
-    let open = |keys: &Keys, record: &KeyRecord, version| keys.open(record, version, &sealed).err();
+    let open = |keys: &VaultKeys, record: &KeyRecord, version| keys.open(record, version, &sealed).err();
     assert_eq!(open(&keys_of_vault, &record(1), 1), None);
     let other_provider = KeyRecord {
         provider: "anthropic".parse().expect("a provider"),
@@ -69,11 +69,11 @@ fn the_length_of_a_sealed_secret_does_not_tell_the_provider() {
 /// Computed by hand with HKDF-SHA256 of another implementation: changing any of it makes every vault unreadable.
 #[test]
 fn the_key_schedule_stays_what_it_is() {
-    let keys = Keys::new(
+    let keys = VaultKeys::new(
         Hex(std::array::from_fn(|at| u8::try_from(at).expect("small"))),
-        Key::from_slice(&[0x42; 32]).expect("32 bytes"),
+        SealKey::from_slice(&[0x42; 32]).expect("32 bytes"),
     );
-    let lasting = Lasting::new(&keys.vault_id, Key::from_slice(&[0x43; 32]).expect("32 bytes"));
+    let lasting = Lasting::new(&keys.vault_id, SealKey::from_slice(&[0x43; 32]).expect("32 bytes"));
     let found = [
         &keys.records,
         &keys.manifest,

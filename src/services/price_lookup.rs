@@ -29,7 +29,7 @@ pub enum Pricing {
 /// A price that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Priced {
-    /// The model as the catalogue calls it; as it was asked for where only its provider decides.
+    /// The model as the catalog calls it; as it was asked for where only its provider decides.
     pub model: ModelRef,
     pub price: Price,
     pub matched: Matched,
@@ -60,7 +60,7 @@ pub fn named(catalog: &Catalog, provider: &ProviderId, name: &ModelId) -> ModelR
 /// Why a price is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unpriced {
-    /// Neither the catalogue nor the configuration knows the model.
+    /// Neither the catalog nor the configuration knows the model.
     UnknownModel,
     /// It is charged by something else than tokens.
     NotByTokens,
@@ -69,7 +69,7 @@ pub enum Unpriced {
 }
 
 /// The price of `model` at `at`: of `config.toml`, else nothing for models that run on this machine or are paid for otherwise, else of what
-/// `prices update` took in, else of the built-in catalogue.
+/// `prices update` took in, else of the built-in catalog.
 pub fn price_of(catalog: &Catalog, config: &Config, model: &ModelRef, at: Timestamp) -> Pricing {
     let found = catalog.find(model);
     let version = catalog.digest();
@@ -105,7 +105,7 @@ pub fn price_of(catalog: &Catalog, config: &Config, model: &ModelRef, at: Timest
     })
 }
 
-/// The same price alone, of a model of `provider` that the catalogue knows, or does not.
+/// The same price alone, of a model of `provider` that the catalog knows, or does not.
 pub fn price_at(provider: &Provider, model: Option<&Model>, at: Timestamp) -> Option<Price> {
     match model {
         Some(model) if is_own_word(model, at) || free(provider).is_none() => model.price_at(at),

@@ -12,7 +12,7 @@ use crate::{
 
 /// One variable of the child's environment, before its value is revealed.
 #[derive(Debug, Clone)]
-pub struct Variable {
+pub struct KeyVariable {
     pub name: String,
     pub record: KeyRecord,
 }
@@ -21,7 +21,7 @@ pub struct Variable {
 /// provider that is enabled.
 ///
 /// Nothing is revealed: this is what a dry run shows.
-pub async fn variables(app: &App, caller: &dyn Caller, wanted: &[(ProviderId, Label)]) -> Result<Vec<Variable>> {
+pub async fn variables(app: &App, caller: &dyn Caller, wanted: &[(ProviderId, Label)]) -> Result<Vec<KeyVariable>> {
     if let Err(error) = vault::open(app, caller).await {
         return Err(match wanted.first() {
             Some((provider, label)) => keys::without_vault(error, provider, label),
@@ -47,7 +47,7 @@ pub async fn variables(app: &App, caller: &dyn Caller, wanted: &[(ProviderId, La
             .map(|(provider, label)| keys::expect(stored.iter(), provider, label))
             .collect::<Result<_>>()?
     };
-    let mut variables: Vec<Variable> = Vec::new();
+    let mut variables: Vec<KeyVariable> = Vec::new();
     for record in records {
         keys::expect_usable(record, now)?;
         let provider: Provider = settings.provider(record.provider.as_str())?;
@@ -75,7 +75,7 @@ pub async fn variables(app: &App, caller: &dyn Caller, wanted: &[(ProviderId, La
             )
             .hint(hint));
         }
-        variables.push(Variable {
+        variables.push(KeyVariable {
             name: name.clone(),
             record: record.clone(),
         });
@@ -99,10 +99,10 @@ pub async fn variables(app: &App, caller: &dyn Caller, wanted: &[(ProviderId, La
 }
 
 /// The variables in which the same libraries would look for another key, and which must not be there beside `variables`.
-pub fn in_the_way(app: &App, variables: &[Variable]) -> Result<BTreeSet<String>> {
+pub fn in_the_way(app: &App, variables: &[KeyVariable]) -> Result<BTreeSet<String>> {
     let settings = app.settings().required()?;
     let mut names = BTreeSet::new();
-    for Variable { name, record } in variables {
+    for KeyVariable { name, record } in variables {
         let provider = settings.provider(record.provider.as_str())?;
         names.extend(provider.env_vars().into_iter().map(str::to_owned));
         names.extend(sdks::keys_beside(name).map(str::to_owned));
@@ -112,9 +112,9 @@ pub fn in_the_way(app: &App, variables: &[Variable]) -> Result<BTreeSet<String>>
 }
 
 /// Reveals each key for its variable, after the audit trail has said so.
-pub async fn reveal(app: &App, caller: &dyn Caller, variables: Vec<Variable>) -> Result<Vec<(String, ApiKey)>> {
+pub async fn reveal(app: &App, caller: &dyn Caller, variables: Vec<KeyVariable>) -> Result<Vec<(String, ApiKey)>> {
     let mut revealed = Vec::with_capacity(variables.len());
-    for Variable { name, record } in variables {
+    for KeyVariable { name, record } in variables {
         let active = keys::expect_usable(&record, app.now())?;
         let key = keys::reveal(app, caller, &record, active.version, "for a command").await?;
         revealed.push((name, key));

@@ -1,4 +1,4 @@
-//! What it costs to read the catalogue and to find a model in it: `cargo bench --bench catalogue`.
+//! What it costs to read the catalog and to find a model in it: `cargo bench --bench catalog`.
 //!
 //! The best of several rounds of each: what a busy machine adds is not the program's.
 //!
@@ -16,7 +16,7 @@ use api_keys::{
     app::{App, Clock},
     catalog::{Catalog, Overlay, sets},
     domain::ModelRef,
-    services::pricing,
+    services::price_lookup,
     settings::{Environment, Settings},
 };
 
@@ -43,7 +43,7 @@ fn main() {
 
     println!("{} models, {} kB", names.len(), MODELS.len() / 1_000);
     show(
-        "read the built-in catalogue",
+        "read the built-in catalog",
         best(1, || drop(black_box(Catalog::parse(MODELS)))),
     );
     for provider in ["openrouter", "bedrock", "together"] {
@@ -77,7 +77,7 @@ fn main() {
     let (config, now) = (app.settings().current(), app.now());
     let price_all = || {
         for name in &names {
-            drop(black_box(pricing::price_of(&catalog, &config, name, now)));
+            drop(black_box(price_lookup::price_of(&catalog, &config, name, now)));
         }
     };
     show("the prices in force", best(1, || drop(black_box(app.catalog()))));

@@ -34,7 +34,7 @@ const LOCK_WAIT: Duration = Duration::from_secs(10);
 /// A program that may use the gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Client {
+pub struct GatewayClient {
     pub name: Label,
     pub key_hash: KeyHash,
     pub created_at: Timestamp,
@@ -52,7 +52,7 @@ pub struct Client {
     pub expires_at: Option<Timestamp>,
 }
 
-impl Client {
+impl GatewayClient {
     /// Whether its key opens nothing any more.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
@@ -68,7 +68,7 @@ pub struct KeyHash([u8; 32]);
 #[derive(Debug)]
 pub struct ClientStore {
     folder: PathBuf,
-    read: Mutex<(Option<Stamp>, Arc<Vec<Client>>)>,
+    read: Mutex<(Option<Stamp>, Arc<Vec<GatewayClient>>)>,
 }
 
 /// Why the clients are not known, or not changed.
@@ -87,15 +87,15 @@ pub enum ClientsError {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Contents {
+struct ClientsFile {
     format: String,
     version: u32,
-    clients: Vec<Client>,
+    clients: Vec<GatewayClient>,
 }
 
 /// What files of every version have.
 #[derive(Deserialize)]
-struct Outline {
+struct FormatHeader {
     format: String,
     version: u32,
 }
@@ -110,7 +110,7 @@ impl ClientStore {
     }
 
     /// All clients, by name.
-    pub fn list(&self) -> Result<Arc<Vec<Client>>, ClientsError> {
+    pub fn list(&self) -> Result<Arc<Vec<GatewayClient>>, ClientsError> {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         if !files::is_unchanged(&self.folder.join(FILE), read.0) {
             *read = match Folder::open(&self.folder)? {
@@ -124,7 +124,7 @@ impl ClientStore {
     /// Makes one change under a lock; an error of `edit` changes nothing.
     pub fn change<T, E: From<ClientsError>>(
         &self,
-        edit: impl FnOnce(&mut Vec<Client>) -> Result<T, E>,
+        edit: impl FnOnce(&mut Vec<GatewayClient>) -> Result<T, E>,
     ) -> Result<T, E> {
         let folder = Folder::create(&self.folder).map_err(ClientsError::from)?;
         let _held = lock::acquire(&folder, LOCK, LOCK_WAIT).map_err(ClientsError::Lock)?;
@@ -132,7 +132,7 @@ impl ClientStore {
         let mut clients = before.to_vec();
         let value = edit(&mut clients)?;
         clients.sort_by(|one, other| one.name.cmp(&other.name));
-        let contents = Contents {
+        let contents = ClientsFile {
             format: FORMAT.to_owned(),
             version: VERSION,
             clients,
@@ -143,17 +143,17 @@ impl ClientStore {
     }
 }
 
-fn contents(folder: &Folder) -> Result<(Option<Stamp>, Arc<Vec<Client>>), ClientsError> {
+fn contents(folder: &Folder) -> Result<(Option<Stamp>, Arc<Vec<GatewayClient>>), ClientsError> {
     let Some((bytes, stamp)) = folder.read(FILE, LIMIT)? else {
         return Ok((None, Arc::default()));
     };
     let path = || folder.path().join(FILE);
     let damaged = |_| ClientsError::Damaged { path: path() };
-    let outline: Outline = serde_json::from_slice(&bytes).map_err(damaged)?;
+    let outline: FormatHeader = serde_json::from_slice(&bytes).map_err(damaged)?;
     if outline.format == FORMAT && outline.version > VERSION {
         return Err(ClientsError::TooNew { path: path() });
     }
-    let contents: Contents = serde_json::from_slice(&bytes).map_err(damaged)?;
+    let contents: ClientsFile = serde_json::from_slice(&bytes).map_err(damaged)?;
     if contents.format != FORMAT || contents.version != VERSION {
         return Err(ClientsError::Damaged { path: path() });
     }

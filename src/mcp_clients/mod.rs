@@ -10,9 +10,9 @@ mod registration;
 mod slash_commands;
 
 pub use self::{
-    client::{CLIENTS, Client, Scope},
+    client::{CLIENTS, McpClient, Scope},
     launch::Launch,
-    registration::{Intent, Registration, State},
+    registration::{Intent, Registration, RegistrationState},
     slash_commands::{CommandState, SlashCommand},
 };
 

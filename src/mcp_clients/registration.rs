@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::{
-    Client, Launch, SERVER, Scope,
-    document::{Broken, Place},
+    Launch, McpClient, SERVER, Scope,
+    document::{Broken, EntryPath},
 };
 use crate::{
     error::{Code, Error, Result},
     settings::Machine,
-    storage::files::{Contents, FileError, ForeignFolder, Hazard},
+    storage::files::{FileContents, FileError, ForeignFolder, Hazard},
 };
 
 /// The longest settings that are read, in bytes: Claude Code keeps histories in the same file.
@@ -20,7 +20,7 @@ const LIMIT: u64 = 32 << 20;
 /// This server in the settings of one client.
 #[derive(Debug)]
 pub struct Registration<'a> {
-    pub client: &'static Client,
+    pub client: &'static McpClient,
     pub file: PathBuf,
     /// What the entry should start.
     pub launch: Launch,
@@ -38,7 +38,7 @@ pub enum Intent {
 
 /// How a registration stands.
 #[derive(Debug, PartialEq, Eq)]
-pub enum State {
+pub enum RegistrationState {
     /// There is no entry.
     Absent,
     /// The entry starts this server; it may say more than we would.
@@ -47,7 +47,7 @@ pub enum State {
     Different(Option<Launch>),
 }
 
-impl State {
+impl RegistrationState {
     /// Whether it is an entry of this program's, perhaps of another place or on other files.
     fn is_ours(&self) -> bool {
         match self {
@@ -59,15 +59,15 @@ impl State {
 }
 
 /// Settings as they are, and as text.
-struct Settings {
-    contents: Option<Contents>,
+struct ClientSettings {
+    contents: Option<FileContents>,
     text: String,
 }
 
 impl<'a> Registration<'a> {
     /// The registration of `launch` with `client`; nothing where the client has no settings of that scope.
     pub fn new(
-        client: &'static Client,
+        client: &'static McpClient,
         machine: &'a Machine,
         scope: Scope,
         intent: Intent,
@@ -84,7 +84,7 @@ impl<'a> Registration<'a> {
     }
 
     /// How it stands now.
-    pub fn state(&self) -> Result<State> {
+    pub fn state(&self) -> Result<RegistrationState> {
         let settings = self.read()?;
         self.state_in(&settings.text)
     }
@@ -135,27 +135,27 @@ impl<'a> Registration<'a> {
         let (format, place) = (self.client.format, self.place());
         let state = self.state_in(text)?;
         let changed = match (self.intent, &state) {
-            (Intent::Register, State::Absent) => format.with(text, place, &self.entry()),
-            (Intent::Register, State::Different(_)) => return Err(self.taken(&state)),
+            (Intent::Register, RegistrationState::Absent) => format.with(text, place, &self.entry()),
+            (Intent::Register, RegistrationState::Different(_)) => return Err(self.taken(&state)),
             (Intent::Remove, state) if state.is_ours() => format.without(text, place),
             // Somebody else's entry of the same name is nothing to take out.
-            (Intent::Register, State::Registered(_)) | (Intent::Remove, _) => return Ok(None),
+            (Intent::Register, RegistrationState::Registered(_)) | (Intent::Remove, _) => return Ok(None),
         };
         changed.map(Some).map_err(|why| self.broken(&why))
     }
 
-    fn state_in(&self, text: &str) -> Result<State> {
+    fn state_in(&self, text: &str) -> Result<RegistrationState> {
         let entry = self.client.format.entry(text, self.place());
         let Some(entry) = entry.map_err(|why| self.broken(&why))? else {
-            return Ok(State::Absent);
+            return Ok(RegistrationState::Absent);
         };
         Ok(match Launch::of_entry(&entry) {
-            Some(launch) if launch.is_same_server(&self.launch, self.machine) => State::Registered(launch),
-            launch => State::Different(launch),
+            Some(launch) if launch.is_same_server(&self.launch, self.machine) => RegistrationState::Registered(launch),
+            launch => RegistrationState::Different(launch),
         })
     }
 
-    fn read(&self) -> Result<Settings> {
+    fn read(&self) -> Result<ClientSettings> {
         let contents = match self.folder()? {
             Some(folder) => folder.read(&self.name(), LIMIT).map_err(|why| self.refused(why))?,
             None => None,
@@ -169,7 +169,7 @@ impl<'a> Registration<'a> {
             })?,
             None => "",
         };
-        Ok(Settings {
+        Ok(ClientSettings {
             text: text.to_owned(),
             contents,
         })
@@ -190,8 +190,8 @@ impl<'a> Registration<'a> {
         self.launch.entry(self.client.typed)
     }
 
-    fn place(&self) -> Place {
-        Place {
+    fn place(&self) -> EntryPath {
+        EntryPath {
             table: self.client.table,
             name: SERVER,
         }
@@ -240,7 +240,7 @@ impl<'a> Registration<'a> {
     }
 
     /// That the name is taken by something else, and the way out.
-    pub fn taken(&self, state: &State) -> Error {
+    pub fn taken(&self, state: &RegistrationState) -> Error {
         let options = self.options();
         let hint = if state.is_ours() {
             format!("`api-keys setup --remove{options}` takes it out, and `api-keys setup{options}` puts this one in")

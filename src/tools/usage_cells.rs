@@ -3,14 +3,14 @@
 use super::view::{self, Block, Cell, Tone, View};
 use crate::{
     domain::Usd,
-    services::spending::{Alert, Budget, BudgetReport, Totals},
+    services::usage_views::{AlertView, BudgetReport, BudgetView, TotalsView},
 };
 
 /// The heads of the columns that [`cells`] fills.
 pub(super) const HEADERS: [&str; 6] = ["REQUESTS", "ERRORS", "INPUT", "OUTPUT", "CACHED", "COST"];
 
 /// What was used, as fields of a row.
-pub(super) fn cells(totals: &Totals) -> [Cell; 6] {
+pub(super) fn cells(totals: &TotalsView) -> [Cell; 6] {
     let number = |count: u64| Cell::number(if count == 0 { String::new() } else { view::count(count) });
     let cost = if totals.requests == totals.unpriced_requests && totals.requests > 0 {
         Cell::number("unknown").toned(Tone::Attention)
@@ -63,7 +63,7 @@ pub(super) fn budgets(report: &BudgetReport) -> View {
     with_alerts(shown, &report.alerts)
 }
 
-fn row(name: &str, budget: &Budget) -> Vec<Cell> {
+fn row(name: &str, budget: &BudgetView) -> Vec<Cell> {
     let tone = if budget.exceeded {
         Tone::Bad
     } else if budget.alert {
@@ -94,7 +94,7 @@ fn row(name: &str, budget: &Budget) -> Vec<Cell> {
 }
 
 /// The view with its alerts below.
-pub(super) fn with_alerts(view: View, alerts: &[Alert]) -> View {
+pub(super) fn with_alerts(view: View, alerts: &[AlertView]) -> View {
     alerts
         .iter()
         .fold(view, |view, alert| view.and(Block::Warning(alert.message.clone())))

@@ -13,7 +13,7 @@ use crate::{
 
 /// Where a caller says that a new key comes from.
 #[derive(Debug)]
-pub enum Source {
+pub enum NewSecretSource {
     /// In an argument; over MCP that means through a chat.
     Argument(Secret),
     /// In an environment variable of this process.
@@ -22,7 +22,7 @@ pub enum Source {
     Ask,
 }
 
-impl Source {
+impl NewSecretSource {
     /// The one source that the two arguments name.
     pub fn of(api_key: Option<Secret>, env_var: Option<String>) -> Result<Self> {
         match (api_key, env_var) {
@@ -72,9 +72,14 @@ impl NewSecret {
 }
 
 /// The new secret, where it came with the call; judged before the vault is opened, and long before it is changed.
-pub(super) fn given(app: &App, caller: &dyn Caller, provider: &Provider, source: Source) -> Result<Option<NewSecret>> {
+pub(super) fn given(
+    app: &App,
+    caller: &dyn Caller,
+    provider: &Provider,
+    source: NewSecretSource,
+) -> Result<Option<NewSecret>> {
     match source {
-        Source::Argument(text) => {
+        NewSecretSource::Argument(text) => {
             let mut secret = judge(provider, &text)?;
             if matches!(caller.kind(), CallerKind::Mcp { .. }) {
                 secret.exposed = true;
@@ -83,8 +88,8 @@ pub(super) fn given(app: &App, caller: &dyn Caller, provider: &Provider, source:
             }
             Ok(Some(secret))
         }
-        Source::Variable(name) => judge(provider, &app.settings().variable(&name)?.trimmed()).map(Some),
-        Source::Ask => Ok(None),
+        NewSecretSource::Variable(name) => judge(provider, &app.settings().variable(&name)?.trimmed()).map(Some),
+        NewSecretSource::Ask => Ok(None),
     }
 }
 

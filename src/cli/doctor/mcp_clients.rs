@@ -1,11 +1,11 @@
 //! Whether the MCP clients on the machine start this server, and get an answer.
 
-use super::{Finding, Health};
+use super::{Finding, Severity};
 use crate::{
     app::App,
     cli::own_server::{self, Greeting},
-    clients::{CLIENTS, Intent, Launch, Registration, SERVER, Scope, SlashCommand, State},
     error::{Code, Error},
+    mcp_clients::{CLIENTS, Intent, Launch, Registration, RegistrationState, SERVER, Scope, SlashCommand},
     settings::Machine,
 };
 
@@ -28,21 +28,23 @@ pub(super) fn look(app: &App) -> Vec<Finding> {
                 continue;
             };
             match (registration.state(), scope) {
-                (Ok(State::Absent), Scope::User) => without.push(client),
-                (Ok(State::Absent), Scope::Project) => {}
-                (Ok(State::Registered(launch)), _) => {
+                (Ok(RegistrationState::Absent), Scope::User) => without.push(client),
+                (Ok(RegistrationState::Absent), Scope::Project) => {}
+                (Ok(RegistrationState::Registered(launch)), _) => {
                     registered = true;
                     findings.push(answers(app, &registration, &launch, &machine));
                     findings.extend(outdated(&registration, &machine, scope));
                 }
-                (Ok(state @ State::Different(_)), _) => findings.push(different(&registration, &state, &machine)),
+                (Ok(state @ RegistrationState::Different(_)), _) => {
+                    findings.push(different(&registration, &state, &machine));
+                }
                 (Err(error), _) => findings.push(unreadable(&error)),
             }
         }
     }
     if !without.is_empty() {
         let titles: Vec<&str> = without.iter().map(|client| client.title).collect();
-        let health = if registered { Health::Good } else { Health::Notice };
+        let health = if registered { Severity::Good } else { Severity::Notice };
         findings.push(
             Finding::new("client", health, format!("not registered with {}", titles.join(", "))).mend(format!(
                 "`api-keys setup{}` registers it",
@@ -69,7 +71,7 @@ fn answers(app: &App, registration: &Registration<'_>, launch: &Launch, machine:
             "see which, before you let {title} start it: {}",
             registration.file.display()
         );
-        return Finding::new("client", Health::Notice, said).mend(mend);
+        return Finding::new("client", Severity::Notice, said).mend(mend);
     }
     match Greeting::of(app, launch) {
         Ok(greeting) => Finding::good("client", format!("{title}: {greeting}")),
@@ -87,17 +89,17 @@ fn outdated(registration: &Registration<'_>, machine: &Machine, scope: Scope) ->
         .collect();
     (!old.is_empty()).then(|| {
         let said = format!("{} does not have this version's {}", client.title, old.join(", "));
-        Finding::new("client", Health::Notice, said)
+        Finding::new("client", Severity::Notice, said)
             .mend(format!("`api-keys setup{}` writes them", registration.options()))
     })
 }
 
 /// An entry of our name that is not what would be put there now.
-fn different(registration: &Registration<'_>, state: &State, machine: &Machine) -> Finding {
+fn different(registration: &Registration<'_>, state: &RegistrationState, machine: &Machine) -> Finding {
     match state {
-        State::Different(Some(launch)) if launch.program(machine).is_none() => gone(registration, launch),
-        State::Different(_) | State::Absent | State::Registered(_) => {
-            Finding::of("client", &registration.taken(state)).but(Health::Notice)
+        RegistrationState::Different(Some(launch)) if launch.program(machine).is_none() => gone(registration, launch),
+        RegistrationState::Different(_) | RegistrationState::Absent | RegistrationState::Registered(_) => {
+            Finding::of("client", &registration.taken(state)).but(Severity::Notice)
         }
     }
 }
@@ -106,7 +108,7 @@ fn gone(registration: &Registration<'_>, launch: &Launch) -> Finding {
     let (title, options) = (registration.client.title, registration.options());
     Finding::new(
         "client",
-        Health::Wrong,
+        Severity::Wrong,
         format!("{title} would start {}, which is not there", launch.command),
     )
     .mend(format!(
@@ -117,9 +119,9 @@ fn gone(registration: &Registration<'_>, launch: &Launch) -> Finding {
 /// Settings that cannot be read are the client's trouble first, and somebody should know.
 fn unreadable(error: &Error) -> Finding {
     let health = if error.code() == Code::ClientConfigInvalid {
-        Health::Wrong
+        Severity::Wrong
     } else {
-        Health::Notice
+        Severity::Notice
     };
     Finding::of("client", error).but(health)
 }

@@ -9,7 +9,7 @@ use crate::{
     app::App,
     domain::{Label, ProviderId, Secret, Usd, Window},
     error::{Code, Error, Result},
-    storage::clients::{Client, KeyHash},
+    storage::gateway_clients::{GatewayClient, KeyHash},
 };
 
 /// How a client's key begins, so that people and scanners know it for one.
@@ -49,17 +49,17 @@ impl NewClient {
 /// What a client has spent in the day and the month that it is now.
 #[derive(Debug)]
 pub struct Spending {
-    pub client: Client,
+    pub client: GatewayClient,
     pub today: Usd,
     pub this_month: Usd,
 }
 
 /// Adds a client, and forgets those that have expired; its key is in nobody's hands but the caller's afterwards.
-pub fn add(app: &App, new: NewClient) -> Result<(Client, Secret)> {
+pub fn add(app: &App, new: NewClient) -> Result<(GatewayClient, Secret)> {
     let random = zeroize::Zeroizing::new(app.random::<32>()?);
     let text = zeroize::Zeroizing::new(format!("{PREFIX}{}", BASE64URL_NOPAD.encode(random.as_slice())));
     let key = Secret::new(&text);
-    let client = Client {
+    let client = GatewayClient {
         name: new.name,
         key_hash: KeyHash::of(&key),
         created_at: app.now(),
@@ -87,7 +87,7 @@ pub fn add(app: &App, new: NewClient) -> Result<(Client, Secret)> {
 }
 
 /// Adds a client for as long as a command runs, under a name made of the command's; [`renew`] keeps its key alive.
-pub fn add_for_command(app: &App, command: &str, providers: &BTreeSet<ProviderId>) -> Result<(Client, Secret)> {
+pub fn add_for_command(app: &App, command: &str, providers: &BTreeSet<ProviderId>) -> Result<(GatewayClient, Secret)> {
     let plain: String = command
         .chars()
         .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
@@ -118,7 +118,7 @@ pub fn add_for_command(app: &App, command: &str, providers: &BTreeSet<ProviderId
 /// Keeps the key of a command alive, once half of its time is over; one that somebody removed stays removed.
 ///
 /// Where the machine slept for longer than that, the client may be forgotten already: it is there again.
-pub fn renew(app: &App, client: &mut Client) -> Result<()> {
+pub fn renew(app: &App, client: &mut GatewayClient) -> Result<()> {
     let now = app.now();
     if client.expires_at.is_some_and(|at| now.duration_until(at) > LEASE / 2) {
         return Ok(());
@@ -157,7 +157,7 @@ pub fn list(app: &App) -> Result<Vec<Spending>> {
 }
 
 /// Removes a client: its key opens nothing from now on.
-pub fn remove(app: &App, name: &Label) -> Result<Client> {
+pub fn remove(app: &App, name: &Label) -> Result<GatewayClient> {
     app.clients().change(|clients| {
         let at = clients.iter().position(|client| client.name == *name).ok_or_else(|| {
             Error::new(Code::ClientNotFound, format!("there is no client {name}"))
@@ -168,7 +168,7 @@ pub fn remove(app: &App, name: &Label) -> Result<Client> {
 }
 
 /// The client that has this key.
-pub fn authenticate(app: &App, key: &Secret) -> Result<Client> {
+pub fn authenticate(app: &App, key: &Secret) -> Result<GatewayClient> {
     // EXPOSE: its length only
     let is_long = key.expose().len() > LONGEST;
     let hash = KeyHash::of(key);

@@ -24,20 +24,20 @@ use crate::{
     app::App,
     domain::{ApiKey, Label, Secret},
     error::{Code, Error, Result},
-    intake::{self, Intake, Outcome, Ticket},
+    intake::{self, Intake, SecretOutcome, Ticket},
     providers::{check_shape, looks_like_key},
     services::keys,
-    storage::vault::{Status, VaultError},
-    tools::{Answer, Caller, CallerKind, Question},
+    storage::vault::{VaultError, VaultStatus},
+    tools::{Caller, CallerKind, Question, ToolOutput},
 };
 
 /// How long a call waits for a person: some clients give up at 60 s without a word.
 pub(super) const PATIENCE: Duration = Duration::from_secs(45);
 
 /// The client behind one call.
-pub(super) struct Client<'a> {
+pub(super) struct McpCaller<'a> {
     pub(super) app: &'a App,
-    pub(super) desk: &'a Desk,
+    pub(super) desk: &'a CallerContext,
     pub(super) context: &'a RequestContext<RoleServer>,
     /// What the state between two rounds is bound to.
     pub(super) call: Vec<u8>,
@@ -51,14 +51,14 @@ pub(super) struct Client<'a> {
 }
 
 /// What all calls of a session share for asking.
-pub(super) struct Desk {
+pub(super) struct CallerContext {
     pub(super) intake: Intake,
     pub(super) rounds: Rounds,
     pub(super) patience: Duration,
     pub(super) gone: CancellationToken,
 }
 
-impl Caller for Client<'_> {
+impl Caller for McpCaller<'_> {
     fn kind(&self) -> CallerKind {
         CallerKind::Mcp { client: self.name() }
     }
@@ -69,7 +69,7 @@ impl Caller for Client<'_> {
             lock(&self.used).retain(|ticket| {
                 let is_key = matches!(ticket.question(), Question::NewKey { .. });
                 if !is_key {
-                    ticket.finish(Outcome::Done);
+                    ticket.finish(SecretOutcome::Done);
                 }
                 is_key
             });
@@ -95,16 +95,16 @@ impl Caller for Client<'_> {
     }
 }
 
-impl Client<'_> {
+impl McpCaller<'_> {
     /// Tells the pages that this call used what became of their secrets.
-    pub(super) fn finish(&self, outcome: &Result<Answer>) {
+    pub(super) fn finish(&self, outcome: &Result<ToolOutput>) {
         for ticket in lock(&self.used).drain(..) {
             ticket.finish(match outcome {
-                Err(error) if self.concerns(error.code(), ticket.question()) => Outcome::Failed {
+                Err(error) if self.concerns(error.code(), ticket.question()) => SecretOutcome::Failed {
                     message: error.message().to_owned(),
                     hint: error.hint_text().unwrap_or_default().to_owned(),
                 },
-                Ok(_) | Err(_) => Outcome::Done,
+                Ok(_) | Err(_) => SecretOutcome::Done,
             });
         }
     }
@@ -115,7 +115,7 @@ impl Client<'_> {
             Question::NewKey { .. } => true,
             // The vault may be open and the tool fail for a reason of its own.
             Question::Passphrase | Question::NewPassphrase => {
-                code == Code::WrongPassphrase || !matches!(self.app.vault().status(), Ok(Status::Unlocked { .. }))
+                code == Code::WrongPassphrase || !matches!(self.app.vault().status(), Ok(VaultStatus::Unlocked { .. }))
             }
         }
     }

@@ -3,15 +3,15 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::budget::{self, Budgets};
+use super::budget_status::{self, Budgets};
 use crate::{
-    domain::{Billionths, Standing, Usd, utc_text},
+    domain::{Billionths, BudgetStatus, Usd, utc_text},
     storage::ledger,
 };
 
 /// What requests used and cost.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Totals {
+pub struct TotalsView {
     pub requests: u64,
     pub errors: u64,
     /// From 0 to 1; null without requests
@@ -28,7 +28,7 @@ pub struct Totals {
     pub unpriced_requests: u64,
 }
 
-impl From<&ledger::Totals> for Totals {
+impl From<&ledger::Totals> for TotalsView {
     fn from(totals: &ledger::Totals) -> Self {
         Self {
             requests: totals.requests,
@@ -47,7 +47,7 @@ impl From<&ledger::Totals> for Totals {
 
 /// One budget.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Budget {
+pub struct BudgetView {
     pub spent_usd: Usd,
     /// What requests under way may cost at most
     pub reserved_usd: Usd,
@@ -79,23 +79,23 @@ pub struct BudgetReport {
     /// `gateway`: what passes through the gateway is refused over a limit, what does not is counted when it is told of;
     /// `advisory`: the limits are not in force, and nothing is refused
     pub enforcement: &'static str,
-    pub daily: Budget,
-    pub monthly: Budget,
+    pub daily: BudgetView,
+    pub monthly: BudgetView,
     /// The highest thresholds that are reached now
-    pub alerts: Vec<Alert>,
+    pub alerts: Vec<AlertView>,
 }
 
 /// A threshold that was reached.
 #[derive(Debug, Serialize, JsonSchema)]
-pub struct Alert {
+pub struct AlertView {
     /// `daily` or `monthly`
     pub budget: &'static str,
     pub threshold_percent: u8,
     pub message: String,
 }
 
-impl From<&budget::Alert> for Alert {
-    fn from(alert: &budget::Alert) -> Self {
+impl From<&budget_status::Alert> for AlertView {
+    fn from(alert: &budget_status::Alert) -> Self {
         Self {
             budget: alert.window.as_str(),
             threshold_percent: alert.threshold_percent,
@@ -104,8 +104,8 @@ impl From<&budget::Alert> for Alert {
     }
 }
 
-impl Budget {
-    fn of(budgets: &Budgets, standing: &Standing) -> Self {
+impl BudgetView {
+    fn of(budgets: &Budgets, standing: &BudgetStatus) -> Self {
         Self {
             spent_usd: standing.spent,
             reserved_usd: standing.reserved,
@@ -130,9 +130,9 @@ impl From<&Budgets> for BudgetReport {
             alert_threshold: budgets.alert_threshold,
             time_zone: budgets.time_zone.clone(),
             enforcement: if budgets.enabled { "gateway" } else { "advisory" },
-            daily: Budget::of(budgets, &budgets.daily),
-            monthly: Budget::of(budgets, &budgets.monthly),
-            alerts: budgets.reached().iter().map(Alert::from).collect(),
+            daily: BudgetView::of(budgets, &budgets.daily),
+            monthly: BudgetView::of(budgets, &budgets.monthly),
+            alerts: budgets.reached().iter().map(AlertView::from).collect(),
         }
     }
 }

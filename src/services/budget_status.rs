@@ -2,15 +2,15 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::ledger;
+use super::ledger_writes;
 use crate::{
     app::App,
-    domain::{Billionths, Span, Standing, Usd, Window, forecast, last_days, zone_text},
+    domain::{Billionths, BudgetStatus, Span, Usd, Window, forecast, last_days, zone_text},
     error::{Code, Error, Result},
     settings,
     storage::{
-        clients::Client,
-        ledger::{Filter, Ledger, Limit, Spent},
+        gateway_clients::GatewayClient,
+        ledger::{Filter, Ledger, SpendingLimit, Spent},
     },
 };
 
@@ -27,8 +27,8 @@ pub struct Budgets {
     pub alert_threshold: Billionths,
     /// Where days and months begin.
     pub time_zone: String,
-    pub daily: Standing,
-    pub monthly: Standing,
+    pub daily: BudgetStatus,
+    pub monthly: BudgetStatus,
 }
 
 /// What may still be spent.
@@ -49,21 +49,21 @@ pub struct Alert {
 }
 
 impl Budgets {
-    pub fn standings(&self) -> [&Standing; 2] {
+    pub fn standings(&self) -> [&BudgetStatus; 2] {
         [&self.daily, &self.monthly]
     }
 
-    pub fn is_alert(&self, standing: &Standing) -> bool {
+    pub fn is_alert(&self, standing: &BudgetStatus) -> bool {
         self.enabled && standing.is_alert(self.alert_threshold)
     }
 
-    pub fn is_exceeded(&self, standing: &Standing) -> bool {
+    pub fn is_exceeded(&self, standing: &BudgetStatus) -> bool {
         self.enabled && standing.is_exceeded()
     }
 
     /// The highest threshold that each budget has reached.
     pub fn reached(&self) -> Vec<Alert> {
-        let reached = |standing: &&Standing| {
+        let reached = |standing: &&BudgetStatus| {
             standing.reached(self.alert_threshold).map(|threshold_percent| Alert {
                 window: standing.window,
                 threshold_percent,
@@ -112,7 +112,7 @@ pub fn check(app: &App) -> Result<Budgets> {
         .collect();
     let standing = |at: usize, limit| {
         let ((window, span), spent) = (windows[at], &spent[at]);
-        Standing {
+        BudgetStatus {
             window,
             span,
             limit,
@@ -192,7 +192,7 @@ pub async fn new_alerts(app: &App, budgets: &Budgets) -> Result<Vec<Alert>> {
         };
         let (budget, threshold) = (alert.window.as_str(), alert.threshold_percent);
         let give = |ledger: &Ledger| ledger.alert_once(budget, span.from, threshold, app.now());
-        if ledger::turn(app, give).await? {
+        if ledger_writes::turn(app, give).await? {
             new.push(alert);
         }
     }
@@ -205,7 +205,7 @@ pub struct Claim {
     /// What it may cost at most.
     pub amount: Usd,
     /// The budgets that it must fit into; none where it is free, or no limit is in force.
-    pub limits: Vec<Limit>,
+    pub limits: Vec<SpendingLimit>,
     /// Those of the limits.
     windows: Vec<Window>,
 }
@@ -214,7 +214,12 @@ pub struct Claim {
 ///
 /// `most` is what it may cost at most, or nothing where nobody knows. The limits of the gateway's `client` that asks are
 /// in force whether or not those of all are.
-pub fn claim(budget: &settings::Budget, client: Option<&Client>, most: Option<Usd>, now: Timestamp) -> Result<Claim> {
+pub fn claim(
+    budget: &settings::BudgetConfig,
+    client: Option<&GatewayClient>,
+    most: Option<Usd>,
+    now: Timestamp,
+) -> Result<Claim> {
     if most == Some(Usd::ZERO) {
         return Ok(Claim::default());
     }
@@ -226,13 +231,13 @@ pub fn claim(budget: &settings::Budget, client: Option<&Client>, most: Option<Us
         (Window::Day, client.and_then(|client| client.daily_limit)),
         (Window::Month, client.and_then(|client| client.monthly_limit)),
     ];
-    let (windows, limits): (Vec<Window>, Vec<Limit>) = [(false, of_all), (true, of_client)]
+    let (windows, limits): (Vec<Window>, Vec<SpendingLimit>) = [(false, of_all), (true, of_client)]
         .into_iter()
         .flat_map(|(of_client, limits)| limits.map(|(window, most)| (of_client, window, most)))
         .filter_map(|(of_client, window, most)| {
             let most = most?;
             let span = window.around(now, &budget.time_zone);
-            Some((window, Limit { span, of_client, most }))
+            Some((window, SpendingLimit { span, of_client, most }))
         })
         .unzip();
     if limits.is_empty() {
@@ -251,7 +256,7 @@ pub fn claim(budget: &settings::Budget, client: Option<&Client>, most: Option<Us
 
 impl Claim {
     /// Why the request of `client` does not fit into the limit at `at`, of which that is spent.
-    pub fn refusal(&self, at: usize, spent: Spent, client: Option<&Client>) -> Error {
+    pub fn refusal(&self, at: usize, spent: Spent, client: Option<&GatewayClient>) -> Error {
         let (window, limit, amount) = (self.windows[at], self.limits[at], self.amount);
         let most = limit.most;
         let left = (most - spent.recorded - spent.reserved).or_zero();

@@ -2,16 +2,16 @@
 
 use std::path::PathBuf;
 
-use super::document::Format;
+use super::document::SettingsFormat;
 use crate::settings::Machine;
 
 /// A program that can be an MCP client, as data.
 #[derive(Debug)]
-pub struct Client {
+pub struct McpClient {
     /// The name that `--client` takes.
     pub id: &'static str,
     pub title: &'static str,
-    pub(super) format: Format,
+    pub(super) format: SettingsFormat,
     /// The table of its settings that holds the servers.
     pub(super) table: &'static str,
     /// Whether its entries say that they mean a program on pipes.
@@ -47,11 +47,11 @@ pub enum Scope {
 }
 
 /// Every client that `setup` knows, in the order in which it looks for them.
-pub const CLIENTS: &[Client] = &[
-    Client {
+pub const CLIENTS: &[McpClient] = &[
+    McpClient {
         id: "claude-code",
         title: "Claude Code",
-        format: Format::Json,
+        format: SettingsFormat::Json,
         table: "mcpServers",
         typed: true,
         user: |machine| {
@@ -68,10 +68,10 @@ pub const CLIENTS: &[Client] = &[
         // It holds more than settings, and a session that runs rewrites it: so its own lock is taken.
         lock: Some(".claude.json.lock"),
     },
-    Client {
+    McpClient {
         id: "claude-desktop",
         title: "Claude Desktop",
-        format: Format::Json,
+        format: SettingsFormat::Json,
         table: "mcpServers",
         typed: false,
         user: |machine| machine.configuration().join("Claude/claude_desktop_config.json"),
@@ -81,10 +81,10 @@ pub const CLIENTS: &[Client] = &[
         commands: None,
         lock: None,
     },
-    Client {
+    McpClient {
         id: "vscode",
         title: "VS Code",
-        format: Format::Json,
+        format: SettingsFormat::Json,
         table: "servers",
         typed: true,
         user: |machine| machine.configuration().join("Code/User/mcp.json"),
@@ -94,10 +94,10 @@ pub const CLIENTS: &[Client] = &[
         commands: None,
         lock: None,
     },
-    Client {
+    McpClient {
         id: "cursor",
         title: "Cursor",
-        format: Format::Json,
+        format: SettingsFormat::Json,
         table: "mcpServers",
         typed: false,
         user: |machine| machine.home().join(".cursor/mcp.json"),
@@ -107,10 +107,10 @@ pub const CLIENTS: &[Client] = &[
         commands: None,
         lock: None,
     },
-    Client {
+    McpClient {
         id: "codex",
         title: "Codex",
-        format: Format::Toml,
+        format: SettingsFormat::Toml,
         table: "mcp_servers",
         typed: false,
         user: |machine| codex_folder(machine).join("config.toml"),
@@ -120,10 +120,10 @@ pub const CLIENTS: &[Client] = &[
         commands: None,
         lock: None,
     },
-    Client {
+    McpClient {
         id: "gemini",
         title: "Gemini CLI",
-        format: Format::Json,
+        format: SettingsFormat::Json,
         table: "mcpServers",
         typed: false,
         user: |machine| machine.home().join(".gemini/settings.json"),
@@ -151,7 +151,7 @@ fn codex_folder(machine: &Machine) -> PathBuf {
         .unwrap_or_else(|| machine.home().join(".codex"))
 }
 
-impl Client {
+impl McpClient {
     /// The settings that a registration goes into; nothing where the client has none of that scope.
     pub fn settings(&self, machine: &Machine, scope: Scope) -> Option<PathBuf> {
         match scope {

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fs::File, io::Read, path::Path};
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
-use super::pricing;
+use super::price_lookup;
 use crate::{
     app::{self, App},
     catalog::{
@@ -155,7 +155,7 @@ pub fn named(app: &App, text: &str) -> Result<ModelRef> {
     let whole: Option<ModelRef> = text.parse().ok();
     if let Some(whole) = &whole
         && (catalog.find(whole).is_some()
-            || pricing::costs_nothing(&app.settings().current(), &whole.provider).is_some())
+            || price_lookup::costs_nothing(&app.settings().current(), &whole.provider).is_some())
     {
         return Ok(whole.clone());
     }
@@ -171,9 +171,9 @@ pub fn named(app: &App, text: &str) -> Result<ModelRef> {
         return Err(Error::new(Code::UnknownModel, message).hint(format!("name one of {}", list(models))));
     }
     let message = if providers::may_be_key(text) {
-        "there is no such model in the catalogue".to_owned()
+        "there is no such model in the catalog".to_owned()
     } else {
-        format!("there is no model `{text}` in the catalogue")
+        format!("there is no model `{text}` in the catalog")
     };
     let near = catalog.near(text);
     let hint = if near.is_empty() {

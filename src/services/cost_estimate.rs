@@ -2,7 +2,7 @@
 
 use jiff::{Timestamp, civil::Date};
 
-use super::pricing::{self, Priced, Pricing, Unpriced};
+use super::price_lookup::{self, Priced, Pricing, Unpriced};
 use crate::{
     app::App,
     catalog::{Catalog, Model},
@@ -21,7 +21,7 @@ const ANY_MODEL: &str = "any";
 
 /// A request that somebody thinks of.
 #[derive(Debug)]
-pub struct Ask {
+pub struct CostQuery {
     pub provider: Provider,
     /// Nothing for the model that the provider is used with.
     pub model: Option<ModelId>,
@@ -31,7 +31,7 @@ pub struct Ask {
 
 /// What it would cost.
 #[derive(Debug)]
-pub struct Estimate {
+pub struct CostEstimate {
     pub model: ModelRef,
     pub chosen: Chosen,
     pub cost: Cost,
@@ -55,14 +55,17 @@ pub enum Chosen {
 }
 
 /// What the request would cost now.
-pub fn estimate(app: &App, ask: &Ask) -> Result<Estimate> {
+pub fn estimate(app: &App, ask: &CostQuery) -> Result<CostEstimate> {
     let (now, catalog, config) = (app.now(), app.catalog()?, app.settings().current());
     let (name, chosen) = match &ask.model {
-        Some(name) => (pricing::named(&catalog, &ask.provider.id, name).model, Chosen::Asked),
+        Some(name) => (
+            price_lookup::named(&catalog, &ask.provider.id, name).model,
+            Chosen::Asked,
+        ),
         None => usual_model(app, &catalog, ask)?,
     };
     let model = ask.provider.id.model(&name);
-    let priced = match pricing::price_of(&catalog, &config, &model, now) {
+    let priced = match price_lookup::price_of(&catalog, &config, &model, now) {
         Pricing::Priced(priced) => priced,
         Pricing::Unpriced(why) => return Err(unpriced(&catalog, &model, why)),
     };
@@ -73,7 +76,7 @@ pub fn estimate(app: &App, ask: &Ask) -> Result<Estimate> {
     };
     let known = catalog.find(&model).map(|found| found.model);
     let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
-    Ok(Estimate {
+    Ok(CostEstimate {
         chosen,
         cost: rates.cost(&ask.tokens),
         rates,
@@ -93,7 +96,7 @@ pub fn estimate(app: &App, ask: &Ask) -> Result<Estimate> {
 }
 
 /// What the same request would cost at other models of the same kind that could take it, the cheapest first.
-pub fn alternatives(app: &App, estimate: &Estimate, ask: &Ask) -> Result<Vec<(ModelRef, Usd)>> {
+pub fn alternatives(app: &App, estimate: &CostEstimate, ask: &CostQuery) -> Result<Vec<(ModelRef, Usd)>> {
     let (now, catalog, config) = (app.now(), app.catalog()?, app.settings().current());
     let kind = catalog
         .find(&estimate.model)
@@ -108,7 +111,7 @@ pub fn alternatives(app: &App, estimate: &Estimate, ask: &Ask) -> Result<Vec<(Mo
     let mut alternatives = Vec::new();
     for provider in config.providers().iter().filter(|provider| provider.enabled) {
         for model in catalog.kept_of(&provider.id).filter(fits) {
-            let price = pricing::price_at(provider, Some(model), now);
+            let price = price_lookup::price_at(provider, Some(model), now);
             let cost = price.and_then(|price| price.cost(ask.service, &ask.tokens));
             alternatives.extend(cost.map(|cost| (&model.id, cost.total)));
         }
@@ -120,7 +123,7 @@ pub fn alternatives(app: &App, estimate: &Estimate, ask: &Ask) -> Result<Vec<(Mo
 }
 
 /// The model that a provider is used with where nobody names one.
-fn usual_model(app: &App, catalog: &Catalog, ask: &Ask) -> Result<(ModelId, Chosen)> {
+fn usual_model(app: &App, catalog: &Catalog, ask: &CostQuery) -> Result<(ModelId, Chosen)> {
     let provider = &ask.provider;
     if let Some(first) = configured_model(provider) {
         return Ok((first.clone(), Chosen::Configured));
@@ -131,7 +134,7 @@ fn usual_model(app: &App, catalog: &Catalog, ask: &Ask) -> Result<(ModelId, Chos
     if let Some(model) = middle_model(catalog, provider, ModelKind::Chat, app.now()) {
         return Ok((model, Chosen::Typical));
     }
-    if pricing::free(provider).is_some() {
+    if price_lookup::free(provider).is_some() {
         return Ok((ANY_MODEL.parse()?, Chosen::Typical));
     }
     Err(Error::new(
@@ -171,7 +174,7 @@ fn middle_model(catalog: &Catalog, provider: &Provider, kind: ModelKind, now: Ti
 
 /// The provider's model that the most requests of the last days went to, of those that could be asked for: with a known
 /// price, and for chats where there is an answer.
-fn most_used(app: &App, catalog: &Catalog, ask: &Ask) -> Result<Option<ModelId>> {
+fn most_used(app: &App, catalog: &Catalog, ask: &CostQuery) -> Result<Option<ModelId>> {
     let (now, settings) = (app.now(), app.settings().current());
     let days = last_days(USED_DAYS, now, &settings.budget.time_zone);
     let from = days.first().map_or(now, |(_, day)| day.from);
@@ -182,7 +185,10 @@ fn most_used(app: &App, catalog: &Catalog, ask: &Ask) -> Result<Option<ModelId>>
     let fits = |model: &ModelRef| {
         let kind = catalog.find(model).map(|found| found.model.kind);
         let answers = ask.tokens.output() == 0 || kind.is_none_or(|kind| kind == ModelKind::Chat);
-        answers && pricing::price_of(catalog, &settings, model, now).priced().is_some()
+        answers
+            && price_lookup::price_of(catalog, &settings, model, now)
+                .priced()
+                .is_some()
     };
     let used = app
         .ledger()

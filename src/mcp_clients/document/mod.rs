@@ -9,7 +9,7 @@ use toml_edit::{DocumentMut, InlineTable, Item, Table, TableLike};
 
 /// How a client writes its settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+pub(super) enum SettingsFormat {
     /// JSON; comments and commas before a closing bracket are understood, since some clients do.
     Json,
     Toml,
@@ -30,14 +30,14 @@ pub(super) enum Broken {
 
 /// Where in a text an entry is.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct EntryPath {
     pub(super) table: &'static str,
     pub(super) name: &'static str,
 }
 
-impl Format {
+impl SettingsFormat {
     /// The entry at `place`, if there is one.
-    pub(super) fn entry(self, text: &str, place: Place) -> Result<Option<Value>, Broken> {
+    pub(super) fn entry(self, text: &str, place: EntryPath) -> Result<Option<Value>, Broken> {
         let value = self.value(text)?;
         let Some(table) = value.get(place.table) else {
             return Ok(None);
@@ -49,7 +49,7 @@ impl Format {
     }
 
     /// The text with `entry` at `place`, where none is yet.
-    pub(super) fn with(self, text: &str, place: Place, entry: &Value) -> Result<String, Broken> {
+    pub(super) fn with(self, text: &str, place: EntryPath, entry: &Value) -> Result<String, Broken> {
         let changed = match self {
             Self::Json => json_with(text, place, entry)?,
             Self::Toml => toml_with(text, place, entry)?,
@@ -58,7 +58,7 @@ impl Format {
     }
 
     /// The text without the entry at `place`.
-    pub(super) fn without(self, text: &str, place: Place) -> Result<String, Broken> {
+    pub(super) fn without(self, text: &str, place: EntryPath) -> Result<String, Broken> {
         let changed = match self {
             Self::Json => json_without(text, place)?,
             Self::Toml => toml_without(text, place)?,
@@ -67,7 +67,7 @@ impl Format {
     }
 
     /// `entry` as it is written where nothing else is.
-    pub(super) fn lines(self, place: Place, entry: &Value) -> String {
+    pub(super) fn lines(self, place: EntryPath, entry: &Value) -> String {
         let whole = self.with("", place, entry).unwrap_or_default();
         match self {
             Self::Toml => whole,
@@ -97,7 +97,7 @@ impl Format {
     }
 
     /// `changed`, if it differs from `text` by the entry at `place` alone.
-    fn faithful(self, text: &str, changed: String, place: Place, entry: Option<&Value>) -> Result<String, Broken> {
+    fn faithful(self, text: &str, changed: String, place: EntryPath, entry: Option<&Value>) -> Result<String, Broken> {
         let rest = |text: &str| {
             let mut value = self.value(text)?;
             let table = value.get_mut(place.table).and_then(Value::as_object_mut);
@@ -177,7 +177,7 @@ fn once(object: &CstObject) -> Result<(), Broken> {
     }
 }
 
-fn json_with(text: &str, place: Place, entry: &Value) -> Result<String, Broken> {
+fn json_with(text: &str, place: EntryPath, entry: &Value) -> Result<String, Broken> {
     let text = if text.trim().is_empty() { "" } else { text };
     let (mark, root) = json(text)?;
     json_root(&root)?;
@@ -194,7 +194,7 @@ fn json_with(text: &str, place: Place, entry: &Value) -> Result<String, Broken> 
     Ok(changed)
 }
 
-fn json_without(text: &str, place: Place) -> Result<String, Broken> {
+fn json_without(text: &str, place: EntryPath) -> Result<String, Broken> {
     let (mark, root) = json(text)?;
     let table = json_root(&root)?.and_then(|object| object.object_value(place.table));
     if let Some(table) = table {
@@ -246,7 +246,7 @@ fn syntax(text: &str, span: Option<std::ops::Range<usize>>) -> Broken {
     }
 }
 
-fn toml_with(text: &str, place: Place, entry: &Value) -> Result<String, Broken> {
+fn toml_with(text: &str, place: EntryPath, entry: &Value) -> Result<String, Broken> {
     let mut document = toml(text)?;
     let servers = document.entry(place.table).or_insert_with(|| {
         let mut table = Table::new();
@@ -270,7 +270,7 @@ fn toml_with(text: &str, place: Place, entry: &Value) -> Result<String, Broken> 
     })
 }
 
-fn toml_without(text: &str, place: Place) -> Result<String, Broken> {
+fn toml_without(text: &str, place: EntryPath) -> Result<String, Broken> {
     let mut document = toml(text)?;
     if let Some(servers) = document.get_mut(place.table).and_then(Item::as_table_like_mut) {
         TableLike::remove(servers, place.name);

@@ -5,11 +5,11 @@ use serde_json::json;
 
 use super::*;
 
-const JSON: Place = Place {
+const JSON: EntryPath = EntryPath {
     table: "mcpServers",
     name: "api-keys",
 };
-const TOML: Place = Place {
+const TOML: EntryPath = EntryPath {
     table: "mcp_servers",
     name: "api-keys",
 };
@@ -41,7 +41,7 @@ fn an_entry_is_put_into_json_as_the_text_is_written() {
                 .to_owned(),
         ),
     ] {
-        assert_eq!(Format::Json.with(before, JSON, &entry()), Ok(after), "{before:?}");
+        assert_eq!(SettingsFormat::Json.with(before, JSON, &entry()), Ok(after), "{before:?}");
     }
 }
 
@@ -64,7 +64,11 @@ fn an_entry_is_put_into_toml_beside_its_like() {
             format!("\u{feff}text = \"\"\"\none\ntwo\"\"\"\n\n{OURS}").replace('\n', "\r\n"),
         ),
     ] {
-        assert_eq!(Format::Toml.with(before, TOML, &entry()), Ok(after), "{before:?}");
+        assert_eq!(
+            SettingsFormat::Toml.with(before, TOML, &entry()),
+            Ok(after),
+            "{before:?}"
+        );
     }
 }
 
@@ -73,34 +77,46 @@ fn what_is_broken_is_told_by_its_line_and_never_quoted() {
     let deep = "[".repeat(100_000);
     let deep_toml = format!("a = {deep}");
     for (format, text, broken) in [
-        (Format::Json, "{\n  \"a\": sk-secret\n}", Broken::Syntax { line: 2 }),
-        (Format::Json, "{\n  \"a\": 1\n  \"b\": 2\n}", Broken::Syntax { line: 2 }),
-        (Format::Json, "{\n'a': 1}", Broken::Syntax { line: 2 }),
-        (Format::Json, "{} {}", Broken::Syntax { line: 1 }),
-        (Format::Json, &deep, Broken::Syntax { line: 1 }),
-        (Format::Json, "[]", Broken::NotATable { what: "the file" }),
         (
-            Format::Json,
+            SettingsFormat::Json,
+            "{\n  \"a\": sk-secret\n}",
+            Broken::Syntax { line: 2 },
+        ),
+        (
+            SettingsFormat::Json,
+            "{\n  \"a\": 1\n  \"b\": 2\n}",
+            Broken::Syntax { line: 2 },
+        ),
+        (SettingsFormat::Json, "{\n'a': 1}", Broken::Syntax { line: 2 }),
+        (SettingsFormat::Json, "{} {}", Broken::Syntax { line: 1 }),
+        (SettingsFormat::Json, &deep, Broken::Syntax { line: 1 }),
+        (SettingsFormat::Json, "[]", Broken::NotATable { what: "the file" }),
+        (
+            SettingsFormat::Json,
             "{\"mcpServers\": []}",
             Broken::NotATable { what: "mcpServers" },
         ),
-        (Format::Json, "{\"mcpServers\": {}, \"mcpServers\": {}}", Broken::Twice),
         (
-            Format::Json,
+            SettingsFormat::Json,
+            "{\"mcpServers\": {}, \"mcpServers\": {}}",
+            Broken::Twice,
+        ),
+        (
+            SettingsFormat::Json,
             "{\"mcpServers\": {\"a\": {}, \"\\u0061\": {}}}",
             Broken::Twice,
         ),
-        (Format::Toml, "a = 1\nb = \n", Broken::Syntax { line: 2 }),
-        (Format::Toml, "a = 1\na = 2\n", Broken::Syntax { line: 2 }),
-        (Format::Toml, &deep_toml, Broken::Syntax { line: 1 }),
+        (SettingsFormat::Toml, "a = 1\nb = \n", Broken::Syntax { line: 2 }),
+        (SettingsFormat::Toml, "a = 1\na = 2\n", Broken::Syntax { line: 2 }),
+        (SettingsFormat::Toml, &deep_toml, Broken::Syntax { line: 1 }),
         (
-            Format::Toml,
+            SettingsFormat::Toml,
             "mcp_servers = 1",
             Broken::NotATable { what: "mcp_servers" },
         ),
-        (Format::Toml, "a = 1\r\nb = 2\n", Broken::Unfaithful),
+        (SettingsFormat::Toml, "a = 1\r\nb = 2\n", Broken::Unfaithful),
     ] {
-        let place = if format == Format::Json { JSON } else { TOML };
+        let place = if format == SettingsFormat::Json { JSON } else { TOML };
         let start: String = text.chars().take(60).collect();
         assert_eq!(format.with(text, place, &entry()), Err(broken), "{start}");
     }
@@ -109,7 +125,7 @@ fn what_is_broken_is_told_by_its_line_and_never_quoted() {
 #[test]
 fn a_name_that_is_there_twice_elsewhere_is_nobodys_business() {
     let text = "{\"other\": {\"a\": 1, \"a\": 2}}";
-    let with = Format::Json.with(text, JSON, &entry()).expect("possible");
+    let with = SettingsFormat::Json.with(text, JSON, &entry()).expect("possible");
     assert!(with.contains("\"a\": 1, \"a\": 2"), "{with}");
 }
 
@@ -176,8 +192,8 @@ fn toml_settings() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn every_line_of_json_stays_and_comes_back(text in json_settings()) {
-        let with = Format::Json.with(&text, JSON, &entry()).expect("possible");
-        prop_assert_eq!(Format::Json.entry(&with, JSON), Ok(Some(entry())));
+        let with = SettingsFormat::Json.with(&text, JSON, &entry()).expect("possible");
+        prop_assert_eq!(SettingsFormat::Json.entry(&with, JSON), Ok(Some(entry())));
         // The line before ours may have got a comma, and nothing else is different.
         let bare = |text: &str| text.replace(',', "");
         let kept: Vec<String> = with.lines().map(bare).collect();
@@ -187,23 +203,23 @@ proptest! {
         }
         // An object without members closes on the line that it opens on.
         let dense = |text: &str| bare(text).split_whitespace().collect::<String>();
-        prop_assert_eq!(dense(&Format::Json.without(&with, JSON).expect("possible")), dense(&text));
+        prop_assert_eq!(dense(&SettingsFormat::Json.without(&with, JSON).expect("possible")), dense(&text));
     }
 
     #[test]
     fn every_line_of_toml_stays_and_comes_back(text in toml_settings()) {
-        let with = Format::Toml.with(&text, TOML, &entry()).expect("possible");
-        prop_assert_eq!(Format::Toml.entry(&with, TOML), Ok(Some(entry())));
+        let with = SettingsFormat::Toml.with(&text, TOML, &entry()).expect("possible");
+        prop_assert_eq!(SettingsFormat::Toml.entry(&with, TOML), Ok(Some(entry())));
         let mut kept = with.lines();
         for line in text.lines() {
             prop_assert!(kept.any(|found| found == line), "{line:?} of {text} in {with}");
         }
-        prop_assert_eq!(Format::Toml.without(&with, TOML).expect("possible"), text);
+        prop_assert_eq!(SettingsFormat::Toml.without(&with, TOML).expect("possible"), text);
     }
 
     #[test]
     fn any_text_is_changed_faithfully_or_not_at_all(text in "[\\[\\]{}\",:a# =\n\r'/*0-9.-]{0,40}") {
-        for (format, place) in [(Format::Json, JSON), (Format::Toml, TOML)] {
+        for (format, place) in [(SettingsFormat::Json, JSON), (SettingsFormat::Toml, TOML)] {
             if let Ok(with) = format.with(&text, place, &entry()) {
                 prop_assert_eq!(format.entry(&with, place), Ok(Some(entry())));
                 let without = format.without(&with, place).expect("what was put in can be taken out");

@@ -5,12 +5,14 @@ use std::path::Path;
 use clap::ArgMatches;
 use serde_json::{Value, json};
 
-use super::Report;
+use super::SetupReport;
 use crate::{
     app::App,
     cli::{Session, console::YES, own_server::Greeting},
-    clients::{CLIENTS, Client, CommandState, Intent, Launch, Registration, SERVER, Scope, SlashCommand, State},
     error::{Code, Error, Result},
+    mcp_clients::{
+        CLIENTS, CommandState, Intent, Launch, McpClient, Registration, RegistrationState, SERVER, Scope, SlashCommand,
+    },
     settings::Machine,
     tools::view::Tone,
 };
@@ -20,7 +22,7 @@ struct Wish {
     intent: Intent,
     scope: Scope,
     /// These only; empty for all that are here.
-    named: Vec<&'static Client>,
+    named: Vec<&'static McpClient>,
     dry_run: bool,
     sure: bool,
 }
@@ -48,7 +50,7 @@ impl Wish {
         }
     }
 
-    fn clients(&self, machine: &Machine) -> Vec<&'static Client> {
+    fn clients(&self, machine: &Machine) -> Vec<&'static McpClient> {
         if self.named.is_empty() {
             CLIENTS.iter().filter(|client| client.is_here(machine)).collect()
         } else {
@@ -67,7 +69,7 @@ struct Plan<'a> {
 }
 
 /// Shows, asks, changes, and proves it.
-pub(super) fn run(session: &Session, matches: &ArgMatches, launch: &Launch, report: &mut Report) -> Result<()> {
+pub(super) fn run(session: &Session, matches: &ArgMatches, launch: &Launch, report: &mut SetupReport) -> Result<()> {
     let wish = Wish::of(matches);
     let machine = session.app.settings().machine()?;
     let launch = match wish.scope {
@@ -136,7 +138,7 @@ pub(super) fn run(session: &Session, matches: &ArgMatches, launch: &Launch, repo
 
 /// Plans the entry in a client's settings, and says whether it stands or can be made to.
 fn plan_entry<'a>(
-    report: &mut Report,
+    report: &mut SetupReport,
     wish: &Wish,
     registration: Registration<'a>,
     plan: &mut Plan<'a>,
@@ -169,7 +171,12 @@ fn plan_entry<'a>(
     Ok(true)
 }
 
-fn plan_commands(report: &mut Report, wish: &Wish, commands: Vec<SlashCommand>, plan: &mut Plan<'_>) -> Result<()> {
+fn plan_commands(
+    report: &mut SetupReport,
+    wish: &Wish,
+    commands: Vec<SlashCommand>,
+    plan: &mut Plan<'_>,
+) -> Result<()> {
     for command in commands {
         match command.state() {
             Ok(CommandState::Foreign) => report.hint(format!(
@@ -189,7 +196,7 @@ fn plan_commands(report: &mut Report, wish: &Wish, commands: Vec<SlashCommand>, 
 }
 
 /// Writes the slash commands, or takes them away.
-fn install(report: &mut Report, wish: &Wish, commands: &[SlashCommand]) -> Result<()> {
+fn install(report: &mut SetupReport, wish: &Wish, commands: &[SlashCommand]) -> Result<()> {
     let mut done = Vec::new();
     for command in commands {
         match command.apply(wish.intent) {
@@ -233,7 +240,7 @@ fn sign(intent: Intent) -> (char, Tone) {
 }
 
 /// What would change: only what is ours, never a line of the user's.
-fn show(report: &Report, registration: &Registration<'_>, preview: &str) -> Result<()> {
+fn show(report: &SetupReport, registration: &Registration<'_>, preview: &str) -> Result<()> {
     report.step(
         "Client",
         &format!("{}: {}", registration.client.title, registration.file.display()),
@@ -245,7 +252,7 @@ fn show(report: &Report, registration: &Registration<'_>, preview: &str) -> Resu
 }
 
 /// Makes the change and, where something was put in, starts what the client would start.
-fn change(app: &App, report: &mut Report, registration: &Registration<'_>) -> Result<Value> {
+fn change(app: &App, report: &mut SetupReport, registration: &Registration<'_>) -> Result<Value> {
     let client = registration.client;
     registration.apply()?;
     let backup = format!("{}.api-keys-backup", registration.file.display());
@@ -259,7 +266,7 @@ fn change(app: &App, report: &mut Report, registration: &Registration<'_>) -> Re
         return Ok(Value::Null);
     }
     // From the file, not from memory: this is what the client will read.
-    let State::Registered(launch) = registration.state()? else {
+    let RegistrationState::Registered(launch) = registration.state()? else {
         return Err(Error::new(
             Code::Busy,
             format!("{} put back its settings as they were", client.title),
@@ -297,7 +304,7 @@ fn refusal(registration: &Registration<'_>, error: &Error) -> Value {
 }
 
 /// The command that does what was not done.
-fn say_how(report: &Report, wish: &Wish) {
+fn say_how(report: &SetupReport, wish: &Wish) {
     let mut command = "api-keys setup --yes".to_owned();
     if wish.intent == Intent::Remove {
         command.push_str(" --remove");
@@ -313,7 +320,7 @@ fn say_how(report: &Report, wish: &Wish) {
 }
 
 /// How to connect where no client was found.
-fn say_where(report: &Report, launch: &Launch) {
+fn say_where(report: &SetupReport, launch: &Launch) {
     let names: Vec<&str> = CLIENTS.iter().map(|client| client.id).collect();
     report.hint(format!(
         "no MCP client was found here; `api-keys setup --client NAME` registers with one all the same: {}",

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Client, Intent, Scope};
+use super::{Intent, McpClient, Scope};
 use crate::{
     error::{Error, Result},
     prompts::{PROMPTS, PromptDef},
     settings::Machine,
-    storage::files::{Contents, FileError, ForeignFolder},
+    storage::files::{FileContents, FileError, ForeignFolder},
 };
 
 /// The longest file that is looked at, in bytes.
@@ -22,7 +22,7 @@ const MARK: (&str, &str) = (
 #[derive(Debug)]
 pub struct SlashCommand {
     prompt: &'static PromptDef,
-    pub client: &'static Client,
+    pub client: &'static McpClient,
     pub file: PathBuf,
 }
 
@@ -39,7 +39,7 @@ pub enum CommandState {
 
 impl SlashCommand {
     /// The slash commands that `client` takes, in the order of the prompts; none where it takes none.
-    pub fn all(client: &'static Client, machine: &Machine, scope: Scope) -> Vec<Self> {
+    pub fn all(client: &'static McpClient, machine: &Machine, scope: Scope) -> Vec<Self> {
         let Some(folder) = client.slash_commands(machine, scope) else {
             return Vec::new();
         };
@@ -97,7 +97,7 @@ impl SlashCommand {
         self.file.parent().unwrap_or(Path::new("."))
     }
 
-    fn read(&self) -> Result<Option<Contents>> {
+    fn read(&self) -> Result<Option<FileContents>> {
         match ForeignFolder::open(self.folder()).map_err(|why| self.refused(why))? {
             Some(folder) => {
                 let name = format!("{}.md", self.prompt.name);
@@ -124,7 +124,7 @@ impl SlashCommand {
         ))
     }
 
-    fn judge(&self, contents: Option<&Contents>) -> CommandState {
+    fn judge(&self, contents: Option<&FileContents>) -> CommandState {
         let Some((bytes, _)) = contents else {
             return CommandState::Absent;
         };
