@@ -44,7 +44,7 @@ impl Caller for Silent {
     }
 
     fn ask<'a>(&'a self, _: Question) -> Pin<Box<dyn Future<Output = Result<Secret>> + Send + 'a>> {
-        Box::pin(async { Err(Error::new(Code::KeyRequired, "nobody to ask")) })
+        Box::pin(async { Err(Error::new(Code::KeyRequired, "not interactive")) })
     }
 
     fn progress(&self, _: usize, _: usize, _: &str) {}

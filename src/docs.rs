@@ -1,11 +1,11 @@
-//! The tables of the README, made from the declarations, so that they cannot say anything else than the program does.
+//! The tables of the documentation, generated from the declarations so that they cannot go stale.
 
 use std::fmt::Write;
 
 use serde_json::Value;
 
 use crate::{
-    error::CODES,
+    error::{CODES, ExitCode},
     prompts::PROMPTS,
     providers::PROVIDERS,
     services::sdks::SDKS,
@@ -13,9 +13,9 @@ use crate::{
     tools::{TOOLS, ToolDef},
 };
 
-/// `text` with what stands between `<!-- table: NAME -->` and `<!-- end -->` replaced by the table of that name.
+/// Returns `text` with everything between `<!-- table: NAME -->` and `<!-- end -->` replaced by the table of that name.
 ///
-/// `commands` is the command line that the table of commands is made from.
+/// `commands` is the command line that the table of commands comes from.
 pub fn with_tables(text: &str, commands: &clap::Command) -> String {
     let mut out = String::with_capacity(text.len());
     let mut name = None;
@@ -73,10 +73,22 @@ fn table(name: &str, commands: &clap::Command) -> String {
                 .map(|variable| vec![format!("`{}`", variable.name), variable.what.to_owned()]),
         ),
         "codes" => rows(
-            &["code", "exit", "means"],
-            CODES.iter().map(|(_, name, meaning, exit)| {
-                vec![format!("`{name}`"), (*exit as u8).to_string(), (*meaning).to_owned()]
+            &["code", "exit", "means", "what to do"],
+            CODES.iter().map(|(code, name, meaning, exit)| {
+                let exit = (*exit as u8).to_string();
+                vec![
+                    format!("`{name}`"),
+                    exit,
+                    (*meaning).to_owned(),
+                    code.remedy().to_owned(),
+                ]
             }),
+        ),
+        "exits" => rows(
+            &["exit code", "means"],
+            ExitCode::ALL
+                .iter()
+                .map(|exit| vec![(*exit as u8).to_string(), exit.meaning().to_owned()]),
         ),
         "sdks" => rows(
             &["library", "finds the gateway by", "as", "and the client key in"],
@@ -92,7 +104,7 @@ fn table(name: &str, commands: &clap::Command) -> String {
                 vec![sdk.title.to_owned(), names(sdk.bases), base, names(sdk.keys)]
             }),
         ),
-        // An unknown name leaves its place empty, which the test of the README notices.
+        // An unknown name leaves an empty table, which the documentation's test notices.
         _ => String::new(),
     }
 }
@@ -181,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_stands_between_the_markers_changes() {
+    fn only_text_between_the_markers_changes() {
         let text = "before\n<!-- table: variables -->\n| stale row |\n<!-- end -->\nafter\n";
         let once = with_tables(text, &clap::Command::new("api-keys"));
         assert!(once.starts_with("before\n<!-- table: variables -->\n| variable | does |\n"));

@@ -3,6 +3,7 @@
 mod catalog;
 mod ledger;
 mod providers;
+mod remedy;
 mod settings;
 
 use std::fmt;

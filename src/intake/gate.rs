@@ -1,5 +1,7 @@
 //! Who is let in: requests of a browser that shows our own page, and nothing else.
 
+use std::time::Duration;
+
 use http_body_util::{BodyExt, Limited};
 use hyper::{
     Method, StatusCode,
@@ -8,14 +10,12 @@ use hyper::{
 };
 use zeroize::Zeroizing;
 
-use super::{
-    page,
-    server::{SENDING_LIMIT, TicketStore},
-    ticket::Shared,
-};
+use super::{page, ticket::Shared, ticket_store::TicketStore};
 
+/// How long a browser may take to send its headers, and then its form.
+pub(super) const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest form: a key of 4,096 characters, each written as `%xx`, with room for names.
-const BODY_LIMIT: usize = 16 * 1024;
+const MAX_BODY_BYTES: usize = 16 * 1024;
 
 /// What a request that was let in is about.
 pub(super) enum PageRequest {
@@ -25,7 +25,7 @@ pub(super) enum PageRequest {
 
 /// Lets in what comes from our own page by way of a browser, and nothing else.
 pub(super) async fn read(
-    desk: &TicketStore,
+    tickets: &TicketStore,
     authority: &str,
     request: hyper::Request<Incoming>,
 ) -> Result<PageRequest, Refusal> {
@@ -41,7 +41,7 @@ pub(super) async fn read(
     if request.uri().query().is_some() {
         return Err(UNREADABLE);
     }
-    let ticket = desk
+    let ticket = tickets
         .ticket(request.uri().path())
         .filter(|ticket| ticket.is_open())
         .ok_or(GONE)?;
@@ -58,8 +58,8 @@ pub(super) async fn read(
     if the_only(headers, &header::CONTENT_TYPE) != Some("application/x-www-form-urlencoded") {
         return Err(WRONG_FORM);
     }
-    let body = Limited::new(request.into_body(), BODY_LIMIT);
-    match tokio::time::timeout(SENDING_LIMIT, collect(body)).await {
+    let body = Limited::new(request.into_body(), MAX_BODY_BYTES);
+    match tokio::time::timeout(SEND_TIMEOUT, collect(body)).await {
         Ok(body) => Ok(PageRequest::Typed(ticket, body?)),
         Err(_) => Err(TOO_SLOW),
     }
@@ -67,7 +67,7 @@ pub(super) async fn read(
 
 /// The body in one buffer that is wiped.
 async fn collect(mut body: Limited<Incoming>) -> Result<Zeroizing<Vec<u8>>, Refusal> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(BODY_LIMIT));
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BODY_BYTES));
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|why| {
             if why.is::<http_body_util::LengthLimitError>() {

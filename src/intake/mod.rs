@@ -9,9 +9,9 @@ mod gate;
 mod page;
 mod server;
 mod ticket;
+mod ticket_store;
 
 pub use self::{
-    page::{Judge, Request},
     server::{Intake, LIFETIME},
-    ticket::{AskPermit, SecretOutcome, Ticket},
+    ticket::{AskPermit, Judge, Request, SecretOutcome, Ticket},
 };

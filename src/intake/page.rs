@@ -2,12 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::ticket::{SecretOutcome, Ticket};
-use crate::{
-    domain::Secret,
-    error::{Error, Result},
-    services::caller::Question,
-};
+use super::ticket::{Request, SecretOutcome, Ticket};
+use crate::{error::Error, services::caller::Question};
 
 /// The style of every page.
 const STYLE: &str = include_str!("page.css");
@@ -18,19 +14,6 @@ const STYLE_HASH: &str = "sha256-CxisoFn+Es5wDXtp9E8fNtXRXcyobuJlY6gtcnEVtNQ=";
 pub(super) const FIELD: &str = "secret";
 /// The field in which a new passphrase is typed again.
 pub(super) const FIELD_AGAIN: &str = "again";
-
-/// Says why a secret cannot be what is asked for; the answer never holds the secret.
-pub type Judge = Box<dyn Fn(&Secret) -> Result<()> + Send + Sync>;
-
-/// What a page asks for.
-pub struct Request {
-    pub question: Question,
-    /// The provider's name for people, where the question is about one.
-    pub provider_title: String,
-    /// Where people make keys, if that is known: an https address.
-    pub console: Option<&'static str>,
-    pub judge: Judge,
-}
 
 /// The browser's orders for every page: show this, run nothing, load nothing, send only back here.
 pub(super) fn policy() -> String {

@@ -3,7 +3,7 @@
 use std::{
     convert::Infallible,
     net::Ipv4Addr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -16,7 +16,6 @@ use hyper::{
     service::service_fn,
 };
 use hyper_util::rt::{TokioIo, TokioTimer};
-use subtle::ConstantTimeEq;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -25,9 +24,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     form,
-    gate::{self, GONE, PageRequest, UNREADABLE},
-    page::{self, FIELD, FIELD_AGAIN, Request},
-    ticket::{Progress, Shared, Ticket},
+    gate::{self, GONE, PageRequest, SEND_TIMEOUT, UNREADABLE},
+    page::{self, FIELD, FIELD_AGAIN},
+    ticket::{Progress, Request, Shared, Ticket},
+    ticket_store::{PageListener, TicketStore},
 };
 use crate::{
     domain::Secret,
@@ -39,40 +39,21 @@ use crate::{
 pub const LIFETIME: Duration = Duration::from_mins(5);
 
 /// The longest request line with all headers, in bytes.
-const HEAD_LIMIT: usize = 16 * 1024;
-const HEADERS_LIMIT: usize = 64;
-/// How long a browser may take to send its headers, and then its form.
-pub(super) const SENDING_LIMIT: Duration = Duration::from_secs(10);
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+const MAX_HEADERS: usize = 64;
 /// How long a connection may last, whatever happens on it.
-const CONNECTION_LIMIT: Duration = Duration::from_mins(1);
-const CONNECTIONS: usize = 16;
+const CONNECTION_TIMEOUT: Duration = Duration::from_mins(1);
+const MAX_CONNECTIONS: usize = 16;
 /// How long a page waits for the caller to fetch what was typed.
-const FETCH: Duration = Duration::from_secs(1);
+const FETCH_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a page waits for the caller to be done; a new key is checked at its provider meanwhile.
-const WORK: Duration = Duration::from_secs(20);
+const WORK_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The desk where secrets are handed in: no socket is open until [`Intake::open`] is called.
+/// Asks people for secrets on pages of their own: no socket is open until [`Intake::open`] is called.
 #[derive(Debug)]
 pub struct Intake {
-    desk: Arc<TicketStore>,
+    tickets: Arc<TicketStore>,
     lifetime: Duration,
-}
-
-#[derive(Debug, Default)]
-pub(super) struct TicketStore {
-    state: Mutex<TicketState>,
-}
-
-#[derive(Debug, Default)]
-struct TicketState {
-    tickets: Vec<Shared>,
-    listening: Option<PageListener>,
-}
-
-#[derive(Debug)]
-struct PageListener {
-    authority: String,
-    stop: CancellationToken,
 }
 
 impl Default for Intake {
@@ -82,23 +63,19 @@ impl Default for Intake {
 }
 
 impl Intake {
-    /// A desk whose pages can be answered for `lifetime`.
+    /// An intake whose pages can be answered for `lifetime`.
     pub fn with_lifetime(lifetime: Duration) -> Self {
         Self {
-            desk: Arc::default(),
+            tickets: Arc::default(),
             lifetime,
         }
     }
 
     /// The page for `request`: the one that is open for the same question, or a new one.
     pub fn open(&self, request: Request) -> Result<Arc<Ticket>> {
-        let mut state = self.desk.state();
-        if let Some(ticket) = state
-            .tickets
-            .iter()
-            .find(|ticket| *ticket.question() == request.question && ticket.is_live())
-        {
-            return Ok(ticket.clone());
+        let mut state = self.tickets.state();
+        if let Some(ticket) = state.find(&request.question) {
+            return Ok(ticket);
         }
         let mut random = [0; _];
         getrandom::fill(&mut random).map_err(|why| trouble("random numbers").caused_by(why))?;
@@ -109,7 +86,7 @@ impl Intake {
             let stop = CancellationToken::new();
             tokio::spawn(accept(
                 listener,
-                Arc::downgrade(&self.desk),
+                Arc::downgrade(&self.tickets),
                 authority.clone(),
                 stop.clone(),
             ));
@@ -121,11 +98,11 @@ impl Intake {
         };
         let ticket = Arc::new(Ticket::new(request, &authority, random));
         state.tickets.push(ticket.clone());
-        let (desk, expired, lifetime) = (Arc::downgrade(&self.desk), ticket.clone(), self.lifetime);
+        let (tickets, expired, lifetime) = (Arc::downgrade(&self.tickets), ticket.clone(), self.lifetime);
         tokio::spawn(async move {
             tokio::time::sleep(lifetime).await;
-            if let Some(desk) = desk.upgrade() {
-                desk.close(&expired);
+            if let Some(tickets) = tickets.upgrade() {
+                tickets.close(&expired);
             }
         });
         Ok(ticket)
@@ -133,67 +110,18 @@ impl Intake {
 
     /// The page that is open for `question`, or holds its answer.
     pub fn find(&self, question: &Question) -> Option<Arc<Ticket>> {
-        self.desk
-            .state()
-            .tickets
-            .iter()
-            .find(|ticket| ticket.question() == question && ticket.is_live())
-            .cloned()
+        self.tickets.state().find(question)
     }
 
     /// Takes the page down, and wipes what was typed if nobody has fetched it.
     pub fn close(&self, ticket: &Arc<Ticket>) {
-        self.desk.close(ticket);
+        self.tickets.close(ticket);
     }
 }
 
 impl Drop for Intake {
     fn drop(&mut self) {
-        let mut state = self.desk.state();
-        state.tickets.drain(..).for_each(|ticket| ticket.close());
-        if let Some(listening) = state.listening.take() {
-            listening.stop.cancel();
-        }
-    }
-}
-
-impl TicketStore {
-    fn close(&self, ticket: &Shared) {
-        ticket.close();
-        let mut state = self.state();
-        state.tickets.retain(|other| !Arc::ptr_eq(other, ticket));
-        state.rest();
-    }
-
-    /// Stops listening once nothing can be typed any more; a secret that waits to be fetched needs no socket.
-    fn rest(&self) {
-        self.state().rest();
-    }
-
-    /// The ticket that the path of a request names.
-    pub(super) fn ticket(&self, path: &str) -> Option<Shared> {
-        let token = path.strip_prefix('/')?;
-        let token = data_encoding::HEXLOWER.decode(token.as_bytes()).ok()?;
-        self.state()
-            .tickets
-            .iter()
-            .find(|ticket| bool::from(ticket.token.as_slice().ct_eq(&token)))
-            .cloned()
-    }
-
-    fn state(&self) -> MutexGuard<'_, TicketState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl TicketState {
-    fn rest(&mut self) {
-        self.tickets.retain(|ticket| ticket.is_live());
-        if !self.tickets.iter().any(|ticket| ticket.is_open())
-            && let Some(listening) = self.listening.take()
-        {
-            listening.stop.cancel();
-        }
+        self.tickets.close_all();
     }
 }
 
@@ -205,9 +133,9 @@ fn listen() -> std::io::Result<(TcpListener, String)> {
     Ok((TcpListener::from_std(listener)?, authority))
 }
 
-async fn accept(listener: TcpListener, desk: Weak<TicketStore>, authority: String, stop: CancellationToken) {
+async fn accept(listener: TcpListener, tickets: Weak<TicketStore>, authority: String, stop: CancellationToken) {
     let authority: Arc<str> = authority.into();
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let connection = tokio::select! {
             connection = listener.accept() => connection,
@@ -218,21 +146,21 @@ async fn accept(listener: TcpListener, desk: Weak<TicketStore>, authority: Strin
             tokio::task::yield_now().await;
             continue;
         };
-        let (desk, authority) = (desk.clone(), authority.clone());
+        let (tickets, authority) = (tickets.clone(), authority.clone());
         tokio::spawn(async move {
-            let _ = tokio::time::timeout(CONNECTION_LIMIT, converse(stream, desk, &authority)).await;
+            let _ = tokio::time::timeout(CONNECTION_TIMEOUT, converse(stream, tickets, &authority)).await;
             drop(place);
         });
     }
 }
 
 /// One request and its answer.
-async fn converse(stream: TcpStream, desk: Weak<TicketStore>, authority: &str) {
+async fn converse(stream: TcpStream, tickets: Weak<TicketStore>, authority: &str) {
     let service = service_fn(|request: hyper::Request<Incoming>| {
-        let desk = desk.upgrade();
+        let tickets = tickets.upgrade();
         async move {
-            let (status, html) = match desk {
-                Some(desk) => answer(&desk, authority, request).await,
+            let (status, html) = match tickets {
+                Some(tickets) => answer(&tickets, authority, request).await,
                 None => GONE.into_page(),
             };
             Ok::<_, Infallible>(respond(status, html))
@@ -240,24 +168,24 @@ async fn converse(stream: TcpStream, desk: Weak<TicketStore>, authority: &str) {
     });
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(SENDING_LIMIT)
+        .header_read_timeout(SEND_TIMEOUT)
         .keep_alive(false)
-        .max_headers(HEADERS_LIMIT)
-        .max_buf_size(HEAD_LIMIT)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }
 
-async fn answer(desk: &TicketStore, authority: &str, request: hyper::Request<Incoming>) -> (StatusCode, String) {
-    match gate::read(desk, authority, request).await {
+async fn answer(tickets: &TicketStore, authority: &str, request: hyper::Request<Incoming>) -> (StatusCode, String) {
+    match gate::read(tickets, authority, request).await {
         Ok(PageRequest::Page(ticket)) => (StatusCode::OK, page::ask(&ticket, None)),
-        Ok(PageRequest::Typed(ticket, body)) => typed(desk, &ticket, &body).await,
+        Ok(PageRequest::Typed(ticket, body)) => typed(tickets, &ticket, &body).await,
         Err(refusal) => refusal.into_page(),
     }
 }
 
 /// Judges what was typed, hands it over, and waits to tell what became of it.
-async fn typed(desk: &TicketStore, ticket: &Shared, body: &[u8]) -> (StatusCode, String) {
+async fn typed(tickets: &TicketStore, ticket: &Shared, body: &[u8]) -> (StatusCode, String) {
     let secret = match secret(ticket, body) {
         Ok(secret) => secret,
         Err(Some(problem)) => return (StatusCode::UNPROCESSABLE_ENTITY, page::ask(ticket, Some(&problem))),
@@ -266,8 +194,8 @@ async fn typed(desk: &TicketStore, ticket: &Shared, body: &[u8]) -> (StatusCode,
     if !ticket.accept(secret) {
         return GONE.into_page();
     }
-    desk.rest();
-    let html = match ticket.progress(FETCH, WORK).await {
+    tickets.stop_unless_open();
+    let html = match ticket.progress(FETCH_TIMEOUT, WORK_TIMEOUT).await {
         Progress::Finished(outcome) => page::outcome(ticket, &outcome),
         Progress::Working => page::received(true),
         Progress::Waiting => page::received(false),

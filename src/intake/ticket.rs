@@ -11,7 +11,6 @@ use std::{
 
 use tokio::sync::Notify;
 
-use super::page::Request;
 use crate::{
     domain::Secret,
     error::{Code, Error, Result},
@@ -25,6 +24,19 @@ pub(super) const TOKEN_BYTES: usize = 16;
 const CODE_ALPHABET: &[u8; 32] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZ";
 /// Characters in a code.
 const CODE_LENGTH: usize = 6;
+
+/// Says why a secret cannot be what is asked for; the answer never holds the secret.
+pub type Judge = Box<dyn Fn(&Secret) -> Result<()> + Send + Sync>;
+
+/// What a page asks for.
+pub struct Request {
+    pub question: Question,
+    /// The provider's name for people, where the question is about one.
+    pub provider_title: String,
+    /// Where people make keys, if that is known: an https address.
+    pub console: Option<&'static str>,
+    pub judge: Judge,
+}
 
 /// One request for a secret and the page for it.
 pub struct Ticket {

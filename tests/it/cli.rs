@@ -46,30 +46,25 @@ fn help_and_version_are_answers() {
 #[test]
 fn every_command_has_help() {
     let home = Home::new();
-    for command in [
-        "add",
-        "remove",
-        "rotate",
-        "list",
-        "validate",
-        "run",
-        "undo",
-        "serve",
-        "setup",
-        "doctor",
-        "vault",
-        "audit",
-        "prices",
-        "completions",
-    ] {
-        let ended = home.run([command, "--help"]);
-        assert_eq!(ended.code, Some(0), "{ended:?}");
-        let first = ended.stdout.lines().next().unwrap_or_default();
-        assert!(
-            first.len() > 10 && !first.ends_with('.') && !first.starts_with("Usage"),
-            "{command}: {first}"
-        );
+    let mut below = vec![(Vec::new(), api_keys::cli::command())];
+    let mut seen = 0;
+    while let Some((names, command)) = below.pop() {
+        for command in command.get_subcommands() {
+            let names = [names.as_slice(), &[command.get_name().to_owned()]].concat();
+            let help = |flag| home.run(names.iter().map(String::as_str).chain([flag]));
+            assert_eq!(help("--help").code, Some(0), "{names:?}");
+            let ended = help("-h");
+            assert_eq!(ended.code, Some(0), "{ended:?}");
+            let first = ended.stdout.lines().next().unwrap_or_default();
+            assert!(
+                first.len() > 10 && !first.ends_with('.') && !first.starts_with("Usage"),
+                "{names:?}: {first}"
+            );
+            seen += 1;
+            below.push((names, command.clone()));
+        }
     }
+    assert!(seen > 35, "only {seen} commands");
 }
 
 #[test]

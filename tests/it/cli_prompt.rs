@@ -1,91 +1,9 @@
 //! The hidden prompt, on a real terminal.
 #![cfg(target_os = "linux")]
 
-use std::{
-    io::{Read, Write},
-    process::{Child, ChildStdin, Command, Stdio},
-    sync::mpsc::{self, Receiver},
-    time::{Duration, Instant},
-};
-
-use crate::support::{Home, outside};
+use crate::support::{Home, outside, terminal::OnTerminal};
 
 const KEY: &str = "sk-proj-MadeUpForTheTests0123456789abcdefXYZW";
-
-/// A command on a terminal of its own, which `script` of util-linux makes.
-struct OnTerminal {
-    child: Child,
-    keyboard: ChildStdin,
-    screen: Receiver<Vec<u8>>,
-    seen: String,
-}
-
-impl OnTerminal {
-    fn start(home: &Home, line: &str) -> Self {
-        let program = env!("CARGO_BIN_EXE_api-keys");
-        let inner = home.command([""; 0]);
-        let mut command = Command::new("script");
-        command.args([
-            "--quiet",
-            "--return",
-            "--command",
-            &line.replace("api-keys", program),
-            "/dev/null",
-        ]);
-        command
-            .env_clear()
-            .env("TERM", "xterm")
-            .env("SHELL", "/bin/sh")
-            .current_dir(home.beside(""));
-        command.envs(inner.get_envs().filter_map(|(name, value)| Some((name, value?))));
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("script starts");
-        let keyboard = child.stdin.take().expect("piped");
-        let mut output = child.stdout.take().expect("piped");
-        let (sender, screen) = mpsc::channel();
-        std::thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            while let Ok(read @ 1..) = output.read(&mut buffer) {
-                if sender.send(buffer[..read].to_vec()).is_err() {
-                    break;
-                }
-            }
-        });
-        Self {
-            child,
-            keyboard,
-            screen,
-            seen: String::new(),
-        }
-    }
-
-    fn wait_for(&mut self, text: &str) {
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while !self.seen.contains(text) {
-            let left = deadline.saturating_duration_since(Instant::now());
-            let more = self.screen.recv_timeout(left);
-            let more = more.unwrap_or_else(|_| unreachable!("never saw {text:?} in {:?}", self.seen));
-            self.seen.push_str(&String::from_utf8_lossy(&more));
-        }
-    }
-
-    fn type_in(&mut self, text: &str) {
-        self.keyboard.write_all(text.as_bytes()).expect("typed");
-        self.keyboard.flush().expect("typed");
-    }
-
-    fn end(mut self) -> (Option<i32>, String) {
-        let code = self.child.wait().expect("it ends").code();
-        drop(self.keyboard);
-        while let Ok(more) = self.screen.recv_timeout(Duration::from_secs(20)) {
-            self.seen.push_str(&String::from_utf8_lossy(&more));
-        }
-        (code, self.seen)
-    }
-}
 
 #[test]
 fn a_key_is_typed_without_being_shown() {

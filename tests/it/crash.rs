@@ -9,7 +9,6 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt,
     path::Path,
-    process::{Command, Stdio},
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -19,10 +18,7 @@ use std::{
 
 use crate::{
     files::copy_of,
-    support::{
-        Ended, Home,
-        outside::{installed, not_possible, remark},
-    },
+    support::{Ended, Home, outside::remark, strace},
 };
 
 const OLD_KEY: &str = "sk-proj-MadeUpForTheTestsOld0123456789abcdefXYZ";
@@ -141,17 +137,7 @@ fn replacing_the_vaults_key_survives_a_fault_at_every_call() {
 }
 
 fn survives(change: &Change) {
-    // A hardened process shows the paths of its files to root alone.
-    let is_root = rustix::process::geteuid().is_root();
-    if !installed(&["strace"]) || !(is_root || not_possible("strace has to run as root here")) {
-        return;
-    }
-    let may_trace = Command::new("strace")
-        .args(["-o", "/dev/null", "true"])
-        .stderr(Stdio::null())
-        .status();
-    if !may_trace.is_ok_and(|status| status.success()) {
-        not_possible("strace may not trace here");
+    if !strace::can_trace_files() {
         return;
     }
     let start = Home::new();
@@ -359,22 +345,15 @@ fn traced(home: &Home, change: &Change, in_thread: bool, only: Option<&str>) -> 
 fn traced_with(home: &Home, change: &Change, in_thread: bool, only: Option<&str>, more: &[&str]) -> (Ended, String) {
     let plain = home.command(change.arguments.iter().chain(&["--json"]));
     let log = home.beside("strace.log");
-    let mut command = Command::new("strace");
+    let mut options = vec!["-y", "-e", "trace=%file,%desc"];
     if in_thread {
-        command.arg("-f");
+        options.push("-f");
     }
     if let Some(path) = only {
-        command.args(["-P", path]);
+        options.extend(["-P", path]);
     }
-    command
-        .args(["-y", "-qq", "-e", "signal=none", "-e", "trace=%file,%desc", "-o"])
-        .arg(&log)
-        .args(more)
-        .arg(plain.get_program())
-        .args(plain.get_args())
-        .env_clear()
-        .envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))))
-        .current_dir(home.beside(""));
+    options.extend(more);
+    let command = strace::command(&plain, &log, &options);
     let ended = home.run_with(command, change.input);
     (ended, fs::read_to_string(log).expect("strace's log"))
 }

@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin};
 use api_keys::{
     app::{App, Clock},
     domain::{ApiKey, KeyRecord, KeyState, Label, ProviderId, Secret, VersionState},
-    error::{Code, Error, Result},
+    error::{Code, Result},
     services::{
         caller::{Caller, CallerKind, Question},
         child_environment,
@@ -21,26 +21,11 @@ use api_keys::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
-use crate::support::Home;
+use crate::support::{Home, caller::Silent};
 
 const FIRST: &str = "sk-first-0123456789abcdefghijklmnop";
 const SECOND: &str = "sk-second-0123456789abcdefghijklmno";
 const THIRD: &str = "sk-third-0123456789abcdefghijklmnop";
-
-/// A caller that can be asked for nothing.
-struct Silent;
-
-impl Caller for Silent {
-    fn kind(&self) -> CallerKind {
-        CallerKind::Cli
-    }
-
-    fn ask<'a>(&'a self, _: Question) -> Pin<Box<dyn Future<Output = Result<Secret>> + Send + 'a>> {
-        Box::pin(async { Err(Error::new(Code::KeyRequired, "nobody to ask")) })
-    }
-
-    fn progress(&self, _: usize, _: usize, _: &str) {}
-}
 
 /// A model that was given a key in the chat.
 struct Chat;

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::support::{
     Home, is_quick,
     mcp_client::{LEGACY, MODERN, McpClient},
-    outside::installed,
+    strace,
 };
 
 /// Far below the five seconds that the library waits.
@@ -237,7 +237,7 @@ fn a_key_sent_just_before_the_end_of_input_is_stored_and_answered() {
 
 #[test]
 fn the_first_answers_open_no_vault_and_no_connection() {
-    if !installed(&["strace"]) {
+    if !strace::can_trace() {
         return;
     }
     let home = Home::new();
@@ -249,14 +249,7 @@ fn the_first_answers_open_no_vault_and_no_connection() {
     assert_eq!(added.code, Some(0), "{}", added.stderr);
     let (serve, trace) = (serve(&home), home.beside("trace"));
     for revision in [LEGACY, MODERN] {
-        let mut traced = Command::new("strace");
-        traced
-            .args(["-f", "-qq", "-e", "trace=%file,%network", "-o"])
-            .arg(&trace)
-            .arg(serve.get_program())
-            .args(serve.get_args())
-            .env_clear()
-            .envs(serve.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let traced = strace::command(&serve, &trace, &["-f", "-e", "trace=%file,%network"]);
         let mut client = McpClient::open(traced, revision, json!({}));
         client.result("tools/list", json!({}));
         client.result("resources/list", json!({}));

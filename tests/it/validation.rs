@@ -3,7 +3,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -11,7 +11,7 @@ use std::{
 use serde_json::json;
 
 use crate::support::{
-    Home, eventually,
+    Home, eventually, is_quick,
     mcp_client::{LEGACY, McpClient},
     stand_in::{Reply, StandIn},
 };
@@ -37,27 +37,25 @@ fn start(home: &Home, keys: usize) -> McpClient {
 }
 
 #[test]
-fn all_keys_are_asked_about_within_twelve_seconds_whatever_hangs() {
+fn all_keys_are_checked_within_twelve_seconds_even_if_every_provider_hangs() {
     let provider = StandIn::answering(Reply::silence());
-    let home = home(&provider);
-    let mut client = start(&home, 6);
-    let since = Instant::now();
-    let result = client.structured("validate_all_keys", json!({}));
-    let took = since.elapsed();
-    // Four are asked at a time, and each for ten seconds: without an end of the round it would take twenty.
-    assert!(took < Duration::from_secs(19), "{took:?}");
-    assert_eq!(
-        (&result["total"], &result["undetermined"]),
-        (&json!(6), &json!(6)),
-        "{result}"
-    );
-    assert!(
-        result["results"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .all(|one| one["is_valid"].is_null() && one["status"] == "unreachable")
-    );
+    // Four are checked at a time, each for ten seconds: without an end to the round it would take twenty.
+    let round = || {
+        let home = home(&provider);
+        let mut client = start(&home, 6);
+        let since = Instant::now();
+        let result = client.structured("validate_all_keys", json!({}));
+        let took = since.elapsed();
+        assert_eq!(
+            (&result["total"], &result["undetermined"]),
+            (&json!(6), &json!(6)),
+            "{result}"
+        );
+        let mut results = result["results"].as_array().unwrap().iter();
+        assert!(results.all(|one| one["is_valid"].is_null() && one["status"] == "unreachable"));
+        took
+    };
+    assert!(is_quick(Duration::from_secs(12), round), "no round ended in time");
 }
 
 /// A process that was stopped while it wrote: it keeps the vault for itself.
@@ -181,15 +179,12 @@ fn whatever_doctor_finds_of_a_key_comes_with_its_mend() {
 }
 
 #[test]
-fn four_keys_are_asked_about_at_a_time_and_progress_is_told() {
-    let most = Arc::new(AtomicUsize::new(0));
-    let (now, peak) = (AtomicUsize::new(0), Arc::clone(&most));
+fn four_keys_are_checked_at_a_time_and_progress_is_reported() {
+    let (arrived, released) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+    let (count, gate) = (Arc::clone(&arrived), Arc::clone(&released));
     let provider = StandIn::start(move |request| {
-        peak.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-        eventually(|| peak.load(Ordering::SeqCst) >= 4, "four at a time");
-        // Time for a fifth, which must not come.
-        std::thread::sleep(Duration::from_millis(60));
-        now.fetch_sub(1, Ordering::SeqCst);
+        count.fetch_add(1, Ordering::SeqCst);
+        eventually(|| gate.load(Ordering::SeqCst), "the test lets the requests go on");
         let key = request.header("authorization").unwrap_or_default();
         if key.contains("-3-") {
             Reply::json(401, &json!({"error": {"code": "invalid_api_key"}}))
@@ -203,6 +198,11 @@ fn four_keys_are_asked_about_at_a_time_and_progress_is_told() {
         "tools/call",
         json!({"name": "validate_all_keys", "arguments": {}, "_meta": {"progressToken": "round"}}),
     );
+    eventually(|| arrived.load(Ordering::SeqCst) >= 4, "four at a time");
+    // The server has done everything it can do now when it answers the next call.
+    client.structured("list_api_keys", json!({}));
+    assert_eq!(arrived.load(Ordering::SeqCst), 4, "a fifth waits");
+    released.store(true, Ordering::SeqCst);
     let answer = client.answer(id);
     let result = &answer["result"]["structuredContent"];
     assert_eq!(
@@ -210,7 +210,6 @@ fn four_keys_are_asked_about_at_a_time_and_progress_is_told() {
         (&json!(9), &json!(8), &json!(1)),
         "{answer}"
     );
-    assert_eq!(most.load(Ordering::SeqCst), 4);
     let told: Vec<_> = client
         .aside
         .iter()

@@ -2,53 +2,17 @@
 
 use std::{
     ffi::OsString,
-    fs::{self, File, Metadata, OpenOptions},
+    fs::{self, File, OpenOptions},
     io,
     path::{Path, PathBuf},
     time::UNIX_EPOCH,
 };
 
-use super::Stamp;
+use super::metadata::{FileKind, FileMetadata, OpenFor, OthersAccess, Stamp};
 
 /// A directory, by its path.
 #[derive(Debug)]
 pub(super) struct Directory(PathBuf);
-
-/// What a file is opened for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum How {
-    Read,
-    Append,
-    CreateNew,
-    Lock,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    File,
-    Directory,
-    Link,
-    Unknown,
-}
-
-/// What other users may do with a file or folder: not asked here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(dead_code, reason = "the shape that Unix needs")]
-pub(super) enum Others {
-    Out,
-    Read,
-    Write,
-}
-
-/// What is known about a file without reading it.
-#[derive(Debug)]
-pub(super) struct Details {
-    pub(super) kind: Kind,
-    pub(super) ours: bool,
-    pub(super) others: Others,
-    pub(super) sticky: bool,
-    pub(super) stamp: Stamp,
-}
 
 impl Directory {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
@@ -59,27 +23,27 @@ impl Directory {
         }
     }
 
-    pub(super) fn details(&self) -> io::Result<Details> {
-        Ok(Details::from_metadata(&fs::symlink_metadata(&self.0)?))
+    pub(super) fn metadata(&self) -> io::Result<FileMetadata> {
+        Ok(FileMetadata::from_metadata(&fs::symlink_metadata(&self.0)?))
     }
 
-    pub(super) fn details_of(&self, name: &str) -> io::Result<Option<Details>> {
-        details_at(&self.0.join(name))
+    pub(super) fn metadata_of(&self, name: &str) -> io::Result<Option<FileMetadata>> {
+        metadata_at(&self.0.join(name))
     }
 
-    pub(super) fn open_file(&self, name: &str, how: How) -> io::Result<File> {
-        if let Some(details) = self.details_of(name)?
-            && details.kind != Kind::File
+    pub(super) fn open_file(&self, name: &str, how: OpenFor) -> io::Result<File> {
+        if let Some(metadata) = self.metadata_of(name)?
+            && metadata.kind != FileKind::File
         {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let mut options = OpenOptions::new();
         match how {
-            How::Read => options.read(true),
+            OpenFor::Read => options.read(true),
             // Not `append`, which could not shorten the file; the caller goes to the end.
-            How::Append => options.read(true).write(true),
-            How::CreateNew => options.read(true).write(true).create_new(true),
-            How::Lock => options.read(true).write(true).create(true).truncate(false),
+            OpenFor::Append => options.read(true).write(true),
+            OpenFor::CreateNew => options.read(true).write(true).create_new(true),
+            OpenFor::Lock => options.read(true).write(true).create(true).truncate(false),
         };
         options.open(self.0.join(name))
     }
@@ -120,25 +84,25 @@ pub(super) fn sync_parent(_path: &Path) -> io::Result<()> {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "the shape that Unix needs")]
-pub(super) fn dress_like(_file: &File, _model: &Metadata) -> io::Result<()> {
+pub(super) fn dress_like(_file: &File, _model: &fs::Metadata) -> io::Result<()> {
     Ok(())
 }
 
-pub(super) fn details(file: &File) -> io::Result<Details> {
-    Ok(Details::from_metadata(&file.metadata()?))
+pub(super) fn metadata(file: &File) -> io::Result<FileMetadata> {
+    Ok(FileMetadata::from_metadata(&file.metadata()?))
 }
 
 /// What is at `path` itself, without following a link; `None` where nothing is.
-pub(super) fn details_at(path: &Path) -> io::Result<Option<Details>> {
+pub(super) fn metadata_at(path: &Path) -> io::Result<Option<FileMetadata>> {
     match fs::symlink_metadata(path) {
-        Ok(metadata) => Ok(Some(Details::from_metadata(&metadata))),
+        Ok(metadata) => Ok(Some(FileMetadata::from_metadata(&metadata))),
         Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(why) => Err(why),
     }
 }
 
-impl Details {
-    fn from_metadata(metadata: &Metadata) -> Self {
+impl FileMetadata {
+    fn from_metadata(metadata: &fs::Metadata) -> Self {
         let since = metadata
             .modified()
             .ok()
@@ -146,16 +110,16 @@ impl Details {
             .unwrap_or_default();
         Self {
             kind: if metadata.is_file() {
-                Kind::File
+                FileKind::File
             } else if metadata.is_dir() {
-                Kind::Directory
+                FileKind::Directory
             } else if metadata.is_symlink() {
-                Kind::Link
+                FileKind::Link
             } else {
-                Kind::Unknown
+                FileKind::Unknown
             },
             ours: true,
-            others: Others::Out,
+            others: OthersAccess::None,
             sticky: false,
             stamp: Stamp {
                 device: 0,
@@ -166,17 +130,6 @@ impl Details {
                 ),
                 length: metadata.len(),
             },
-        }
-    }
-}
-
-impl Kind {
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::File => "a file",
-            Self::Directory => "a folder",
-            Self::Link => "a symbolic link",
-            Self::Unknown => "something unknown",
         }
     }
 }

@@ -8,15 +8,17 @@ use std::{
 };
 
 use super::{
-    FileContents, FileError, Folder, Hazard, Stamp, Whose, Written,
+    error::{FileError, Hazard},
+    folder::{FileContents, Folder, Written},
+    metadata::Stamp,
     system::{self, Directory},
 };
 
 /// What the name of a backup ends in.
 const BACKUP: &str = ".api-keys-backup";
-/// How long one look at another program's lock is from the next, and how many there are.
-const PAUSE: Duration = Duration::from_millis(25);
-const TRIES: u32 = 120;
+/// The pause between two tries of another program's lock.
+const LOCK_RETRY_INTERVAL: Duration = Duration::from_millis(25);
+const MAX_LOCK_TRIES: u32 = 120;
 
 /// A folder of another program of the same user, such as one that holds its settings.
 ///
@@ -40,17 +42,13 @@ impl ForeignFolder {
             Err(why) => return Err(failed(why)),
         };
         let directory = Directory::open(&real).map_err(failed)?;
-        if !directory.details().map_err(failed)?.ours {
+        if !directory.metadata().map_err(failed)?.ours {
             return Err(FileError::Unsafe {
                 path: path.to_owned(),
                 why: Hazard::ForeignOwner,
             });
         }
-        Ok(Some(Self(Folder {
-            path: path.to_owned(),
-            directory,
-            whose: Whose::AnotherProgram,
-        })))
+        Ok(Some(Self(Folder::of_another_program(path, directory))))
     }
 
     /// Opens the folder at `path`, making it and its parents where they are missing.
@@ -98,11 +96,11 @@ impl ForeignFolder {
 
     /// Takes the lock that a program keeps as a folder called `name`, waiting for some seconds at most.
     pub fn lock(&self, name: &str) -> Result<ForeignLock, FileError> {
-        let path = self.0.path.join(name);
-        for _ in 0..TRIES {
+        let path = self.0.path().join(name);
+        for _ in 0..MAX_LOCK_TRIES {
             match fs::create_dir(&path) {
                 Ok(()) => return Ok(ForeignLock(path)),
-                Err(why) if why.kind() == io::ErrorKind::AlreadyExists => thread::sleep(PAUSE),
+                Err(why) if why.kind() == io::ErrorKind::AlreadyExists => thread::sleep(LOCK_RETRY_INTERVAL),
                 Err(why) => return Err(FileError::from_io(&path, "take the lock", why)),
             }
         }
@@ -116,7 +114,7 @@ impl ForeignFolder {
 
     /// What is known of the file `name`, if there is one that its owner may write.
     fn writable(&self, name: &str) -> Result<Option<fs::Metadata>, FileError> {
-        let path = self.0.path.join(name);
+        let path = self.0.path().join(name);
         match fs::symlink_metadata(&path) {
             // The new file would not be read-only, and whoever made this one so meant it.
             Ok(found) if found.permissions().readonly() => Err(FileError::ReadOnly {
@@ -134,7 +132,7 @@ impl ForeignFolder {
             Ok(())
         } else {
             Err(FileError::Changed {
-                path: self.0.path.join(name),
+                path: self.0.path().join(name),
             })
         }
     }

@@ -1,9 +1,12 @@
 use std::{
+    fmt,
     fs::{self, Permissions},
+    io,
     os::unix::{
         fs::{MetadataExt, PermissionsExt, chown, symlink},
         net::UnixListener,
     },
+    path::Path,
 };
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};

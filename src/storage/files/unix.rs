@@ -16,53 +16,11 @@ use rustix::{
     process::geteuid,
 };
 
-use super::Stamp;
+use super::metadata::{FileKind, FileMetadata, OpenFor, OthersAccess, Stamp};
 
 /// An open directory.
 #[derive(Debug)]
 pub(super) struct Directory(File);
-
-/// What a file is opened for; it is private from its creation on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum How {
-    Read,
-    /// An existing file, at its end.
-    Append,
-    /// A file that must not exist yet, to write and append.
-    CreateNew,
-    /// A file that may exist, to hold a lock on.
-    Lock,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
-    File,
-    Directory,
-    Link,
-    Pipe,
-    Socket,
-    Device,
-    Unknown,
-}
-
-/// What other users may do with a file or folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Others {
-    Out,
-    Read,
-    Write,
-}
-
-/// What is known about a file without reading it.
-#[derive(Debug)]
-pub(super) struct Details {
-    pub(super) kind: Kind,
-    pub(super) ours: bool,
-    pub(super) others: Others,
-    /// Shared on purpose, such as /tmp.
-    pub(super) sticky: bool,
-    pub(super) stamp: Stamp,
-}
 
 impl Directory {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
@@ -70,30 +28,30 @@ impl Directory {
         Ok(Self(rustix::fs::open(path, flags, Mode::empty())?.into()))
     }
 
-    pub(super) fn details(&self) -> io::Result<Details> {
-        details(&self.0)
+    pub(super) fn metadata(&self) -> io::Result<FileMetadata> {
+        metadata(&self.0)
     }
 
-    pub(super) fn details_of(&self, name: &str) -> io::Result<Option<Details>> {
+    pub(super) fn metadata_of(&self, name: &str) -> io::Result<Option<FileMetadata>> {
         match rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(Details::from_stat(&stat))),
+            Ok(stat) => Ok(Some(FileMetadata::from_stat(&stat))),
             Err(rustix::io::Errno::NOENT) => Ok(None),
             Err(why) => Err(why.into()),
         }
     }
 
-    pub(super) fn open_file(&self, name: &str, how: How) -> io::Result<File> {
+    pub(super) fn open_file(&self, name: &str, how: OpenFor) -> io::Result<File> {
         let flags = match how {
-            How::Read => OFlags::RDONLY,
+            OpenFor::Read => OFlags::RDONLY,
             // Readable too, so that it can be locked and looked at.
-            How::Append => OFlags::RDWR | OFlags::APPEND,
-            How::CreateNew => OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL,
-            How::Lock => OFlags::RDWR | OFlags::CREATE,
+            OpenFor::Append => OFlags::RDWR | OFlags::APPEND,
+            OpenFor::CreateNew => OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL,
+            OpenFor::Lock => OFlags::RDWR | OFlags::CREATE,
         };
         // NONBLOCK: a pipe in the file's place must not hold us. It means nothing to regular files.
         let flags = flags | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
         let file = File::from(rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?);
-        if matches!(how, How::CreateNew | How::Lock) && file.metadata()?.mode() & 0o600 != 0o600 {
+        if matches!(how, OpenFor::CreateNew | OpenFor::Lock) && file.metadata()?.mode() & 0o600 != 0o600 {
             // A umask can only take bits away: give the owner's back.
             file.set_permissions(Permissions::from_mode(0o600))?;
         }
@@ -157,20 +115,20 @@ pub(super) fn dress_like(file: &File, model: &fs::Metadata) -> io::Result<()> {
     file.set_permissions(model.permissions())
 }
 
-pub(super) fn details(file: &File) -> io::Result<Details> {
-    Ok(Details::from_stat(&rustix::fs::fstat(file)?))
+pub(super) fn metadata(file: &File) -> io::Result<FileMetadata> {
+    Ok(FileMetadata::from_stat(&rustix::fs::fstat(file)?))
 }
 
 /// What is at `path` itself, without following a link; `None` where nothing is.
-pub(super) fn details_at(path: &Path) -> io::Result<Option<Details>> {
+pub(super) fn metadata_at(path: &Path) -> io::Result<Option<FileMetadata>> {
     match rustix::fs::lstat(path) {
-        Ok(stat) => Ok(Some(Details::from_stat(&stat))),
+        Ok(stat) => Ok(Some(FileMetadata::from_stat(&stat))),
         Err(rustix::io::Errno::NOENT) => Ok(None),
         Err(why) => Err(why.into()),
     }
 }
 
-impl Details {
+impl FileMetadata {
     // The fields' types differ between systems: u32 here, i64 or u16 there.
     #[expect(
         clippy::useless_conversion,
@@ -182,12 +140,12 @@ impl Details {
     fn from_stat(stat: &rustix::fs::Stat) -> Self {
         let mode = u32::from(stat.st_mode);
         Self {
-            kind: Kind::of(FileType::from_raw_mode(stat.st_mode)),
+            kind: FileKind::of(FileType::from_raw_mode(stat.st_mode)),
             ours: stat.st_uid == geteuid().as_raw(),
             others: match mode & 0o077 {
-                0 => Others::Out,
-                access if access & 0o022 == 0 => Others::Read,
-                _ => Others::Write,
+                0 => OthersAccess::None,
+                access if access & 0o022 == 0 => OthersAccess::Read,
+                _ => OthersAccess::Write,
             },
             sticky: mode & 0o1000 != 0,
             stamp: Stamp {
@@ -200,7 +158,7 @@ impl Details {
     }
 }
 
-impl Kind {
+impl FileKind {
     fn of(kind: FileType) -> Self {
         match kind {
             FileType::RegularFile => Self::File,
@@ -210,18 +168,6 @@ impl Kind {
             FileType::Socket => Self::Socket,
             FileType::CharacterDevice | FileType::BlockDevice => Self::Device,
             FileType::Unknown => Self::Unknown,
-        }
-    }
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::File => "a file",
-            Self::Directory => "a folder",
-            Self::Link => "a symbolic link",
-            Self::Pipe => "a pipe",
-            Self::Socket => "a socket",
-            Self::Device => "a device",
-            Self::Unknown => "something unknown",
         }
     }
 }

@@ -211,9 +211,10 @@ fn a_gateway_that_is_killed_loses_no_request_counts_none_twice_and_holds_no_mone
     let waiting = scene
         .gateway
         .begin("POST", "/v1/chat/completions", &headers, slow.to_string().as_bytes());
-    while scene.provider.requests().len() < 2 {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    eventually(
+        || scene.provider.requests().len() == 2,
+        "the provider has both requests",
+    );
     scene.gateway.child.kill().unwrap();
     scene.gateway.child.wait().unwrap();
     drop(waiting);

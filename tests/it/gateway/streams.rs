@@ -120,9 +120,10 @@ fn a_client_that_hangs_up_is_billed_for_what_the_provider_counts() {
     let unread = scene
         .gateway
         .begin("POST", "/v1/chat/completions", &headers, body.as_bytes());
-    while scene.provider.requests().len() < 2 {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    eventually(
+        || scene.provider.requests().len() == 2,
+        "the provider has both requests",
+    );
     drop(unread);
     scene.home.totals(2);
 }
@@ -208,7 +209,7 @@ fn a_stream_that_stands_still_is_given_up() {
 }
 
 #[test]
-fn a_second_wish_ends_the_gateway_at_once() {
+fn a_second_signal_ends_the_gateway_at_once() {
     let mut scene = Scene::new(StandIn::answering(Reply::silence()));
     let bearer = format!("Bearer {}", scene.client);
     let headers = [("authorization", bearer.as_str())];
@@ -216,16 +217,13 @@ fn a_second_wish_ends_the_gateway_at_once() {
     let waiting = scene
         .gateway
         .begin("POST", "/v1/chat/completions", &headers, body.as_bytes());
-    while scene.provider.requests().is_empty() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    eventually(|| !scene.provider.requests().is_empty(), "the provider has the request");
     ask_to_end(&scene.gateway);
-    let until = std::time::Instant::now() + Duration::from_secs(20);
-    // The first wish is taken note of when nobody can connect any more.
-    while std::net::TcpStream::connect(&scene.gateway.address).is_ok() {
-        assert!(std::time::Instant::now() < until, "it still listens");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    // The first signal has arrived when the gateway no longer listens.
+    eventually(
+        || std::net::TcpStream::connect(&scene.gateway.address).is_err(),
+        "it still listens",
+    );
     assert!(
         scene.gateway.child.try_wait().unwrap().is_none(),
         "a request is under way"

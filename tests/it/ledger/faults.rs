@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     fs,
     path::PathBuf,
-    process::{Command, Stdio},
+    process::Stdio,
     sync::{
         Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -16,7 +16,10 @@ use std::{
 };
 
 use super::*;
-use crate::support::outside::{installed, not_possible, remark, tell, this_test};
+use crate::support::{
+    outside::{remark, tell, this_test},
+    strace,
+};
 use api_keys::error::Error;
 
 const FOLDER: &str = "API_KEYS_TEST_FAULTY_FOLDER";
@@ -74,8 +77,7 @@ fn recording_after_a_crash_survives_a_fault_at_every_call() {
 }
 
 fn survives(before: Before) {
-    let is_root = rustix::process::geteuid().is_root();
-    if !installed(&["strace"]) || !(is_root || not_possible("strace has to run as root here")) {
+    if !strace::can_trace_files() {
         return;
     }
     let (_home, folder) = prepared(before);
@@ -191,23 +193,16 @@ fn prepared(before: Before) -> (TempDir, PathBuf) {
 /// Lets a child record; returns what it said, if it could, and strace's log of the calls that have to do with the ledger.
 fn recorded_under_strace(folder: &Path, more: &[&str]) -> (Option<String>, String) {
     let log = folder.with_extension("log");
-    let child = this_test("ledger::faults::a_child_records");
-    let mut strace = Command::new("strace");
-    strace.args(["-f", "-qq", "-e", "signal=none", "-e"]);
-    strace.arg(format!("trace={}", CHANGING.join(",")));
-    for name in ["", "ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.db-journal"] {
-        strace.arg("-P").arg(folder.join(name).components().as_path());
-    }
-    let ended = strace
-        .arg("-o")
-        .arg(&log)
-        .args(more)
-        .arg(child.get_program())
-        .args(child.get_args())
-        .env(FOLDER, folder)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap();
+    let mut child = this_test("ledger::faults::a_child_records");
+    child.env(FOLDER, folder);
+    let calls = format!("trace={}", CHANGING.join(","));
+    let names = ["", "ledger.db", "ledger.db-wal", "ledger.db-shm", "ledger.db-journal"];
+    let paths = names.map(|name| folder.join(name).components().as_path().display().to_string());
+    let mut options = vec!["-f", "-e", &calls];
+    options.extend(paths.iter().flat_map(|path| ["-P", path]));
+    options.extend(more);
+    let mut command = strace::command(&child, &log, &options);
+    let ended = command.stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&ended.stdout)
         .lines()
         .find_map(|line| line.split_once("told: ").map(|(_, said)| said.to_owned()));

@@ -1,13 +1,12 @@
 //! Routes as the service gives them, at times of our choosing.
 
-use std::{future::Future, pin::Pin};
+use std::future::Future;
 
 use api_keys::{
     app::{App, Clock},
     domain::{ModelRef, Objective, RequestOutcome, Secret, Task, TokenCounts, Tokens, Usd},
-    error::{Code, Error, Result},
+    error::{Code, Result},
     services::{
-        caller::{Caller, CallerKind, Question},
         keys::{self, NewKey, NewSecretSource},
         routing::{self, Advice, Note, Route, RoutingHealth, RoutingSnapshot, Wanted},
         usage::{self, Told},
@@ -20,6 +19,7 @@ use serde_json::json;
 
 use crate::support::{
     Home,
+    caller::Silent,
     stand_in::{Reply, StandIn},
 };
 
@@ -46,21 +46,6 @@ model = "openai/gpt-test"
 input = 1
 output = 5
 "#;
-
-/// A caller that cannot be asked.
-struct Silent;
-
-impl Caller for Silent {
-    fn kind(&self) -> CallerKind {
-        CallerKind::Cli
-    }
-
-    fn ask<'a>(&'a self, _: Question) -> Pin<Box<dyn Future<Output = Result<Secret>> + Send + 'a>> {
-        Box::pin(async { Err(Error::new(Code::KeyRequired, "nobody to ask")) })
-    }
-
-    fn progress(&self, _: usize, _: usize, _: &str) {}
-}
 
 struct World {
     home: Home,

@@ -278,7 +278,7 @@ fn simulate(way: Way, attempts: usize, weather: &[Weather], times: &[i64]) -> Re
 /// `part` of `whole`, as percent with two places.
 fn percent(part: i64, whole: i64) -> String {
     let hundredths = part * 10_000 / whole;
-    format!("{}.{:02} %", hundredths / 100, hundredths % 100)
+    format!("{}.{:02}%", hundredths / 100, hundredths % 100)
 }
 
 #[test]
@@ -289,16 +289,16 @@ fn more_is_served_and_less_wasted_than_by_order_or_chance() {
         .collect();
     let times = requests(&mut chance);
     let mut table = String::from(
-        "| attempts | way | served | by the first choice | failed calls per 1,000 requests | time lost to them per request | first choice used again after, mean and longest |\n|---|---|---|---|---|---|---|\n",
+        "| attempts | strategy | served | by the first choice | failed calls per 1,000 requests | time lost to them per request | first choice used again after, mean and longest |\n|---|---|---|---|---|---|---|\n",
     );
     for attempts in [1, 2, 4] {
         let results =
             [Way::Ours, Way::Ordered, Way::Chance].map(|way| (way, simulate(way, attempts, &weather, &times)));
         for (way, it) in &results {
             let name = match way {
-                Way::Ours => "ours",
+                Way::Ours => "this one",
                 Way::Ordered => "plain ordered fallback",
-                Way::Chance => "chance",
+                Way::Chance => "random",
             };
             let count = i64::try_from(it.recoveries.len()).unwrap();
             let mean = it.recoveries.iter().sum::<i64>() / count / 1_000;

@@ -10,10 +10,15 @@ use std::{
 
 use serde_json::Value;
 
+pub(crate) mod caller;
 pub(crate) mod gateway;
 pub(crate) mod mcp_client;
 pub(crate) mod outside;
 pub(crate) mod stand_in;
+#[cfg(unix)]
+pub(crate) mod strace;
+#[cfg(target_os = "linux")]
+pub(crate) mod terminal;
 
 /// Longer than anything takes that comes about at all, also on a machine that is busy with other things.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
