@@ -7,7 +7,7 @@ The rules, beside those of `catalogue.py`:
 - Where genai-prices has the name, its price is taken, and what only litellm knows of it is added; else litellm's.
 - Where the two differ on the price in force, the model says so under `compared`.
 - What has no price of input and output is left out: nothing may mean unknown. It is free where the name ends in `:free`,
-  or where both sets say nothing.
+  where both sets say nothing, or where the provider's own page says so.
 - Models of the hand-kept catalogue are left out; names that only the sets know for one become its aliases, if the price
   is the same.
 - Hugging Face's router takes `MAKER/MODEL:PROVIDER`. The name alone has a price where all its providers have the same.
@@ -70,6 +70,8 @@ CAN = {
     "supports_prompt_caching": "prompt_caching",
 }
 NAME = re.compile(r"[A-Za-z0-9\-._:/@+~]{1,200}")
+# Free of charge by docs.z.ai/guides/overview/pricing.
+DOCUMENTED_FREE = ("glm-4.5-flash", "glm-4.7-flash")
 FREE = {"standard": {"input": Decimal(0)}}
 
 
@@ -96,7 +98,8 @@ class Entry:
 def layer(provider, kept, sets, today):
     """The models of `provider` that the sets know and `kept` has not, and further names of those that it has."""
     entries = from_genai(provider, sets["genai-prices"])
-    add_litellm(provider, entries, sets["litellm"], today)
+    free = free_in_genai(provider, sets["genai-prices"])
+    add_litellm(provider, entries, sets["litellm"], free, today)
     return apart(provider, entries, kept, today)
 
 
@@ -118,6 +121,12 @@ def from_genai(provider, providers):
         if names:
             entries.append(Entry(kind, prices, "genai-prices", names, model))
     return entries
+
+
+def free_in_genai(provider, providers):
+    """The models that the set prices at nothing."""
+    listed = providers.get(GENAI.get(provider, provider))
+    return [model for model in (listed.models if listed else ()) if is_nothing(genai_prices(model))]
 
 
 def genai_names(model):
@@ -171,7 +180,7 @@ def hugging_face(providers):
 # --- litellm --------------------------------------------------------------------------------------------------------
 
 
-def add_litellm(provider, entries, models, today):
+def add_litellm(provider, entries, models, free, today):
     by_name = {}
     for entry in entries:
         for name in entry.names:
@@ -195,7 +204,8 @@ def add_litellm(provider, entries, models, today):
         entry = by_name.get(name.lower()) or lent(entries, name, said, today)
         if entry is None:
             entry = Entry(kind, [said], "litellm", [name])
-            if said is None or is_free and not name.endswith(":free"):
+            by_both = any(matches(model.match, name.lower()) for model in free)
+            if said is None or is_free and not (by_both or name.endswith(":free") or name in DOCUMENTED_FREE):
                 continue
             entries.append(entry)
         elif is_free and not is_nothing(entry.prices):
@@ -215,8 +225,8 @@ def lent(entries, name, said, today):
     """The entry whose pattern fits `name` and whose plain rates litellm gives that very name."""
     fits = lambda entry: entry.genai and matches(entry.genai.match, name.lower())
     entry = next(filter(fits, entries), None)
-    is_same = entry and said and (plain(in_force(entry.prices, today)) == plain(said))
-    return entry if is_same or entry and said and is_nothing(entry.prices) and is_nothing([said]) else None
+    is_same = entry and said and plain(in_force(entry.prices, today)) == plain(said)
+    return entry if is_same else None
 
 
 def litellm_name(theirs, key):

@@ -66,6 +66,9 @@ def fill(entry, other):
 
 
 NOT_COSTED = {
+    "requests_kcount": "requests: ${} per 1,000",
+    "output_citation_mtok": "citations: ${} per million tokens",
+    "audio_hours": "time connected: ${} per hour",
     "web_searches_kcount": "web searches: ${} per 1,000",
     "storage_searches_kcount": "searches of stored files: ${} per 1,000",
     "input_audio_mtok": "sound as input: ${} per million tokens",
