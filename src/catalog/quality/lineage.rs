@@ -1,5 +1,8 @@
 //! Which models follow each other, by the numbers in their names.
 
+use super::normalized;
+use crate::domain::ModelId;
+
 /// A normalized name, taken apart: `claude-opus-5-5` is of the line `claude-opus`, and its version is 5, 5.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Lineage {
@@ -29,6 +32,11 @@ impl Lineage {
         }
         it
     }
+}
+
+/// The numbers in a model's name, such as 5 and 5 of `claude-opus-5-5`: of two models of a line, the newer one has more.
+pub fn version(name: &ModelId) -> Vec<u32> {
+    Lineage::of(&normalized(name.as_str())).version
 }
 
 #[cfg(test)]

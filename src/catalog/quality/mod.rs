@@ -19,6 +19,7 @@ use std::{
 use serde::Deserialize;
 
 use self::lineage::Lineage;
+pub use self::lineage::version;
 use crate::domain::{Billionths, Effort, ModelId, Task};
 
 /// What a file of figures says that it is.

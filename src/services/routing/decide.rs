@@ -1,5 +1,7 @@
 //! The decision itself: pure, so that the same question about the same state has the same answer.
 
+use std::cmp::Reverse;
+
 use jiff::Timestamp;
 
 use super::{
@@ -56,6 +58,7 @@ type Rank<'a> = (
     [i64; 4],
     Share,
     &'a ProviderId,
+    Reverse<&'a [u32]>,
     &'a ModelId,
     Option<Effort>,
 );
@@ -96,6 +99,7 @@ pub fn decide<'a>(policy: &Policy, supplies: &'a [Supply], ask: &RouteQuery, now
                     score::score(objective, policy.purse.is_low, offer, variant, &estimate),
                     share,
                     &supply.provider,
+                    Reverse(offer.version.as_slice()),
                     &offer.model,
                     variant.effort,
                 );

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     app::App,
-    catalog::{Catalog, Figures, Model, normalized},
+    catalog::{Catalog, Figures, Model, normalized, version},
     domain::{KeyRecord, KeyState, KeyStatus, Label, ModelId, ModelKind, ModelRef, ProviderId, Span, Task, last_days},
     error::{Code, Error, Result},
     providers::{self, ModelListing, Provider},
@@ -302,6 +302,7 @@ impl RoutingSnapshot {
             let is_retired =
                 known.is_some_and(|known| !known.is_served_at(self.now)) || tail.is_some_and(|tail| tail.is_gone(name));
             Offer {
+                version: version(id),
                 kind: kind
                     .or_else(|| known.map(|known| known.kind))
                     .unwrap_or_else(|| providers::kind(id.as_str(), "")),

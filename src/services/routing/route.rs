@@ -289,6 +289,7 @@ fn unheard_of(id: &ModelId) -> Offer {
         kind: providers::kind(id.as_str(), ""),
         context_window: None,
         assumes_window: false,
+        version: Vec::new(),
         max_input: None,
         max_output: None,
         capabilities: None,

@@ -51,6 +51,8 @@ pub struct KeySupply {
 #[derive(Debug, Clone)]
 pub struct Offer {
     pub model: ModelId,
+    /// The numbers in its name: among equals, the newer one goes first.
+    pub version: Vec<u32>,
     pub kind: ModelKind,
     pub context_window: Option<u64>,
     /// Whether that is an assumption, as its server on this machine does not say.

@@ -51,6 +51,7 @@ fn offer(model: &str, dollars: u64, points: u32) -> Offer {
         kind: ModelKind::Chat,
         context_window: Some(200_000),
         assumes_window: false,
+        version: Vec::new(),
         max_input: None,
         max_output: Some(64_000),
         capabilities: Some(Capabilities {
