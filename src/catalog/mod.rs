@@ -18,5 +18,5 @@ pub use self::{
     book::{Catalog, FoundModel, Matched},
     form::{CatalogError, Overlay},
     model::{Capabilities, DatedPrice, Days, Hours, Model, ModelStatus, Origin},
-    quality::{Figures, ModelQuality, Points, QualityVariant, normalized},
+    quality::{Figures, ModelQuality, Points, QualityVariant, normalized, version},
 };

@@ -36,7 +36,7 @@ pub struct Updated {
 /// What a file brought.
 #[derive(Debug)]
 pub enum Update {
-    Prices(Updated),
+    Prices(Box<Updated>),
     /// Figures of quality: whose they are, and of when.
     Figures(String),
 }
@@ -47,7 +47,7 @@ pub fn update(app: &App, path: &Path, day: Option<Date>) -> Result<Update> {
     if Figures::are_in(&file.0) {
         return update_figures(app, &file.0).map(Update::Figures);
     }
-    update_prices(app, file, day).map(Update::Prices)
+    update_prices(app, file, day).map(|updated| Update::Prices(Box::new(updated)))
 }
 
 /// Takes in figures of quality, unless those in force are newer.

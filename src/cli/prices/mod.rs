@@ -177,7 +177,7 @@ fn update(session: &Session, matches: &ArgMatches) -> Result<(Value, View)> {
         beside,
         warnings,
     } = match price_updates::update(&session.app, &path, day)? {
-        Update::Prices(updated) => updated,
+        Update::Prices(updated) => *updated,
         Update::Figures(source) => {
             let view = View::line(Tone::Good, format!("Took figures of quality in: {source}"));
             return Ok((json!({"figures": source}), view));
