@@ -58,7 +58,7 @@ fn all_keys_are_checked_within_twelve_seconds_even_if_every_provider_hangs() {
     assert!(is_quick(Duration::from_secs(12), round), "no round ended in time");
 }
 
-/// A process that was stopped while it wrote: it keeps the vault for itself.
+/// A process that was stopped while writing: it holds the vault's lock.
 fn stopped_writer(home: &Home) -> std::fs::File {
     let lock = std::fs::File::open(home.path().join("vault.lock")).expect("the lock file");
     lock.lock().expect("nobody else writes");
@@ -66,7 +66,7 @@ fn stopped_writer(home: &Home) -> std::fs::File {
 }
 
 #[test]
-fn a_stopped_process_that_keeps_the_vault_holds_up_nobody_for_long() {
+fn a_stopped_process_that_holds_the_vault_delays_nobody_for_long() {
     let provider = StandIn::answering(Reply::json(200, &json!({"object": "list", "data": []})));
     let home = home(&provider);
     let mut client = start(&home, 6);
@@ -83,7 +83,7 @@ fn a_stopped_process_that_keeps_the_vault_holds_up_nobody_for_long() {
 
     drop(held);
     assert_eq!(client.structured("validate_all_keys", json!({}))["valid"], 6);
-    // What is waited for at the end of input is not waited for long.
+    // At the end of input, the server does not wait long for it.
     let held = stopped_writer(&home);
     client.request(
         "tools/call",
@@ -96,7 +96,7 @@ fn a_stopped_process_that_keeps_the_vault_holds_up_nobody_for_long() {
 }
 
 #[test]
-fn what_the_provider_says_is_told_although_it_cannot_be_written_down() {
+fn the_providers_verdict_is_reported_even_if_it_cannot_be_stored() {
     let provider = StandIn::answering(Reply::json(200, &json!({"object": "list", "data": []})));
     let home = home(&provider);
     let file = home.path().join("vault.json");
@@ -148,7 +148,7 @@ fn a_command_asks_anew_and_a_client_at_most_once_a_minute() {
 }
 
 #[test]
-fn whatever_doctor_finds_of_a_key_comes_with_its_mend() {
+fn whatever_doctor_finds_about_a_key_comes_with_its_fix() {
     for (status, code, mend) in [
         (401, "invalid_api_key", "api-keys rotate openai"),
         (402, "no_credit", "add credit"),

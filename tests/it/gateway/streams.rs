@@ -115,7 +115,7 @@ fn a_client_that_hangs_up_is_billed_for_what_the_provider_counts() {
     drop(stream);
     assert_eq!(scene.home.totals(1)["cost_usd"], 0.00096);
 
-    // And who does not even wait for the head.
+    // And if the program does not even wait for the head.
     let body = chat().to_string();
     let unread = scene
         .gateway
@@ -146,7 +146,7 @@ fn a_provider_that_breaks_off_is_recorded_with_what_is_known() {
 }
 
 #[test]
-fn a_stream_that_breaks_off_before_its_first_words_is_recorded_with_what_it_told() {
+fn a_stream_cut_off_before_its_first_words_is_recorded_with_the_usage_it_reported() {
     let start = "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"usage\":{\"input_tokens\":500,\"cache_read_input_tokens\":100,\"output_tokens\":1}}}\n\n";
     let error = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\"}}\n\n";
     let body = json!({"model": "anthropic/m", "max_tokens": 9, "stream": true, "messages": []});

@@ -47,11 +47,13 @@ impl Stage {
                     "content": [{"type": "text", "text": "Ready."}], "stop_reason": "end_turn",
                     "usage": {"input_tokens": 12, "output_tokens": 5}}),
             ),
-            _ => Reply::json(200, &json!({"object": "list", "data": []})),
+            // No models, in Ollama's format and in OpenAI's.
+            _ => Reply::json(200, &json!({"models": [], "object": "list", "data": []})),
         });
         let home = Home::new();
         home.config(&format!(
-            "[vault]\nmaster_key = \"key-file\"\n[providers.anthropic]\nbase_url = \"{0}\"\n[providers.openai]\nbase_url = \"{0}/v1\"\n",
+            "[vault]\nmaster_key = \"key-file\"\n[providers.anthropic]\nbase_url = \"{0}\"\n\
+             [providers.openai]\nbase_url = \"{0}/v1\"\n[providers.local]\nbase_url = \"{0}\"\n",
             provider.url()
         ));
         let made = home.run(["vault", "init"]);

@@ -1,4 +1,4 @@
-//! The real gateway as a process, and a client that sends it bytes.
+//! The real gateway as a process, and a client that sends it raw requests.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -13,22 +13,22 @@ use super::{Home, PATIENCE};
 
 const GATEWAY: [&str; 4] = ["gateway", "--listen", "127.0.0.1:0", "--json"];
 
-/// A gateway that serves; killed when dropped.
+/// A running gateway; killed when dropped.
 pub(crate) struct Gateway {
     pub(crate) child: Child,
     /// Such as `127.0.0.1:40001`.
     pub(crate) address: String,
 }
 
-/// An answer as it came.
+/// A response as it was received.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    /// Names in lower case.
+    /// Names are lowercase.
     pub(crate) headers: Vec<(String, String)>,
-    /// Without the chunks' frames.
+    /// Without the chunk framing.
     pub(crate) body: Vec<u8>,
-    /// Whether the body came to its end.
+    /// Whether the body is complete.
     pub(crate) is_whole: bool,
 }
 
@@ -40,12 +40,12 @@ impl Home {
         self.gateway_as(command)
     }
 
-    /// Starts the gateway of this home as a service does: with nothing in its environment.
+    /// Starts the gateway of this home as a service does, with an empty environment.
     pub(crate) fn quiet_gateway(&self) -> Gateway {
         self.gateway_as(self.command(GATEWAY))
     }
 
-    /// Starts the gateway of this home with no more than so many files.
+    /// Starts the gateway of this home with a limit of open files.
     pub(crate) fn gateway_with_files(&self, files: u32) -> Gateway {
         let direct = self.command(GATEWAY);
         let mut command = Command::new("sh");
@@ -93,7 +93,7 @@ impl Home {
         key.unwrap_or_else(|| panic!("{ended:?}"))
     }
 
-    /// The totals of `usage`, as soon as they count `requests`.
+    /// The totals of `usage`, once they include `requests`.
     pub(crate) fn totals(&self, requests: u64) -> Value {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -126,12 +126,12 @@ impl Gateway {
         self.send("GET", path, &[("x-api-key", client)], b"")
     }
 
-    /// Sends a request on a connection of its own, and reads the answer to its end.
+    /// Sends a request on a new connection and reads the whole response.
     pub(crate) fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         Answer::read(self.begin(method, path, headers, body))
     }
 
-    /// Sends a request, and leaves the answer unread.
+    /// Sends a request and leaves the response unread.
     pub(crate) fn begin(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> TcpStream {
         let mut head = format!("{method} {path} HTTP/1.1\r\nconnection: close\r\n");
         if !headers.iter().any(|(name, _)| *name == "host") {
@@ -147,7 +147,7 @@ impl Gateway {
         let mut stream = TcpStream::connect(&self.address).expect("it listens");
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         stream.write_all((head + "\r\n").as_bytes()).expect("written");
-        // A server that refuses need not read on.
+        // A server that refuses the request may stop reading.
         let _ = stream.write_all(body);
         stream
     }
@@ -203,7 +203,7 @@ impl Answer {
     }
 }
 
-/// The bytes in chunks, and whether the last chunk came.
+/// The bytes in the chunks, and whether the last chunk arrived.
 fn unframed(mut framed: &[u8]) -> (Vec<u8>, bool) {
     let mut body = Vec::new();
     loop {

@@ -1,4 +1,4 @@
-//! An MCP client of few words: one line of JSON out, one line of JSON in.
+//! A minimal MCP client: writes and reads one line of JSON at a time.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::PATIENCE;
 
-/// The newest revision of the protocol: no handshake, every request for itself.
+/// The newest revision of the protocol: no handshake, every request is self-contained.
 pub(crate) const MODERN: &str = "2026-07-28";
 /// The newest revision with a handshake.
 pub(crate) const LEGACY: &str = "2025-11-25";
@@ -28,7 +28,7 @@ pub(crate) struct McpClient {
     capabilities: Value,
     /// What the server answered to `initialize`.
     pub(crate) greeting: Value,
-    /// Messages that came while another was waited for.
+    /// Messages that arrived while waiting for another.
     pub(crate) aside: Vec<Value>,
     /// Every line the server wrote.
     pub(crate) transcript: String,
@@ -43,7 +43,7 @@ pub(crate) struct Goodbye {
 }
 
 impl McpClient {
-    /// Starts `command` and says nothing yet.
+    /// Starts `command` without sending anything.
     pub(crate) fn start(mut command: Command, revision: &str, capabilities: Value) -> Self {
         let mut child = command
             .stdin(Stdio::piped())
@@ -80,7 +80,7 @@ impl McpClient {
         }
     }
 
-    /// Starts `command` and shakes hands, where `revision` has a handshake.
+    /// Starts `command` and does the handshake, if `revision` has one.
     pub(crate) fn open(command: Command, revision: &str, capabilities: Value) -> Self {
         let mut client = Self::start(command, revision, capabilities);
         if !client.is_modern() {
@@ -101,7 +101,7 @@ impl McpClient {
         self.child.id()
     }
 
-    /// Asks for `revision`; the answer has the returned id.
+    /// Sends `initialize` for `revision`; returns the request's id.
     pub(crate) fn initialize(&mut self, revision: &str) -> u64 {
         self.last_id += 1;
         let id = self.last_id;
@@ -115,7 +115,7 @@ impl McpClient {
         self.send_raw(&format!("{message}\n"));
     }
 
-    /// Sends bytes that may be anything.
+    /// Sends arbitrary text.
     pub(crate) fn send_raw(&mut self, text: &str) {
         let stdin = self.stdin.as_mut().expect("the input is open");
         stdin.write_all(text.as_bytes()).expect("the server reads");
@@ -156,7 +156,7 @@ impl McpClient {
         }
     }
 
-    /// The answer to request `id`; what comes before it is put aside.
+    /// The response to request `id`; earlier messages go to `aside`.
     pub(crate) fn answer(&mut self, id: u64) -> Value {
         loop {
             let message = self.next();
@@ -197,20 +197,20 @@ impl McpClient {
             .to_owned()
     }
 
-    /// Ends the server without a warning, as a power cut would.
+    /// Kills the server without warning, as a power cut would.
     pub(crate) fn kill(mut self) {
         self.child.kill().expect("a child");
         self.child.wait().expect("a child");
     }
 
-    /// Hangs up and waits for the server to end.
+    /// Closes the server's input and waits for it to exit.
     pub(crate) fn hang_up(mut self) -> Goodbye {
         let since = Instant::now();
         drop(self.stdin.take());
         self.wait(since)
     }
 
-    /// Waits for the server to end by itself.
+    /// Waits for the server to exit.
     pub(crate) fn wait(&mut self, since: Instant) -> Goodbye {
         let status = loop {
             if let Some(status) = self.child.try_wait().expect("a child") {

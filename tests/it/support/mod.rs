@@ -1,4 +1,4 @@
-//! What the tests share: a folder of their own, and the program in an environment of its own.
+//! What the tests share: a private folder for each, and the program in a clean environment.
 
 use std::{
     ffi::OsStr,
@@ -20,10 +20,10 @@ pub(crate) mod strace;
 #[cfg(target_os = "linux")]
 pub(crate) mod terminal;
 
-/// Longer than anything takes that comes about at all, also on a machine that is busy with other things.
+/// Longer than anything that succeeds takes, even on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Waits for `is_so` to come about.
+/// Polls until `is_so` holds.
 pub(crate) fn eventually(mut is_so: impl FnMut() -> bool, what: &str) {
     let until = Instant::now() + PATIENCE;
     while !is_so() {
@@ -32,24 +32,24 @@ pub(crate) fn eventually(mut is_so: impl FnMut() -> bool, what: &str) {
     }
 }
 
-/// Whether one of some attempts takes less than `limit`: a busy machine holds up one or the other, a wait holds up all.
+/// Whether one of five attempts takes less than `limit`: a busy machine delays some of them, a real wait delays all.
 pub(crate) fn is_quick(limit: Duration, attempt: impl FnMut() -> Duration) -> bool {
     std::iter::repeat_with(attempt).take(5).any(|took| took < limit)
 }
 
-/// The configuration of a budget whose days begin about twelve hours from now: none ends while a test runs.
+/// A configuration in which the next day begins about twelve hours from now, not while a test runs.
 pub(crate) fn days_that_last() -> String {
     let hour = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).hour();
-    // POSIX counts to the west.
+    // POSIX signs are reversed: positive is west.
     format!("[budget]\ntime_zone = \"Etc/GMT{:+}\"\n", hour - 12)
 }
 
-/// A private folder that the program keeps everything in; gone when dropped.
+/// A private folder for all of the program's files; deleted when dropped.
 pub(crate) struct Home {
     folder: tempfile::TempDir,
 }
 
-/// How a run of the program ended.
+/// Exit code and output of a run.
 #[derive(Debug)]
 pub(crate) struct Ended {
     pub(crate) code: Option<i32>,
@@ -66,12 +66,12 @@ impl Home {
         Self { folder }
     }
 
-    /// The folder that `API_KEYS_HOME` names; the program makes it.
+    /// The folder in `API_KEYS_HOME`; the program creates it.
     pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("home")
     }
 
-    /// A file next to that folder, for what a test needs besides.
+    /// A path next to that folder, for a test's other files.
     pub(crate) fn beside(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
@@ -82,9 +82,9 @@ impl Home {
         std::fs::write(self.path().join("config.toml"), text).expect("a config file");
     }
 
-    /// The program with `arguments`, in this folder and an environment without anything of the machine's.
+    /// The program with `arguments`, in this folder and a clean environment.
     ///
-    /// The master key is a key file: no test reaches a keychain by accident.
+    /// No keychain is reachable, so the master key is a key file.
     pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = S>) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_api-keys"));
         command
@@ -100,7 +100,7 @@ impl Home {
 
     /// A copy of the program, as `name` beside the folder.
     ///
-    /// Another process makes it: what this one writes cannot be started while a child of another test still has it open.
+    /// `cp` writes it: a file that this process wrote cannot be executed while another test's child still has it open.
     #[cfg(unix)]
     pub(crate) fn copy_of_program(&self, name: &str) -> PathBuf {
         let copy = self.beside(name);
@@ -124,7 +124,7 @@ impl Home {
             .stderr(Stdio::piped())
             .spawn()
             .expect("the program starts");
-        // A program that ends without reading closes the pipe: that is its right.
+        // A program may exit without reading its input.
         let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
         let output = child.wait_with_output().expect("the program ends");
         Ended {
@@ -147,7 +147,7 @@ impl Ended {
     }
 }
 
-/// Writes a file as the program wants it, in a folder of that kind.
+/// Writes a file with mode 0600, in a folder with mode 0700.
 pub(crate) fn private_file(path: &Path, bytes: &[u8]) {
     private_folder(path.parent().expect("a folder"));
     std::fs::write(path, bytes).expect("a file");
@@ -158,7 +158,7 @@ pub(crate) fn private_file(path: &Path, bytes: &[u8]) {
     }
 }
 
-/// Makes a folder as the program wants it: for nobody else.
+/// Creates a folder with mode 0700.
 pub(crate) fn private_folder(path: &Path) {
     std::fs::create_dir_all(path).expect("a folder");
     #[cfg(unix)]

@@ -1,7 +1,6 @@
-//! A provider that is not one: an HTTP server on loopback with answers of the test's own, and a
-//! record of what it was asked.
+//! A mock provider: an HTTP server on loopback with canned responses and a record of its requests.
 //!
-//! Threads and blocking sockets, so that tests with and without a runtime can use it.
+//! It uses threads and blocking sockets, so that tests with and without a runtime can use it.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -18,7 +17,7 @@ use serde_json::Value;
 
 use super::PATIENCE;
 
-/// A provider on loopback; it ends when dropped.
+/// A mock provider; it stops when dropped.
 #[derive(Debug)]
 pub(crate) struct StandIn {
     address: SocketAddr,
@@ -26,27 +25,27 @@ pub(crate) struct StandIn {
     thread: Option<JoinHandle<()>>,
 }
 
-/// A request as it came.
+/// A request as it was received.
 #[derive(Debug, Clone)]
 pub(crate) struct Received {
     pub(crate) method: String,
-    /// With the query.
+    /// Includes the query.
     pub(crate) path: String,
-    /// Names in lower case.
+    /// Names are lowercase.
     pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: Vec<u8>,
 }
 
-/// What is answered.
+/// A response.
 #[derive(Debug, Clone)]
 pub(crate) struct Reply {
     status: u16,
     headers: Vec<(String, String)>,
     body: Vec<u8>,
-    /// How often the body is repeated.
+    /// How many times the body is sent.
     times: usize,
     after: Duration,
-    /// Where the pieces of the body end.
+    /// Where the chunks of the body end.
     ends: Vec<usize>,
     pause: Duration,
     kind: Kind,
@@ -55,11 +54,11 @@ pub(crate) struct Reply {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Http,
-    /// `body` and nothing else, whatever was asked, and before all of it was read.
+    /// Only `body`, whatever the request, and before all of it was read.
     Raw,
-    /// Nothing, with the connection open.
+    /// Nothing; the connection stays open.
     Silence,
-    /// `body` in chunks that end where the pieces did, with a pause after each; `whole` or broken off after the last.
+    /// `body` in chunks with a pause after each; complete if `whole`, otherwise cut off after the last one.
     Pieces {
         whole: bool,
     },
@@ -77,7 +76,7 @@ struct State {
 type Answering = dyn Fn(&Received) -> Reply + Send + Sync;
 
 impl StandIn {
-    /// Answers every request with what `answer` makes of it.
+    /// Answers every request with `answer`'s reply.
     pub(crate) fn start(answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
         Self::listen(Arc::new(answer), false)
     }
@@ -100,7 +99,7 @@ impl StandIn {
         })
     }
 
-    /// Writes `bytes` to whoever connects, as a broken or foreign server does.
+    /// Writes `bytes` to every connection, as a broken or foreign server does.
     pub(crate) fn raw(bytes: &[u8]) -> Self {
         let reply = Reply {
             kind: Kind::Raw,
@@ -127,12 +126,12 @@ impl StandIn {
                 }
                 let (state, answer) = (Arc::clone(&shared), Arc::clone(&answer));
                 serving.push(std::thread::spawn(move || {
-                    // A client that hangs up is no fault of the stand-in's.
+                    // A client may hang up.
                     let _ = serve(&stream, &state, &*answer, unread);
                     let _ = hang_up(&stream);
                 }));
             }
-            // A client that neither reads nor hangs up must not hold the test.
+            // A client that neither reads nor hangs up must not block the test.
             for stream in shared.streams.lock().expect("not poisoned").drain(..) {
                 let _ = stream.shutdown(Shutdown::Both);
             }
@@ -156,17 +155,17 @@ impl StandIn {
         self.address.port()
     }
 
-    /// Everything that was asked so far.
+    /// All requests so far.
     pub(crate) fn requests(&self) -> Vec<Received> {
         self.state.requests.lock().expect("not poisoned").clone()
     }
 
-    /// How often somebody connected, whether or not a request came.
+    /// How many connections were made, with or without a request.
     pub(crate) fn connections(&self) -> usize {
         self.state.connections.load(Ordering::SeqCst)
     }
 
-    /// How many bytes of answers could be written.
+    /// How many response bytes were written.
     pub(crate) fn written(&self) -> usize {
         self.state.written.load(Ordering::SeqCst)
     }
@@ -175,7 +174,7 @@ impl StandIn {
 impl Drop for StandIn {
     fn drop(&mut self) {
         self.state.ended.store(true, Ordering::SeqCst);
-        // Wakes the listener.
+        // Wake the listener.
         let _ = TcpStream::connect(self.address);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
@@ -208,12 +207,12 @@ impl Reply {
         }
     }
 
-    /// A stream of server-sent events, each of `pieces` on its own.
+    /// A stream of server-sent events, one chunk for each of `pieces`.
     pub(crate) fn stream<P: AsRef<[u8]>>(pieces: impl IntoIterator<Item = P>) -> Self {
         Self::pieces("text/event-stream; charset=utf-8", pieces)
     }
 
-    /// An answer of that type, each of `pieces` on its own.
+    /// A response of type `kind`, one chunk for each of `pieces`.
     pub(crate) fn pieces<P: AsRef<[u8]>>(kind: &str, pieces: impl IntoIterator<Item = P>) -> Self {
         let mut reply = Self::new(200, b"").header("content-type", kind);
         for piece in pieces {
@@ -224,7 +223,7 @@ impl Reply {
         reply
     }
 
-    /// Breaks a stream off after its last piece.
+    /// Cuts a stream off after its last chunk.
     pub(crate) fn broken_off(mut self) -> Self {
         self.kind = Kind::Pieces { whole: false };
         self
@@ -235,7 +234,7 @@ impl Reply {
         self
     }
 
-    /// Waits after each piece.
+    /// Pauses after each chunk.
     pub(crate) fn pausing(mut self, pause: Duration) -> Self {
         self.pause = pause;
         self
@@ -250,7 +249,7 @@ impl Reply {
             .header("content-type", "text/html; charset=utf-8")
     }
 
-    /// Holds the connection open and never answers.
+    /// Keeps the connection open and never answers.
     pub(crate) fn silence() -> Self {
         Self {
             kind: Kind::Silence,
@@ -263,13 +262,13 @@ impl Reply {
         self
     }
 
-    /// The body so many times over.
+    /// Sends the body `times` times.
     pub(crate) fn repeated(mut self, times: usize) -> Self {
         self.times = times;
         self
     }
 
-    /// Waits before the first byte of the answer.
+    /// Waits before the first byte of the response.
     pub(crate) fn after(mut self, wait: Duration) -> Self {
         self.after = wait;
         self
@@ -280,7 +279,7 @@ fn serve(stream: &TcpStream, state: &State, answer: &Answering, unread: bool) ->
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let request = if unread {
-        // Something must have come, or the client sees the answer before it asked.
+        // Wait for the first byte, or the client sees the response before it has sent a request.
         let mut first = [0; 1];
         (&mut &*stream).read_exact(&mut first)?;
         Received {
@@ -343,7 +342,7 @@ fn serve(stream: &TcpStream, state: &State, answer: &Answering, unread: bool) ->
     }
 }
 
-/// Ends the answer, and waits for the client to end as well: what it sent unread would cut the answer off.
+/// Ends the response and waits for the client to close: unread request bytes would reset the connection.
 fn hang_up(mut stream: &TcpStream) -> std::io::Result<()> {
     stream.shutdown(Shutdown::Write)?;
     let mut rest = [0; 1024];
