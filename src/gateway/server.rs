@@ -63,6 +63,8 @@ impl GatewayListener {
     pub async fn serve(self, mut stop: impl AsyncFnMut()) -> Result<()> {
         let Self { state, listener, .. } = self;
         let finished = CancellationToken::new();
+        // Where one worker cannot start, the others end.
+        let guards = (finished.clone().drop_guard(), state.stopping.clone().drop_guard());
         let count = thread::available_parallelism().map_or(1, usize::from);
         let mut workers = Vec::with_capacity(count);
         for _ in 0..count {
@@ -84,7 +86,7 @@ impl GatewayListener {
             }
         };
         state.tasks.end(gives_up).await;
-        finished.cancel();
+        drop(guards);
         for worker in workers {
             let _ = worker.thread.join();
         }

@@ -12,8 +12,12 @@ use super::{
 use crate::{
     app::App,
     error::{Code, Error, Result},
-    gateway::{keys::health::KeyHealth, metrics::Metrics, request::prepared_request::PreparedRequest},
-    services::budget_status,
+    gateway::{
+        keys::health::KeyHealth,
+        metrics::Metrics,
+        request::{client_request::ClientRequest, prepared_request::PreparedRequest},
+    },
+    services::budget_status::{self, Claim},
     settings::BudgetConfig,
     storage::gateway_clients::GatewayClient,
 };
@@ -90,14 +94,7 @@ impl Accounts {
             prepared,
             noted,
         } = to_book;
-        let claim =
-            budget_status::claim(budget, Some(client), prepared.most, app.now()).map_err(|why| match why.code() {
-                Code::PriceUnknown if prepared.is_deferred => why.hint(
-                    "what it uses is known only later: send the request so that its response comes at once, or set \
-                 `budget.unpriced_cap` to what may be reserved for such requests",
-                ),
-                _ => why,
-            })?;
+        let claim = claim(app, budget, client, prepared)?;
         let mut booking = Booking::new(app, &self.metrics, &self.writer, (client, prepared), noted);
         if prepared.is_metered {
             let held = self.writer.reserve(&claim, client).await?;
@@ -106,4 +103,30 @@ impl Accounts {
         }
         Ok(booking)
     }
+
+    /// Reserves again what the request may cost, where an attempt that failed has used that up.
+    pub(in crate::gateway) async fn reserve_again(
+        &self,
+        app: &App,
+        request: &ClientRequest,
+        prepared: &PreparedRequest,
+        booking: &mut Booking,
+    ) -> Result<()> {
+        if booking.is_used_up() {
+            let claim = claim(app, &request.config.budget, &request.client, prepared)?;
+            booking.reserved(self.writer.reserve(&claim, &request.client).await?);
+        }
+        Ok(())
+    }
+}
+
+/// What the request takes of the budgets in force.
+fn claim(app: &App, budget: &BudgetConfig, client: &GatewayClient, prepared: &PreparedRequest) -> Result<Claim> {
+    budget_status::claim(budget, Some(client), prepared.most, app.now()).map_err(|why| match why.code() {
+        Code::PriceUnknown if prepared.is_deferred => why.hint(
+            "what it uses is known only later: send the request so that its response comes at once, or set \
+             `budget.unpriced_cap` to what may be reserved for such requests",
+        ),
+        _ => why,
+    })
 }

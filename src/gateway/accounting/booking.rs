@@ -40,9 +40,17 @@ pub(in crate::gateway) struct Booking {
     began: Instant,
     /// When its use so far was noted last.
     noted_at: Clock,
-    /// Whether a provider has it, of which nothing is recorded yet.
-    is_under_way: bool,
-    is_settled: bool,
+    stage: BookingStage,
+    /// Whether what was reserved went into an attempt that failed.
+    is_used_up: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BookingStage {
+    /// No provider has the request, or how its last attempt ended is recorded.
+    Waiting,
+    UnderWay,
+    Settled,
 }
 
 /// How a request ended.
@@ -133,8 +141,8 @@ impl Booking {
             is_metered: prepared.is_metered,
             began: Instant::now(),
             noted_at: Clock::now(),
-            is_under_way: false,
-            is_settled: false,
+            stage: BookingStage::Waiting,
+            is_used_up: false,
         }
     }
 
@@ -148,15 +156,28 @@ impl Booking {
     pub(in crate::gateway) fn with_key(&mut self, label: Option<Label>) {
         self.record.label = label;
         self.began = Instant::now();
-        self.is_under_way = true;
+        self.stage = BookingStage::UnderWay;
     }
 
-    /// Records an attempt that failed while others are left.
+    /// Records an attempt that failed while others are left, which uses up what was reserved if it cost something.
     pub(in crate::gateway) fn record_attempt(&mut self, ending: Ending, number: usize) {
-        self.is_under_way = false;
+        self.stage = BookingStage::Waiting;
         let mut record = self.ended(ending);
         record.request_id = record.request_id.map(|id| format!("{id}-{number}"));
-        self.record(None, None, record, ending.retry_after);
+        let has_cost = record.cost.usd().is_some_and(|cost| cost > Usd::ZERO);
+        let held = if has_cost { self.held.take() } else { None };
+        self.is_used_up = held.is_some();
+        self.record(held, None, record, ending.retry_after);
+    }
+
+    /// Whether the next attempt needs a reservation of its own.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.is_used_up
+    }
+
+    pub(super) fn reserved(&mut self, held: Option<HeldReservation>) {
+        self.held = held;
+        self.is_used_up = false;
     }
 
     /// The tokens of the prompt, as they were estimated.
@@ -186,7 +207,7 @@ impl Booking {
     }
 
     fn settle_now(&mut self, ending: Ending) -> Option<Usd> {
-        self.is_settled = true;
+        self.stage = BookingStage::Settled;
         let record = self.ended(ending);
         let cost = record.cost.usd();
         tracing::info!(
@@ -248,17 +269,20 @@ impl Booking {
 
 impl Drop for Booking {
     fn drop(&mut self) {
-        if self.is_settled {
-            return;
-        }
-        if self.is_under_way {
+        match self.stage {
+            BookingStage::Settled => {}
             // The client has gone, or the gateway stops: that is no fault of the key.
-            self.settle_now(Ending {
-                status: Some(RequestOutcome::CLIENT_CLOSED_REQUEST),
-                ..Ending::unknown(self.input)
-            });
-        } else if let Some(entry) = self.entry.take() {
-            self.writer.cancel(entry);
+            BookingStage::UnderWay => {
+                self.settle_now(Ending {
+                    status: Some(RequestOutcome::CLIENT_CLOSED_REQUEST),
+                    ..Ending::unknown(self.input)
+                });
+            }
+            BookingStage::Waiting => {
+                if let Some(entry) = self.entry.take() {
+                    self.writer.cancel(entry);
+                }
+            }
         }
     }
 }

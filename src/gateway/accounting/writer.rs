@@ -98,6 +98,8 @@ struct WriterState {
     thread: Activity,
     /// Since when nothing more is to come.
     closing: Option<Instant>,
+    /// Whether the folding thread is gone.
+    has_ended: bool,
 }
 
 /// A request that waits for money.
@@ -126,6 +128,9 @@ enum Activity {
     Lingers,
     Sleeps,
 }
+
+/// Ends the accounts with the folding thread, even one that panics: nobody waits for it any more.
+struct FoldingEnds<'a>(&'a LedgerWriter);
 
 /// Why the ledger takes nothing.
 #[derive(Debug)]
@@ -177,6 +182,7 @@ impl LedgerWriter {
                 fault: None,
                 thread: Activity::default(),
                 closing: None,
+                has_ended: false,
             }),
             wake: Condvar::new(),
             changed,
@@ -201,6 +207,7 @@ impl LedgerWriter {
                     .reserve(Some(client.name.as_str()), &claim.limits, claim.amount, self.app.now());
             match reserved {
                 Ok(reservation) => return Ok(Some(self.hold(reservation))),
+                Err(_) if state.has_ended => return Err(closed()),
                 Err(lease) => {
                     let (outcome, receiver) = oneshot::channel();
                     state.asks.push(PendingReservation {
@@ -218,7 +225,7 @@ impl LedgerWriter {
             Ok(ReservationOutcome::Granted(held)) => Ok(Some(held)),
             Ok(ReservationOutcome::Refused { limit, spent }) => Err(claim.refusal(limit, spent, Some(client))),
             Ok(ReservationOutcome::Failed(why)) => Err(why),
-            Err(_) => Err(Error::new(Code::Internal, "the accounts are closed")),
+            Err(_) => Err(closed()),
         }
     }
 
@@ -292,6 +299,7 @@ impl LedgerWriter {
 
     /// Takes over what has ended and grants what is asked for, until the accounts are closed: the folding thread.
     pub(super) fn run(self: &Arc<Self>) {
+        let _ends = FoldingEnds(self);
         let ledger = self.app.ledger().with_patience(PAUSE);
         let mut renewed = Instant::now();
         let mut lingering = LINGERING;
@@ -317,7 +325,6 @@ impl LedgerWriter {
             self.prepare_segment();
         }
         self.end();
-        let _ = self.changed.send(Changed::Last);
     }
 
     /// Puts on the disk what was recorded, as often as there is something new: the syncing thread.
@@ -573,6 +580,22 @@ impl LedgerWriter {
     }
 }
 
+impl Drop for FoldingEnds<'_> {
+    fn drop(&mut self) {
+        let mut state = self.0.state();
+        state.has_ended = true;
+        // Those who wait are answered by that.
+        state.asks.clear();
+        if std::thread::panicking() {
+            state.fault = Some(Fault::new(
+                &closed().hint("restart the gateway: it loses nothing that was answered"),
+            ));
+        }
+        drop(state);
+        let _ = self.0.changed.send(Changed::Last);
+    }
+}
+
 impl Drop for HeldReservation {
     fn drop(&mut self) {
         if let Some(reservation) = self.reservation.take() {
@@ -603,6 +626,10 @@ impl Fault {
             None => error,
         }
     }
+}
+
+fn closed() -> Error {
+    Error::new(Code::Internal, "the gateway's accounts are closed")
 }
 
 /// Does `work`, again and again for some seconds; false where it never succeeds.

@@ -163,6 +163,10 @@ impl Attempts<'_> {
                 waits.push(wait);
                 continue;
             }
+            let (accounts, app) = (&self.state.accounts, &self.state.app);
+            accounts
+                .reserve_again(app, self.request, prepared, &mut booking)
+                .await?;
             let alternatives = Alternatives {
                 keys: keys.len() > 0,
                 providers: has_more_providers,
@@ -217,7 +221,8 @@ impl Attempts<'_> {
                     attempts: self.made,
                     alternatives,
                 };
-                delivery.deliver(response, key, booking).await
+                // In memory of its own, which a request needs only once its response begins.
+                Box::pin(delivery.deliver(response, key, booking)).await
             }
             Err(failure) if failure == Failure::TimedOut => {
                 // It may have been worked on, and paid for.

@@ -54,6 +54,23 @@ fn of_sixty_four_requests_at_once_a_budget_for_six_admits_exactly_six() {
 }
 
 #[test]
+fn an_attempt_that_costs_something_leaves_less_for_the_next() {
+    let role = "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\"}}]}\n\n";
+    let asked = |daily_limit: &str| {
+        let config = format!(
+            "[[prices]]\nmodel = \"openai/in\"\ninput = 1000.0\noutput = 0.0\n[budget]\ndaily_limit = {daily_limit}\n"
+        );
+        let scene = Scene::with_two_keys(&config, move || Reply::stream([role]).broken_off());
+        let prompt = "word ".repeat(600);
+        let body = json!({"model": "openai/in", "stream": true, "messages": [{"role": "user", "content": prompt}]});
+        (scene.chat(body).status, scene.provider.requests().len())
+    };
+    // About 1000 tokens, so about a dollar for each attempt.
+    assert_eq!(asked("1.5"), (402, 1), "the second would exceed the budget");
+    assert_eq!(asked("9.0"), (200, 2));
+}
+
+#[test]
 fn a_client_has_limits_of_its_own() {
     let scene = Scene::with(
         StandIn::answering(whole_use()),
