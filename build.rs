@@ -6,7 +6,6 @@ use flate2::{Compression, write::GzEncoder};
 
 const LAYER: &str = "src/catalog/public";
 
-#[expect(clippy::print_stdout, reason = "how Cargo is spoken to")]
 fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed={LAYER}");
     let folder = env::var_os("OUT_DIR").ok_or(io::ErrorKind::NotFound)?;
