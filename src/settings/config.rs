@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::OnceLock, time::Duration};
 use jiff::tz::TimeZone;
 
 use super::{
-    ConfigError, environment, reading,
+    ConfigError, Project, environment, reading,
     section::{self, Section},
 };
 use crate::{
@@ -24,6 +24,8 @@ pub struct Config {
     pub gateway: GatewayConfig,
     pub prices: Vec<PriceOverride>,
     pub quality: Vec<QualityOverride>,
+    /// Which keys belong to which folders.
+    pub projects: Vec<Project>,
     in_force: InForce,
 }
 
@@ -152,6 +154,8 @@ pub struct UnknownProvider {
 impl Config {
     /// The configuration that `text` spells.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        // The mark that some editors put before a text.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let table = section::parse(text)?;
         let mut root = Section::root(text, table.get_ref());
         let mut config = Self::default();
@@ -169,6 +173,9 @@ impl Config {
         }
         if let Some(gateway) = root.section("gateway")? {
             config.gateway = reading::gateway(gateway)?;
+        }
+        if let Some(projects) = root.section("projects")? {
+            config.projects = reading::projects(&projects)?;
         }
         if let Some(prices) = root.field("prices") {
             config.prices = reading::prices(prices)?;
