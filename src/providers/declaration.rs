@@ -30,6 +30,10 @@ pub struct ProviderDef {
     pub usage_on_request: bool,
     /// Why a request costs nothing by itself, such as a subscription; nothing where tokens are charged.
     pub unmetered: Option<&'static str>,
+    /// Whether its responses say what they cost.
+    pub states_cost: bool,
+    /// Whether it documents flexible processing to cost what the standard one does.
+    pub flex_at_standard_rates: bool,
     /// The public prefixes of its keys, longest first.
     pub prefixes: &'static [&'static str],
     /// The page where keys are created and revoked.

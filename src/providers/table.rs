@@ -50,6 +50,8 @@ const COMMON: ProviderDef = ProviderDef {
     anthropic: None,
     usage_on_request: true,
     unmetered: None,
+    states_cost: false,
+    flex_at_standard_rates: false,
     prefixes: &[],
     console: "",
     account_header: None,
@@ -170,6 +172,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
             code("blocked_api_access", NoCredit),
             message(&["access denied. please check your network settings"], RegionBlocked),
         ],
+        flex_at_standard_rates: true,
         ..COMMON
     },
     ProviderDef {
@@ -201,6 +204,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
             message(&["your team ", "used all available credits"], NoCredit),
             message(&["your newly created team"], NoCredit),
         ],
+        states_cost: true,
         ..COMMON
     },
     ProviderDef {
@@ -217,6 +221,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
             code("openrouter_in_flight_budget", RateLimited),
             message(&["this model is not available in your region"], RegionBlocked),
         ],
+        states_cost: true,
         ..COMMON
     },
     ProviderDef {
@@ -264,6 +269,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         console: "https://www.perplexity.ai/account/api/keys",
         check: Some(Check::post(&["/chat/completions"], NO_SUCH_CHAT_MODEL)),
         read: readings::perplexity,
+        states_cost: true,
         ..COMMON
     },
     ProviderDef {
@@ -421,6 +427,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         console: "https://vercel.com/ai-gateway",
         check: Some(Check::get(&["/credits"])),
         read: readings::vague_403,
+        states_cost: true,
         ..COMMON
     },
     ProviderDef {

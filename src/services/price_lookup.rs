@@ -68,8 +68,8 @@ pub enum Unpriced {
     UnknownService,
 }
 
-/// The price of `model` at `at`: of `config.toml`, else nothing for models that run on this machine or are paid for otherwise, else of what
-/// `prices update` took in, else of the built-in catalog.
+/// The price of `model` at `at`: of `config.toml`, else nothing for models that run on this machine or are paid for
+/// otherwise, else of what `prices update` took in, else of the built-in catalog.
 pub fn price_of(catalog: &Catalog, config: &Config, model: &ModelRef, at: Timestamp) -> Pricing {
     let found = catalog.find(model);
     let version = catalog.digest();
@@ -143,6 +143,18 @@ pub fn is_here(provider: &Provider) -> bool {
 }
 
 impl Pricing {
+    /// The same with the services that `provider` documents to cost as much as the standard one.
+    #[must_use]
+    pub fn with_services_of(self, provider: &Provider) -> Self {
+        match self {
+            Self::Priced(mut priced) if provider.def.flex_at_standard_rates => {
+                priced.price = priced.price.with_flex_at_standard_rates();
+                Self::Priced(priced)
+            }
+            Self::Priced(_) | Self::Unpriced(_) => self,
+        }
+    }
+
     /// The price, where it is known.
     pub fn priced(self) -> Option<Priced> {
         match self {
