@@ -83,35 +83,14 @@ impl Section {
     }
 
     pub(super) fn find(&self, name: &ModelRef) -> Option<FoundModel<'_>> {
-        self.find_with(name, |model| {
+        find_by(name, |model| {
             self.kept.find(model).or_else(|| self.others.shelf().find(model))
         })
     }
 
     /// The same without reading the others.
     pub(super) fn find_kept(&self, name: &ModelRef) -> Option<FoundModel<'_>> {
-        self.find_with(name, |model| self.kept.find(model))
-    }
-
-    fn find_with<'s>(
-        &'s self,
-        name: &ModelRef,
-        find: impl Fn(&ModelId) -> Option<FoundModel<'s>>,
-    ) -> Option<FoundModel<'s>> {
-        let plain = plain(name);
-        let as_alias = |found: FoundModel<'s>| FoundModel {
-            matched: found.matched.max(Matched::Alias),
-            ..found
-        };
-        let undated = |model: &ModelId| {
-            let found = find(&without_date(model)?)?;
-            let matched = Matched::WithoutDate;
-            Some(FoundModel { matched, ..found })
-        };
-        find(&name.model)
-            .or_else(|| find(plain.as_ref()?).map(as_alias))
-            .or_else(|| undated(&name.model))
-            .or_else(|| undated(plain.as_ref()?))
+        find_by(name, |model| self.kept.find(model))
     }
 
     /// All models, those that are kept by hand first.
@@ -128,7 +107,7 @@ impl Section {
 
     /// Those that are kept and those that were taken in as new; all where there is none.
     pub(super) fn proposed(&self) -> Vec<&Model> {
-        let proposed: Vec<&Model> = self.kept.models().chain(self.others.new()).collect();
+        let proposed: Vec<&Model> = self.kept.models().chain(self.others.added()).collect();
         if proposed.is_empty() {
             self.models().collect()
         } else {
@@ -141,6 +120,24 @@ impl Section {
         let others = and_of_others.then(|| self.others.shelf().names());
         self.kept.names().chain(others.into_iter().flatten())
     }
+}
+
+/// The model that `find` finds by `name`, by what it means the same as, or without a date at its end.
+fn find_by<'s>(name: &ModelRef, find: impl Fn(&ModelId) -> Option<FoundModel<'s>>) -> Option<FoundModel<'s>> {
+    let plain = plain(name);
+    let as_alias = |found: FoundModel<'s>| FoundModel {
+        matched: found.matched.max(Matched::Alias),
+        ..found
+    };
+    let undated = |model: &ModelId| {
+        let found = find(&without_date(model)?)?;
+        let matched = Matched::WithoutDate;
+        Some(FoundModel { matched, ..found })
+    };
+    find(&name.model)
+        .or_else(|| find(plain.as_ref()?).map(as_alias))
+        .or_else(|| undated(&name.model))
+        .or_else(|| undated(plain.as_ref()?))
 }
 
 impl Others {
@@ -156,7 +153,7 @@ impl Others {
     }
 
     /// What was taken in and is not in the public layer.
-    fn new(&self) -> impl Iterator<Item = &Model> {
+    fn added(&self) -> impl Iterator<Item = &Model> {
         let (before, said): (_, &[Model]) = match &self.source {
             Source::Nothing | Source::Packed(_) => (None, &[]),
             Source::Under { others, said, .. } => (Some(others.shelf()), said),
