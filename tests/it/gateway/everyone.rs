@@ -61,11 +61,9 @@ fn a_key_of_every_cloud_provider_works_with_the_default_budget() {
         asked.iter().collect(),
         "every provider is tried"
     );
-    let mut config = "[vault]\nmaster_key = \"key-file\"\n".to_owned();
-    for id in &cloud {
-        config.push_str(&format!("[providers.{id}]\nbase_url = \"{}\"\n", provider.url()));
-    }
-    home.config(&config);
+    let address = |id: &&str| format!("[providers.{id}]\nbase_url = \"{}\"\n", provider.url());
+    let addresses = cloud.iter().map(address).collect::<Vec<_>>().concat();
+    home.config(&format!("[vault]\nmaster_key = \"key-file\"\n{addresses}"));
     for id in &cloud {
         home.key(&[id], &format!("{id}-0123456789abcdef0123456789abcdef"));
     }
