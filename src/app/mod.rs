@@ -3,7 +3,11 @@
 mod figures;
 mod prices;
 
-use std::sync::Arc;
+use std::{
+    any::{Any, TypeId},
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use jiff::Timestamp;
 
@@ -54,6 +58,8 @@ pub struct App {
     quality: figures::Quality,
     listings: Listings,
     clock: Clock,
+    /// What layers above keep between calls, one of each type.
+    kept: Mutex<BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
 impl App {
@@ -78,6 +84,7 @@ impl App {
             quality: figures::Quality::default(),
             listings: Listings::default(),
             clock,
+            kept: Mutex::default(),
         }
     }
 
@@ -117,6 +124,19 @@ impl App {
     /// How good the models are: built in, over it what `prices update` took in, over both `config.toml`.
     pub fn figures(&self) -> Result<Arc<Figures>> {
         self.quality.in_force(&self.settings)
+    }
+
+    /// What was kept last of this type; whoever takes it sees whether it still holds.
+    pub(crate) fn kept<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(kept.get(&TypeId::of::<T>())?).downcast().ok()
+    }
+
+    /// Keeps `value` for the next call.
+    pub(crate) fn keep<T: Any + Send + Sync>(&self, value: &Arc<T>) {
+        let value: Arc<dyn Any + Send + Sync> = Arc::<T>::clone(value);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.insert(TypeId::of::<T>(), value);
     }
 
     pub fn now(&self) -> Timestamp {

@@ -26,6 +26,7 @@ fn supply(provider: &str, offers: Vec<Offer>) -> Supply {
         keys: vec![key("default")],
         weight: 1,
         offers,
+        hidden: 0,
     }
 }
 
