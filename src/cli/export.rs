@@ -42,7 +42,7 @@ struct Row<'a> {
     cache_read_tokens: u64,
     cache_write_tokens: u64,
     reasoning_tokens: u64,
-    /// Empty where nobody knows
+    /// Empty where it is unknown
     cost_usd: Option<Usd>,
     /// Whether the tokens, and so the cost, are an estimate: the provider did not say
     estimated: bool,
@@ -50,6 +50,12 @@ struct Row<'a> {
     status_code: Option<u16>,
     latency_ms: Option<u32>,
     request_id: Option<&'a str>,
+    /// The part of `cache_write_tokens` that is kept for an hour
+    cache_write_1h_tokens: u64,
+    /// `computed` from the tokens, `estimated`, a `lower_bound`, or the `provider`'s own statement
+    cost_source: Option<&'static str>,
+    /// What our own prices make of the tokens, also beside the provider's statement
+    own_cost_usd: Option<Usd>,
 }
 
 /// The option that makes `usage` an export.
@@ -181,6 +187,9 @@ impl<'a> Row<'a> {
             status_code: outcome.status_code,
             latency_ms: outcome.latency_ms,
             request_id: request_id.as_deref(),
+            cache_write_1h_tokens: tokens.cache_write_1h(),
+            cost_source: cost.basis(),
+            own_cost_usd: cost.own(),
         }
     }
 }

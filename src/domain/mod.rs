@@ -35,5 +35,5 @@ pub use secret::{Passphrase, Secret};
 pub use task::{Objective, Task};
 pub use token_estimate::{TokenEstimate, estimate_tokens};
 pub use tokens::{MOST_TOKENS, TokenCounts, Tokens, TokensError};
-pub use usage::{RecordedCost, RequestOutcome, UsageRecord, UsageSource};
+pub use usage::{OwnCost, Portion, RecordedCost, RequestOutcome, UsageRecord, UsageSource};
 pub use validation::{KeyStatus, Validation};

@@ -72,6 +72,27 @@ impl serde::Serialize for Usd {
     }
 }
 
+/// From a number, or a text that spells one; nothing below zero. The text itself is in no error.
+impl<'de> serde::Deserialize<'de> for Usd {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let spelled = match Value::deserialize(deserializer)? {
+            Value::Number(number) => number.to_string(),
+            Value::String(text) => text,
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => String::new(),
+        };
+        spelled.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+impl std::str::FromStr for Usd {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let amount = Billionths::parse_rounded(text.trim(), 0);
+        amount.map(Self::from).ok_or("not an amount in dollars, from 0 on")
+    }
+}
+
 impl schemars::JsonSchema for Usd {
     fn inline_schema() -> bool {
         true

@@ -33,17 +33,32 @@ pub struct Tier {
 }
 
 /// How the provider is asked to process a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    serde::Deserialize,
+    schemars::JsonSchema,
+    clap::ValueEnum,
+)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
 pub enum Service {
     #[default]
     Standard,
-    /// Within a day, in bulk.
+    // Within a day, in bulk.
     Batch,
-    /// Slower and cheaper.
+    // Slower and cheaper.
     Flex,
-    /// Before others.
+    // Before others.
     Priority,
-    /// With more tokens a second.
+    // With more tokens a second.
     Fast,
 }
 
@@ -104,6 +119,16 @@ impl Price {
     /// What `tokens` cost; nothing where the service has no known price.
     pub fn cost(&self, service: Service, tokens: &Tokens) -> Option<Cost> {
         self.rates(service, tokens.input()).map(|rates| rates.cost(tokens))
+    }
+
+    /// The same where flexible processing, unless it has rates of its own, costs what the standard one does.
+    #[must_use]
+    pub fn with_flex_at_standard_rates(mut self) -> Self {
+        self.flex = self.flex.or(Some(self.standard));
+        for tier in &mut self.tiers {
+            tier.flex = tier.flex.or(Some(tier.rates));
+        }
+        self
     }
 
     /// Whether nothing costs anything.

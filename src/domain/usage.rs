@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Label, ModelRef, Service, Task, Tokens, Usd};
+use super::{Label, ModelId, ModelRef, Service, Task, Tokens, Usd};
 
 /// One request to a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,15 +43,34 @@ pub struct RequestOutcome {
     pub latency_ms: Option<u32>,
 }
 
-/// What a request cost, and how we know.
+/// What a request cost, and how that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordedCost {
     /// Computed from the tokens and a price that was in force.
     Computed { cost: Usd, price: String },
     /// Computed from an estimate of the tokens.
     Estimated { cost: Usd, price: String },
-    /// Not known: no price of the model is.
+    /// Computed from the tokens alone, while something was charged beside them: searches, sound, images.
+    LowerBound { cost: Usd, price: String },
+    /// As the provider states it, with what our own prices make of the tokens, where they do.
+    Stated { cost: Usd, own: Option<OwnCost> },
+    /// Unknown: no price of the model is.
     Unpriced,
+}
+
+/// What our own prices make of the tokens of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnCost {
+    pub cost: Usd,
+    pub price: String,
+}
+
+/// Tokens of one request that are billed together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Portion {
+    /// The model that they are billed at, where it is another one than was asked.
+    pub model: Option<ModelId>,
+    pub tokens: Tokens,
 }
 
 impl RequestOutcome {
@@ -66,15 +85,41 @@ impl RecordedCost {
     /// The amount, where it is known.
     pub fn usd(&self) -> Option<Usd> {
         match self {
-            Self::Computed { cost, .. } | Self::Estimated { cost, .. } => Some(*cost),
+            Self::Computed { cost, .. }
+            | Self::Estimated { cost, .. }
+            | Self::LowerBound { cost, .. }
+            | Self::Stated { cost, .. } => Some(*cost),
             Self::Unpriced => None,
         }
     }
 
-    /// The version of the prices that it was computed from.
+    /// What our own prices make of the tokens, where they do.
+    pub fn own(&self) -> Option<Usd> {
+        match self {
+            Self::Computed { cost, .. } | Self::Estimated { cost, .. } | Self::LowerBound { cost, .. } => Some(*cost),
+            Self::Stated { own, .. } => own.as_ref().map(|own| own.cost),
+            Self::Unpriced => None,
+        }
+    }
+
+    /// The version of the prices that our own amount was computed from.
     pub fn price(&self) -> Option<&str> {
         match self {
-            Self::Computed { price, .. } | Self::Estimated { price, .. } => Some(price),
+            Self::Computed { price, .. } | Self::Estimated { price, .. } | Self::LowerBound { price, .. } => {
+                Some(price)
+            }
+            Self::Stated { own, .. } => own.as_ref().map(|own| own.price.as_str()),
+            Self::Unpriced => None,
+        }
+    }
+
+    /// How the amount is known, as results and files spell it.
+    pub fn basis(&self) -> Option<&'static str> {
+        match self {
+            Self::Computed { .. } => Some("computed"),
+            Self::Estimated { .. } => Some("estimated"),
+            Self::LowerBound { .. } => Some("lower_bound"),
+            Self::Stated { .. } => Some("provider"),
             Self::Unpriced => None,
         }
     }

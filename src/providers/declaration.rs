@@ -28,6 +28,10 @@ pub struct ProviderDef {
     pub anthropic: Option<Wire>,
     /// Whether its streams in OpenAI's format report usage only on request.
     pub usage_on_request: bool,
+    /// Whether its responses say what they cost.
+    pub states_cost: bool,
+    /// Whether it documents flexible processing to cost what the standard one does.
+    pub flex_at_standard_rates: bool,
     /// The public prefixes of its keys, longest first.
     pub prefixes: &'static [&'static str],
     /// The page where keys are created and revoked.

@@ -48,6 +48,8 @@ const COMMON: ProviderDef = ProviderDef {
     openai: Some(openai("")),
     anthropic: None,
     usage_on_request: true,
+    states_cost: false,
+    flex_at_standard_rates: false,
     prefixes: &[],
     console: "",
     account_header: None,
@@ -167,6 +169,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
             code("blocked_api_access", NoCredit),
             message(&["access denied. please check your network settings"], RegionBlocked),
         ],
+        flex_at_standard_rates: true,
         ..COMMON
     },
     ProviderDef {
@@ -198,6 +201,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
             message(&["your team ", "used all available credits"], NoCredit),
             message(&["your newly created team"], NoCredit),
         ],
+        states_cost: true,
         ..COMMON
     },
     ProviderDef {
@@ -214,6 +218,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
             code("openrouter_in_flight_budget", RateLimited),
             message(&["this model is not available in your region"], RegionBlocked),
         ],
+        states_cost: true,
         ..COMMON
     },
     ProviderDef {
@@ -261,6 +266,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         console: "https://www.perplexity.ai/account/api/keys",
         check: Some(Check::post(&["/chat/completions"], NO_SUCH_CHAT_MODEL)),
         read: readings::perplexity,
+        states_cost: true,
         ..COMMON
     },
     ProviderDef {
@@ -418,6 +424,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         console: "https://vercel.com/ai-gateway",
         check: Some(Check::get(&["/credits"])),
         read: readings::vague_403,
+        states_cost: true,
         ..COMMON
     },
     ProviderDef {

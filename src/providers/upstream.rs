@@ -23,6 +23,9 @@ use super::{
 };
 use crate::domain::ApiKey;
 
+/// What gzip begins with.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
 /// Which API a request speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dialect {
@@ -70,6 +73,8 @@ pub struct UpstreamResponse {
 pub struct UpstreamBody {
     incoming: Incoming,
     gunzip: Option<Box<Gunzip>>,
+    /// Whether it may be gzip all the same: nothing has come yet of what is declared as text.
+    may_be_gzip: bool,
     idle_timeout: Duration,
     /// Since when the next chunk is waited for.
     waiting_since: Option<Instant>,
@@ -132,18 +137,29 @@ impl Upstream {
             }
             ContentEncoding::Unknown => return Err(Failure::Compressed),
         };
+        let may_be_gzip = gunzip.is_none() && is_text(&head.headers);
         Ok(UpstreamResponse {
             status: head.status,
             headers: head.headers,
             body: UpstreamBody {
                 incoming,
                 gunzip,
+                may_be_gzip,
                 idle_timeout: request.idle_timeout,
                 waiting_since: None,
                 alarm: None,
             },
         })
     }
+}
+
+/// Whether a body is declared as text, with which no gzip begins.
+fn is_text(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    kind.is_some_and(|kind| {
+        let kind = kind.to_ascii_lowercase();
+        kind.starts_with("text/") || kind.contains("json")
+    })
 }
 
 /// What every request says unless it says something else; and that the response is to be readable, whatever it says.
@@ -166,7 +182,20 @@ impl UpstreamBody {
     pub fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, Failure>>> {
         loop {
             let Some(gunzip) = &mut self.gunzip else {
-                return self.poll_chunk(context);
+                let chunk = ready!(self.poll_chunk(context));
+                if let Some(Ok(bytes)) = &chunk
+                    && self.may_be_gzip
+                    && !bytes.is_empty()
+                {
+                    self.may_be_gzip = false;
+                    if bytes.starts_with(&GZIP) {
+                        let mut gunzip = Box::new(Gunzip::new());
+                        gunzip.receive(bytes.clone());
+                        self.gunzip = Some(gunzip);
+                        continue;
+                    }
+                }
+                return Poll::Ready(chunk);
             };
             match gunzip.decode() {
                 Ok(Decoded::Chunk(chunk)) => return Poll::Ready(Some(Ok(chunk))),

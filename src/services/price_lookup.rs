@@ -130,6 +130,18 @@ pub fn is_here(provider: &Provider) -> bool {
 }
 
 impl Pricing {
+    /// The same with the services that `provider` documents to cost as much as the standard one.
+    #[must_use]
+    pub fn with_services_of(self, provider: &Provider) -> Self {
+        match self {
+            Self::Priced(mut priced) if provider.def.flex_at_standard_rates => {
+                priced.price = priced.price.with_flex_at_standard_rates();
+                Self::Priced(priced)
+            }
+            Self::Priced(_) | Self::Unpriced(_) => self,
+        }
+    }
+
     /// The price, where it is known.
     pub fn priced(self) -> Option<Priced> {
         match self {

@@ -1,4 +1,4 @@
-//! Usage: recorded truly, and summed up in whatever way somebody asks.
+//! Usage: recorded, and summed up by whatever is asked for.
 
 use jiff::{SignedDuration, Timestamp, civil::Date};
 
@@ -10,10 +10,10 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        Label, ModelRef, ProviderId, RecordedCost, RequestOutcome, Service, Span, Task, Tokens, UsageRecord,
+        Label, ModelRef, OwnCost, ProviderId, RecordedCost, RequestOutcome, Service, Span, Task, Tokens, UsageRecord,
         UsageSource, Usd, Window, last_days, months_of,
     },
-    error::Result,
+    error::{Code, Error, Result},
     storage::ledger::{Dimension, Filter, Ledger, Totals},
 };
 
@@ -22,10 +22,22 @@ pub const MOST_DAYS: u16 = 3_660;
 /// The most groups that a report has: results are read by models.
 pub const MOST_GROUPS: usize = 100;
 
-/// A request that somebody tells of.
+/// The longest time ago that a reported request may have been made.
+pub const OLDEST_REPORT: SignedDuration = SignedDuration::from_hours(24 * MOST_DAYS as i64);
+/// How far a reporter's clock may be ahead of ours.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
+/// How long the outcome of a request says something of the provider's health.
+const FRESH: SignedDuration = SignedDuration::from_mins(15);
+
+/// A request that is reported.
 #[derive(Debug)]
 pub struct Told {
     pub model: ModelRef,
+    /// When it was made, where that is not now.
+    pub occurred_at: Option<Timestamp>,
+    pub service: Service,
+    /// What the provider says that it cost.
+    pub cost: Option<Usd>,
     pub label: Option<Label>,
     pub task: Option<Task>,
     pub project: Option<String>,
@@ -44,6 +56,10 @@ pub struct Tracked {
     pub duplicate: bool,
     /// What it cost, as recorded; nothing where no price is known.
     pub cost: Option<Usd>,
+    /// How the cost is known; nothing of a duplicate.
+    pub source: Option<&'static str>,
+    /// What our own prices make of the tokens.
+    pub own_cost: Option<Usd>,
     /// Why no price is known.
     pub unpriced: Option<String>,
     /// What the provider's requests of this month cost.
@@ -81,31 +97,34 @@ pub struct UsageReport {
     pub days: Vec<(Date, Totals)>,
 }
 
-/// Records a request that somebody tells of, at the price in force now.
+/// Records a request that is reported, at the price in force when it was made.
 pub async fn track(app: &App, told: Told) -> Result<Tracked> {
     let now = app.now();
+    let at = told.occurred_at.map_or(Ok(now), |at| occurrence(at, now))?;
     let (catalog, config) = (app.catalog()?, app.settings().current());
-    let pricing = price_lookup::price_of(&catalog, &config, &told.model, now);
-    let (cost, unpriced) = match pricing {
-        Pricing::Priced(priced) => match priced.price.cost(Service::Standard, &told.tokens) {
-            Some(cost) => (
-                RecordedCost::Computed {
-                    cost: cost.total,
-                    price: priced.version,
-                },
-                None,
-            ),
-            None => (
-                RecordedCost::Unpriced,
-                Some("its price has no standard rate".to_owned()),
-            ),
+    let mut pricing = price_lookup::price_of(&catalog, &config, &told.model, at);
+    if let Some(provider) = config.known(&told.model.provider) {
+        pricing = pricing.with_services_of(provider);
+    }
+    let (own, unpriced) = match pricing {
+        Pricing::Priced(priced) => match priced.price.cost(told.service, &told.tokens) {
+            Some(cost) => {
+                let (cost, price) = (cost.total, priced.version);
+                (Some(OwnCost { cost, price }), None)
+            }
+            None => (None, Some(format!("its price has no {} rate", told.service.as_str()))),
         },
-        Pricing::Unpriced(why) => (RecordedCost::Unpriced, Some(why.as_str().to_owned())),
+        Pricing::Unpriced(why) => (None, Some(why.as_str().to_owned())),
+    };
+    let cost = match (told.cost, own) {
+        (Some(cost), own) => RecordedCost::Stated { cost, own },
+        (None, Some(OwnCost { cost, price })) => RecordedCost::Computed { cost, price },
+        (None, None) => RecordedCost::Unpriced,
     };
     let environment = app.settings().environment();
     let provider = told.model.provider.clone();
     let record = UsageRecord {
-        at: now,
+        at,
         model: told.model,
         label: told.label,
         task: told.task,
@@ -113,14 +132,14 @@ pub async fn track(app: &App, told: Told) -> Result<Tracked> {
         session: environment.session(),
         client: None,
         source: UsageSource::Reported,
-        service: Service::Standard,
+        service: told.service,
         tokens: told.tokens,
         outcome: told.outcome,
         cost,
         request_id: told.request_id,
     };
     let recorded = ledger_writes::turn(app, |ledger| ledger.record(&record)).await?;
-    if !recorded.duplicate {
+    if !recorded.duplicate && now.duration_since(at) < FRESH {
         let (provider, label) = (&record.model.provider, record.label.as_ref());
         let learn = |ledger: &Ledger| health::observe(app, ledger, provider, label, &record.outcome, told.retry_after);
         if let Err(why) = ledger_writes::turn(app, learn).await {
@@ -138,11 +157,30 @@ pub async fn track(app: &App, told: Told) -> Result<Tracked> {
         id: recorded.id,
         duplicate: recorded.duplicate,
         cost: recorded.cost,
+        source: record.cost.basis().filter(|_| !recorded.duplicate),
+        own_cost: record.cost.own().filter(|_| !recorded.duplicate),
         unpriced: unpriced.filter(|_| recorded.cost.is_none()),
         provider_total: month.cost,
         budgets,
         alerts,
     })
+}
+
+/// The time at which a reported request was made, if it can be true.
+fn occurrence(at: Timestamp, now: Timestamp) -> Result<Timestamp> {
+    let refused = |problem: &str| {
+        Err(
+            Error::new(Code::InvalidArgument, format!("argument `occurred_at` is {problem}"))
+                .hint("say when the request was made, such as 2026-11-24T12:00:00Z"),
+        )
+    };
+    if at > now + CLOCK_SKEW {
+        return refused("in the future");
+    }
+    if at < now - OLDEST_REPORT {
+        return refused("too long ago");
+    }
+    Ok(at.min(now))
 }
 
 /// The provider called `name`: one that is configured, or else one that usage is recorded of.

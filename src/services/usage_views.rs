@@ -24,8 +24,18 @@ pub struct TotalsView {
     pub reasoning_tokens: u64,
     /// Of the requests whose cost is known
     pub cost_usd: Usd,
-    /// Requests whose cost nobody knows
+    /// Requests whose cost is unknown
     pub unpriced_requests: u64,
+    /// Requests whose tokens the provider did not say
+    pub estimated_requests: u64,
+    /// Requests that cost more than their tokens: searches, sound and images are not in it
+    pub lower_bound_requests: u64,
+    /// Requests whose cost the provider stated
+    pub provider_cost_requests: u64,
+    /// What our own prices make of it all, beside costs that providers stated
+    pub own_cost_usd: Usd,
+    /// How much more the providers stated than our own prices make of it
+    pub cost_difference_usd: Usd,
 }
 
 impl From<&ledger::Totals> for TotalsView {
@@ -41,6 +51,11 @@ impl From<&ledger::Totals> for TotalsView {
             reasoning_tokens: totals.reasoning_tokens,
             cost_usd: totals.cost,
             unpriced_requests: totals.unpriced_requests,
+            estimated_requests: totals.estimated_requests,
+            lower_bound_requests: totals.lower_bound_requests,
+            provider_cost_requests: totals.stated_requests,
+            own_cost_usd: totals.own_cost,
+            cost_difference_usd: totals.cost - totals.own_cost,
         }
     }
 }

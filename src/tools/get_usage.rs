@@ -1,5 +1,7 @@
 //! `get_usage`: what was used, by whom and for what?
 
+use std::cmp::Ordering;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -204,6 +206,15 @@ impl Tool for GetUsage {
         if output.daily.len() > 1 {
             shown = shown.and(Block::Line(Tone::Plain, by_day(&output.daily)));
         }
+        if output.totals.provider_cost_requests > 0 {
+            shown = shown.and(Block::Line(Tone::Faint, stated(&output.totals)));
+        }
+        if output.totals.lower_bound_requests > 0 {
+            shown = shown.and(Block::Warning(format!(
+                "searches, sound or images of {} cost more than is known here, and that is not in it",
+                view::requests(output.totals.lower_bound_requests)
+            )));
+        }
         if output.totals.unpriced_requests > 0 {
             shown = shown.and(Block::Warning(format!(
                 "the cost of {} is not known and not in it; `api-keys usage --group-by model` shows which, and [[prices]] in config.toml gives it",
@@ -212,6 +223,20 @@ impl Tool for GetUsage {
         }
         shown
     }
+}
+
+/// What providers stated, beside our own prices.
+fn stated(totals: &TotalsView) -> String {
+    let difference = totals.cost_difference_usd;
+    let compared = match difference.cmp(&Usd::ZERO) {
+        Ordering::Equal => "as our own prices make of it".to_owned(),
+        Ordering::Greater => format!("{difference} more than our own prices make of it"),
+        Ordering::Less => format!("{} less than our own prices make of it", Usd::ZERO - difference),
+    };
+    format!(
+        "the provider stated the cost of {}: {compared}",
+        view::requests(totals.provider_cost_requests)
+    )
 }
 
 /// The days as a line of columns, by cost, or by requests where nothing cost anything.

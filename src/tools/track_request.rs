@@ -1,6 +1,6 @@
 //! `track_request`: a request was made, and this is what it used.
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::{Label, MOST_TOKENS, RequestOutcome, Task, TokenCounts, Tokens, Usd},
-    error::Result,
+    domain::{Label, MOST_TOKENS, RequestOutcome, Service, Task, TokenCounts, Tokens, Usd},
+    error::{Code, Error, Result},
     providers,
     services::{caller::Caller, price_lookup, usage, usage_views::AlertView},
 };
@@ -47,6 +47,11 @@ pub(super) struct TrackRequest {
     #[serde(default)]
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     cache_write_tokens: u64,
+    /// Part of the cache-write tokens that is kept for an hour
+    #[schemars(range(max = MOST_TOKENS))]
+    #[serde(default)]
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    cache_write_1h_tokens: u64,
     /// Part of the output tokens that was reasoning
     #[schemars(range(max = MOST_TOKENS))]
     #[serde(default)]
@@ -64,7 +69,19 @@ pub(super) struct TrackRequest {
     #[schemars(range(max = 604_800))]
     #[arg(long, value_parser = clap::value_parser!(u32).range(..=604_800))]
     retry_after_seconds: Option<u32>,
-    /// The request's own id: of one provider it is counted once, however often it is told
+    /// How the provider processed it: its price depends on that
+    #[serde(default)]
+    #[arg(long, value_enum, default_value = "standard", hide_default_value = true)]
+    service_tier: Service,
+    /// When it was made, if not now: ISO 8601 time
+    #[schemars(length(max = 64))]
+    #[arg(long)]
+    occurred_at: Option<String>,
+    /// What the provider says that it cost, in US dollars
+    #[schemars(range(min = 0, max = MOST_COST_USD))]
+    #[arg(long, allow_negative_numbers = true)]
+    cost_usd: Option<Usd>,
+    /// The request's own id: of one provider it is counted once, however often it is reported
     #[schemars(length(max = 200))]
     #[arg(long)]
     request_id: Option<String>,
@@ -80,6 +97,9 @@ pub(super) struct TrackRequest {
     label: Option<String>,
 }
 
+/// The highest cost of one request, in dollars.
+const MOST_COST_USD: i64 = 10_000;
+
 /// What was recorded.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct RecordedView {
@@ -92,6 +112,10 @@ pub(super) struct RecordedView {
     priced: bool,
     /// Null where no price is known
     cost_usd: Option<Usd>,
+    /// `computed` from the tokens, or stated by the `provider`; null where it is unknown, or was recorded before
+    cost_source: Option<&'static str>,
+    /// What our own prices make of the tokens
+    own_cost_usd: Option<Usd>,
     /// What the provider's requests of this month cost
     provider_total_usd: Usd,
     budget: BudgetFlags,
@@ -113,6 +137,19 @@ struct BudgetFlags {
 
 fn yes() -> bool {
     true
+}
+
+/// The moment that an ISO 8601 time names, in UTC where it names no zone; a date means the beginning of that day.
+fn moment(text: &str) -> Result<Timestamp> {
+    let text = text.trim();
+    let in_utc = || {
+        let time: civil::DateTime = text.parse().ok()?;
+        Some(time.to_zoned(TimeZone::UTC).ok()?.timestamp())
+    };
+    text.parse().ok().or_else(in_utc).ok_or_else(|| {
+        Error::new(Code::InvalidArgument, "argument `occurred_at` is not an ISO 8601 time")
+            .hint("write it as 2026-11-24T12:00:00Z")
+    })
 }
 
 impl Tool for TrackRequest {
@@ -143,12 +180,22 @@ impl Tool for TrackRequest {
             output: self.output_tokens,
             cache_read: self.cache_read_tokens,
             cache_write: self.cache_write_tokens,
-            cache_write_1h: 0,
+            cache_write_1h: self.cache_write_1h_tokens,
             reasoning: self.reasoning_tokens,
         })?;
         let model = price_lookup::named(&*app.catalog()?, &provider.id, &self.model.parse()?);
+        if self
+            .cost_usd
+            .is_some_and(|cost| cost > Usd::from_nano(MOST_COST_USD * 1_000_000_000))
+        {
+            let message = format!("argument `cost_usd` is out of range: the maximum is {MOST_COST_USD}");
+            return Err(Error::new(Code::InvalidArgument, message).hint("give the cost in US dollars"));
+        }
         let told = usage::Told {
             model: model.clone(),
+            occurred_at: self.occurred_at.as_deref().map(moment).transpose()?,
+            service: self.service_tier,
+            cost: self.cost_usd,
             label: self.label.as_deref().map(str::parse::<Label>).transpose()?,
             task: self.task_type,
             project: self
@@ -184,6 +231,8 @@ impl Tool for TrackRequest {
             duplicate: tracked.duplicate,
             priced: tracked.cost.is_some(),
             cost_usd: tracked.cost,
+            cost_source: tracked.source,
+            own_cost_usd: tracked.own_cost,
             provider_total_usd: tracked.provider_total,
             budget: BudgetFlags {
                 daily_exceeded: budgets.is_exceeded(&budgets.daily),

@@ -27,7 +27,15 @@ const HOMES: &[(&str, &[&str])] = &[
         "aho_corasick::",
         &["gateway/http/scrub.rs", "providers/finder.rs", "services/scan/"],
     ),
-    ("memchr::", &["gateway/http/scrub.rs", "services/scan/"]),
+    (
+        "memchr::",
+        &[
+            "gateway/http/scrub.rs",
+            "gateway/request/multipart.rs",
+            "providers/usage/",
+            "services/scan/",
+        ],
+    ),
     ("governor::", &["gateway/keys/rate_limit.rs"]),
     ("hyper::", &["intake/", "gateway/", "providers/"]),
     ("hyper_rustls::", &["providers/"]),

@@ -257,7 +257,7 @@ fn what_cannot_be_true_is_refused_and_nothing_is_recorded() {
             "key_in_wrong_place",
             "project",
         ),
-        (json!({"cost_usd": 1}), "invalid_argument", "cost_usd"),
+        (json!({"costs": 1}), "invalid_argument", "costs"),
     ] {
         let mut arguments =
             json!({"provider": "openai", "model": "test-large", "input_tokens": 1000, "output_tokens": 500});
@@ -572,6 +572,9 @@ async fn a_month_is_not_expected_to_cost_less_than_its_first_day() {
     let app = App::new(settings, Clock::Fixed("2026-11-02T05:00:00Z".parse().expect("a time")));
     let told = usage::Told {
         model: "openai/test-large".parse().expect("a model"),
+        occurred_at: None,
+        service: api_keys::domain::Service::Standard,
+        cost: None,
         label: None,
         task: None,
         project: None,
@@ -739,6 +742,66 @@ fn the_first_day_of_a_report_is_the_one_of_the_zone() {
             assert!(is_told(&before) || is_told(&after), "{before}: {shown}");
         }
     }
+}
+
+#[test]
+fn a_reported_request_has_its_service_its_time_and_what_the_provider_charged() {
+    let home = home();
+    let track = |arguments: &[&str]| {
+        home.run([&["track", "openai", "test-large", "1000", "500", "--json"], arguments].concat())
+    };
+    let stated = track(&["--cost-usd", "0.02", "--occurred-at", "2026-11-01T12:00:00Z"]);
+    let stated = stated.json();
+    assert_eq!(
+        (&stated["cost_usd"], &stated["cost_source"], &stated["own_cost_usd"]),
+        (&json!(0.02), &json!("provider"), &json!(0.0105)),
+        "{stated}"
+    );
+    let unpriced = track(&[
+        "--service-tier",
+        "flex",
+        "--cache-write-tokens",
+        "10",
+        "--cache-write-1h-tokens",
+        "4",
+    ])
+    .json();
+    assert_eq!(
+        (&unpriced["priced"], &unpriced["cost_source"]),
+        (&json!(false), &Value::Null),
+        "{unpriced}"
+    );
+    for wrong in [
+        ["--cost-usd", "-1"],
+        ["--cost-usd", "1000000000"],
+        ["--occurred-at", "2099-01-01T00:00:00Z"],
+        ["--occurred-at", "1999-01-01T00:00:00Z"],
+        ["--occurred-at", "yesterday"],
+        ["--service-tier", "golden"],
+        ["--cache-write-1h-tokens", "4"],
+    ] {
+        let ended = track(&wrong);
+        assert!(ended.code == Some(1) || ended.code == Some(2), "{wrong:?}: {ended:?}");
+    }
+    let exported = home.run(["usage", "--days", "3660", "--export", "jsonl"]).stdout;
+    let rows: Vec<Value> = exported
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(rows.len(), 2, "{exported}");
+    assert_eq!(
+        (&rows[0]["at"], &rows[0]["cost_source"]),
+        (&json!("2026-11-01T12:00:00Z"), &json!("provider"))
+    );
+    assert_eq!(
+        (&rows[1]["service"], &rows[1]["cache_write_1h_tokens"]),
+        (&json!("flex"), &json!(4))
+    );
+
+    let mut client = open(&home, MODERN);
+    let told = json!({"provider": "openai", "model": "test-large", "input_tokens": 1, "output_tokens": 1, "cost_usd": 0.5,
+        "service_tier": "priority", "occurred_at": "2026-11-02"});
+    assert_eq!(client.structured("track_request", told)["cost_source"], "provider");
 }
 
 #[test]

@@ -98,7 +98,7 @@ impl Accounts {
         let mut booking = Booking::new(app, &self.metrics, &self.writer, (client, prepared), noted);
         if prepared.is_metered {
             let held = self.writer.reserve(&claim, client).await?;
-            let entry = self.writer.begin(&booking.ended(Ending::unknown(prepared.input)))?;
+            let entry = self.writer.begin(&booking.ended(&Ending::unknown(prepared.input)))?;
             booking.began(held, entry);
         }
         Ok(booking)

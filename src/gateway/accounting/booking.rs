@@ -10,13 +10,19 @@ use tokio::time::Instant;
 use super::writer::{Ended, HeldReservation, LedgerWriter};
 use crate::{
     app::App,
-    domain::{Label, RecordedCost, RequestOutcome, Service, Task, Tokens, UsageRecord, UsageSource, Usd},
+    domain::{
+        Label, OwnCost, Portion, RecordedCost, RequestOutcome, Service, Task, Tokens, UsageRecord, UsageSource, Usd,
+    },
     gateway::{metrics::Metrics, request::prepared_request::PreparedRequest},
     providers::Meter,
-    services::price_lookup::Pricing,
+    services::price_lookup::{self, Pricing},
     storage::{gateway_clients::GatewayClient, ledger::EntryId},
 };
 
+/// A provider's statement above so many times our own estimate, and that much beside it, is not believed: searches and
+/// tools are charged beside the tokens, but not without end.
+const MOST_TIMES: u64 = 1_000;
+const OTHER_CHARGES: Usd = Usd::from_nano(10 * 1_000_000_000);
 /// How often what a stream has used so far is noted in the journal.
 const BETWEEN_NOTES: Duration = Duration::from_millis(100);
 
@@ -54,13 +60,19 @@ enum BookingStage {
 }
 
 /// How a request ended.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(in crate::gateway) struct Ending {
     pub(in crate::gateway) success: bool,
     pub(in crate::gateway) status: Option<u16>,
     pub(in crate::gateway) tokens: Tokens,
+    /// The tokens by the model that they are billed at; nothing where that is the one that was asked.
+    pub(in crate::gateway) portions: Vec<Portion>,
     /// Whether the tokens are an estimate, because the provider did not say.
     pub(in crate::gateway) is_estimated: bool,
+    /// Whether more is charged than for the tokens.
+    pub(in crate::gateway) has_more_charged: bool,
+    /// What the provider says that it cost.
+    pub(in crate::gateway) stated_cost: Option<Usd>,
     pub(in crate::gateway) service: Option<Service>,
     /// How long the provider wants to be left alone.
     pub(in crate::gateway) retry_after: Option<Duration>,
@@ -84,7 +96,10 @@ impl Ending {
             success: false,
             status,
             tokens: Tokens::default(),
+            portions: Vec::new(),
             is_estimated: false,
+            has_more_charged: false,
+            stated_cost: None,
             service: None,
             retry_after,
         }
@@ -160,7 +175,7 @@ impl Booking {
     }
 
     /// Records an attempt that failed while others are left, which uses up what was reserved if it cost something.
-    pub(in crate::gateway) fn record_attempt(&mut self, ending: Ending, number: usize) {
+    pub(in crate::gateway) fn record_attempt(&mut self, ending: &Ending, number: usize) {
         self.stage = BookingStage::Waiting;
         let mut record = self.ended(ending);
         record.request_id = record.request_id.map(|id| format!("{id}-{number}"));
@@ -197,16 +212,16 @@ impl Booking {
             && self.noted_at.elapsed() >= BETWEEN_NOTES
         {
             self.noted_at = Clock::now();
-            self.writer.update(entry, &self.ended(so_far()));
+            self.writer.update(entry, &self.ended(&so_far()));
         }
     }
 
     /// Records how the request ended, and says what it cost, where that is known.
-    pub(in crate::gateway) fn settle(mut self, ending: Ending) -> Option<Usd> {
+    pub(in crate::gateway) fn settle(mut self, ending: &Ending) -> Option<Usd> {
         self.settle_now(ending)
     }
 
-    fn settle_now(&mut self, ending: Ending) -> Option<Usd> {
+    fn settle_now(&mut self, ending: &Ending) -> Option<Usd> {
         self.stage = BookingStage::Settled;
         let record = self.ended(ending);
         let cost = record.cost.usd();
@@ -236,21 +251,17 @@ impl Booking {
     }
 
     /// The record of the request, should it end so.
-    pub(super) fn ended(&self, ending: Ending) -> UsageRecord {
+    pub(super) fn ended(&self, ending: &Ending) -> UsageRecord {
         let service = ending.service.unwrap_or(self.service);
-        let cost = match &self.pricing {
-            Pricing::Priced(priced) => match priced.price.cost(service, &ending.tokens) {
-                Some(cost) if ending.is_estimated => RecordedCost::Estimated {
-                    cost: cost.total,
-                    price: priced.version.clone(),
-                },
-                Some(cost) => RecordedCost::Computed {
-                    cost: cost.total,
-                    price: priced.version.clone(),
-                },
-                None => RecordedCost::Unpriced,
-            },
-            Pricing::Unpriced(_) => RecordedCost::Unpriced,
+        let own = self.own_cost(service, ending);
+        let cost = match (believed(ending.stated_cost, own.as_ref()), own) {
+            (Some(cost), own) => RecordedCost::Stated { cost, own },
+            (None, Some(OwnCost { cost, price })) if ending.is_estimated => RecordedCost::Estimated { cost, price },
+            (None, Some(OwnCost { cost, price })) if ending.has_more_charged && cost > Usd::ZERO => {
+                RecordedCost::LowerBound { cost, price }
+            }
+            (None, Some(OwnCost { cost, price })) => RecordedCost::Computed { cost, price },
+            (None, None) => RecordedCost::Unpriced,
         };
         UsageRecord {
             at: self.app.now(),
@@ -265,6 +276,50 @@ impl Booking {
             ..self.record.clone()
         }
     }
+
+    /// What our prices make of the tokens, each portion at its own model; nothing where one of them has no price.
+    fn own_cost(&self, service: Service, ending: &Ending) -> Option<OwnCost> {
+        let Pricing::Priced(priced) = &self.pricing else {
+            return None;
+        };
+        let cost = if ending.portions.is_empty() {
+            priced.price.cost(service, &ending.tokens)?.total
+        } else {
+            let costs = ending.portions.iter().map(|portion| self.cost_of(service, portion));
+            costs.sum::<Option<Usd>>()?
+        };
+        let price = priced.version.clone();
+        Some(OwnCost { cost, price })
+    }
+
+    fn cost_of(&self, service: Service, portion: &Portion) -> Option<Usd> {
+        let asked = || match &self.pricing {
+            Pricing::Priced(priced) => Some(priced.price.clone()),
+            Pricing::Unpriced(_) => None,
+        };
+        let price = match &portion.model {
+            Some(model) if *model != self.record.model.model => {
+                let model = self.record.model.provider.model(model);
+                let (catalog, config) = (self.app.catalog().ok()?, self.app.settings().current());
+                price_lookup::price_of(&catalog, &config, &model, self.app.now())
+                    .priced()?
+                    .price
+            }
+            _ => asked()?,
+        };
+        // An advisor may have no rates for a service of the model that asks it.
+        let cost = price.cost(service, &portion.tokens);
+        let cost = cost.or_else(|| price.cost(Service::Standard, &portion.tokens));
+        cost.map(|cost| cost.total)
+    }
+}
+
+/// A stated cost that may be true beside what our own prices make of the tokens.
+fn believed(stated: Option<Usd>, own: Option<&OwnCost>) -> Option<Usd> {
+    let is_absurd = |cost: &Usd| {
+        own.is_some_and(|own| own.cost > Usd::ZERO && *cost > own.cost.scaled(MOST_TIMES, 1) + OTHER_CHARGES)
+    };
+    stated.filter(|cost| !is_absurd(cost))
 }
 
 impl Drop for Booking {
@@ -273,7 +328,7 @@ impl Drop for Booking {
             BookingStage::Settled => {}
             // The client has gone, or the gateway stops: that is no fault of the key.
             BookingStage::UnderWay => {
-                self.settle_now(Ending {
+                self.settle_now(&Ending {
                     status: Some(RequestOutcome::CLIENT_CLOSED_REQUEST),
                     ..Ending::unknown(self.input)
                 });

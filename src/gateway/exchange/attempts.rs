@@ -178,7 +178,7 @@ impl Attempts<'_> {
             };
             tracing::debug!(provider = %prepared.provider.id, status = failed.ending.status, "trying the next");
             booking = failed.booking;
-            booking.record_attempt(failed.ending, self.made);
+            booking.record_attempt(&failed.ending, self.made);
             waits.extend(failed.wait);
             if failed.retry == Retry::AnotherProvider {
                 return Ok(None);
@@ -227,7 +227,7 @@ impl Attempts<'_> {
             }
             Err(failure) if failure == Failure::TimedOut => {
                 // It may have been worked on, and paid for.
-                booking.settle(Ending::unknown(prepared.input));
+                booking.settle(&Ending::unknown(prepared.input));
                 Err(no_response(prepared, failure))
             }
             Err(_) if alternatives.any() => Ok(Delivered::Failed(Box::new(FailedAttempt {
@@ -237,7 +237,7 @@ impl Attempts<'_> {
                 wait: None,
             }))),
             Err(failure) => {
-                booking.settle(Ending::failed(None, None));
+                booking.settle(&Ending::failed(None, None));
                 Err(no_response(prepared, failure))
             }
         }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use super::{
     key_filter::KeyFilter,
-    relay::{BodyStart, Flow, Relay, Stopped, StreamEnd},
+    relay::{BodyStart, Extent, Flow, ReadUntil, Relay, Stopped, StreamEnd},
 };
 use crate::{
     error::{Code, Error},
@@ -106,15 +106,17 @@ impl Delivery<'_> {
         booking: Booking,
     ) -> Result<Delivered, ErrorResponse> {
         let is_success = response.status.is_success();
-        let framing = match framing(&response.headers) {
+        let declared = match framing(&response.headers) {
             _ if !is_success => Framing::Whole,
             // A response that costs nothing may be of any kind and length: a list, a file.
-            Framing::Whole if !self.prepared.is_metered => Framing::Unread,
+            Framing::Whole | Framing::Unknown if !self.prepared.is_metered => Framing::Unread,
             framing => framing,
         };
+        let mut reader = UsageReader::new(declared, self.prepared.strips);
+        reader.read_head(&response.headers);
         let flow = Flow {
             body: response.body,
-            reader: UsageReader::new(framing, self.prepared.strips),
+            reader,
             key_filter: KeyFilter::new(self.prepared.provider.id.clone(), key),
             def: self.prepared.provider.def,
             began_at: self.state.app.now(),
@@ -133,20 +135,37 @@ impl Delivery<'_> {
             return self.error(begun).await;
         }
         begun.flow.retry_after = self.learn(&begun, None);
-        let is_stream = framing != Framing::Whole || self.request.call.path.contains(":streamGenerateContent");
-        if framing == Framing::Unread {
-            Ok(self.relay(begun, VecDeque::new()))
-        } else if is_stream {
-            self.stream(begun).await
-        } else {
-            self.whole(begun).await
+        if declared == Framing::Unread {
+            return Ok(self.relay(begun, VecDeque::new()));
+        }
+        // What is declared as a stream is not held for long before its head goes on.
+        let is_list = self.request.call.path.contains(":streamGenerateContent");
+        let is_stream = declared.is_stream() || is_list;
+        let deadline = Instant::now() + STREAM_START_TIMEOUT;
+        let until = ReadUntil {
+            limit: STREAM_START,
+            deadline: is_stream.then_some(deadline),
+            what: Extent::Framing,
+        };
+        let start = begun.flow.read(Bytes::new(), until).await;
+        match begun.flow.reader.framing() {
+            Framing::Unread if start.stopped != Stopped::AtEnd => Ok(self.relay(begun, VecDeque::from([start.bytes]))),
+            Framing::Whole if is_list => self.stream(begun, start, deadline).await,
+            // No stream, or a whole response in place of one: an error, perhaps.
+            Framing::Whole | Framing::Unknown | Framing::Unread => self.whole(begun, start).await,
+            Framing::Events | Framing::Lines | Framing::Frames => self.stream(begun, start, deadline).await,
         }
     }
 
     /// An error response, whose body says whether another key or provider may succeed.
     async fn error(&self, mut begun: Begun) -> Result<Delivered, ErrorResponse> {
         let deadline = Instant::now() + ERROR_TIMEOUT;
-        let BodyStart { bytes, stopped } = begun.flow.read(ERROR_BODY, Some(deadline)).await;
+        let until = ReadUntil {
+            limit: ERROR_BODY,
+            deadline: Some(deadline),
+            what: Extent::All,
+        };
+        let BodyStart { bytes, stopped } = begun.flow.read(Bytes::new(), until).await;
         let refused = self.read_refusal(&begun, &bytes);
         begun.flow.refused = refused;
         begun.flow.retry_after = self.learn(&begun, refused);
@@ -155,7 +174,7 @@ impl Delivery<'_> {
         }
         match stopped {
             Stopped::AtEnd => Ok(self.respond(begun, bytes)),
-            Stopped::AtLimit => Ok(self.relay(begun, VecDeque::from([bytes]))),
+            Stopped::AtLimit | Stopped::AtExtent => Ok(self.relay(begun, VecDeque::from([bytes]))),
             Stopped::Failed(failure) => {
                 begun.flow.settle(StreamEnd::Broken);
                 Err(no_response(self.prepared, failure))
@@ -164,11 +183,21 @@ impl Delivery<'_> {
     }
 
     /// A response that is read to its end, so that its head can say what it cost.
-    async fn whole(&self, mut begun: Begun) -> Result<Delivered, ErrorResponse> {
-        let BodyStart { bytes, stopped } = begun.flow.read(WHOLE, None).await;
+    async fn whole(&self, mut begun: Begun, start: BodyStart) -> Result<Delivered, ErrorResponse> {
+        let BodyStart { bytes, stopped } = match start.stopped {
+            Stopped::AtEnd | Stopped::Failed(_) => start,
+            Stopped::AtExtent | Stopped::AtLimit => {
+                let until = ReadUntil {
+                    limit: WHOLE,
+                    deadline: None,
+                    what: Extent::Value,
+                };
+                begun.flow.read(start.bytes, until).await
+            }
+        };
         match stopped {
             Stopped::AtEnd => {}
-            Stopped::AtLimit => return Ok(self.relay(begun, VecDeque::from([bytes]))),
+            Stopped::AtLimit | Stopped::AtExtent => return Ok(self.relay(begun, VecDeque::from([bytes]))),
             Stopped::Failed(failure) => {
                 begun.flow.settle(StreamEnd::Broken);
                 return Err(no_response(self.prepared, failure));
@@ -188,39 +217,52 @@ impl Delivery<'_> {
     }
 
     /// A response that is passed on as it arrives, once it is known to be no error.
-    async fn stream(&self, mut begun: Begun) -> Result<Delivered, ErrorResponse> {
-        let deadline = Instant::now() + STREAM_START_TIMEOUT;
-        let mut held = VecDeque::new();
-        let mut length = 0;
-        while length < STREAM_START && !begun.flow.reader.meter().has_content() {
-            let Ok(next) = tokio::time::timeout_at(deadline, begun.flow.body.next()).await else {
-                break;
-            };
-            if held.is_empty()
-                && let Some(booking) = &begun.flow.booking
-            {
-                booking.count_first_chunk();
-            }
-            match next {
-                Some(Ok(chunk)) => {
-                    length += chunk.len();
-                    held.push_back(begun.flow.reader.pass(chunk));
-                }
-                // An empty stream is an early end as well.
-                None if length > 0 => return Ok(self.ended(begun, held)),
-                None | Some(Err(_)) if self.alternatives.any() => return failed(begun.flow, Retry::AnotherKey),
-                None | Some(Err(_)) => {
-                    begun.flow.settle(StreamEnd::Broken);
-                    let failure = next.and_then(Result::err).unwrap_or(Failure::BrokenOff);
-                    return Err(no_response(self.prepared, failure));
-                }
-            }
+    async fn stream(&self, mut begun: Begun, start: BodyStart, deadline: Instant) -> Result<Delivered, ErrorResponse> {
+        let mut length = start.bytes.len();
+        let mut held = VecDeque::from([start.bytes]);
+        if let Some(booking) = begun.flow.booking.as_ref().filter(|_| length > 0) {
+            booking.count_first_chunk();
+        }
+        // What the last chunk said is looked at before the next one is waited for.
+        let mut stopped = Some(start.stopped).filter(|it| !matches!(it, Stopped::AtExtent | Stopped::AtLimit));
+        loop {
             if let Some(refused) = begun.flow.refused() {
                 begun.flow.retry_after = self.learn(&begun, Some(refused));
                 if let Some(retry) = self.retry(Some(refused), begun.flow.retry_after) {
                     return failed(begun.flow, retry);
                 }
                 break;
+            }
+            match stopped {
+                // An empty stream is an early end as well.
+                Some(Stopped::AtEnd) if length > 0 => return Ok(self.ended(begun, held)),
+                Some(_) if self.alternatives.any() => return failed(begun.flow, Retry::AnotherKey),
+                Some(stopped) => {
+                    begun.flow.settle(StreamEnd::Broken);
+                    let failure = match stopped {
+                        Stopped::Failed(failure) => failure,
+                        Stopped::AtEnd | Stopped::AtExtent | Stopped::AtLimit => Failure::BrokenOff,
+                    };
+                    return Err(no_response(self.prepared, failure));
+                }
+                None => {}
+            }
+            if length >= STREAM_START || begun.flow.reader.meter().has_content() {
+                break;
+            }
+            let Ok(next) = tokio::time::timeout_at(deadline, begun.flow.body.next()).await else {
+                break;
+            };
+            match next {
+                Some(Ok(chunk)) => {
+                    length += chunk.len();
+                    held.push_back(begun.flow.reader.pass(chunk));
+                }
+                Some(Err(failure)) => stopped = Some(Stopped::Failed(failure)),
+                None => {
+                    held.push_back(begun.flow.reader.finish());
+                    stopped = Some(Stopped::AtEnd);
+                }
             }
         }
         begun.flow.account();
@@ -399,11 +441,14 @@ fn framing(headers: &HeaderMap) -> Framing {
         Framing::Events
     } else if is("application/x-ndjson") || is("application/jsonl") {
         Framing::Lines
-    } else if kind.is_empty() || begins("text/") || ends("json") {
+    } else if is("application/vnd.amazon.eventstream") {
+        Framing::Frames
+    } else if begins("text/") || ends("json") {
         Framing::Whole
-    } else {
-        // Audio, a picture.
+    } else if begins("audio/") || begins("image/") || begins("video/") {
         Framing::Unread
+    } else {
+        Framing::Unknown
     }
 }
 

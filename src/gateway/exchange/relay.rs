@@ -20,7 +20,7 @@ use crate::{
         accounting::booking::{Booking, Ending},
         tasks::Tasks,
     },
-    providers::{self, Failure, ProviderDef, Refused, UpstreamBody, UsageReader},
+    providers::{self, Failure, Framing, ProviderDef, Refused, UpstreamBody, UsageReader},
 };
 
 /// How long a stream is read on for its counts after the client has gone.
@@ -71,46 +71,77 @@ pub(super) struct BodyStart {
     pub(super) stopped: Stopped,
 }
 
+/// How far a body is read before any of it is passed on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ReadUntil {
+    /// About how many bytes, at most.
+    pub(super) limit: usize,
+    pub(super) deadline: Option<Instant>,
+    pub(super) what: Extent,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Extent {
+    All,
+    /// All of it, unless it turns out to be a stream.
+    Value,
+    /// Until it is known how it is framed.
+    Framing,
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stopped {
     AtEnd,
+    /// Where that was asked for, before the end.
+    AtExtent,
     /// More may follow.
     AtLimit,
     Failed(Failure),
 }
 
 impl Flow {
-    /// Reads the body to its end, but no more than about `limit` bytes and no longer than until `deadline`.
-    pub(super) async fn read(&mut self, limit: usize, deadline: Option<Instant>) -> BodyStart {
-        let mut first = Bytes::new();
+    /// Reads the body on after `start`, as far as `until` says.
+    pub(super) async fn read(&mut self, start: Bytes, until: ReadUntil) -> BodyStart {
+        let mut first = start;
         // Most bodies are one chunk, which need not be copied.
         let mut rest = BytesMut::new();
+        let mut add = |chunk: Bytes| {
+            if first.is_empty() {
+                first = chunk;
+            } else if !chunk.is_empty() {
+                if rest.is_empty() {
+                    rest.extend_from_slice(&first);
+                }
+                rest.extend_from_slice(&chunk);
+            }
+            first.len().max(rest.len())
+        };
+        let mut length = 0;
         let stopped = loop {
-            let next = match deadline {
+            if length > until.limit {
+                break Stopped::AtLimit;
+            }
+            let next = match until.deadline {
                 Some(deadline) => tokio::time::timeout_at(deadline, self.body.next()).await,
                 None => Ok(self.body.next().await),
             };
             match next {
-                Ok(Some(Ok(chunk))) => {
-                    let chunk = self.reader.pass(chunk);
-                    if first.is_empty() {
-                        first = chunk;
-                    } else {
-                        if rest.is_empty() {
-                            rest.extend_from_slice(&first);
-                        }
-                        rest.extend_from_slice(&chunk);
-                    }
-                    if first.len().max(rest.len()) > limit {
-                        break Stopped::AtLimit;
-                    }
-                }
+                Ok(Some(Ok(chunk))) => length = add(self.reader.pass(chunk)),
                 Ok(None) => {
-                    self.reader.finish();
+                    add(self.reader.finish());
                     break Stopped::AtEnd;
                 }
                 Ok(Some(Err(failure))) => break Stopped::Failed(failure),
                 Err(_) => break Stopped::AtLimit,
+            }
+            let framing = self.reader.framing();
+            let is_enough = match until.what {
+                Extent::All => false,
+                Extent::Value => framing.is_stream() || framing == Framing::Unread,
+                Extent::Framing => self.reader.is_decided(),
+            };
+            if is_enough {
+                break Stopped::AtExtent;
             }
         };
         BodyStart {
@@ -150,7 +181,7 @@ impl Flow {
     pub(super) fn settle(&mut self, end: StreamEnd) -> Option<Usd> {
         let booking = self.booking.take()?;
         let ending = self.ending(end, booking.input());
-        booking.settle(ending)
+        booking.settle(&ending)
     }
 
     /// What the response refuses, as far as it was read.
@@ -167,9 +198,11 @@ impl Flow {
         let refused = self.refused();
         // What is refused before any text has used nothing but what is reported.
         let is_refused = !self.is_usable || meter.is_error() && !meter.has_content();
-        let stated = meter.tokens().filter(|_| end == StreamEnd::Complete || is_refused);
+        // A connection may be closed in order in the middle of a response.
+        let is_complete = end == StreamEnd::Complete && !meter.is_unfinished();
+        let stated = meter.tokens().filter(|_| is_complete || is_refused);
         Ending {
-            success: end == StreamEnd::Complete && self.is_usable && refused.is_none() && !meter.is_error(),
+            success: is_complete && self.is_usable && refused.is_none() && !meter.is_error(),
             status: Some(match (refused, end) {
                 (Some(refused), _) => refused.status(),
                 (None, StreamEnd::Abandoned) => RequestOutcome::CLIENT_CLOSED_REQUEST,
@@ -180,7 +213,10 @@ impl Flow {
                 None if is_refused => meter.tokens_of_refusal(),
                 None => meter.tokens_so_far(input),
             },
+            portions: stated.map(|_| meter.portions()).unwrap_or_default(),
             is_estimated: stated.is_none() && !(is_refused && meter.is_trusted()),
+            has_more_charged: meter.has_more_charged(),
+            stated_cost: meter.stated_cost(),
             service: meter.service(),
             retry_after: self.retry_after,
         }

@@ -3,7 +3,7 @@
 use super::fields::BodyFields;
 use crate::{
     catalog::Model,
-    domain::{MOST_TOKENS, ProviderId, Service, TokenCounts, Tokens, Usd},
+    domain::{Billionths, Exact, MOST_TOKENS, ProviderId, Rate, Service, TokenCounts, Tokens, Usd},
     services::price_lookup::Pricing,
 };
 
@@ -15,6 +15,9 @@ const LARGEST_OUTPUT: u64 = 131_072;
 const LARGEST_WINDOW: u64 = 1_050_000;
 /// Bytes in a token of usual text, at least.
 const USUAL_BYTES: u64 = 3;
+
+/// Input and output of a dear model, in dollars per million tokens.
+const DEAR_RATES: [u64; 2] = [15, 75];
 
 /// The most tokens of one image: 10,000 patches at OpenAI's detail `original`, 4,784 of Anthropic's in high resolution,
 /// 16 tiles of 258 of Gemini's; elsewhere what Qwen's model cards call the most.
@@ -82,6 +85,16 @@ impl RequestTokens {
             most_output: of_all(limit.unwrap_or(of_model)),
             writes_long_cache: prompt.names_cache_time,
         }
+    }
+
+    /// What is reserved where the price is unknown, and the provider states what it charged: the tokens to plan with, at
+    /// the rates of models that are dear.
+    pub(super) fn most_stated_cost(&self) -> Usd {
+        let [input, output] = DEAR_RATES.map(|per_million| Rate::from(Billionths(per_million * Billionths::ONE.0)));
+        let cost: Exact = [input.times(self.most_input), output.times(self.output)]
+            .into_iter()
+            .sum();
+        cost.rounded()
     }
 
     /// What it costs if every token that may be used is, each at its highest rate; nothing where that is unknown.

@@ -5,7 +5,7 @@ use std::{borrow::Cow, collections::BTreeSet};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{body_format::BodyFormat, prompt::Prompt};
+use super::{body_format::BodyFormat, multipart::Form, prompt::Prompt};
 use crate::{
     domain::{Billionths, Capability, MOST_TOKENS, Service, Task},
     error::{Code, Error, Result},
@@ -59,6 +59,9 @@ pub(in crate::gateway) struct BodyFields<'b> {
     background: Option<&'b RawValue>,
     #[serde(borrow)]
     conversation: Option<&'b RawValue>,
+    /// The model that a form names.
+    #[serde(skip)]
+    form_model: Option<&'b str>,
     #[serde(skip)]
     format: BodyFormat,
     #[serde(skip)]
@@ -79,6 +82,14 @@ impl<'b> BodyFields<'b> {
             ..Self::default()
         };
         let is_native = matches!(call.endpoint, Endpoint::Native(_));
+        if is_native && let Some(form) = Form::read(body)? {
+            return Ok(Self {
+                format,
+                form_model: form.model,
+                prompt: Prompt::of_form(&form),
+                ..Self::default()
+            });
+        }
         if is_native && (body.is_empty() || format == BodyFormat::Other && !body.trim_ascii_start().starts_with(b"{")) {
             return Ok(opaque());
         }
@@ -101,6 +112,11 @@ impl<'b> BodyFields<'b> {
     /// Whether the response has output that is paid for.
     pub(super) fn has_output(&self) -> bool {
         self.format != BodyFormat::Embeddings
+    }
+
+    /// The model that the body names.
+    pub(super) fn model_name(&self) -> Option<Cow<'b, str>> {
+        self.form_model.map(Cow::Borrowed).or_else(|| self.model.and_then(text))
     }
 
     pub(super) fn prompt(&self) -> &Prompt {
@@ -167,8 +183,10 @@ impl<'b> BodyFields<'b> {
         };
         // Bedrock puts the word into an object.
         let inner = Entries::of(Some(tier)).named("type").last();
-        match text(inner.unwrap_or(tier))?.to_ascii_lowercase().as_str() {
-            "auto" | "default" | "standard" | "standard_only" | "on_demand" => Some(Service::Standard),
+        let said = text(inner.unwrap_or(tier))?.to_ascii_lowercase();
+        // Gemini's SDK spells it so.
+        match said.strip_prefix("service_tier_").unwrap_or(&said) {
+            "auto" | "default" | "unspecified" | "standard" | "standard_only" | "on_demand" => Some(Service::Standard),
             "flex" => Some(Service::Flex),
             "priority" => Some(Service::Priority),
             _ => None,

@@ -1,11 +1,12 @@
 //! A request: as the client sent it, and as it goes to a provider.
 //!
-//! `prepared_request` → `target`, `rewrite`, `estimate` → `fields` → `prompt` → `text_tokens`.
+//! `prepared_request` → `target`, `rewrite`, `estimate` → `fields` → `prompt` → `multipart`, `text_tokens`.
 
 mod body_format;
 pub(super) mod client_request;
 mod estimate;
 pub(super) mod fields;
+mod multipart;
 pub(super) mod prepared_request;
 pub(super) mod probe;
 mod prompt;

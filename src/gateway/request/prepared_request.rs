@@ -63,7 +63,7 @@ impl PreparedRequest {
         let Target { provider, model, label } = target;
         let is_metered = match &call.endpoint {
             Endpoint::CountTokens => false,
-            Endpoint::Native(_) => request.method == Method::POST && !counts_only(&call.path),
+            Endpoint::Native(_) => request.method == Method::POST && !is_free(&call.path),
             Endpoint::Chat | Endpoint::Responses | Endpoint::Embeddings | Endpoint::Messages => true,
         };
         check_configuration(&provider, &model, is_metered)?;
@@ -73,7 +73,7 @@ impl PreparedRequest {
         };
         let is_deferred = fields.is_deferred(&call.path);
         let service = fields.service();
-        let pricing = match price_lookup::price_of(catalog, config, &model, now) {
+        let pricing = match price_lookup::price_of(catalog, config, &model, now).with_services_of(&provider) {
             Pricing::Priced(priced) if !priced.price.is_free() && is_deferred => {
                 Pricing::Unpriced(Unpriced::NotByTokens)
             }
@@ -94,13 +94,16 @@ impl PreparedRequest {
             Endpoint::Native(_) => (body.clone(), false),
             _ => rewritten(body, fields, &model.model, asks_for_counts),
         };
+        let most = match &pricing {
+            _ if !is_metered => Some(Usd::ZERO),
+            Pricing::Unpriced(Unpriced::UnknownModel) if provider.def.states_cost && !is_deferred => {
+                Some(estimate.most_stated_cost())
+            }
+            Pricing::Priced(_) | Pricing::Unpriced(_) => estimate.most_cost(&pricing, service),
+        };
         Ok(Self {
             service: service.unwrap_or_default(),
-            most: if is_metered {
-                estimate.most_cost(&pricing, service)
-            } else {
-                Some(Usd::ZERO)
-            },
+            most,
             provider,
             model,
             label,
@@ -136,14 +139,24 @@ fn check_configuration(provider: &Provider, model: &ModelId, is_metered: bool) -
     Ok(())
 }
 
-/// Whether a provider's own API only counts there.
-fn counts_only(path: &str) -> bool {
+/// Whether a POST to that path of a provider's own API uses nothing: it counts, judges, stops or files something.
+fn is_free(path: &str) -> bool {
     let path = path.split('?').next().unwrap_or(path);
     [
         ":countTokens",
+        ":cancel",
         "/count_tokens",
+        "/count-tokens",
+        "/responses/input_tokens",
         "/tokenize",
         "/tokenizer",
+        "/tokenize-text",
+        "/estimate-token-count",
+        "/detokenize",
+        "/moderations",
+        "/cancel",
+        "/files",
+        "/uploads",
         "/api/show",
         "/api/pull",
     ]

@@ -12,7 +12,7 @@ use serde::{
 };
 use serde_json::value::RawValue;
 
-use super::text_tokens::most_tokens;
+use super::{multipart::Form, text_tokens::most_tokens};
 
 /// What providers put around a message, a part of one, or a tool, at most.
 const TOKENS_OF_OBJECT: u64 = 4;
@@ -53,6 +53,15 @@ impl Prompt {
         Self {
             text: most_tokens(body),
             is_open: !body.is_empty(),
+            ..Self::default()
+        }
+    }
+
+    /// The prompt in a form, whose files are taken for recordings.
+    pub(super) fn of_form(form: &Form<'_>) -> Self {
+        Self {
+            text: form.text,
+            files: form.files.div_ceil(AUDIO_BYTES),
             ..Self::default()
         }
     }

@@ -11,11 +11,7 @@ use crate::{
     settings::Config,
 };
 
-use super::{
-    client_request::ClientRequest,
-    estimate,
-    fields::{BodyFields, text},
-};
+use super::{client_request::ClientRequest, estimate, fields::BodyFields};
 
 /// What the model is called of a request that names none.
 pub(super) const UNNAMED: &str = "unnamed";
@@ -46,7 +42,7 @@ pub(in crate::gateway) async fn targets(
         };
         return routed(config, dialect, &routing::route(app, &wanted).await?);
     }
-    let named = fields.model.and_then(text);
+    let named = fields.model_name();
     let (provider, model) = if let Endpoint::Native(id) = &call.endpoint {
         (
             config.provider(id.as_str())?,

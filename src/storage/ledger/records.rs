@@ -11,7 +11,7 @@ use super::{
     totals::{Filter, Totals},
 };
 use crate::domain::{
-    ModelRef, ProviderId, RecordedCost, RequestOutcome, Service, Span, Task, TokenCounts, Tokens, UsageRecord,
+    ModelRef, OwnCost, ProviderId, RecordedCost, RequestOutcome, Service, Span, Task, TokenCounts, Tokens, UsageRecord,
     UsageSource, Usd,
 };
 
@@ -35,7 +35,8 @@ pub struct Exported {
 /// Reads a whole record.
 const RECORDS: &str = "
     SELECT id, at, series, session, service, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
-        cache_write_1h_tokens, reasoning_tokens, cost, basis, price, success, status_code, latency_ms, request_id
+        cache_write_1h_tokens, reasoning_tokens, cost, basis, price, success, status_code, latency_ms, request_id,
+        own_cost
     FROM record";
 
 impl Ledger {
@@ -105,7 +106,12 @@ impl Transaction<'_> {
     }
 
     fn insert(&mut self, record: &UsageRecord, series: i64, provider: i64) -> rusqlite::Result<u64> {
-        let is_estimate = matches!(record.cost, RecordedCost::Estimated { .. });
+        let (basis, own_cost) = match &record.cost {
+            RecordedCost::Computed { .. } | RecordedCost::Unpriced => (basis::COMPUTED, None),
+            RecordedCost::Estimated { .. } => (basis::ESTIMATED, None),
+            RecordedCost::LowerBound { .. } => (basis::LOWER_BOUND, None),
+            RecordedCost::Stated { own, .. } => (basis::STATED, own.as_ref().map(|own| own.cost.nano())),
+        };
         let session = self.names.of_maybe(self.sql, record.session.as_deref())?;
         let service = self.names.of(self.sql, record.service.as_str())?;
         let price = self.names.of_maybe(self.sql, record.cost.price())?;
@@ -114,7 +120,7 @@ impl Transaction<'_> {
         self.sql
             .prepare_cached(
                 "INSERT INTO record VALUES
-                    (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19)",
+                    (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
             )?
             .execute(params![
                 id,
@@ -129,13 +135,14 @@ impl Transaction<'_> {
                 tokens.cache_write_1h(),
                 tokens.reasoning(),
                 record.cost.usd().map(Usd::nano),
-                is_estimate,
+                basis,
                 price,
                 outcome.success,
                 outcome.status_code,
                 outcome.latency_ms,
                 provider,
                 record.request_id,
+                own_cost,
             ])?;
         Ok(id)
     }
@@ -179,7 +186,7 @@ impl Transaction<'_> {
             reasoning: row.get("reasoning_tokens")?,
         });
         let cost = cost_of(row.get("cost")?);
-        let price = self.names.text(self.sql, row.get("price")?)?.unwrap_or_default();
+        let price = self.names.text(self.sql, row.get("price")?)?;
         let record = UsageRecord {
             at: time(row.get("at")?)?,
             model: self.model(series)?,
@@ -200,11 +207,7 @@ impl Transaction<'_> {
                 status_code: row.get("status_code")?,
                 latency_ms: row.get("latency_ms")?,
             },
-            cost: match (cost, row.get("basis")?) {
-                (Some(cost), false) => RecordedCost::Computed { cost, price },
-                (Some(cost), true) => RecordedCost::Estimated { cost, price },
-                (None, _) => RecordedCost::Unpriced,
-            },
+            cost: stored_cost(cost, row.get("basis")?, price, cost_of(row.get("own_cost")?))?,
             request_id: row.get("request_id")?,
         };
         Ok(Exported {
@@ -236,6 +239,36 @@ impl Transaction<'_> {
         })
         .transpose()
     }
+}
+
+/// How a cost is known, as it is stored.
+mod basis {
+    pub(super) const COMPUTED: i64 = 0;
+    pub(super) const ESTIMATED: i64 = 1;
+    pub(super) const LOWER_BOUND: i64 = 2;
+    pub(super) const STATED: i64 = 3;
+}
+
+fn stored_cost(
+    cost: Option<Usd>,
+    basis: i64,
+    price: Option<String>,
+    own: Option<Usd>,
+) -> rusqlite::Result<RecordedCost> {
+    let Some(cost) = cost else {
+        return Ok(RecordedCost::Unpriced);
+    };
+    let price = price.unwrap_or_default();
+    Ok(match basis {
+        basis::COMPUTED => RecordedCost::Computed { cost, price },
+        basis::ESTIMATED => RecordedCost::Estimated { cost, price },
+        basis::LOWER_BOUND => RecordedCost::LowerBound { cost, price },
+        basis::STATED => RecordedCost::Stated {
+            cost,
+            own: own.map(|cost| OwnCost { cost, price }),
+        },
+        _ => return Err(strange("a basis of a cost")),
+    })
 }
 
 /// A stored amount, in nano-dollars.

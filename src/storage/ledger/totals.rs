@@ -9,7 +9,7 @@ use super::{
     Ledger, LedgerResult, Transaction,
     names::{NameId, Series, SeriesId},
 };
-use crate::domain::{ProviderId, Span, UsageRecord, Usd};
+use crate::domain::{ProviderId, RecordedCost, Span, UsageRecord, Usd};
 
 /// A quarter of an hour, in seconds: every time zone's day consists of whole ones.
 const QUARTER: i64 = 900;
@@ -30,8 +30,16 @@ pub struct Totals {
     pub reasoning_tokens: u64,
     /// What those cost whose cost is known.
     pub cost: Usd,
-    /// Requests whose cost nobody knows.
+    /// Requests whose cost is unknown.
     pub unpriced_requests: u64,
+    /// Requests whose tokens, and so their cost, are an estimate.
+    pub estimated_requests: u64,
+    /// Requests that cost more than their tokens did.
+    pub lower_bound_requests: u64,
+    /// Requests whose cost the provider stated.
+    pub stated_requests: u64,
+    /// What our own prices make of it all; the stated cost where there is no price.
+    pub own_cost: Usd,
 }
 
 /// Which requests are looked at; the default is all.
@@ -147,7 +155,8 @@ impl Transaction<'_> {
         let mut sum = Totals::default();
         let mut statement = self.sql.prepare_cached(
             "SELECT requests, errors, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
-                reasoning_tokens, cost, unpriced_requests
+                reasoning_tokens, cost, unpriced_requests, estimated_requests, lower_bound_requests, stated_requests,
+                own_cost
              FROM total WHERE client = ?1 AND width = ?2 AND start >= ?3 AND start < ?4",
         )?;
         for Piece { width, from, to } in pieces(span) {
@@ -163,13 +172,14 @@ impl Transaction<'_> {
     fn each(&mut self, span: Span, filter: &Resolved, mut each: impl FnMut(&Series, Totals)) -> rusqlite::Result<()> {
         let mut statement = self.sql.prepare_cached(
             "SELECT requests, errors, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
-                reasoning_tokens, cost, unpriced_requests, series
+                reasoning_tokens, cost, unpriced_requests, estimated_requests, lower_bound_requests, stated_requests,
+                own_cost, series
              FROM rollup WHERE width = ?1 AND start >= ?2 AND start < ?3 AND requests > 0",
         )?;
         for Piece { width, from, to } in pieces(span) {
             let mut rows = statement.query([width, from, to])?;
             while let Some(row) = rows.next()? {
-                let series = self.names.series(self.sql, row.get(9)?)?;
+                let series = self.names.series(self.sql, row.get("series")?)?;
                 if filter.lets_through(&series) {
                     each(&series, Totals::read(row)?);
                 }
@@ -237,6 +247,10 @@ impl Totals {
             reasoning_tokens: tokens.reasoning(),
             cost: record.cost.usd().unwrap_or_default(),
             unpriced_requests: u64::from(record.cost.usd().is_none()),
+            estimated_requests: u64::from(matches!(record.cost, RecordedCost::Estimated { .. })),
+            lower_bound_requests: u64::from(matches!(record.cost, RecordedCost::LowerBound { .. })),
+            stated_requests: u64::from(matches!(record.cost, RecordedCost::Stated { .. })),
+            own_cost: record.cost.own().or(record.cost.usd()).unwrap_or_default(),
         }
     }
 
@@ -252,6 +266,10 @@ impl Totals {
             reasoning_tokens: row.get(6)?,
             cost: Usd::from_nano(row.get(7)?),
             unpriced_requests: row.get(8)?,
+            estimated_requests: row.get(9)?,
+            lower_bound_requests: row.get(10)?,
+            stated_requests: row.get(11)?,
+            own_cost: Usd::from_nano(row.get(12)?),
         })
     }
 }
@@ -267,7 +285,11 @@ impl AddAssign for Totals {
         add(&mut self.cache_write_tokens, other.cache_write_tokens);
         add(&mut self.reasoning_tokens, other.reasoning_tokens);
         add(&mut self.unpriced_requests, other.unpriced_requests);
+        add(&mut self.estimated_requests, other.estimated_requests);
+        add(&mut self.lower_bound_requests, other.lower_bound_requests);
+        add(&mut self.stated_requests, other.stated_requests);
         self.cost = self.cost + other.cost;
+        self.own_cost = self.own_cost + other.own_cost;
     }
 }
 
@@ -312,7 +334,7 @@ macro_rules! add_to {
         concat!(
             "INSERT INTO ",
             $table,
-            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
              ON CONFLICT DO UPDATE SET
                 requests = requests + excluded.requests,
                 errors = errors + excluded.errors,
@@ -322,7 +344,11 @@ macro_rules! add_to {
                 cache_write_tokens = min(cache_write_tokens + excluded.cache_write_tokens, 9223372036854775807),
                 reasoning_tokens = min(reasoning_tokens + excluded.reasoning_tokens, 9223372036854775807),
                 cost = min(cost + excluded.cost, 9223372036854775807),
-                unpriced_requests = unpriced_requests + excluded.unpriced_requests"
+                unpriced_requests = unpriced_requests + excluded.unpriced_requests,
+                estimated_requests = estimated_requests + excluded.estimated_requests,
+                lower_bound_requests = lower_bound_requests + excluded.lower_bound_requests,
+                stated_requests = stated_requests + excluded.stated_requests,
+                own_cost = min(own_cost + excluded.own_cost, 9223372036854775807)"
         )
     };
 }
@@ -349,6 +375,10 @@ fn add_to(
         signed(totals.reasoning_tokens),
         totals.cost.nano(),
         signed(totals.unpriced_requests),
+        signed(totals.estimated_requests),
+        signed(totals.lower_bound_requests),
+        signed(totals.stated_requests),
+        totals.own_cost.nano(),
     ])?;
     Ok(())
 }

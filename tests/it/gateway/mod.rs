@@ -22,6 +22,7 @@ mod routes;
 mod scrubbing;
 mod streams;
 mod trouble;
+mod usage_cases;
 mod waiting;
 
 /// The provider's key, of a form that nobody else's has.

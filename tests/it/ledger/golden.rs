@@ -9,13 +9,14 @@ use api_keys::{
 };
 
 /// The newest version.
-const NEWEST: u32 = 2;
+const NEWEST: u32 = 3;
 
 fn golden(version: u32) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/ledger-{version}/ledger.db"))
 }
 
-fn records() -> Vec<UsageRecord> {
+/// What is in the ledger of that version.
+fn records(version: u32) -> Vec<UsageRecord> {
     let openai = UsageRecord {
         at: at(-40 * DAY),
         model: "openai/gpt-made-up".parse().unwrap(),
@@ -45,7 +46,17 @@ fn records() -> Vec<UsageRecord> {
         cost: RecordedCost::Unpriced,
         ..request()
     };
-    vec![openai, request(), failed]
+    let mut stated = request();
+    if version >= 3 {
+        stated.cost = RecordedCost::Stated {
+            cost: Usd::from_nano(10),
+            own: Some(OwnCost {
+                cost: Usd::from_nano(8),
+                price: "of that day".to_owned(),
+            }),
+        };
+    }
+    vec![openai, stated, failed]
 }
 
 fn health() -> (ProviderId, Label, StoredHealth) {
@@ -62,7 +73,7 @@ fn health() -> (ProviderId, Label, StoredHealth) {
 /// Makes the golden ledger of the newest version: once, when there is none.
 fn make(folder: &Path) {
     let ledger = Ledger::new(folder);
-    record_all(&ledger, &records());
+    record_all(&ledger, &records(NEWEST));
     let (provider, label, health) = health();
     ledger
         .change_health(&provider, &[label], |_, _| Some(health.clone()))
@@ -98,7 +109,7 @@ fn every_version_is_read_and_written_on() {
         make(newest.parent().unwrap());
         panic!("made {}: look at it, and commit it", newest.display());
     }
-    for (version, leased) in [(1, 0), (NEWEST, 77)] {
+    for (version, leased) in [(1, 0), (2, 77), (NEWEST, 77)] {
         expect_readable(version, leased);
     }
 }
@@ -107,7 +118,7 @@ fn expect_readable(version: u32, leased: i64) {
     let (home, ledger) = opened(version);
     let condition = ledger.check(Depth::Whole).unwrap().unwrap();
     assert_eq!(condition.version, NEWEST);
-    let records = records();
+    let records = records(version);
     let kept: Vec<_> = exported(&ledger).into_iter().map(|exported| exported.record).collect();
     assert_eq!(kept, records);
     assert_eq!(total(&ledger), sum(&records));
@@ -166,7 +177,7 @@ fn reservations_of_the_first_version_become_failed_requests_by_their_prompts_onc
             price: "of that day".to_owned(),
         },
         request_id: Some("req_under_way".to_owned()),
-        ..records().remove(0)
+        ..records(1).remove(0)
     };
     let unpriced = UsageRecord {
         cost: RecordedCost::Unpriced,
@@ -184,7 +195,7 @@ fn reservations_of_the_first_version_become_failed_requests_by_their_prompts_onc
     }
     drop(sql);
     expect_whole(&ledger);
-    let all = [records(), vec![priced.clone(), unpriced]].concat();
+    let all = [records(1), vec![priced.clone(), unpriced]].concat();
     let kept: Vec<_> = exported(&ledger).into_iter().map(|exported| exported.record).collect();
     assert_eq!(kept, all);
     assert_eq!(total(&ledger), sum(&all));

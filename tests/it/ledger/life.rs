@@ -74,11 +74,45 @@ fn a_record_is_counted_and_reads_back_as_it_was() {
             reasoning_tokens: 14,
             cost: Usd::from_nano(13),
             unpriced_requests: 1,
+            estimated_requests: 1,
+            lower_bound_requests: 0,
+            stated_requests: 0,
+            own_cost: Usd::from_nano(13),
         }
     );
     let records = [request(), bare, estimated];
     let expected: Vec<_> = (1..).zip(records).map(|(id, record)| Exported { id, record }).collect();
     assert_eq!(exported(&ledger), expected);
+    expect_whole(&ledger);
+}
+
+#[test]
+fn a_cost_that_the_provider_stated_is_kept_beside_our_own() {
+    let (_home, ledger) = ledger();
+    let stated = |own: Option<i64>| UsageRecord {
+        cost: RecordedCost::Stated {
+            cost: Usd::from_nano(7),
+            own: own.map(|nano| OwnCost {
+                cost: Usd::from_nano(nano),
+                price: "of that day".to_owned(),
+            }),
+        },
+        ..request()
+    };
+    let lower_bound = UsageRecord {
+        cost: RecordedCost::LowerBound {
+            cost: Usd::from_nano(5),
+            price: "of that day".to_owned(),
+        },
+        ..request()
+    };
+    let records = [stated(Some(4)), stated(None), lower_bound];
+    record_all(&ledger, &records);
+    let kept: Vec<_> = exported(&ledger).into_iter().map(|exported| exported.record).collect();
+    assert_eq!(kept, records);
+    let total = total(&ledger);
+    assert_eq!((total.cost.nano(), total.own_cost.nano()), (7 + 7 + 5, 4 + 7 + 5));
+    assert_eq!((total.stated_requests, total.lower_bound_requests), (2, 1));
     expect_whole(&ledger);
 }
 

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use api_keys::{
     domain::{
-        Label, RecordedCost, RequestOutcome, Service, Span, Task, TokenCounts, Tokens, UsageRecord, UsageSource, Usd,
+        Label, OwnCost, RecordedCost, RequestOutcome, Service, Span, Task, TokenCounts, Tokens, UsageRecord,
+        UsageSource, Usd,
     },
     storage::ledger::{
         Depth, Exported, Filter, Fold, LeaseChange, LeaseState, Ledger, LedgerError, Recorded, SpendingLimit, Totals,

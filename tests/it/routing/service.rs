@@ -132,6 +132,9 @@ impl World {
         };
         let told = Told {
             model: model.parse::<ModelRef>().unwrap(),
+            occurred_at: None,
+            service: api_keys::domain::Service::Standard,
+            cost: None,
             label: label.map(|label| label.parse().unwrap()),
             task: Some(Task::Chat),
             project: None,

@@ -11,7 +11,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::EntryId;
-use crate::domain::{RecordedCost, RequestOutcome, Service, Task, TokenCounts, Tokens, UsageRecord, UsageSource, Usd};
+use crate::domain::{
+    OwnCost, RecordedCost, RequestOutcome, Service, Task, TokenCounts, Tokens, UsageRecord, UsageSource, Usd,
+};
 
 /// The bytes before a payload.
 pub(super) const HEAD: usize = 4 + 4 + 8 + 1;
@@ -79,6 +81,10 @@ pub(super) fn read(bytes: &[u8]) -> Option<JournalEntry<'_>> {
     })
 }
 
+/// The bases of a cost that have names.
+const LOWER_BOUND: &str = "lower_bound";
+const STATED: &str = "stated";
+
 /// A [`UsageRecord`] as it is stored.
 #[derive(Serialize, Deserialize)]
 struct Stored<'a> {
@@ -107,6 +113,12 @@ struct Stored<'a> {
     cost: Option<i64>,
     /// Whether the tokens are an estimate.
     estimated: bool,
+    /// How the cost is known, where it is neither computed nor estimated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    basis: Option<Cow<'a, str>>,
+    /// Nano-dollars that our prices make of it, beside a stated cost.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    own_cost: Option<i64>,
     price: Option<Cow<'a, str>>,
     request_id: Option<Cow<'a, str>>,
 }
@@ -141,6 +153,18 @@ pub(super) fn encode(record: &UsageRecord) -> Vec<u8> {
         latency_ms: record.outcome.latency_ms,
         cost: record.cost.usd().map(Usd::nano),
         estimated: matches!(record.cost, RecordedCost::Estimated { .. }),
+        basis: match record.cost {
+            RecordedCost::LowerBound { .. } => Some(LOWER_BOUND.into()),
+            RecordedCost::Stated { .. } => Some(STATED.into()),
+            RecordedCost::Computed { .. } | RecordedCost::Estimated { .. } | RecordedCost::Unpriced => None,
+        },
+        own_cost: match &record.cost {
+            RecordedCost::Stated { own, .. } => own.as_ref().map(|own| own.cost.nano()),
+            RecordedCost::Computed { .. }
+            | RecordedCost::Estimated { .. }
+            | RecordedCost::LowerBound { .. }
+            | RecordedCost::Unpriced => None,
+        },
         price: record.cost.price().map(Cow::Borrowed),
         request_id: borrowed(record.request_id.as_ref()),
     };
@@ -185,6 +209,14 @@ pub(super) fn decode(payload: &[u8]) -> Option<UsageRecord> {
             latency_ms: stored.latency_ms,
         },
         cost: match stored.cost.map(Usd::from_nano) {
+            Some(cost) if stored.basis.as_deref() == Some(STATED) => RecordedCost::Stated {
+                cost,
+                own: stored.own_cost.map(|own| OwnCost {
+                    cost: Usd::from_nano(own),
+                    price,
+                }),
+            },
+            Some(cost) if stored.basis.as_deref() == Some(LOWER_BOUND) => RecordedCost::LowerBound { cost, price },
             Some(cost) if stored.estimated => RecordedCost::Estimated { cost, price },
             Some(cost) => RecordedCost::Computed { cost, price },
             None => RecordedCost::Unpriced,
