@@ -98,9 +98,9 @@ fn measure(what: &str, config: &str, keys: &[String]) {
     let state = runtime.block_on(RoutingSnapshot::of(&app)).expect("a state");
     let policy = state.policy(Task::CodeGeneration);
     show("of that, the candidates", || {
-        black_box(state.supplies(Task::CodeGeneration, None));
+        black_box(state.supplies(Task::CodeGeneration, None, false));
     });
-    let supplies = state.supplies(Task::CodeGeneration, None);
+    let supplies = state.supplies(Task::CodeGeneration, None, false);
     let ask = RouteQuery::of(Task::CodeGeneration);
     show("of that, the decision", || {
         black_box(decide(&policy, &supplies, &ask, state.now));

@@ -113,19 +113,19 @@ def main():
             server.stop()
 
     rows = []
-    # What a call may cost, in calls of the bare server: reading memory, reading disk, writing durably.
-    memory, disk, durable = 3, 10, 40
+    # What a call may cost, in calls of the bare server: reading memory, summing up the ledger, choosing, writing durably.
+    memory, sums, choice, durable = 2.5, 5, 6, 25
     for name, command, home, tool, arguments, most in (
         ("bare call", bare, homes[1], "tool_1", {}, 1),
-        ("list_api_keys, 1 key", ours, homes[1], "list_api_keys", {}, disk),
+        ("list_api_keys, 1 key", ours, homes[1], "list_api_keys", {}, memory),
         ("list_api_keys, 1,000 keys", ours, homes[1000], "list_api_keys", {}, None),
         ("list_api_keys, 1,000 keys, short", ours, homes[1000], "list_api_keys", {"include_metadata": False}, None),
         ("estimate_cost", ours, homes[1], "estimate_cost", REQUEST, memory),
         ("estimate_cost, compared", ours, homes[1], "estimate_cost", {**REQUEST, "compare": True}, None),
-        ("check_budget", ours, homes[1], "check_budget", {}, disk),
-        ("get_usage", ours, homes[1], "get_usage", {}, disk),
-        ("route_request", ours, homes[1], "route_request", {"task_type": "chat"}, disk),
-        ("get_provider_stats", ours, homes[1], "get_provider_stats", {}, None),
+        ("check_budget", ours, homes[1], "check_budget", {}, sums),
+        ("get_usage", ours, homes[1], "get_usage", {}, sums),
+        ("route_request", ours, homes[1], "route_request", {"task_type": "chat"}, choice),
+        ("get_provider_stats", ours, homes[1], "get_provider_stats", {}, sums),
         ("track_request, durable", ours, homes[1], "track_request", REQUEST, durable),
     ):
         server = Server(command, home)

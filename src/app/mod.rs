@@ -2,7 +2,11 @@
 
 mod prices;
 
-use std::sync::Arc;
+use std::{
+    any::{Any, TypeId},
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use jiff::Timestamp;
 
@@ -49,6 +53,8 @@ pub struct App {
     prices: prices::Prices,
     listings: Listings,
     clock: Clock,
+    /// What layers above keep between calls, one of each type.
+    kept: Mutex<BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>>,
 }
 
 impl App {
@@ -72,6 +78,7 @@ impl App {
             prices: prices::Prices::default(),
             listings: Listings::default(),
             clock,
+            kept: Mutex::default(),
         }
     }
 
@@ -106,6 +113,19 @@ impl App {
     /// A damaged `prices.json` is an error for whoever needs a price: nobody is told another one in its place.
     pub fn catalog(&self) -> Result<Arc<Catalog>> {
         self.prices.in_force(&self.settings)
+    }
+
+    /// What was kept last of this type; whoever takes it sees whether it still holds.
+    pub(crate) fn kept<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(kept.get(&TypeId::of::<T>())?).downcast().ok()
+    }
+
+    /// Keeps `value` for the next call.
+    pub(crate) fn keep<T: Any + Send + Sync>(&self, value: &Arc<T>) {
+        let value: Arc<dyn Any + Send + Sync> = Arc::<T>::clone(value);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.insert(TypeId::of::<T>(), value);
     }
 
     pub fn now(&self) -> Timestamp {

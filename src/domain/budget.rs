@@ -1,8 +1,6 @@
-//! How much of a budget is left, and where the spending goes.
+//! How much of a budget is left.
 
-use jiff::Timestamp;
-
-use super::{Billionths, Span, Usd, Window};
+use super::{Billionths, Forecast, Span, Usd, Window};
 
 /// The parts of a limit, in percent, at which people are told, besides the configured one.
 const THRESHOLDS: [u8; 4] = [50, 80, 95, 100];
@@ -17,29 +15,10 @@ pub struct BudgetStatus {
     pub spent: Usd,
     /// What requests under way may cost at most.
     pub reserved: Usd,
-    /// Requests of the window whose cost nobody knows.
+    /// Requests of the window whose cost is unknown.
     pub unpriced_requests: u64,
-    pub forecast: Forecast,
-}
-
-/// What will have been spent at the end of the window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Forecast {
-    pub low: Usd,
-    pub expected: Usd,
-    pub high: Usd,
-}
-
-impl Forecast {
-    /// Raised to what a part of the window leads to, where `before` was spent outside of that part.
-    #[must_use]
-    pub fn at_least(self, before: Usd, part: Self) -> Self {
-        Self {
-            low: self.low.max(before + part.low),
-            expected: self.expected.max(before + part.expected),
-            high: self.high.max(before + part.high),
-        }
-    }
+    /// Nothing where too little is known.
+    pub forecast: Option<Forecast>,
 }
 
 impl BudgetStatus {
@@ -69,30 +48,6 @@ impl BudgetStatus {
     }
 }
 
-/// What will have been spent at the end of `span`, at `now`.
-///
-/// Two paces are looked at: that of the window so far, once an hour in a day of it is over, and the
-/// mean of `recent`, whole days before today. The expected value is their mean, low and high are the two.
-pub fn forecast(span: Span, now: Timestamp, spent: Usd, recent: &[Usd]) -> Forecast {
-    let seconds = |from: Timestamp, to: Timestamp| u64::try_from(to.as_second() - from.as_second()).unwrap_or(0);
-    let (gone, left) = (seconds(span.from, now), seconds(now, span.to));
-    let own = (gone.saturating_mul(24) >= gone + left && gone > 0).then(|| spent.scaled(left, gone));
-    let days = u64::try_from(recent.len()).unwrap_or(0);
-    let usual = (days > 0).then(|| recent.iter().copied().sum::<Usd>().scaled(left, days * SECONDS_A_DAY));
-    let (low, high) = match (own, usual) {
-        (Some(own), Some(usual)) => (own.min(usual), own.max(usual)),
-        (Some(pace), None) | (None, Some(pace)) => (pace, pace),
-        (None, None) => (Usd::ZERO, Usd::ZERO),
-    };
-    Forecast {
-        low: spent + low,
-        expected: spent + (low + high).scaled(1, 2),
-        high: spent + high,
-    }
-}
-
-const SECONDS_A_DAY: u64 = 86_400;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,19 +71,8 @@ mod tests {
             spent,
             reserved: Usd::ZERO,
             unpriced_requests: 0,
-            forecast: forecast(day(), day().from, spent, &[]),
+            forecast: None,
         }
-    }
-
-    #[test]
-    fn a_forecast_lies_between_this_pace_and_the_usual_one() {
-        let noon = "2026-11-24T12:00:00Z".parse().expect("a time");
-        let both = forecast(day(), noon, usd(200), &[usd(800), usd(0)]);
-        assert_eq!((both.low, both.expected, both.high), (usd(400), usd(400), usd(400)));
-        let both = forecast(day(), noon, usd(200), &[usd(1200)]);
-        assert_eq!((both.low, both.expected, both.high), (usd(400), usd(600), usd(800)));
-        let first_minutes = forecast(day(), "2026-11-24T00:10:00Z".parse().expect("a time"), usd(100), &[]);
-        assert_eq!(first_minutes.high, usd(100), "ten minutes say nothing of a day");
     }
 
     #[test]

@@ -59,6 +59,8 @@ pub(super) struct CallerContext {
     pub(super) rounds: Rounds,
     pub(super) patience: Duration,
     pub(super) gone: CancellationToken,
+    /// Cancelled when every call has to end.
+    pub(super) over: CancellationToken,
 }
 
 impl Caller for McpCaller<'_> {

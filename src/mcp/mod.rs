@@ -3,18 +3,20 @@
 //! One handler serves every revision of the protocol, those with a handshake and those without.
 //! Nothing on the way to the first answer opens the vault, the keychain or a connection.
 
+mod batches;
 mod caller;
 mod describe;
 mod guard;
+mod inbox;
+mod lines;
+mod message;
+mod outbox;
 mod rounds;
 mod server;
 mod stdio;
 mod subscriptions;
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use rmcp::{ServiceExt, service::ServerInitializeError};
 use tokio::{
@@ -24,8 +26,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
+    lines::{Ends, Lines},
     server::Server,
-    stdio::{JsonLines, streams},
+    stdio::{output_is_closed, streams},
 };
 use crate::{
     app::App,
@@ -37,10 +40,10 @@ use crate::{
 /// The library logs whole requests and results, and a request may hold a key.
 pub const LOG_DIRECTIVE: &str = "rmcp=off";
 
-/// How long calls in flight may go on once the client is gone.
+/// How long calls that the client can still hear of may go on once it has hung up.
+const EXIT_DEADLINE: Duration = Duration::from_secs(2);
+/// How long it may take to write what is answered at the very end.
 const LAST_WORDS: Duration = Duration::from_millis(35);
-/// How many times longer it may be for calls that need nobody else, sent just before the input ended.
-const PATIENCE_FOR_OWN_WORK: usize = 60;
 
 /// Speaks MCP over standard input and output until the client hangs up or a signal asks to stop.
 ///
@@ -49,24 +52,22 @@ const PATIENCE_FOR_OWN_WORK: usize = 60;
 pub async fn serve(app: Arc<App>) -> Result<()> {
     // Signals first: a client that starts and stops us at once must find a clean exit.
     let signal = signals()?;
-    let gone = CancellationToken::new();
+    let ends = Ends::default();
     let (reader, writer) = streams();
-    let lines = JsonLines::new(reader, writer, gone.clone());
-    converse(Server::new(app, gone.clone()), lines, gone, signal).await
+    let lines = Lines::new(reader, writer, ends.clone());
+    let conversation = converse(Server::new(app, &ends), lines, ends.clone(), signal);
+    tokio::select! {
+        outcome = conversation => outcome,
+        () = output_is_closed() => Ok(()),
+    }
 }
 
-/// Answers what comes over `lines` until `gone` is cancelled or `signal` ends.
-async fn converse<R, W>(
-    server: Server,
-    lines: JsonLines<R, W>,
-    gone: CancellationToken,
-    signal: impl Future<Output = ()>,
-) -> Result<()>
+/// Answers what comes over `lines` until one of `ends` comes or `signal` ends.
+async fn converse<R, W>(server: Server, lines: Lines<R, W>, ends: Ends, signal: impl Future<Output = ()>) -> Result<()>
 where
     R: AsyncRead + Unpin + Send + 'static,
     W: AsyncWrite + Unpin + Send + 'static,
 {
-    let own_work = server.own_work();
     let session = async {
         match server.serve_with_ct(lines, CancellationToken::new()).await {
             Ok(running) => running.waiting().await.map(drop).map_err(|why| {
@@ -91,22 +92,21 @@ where
     tokio::select! {
         outcome = &mut session => return outcome,
         () = &mut signal => {
-            gone.cancel();
+            ends.gone.cancel();
             return timeout(LAST_WORDS, session).await.unwrap_or(Ok(()));
         }
-        () = gone.cancelled() => {}
+        () = ends.unread.cancelled() => return timeout(LAST_WORDS, session).await.unwrap_or(Ok(())),
+        () = ends.gone.cancelled() => {}
     }
-    // Whoever waits for a person has given up by now, and others are not waited for.
-    for _ in 0..PATIENCE_FOR_OWN_WORK {
-        tokio::select! {
-            outcome = timeout(LAST_WORDS, &mut session) => if let Ok(outcome) = outcome { return outcome },
-            () = &mut signal => break,
-        }
-        if own_work.load(Ordering::Acquire) == 0 {
-            break;
-        }
+    // What was asked before the end is answered. Whoever waits for a person has given up by now.
+    tokio::select! {
+        outcome = timeout(EXIT_DEADLINE, &mut session) => if let Ok(outcome) = outcome { return outcome },
+        () = &mut signal => return Ok(()),
+        () = ends.unread.cancelled() => return Ok(()),
     }
-    Ok(())
+    // The rest is told that it was too late.
+    ends.over.cancel();
+    timeout(LAST_WORDS, session).await.unwrap_or(Ok(()))
 }
 
 /// Ends when the system or the client asks us to stop; listening begins at once.

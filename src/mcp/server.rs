@@ -2,33 +2,31 @@
 
 use std::{
     pin::pin,
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex},
 };
 
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
         CallToolRequestMethod, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestMethod,
-        CompleteRequestParams, CompleteResult, CompletionInfo, ConstString, CustomRequest, CustomResult, ErrorCode,
-        GetPromptRequestMethod, GetPromptRequestParams, GetPromptResponse, GetPromptResult, ListPromptsRequestMethod,
-        ListPromptsResult, ListResourceTemplatesRequestMethod, ListResourcesRequestMethod, ListResourcesResult,
-        ListToolsRequestMethod, ListToolsResult, PaginatedRequestParams, ProgressNotificationParam, PromptMessage,
-        PromptReference, ReadResourceRequestMethod, ReadResourceRequestParams, ReadResourceResponse,
-        ReadResourceResult, Reference, ResourceContents, Role, ServerConfig, SubscribeRequestParams,
-        SubscriptionFilter, Tool, UnsubscribeRequestParams,
+        CompleteRequestParams, CompleteResult, CompletionInfo, ConstString, ContentBlock, CustomRequest, CustomResult,
+        ErrorCode, GetPromptRequestMethod, GetPromptRequestParams, GetPromptResponse, GetPromptResult,
+        ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesRequestMethod, ListResourcesRequestMethod,
+        ListResourcesResult, ListToolsRequestMethod, ListToolsResult, PaginatedRequestParams,
+        ProgressNotificationParam, PromptMessage, PromptReference, ReadResourceRequestMethod,
+        ReadResourceRequestParams, ReadResourceResponse, ReadResourceResult, Reference, ResourceContents, Role,
+        ServerConfig, SubscribeRequestParams, SubscriptionFilter, Tool, UnsubscribeRequestParams,
     },
     service::{RequestContext, SubscriptionContext},
 };
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
 use super::{
     caller::{CallerContext, McpCaller, PATIENCE, lock},
     describe,
     guard::guarded,
+    lines::Ends,
+    message::is_key,
     rounds::{self, Rounds},
     subscriptions::{self, Subscriptions},
 };
@@ -61,32 +59,16 @@ pub(super) struct Server {
     config: ServerConfig,
     desk: CallerContext,
     subscriptions: Arc<Subscriptions>,
-    own_work: Arc<AtomicUsize>,
-}
-
-/// A call that needs nobody else, while it runs.
-struct OwnWork<'a>(&'a AtomicUsize);
-
-impl<'a> OwnWork<'a> {
-    fn begin(count: &'a AtomicUsize) -> Self {
-        count.fetch_add(1, Ordering::AcqRel);
-        Self(count)
-    }
-}
-
-impl Drop for OwnWork<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
 }
 
 impl Server {
-    pub(super) fn new(app: Arc<App>, gone: CancellationToken) -> Self {
+    pub(super) fn new(app: Arc<App>, ends: &Ends) -> Self {
         let desk = CallerContext {
             intake: Intake::default(),
             rounds: Rounds::new(),
             patience: PATIENCE,
-            gone,
+            gone: ends.gone.clone(),
+            over: ends.over.clone(),
         };
         Self::with(app, TOOLS, desk)
     }
@@ -99,14 +81,8 @@ impl Server {
             tools: defs.iter().map(describe::tool).collect(),
             config: describe::server(defs),
             subscriptions: Arc::new(Subscriptions::new(desk.gone.clone())),
-            own_work: Arc::default(),
             desk,
         }
-    }
-
-    /// How many calls that need nobody else are running.
-    pub(super) fn own_work(&self) -> Arc<AtomicUsize> {
-        Arc::clone(&self.own_work)
     }
 }
 
@@ -176,9 +152,13 @@ impl ServerHandler for Server {
             resumed: Mutex::new(resumed),
             needed: Mutex::default(),
             used: Mutex::default(),
-            progress: context.meta.get_progress_token().map(|token| (token, sender)),
+            // The token is repeated.
+            progress: context
+                .meta
+                .get_progress_token()
+                .filter(|token| !is_key(&token.0))
+                .map(|token| (token, sender)),
         };
-        let _own_work = (!def.hints.open_world).then(|| OwnWork::begin(&self.own_work));
         let outcome = {
             let schema = tool.input_schema.as_ref();
             let input = Input::Json { arguments, schema };
@@ -190,6 +170,10 @@ impl ServerHandler for Server {
                     outcome = &mut work => break outcome,
                     // The client has dropped the call and takes no answer.
                     () = context.ct.cancelled() => break Err(Error::new(Code::Interrupted, "the call was cancelled")),
+                    () = self.desk.over.cancelled() => {
+                        break Err(Error::new(Code::Interrupted, "the client hung up before the call was done")
+                            .hint("keep the server's input open until the answer is there"));
+                    }
                 }
             }
         };
@@ -204,7 +188,8 @@ impl ServerHandler for Server {
             return Ok(needed.into());
         }
         Ok(match outcome {
-            Ok(answer) => CallToolResult::structured(answer.json),
+            // The structured result is the same text, which `message::write` adds.
+            Ok(answer) => CallToolResult::success(vec![ContentBlock::text(answer.text)]),
             Err(error) => CallToolResult::structured_error(error.to_json()),
         }
         .into())

@@ -1,93 +1,13 @@
-//! Standard input and output as the protocol's transport.
+//! Standard input and output, without a thread between them and us where the system allows it.
 
 use std::{
-    future::Future,
     io,
     pin::Pin,
     task::{Context, Poll},
 };
 
-use rmcp::{
-    RoleServer,
-    model::{ClientRequest, GetMeta, JsonRpcMessage, ProtocolVersion},
-    service::{RxJsonRpcMessage, TxJsonRpcMessage},
-    transport::{StdioReader, StdioWriter, Transport, async_rw::AsyncRwTransport, stdio_pipes},
-};
+use rmcp::transport::{StdioReader, StdioWriter, stdio_pipes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_util::sync::CancellationToken;
-
-/// Lines of JSON in both directions; tells when the client has hung up.
-pub(super) struct JsonLines<R: AsyncRead, W: AsyncWrite> {
-    framed: AsyncRwTransport<RoleServer, R, W>,
-    gone: CancellationToken,
-    /// Whether the client has chosen a lifecycle.
-    begun: bool,
-}
-
-impl<R, W> JsonLines<R, W>
-where
-    R: AsyncRead + Unpin + Send + 'static,
-    W: AsyncWrite + Unpin + Send + 'static,
-{
-    /// Cancels `gone` when the input ends.
-    pub(super) fn new(reader: R, writer: W, gone: CancellationToken) -> Self {
-        Self {
-            framed: AsyncRwTransport::new_server(reader, writer),
-            gone,
-            begun: false,
-        }
-    }
-}
-
-impl<R, W> Transport<RoleServer> for JsonLines<R, W>
-where
-    R: AsyncRead + Unpin + Send + 'static,
-    W: AsyncWrite + Unpin + Send + 'static,
-{
-    type Error = io::Error;
-
-    fn send(
-        &mut self,
-        item: TxJsonRpcMessage<RoleServer>,
-    ) -> impl Future<Output = Result<(), io::Error>> + Send + 'static {
-        self.framed.send(item)
-    }
-
-    async fn receive(&mut self) -> Option<RxJsonRpcMessage<RoleServer>> {
-        loop {
-            let Some(message) = self.framed.receive().await else {
-                // Those who wait for a person must learn it now: the library gives them five seconds.
-                self.gone.cancel();
-                return None;
-            };
-            let request = match &message {
-                JsonRpcMessage::Request(request) => Some(&request.request),
-                _ => None,
-            };
-            self.begun |= request.is_some_and(begins);
-            // Until the session has begun, the library gives up on whatever is not a request.
-            if self.begun || request.is_some() {
-                return Some(message);
-            }
-        }
-    }
-
-    async fn close(&mut self) -> Result<(), io::Error> {
-        self.framed.close().await
-    }
-}
-
-/// Whether the library takes `request` as the beginning of a session: probes are answered and forgotten.
-fn begins(request: &ClientRequest) -> bool {
-    match request {
-        ClientRequest::InitializeRequest(_) => true,
-        ClientRequest::PingRequest(_) | ClientRequest::DiscoverRequest(_) => false,
-        other => other
-            .get_meta()
-            .missing_required_keys(&ProtocolVersion::V_2026_07_28)
-            .is_empty(),
-    }
-}
 
 /// Where requests come from.
 pub(super) enum Reader {
@@ -103,7 +23,7 @@ pub(super) enum OutputStream {
     Socket(tokio::net::UnixStream),
 }
 
-/// Both streams, without a thread between them and us where the system allows it.
+/// Both streams.
 ///
 /// Clients on Node give a server sockets, most others pipes; what remains is read on a thread.
 pub(super) fn streams() -> (Reader, OutputStream) {
@@ -113,6 +33,22 @@ pub(super) fn streams() -> (Reader, OutputStream) {
     }
     let (reader, writer) = stdio_pipes();
     (Reader::Standard(reader), OutputStream::Standard(writer))
+}
+
+/// Returns once nobody reads standard output any more, where the system tells: only a pipe does without being written to.
+pub(super) async fn output_is_closed() {
+    #[cfg(target_os = "linux")]
+    {
+        use tokio::{io::Interest, net::unix::pipe};
+
+        // Opened anew, as it must not block and the one that other programs share may.
+        if let Ok(output) = pipe::OpenOptions::new().open_sender("/proc/self/fd/1")
+            && output.ready(Interest::ERROR).await.is_ok()
+        {
+            return;
+        }
+    }
+    std::future::pending::<()>().await;
 }
 
 /// The stream as a socket that does not block, if it is one.

@@ -15,7 +15,7 @@ use crate::{
     intake::Intake,
     mcp::{caller::CallerContext, rounds::Rounds},
     settings::{Environment, Settings},
-    tools::{Area, Caller, Hints, Question, ToolDef, ToolOutput, View},
+    tools::{Area, Caller, Hints, Question, ToolDef, ToolOutput},
 };
 
 const KEY: &str = "sk-ant-api03-0123456789abcdefghij";
@@ -57,7 +57,7 @@ const FAKE: ToolDef = ToolDef {
     input_schema: object,
     output_schema: object,
     augment: |command| command,
-    call: |_, _, _| Box::pin(async { answer(json!({})) }),
+    call: |_, _, _| Box::pin(async { answer(&json!({})) }),
 };
 
 fn object() -> Map<String, Value> {
@@ -65,10 +65,10 @@ fn object() -> Map<String, Value> {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "what a tool returns")]
-fn answer(json: Value) -> Result<ToolOutput> {
+fn answer(json: &Value) -> Result<ToolOutput> {
     Ok(ToolOutput {
-        json,
-        view: View::default(),
+        text: json.to_string(),
+        ..ToolOutput::default()
     })
 }
 
@@ -80,7 +80,7 @@ async fn store(caller: &dyn Caller) -> Result<ToolOutput> {
     };
     let secret = caller.ask(question).await?;
     // EXPOSE: a made-up value in a test
-    answer(json!({"stored": secret.expose() == KEY}))
+    answer(&json!({"stored": secret.expose() == KEY}))
 }
 
 async fn steps(caller: &dyn Caller) -> Result<ToolOutput> {
@@ -88,7 +88,7 @@ async fn steps(caller: &dyn Caller) -> Result<ToolOutput> {
         caller.progress(done, 3, "asking");
         tokio::task::yield_now().await;
     }
-    answer(json!({}))
+    answer(&json!({}))
 }
 
 /// A client at the other end of the pipe.
@@ -105,17 +105,18 @@ impl Peer {
     /// A client that has begun; `revision` decides the era.
     async fn new(revision: &str, capabilities: Value, patience: Duration) -> Self {
         let (ours, theirs) = tokio::io::duplex(1 << 16);
-        let gone = CancellationToken::new();
+        let ends = Ends::default();
         let desk = CallerContext {
             intake: Intake::default(),
             rounds: Rounds::new(),
             patience,
-            gone: gone.clone(),
+            gone: ends.gone.clone(),
+            over: ends.over.clone(),
         };
         let server = Server::with(nowhere(), FAKES, desk);
         let (reader, writer) = tokio::io::split(theirs);
-        let lines = JsonLines::new(reader, writer, gone.clone());
-        let server = tokio::spawn(converse(server, lines, gone, pending()));
+        let lines = Lines::new(reader, writer, ends.clone());
+        let server = tokio::spawn(converse(server, lines, ends, pending()));
         let (answers, requests) = tokio::io::split(ours);
         let mut peer = Self {
             requests,
@@ -436,14 +437,14 @@ async fn changing_ones_mind_leaves_nothing_behind() {
 #[tokio::test]
 async fn what_comes_before_the_session_is_passed_over() {
     let (ours, theirs) = tokio::io::duplex(1 << 16);
-    let gone = CancellationToken::new();
-    let server = Server::new(nowhere(), gone.clone());
+    let ends = Ends::default();
+    let server = Server::new(nowhere(), &ends);
     let (reader, writer) = tokio::io::split(theirs);
-    let lines = JsonLines::new(reader, writer, gone.clone());
-    tokio::spawn(converse(server, lines, gone, pending()));
+    let lines = Lines::new(reader, writer, ends.clone());
+    tokio::spawn(converse(server, lines, ends, pending()));
     let (answers, mut requests) = tokio::io::split(ours);
     let stray = "{\"jsonrpc\":\"2.0\",\"method\":\"notifications/initialized\"}\n\
-                 {\"jsonrpc\":\"2.0\",\"id\":9,\"result\":{}}\nnot json\n\
+                 {\"jsonrpc\":\"2.0\",\"id\":9,\"result\":{}}\n\
                  {\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"ping\"}\n\
                  {\"jsonrpc\":\"2.0\",\"method\":\"notifications/cancelled\",\"params\":{\"requestId\":1}}\n\
                  {\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"ping\"}\n";

@@ -1,22 +1,26 @@
 //! Budgets: how much of them is spent, where that leads, and who has been told.
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::{
+    SignedDuration, Timestamp, ToSpan,
+    civil::{Date, Weekday},
+};
 
 use super::ledger_writes;
 use crate::{
     app::App,
-    domain::{Billionths, BudgetStatus, Span, Usd, Window, forecast, last_days, zone_text},
+    domain::{Billionths, BudgetStatus, Forecast, Outlook, PastDay, Span, Usd, Window, forecast, last_days, zone_text},
     error::{Code, Error, Result},
     settings,
     storage::{
         gateway_clients::GatewayClient,
-        ledger::{Filter, Ledger, SpendingLimit, Spent},
+        ledger::{Ledger, SpendingLimit, Spent},
     },
 };
 
 /// How many whole days before today say what is usual.
-const USUAL_DAYS: usize = 7;
-const LONGEST_MONTH: u16 = 31;
+const HISTORY_DAYS: u16 = 28;
+/// What the ledger's sums are over, in seconds.
+const QUARTER: i64 = 900;
 
 /// The budgets as they stand.
 #[derive(Debug, Clone)]
@@ -96,20 +100,22 @@ impl Alert {
     }
 }
 
-/// The budgets now.
+/// The budgets now, and what they will come to.
 pub fn check(app: &App) -> Result<Budgets> {
+    let mut budgets = standing(app)?;
+    let [daily, monthly] = forecasts(app, [budgets.daily, budgets.monthly])?;
+    budgets.daily.forecast = daily;
+    budgets.monthly.forecast = monthly;
+    Ok(budgets)
+}
+
+/// The budgets now, without a forecast.
+pub fn standing(app: &App) -> Result<Budgets> {
     let settings = app.settings().current();
     let budget = &settings.budget;
     let (now, zone) = (app.now(), &budget.time_zone);
     let windows = Window::ALL.map(|window| (window, window.around(now, zone)));
     let spent = app.ledger().spent(None, &windows.map(|(_, span)| span), now)?;
-    let days = used_days(app, now, zone)?;
-    // Today is not over, and the days before the first use say nothing of what is usual.
-    let before_today = days.len().saturating_sub(1);
-    let recent: Vec<Usd> = days[before_today.saturating_sub(USUAL_DAYS)..before_today]
-        .iter()
-        .map(|(_, cost)| *cost)
-        .collect();
     let standing = |at: usize, limit| {
         let ((window, span), spent) = (windows[at], &spent[at]);
         BudgetStatus {
@@ -119,18 +125,15 @@ pub fn check(app: &App) -> Result<Budgets> {
             spent: spent.recorded,
             reserved: spent.reserved,
             unpriced_requests: spent.unpriced_requests,
-            forecast: forecast(first_use(&days, span), now, spent.recorded, &recent),
+            forecast: None,
         }
     };
-    let (daily, mut monthly) = (standing(0, budget.daily_limit), standing(1, budget.monthly_limit));
-    // Where the month says nothing of its pace yet, today does.
-    monthly.forecast = monthly.forecast.at_least(monthly.spent - daily.spent, daily.forecast);
     Ok(Budgets {
         enabled: budget.enabled,
         alert_threshold: budget.alert_threshold,
         time_zone: zone_text(zone, now),
-        daily,
-        monthly,
+        daily: standing(0, budget.daily_limit),
+        monthly: standing(1, budget.monthly_limit),
     })
 }
 
@@ -159,27 +162,67 @@ pub fn left(app: &App) -> Result<Option<Left>> {
     }))
 }
 
-/// The days of about a month, today the last, with what they cost; from the first one on that something was used.
-fn used_days(app: &App, now: Timestamp, zone: &TimeZone) -> Result<Vec<(Span, Usd)>> {
-    let days: Vec<Span> = last_days(LONGEST_MONTH, now, zone)
-        .into_iter()
-        .map(|(_, day)| day)
+/// Where today and this month will end, by the days before.
+fn forecasts(app: &App, [daily, monthly]: [BudgetStatus; 2]) -> Result<[Option<Forecast>; 2]> {
+    let settings = app.settings().current();
+    let zone = &settings.budget.time_zone;
+    let now = app.now();
+    // The ledger's sums are over quarters of an hour; what a day is cut at stands still that long, and so does what is kept.
+    let gone = (now.as_second() - daily.span.from.as_second()) / QUARTER * QUARTER;
+    let cut = daily.span.from + SignedDuration::from_secs(gone);
+    let totals = app.ledger().kept_windows((daily.span.from, cut), || {
+        let days = last_days(HISTORY_DAYS + 1, now, zone);
+        let before_today = days.iter().take(usize::from(HISTORY_DAYS));
+        let cut = |day: &Span| (day.from + SignedDuration::from_secs(gone)).min(day.to);
+        let parts = before_today.flat_map(|(_, day)| {
+            let cut = cut(day);
+            [Span { to: cut, ..*day }, Span { from: cut, ..*day }]
+        });
+        parts.collect()
+    })?;
+    let today = now.to_zoned(zone.clone()).date();
+    let is_weekend = |day: Date| matches!(day.weekday(), Weekday::Saturday | Weekday::Sunday);
+    let back = (1..=i64::from(HISTORY_DAYS))
+        .rev()
+        .map(|back| today.saturating_sub(back.days()));
+    let past: Vec<PastDay> = back
+        .zip(totals.chunks_exact(2))
+        // The days before the first use say nothing of what is usual.
+        .skip_while(|(_, parts)| parts.iter().all(|part| part.requests == 0))
+        .filter_map(|(day, parts)| match parts {
+            [before, after] => Some(PastDay {
+                is_weekend: is_weekend(day),
+                before: before.cost,
+                after: after.cost,
+            }),
+            _ => None,
+        })
         .collect();
-    let totals = app.ledger().windows(&days, &Filter::default())?;
-    let used = days
-        .into_iter()
-        .zip(totals)
-        .skip_while(|(_, totals)| totals.requests == 0);
-    Ok(used.map(|(day, totals)| (day, totals.cost)).collect())
-}
-
-/// The part of `span` since the first use: somebody who began yesterday does not spend at the pace of a whole month.
-fn first_use(days: &[(Span, Usd)], span: Span) -> Span {
-    let first = days.first().map_or(span.from, |(day, _)| day.from);
-    Span {
-        from: span.from.max(first),
-        ..span
-    }
+    let seconds = |from: Timestamp, to: Timestamp| u64::try_from(to.as_second() - from.as_second()).unwrap_or(0);
+    let first_use = today.saturating_sub(i64::try_from(past.len()).unwrap_or(0).days());
+    let first_use = first_use
+        .to_zoned(zone.clone())
+        .map_or(daily.span.from, |first| first.timestamp());
+    let of = |standing: &BudgetStatus| {
+        let mut ahead = [0, 0];
+        if standing.window == Window::Month {
+            let rest = today
+                .series(1.day())
+                .skip(1)
+                .take_while(|day| day.month() == today.month());
+            rest.for_each(|day| ahead[usize::from(is_weekend(day))] += 1);
+        }
+        forecast(&Outlook {
+            past: &past,
+            is_weekend: is_weekend(today),
+            today: daily.spent,
+            spent: standing.spent,
+            ahead,
+            gone: seconds(standing.span.from.max(first_use), now),
+            left: seconds(now, standing.span.to),
+        })
+    };
+    Ok([of(&daily), of(&monthly)])
 }
 
 /// The thresholds that `budgets` have reached and nobody was told of yet: each is given once, whichever process asks.

@@ -150,7 +150,7 @@ pub async fn track(app: &App, told: Told) -> Result<Tracked> {
             );
         }
     }
-    let budgets = budget_status::check(app)?;
+    let budgets = budget_status::standing(app)?;
     let alerts = budget_status::new_alerts(app, &budgets).await?;
     let month = app.ledger().totals(budgets.monthly.span, &of_provider(provider))?;
     Ok(Tracked {

@@ -74,10 +74,11 @@ pub struct BudgetView {
     pub alert: bool,
     pub exceeded: bool,
     pub resets_at: String,
-    /// Expected at the end of the window
-    pub forecast_usd: Usd,
-    pub forecast_low_usd: Usd,
-    pub forecast_high_usd: Usd,
+    /// Expected at the end of the window; null where too little is known
+    pub forecast_usd: Option<Usd>,
+    /// Eight in ten windows end between this and forecast_high_usd
+    pub forecast_low_usd: Option<Usd>,
+    pub forecast_high_usd: Option<Usd>,
     /// Requests whose cost nobody knows, and which are not in it
     pub unpriced_requests: u64,
 }
@@ -130,9 +131,9 @@ impl BudgetView {
             alert: budgets.is_alert(standing),
             exceeded: budgets.is_exceeded(standing),
             resets_at: utc_text(standing.span.to),
-            forecast_usd: standing.forecast.expected,
-            forecast_low_usd: standing.forecast.low,
-            forecast_high_usd: standing.forecast.high,
+            forecast_usd: standing.forecast.map(|it| it.expected),
+            forecast_low_usd: standing.forecast.map(|it| it.low),
+            forecast_high_usd: standing.forecast.map(|it| it.high),
             unpriced_requests: standing.unpriced_requests,
         }
     }

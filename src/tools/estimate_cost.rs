@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::{MOST_TOKENS, Rate, Service, TokenCounts, TokenEstimate, Tokens, Usd, estimate_tokens},
+    domain::{MOST_TOKENS, Rate, Service, TokenCounts, TokenEstimate, Tokenizer, Tokens, Usd},
     error::{Code, Error, Result},
     providers,
     services::{
@@ -18,8 +18,6 @@ use crate::{
     },
 };
 
-/// The provider whose tokenizer the counting of text was fitted to.
-const FITTED: &str = "openai";
 /// The longest text that is counted, in characters.
 const LONGEST_TEXT: usize = 2_000_000;
 
@@ -122,7 +120,7 @@ struct PriceView {
 
 #[derive(Debug, Serialize, JsonSchema)]
 struct CountedTokens {
-    method: &'static str,
+    method: String,
     /// Nine in ten texts lie within this many percent
     margin_percent: u8,
 }
@@ -134,31 +132,70 @@ struct Alternative {
     total_usd: Usd,
 }
 
+/// Where the input tokens are known from.
+enum PromptSize<'a> {
+    Tokens(u64),
+    Text(&'a str),
+}
+
 impl EstimateCost {
-    /// The input tokens as told or counted, and the output tokens.
-    fn counts(&self, provider: &str) -> Result<(u64, u64, Option<TokenEstimate>)> {
+    /// The prompt, and the output tokens.
+    fn request(&self) -> Result<(PromptSize<'_>, u64)> {
         let missing = |name: &str| {
             Error::new(Code::InvalidArgument, format!("argument `{name}` is missing"))
                 .hint("give `input_tokens` or `text`, and `output_tokens`")
         };
-        let counted = self
-            .text
-            .as_deref()
-            .map(|text| estimate_tokens(text, provider == FITTED));
-        match (counted, self.input_tokens, self.output_tokens) {
+        match (self.text.as_deref(), self.input_tokens, self.output_tokens) {
             (Some(_), Some(_), Some(_)) => Err(Error::new(
                 Code::InvalidArgument,
                 "`text` and `input_tokens` cannot go together",
             )
             .hint("leave one of them out")),
             // In the shell alone: the one number besides a text is the output.
-            (Some(counted), None, Some(output)) | (Some(counted), Some(output), None) => {
-                Ok((counted.tokens, output, Some(counted)))
-            }
-            (None, Some(input), Some(output)) => Ok((input, output, None)),
+            (Some(text), None, Some(output)) | (Some(text), Some(output), None) => Ok((PromptSize::Text(text), output)),
+            (None, Some(input), Some(output)) => Ok((PromptSize::Tokens(input), output)),
             (None, None, _) => Err(missing("input_tokens")),
             (_, _, None) => Err(missing("output_tokens")),
         }
+    }
+
+    fn tokens(&self, input: u64, output: u64) -> Result<Tokens> {
+        Ok(Tokens::new(TokenCounts {
+            input,
+            output,
+            cache_read: self.cache_read_tokens,
+            cache_write: self.cache_write_tokens,
+            ..TokenCounts::default()
+        })?)
+    }
+
+    /// What is asked about, its estimate, and how the text was counted: by the tokenizer of the model that is meant.
+    fn estimate(&self, app: &App) -> Result<(CostQuery, CostEstimate, Option<TokenEstimate>)> {
+        let (prompt, output) = self.request()?;
+        let mut ask = CostQuery {
+            provider: app.settings().current().provider(&self.provider)?,
+            model: self.model.as_deref().map(str::parse).transpose()?,
+            tokens: match prompt {
+                PromptSize::Tokens(input) => self.tokens(input, output)?,
+                PromptSize::Text(_) => Tokens::new(TokenCounts {
+                    output,
+                    ..TokenCounts::default()
+                })?,
+            },
+            service: if self.batch { Service::Batch } else { Service::Standard },
+        };
+        let estimate = cost_estimate::estimate(app, &ask)?;
+        let PromptSize::Text(text) = prompt else {
+            return Ok((ask, estimate, None));
+        };
+        let counted = Tokenizer::of(&estimate.model).count(text);
+        ask.tokens = self.tokens(counted.tokens, output)?;
+        ask.model = Some(estimate.model.model.clone());
+        let estimate = CostEstimate {
+            chosen: estimate.chosen,
+            ..cost_estimate::estimate(app, &ask)?
+        };
+        Ok((ask, estimate, Some(counted)))
     }
 }
 
@@ -177,21 +214,7 @@ impl Tool for EstimateCost {
     }
 
     async fn call(self, app: &App, _caller: &dyn Caller) -> Result<Estimated> {
-        let provider = app.settings().current().provider(&self.provider)?;
-        let (input, output, counted) = self.counts(provider.id.as_str())?;
-        let ask = CostQuery {
-            provider,
-            model: self.model.as_deref().map(str::parse).transpose()?,
-            tokens: Tokens::new(TokenCounts {
-                input,
-                output,
-                cache_read: self.cache_read_tokens,
-                cache_write: self.cache_write_tokens,
-                ..TokenCounts::default()
-            })?,
-            service: if self.batch { Service::Batch } else { Service::Standard },
-        };
-        let estimate = cost_estimate::estimate(app, &ask)?;
+        let (ask, estimate, counted) = self.estimate(app)?;
         let alternatives = if self.compare {
             let named = cost_estimate::alternatives(app, &estimate, &ask)?
                 .into_iter()
@@ -219,8 +242,8 @@ impl Tool for EstimateCost {
                 Chosen::MostUsed => "most_used",
                 Chosen::Typical => "typical",
             },
-            input_tokens: input,
-            output_tokens: output,
+            input_tokens: ask.tokens.input(),
+            output_tokens: ask.tokens.output(),
             cost: CostParts {
                 input_usd: estimate.cost.input,
                 output_usd: estimate.cost.output,
@@ -230,7 +253,7 @@ impl Tool for EstimateCost {
             },
             price: PriceView::of(&estimate, ask.service),
             counted: counted.map(|counted| CountedTokens {
-                method: "estimated from the kinds of characters, fitted to o200k_base",
+                method: method(&counted),
                 margin_percent: counted.margin_percent,
             }),
             alternatives,
@@ -285,6 +308,16 @@ impl Tool for EstimateCost {
         }
         super::with_warnings(view, &output.warnings)
     }
+}
+
+/// How the text was counted, in words.
+fn method(counted: &TokenEstimate) -> String {
+    let part = if counted.is_of_a_part {
+        ", a part of the text for all of it"
+    } else {
+        ""
+    };
+    format!("{}{part}", counted.tokenizer.as_str())
 }
 
 impl PriceView {

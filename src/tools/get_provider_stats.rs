@@ -42,7 +42,8 @@ impl Tool for GetProviderStats {
             .map(|name| settings.provider(name))
             .transpose()?;
         routing::open_for(app, caller).await?;
-        routing::stats(app, &RoutingSnapshot::of(app).await?, only.as_ref())
+        let state = RoutingSnapshot::of(app).await?;
+        routing::stats(app, &state, only.as_ref())
     }
 
     fn view(output: &Stats) -> View {
@@ -119,7 +120,7 @@ fn row(it: &ProviderStats) -> Vec<Cell> {
         Cell::new(tone, state),
         health,
         Cell::number(it.keys.map_or_else(|| "?".to_owned(), |keys| keys.to_string())),
-        Cell::number(it.models.len().to_string()),
+        Cell::number((it.models.len() + it.models_omitted.unwrap_or_default()).to_string()),
         milliseconds(it.latency.p50_ms),
         milliseconds(it.latency.p95_ms),
         Cell::number(success),

@@ -31,7 +31,8 @@ impl Tool for GetRoutingRecommendations {
 
     async fn call(self, app: &App, caller: &dyn Caller) -> Result<Advice> {
         routing::open_for(app, caller).await?;
-        routing::recommend(app, &RoutingSnapshot::of(app).await?)
+        let state = RoutingSnapshot::of(app).await?;
+        routing::recommend(app, &state)
     }
 
     fn view(output: &Advice) -> View {

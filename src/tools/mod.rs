@@ -16,6 +16,7 @@ mod list_api_keys;
 mod remove_api_key;
 mod rotate_key;
 mod route_request;
+mod schema;
 mod track_request;
 mod usage_cells;
 mod validate_all_keys;
@@ -127,10 +128,14 @@ pub enum Input<'a> {
     Matches(&'a clap::ArgMatches),
 }
 
-/// What a call answers: the structured result, and its form for people where one asked.
-#[derive(Debug)]
+/// What a call answers.
+#[derive(Debug, Default)]
 pub struct ToolOutput {
+    /// The structured result, for whoever gave a command line.
     pub json: Value,
+    /// The same as JSON text, for a client.
+    pub text: String,
+    /// Its form for people, for whoever gave a command line.
     pub view: View,
 }
 
@@ -183,8 +188,8 @@ impl ToolDef {
             hints: T::HINTS,
             takes_key: T::TAKES_KEY,
             holds_key: T::holds_key,
-            input_schema: arguments::input_schema::<T>,
-            output_schema: arguments::output_schema::<T::Output>,
+            input_schema: schema::input_schema::<T>,
+            output_schema: schema::output_schema::<T::Output>,
             augment: T::augment_args,
             call: call::<T>,
         }
@@ -197,7 +202,6 @@ fn call<'a, T: Tool>(
     caller: &'a dyn Caller,
     input: Input<'a>,
 ) -> Pin<Box<dyn Future<Output = Result<ToolOutput>> + Send + 'a>> {
-    // Only people look at the form for people.
     let is_for_people = matches!(input, Input::Matches(_));
     let tool = match input {
         Input::Json { arguments, schema } => arguments::read::<T>(arguments, schema),
@@ -217,15 +221,18 @@ fn call<'a, T: Tool>(
             Err(why) => tracing::info!(tool = T::NAME, caller = %caller.kind(), error = why.code().as_str(), "failed"),
         }
         let output = outcome?;
-        let json = serde_json::to_value(&output)
-            .map_err(|why| Error::new(Code::Internal, "the result could not be written").caused_by(why))?;
-        Ok(ToolOutput {
-            json,
-            view: if is_for_people {
-                T::view(&output)
-            } else {
-                View::default()
-            },
+        let unwritten = |why| Error::new(Code::Internal, "the result could not be written").caused_by(why);
+        Ok(if is_for_people {
+            ToolOutput {
+                json: serde_json::to_value(&output).map_err(unwritten)?,
+                view: T::view(&output),
+                ..ToolOutput::default()
+            }
+        } else {
+            ToolOutput {
+                text: serde_json::to_string(&output).map_err(unwritten)?,
+                ..ToolOutput::default()
+            }
         })
     })
 }

@@ -21,7 +21,7 @@ use crate::{
 /// How many candidates people see.
 const SHOWN: usize = 16;
 
-/// Choose the provider, model and key for a request. Says why, and what became of every other candidate
+/// Choose the provider, model and key for a request. Says why, and what became of the other candidates
 #[derive(Debug, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RouteRequest {
@@ -58,6 +58,10 @@ pub(super) struct RouteRequest {
     #[schemars(length(max = 200))]
     #[arg(long)]
     session: Option<String>,
+    /// Whether to list every candidate, not only those that came nearest
+    #[serde(default)]
+    #[arg(long)]
+    all_candidates: bool,
 }
 
 fn yes() -> bool {
@@ -99,6 +103,7 @@ impl Tool for RouteRequest {
             objective: self.objective,
             needs: self.needs.into_iter().collect(),
             session: session.or_else(|| app.settings().environment().session()),
+            lists_all: self.all_candidates,
         };
         routing::route(app, &wanted).await
     }
@@ -127,7 +132,10 @@ impl Tool for RouteRequest {
         });
         let more = output.considered.len().saturating_sub(SHOWN) + output.considered_omitted.unwrap_or_default();
         if more > 0 {
-            view = view.and(Block::Line(Tone::Faint, format!("and {more} more; --json shows them")));
+            view = view.and(Block::Line(
+                Tone::Faint,
+                format!("and {more} more; --all-candidates --json shows them"),
+            ));
         }
         view
     }

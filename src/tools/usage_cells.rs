@@ -75,10 +75,10 @@ fn row(name: &str, budget: &BudgetView) -> Vec<Cell> {
     let percent = budget
         .percent
         .map_or_else(String::new, |percent| format!("{percent} %"));
-    let forecast = if budget.forecast_low_usd == budget.forecast_high_usd {
-        budget.forecast_usd.to_string()
-    } else {
-        format!("{} – {}", budget.forecast_low_usd, budget.forecast_high_usd)
+    let forecast = match (budget.forecast_low_usd, budget.forecast_high_usd) {
+        (Some(low), Some(high)) if low == high => low.to_string(),
+        (Some(low), Some(high)) => format!("{low} – {high}"),
+        (None, _) | (_, None) => "–".to_owned(),
     };
     let resets: String = budget.resets_at.chars().take("2026-11-24T00:00".len()).collect();
     vec![

@@ -32,10 +32,12 @@ const HOMES: &[(&str, &[&str])] = &[
         &[
             "gateway/http/scrub.rs",
             "gateway/request/multipart.rs",
+            "mcp/inbox.rs",
             "providers/usage/",
             "services/scan/",
         ],
     ),
+    ("tiktoken::", &["domain/tokenizer.rs"]),
     ("governor::", &["gateway/keys/rate_limit.rs"]),
     ("hyper::", &["intake/", "gateway/", "providers/"]),
     ("hyper_rustls::", &["providers/"]),

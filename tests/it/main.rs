@@ -8,6 +8,7 @@
     reason = "a test stops at what it does not expect"
 )]
 
+mod arguments;
 mod cli;
 mod cli_prompt;
 mod cli_run;
@@ -19,6 +20,7 @@ mod differential;
 mod discovery;
 mod elicitation;
 mod files;
+mod forecast;
 mod gateway;
 mod intake;
 mod keychain;
@@ -29,6 +31,7 @@ mod ledger;
 mod mcp;
 mod prices;
 mod prompts;
+mod protocol;
 mod providers;
 mod races;
 mod readme;
@@ -39,6 +42,7 @@ mod settings;
 mod statusline;
 mod stdio;
 mod support;
+mod tokenizer;
 mod usage;
 mod validation;
 mod vault;

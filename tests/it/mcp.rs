@@ -169,8 +169,14 @@ fn key_calls() -> Vec<(&'static str, Value, Option<&'static str>)> {
         ),
         (
             "add_api_key",
-            json!({"provider": "openai", "api_key": ""}),
+            json!({"provider": "openai", "api_key": "short"}),
             Some("malformed_key"),
+        ),
+        // Nothing in place of a key is no key: the person is asked.
+        (
+            "add_api_key",
+            json!({"provider": "openai", "api_key": ""}),
+            Some("key_required"),
         ),
         (
             "add_api_key",

@@ -2,9 +2,9 @@
 
 use api_keys::{
     app::{App, Clock},
-    domain::{RequestOutcome, TokenCounts, Tokens, Usd},
+    domain::Usd,
     error::{Code, Error},
-    services::{budget_status, usage},
+    services::budget_status,
     settings::{Environment, Settings},
     storage::ledger::{Fold, Granted, LeaseChange},
 };
@@ -244,7 +244,7 @@ fn what_cannot_be_true_is_refused_and_nothing_is_recorded() {
         ),
         (json!({"success": "yes"}), "invalid_argument", "success"),
         (json!({"label": "two words"}), "invalid_argument", "label"),
-        (json!({"request_id": ""}), "invalid_argument", "request_id"),
+        (json!({"request_id": " "}), "invalid_argument", "request_id"),
         (json!({"request_id": "a\u{7}b"}), "invalid_argument", "request_id"),
         (
             json!({"request_id": "sk-proj-0123456789abcdefghijklmnopqrstuv"}),
@@ -478,7 +478,10 @@ fn an_estimate_names_its_price_and_what_others_ask() {
         json!({"provider": "openai", "model": "test-large", "output_tokens": 0, "text": "How much would this be?"});
     let counted = client.structured("estimate_cost", text);
     assert_eq!(counted["input_tokens"], 6);
-    assert_eq!(counted["counted"]["margin_percent"], 15);
+    assert_eq!(
+        counted["counted"],
+        json!({"method": "counted with o200k_base", "margin_percent": 2})
+    );
     let local = client.structured(
         "estimate_cost",
         json!({"provider": "local", "input_tokens": 9, "output_tokens": 9}),
@@ -562,44 +565,6 @@ fn usage_of_a_provider_that_is_configured_no_more_can_be_asked_for() {
     let ended = home.run(["usage", "my-vllm", "--json"]);
     assert_eq!(ended.json()["totals"]["requests"], 1, "{ended:?}");
     assert_eq!(home.run(["usage", "nobody", "--json"]).error_code(), "unknown_provider");
-}
-
-#[tokio::test]
-async fn a_month_is_not_expected_to_cost_less_than_its_first_day() {
-    let home = home();
-    let environment = Environment::of([("API_KEYS_HOME", home.path().to_str().expect("a path"))]);
-    let settings = Settings::open(&environment).expect("settings");
-    let app = App::new(settings, Clock::Fixed("2026-11-02T05:00:00Z".parse().expect("a time")));
-    let told = usage::Told {
-        model: "openai/test-large".parse().expect("a model"),
-        occurred_at: None,
-        service: api_keys::domain::Service::Standard,
-        cost: None,
-        label: None,
-        task: None,
-        project: None,
-        tokens: Tokens::new(TokenCounts {
-            input: 1_000,
-            output: 500,
-            ..TokenCounts::default()
-        })
-        .expect("possible"),
-        outcome: RequestOutcome {
-            success: true,
-            status_code: None,
-            latency_ms: None,
-        },
-        retry_after: None,
-        request_id: None,
-    };
-    usage::track(&app, told).await.expect("recorded");
-    let budgets = budget_status::check(&app).expect("budgets");
-    let (day, month) = (budgets.daily.forecast, budgets.monthly.forecast);
-    assert!(day.expected > budgets.daily.spent, "{day:?}");
-    assert!(
-        month.low >= day.low && month.expected >= day.expected && month.high >= day.high,
-        "{day:?} {month:?}"
-    );
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The most tokens that a text can have.
 //!
-//! A bound to reserve money by, not an estimate to plan with (`domain/token_estimate` is that one). It was held against
+//! A bound to reserve money by, not an estimate to plan with (`domain/tokenizer` is for that). It was held against
 //! OpenAI's `o200k_base` and `cl100k_base` in November 2026: base64, UUIDs, hex, tables, logs, LaTeX and minified code
 //! all have fewer tokens, and English prose has at least half as many. Digits count one by one, as some tokenizers split
 //! them, and what is not ASCII counts by its bytes, which no byte-level tokenizer exceeds.

@@ -111,6 +111,7 @@ mod tests {
             keys,
             weight: 1,
             offers: Vec::new(),
+            hidden: 0,
         }
     }
 

@@ -1,8 +1,11 @@
 //! Gathers what a decision is made of: settings, keys, models, prices, health, money.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::{
     supply::{KeySupply, Offer, Policy, Purse, Supply, Variant, Verdict},
@@ -11,9 +14,11 @@ use super::{
 use crate::{
     app::App,
     catalog::{Catalog, Figures, Model},
-    domain::{KeyRecord, KeyState, KeyStatus, Label, ModelId, ModelKind, ModelRef, ProviderId, Span, Task, last_days},
+    domain::{
+        Health, KeyRecord, KeyState, KeyStatus, Label, ModelId, ModelKind, ModelRef, ProviderId, Span, Task, last_days,
+    },
     error::{Code, Error, Result},
-    providers::{self, ModelListing, Provider},
+    providers::{self, Installed, ModelListing, Provider},
     services::{
         budget_status,
         caller::{Caller, CallerKind},
@@ -26,6 +31,8 @@ use crate::{
 
 /// How many days back a model counts as used.
 const USED_DAYS: u16 = 30;
+/// How long a state holds while nothing changes: what time alone changes in it is seen that much later.
+const MAX_AGE: SignedDuration = SignedDuration::from_secs(1);
 
 /// Everything that decisions at one moment are made of.
 #[derive(Debug)]
@@ -38,7 +45,12 @@ pub struct RoutingSnapshot {
     past: Outcomes,
     listings: BTreeMap<ProviderId, ModelListing>,
     purse: Purse,
+    /// What was made of it already.
+    supplies: Mutex<BTreeMap<SuppliesFor, Arc<Vec<Supply>>>>,
 }
+
+/// For what supplies are: the task, the provider that was asked for, and whether only what can be used is whole.
+type SuppliesFor = (Task, Option<ProviderId>, bool);
 
 /// What is known of the stored keys.
 #[derive(Debug)]
@@ -59,9 +71,21 @@ pub async fn open_for(app: &App, caller: &dyn Caller) -> Result<()> {
     }
 }
 
+impl KnownKeys {
+    fn are_the_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Known(Some(one)), Self::Known(Some(other))) => Arc::ptr_eq(one, other),
+            (Self::Known(None), Self::Known(None)) => true,
+            (Self::Known(_) | Self::Closed(_), _) => false,
+        }
+    }
+}
+
 impl RoutingSnapshot {
-    /// The state now. Opens the vault only by what needs nobody, and asks only servers on this machine.
-    pub async fn of(app: &App) -> Result<Self> {
+    /// The state now: what was gathered for another call, while it holds.
+    ///
+    /// Opens the vault only by what needs nobody, and asks only servers on this machine.
+    pub async fn of(app: &App) -> Result<Arc<Self>> {
         let config = app.settings().current();
         let keys = match vault::contents_unasked(app).await {
             Ok(contents) => KnownKeys::Known(Some(contents)),
@@ -71,26 +95,54 @@ impl RoutingSnapshot {
         let here = config.providers().iter();
         let here = here.filter(|it| it.enabled && price_lookup::is_here(it));
         let asked = here.map(|provider| async { (provider.id.clone(), app.installed(provider).await) });
-        let listings = futures_util::future::join_all(asked).await.into_iter().collect();
-        let left = budget_status::left(app)?;
+        let listings: BTreeMap<_, _> = futures_util::future::join_all(asked).await.into_iter().collect();
         let now = app.now();
-        Ok(Self {
+        let past = app.ledger().outcomes(now - tail::REACH)?;
+        let catalog = match app.catalog() {
+            // Whoever only looks sees what is built in, and the mistake beside it; tools do not come so far.
+            Err(error) if error.code() == Code::ConfigInvalid => Catalog::built_in(),
+            catalog => catalog?,
+        };
+        if let Some(kept) = app.kept::<Self>()
+            && kept.holds_at(now)
+            && Arc::ptr_eq(&kept.config, &config)
+            && Arc::ptr_eq(&kept.catalog, &catalog)
+            && kept.keys.are_the_same(&keys)
+            && kept.past.is_the_same(&past)
+            && kept.listings == listings
+        {
+            return Ok(kept);
+        }
+        let left = budget_status::left(app)?;
+        let state = Arc::new(Self {
             now,
-            catalog: match app.catalog() {
-                // Whoever only looks sees what is built in, and the mistake beside it; tools do not come so far.
-                Err(error) if error.code() == Code::ConfigInvalid => Catalog::built_in(),
-                catalog => catalog?,
-            },
+            catalog,
             keys,
             healths: health::all(app)?,
-            past: app.ledger().outcomes(now - tail::REACH)?,
+            past,
             listings,
             purse: Purse {
                 remaining: left.map(|left| left.remaining),
                 is_low: left.is_some_and(|left| left.is_alert),
             },
             config,
-        })
+            supplies: Mutex::default(),
+        });
+        app.keep(&state);
+        Ok(state)
+    }
+
+    /// Whether time alone has changed nothing that counts since it was gathered.
+    fn holds_at(&self, now: Timestamp) -> bool {
+        let is_between = |at: Timestamp| self.now < at && at <= now;
+        let changes = |health: &Health| is_between(health.until) || health.probe_until.is_some_and(is_between);
+        let KnownKeys::Known(contents) = &self.keys else {
+            return false;
+        };
+        let mut keys = contents.iter().flat_map(|contents| contents.keys.values());
+        (self.now..self.now + MAX_AGE).contains(&now)
+            && !self.healths.values().any(changes)
+            && !keys.any(|record| record.expires_at.is_some_and(is_between))
     }
 
     /// The rules for `task`.
@@ -152,8 +204,13 @@ impl RoutingSnapshot {
     }
 
     /// All providers with what they could do for `task`, besides those that nobody has set up or asked for and that
-    /// have no models.
-    pub fn supplies(&self, task: Task, asked: Option<&ProviderId>) -> Vec<Supply> {
+    /// have no models. Of those that cannot be used, one model stands for all unless they are wanted `whole`.
+    pub fn supplies(&self, task: Task, asked: Option<&ProviderId>, whole: bool) -> Arc<Vec<Supply>> {
+        let key = (task, asked.cloned(), whole);
+        let mut kept = self.supplies.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(supplies) = kept.get(&key) {
+            return Arc::clone(supplies);
+        }
         let is_named = |id: &ProviderId| {
             let routing = &self.config.routing;
             asked == Some(id)
@@ -161,26 +218,40 @@ impl RoutingSnapshot {
                 || routing.tasks[&task].0 == *id
                 || routing.fallback_order.iter().flatten().any(|named| named == id)
         };
-        self.all_supplies(task)
-            .into_iter()
-            .filter(|it| {
-                let has_models = it.offers.iter().any(|offer| offer.kind == task.model_kind());
-                has_models || it.obstacle.is_none() || is_named(&it.provider)
-            })
-            .collect()
+        let supplies = self.all_supplies(task, whole).into_iter().filter(|it| {
+            let has_models = it.offers.iter().any(|offer| offer.kind == task.model_kind());
+            has_models || it.obstacle.is_none() || is_named(&it.provider)
+        });
+        let supplies = Arc::new(supplies.collect::<Vec<_>>());
+        kept.insert(key, Arc::clone(&supplies));
+        supplies
     }
 
     /// All providers with what they could do for `task`.
-    pub fn all_supplies(&self, task: Task) -> Vec<Supply> {
+    pub fn all_supplies(&self, task: Task, whole: bool) -> Vec<Supply> {
         let tail = RecentRequests::of(self.past.iter(), self.now);
         self.providers()
             .iter()
-            .map(|provider| self.supply(provider, task, &tail))
+            .map(|provider| self.supply(provider, task, &tail, whole))
             .collect()
     }
 
+    /// The models of `provider` that are served now, as far as is known; `supply` is the provider's.
+    pub(super) fn served_models<'s>(&'s self, provider: &'s Provider, supply: &'s Supply) -> Vec<&'s ModelId> {
+        let offered = supply.offers.iter().filter(|offer| offer.absence.is_none());
+        if supply.hidden == 0 {
+            return offered.map(|offer| &offer.model).collect();
+        }
+        if let Some(listed) = &provider.models {
+            return listed.iter().collect();
+        }
+        let of_catalog = self.catalog.models_of(&provider.id);
+        let served = of_catalog.filter(|model| is_of_use(model) && model.is_served_at(self.now));
+        served.map(|model| &model.id.model).collect()
+    }
+
     /// One provider with what it could do for `task`.
-    fn supply(&self, provider: &Provider, task: Task, tail: &RecentRequests<'_>) -> Supply {
+    fn supply(&self, provider: &Provider, task: Task, tail: &RecentRequests<'_>, whole: bool) -> Supply {
         let keys = self.keys(provider, tail);
         let obstacle = if !provider.enabled {
             Some(Verdict::Disabled)
@@ -195,8 +266,26 @@ impl RoutingSnapshot {
         } else {
             None
         };
+        let offering = Offering {
+            state: self,
+            provider,
+            task,
+            tail: Some(tail).filter(|tail| tail.knows(&provider.id)),
+            installed: match self.listings.get(&provider.id) {
+                Some(ModelListing::Models(models)) => Some(&**models),
+                Some(ModelListing::Unsaid | ModelListing::Unreachable) | None => None,
+            },
+            is_out: obstacle.is_some(),
+            only: [Variant::default()].into(),
+        };
+        let (offers, hidden) = if whole || obstacle.is_none() {
+            (offering.all(), 0)
+        } else {
+            offering.one()
+        };
         Supply {
-            offers: self.offers(provider, task, tail, obstacle.is_some()),
+            offers,
+            hidden,
             provider: provider.id.clone(),
             obstacle,
             keys,
@@ -274,72 +363,112 @@ impl RoutingSnapshot {
             KeyStatus::Invalid | KeyStatus::Forbidden | KeyStatus::Malformed => Some(Verdict::KeyRefused),
         }
     }
+}
 
+/// What a provider's models are offered by.
+struct Offering<'a> {
+    state: &'a RoutingSnapshot,
+    provider: &'a Provider,
+    task: Task,
+    /// Where there are requests to the provider in it.
+    tail: Option<&'a RecentRequests<'a>>,
+    /// What its server on this machine has.
+    installed: Option<&'a [Installed]>,
+    /// Whether it cannot be used anyway: what only matters in comparison is left out.
+    is_out: bool,
+    /// Most models share it.
+    only: Arc<[Variant]>,
+}
+
+impl Offering<'_> {
     /// The provider's models: those that are configured, else those that its server on this machine has, else those of
-    /// the catalog. Where the provider is out anyway, without what only matters in comparison.
-    fn offers(&self, provider: &Provider, task: Task, tail: &RecentRequests<'_>, is_out: bool) -> Vec<Offer> {
-        let installed = match self.listings.get(&provider.id) {
-            Some(ModelListing::Models(models)) => Some(models),
-            Some(ModelListing::Unsaid | ModelListing::Unreachable) | None => None,
-        };
-        let tail = Some(tail).filter(|tail| tail.knows(&provider.id));
-        // Most models share it.
-        let only: Arc<[Variant]> = [Variant::default()].into();
-        let offer = |name: &ModelRef, known: Option<&Model>, place: usize, kind: Option<ModelKind>| {
-            let id = &name.model;
-            let is_absent = installed.is_some_and(|installed| installed.iter().all(|it| it.id != *id));
-            let is_retired =
-                known.is_some_and(|known| !known.is_served_at(self.now)) || tail.is_some_and(|tail| tail.is_gone(name));
-            Offer {
-                kind: kind
-                    .or_else(|| known.map(|known| known.kind))
-                    .unwrap_or_else(|| providers::kind(id.as_str(), "")),
-                context_window: known.and_then(|known| known.context_window),
-                max_input: known.and_then(|known| known.max_input),
-                max_output: known.and_then(|known| known.max_output),
-                capabilities: known.and_then(|known| known.capabilities),
-                price: if is_out {
-                    None
-                } else {
-                    price_lookup::price_at(provider, known, self.now).map(Box::new)
-                },
-                absence: if is_absent {
-                    Some(Verdict::NotInstalled)
-                } else {
-                    is_retired.then_some(Verdict::NotServed)
-                },
-                place: u16::try_from(place).unwrap_or(u16::MAX),
-                latency_ms: tail.and_then(|tail| tail.model_latency(name)),
-                variants: if is_out {
-                    Arc::clone(&only)
-                } else {
-                    variants(id, task).unwrap_or_else(|| Arc::clone(&only))
-                },
-                model: id.clone(),
-            }
-        };
-        let named = |id: &ModelId, place, kind| {
-            let name = ModelRef {
-                provider: provider.id.clone(),
-                model: id.clone(),
-            };
-            let known = self.catalog.find(&name).map(|found| found.model);
-            offer(&name, known, place, kind)
-        };
-        if let Some(listed) = &provider.models {
+    /// the catalog.
+    fn all(&self) -> Vec<Offer> {
+        if let Some(listed) = &self.provider.models {
             let listed = listed.iter().enumerate();
-            return listed.map(|(place, id)| named(id, place, None)).collect();
+            return listed.map(|(place, id)| self.named(id, place, None)).collect();
         }
-        if let Some(installed) = installed {
-            return installed.iter().map(|it| named(&it.id, 0, Some(it.kind))).collect();
+        if let Some(installed) = self.installed {
+            return installed
+                .iter()
+                .map(|it| self.named(&it.id, 0, Some(it.kind)))
+                .collect();
         }
-        let is_of_use = |model: &&Model| match model.kind {
-            ModelKind::Chat | ModelKind::Embedding => true,
-            ModelKind::Rerank | ModelKind::Image => false,
-        };
-        let of_catalog: Vec<&Model> = self.catalog.models_of(&provider.id).filter(is_of_use).collect();
-        let of_catalog = of_catalog.into_iter();
-        of_catalog.map(|model| offer(&model.id, Some(model), 0, None)).collect()
+        self.of_catalog()
+            .map(|model| self.offer(&model.id, Some(model), 0, None))
+            .collect()
+    }
+
+    /// One model for the task, and how many others there are.
+    fn one(&self) -> (Vec<Offer>, usize) {
+        let kind = self.task.model_kind();
+        if self.provider.models.is_some() || self.installed.is_some() {
+            let mut offers = self.all();
+            offers.retain(|offer| offer.kind == kind);
+            let hidden = offers.len().saturating_sub(1);
+            offers.truncate(1);
+            return (offers, hidden);
+        }
+        let mut models = self.of_catalog().filter(|model| model.kind == kind);
+        let first = models.next().map(|model| self.offer(&model.id, Some(model), 0, None));
+        (first.into_iter().collect(), models.count())
+    }
+
+    fn of_catalog(&self) -> impl Iterator<Item = &Model> {
+        self.state
+            .catalog
+            .models_of(&self.provider.id)
+            .filter(|model| is_of_use(model))
+    }
+
+    fn named(&self, id: &ModelId, place: usize, kind: Option<ModelKind>) -> Offer {
+        let name = self.provider.id.model(id);
+        let known = self.state.catalog.find(&name).map(|found| found.model);
+        self.offer(&name, known, place, kind)
+    }
+
+    fn offer(&self, name: &ModelRef, known: Option<&Model>, place: usize, kind: Option<ModelKind>) -> Offer {
+        let (id, now) = (&name.model, self.state.now);
+        let is_absent = self
+            .installed
+            .is_some_and(|installed| installed.iter().all(|it| it.id != *id));
+        let is_retired =
+            known.is_some_and(|known| !known.is_served_at(now)) || self.tail.is_some_and(|tail| tail.is_gone(name));
+        Offer {
+            kind: kind
+                .or_else(|| known.map(|known| known.kind))
+                .unwrap_or_else(|| providers::kind(id.as_str(), "")),
+            context_window: known.and_then(|known| known.context_window),
+            max_input: known.and_then(|known| known.max_input),
+            max_output: known.and_then(|known| known.max_output),
+            capabilities: known.and_then(|known| known.capabilities),
+            price: if self.is_out {
+                None
+            } else {
+                price_lookup::price_at(self.provider, known, now).map(Box::new)
+            },
+            absence: if is_absent {
+                Some(Verdict::NotInstalled)
+            } else {
+                is_retired.then_some(Verdict::NotServed)
+            },
+            place: u16::try_from(place).unwrap_or(u16::MAX),
+            latency_ms: self.tail.and_then(|tail| tail.model_latency(name)),
+            variants: if self.is_out {
+                Arc::clone(&self.only)
+            } else {
+                variants(id, self.task).unwrap_or_else(|| Arc::clone(&self.only))
+            },
+            model: id.clone(),
+        }
+    }
+}
+
+/// Whether there is a task for models of that kind.
+fn is_of_use(model: &Model) -> bool {
+    match model.kind {
+        ModelKind::Chat | ModelKind::Embedding => true,
+        ModelKind::Rerank | ModelKind::Image => false,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What would make routing better, each with the command or setting that does it.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use schemars::JsonSchema;
@@ -80,9 +80,9 @@ struct Used {
 /// What to know and what to do now.
 pub fn recommend(app: &App, state: &RoutingSnapshot) -> Result<Advice> {
     let used = used(app, state)?;
-    let supplies: BTreeMap<Task, Vec<Supply>> = Task::ALL
+    let supplies: BTreeMap<Task, Arc<Vec<Supply>>> = Task::ALL
         .into_iter()
-        .map(|task| (task, state.supplies(task, None)))
+        .map(|task| (task, state.supplies(task, None, false)))
         .collect();
     let decisions: BTreeMap<Task, Decision<'_>> = supplies
         .iter()
@@ -96,7 +96,10 @@ pub fn recommend(app: &App, state: &RoutingSnapshot) -> Result<Advice> {
     let mut warnings = Vec::new();
     let mut recommendations = Vec::new();
     tasks(&decisions, &mut warnings, &mut recommendations);
-    let chat = supplies.get(&Task::Chat).map(Vec::as_slice).unwrap_or_default();
+    let chat = supplies
+        .get(&Task::Chat)
+        .map(|chat| chat.as_slice())
+        .unwrap_or_default();
     providers(state, chat, &mut warnings);
     keys(state, &mut warnings, &mut recommendations);
     models(state, &used, &mut warnings);
@@ -340,7 +343,7 @@ fn money(app: &App, warnings: &mut Vec<Note>) -> Result<()> {
             Window::Day => "today's",
             Window::Month => "this month's",
         };
-        let (spent, limit, forecast) = (standing.spent, standing.limit, standing.forecast.expected);
+        let (spent, limit) = (standing.spent, standing.limit);
         let limit_setting = format!("`{}_limit` under [budget] in config.toml", standing.window.as_str());
         let setting = format!("{limit_setting}, or `--objective cost`");
         let note = if !budgets.enabled {
@@ -352,7 +355,7 @@ fn money(app: &App, warnings: &mut Vec<Note>) -> Result<()> {
             let message =
                 format!("{spent} of {window} budget of {limit} are spent: `balanced` leans to cheaper models");
             Note::new("budget_low", message, setting)
-        } else if forecast > limit {
+        } else if let Some(forecast) = standing.forecast.map(|it| it.expected).filter(|it| *it > limit) {
             let message = format!("at this pace {forecast} will be spent of {window} budget of {limit}");
             Note::new("budget_pace", message, setting)
         } else {

@@ -1,13 +1,17 @@
 //! A route for a request: gathered, decided, and in the form of results.
 
-use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    sync::Arc,
+};
 
 use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    decide::{Candidate, Decision, decide},
+    decide::{Candidate, Decision, Precedence, decide},
     gather::RoutingSnapshot,
     reason::{self, phrase, reason},
     supply::{Expected, Offer, RouteQuery, Supply, Variant, Verdict},
@@ -23,8 +27,10 @@ use crate::{
     services::health,
 };
 
-/// The most candidates that a result lists: models read it.
+/// The most candidates that a result lists where all are asked for: models read it.
 const MOST_CONSIDERED: usize = 100;
+/// How many it lists besides the chosen one where they are not.
+const NEAREST: usize = 10;
 /// How many providers an error names.
 const MOST_NAMED: usize = 5;
 
@@ -42,6 +48,8 @@ pub struct Wanted {
     pub objective: Option<Objective>,
     pub needs: BTreeSet<Capability>,
     pub session: Option<String>,
+    /// Whether every candidate is listed.
+    pub lists_all: bool,
 }
 
 /// Where a request should go.
@@ -73,9 +81,11 @@ pub struct Route {
     pub reasoning: Option<Reasoning>,
     /// The best of every other provider, in order
     pub fallbacks: Vec<Fallback>,
-    /// Every model at its best effort, best first, and why it was not chosen
+    /// The chosen model and those that came nearest, each at its best effort, best first, and why it was not chosen
     pub considered: Vec<Considered>,
-    /// How many more there are, none of them better
+    /// How many models there are of each verdict
+    pub verdicts: BTreeMap<&'static str, usize>,
+    /// How many more lines there are with all_candidates
     #[serde(skip_serializing_if = "Option::is_none")]
     pub considered_omitted: Option<usize>,
     /// Who measured the quality, and when
@@ -152,6 +162,7 @@ impl Wanted {
             objective: None,
             needs: BTreeSet::new(),
             session: None,
+            lists_all: false,
         }
     }
 }
@@ -162,7 +173,7 @@ impl Wanted {
 pub async fn route(app: &App, wanted: &Wanted) -> Result<Route> {
     loop {
         let state = RoutingSnapshot::of(app).await?;
-        let mut supplies = state.supplies(wanted.task, wanted.preferred.as_ref());
+        let mut supplies = supplies(&state, wanted);
         let ask = ask(&state, &mut supplies, wanted)?;
         let decision = decide(&state.policy(wanted.task), &supplies, &ask, state.now);
         if let (Some(chosen), Some(key)) = (decision.chosen(), decision.key)
@@ -173,20 +184,27 @@ pub async fn route(app: &App, wanted: &Wanted) -> Result<Route> {
             // Another process was quicker: for us it is not due any more.
             continue;
         }
-        return answer(&state, &decision, &ask);
+        return answer(&state, &decision, &ask, wanted.lists_all);
     }
 }
 
 /// The route that a request for `task` would get now; nothing is claimed for it.
 pub fn look(state: &RoutingSnapshot, task: Task) -> Result<Route> {
     let wanted = Wanted::of(task);
-    let mut supplies = state.supplies(task, None);
+    let mut supplies = supplies(state, &wanted);
     let ask = ask(state, &mut supplies, &wanted)?;
-    answer(state, &decide(&state.policy(task), &supplies, &ask, state.now), &ask)
+    let decision = decide(&state.policy(task), &supplies, &ask, state.now);
+    answer(state, &decision, &ask, false)
+}
+
+/// What there is for it; models are told apart only where one of them is named.
+fn supplies(state: &RoutingSnapshot, wanted: &Wanted) -> Arc<Vec<Supply>> {
+    let whole = wanted.lists_all || wanted.model.is_some();
+    state.supplies(wanted.task, wanted.preferred.as_ref(), whole)
 }
 
 /// The question, with the model by the name that its provider knows it by.
-fn ask(state: &RoutingSnapshot, supplies: &mut [Supply], wanted: &Wanted) -> Result<RouteQuery> {
+fn ask(state: &RoutingSnapshot, supplies: &mut Arc<Vec<Supply>>, wanted: &Wanted) -> Result<RouteQuery> {
     let (preferred, model) = match &wanted.model {
         None => (wanted.preferred.clone(), None),
         Some(name) => {
@@ -214,7 +232,7 @@ fn ask(state: &RoutingSnapshot, supplies: &mut [Supply], wanted: &Wanted) -> Res
 /// The provider that is meant, where one is, and the model that `name` means there.
 fn resolve(
     state: &RoutingSnapshot,
-    supplies: &mut [Supply],
+    supplies: &mut Arc<Vec<Supply>>,
     preferred: Option<&ProviderId>,
     name: &str,
 ) -> Result<(Option<ProviderId>, ModelId)> {
@@ -231,16 +249,19 @@ fn resolve(
         .map(|it| (it.provider, it.model));
     let meant = preferred.map(|preferred| (preferred.clone(), id.clone()));
     for (provider, id) in meant.into_iter().chain(named) {
-        let Some(supply) = supplies.iter_mut().find(|supply| supply.provider == provider) else {
+        let Some(at) = supplies.iter().position(|supply| supply.provider == provider) else {
             continue;
         };
+        let supply = &supplies[at];
         if let Some(found) = has(state, supply, &id) {
             return Ok((Some(provider), found));
         }
         // An endpoint of the user's own that nobody can ask for its models is taken at the caller's word.
         let is_own = |it: &providers::Provider| it.kind == ProviderKind::OpenAiCompatible;
         if supply.offers.is_empty() && state.provider(&provider).is_some_and(is_own) {
-            supply.offers.push(unheard_of(&id));
+            if let Some(supply) = Arc::make_mut(supplies).get_mut(at) {
+                supply.offers.push(unheard_of(&id));
+            }
             return Ok((Some(provider), id));
         }
     }
@@ -300,10 +321,14 @@ fn unheard_of(id: &ModelId) -> Offer {
 }
 
 /// The decision in the form of results, or the error that there is none.
-fn answer(state: &RoutingSnapshot, decision: &Decision<'_>, ask: &RouteQuery) -> Result<Route> {
-    let (considered, omitted) = considered(decision);
+fn answer(state: &RoutingSnapshot, decision: &Decision<'_>, ask: &RouteQuery, lists_all: bool) -> Result<Route> {
     let (Some(chosen), Some(key)) = (decision.chosen(), decision.key) else {
-        return Err(no_route(state, decision, ask, &considered));
+        return Err(no_route(state, decision, ask, &considered(decision).0));
+    };
+    let (considered, omitted) = if lists_all {
+        considered(decision)
+    } else {
+        nearest(decision)
     };
     let estimate = chosen.estimate;
     let has_record = |id: &ProviderId| state.records(id).is_some_and(|records| !records.is_empty());
@@ -337,6 +362,7 @@ fn answer(state: &RoutingSnapshot, decision: &Decision<'_>, ask: &RouteQuery) ->
             })
             .collect(),
         considered,
+        verdicts: verdicts(decision),
         considered_omitted: (omitted > 0).then_some(omitted),
         quality_source: Figures::built_in().source(),
     })
@@ -350,22 +376,76 @@ fn considered(decision: &Decision<'_>) -> (Vec<Considered>, usize) {
     }
     let all = listed.len();
     // What is left out is not what tells most: the outranked at the end, not the reasons against others.
-    let is_outranked = |it: &Considered| it.verdict == Verdict::Outranked.as_str();
-    let reasons = listed.iter().filter(|it| !is_outranked(it)).count();
+    let reasons = listed.iter().filter(|it| it.verdict != Verdict::Outranked).count();
     let mut room = MOST_CONSIDERED.saturating_sub(reasons);
     listed.retain(|it| {
-        let stays = !is_outranked(it) || room > 0;
-        room -= usize::from(stays && is_outranked(it));
+        let is_outranked = it.verdict == Verdict::Outranked;
+        let stays = !is_outranked || room > 0;
+        room -= usize::from(stays && is_outranked);
         stays
     });
     listed.truncate(MOST_CONSIDERED);
     let omitted = all - listed.len();
-    (listed, omitted)
+    (listed.iter().map(Line::written).collect(), omitted)
+}
+
+/// The chosen one and the lines nearest to it; and how many lines are left out. Those whose turn was not later come
+/// first: what stood in their way is why another was chosen.
+fn nearest(decision: &Decision<'_>) -> (Vec<Considered>, usize) {
+    let mut listed = lines(decision, |verdict| !verdict.is_usable());
+    let all = listed.len();
+    let turn = decision.chosen().map(|chosen| chosen.turn);
+    let mut ranks: Vec<usize> = (0..all).collect();
+    ranks.sort_by_key(|at| {
+        let it = &listed[*at];
+        let was_due = !it.verdict.is_usable() && turn.is_some_and(|turn| it.turn <= turn);
+        let is_chosen = it.verdict == Verdict::Chosen;
+        (
+            it.verdict == Verdict::NotForTask,
+            Reverse(is_chosen),
+            Reverse(was_due),
+            *at,
+        )
+    });
+    let mut stays: Vec<usize> = ranks.into_iter().take(1 + NEAREST).collect();
+    stays.sort_unstable();
+    listed = stays.into_iter().map(|at| listed[at]).collect();
+    (listed.iter().map(Line::written).collect(), all - listed.len())
+}
+
+/// How many models there are of each verdict.
+fn verdicts(decision: &Decision<'_>) -> BTreeMap<&'static str, usize> {
+    let mut counts = BTreeMap::new();
+    let mut seen: BTreeSet<*const Offer> = BTreeSet::new();
+    let mut hiding: BTreeSet<&ProviderId> = BTreeSet::new();
+    for it in &decision.considered {
+        if seen.insert(it.offer) {
+            let hidden = if hiding.insert(&it.supply.provider) {
+                it.supply.hidden
+            } else {
+                0
+            };
+            *counts.entry(it.verdict.as_str()).or_default() += 1 + hidden;
+        }
+    }
+    counts
+}
+
+/// A line of the list of candidates.
+#[derive(Clone, Copy)]
+struct Line<'a> {
+    supply: &'a Supply,
+    /// Nothing where no model of the provider is known.
+    candidate: Option<&'a Candidate<'a>>,
+    verdict: Verdict,
+    turn: Precedence,
+    /// Other models of the provider with the same verdict.
+    others: usize,
 }
 
 /// Every model once, but one line for a provider's models with the same verdict, where that one `is_shared`.
-fn lines(decision: &Decision<'_>, is_shared: impl Fn(Verdict) -> bool) -> Vec<Considered> {
-    let mut listed: Vec<Considered> = Vec::new();
+fn lines<'a>(decision: &'a Decision<'a>, is_shared: impl Fn(Verdict) -> bool) -> Vec<Line<'a>> {
+    let mut listed: Vec<Line<'a>> = Vec::new();
     let mut seen: BTreeSet<*const Offer> = BTreeSet::new();
     let mut alike: BTreeMap<(&ProviderId, &str), usize> = BTreeMap::new();
     for it in &decision.considered {
@@ -374,20 +454,44 @@ fn lines(decision: &Decision<'_>, is_shared: impl Fn(Verdict) -> bool) -> Vec<Co
             continue;
         }
         match alike.entry((&it.supply.provider, it.verdict.as_str())) {
-            Entry::Occupied(first) if is_shared(it.verdict) => {
-                *listed[*first.get()].other_models.get_or_insert(0) += 1;
-            }
+            Entry::Occupied(first) if is_shared(it.verdict) => listed[*first.get()].others += 1,
             entry => {
+                let is_first = matches!(entry, Entry::Vacant(_));
                 entry.or_insert(listed.len());
-                listed.push(Considered::of(it));
+                listed.push(Line {
+                    supply: it.supply,
+                    candidate: Some(it),
+                    verdict: it.verdict,
+                    turn: it.turn,
+                    others: if is_first { it.supply.hidden } else { 0 },
+                });
             }
         }
     }
-    listed.extend(decision.barren.iter().map(|(supply, _, verdict)| Considered {
-        provider: supply.provider.to_string(),
-        ..Considered::bare(*verdict)
+    listed.extend(decision.barren.iter().map(|(supply, turn, verdict)| Line {
+        supply,
+        candidate: None,
+        verdict: *verdict,
+        turn: *turn,
+        others: 0,
     }));
     listed
+}
+
+impl Line<'_> {
+    fn written(&self) -> Considered {
+        let considered = match self.candidate {
+            Some(candidate) => Considered::of(candidate),
+            None => Considered {
+                provider: self.supply.provider.to_string(),
+                ..Considered::bare(self.verdict)
+            },
+        };
+        Considered {
+            other_models: (self.others > 0).then_some(self.others),
+            ..considered
+        }
+    }
 }
 
 impl Considered {

@@ -1,6 +1,9 @@
 //! What is known of every provider: whether it can be used, how it fares, what it costs.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -13,12 +16,19 @@ use super::{
 };
 use crate::{
     app::App,
+    catalog::Catalog,
     domain::{Billionths, HealthState, ModelRef, ProviderId, Rate, Signal, Task, utc_text},
     error::Result,
     providers::Provider,
     services::{cost_estimate, price_lookup},
+    settings::Config,
     storage::ledger::{Dimension, Filter, Past, Totals},
 };
+
+/// How many models of each provider are named where all providers are asked for: of those that can be used, and others.
+const MOST_MODELS: [usize; 2] = [12, 3];
+/// How long a price holds at least, in seconds.
+const HOUR: i64 = 3_600;
 
 /// Every provider.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -46,6 +56,9 @@ pub struct ProviderStats {
     pub key_states: Vec<KeyStats>,
     /// That are served now, as far as is known
     pub models: Vec<String>,
+    /// How many more there are; ask for the one provider to see them
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub models_omitted: Option<usize>,
     /// Requests per minute; 0 for no limit
     pub rate_limit: u32,
     /// How it fares, by the requests of the last day
@@ -96,7 +109,7 @@ pub struct Latency {
 }
 
 /// What it costs, in US dollars per million tokens.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct PriceStats {
     /// The first configured model, else one of middle price
     pub model: Option<String>,
@@ -112,10 +125,11 @@ pub fn stats(app: &App, state: &RoutingSnapshot, only: Option<&Provider>) -> Res
         past.entry(&it.asked.model.provider).or_default().push(it);
     }
     let supplies: BTreeMap<_, _> = state
-        .all_supplies(Task::Chat)
+        .all_supplies(Task::Chat, only.is_some())
         .into_iter()
         .map(|supply| (supply.provider.clone(), supply))
         .collect();
+    let prices = TypicalPrices::in_force(app, state);
     let mut providers = Vec::new();
     for provider in state.providers() {
         if only.is_some_and(|only| only.id != provider.id) {
@@ -126,7 +140,15 @@ pub fn stats(app: &App, state: &RoutingSnapshot, only: Option<&Provider>) -> Res
         };
         let totals = usage.get(provider.id.as_str()).copied().unwrap_or_default();
         let past = past.get(&provider.id).map(Vec::as_slice).unwrap_or_default();
-        providers.push(of_provider(state, provider, supply, &totals, past));
+        let price = prices.of(state, provider);
+        let mut stats = of_provider(state, provider, supply, (&totals, past), price);
+        if only.is_none() {
+            let most = MOST_MODELS[usize::from(!stats.available)];
+            let omitted = stats.models.len().saturating_sub(most);
+            stats.models.truncate(most);
+            stats.models_omitted = (omitted > 0).then_some(omitted);
+        }
+        providers.push(stats);
     }
     let count = |is: fn(&ProviderStats) -> bool| providers.iter().filter(|it| is(it)).count();
     Ok(Stats {
@@ -151,8 +173,8 @@ fn of_provider(
     state: &RoutingSnapshot,
     provider: &Provider,
     supply: &Supply,
-    totals: &Totals,
-    past: &[&Past],
+    (totals, past): (&Totals, &[&Past]),
+    price: PriceStats,
 ) -> ProviderStats {
     let obstacle = supply.obstacle.or_else(|| supply.key_obstacle(state.now));
     let records = state.records(&provider.id);
@@ -175,12 +197,12 @@ fn of_provider(
             .filter(|_| records.as_ref().is_some_and(|records| !records.is_empty()))
             .map(|key| of_key(state, provider, key))
             .collect(),
-        models: supply
-            .offers
-            .iter()
-            .filter(|offer| offer.absence.is_none())
-            .map(|offer| offer.model.to_string())
+        models: state
+            .served_models(provider, supply)
+            .into_iter()
+            .map(ToString::to_string)
             .collect(),
+        models_omitted: None,
         rate_limit: provider.rate_limit.unwrap_or(0),
         health: health(state, provider, supply, past),
         latency: Latency {
@@ -190,7 +212,7 @@ fn of_provider(
         },
         success_rate: Billionths::ratio(totals.requests - totals.errors, totals.requests),
         requests: totals.requests,
-        price: price(state, provider),
+        price,
     }
 }
 
@@ -250,6 +272,46 @@ fn health(state: &RoutingSnapshot, provider: &Provider, supply: &Supply, past: &
             format!("{what} at {}", utc_text(past.at))
         }),
         cooldown_until: until.map(utc_text),
+    }
+}
+
+/// What the typical models cost, kept for an hour: to find one, all prices of a provider are looked at.
+#[derive(Debug)]
+struct TypicalPrices {
+    config: Arc<Config>,
+    catalog: Arc<Catalog>,
+    hour: i64,
+    known: Mutex<BTreeMap<ProviderId, PriceStats>>,
+}
+
+impl TypicalPrices {
+    fn in_force(app: &App, state: &RoutingSnapshot) -> Arc<Self> {
+        let hour = state.now.as_second() / HOUR;
+        if let Some(kept) = app.kept::<Self>()
+            && kept.hour == hour
+            && Arc::ptr_eq(&kept.config, &state.config)
+            && Arc::ptr_eq(&kept.catalog, &state.catalog)
+        {
+            return kept;
+        }
+        let new = Arc::new(Self {
+            config: Arc::clone(&state.config),
+            catalog: Arc::clone(&state.catalog),
+            hour,
+            known: Mutex::default(),
+        });
+        app.keep(&new);
+        new
+    }
+
+    fn of(&self, state: &RoutingSnapshot, provider: &Provider) -> PriceStats {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get(&provider.id) {
+            return known.clone();
+        }
+        let price = price(state, provider);
+        known.insert(provider.id.clone(), price.clone());
+        price
     }
 }
 

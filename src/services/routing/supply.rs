@@ -23,6 +23,8 @@ pub struct Supply {
     /// Its share of the requests among providers of equal rank.
     pub weight: u32,
     pub offers: Vec<Offer>,
+    /// How many more models have the same obstacle.
+    pub hidden: usize,
 }
 
 /// One key of a provider.

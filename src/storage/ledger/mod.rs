@@ -32,6 +32,7 @@ mod records;
 mod schema;
 mod totals;
 mod upkeep;
+mod windows;
 
 pub use connection::PATIENCE;
 pub use error::LedgerError;
@@ -46,6 +47,7 @@ pub use upkeep::{Condition, Depth};
 
 use connection::{Missing, OpenDatabase, PAUSE, Survives, Transaction, look};
 use recent::Recent;
+use windows::KeptWindows;
 
 use super::{files::is_in_place, lock::jittered};
 
@@ -74,6 +76,7 @@ pub struct Ledger {
 struct OpenLedger {
     open: OpenDatabase,
     recent: Recent,
+    windows: KeptWindows,
 }
 
 impl Ledger {
@@ -260,6 +263,7 @@ impl Ledger {
                 *held = Some(OpenLedger {
                     open: OpenDatabase::new(&self.folder, file)?,
                     recent: Recent::default(),
+                    windows: KeptWindows::default(),
                 });
             }
         }

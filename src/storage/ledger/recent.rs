@@ -32,7 +32,8 @@ pub struct Asked {
 /// How the last requests since some time ended.
 #[derive(Debug, Clone, Default)]
 pub struct Outcomes {
-    newest: Arc<Vec<Past>>,
+    /// Nothing where there is no ledger.
+    newest: Option<Arc<Vec<Past>>>,
     since: Timestamp,
 }
 
@@ -50,6 +51,7 @@ pub(super) struct Recent {
 impl Ledger {
     /// How requests since `since` ended; only the newest 2,000 of all are looked at.
     pub fn outcomes(&self, since: Timestamp) -> LedgerResult<Outcomes> {
+        self.look_at_journals();
         let begun = Instant::now();
         let mut held = self.held();
         let Some(held) = self.opened(&mut held, Missing::Leave)? else {
@@ -57,7 +59,7 @@ impl Ledger {
         };
         let newest = held.open.read(|transaction| held.recent.newest(transaction));
         Ok(Outcomes {
-            newest: newest.map_err(|why| self.failed(&why, begun))?,
+            newest: Some(newest.map_err(|why| self.failed(&why, begun))?),
             since,
         })
     }
@@ -67,7 +69,18 @@ impl Outcomes {
     /// In the order in which they were recorded.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Past> + Clone {
         // The clock may have been set back: an older one can stand behind a newer one.
-        self.newest.iter().filter(|past| past.at >= self.since)
+        let newest = self.newest.iter().flat_map(|newest| newest.iter());
+        newest.filter(|past| past.at >= self.since)
+    }
+
+    /// Whether the ledger has not been changed in between, by anybody.
+    pub fn is_the_same(&self, other: &Self) -> bool {
+        match (&self.newest, &other.newest) {
+            // Whoever holds one of them keeps it from being written anew.
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        }
     }
 }
 

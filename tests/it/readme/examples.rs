@@ -95,8 +95,8 @@ fn stable(text: &str) -> String {
         (r"[0-9.]+ ?m?s\b", "SPAN"),
         (r"\b[0-9a-f]{16}\b", "SLOT"),
         // The forecast comes from the time of day; it stands before the end of the period.
-        (r"\$\S+\s+DATE", "FORECAST"),
-        (r"FORECAST\s+\$\S+", "FORECAST"),
+        (r"(–|\$\S+( – \$\S+)?)\s+DATE", "FORECAST"),
+        (r"FORECAST +\S[^\n]*", "FORECAST"),
         (r"[▏▎▍▌▋▊▉█░▕ ]+", " "),
     ];
     parts.iter().fold(text.to_owned(), |text, (pattern, name)| {

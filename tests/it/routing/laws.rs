@@ -146,6 +146,7 @@ fn supplies() -> impl Strategy<Value = Vec<Supply>> {
                         })
                         .collect(),
                     weight,
+                    hidden: 0,
                     offers: offers
                         .map(|(it, name)| Offer {
                             model: name.parse().unwrap(),

@@ -25,6 +25,7 @@ fn supply(provider: &str, offers: Vec<Offer>) -> Supply {
         keys: vec![key("default")],
         weight: 1,
         offers,
+        hidden: 0,
     }
 }
 

@@ -85,7 +85,10 @@ impl World {
     }
 
     fn route(&self, second: i64, change: impl FnOnce(&mut Wanted)) -> Result<Route> {
-        let mut wanted = Wanted::of(Task::Chat);
+        let mut wanted = Wanted {
+            lists_all: true,
+            ..Wanted::of(Task::Chat)
+        };
         change(&mut wanted);
         wait(routing::route(&self.at(second), &wanted))
     }
