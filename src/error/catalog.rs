@@ -9,8 +9,8 @@ impl From<SetError> for Error {
             SetError::TooLong | SetError::TooManyModels | SetError::Form { .. } | SetError::UnknownSet => {
                 "use LiteLLM's model_prices_and_context_window.json or genai-prices' data.json, complete and unmodified"
             }
-            SetError::Twice { .. } | SetError::Price { .. } => {
-                "download the file again; if that does not help, report it to its publisher"
+            SetError::Twice { .. } | SetError::NamedTwice | SetError::Price { .. } => {
+                "download the file again; if it stays like that, tell its publisher"
             }
         };
         Self::new(Code::PriceOverlayInvalid, why.to_string()).hint(hint)

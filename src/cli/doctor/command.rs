@@ -15,7 +15,7 @@ use super::{
     },
     files,
     finding::{Finding, Severity},
-    keys, ledger, mcp_clients, vault,
+    keys, ledger, mcp_clients, prices, vault,
 };
 use crate::{
     app::App,
@@ -56,7 +56,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     let mut findings = vec![files::configuration(app)];
     findings.extend(project(app));
     findings.extend(files::folders(app));
-    findings.push(ledger::prices_in_force(app));
+    findings.push(prices::in_force(app));
     let open = wait(services::vault::open_unasked(app));
     findings.push(vault::the_vault(app, &open));
     findings.extend(vault::ways_in(app));

@@ -1,48 +1,7 @@
 //! Whether the ledger is whole, whether budgets hold, and how old the prices are.
 
 use super::finding::{Finding, Severity};
-use crate::{
-    app::App,
-    catalog::Catalog,
-    error::Code,
-    services::{budget_status, price_updates},
-    storage::ledger::Depth,
-    tools::view,
-};
-
-/// Whether there are prices, and whose.
-pub(super) fn prices_in_force(app: &App) -> Finding {
-    let catalog = match app.catalog() {
-        // The check of the configuration has said it.
-        Err(error) if error.code() == Code::ConfigInvalid => Catalog::built_in(),
-        Err(error) => return Finding::of("prices", &error),
-        Ok(catalog) => catalog,
-    };
-    let models = catalog.models().count();
-    match price_updates::overlay(app) {
-        Err(error) => Finding::of("prices", &error),
-        Ok(None) => Finding::good(
-            "prices",
-            format!("{models} models, built-in prices of {}", catalog.as_of()),
-        ),
-        Ok(Some(over)) if over.as_of < catalog.as_of() => Finding::new(
-            "prices",
-            Severity::Notice,
-            format!(
-                "prices from {} of {} override newer built-in ones",
-                over.set, over.as_of
-            ),
-        )
-        .fix("`api-keys prices reset`, or load a newer file with `api-keys prices update --from FILE`"),
-        Ok(Some(over)) => Finding::good(
-            "prices",
-            format!(
-                "{models} models, prices from {} of {} over the built-in ones",
-                over.set, over.as_of
-            ),
-        ),
-    }
-}
+use crate::{app::App, services::budget_status, storage::ledger::Depth, tools::view};
 
 /// Whether a budget is exceeded or about to be, and whether anything in use has no price.
 pub(super) fn budgets(app: &App) -> Vec<Finding> {

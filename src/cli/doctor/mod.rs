@@ -6,6 +6,7 @@ mod finding;
 mod keys;
 mod ledger;
 mod mcp_clients;
+mod prices;
 mod vault;
 
 pub(super) use self::command::COMMAND;
