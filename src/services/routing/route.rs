@@ -175,7 +175,7 @@ impl Wanted {
 pub async fn route(app: &App, wanted: &Wanted) -> Result<Arc<Route>> {
     loop {
         let state = RoutingSnapshot::of(app).await?;
-        let known = KnownRoutes::from(app, &state);
+        let known = KnownRoutes::of(app, &state);
         if let Some(route) = known.get(wanted) {
             return Ok(route);
         }
@@ -206,7 +206,7 @@ struct KnownRoutes {
 }
 
 impl KnownRoutes {
-    fn from(app: &App, state: &Arc<RoutingSnapshot>) -> Arc<Self> {
+    fn of(app: &App, state: &Arc<RoutingSnapshot>) -> Arc<Self> {
         if let Some(kept) = app.kept::<Self>()
             && Arc::ptr_eq(&kept.state, state)
         {
