@@ -60,6 +60,7 @@ pub struct App {
 impl App {
     /// Prepares everything and opens nothing: no vault, no keychain, no ledger, no connection.
     pub fn new(settings: Settings, clock: Clock) -> Self {
+        let checker = Checker::trusting(settings.environment().extra_certificates());
         let paths = settings.paths();
         let places = VaultPlaces {
             key_folder: paths.config_folder().to_owned(),
@@ -73,7 +74,7 @@ impl App {
             vault,
             ledger,
             clients,
-            checker: Checker::new(),
+            checker,
             prices: prices::Prices::default(),
             listings: Listings::default(),
             clock,

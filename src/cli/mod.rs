@@ -13,12 +13,14 @@ mod export;
 mod gateway;
 mod key_name;
 mod logging;
+mod named_file;
 mod own_server;
 mod prices;
 mod prompt;
 mod prune;
 mod render;
 mod run;
+mod scan;
 mod secret_source;
 mod serve;
 mod setup;
@@ -70,6 +72,7 @@ const COMMANDS: &[CommandDef] = &[
     env::COMMAND,
     setup::COMMAND,
     doctor::COMMAND,
+    scan::COMMAND,
     statusline::COMMAND,
     vault::COMMAND,
     audit::COMMAND,

@@ -1,15 +1,14 @@
 //! Where a secret comes from on a terminal: a hidden prompt, a line of stdin, a file. Never an argument.
 
 use std::{
-    fs::File,
-    io::{ErrorKind, Read, stdin},
+    io::{ErrorKind, Read},
     path::{Path, PathBuf},
 };
 
 use clap::{Arg, ArgAction, ArgMatches, ValueHint, value_parser};
 use zeroize::Zeroizing;
 
-use super::{env_file::EnvFile, prompt};
+use super::{env_file::EnvFile, named_file, prompt};
 use crate::{
     domain::Secret,
     error::{Code, Error, Result},
@@ -79,14 +78,25 @@ impl SecretSource {
     pub(super) fn read(&self, question: &str, variables: &[&str]) -> Result<Secret> {
         match self {
             Self::Prompt => prompt::ask(question),
-            Self::Stdin => line(unbuffered_stdin()?),
+            Self::Stdin => line(named_file::unbuffered_stdin()?),
             Self::File(path) => line_of(path),
             Self::EnvFile(path) => {
                 let file = EnvFile::read(path)?;
-                variables.iter().find_map(|name| file.secret(name)).ok_or_else(|| {
-                    Error::new(Code::VariableMissing, "the file has none of the provider's variables").hint(format!(
+                let found: Vec<(&str, Secret)> = variables
+                    .iter()
+                    .filter_map(|name| Some((*name, file.secret(name)?)))
+                    .collect();
+                let named = found.first().map(|(name, _)| *name);
+                // EXPOSE: only whether there is anything
+                let filled = found.into_iter().find(|(_, secret)| !secret.expose().is_empty());
+                filled.map(|(_, secret)| secret).ok_or_else(|| {
+                    let message = match named {
+                        Some(name) => format!("the file has {name}, and it is empty"),
+                        None => "the file has none of the provider's variables".to_owned(),
+                    };
+                    Error::new(Code::VariableMissing, message).hint(format!(
                         "it needs a line such as {}=…",
-                        variables.first().unwrap_or(&"NAME")
+                        named.or(variables.first().copied()).unwrap_or("NAME")
                     ))
                 })
             }
@@ -111,10 +121,12 @@ fn line(mut source: impl Read) -> Result<Secret> {
     }
     let line = buffer.get(..filled).unwrap_or_default();
     let line = line.strip_suffix(b"\r").unwrap_or(line);
+    // The mark that some editors put before a text.
+    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
     match std::str::from_utf8(line) {
-        Ok(text) => Ok(Secret::new(text)),
+        Ok(text) if !text.contains('\0') => Ok(Secret::new(text)),
         // The cause would tell where in the secret; its text is dropped on purpose.
-        Err(_) => Err(Error::new(Code::MalformedKey, "the first line is not text").hint(WHOLE_KEY)),
+        Ok(_) | Err(_) => Err(Error::new(Code::MalformedKey, "the first line is not text in UTF-8").hint(WHOLE_KEY)),
     }
 }
 
@@ -132,42 +144,10 @@ fn read_byte(source: &mut impl Read, byte: &mut u8) -> Result<Option<u8>> {
     }
 }
 
-/// Standard input without the standard library's buffer, which nobody wipes.
-fn unbuffered_stdin() -> Result<File> {
-    #[cfg(unix)]
-    let owned = std::os::fd::AsFd::as_fd(&stdin()).try_clone_to_owned();
-    #[cfg(windows)]
-    let owned = std::os::windows::io::AsHandle::as_handle(&stdin()).try_clone_to_owned();
-    owned
-        .map(File::from)
-        .map_err(|why| Error::new(Code::StorageFailed, "standard input cannot be read").caused_by(why))
-}
-
-/// The first line of the ordinary file at `path`, which no error repeats: it may be a key in the wrong place.
+/// The first line of the file at `path`, which no error repeats: it may be a key in the wrong place.
 fn line_of(path: &Path) -> Result<Secret> {
-    let found = std::fs::metadata(path).map_err(|why| {
-        let error = if why.kind() == ErrorKind::NotFound {
-            Error::new(Code::StorageFailed, "the file of `--from-file` does not exist")
-        } else {
-            Error::new(Code::StorageFailed, "the file of `--from-file` cannot be read")
-        };
-        error
-            .caused_by(why)
-            .hint("name a file that holds the key and nothing else")
-    })?;
-    // A pipe or device could block for ever, or never end.
-    if !found.is_file() {
-        return Err(
-            Error::new(Code::UnsafeFile, "what `--from-file` names is not an ordinary file")
-                .hint("name a file that holds the key and nothing else; for a pipe use `--stdin`"),
-        );
-    }
-    let file = File::open(path).map_err(|why| {
-        Error::new(Code::StorageFailed, "the file of `--from-file` cannot be read")
-            .caused_by(why)
-            .hint("check that you may read it")
-    })?;
-    line(file)
+    const HINT: &str = "name a file that holds the key and nothing else";
+    line(named_file::open(path, "the file of `--from-file`", HINT)?)
 }
 
 #[cfg(test)]
@@ -185,7 +165,7 @@ mod tests {
 
     #[test]
     fn only_the_first_line_is_read_and_its_end_is_taken_off() {
-        for text in ["secret", "secret\n", "secret\r\n", "secret\nmore\n"] {
+        for text in ["secret", "secret\n", "secret\r\n", "secret\nmore\n", "\u{feff}secret\n"] {
             let secret = line(text.as_bytes()).expect("readable");
             // EXPOSE: a made-up value in a test
             assert_eq!(secret.expose(), "secret");
@@ -201,7 +181,7 @@ mod tests {
     #[test]
     fn bytes_that_are_not_text_are_refused_without_being_shown() {
         let error = line(&b"sk-\xff\xfe"[..]).expect_err("not text");
-        assert_eq!(error.to_string(), "the first line is not text");
+        assert_eq!(error.to_string(), "the first line is not text in UTF-8");
     }
 
     #[test]

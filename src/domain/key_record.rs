@@ -104,12 +104,25 @@ impl KeyRecord {
             .find(|version| version.state == VersionState::Active)
     }
 
+    /// The fingerprint of the secret `number`, if the record has one of that number.
+    pub fn fingerprint_of(&self, number: u32) -> Option<&str> {
+        self.versions
+            .iter()
+            .find(|version| version.version == number)
+            .map(|version| version.fingerprint.as_str())
+    }
+
     /// The secret that an undo would bring back: the one retired last.
     pub fn previous(&self) -> Option<&KeyVersion> {
         self.versions
             .iter()
             .filter(|version| version.retired_at().is_some())
             .max_by_key(|version| (version.retired_at(), version.version))
+    }
+
+    /// When it last changed in a way that can be taken back.
+    pub fn last_change(&self) -> Option<Timestamp> {
+        self.removed_at.or_else(|| self.previous()?.retired_at())
     }
 
     /// Takes the secret in use out of it, into `state`, with its expiry date; whoever comes next has another.

@@ -18,16 +18,52 @@ impl Secret {
         &self.0
     }
 
-    /// The same text without the white space and quotes that come along when people copy and paste.
+    /// The same text without what comes along when people copy and paste: white space, quotes around it, `Bearer`.
     #[must_use]
     pub fn trimmed(&self) -> Self {
-        let text = self.0.trim();
-        let text = text.strip_prefix("Bearer ").unwrap_or(text).trim();
-        let unquoted = ['"', '\'', '`']
-            .iter()
-            .find_map(|quote| text.strip_prefix(*quote)?.strip_suffix(*quote));
-        Self(Zeroizing::new(unquoted.unwrap_or(text).into()))
+        let mut text: &str = &self.0;
+        loop {
+            let less = unwrapped(text);
+            if less.len() == text.len() {
+                return Self::new(text);
+            }
+            text = less;
+        }
     }
+
+    /// The same text without the escaped line ends at its end, as scripts leave them, if it has any.
+    pub fn without_escaped_line_end(&self) -> Option<Self> {
+        let mut text: &str = &self.0;
+        while let Some(less) = ["\\n", "\\r"].iter().find_map(|end| text.strip_suffix(end)) {
+            text = less;
+        }
+        (text.len() < self.0.len()).then(|| Self::new(text).trimmed())
+    }
+}
+
+/// `text` without the outermost of what is pasted along with a key.
+fn unwrapped(text: &str) -> &str {
+    const QUOTES: [(char, char); 6] = [
+        ('"', '"'),
+        ('\'', '\''),
+        ('`', '`'),
+        ('\u{201c}', '\u{201d}'),
+        ('\u{2018}', '\u{2019}'),
+        ('\u{ab}', '\u{bb}'),
+    ];
+    // Neither the mark that begins a text nor a space without width is white space to Unicode.
+    let text = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\u{feff}' | '\u{200b}'));
+    let word = ["authorization:", "bearer"].iter().find_map(|word| {
+        let (start, rest) = text.split_at_checked(word.len())?;
+        let is_whole = word.ends_with(':') || rest.starts_with(char::is_whitespace);
+        (start.eq_ignore_ascii_case(word) && is_whole).then_some(rest)
+    });
+    word.or_else(|| {
+        QUOTES
+            .iter()
+            .find_map(|(open, close)| text.strip_prefix(*open)?.strip_suffix(*close))
+    })
+    .unwrap_or(text)
 }
 
 impl fmt::Debug for Secret {
@@ -65,11 +101,43 @@ mod tests {
 
     #[test]
     fn what_people_paste_around_a_key_is_taken_off() {
-        for pasted in ["abc", "  abc\n", "\"abc\"", "'abc' ", "Bearer abc", "`abc`"] {
+        for pasted in [
+            "abc",
+            "  abc\n",
+            "\r\n\tabc\r\n",
+            "\u{feff}abc\u{200b}",
+            "\"abc\"",
+            "'abc' ",
+            "' \"abc\" '",
+            "\u{201c}abc\u{201d}",
+            "Bearer abc",
+            "bearer  abc",
+            "\"Bearer abc\"",
+            "Authorization: Bearer abc",
+            "`abc`",
+        ] {
             let secret = Secret::new(pasted);
             // EXPOSE: a made-up value in a test
             assert_eq!(secret.trimmed().expose(), "abc");
         }
+    }
+
+    #[test]
+    fn what_belongs_to_a_key_stays() {
+        for pasted in ["Bearerabc", "\"abc", "abc'", "abc\\n", "\"abc'"] {
+            // EXPOSE: a made-up value in a test
+            assert_eq!(Secret::new(pasted).trimmed().expose(), pasted);
+        }
+    }
+
+    #[test]
+    fn escaped_line_ends_are_taken_off_the_end_only() {
+        let cleaned = |text: &str| Secret::new(text).without_escaped_line_end();
+        for text in ["abc\\n", "abc\\r\\n", "abc\\n\\n", "abc \\n"] {
+            // EXPOSE: a made-up value in a test
+            assert_eq!(cleaned(text).expect("cleaned").expose(), "abc");
+        }
+        assert!(cleaned("a\\nbc").is_none() && cleaned("abc").is_none());
     }
 
     #[test]

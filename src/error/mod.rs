@@ -585,18 +585,6 @@ impl std::error::Error for Error {
     }
 }
 
-impl From<crate::domain::MalformedKey> for Error {
-    fn from(why: crate::domain::MalformedKey) -> Self {
-        let hint = match why {
-            crate::domain::MalformedKey::Reference => {
-                "let what keeps the secret print it, and pipe it in: `op read … | api-keys add PROVIDER --stdin`"
-            }
-            _ => "copy the whole key from the provider's console, and nothing else",
-        };
-        Self::new(Code::MalformedKey, why.to_string()).hint(hint)
-    }
-}
-
 impl From<crate::domain::IdentityError> for Error {
     fn from(why: crate::domain::IdentityError) -> Self {
         Self::new(Code::InvalidArgument, why.to_string())

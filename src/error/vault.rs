@@ -49,6 +49,10 @@ impl From<VaultError> for Error {
                 Code::LastSlot,
                 "first add another way to open the vault, such as `api-keys vault add-slot passphrase`".to_owned(),
             ),
+            VaultError::SlotsChanged => (
+                Code::Busy,
+                "see `api-keys vault status`, then try again; nothing was changed".to_owned(),
+            ),
             VaultError::Damaged { path, .. } if path.ends_with("anchor.json") => (
                 Code::VaultDamaged,
                 "if the vault's contents are right, take them as the newest: `api-keys vault accept-rollback`, with `--recovery` where only the recovery code opens it".to_owned(),
@@ -93,22 +97,29 @@ impl From<VaultError> for Error {
                 Code::KeychainEntryMissing,
                 "was the keychain reset or another user's? Restore it; or, where a recovery code was made: `api-keys vault recover`".to_owned(),
             ),
-            VaultError::Seal(SealError::NotAuthentic) => (
-                Code::VaultDamaged,
-                "put a copy from a backup in the vault's place; nothing was changed".to_owned(),
-            ),
-            VaultError::Seal(SealError::NoMemory) => (
-                Code::StorageFailed,
-                "close other programs or raise the memory limit, and try again".to_owned(),
-            ),
-            VaultError::Seal(SealError::NoRandomness) => (
-                Code::StorageFailed,
-                "the system's source of random bytes does not work; nothing was changed".to_owned(),
-            ),
+            VaultError::Seal(why) => of_seal(*why),
             VaultError::Misused(_) => (Code::Internal, "please report this; nothing was changed".to_owned()),
         };
         Self::new(code, why.to_string()).hint(hint).caused_by(why)
     }
+}
+
+fn of_seal(why: SealError) -> (Code, String) {
+    let (code, hint) = match why {
+        SealError::NotAuthentic => (
+            Code::VaultDamaged,
+            "put a copy from a backup in the vault's place; nothing was changed",
+        ),
+        SealError::NoMemory => (
+            Code::StorageFailed,
+            "close other programs or raise the memory limit, and try again",
+        ),
+        SealError::NoRandomness => (
+            Code::StorageFailed,
+            "the system's source of random bytes does not work; nothing was changed",
+        ),
+    };
+    (code, hint.to_owned())
 }
 
 /// The ways out that the failure of a file, a lock, the trail or the keychain has by itself.
@@ -156,6 +167,7 @@ mod tests {
             (VaultError::NoSlotOfKind(SlotKind::Passphrase), Code::SlotNotFound),
             (VaultError::NoSuchSlot(Hex([0; 8])), Code::SlotNotFound),
             (VaultError::LastSlot, Code::LastSlot),
+            (VaultError::SlotsChanged, Code::Busy),
             (
                 VaultError::Damaged {
                     path: path.clone(),

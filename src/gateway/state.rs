@@ -13,12 +13,14 @@ use super::{
     metrics::Metrics,
     tasks::Tasks,
 };
-use crate::{app::App, error::Result, process, providers::Upstream, services::gateway_keys::KeyRing};
+use crate::{app::App, domain::Label, error::Result, process, providers::Upstream, services::gateway_keys::KeyRing};
 
 /// How the gateway is to be run.
 #[derive(Debug, Clone)]
 pub struct Options {
     pub listen: SocketAddr,
+    /// The label of the keys that requests go with, where a provider has such a key.
+    pub project: Option<Label>,
     /// Whether it may listen where other machines can reach it.
     pub allow_remote: bool,
     /// How long a provider may take until its response begins.
@@ -54,9 +56,9 @@ impl GatewayState {
         let metrics = Arc::default();
         let accounts = Accounts::open(&app, &key_health, &metrics)?;
         Ok(Self {
+            upstream: upstream(&app),
             app,
             options,
-            upstream: Arc::default(),
             accounts: Arc::new(accounts),
             metrics,
             key_ring: Arc::default(),
@@ -74,8 +76,12 @@ impl GatewayState {
     /// The same for another worker.
     pub(super) fn for_worker(&self) -> Self {
         Self {
-            upstream: Arc::default(),
+            upstream: upstream(&self.app),
             ..self.clone()
         }
     }
+}
+
+fn upstream(app: &App) -> Arc<Upstream> {
+    Arc::new(Upstream::trusting(app.settings().environment().extra_certificates()))
 }

@@ -3,7 +3,10 @@
 use std::{
     convert::Infallible,
     net::Ipv4Addr,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -18,7 +21,7 @@ use hyper::{
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::Semaphore,
+    task::JoinHandle,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -135,28 +138,47 @@ fn listen() -> std::io::Result<(TcpListener, String)> {
 
 async fn accept(listener: TcpListener, tickets: Weak<TicketStore>, authority: String, stop: CancellationToken) {
     let authority: Arc<str> = authority.into();
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections: Vec<Connection> = Vec::new();
     loop {
-        let connection = tokio::select! {
-            connection = listener.accept() => connection,
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
             () = stop.cancelled() => return,
         };
-        let (Ok((stream, _)), Ok(place)) = (connection, places.clone().try_acquire_owned()) else {
-            // Too many at once, or the system is short of something: let others do their work first.
+        let Ok((stream, _)) = accepted else {
+            // The system is short of something: let others do their work first.
             tokio::task::yield_now().await;
             continue;
         };
-        let (tickets, authority) = (tickets.clone(), authority.clone());
-        tokio::spawn(async move {
-            let _ = tokio::time::timeout(CONNECTION_TIMEOUT, converse(stream, tickets, &authority)).await;
-            drop(place);
+        connections.retain(|connection| !connection.task.is_finished());
+        if connections.len() >= MAX_CONNECTIONS {
+            // Browsers, and whoever wants to be in the way, open connections and say nothing: the first of those goes.
+            let is_silent = |connection: &Connection| !connection.has_asked.load(Ordering::Relaxed);
+            match connections.iter().position(is_silent) {
+                Some(silent) => connections.remove(silent).task.abort(),
+                None => continue,
+            }
+        }
+        let (tickets, authority, has_asked) = (tickets.clone(), authority.clone(), Arc::<AtomicBool>::default());
+        let asks = Arc::clone(&has_asked);
+        let task = tokio::spawn(async move {
+            let _ = tokio::time::timeout(CONNECTION_TIMEOUT, converse(stream, tickets, &authority, &asks)).await;
         });
+        connections.push(Connection { task, has_asked });
     }
 }
 
+/// A connection that was accepted.
+#[derive(Debug)]
+struct Connection {
+    task: JoinHandle<()>,
+    /// Whether the head of its request is here.
+    has_asked: Arc<AtomicBool>,
+}
+
 /// One request and its answer.
-async fn converse(stream: TcpStream, tickets: Weak<TicketStore>, authority: &str) {
+async fn converse(stream: TcpStream, tickets: Weak<TicketStore>, authority: &str, has_asked: &AtomicBool) {
     let service = service_fn(|request: hyper::Request<Incoming>| {
+        has_asked.store(true, Ordering::Relaxed);
         let tickets = tickets.upgrade();
         async move {
             let (status, html) = match tickets {
@@ -194,8 +216,10 @@ async fn typed(tickets: &TicketStore, ticket: &Shared, body: &[u8]) -> (StatusCo
     if !ticket.accept(secret) {
         return GONE.into_page();
     }
+    let progress = ticket.progress(FETCH_TIMEOUT, WORK_TIMEOUT).await;
+    // Not before: a second tab with the page is answered meanwhile.
     tickets.stop_unless_open();
-    let html = match ticket.progress(FETCH_TIMEOUT, WORK_TIMEOUT).await {
+    let html = match progress {
         Progress::Finished(outcome) => page::outcome(ticket, &outcome),
         Progress::Working => page::received(true),
         Progress::Waiting => page::received(false),

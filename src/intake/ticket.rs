@@ -6,7 +6,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
@@ -48,6 +48,7 @@ pub struct Ticket {
     changed: Notify,
     /// Whether somebody is asking the person for it.
     asking: AtomicBool,
+    opened: Instant,
 }
 
 /// The right to ask the person, given back when dropped.
@@ -112,6 +113,7 @@ impl Ticket {
             stage: Mutex::new(Stage::Open),
             changed: Notify::new(),
             asking: AtomicBool::new(false),
+            opened: Instant::now(),
         }
     }
 
@@ -123,6 +125,11 @@ impl Ticket {
     /// The short code that the page and the client's message both show.
     pub fn code(&self) -> &str {
         &self.code
+    }
+
+    /// How long ago it was opened.
+    pub fn age(&self) -> Duration {
+        self.opened.elapsed()
     }
 
     /// The right to ask the person for it, unless somebody is asking already.

@@ -22,10 +22,10 @@ use tokio_util::sync::CancellationToken;
 use super::rounds::{INPUT, Resumed, Rounds};
 use crate::{
     app::App,
-    domain::{ApiKey, Label, Secret},
+    domain::{Label, Secret},
     error::{Code, Error, Result},
     intake::{self, Intake, SecretOutcome, Ticket},
-    providers::{check_shape, looks_like_key},
+    providers::looks_like_key,
     services::keys,
     storage::vault::{VaultError, VaultStatus},
     tools::{Caller, CallerKind, Question, ToolOutput},
@@ -33,6 +33,9 @@ use crate::{
 
 /// How long a call waits for a person: some clients give up at 60 s without a word.
 pub(super) const PATIENCE: Duration = Duration::from_secs(45);
+
+/// Nobody reads a question in less.
+const READING: Duration = Duration::from_millis(50);
 
 /// The client behind one call.
 pub(super) struct McpCaller<'a> {
@@ -208,6 +211,12 @@ impl McpCaller<'_> {
             return Ok(());
         }
         self.desk.intake.close(ticket);
+        if *action == ElicitationAction::Decline && ticket.age() < READING {
+            return Err(self.required(
+                ticket.question(),
+                "the client declined before anybody could read the question",
+            ));
+        }
         if *action == ElicitationAction::Decline {
             return Err(Error::new(Code::InputDeclined, "the user declined to enter it")
                 .hint("do not ask again unless the user wants to"));
@@ -326,10 +335,7 @@ fn request(app: &App, question: &Question) -> intake::Request {
             .filter(|console| console.starts_with("https://")),
         judge: Box::new(move |secret| {
             if is_key {
-                let key = ApiKey::parse(secret)?;
-                if let Some(provider) = &provider {
-                    check_shape(provider, &key)?;
-                }
+                keys::judge(provider.as_ref(), secret)?;
             // EXPOSE: only whether there is anything
             } else if secret.expose().is_empty() {
                 return Err(VaultError::EmptyPassphrase.into());

@@ -16,6 +16,9 @@ pub struct McpClient {
     pub(super) table: &'static str,
     /// Whether its entries say that they mean a program on pipes.
     pub(super) typed: bool,
+    /// Whether its servers get the environment that it was started in; those of others get little more than HOME and
+    /// PATH.
+    pub passes_environment: bool,
     /// Its settings for every project.
     user: fn(&Machine) -> PathBuf,
     /// Its settings for one project, from the project's folder on.
@@ -54,6 +57,7 @@ pub const CLIENTS: &[McpClient] = &[
         format: SettingsFormat::Json,
         table: "mcpServers",
         typed: true,
+        passes_environment: true,
         user: |machine| {
             let folder = machine.named_by(CLAUDE_FOLDER);
             folder.unwrap_or_else(|| machine.home().to_owned()).join(".claude.json")
@@ -74,6 +78,7 @@ pub const CLIENTS: &[McpClient] = &[
         format: SettingsFormat::Json,
         table: "mcpServers",
         typed: false,
+        passes_environment: false,
         user: |machine| machine.configuration().join("Claude/claude_desktop_config.json"),
         project: None,
         trace: |machine| machine.configuration().join("Claude"),
@@ -87,6 +92,7 @@ pub const CLIENTS: &[McpClient] = &[
         format: SettingsFormat::Json,
         table: "servers",
         typed: true,
+        passes_environment: true,
         user: |machine| machine.configuration().join("Code/User/mcp.json"),
         project: Some(".vscode/mcp.json"),
         trace: |machine| machine.configuration().join("Code"),
@@ -100,6 +106,7 @@ pub const CLIENTS: &[McpClient] = &[
         format: SettingsFormat::Json,
         table: "mcpServers",
         typed: false,
+        passes_environment: true,
         user: |machine| machine.home().join(".cursor/mcp.json"),
         project: Some(".cursor/mcp.json"),
         trace: |machine| machine.home().join(".cursor"),
@@ -113,6 +120,7 @@ pub const CLIENTS: &[McpClient] = &[
         format: SettingsFormat::Toml,
         table: "mcp_servers",
         typed: false,
+        passes_environment: false,
         user: |machine| codex_folder(machine).join("config.toml"),
         project: Some(".codex/config.toml"),
         trace: codex_folder,
@@ -126,6 +134,7 @@ pub const CLIENTS: &[McpClient] = &[
         format: SettingsFormat::Json,
         table: "mcpServers",
         typed: false,
+        passes_environment: true,
         user: |machine| machine.home().join(".gemini/settings.json"),
         project: Some(".gemini/settings.json"),
         trace: |machine| machine.home().join(".gemini"),

@@ -7,7 +7,17 @@ use std::{
 
 use serde_json::{Map, Value, json};
 
-use crate::settings::{HOME, Machine};
+use crate::settings::{Environment, HOME, Machine};
+
+/// The variables by which programs find their way out, each with its other spelling.
+const NETWORK: [&[&str]; 6] = [
+    &["HTTPS_PROXY", "https_proxy"],
+    &["ALL_PROXY", "all_proxy"],
+    &["NO_PROXY", "no_proxy"],
+    &["SSL_CERT_FILE"],
+    &["SSL_CERT_DIR"],
+    &["NODE_EXTRA_CA_CERTS"],
+];
 
 /// A command that is a server on pipes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +38,20 @@ impl Launch {
                 .into_iter()
                 .collect(),
         }
+    }
+
+    /// The same with what the network needs here, for a client that keeps the environment to itself.
+    ///
+    /// An address with a password in it is left out: settings are no place for one.
+    #[must_use]
+    pub fn with_network(mut self, environment: &Environment) -> Self {
+        for names in NETWORK {
+            let value = names.iter().find_map(|name| environment.text(name));
+            if let (Some(value), Some(name)) = (value.filter(|value| !value.contains('@')), names.first()) {
+                self.environment.insert((*name).to_owned(), value);
+            }
+        }
+        self
     }
 
     /// What an entry of a client's settings starts, if it is a command.
@@ -84,5 +108,24 @@ impl Launch {
         };
         let found = std::path::absolute(found).ok()?;
         found.exists().then_some(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_network_needs_is_written_without_passwords() {
+        let environment = Environment::of([
+            ("https_proxy", "http://proxy.example:3128"),
+            ("ALL_PROXY", "socks5h://me:secret@proxy.example:1080"),
+            ("NO_PROXY", "localhost"),
+            ("SSL_CERT_FILE", "/etc/company.pem"),
+            ("UNRELATED", "x"),
+        ]);
+        let launch = Launch::server("api-keys", None).with_network(&environment);
+        let written: Vec<_> = launch.environment.keys().map(String::as_str).collect();
+        assert_eq!(written, ["HTTPS_PROXY", "NO_PROXY", "SSL_CERT_FILE"]);
     }
 }

@@ -140,6 +140,12 @@ impl<'a> ProviderResponse<'a> {
         self.json.as_ref()?.pointer(pointer)
     }
 
+    /// Whether the key that was sent begins with the published `prefix`.
+    pub(super) fn is_of_key(&self, prefix: &str) -> bool {
+        // EXPOSE: compared with a published prefix; nothing of it leaves
+        self.key.is_some_and(|key| key.expose().starts_with(prefix))
+    }
+
     pub(super) fn flag(&self, pointer: &str) -> Option<bool> {
         self.at(pointer)?.as_bool()
     }
@@ -254,6 +260,10 @@ impl ProviderResponse<'_> {
             KeyStatus::Invalid,
             "does not accept the key: it is wrong or was revoked",
         )
+    }
+
+    pub(super) fn invalid_because(&self, why: &str) -> KeyVerdict {
+        self.verdict(KeyStatus::Invalid, why)
     }
 
     pub(super) fn expired(&self) -> KeyVerdict {

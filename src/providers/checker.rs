@@ -7,10 +7,11 @@ use reqwest::{Client, Response, header::CONTENT_TYPE};
 use tokio::time::Instant;
 
 use super::{
-    Address, Check, Method, ModelListing, Provider,
+    Address, Check, ExtraCertificates, Method, ModelListing, Provider,
     answer::{Account, KeyVerdict, ProviderResponse},
     http::{Clients, Failure, credential},
     installed,
+    refusal::{self, RefusalKind},
 };
 use crate::domain::{ApiKey, KeyStatus};
 
@@ -62,7 +63,15 @@ impl Checker {
     pub fn with_patience(patience: Duration) -> Self {
         Self {
             patience,
-            clients: Clients::new(),
+            clients: Clients::trusting(ExtraCertificates::default()),
+        }
+    }
+
+    /// A checker that trusts these certificates, too.
+    pub fn trusting(extra: ExtraCertificates) -> Self {
+        Self {
+            patience: PATIENCE,
+            clients: Clients::trusting(extra),
         }
     }
 
@@ -92,7 +101,14 @@ impl Checker {
         let asked = tokio::time::timeout(self.patience, self.ask(provider, check, address, key)).await;
         let latency_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         match asked.unwrap_or(Err(Failure::TimedOut)) {
-            Ok((verdict, http_status)) => Checked::new(verdict, Some(http_status), latency_ms),
+            Ok((mut verdict, http_status)) => {
+                if let (KeyStatus::Invalid, Some(site)) = (verdict.status, provider.other_site()) {
+                    let elsewhere =
+                        format!("; keys of {site} only work there: set that as its base_url, and add the key again");
+                    verdict.message.push_str(&elsewhere);
+                }
+                Checked::new(verdict, Some(http_status), latency_ms)
+            }
             Err(failure) => {
                 let message = format!("{title} {}", failure.message());
                 Checked::new(KeyVerdict::new(KeyStatus::Unreachable, message), None, latency_ms)
@@ -153,7 +169,15 @@ impl Checker {
             let (body, is_cut) = read(response, BODY_CAP).await?;
             let answer = ProviderResponse::new(&provider.title, http_status, &body, is_cut, key);
             let answer = answer.with_account_header(account.as_deref());
-            return Ok(((provider.def.read)(&answer), http_status));
+            let verdict = match refusal::kind_of(provider, http_status, &body) {
+                // Whatever the status: it is the network's or the account's, and no word on the key.
+                Some(RefusalKind::RegionBlocked) => {
+                    answer.undetermined("does not serve this region or network and says nothing of the key")
+                }
+                Some(RefusalKind::NoCredit) if answer.is_json() => answer.no_credit(),
+                Some(_) | None => (provider.def.read)(&answer),
+            };
+            return Ok((verdict, http_status));
         }
     }
 }

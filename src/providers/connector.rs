@@ -14,7 +14,7 @@ use std::{
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Uri, header};
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, MaybeHttpsStream};
+use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::{
     client::{
         legacy::{
@@ -22,20 +22,22 @@ use hyper_util::{
             connect::{
                 HttpConnector,
                 dns::{GaiResolver, Name},
-                proxy::Tunnel,
+                proxy::{SocksV4, SocksV5, Tunnel},
             },
         },
-        proxy::matcher::Matcher,
+        proxy::matcher::{Intercept, Matcher},
     },
     rt::{TokioExecutor, TokioIo, TokioTimer},
 };
 use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::Verifier;
 use tokio::{net::TcpStream, sync::OnceCell};
 use tower_service::Service;
 
 use super::{
     Address,
     http::{CONNECT_TIMEOUT, USER_AGENT},
+    trust::ExtraCertificates,
 };
 
 /// How many idle connections to a provider are kept, and for how long.
@@ -58,6 +60,7 @@ type MaybeProxied = MaybeHttpsStream<TokioIo<TcpStream>>;
 /// A pool for each way a request can go; none where the system cannot provide it.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionPools {
+    extra: ExtraCertificates,
     /// https to elsewhere, through the system's proxy where one is set.
     outside: OnceCell<Option<PooledClient>>,
     /// https to this machine, past any proxy.
@@ -67,21 +70,33 @@ pub(super) struct ConnectionPools {
 }
 
 impl ConnectionPools {
+    /// Builds nothing yet.
+    pub(super) fn trusting(extra: ExtraCertificates) -> Self {
+        Self {
+            extra,
+            ..Self::default()
+        }
+    }
+
     pub(super) async fn client(&self, address: &Address) -> Option<&PooledClient> {
-        let (cell, build): (_, fn() -> Option<PooledClient>) = match (address.is_loopback(), address.is_https()) {
-            (false, _) => (&self.outside, build_outside),
-            (true, true) => (&self.loopback_https, build_loopback_https),
-            (true, false) => (&self.loopback_http, build_loopback_http),
-        };
+        let (cell, build): (_, fn(&ExtraCertificates) -> Option<PooledClient>) =
+            match (address.is_loopback(), address.is_https()) {
+                (false, _) => (&self.outside, build_outside),
+                (true, true) => (&self.loopback_https, build_loopback_https),
+                (true, false) => (&self.loopback_http, build_loopback_http),
+            };
         // Reading the system's certificates takes milliseconds: not on the thread that serves.
-        cell.get_or_init(|| async move { tokio::task::spawn_blocking(build).await.ok().flatten() })
-            .await
-            .as_ref()
+        cell.get_or_init(|| async {
+            let extra = self.extra.clone();
+            tokio::task::spawn_blocking(move || build(&extra)).await.ok().flatten()
+        })
+        .await
+        .as_ref()
     }
 }
 
-fn build_outside() -> Option<PooledClient> {
-    let tls = system_tls()?;
+fn build_outside(extra: &ExtraCertificates) -> Option<PooledClient> {
+    let tls = system_tls(extra)?;
     let mut to_proxy = ClientConfig::clone(&tls);
     to_proxy.alpn_protocols.clear();
     let proxy = ProxyConnector {
@@ -92,12 +107,12 @@ fn build_outside() -> Option<PooledClient> {
     Some(pool(Connector::new(proxy, tls, true)))
 }
 
-fn build_loopback_https() -> Option<PooledClient> {
-    let tls = system_tls()?;
+fn build_loopback_https(extra: &ExtraCertificates) -> Option<PooledClient> {
+    let tls = system_tls(extra)?;
     Some(pool(Connector::new(ProxyConnector::direct(&tls), tls, true)))
 }
 
-fn build_loopback_http() -> Option<PooledClient> {
+fn build_loopback_http(_: &ExtraCertificates) -> Option<PooledClient> {
     let trusts_none = tls_config()?.with_root_certificates(RootCertStore::empty());
     let tls = Arc::new(trusts_none.with_no_client_auth());
     Some(pool(Connector::new(ProxyConnector::direct(&tls), tls, false)))
@@ -132,9 +147,14 @@ fn tls_config() -> Option<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerif
         .ok()
 }
 
-/// TLS with the certificates that the system trusts, for HTTP/1.1.
-fn system_tls() -> Option<Arc<ClientConfig>> {
-    let mut config = tls_config()?.try_with_platform_verifier().ok()?.with_no_client_auth();
+/// TLS with the certificates that the system trusts, and those that the user adds, for HTTP/1.1.
+fn system_tls(extra: &ExtraCertificates) -> Option<Arc<ClientConfig>> {
+    let config = tls_config()?;
+    let verifier = Verifier::new_with_extra_roots(extra.read(), Arc::clone(config.crypto_provider())).ok()?;
+    let mut config = config
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Some(Arc::new(config))
 }
@@ -181,6 +201,26 @@ struct ProxyConnector {
 }
 
 impl ProxyConnector {
+    /// A proxy of that kind resolves the names itself: nothing here asks for them.
+    fn through_socks(&self, proxy: &Intercept, destination: Uri) -> BoxFuture<MaybeProxied> {
+        let tcp = self.tcp.clone();
+        match socks_address(proxy.uri()) {
+            Some(address) if address.scheme_str().is_some_and(|scheme| scheme.starts_with("socks4")) => {
+                let connecting = SocksV4::new(address, tcp).call(destination);
+                Box::pin(async move { Ok(MaybeHttpsStream::Http(connecting.await?)) })
+            }
+            Some(address) => {
+                let mut socks = SocksV5::new(address, tcp);
+                if let Some((user, password)) = proxy.raw_auth() {
+                    socks = socks.with_auth(user.to_owned(), password.to_owned());
+                }
+                let connecting = socks.call(destination);
+                Box::pin(async move { Ok(MaybeHttpsStream::Http(connecting.await?)) })
+            }
+            None => Box::pin(future::ready(Err(io::Error::from(io::ErrorKind::InvalidInput).into()))),
+        }
+    }
+
     fn direct(tls: &Arc<ClientConfig>) -> Self {
         Self {
             proxies: None,
@@ -208,6 +248,10 @@ impl Service<Uri> for ProxyConnector {
             let connecting = self.tcp.call(destination);
             return Box::pin(async move { Ok(MaybeHttpsStream::Http(connecting.await?)) });
         };
+        let scheme = proxy.uri().scheme_str().unwrap_or_default();
+        if scheme.starts_with("socks") {
+            return self.through_socks(&proxy, destination);
+        }
         let to_proxy = HttpsConnector::from((self.tcp.clone(), Arc::clone(&self.tls)));
         let mut headers = header::HeaderMap::new();
         headers.insert(header::USER_AGENT, header::HeaderValue::from_static(USER_AGENT));
@@ -218,6 +262,15 @@ impl Service<Uri> for ProxyConnector {
         let connecting = tunnel.call(destination);
         Box::pin(async move { Ok(connecting.await?) })
     }
+}
+
+/// The address of a SOCKS proxy with its port, which is 1080 where it names none.
+fn socks_address(proxy: &Uri) -> Option<Uri> {
+    if proxy.port().is_some() {
+        return Some(proxy.clone());
+    }
+    let address = format!("{}://{}:1080/", proxy.scheme_str()?, proxy.host()?);
+    address.parse().ok()
 }
 
 /// A proxy's address may hold a password.

@@ -18,6 +18,8 @@ pub struct ProviderDef {
     pub env_vars: &'static [&'static str],
     /// Where its own SDK sends requests; nothing where every customer has their own address.
     pub base_url: Option<&'static str>,
+    /// Where it has other accounts, with keys that only work there.
+    pub sites: &'static [&'static str],
     pub key: KeyUse,
     pub auth: Auth,
     /// Where it speaks OpenAI's API, if it does.

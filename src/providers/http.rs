@@ -7,13 +7,13 @@ use std::{
 };
 
 use reqwest::{
-    Client,
+    Certificate, Client,
     header::{HeaderName, HeaderValue},
 };
 use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
-use super::{Address, Auth};
+use super::{Address, Auth, trust::ExtraCertificates};
 use crate::domain::ApiKey;
 
 /// How long a connection may take to come about.
@@ -23,6 +23,7 @@ pub(super) const USER_AGENT: &str = concat!("api-keys/", env!("CARGO_PKG_VERSION
 /// One client for each way a request can go; nothing where the system cannot provide it.
 #[derive(Debug)]
 pub(super) struct Clients {
+    extra: ExtraCertificates,
     /// https to elsewhere, through the system's proxy where one is set.
     outside: OnceCell<Option<Client>>,
     /// https to this machine, past any proxy.
@@ -60,8 +61,9 @@ pub(super) fn credential(auth: Auth, key: &ApiKey) -> Option<(HeaderName, Header
 
 impl Clients {
     /// Builds nothing yet.
-    pub(super) fn new() -> Self {
+    pub(super) fn trusting(extra: ExtraCertificates) -> Self {
         Self {
+            extra,
             outside: OnceCell::new(),
             loopback_https: OnceCell::new(),
             loopback_http: OnceCell::new(),
@@ -69,27 +71,40 @@ impl Clients {
     }
 
     pub(super) async fn client(&self, address: &Address) -> Option<&Client> {
-        let (cell, build): (_, fn() -> Option<Client>) = match (address.is_loopback(), address.is_https()) {
-            (false, _) => (&self.outside, build_outside),
-            (true, true) => (&self.loopback_https, build_loopback_https),
-            (true, false) => (&self.loopback_http, build_loopback_http),
-        };
+        let (cell, build): (_, fn(&ExtraCertificates) -> Option<Client>) =
+            match (address.is_loopback(), address.is_https()) {
+                (false, _) => (&self.outside, build_outside),
+                (true, true) => (&self.loopback_https, build_loopback_https),
+                (true, false) => (&self.loopback_http, build_loopback_http),
+            };
         // Reading the system's certificates takes milliseconds: not on the thread that serves.
-        cell.get_or_init(|| async move { tokio::task::spawn_blocking(build).await.ok().flatten() })
-            .await
-            .as_ref()
+        cell.get_or_init(|| async {
+            let extra = self.extra.clone();
+            tokio::task::spawn_blocking(move || build(&extra)).await.ok().flatten()
+        })
+        .await
+        .as_ref()
     }
 }
 
-fn build_outside() -> Option<Client> {
-    builder().https_only(true).build().ok()
+fn build_outside(extra: &ExtraCertificates) -> Option<Client> {
+    trusting(builder(), extra).https_only(true).build().ok()
 }
 
-fn build_loopback_https() -> Option<Client> {
-    loopback().build().ok()
+fn build_loopback_https(extra: &ExtraCertificates) -> Option<Client> {
+    trusting(loopback(), extra).build().ok()
 }
 
-fn build_loopback_http() -> Option<Client> {
+fn trusting(builder: reqwest::ClientBuilder, extra: &ExtraCertificates) -> reqwest::ClientBuilder {
+    let extra = extra.read();
+    if extra.is_empty() {
+        return builder;
+    }
+    let certificates = extra.iter().filter_map(|extra| Certificate::from_der(extra).ok());
+    builder.tls_certs_merge(certificates)
+}
+
+fn build_loopback_http(_: &ExtraCertificates) -> Option<Client> {
     loopback().tls_certs_only(std::iter::empty()).build().ok()
 }
 

@@ -69,7 +69,7 @@ fn has_prefixed_key(token: &str) -> bool {
 }
 
 impl TailRule {
-    fn fits(self, rest: &str) -> bool {
+    pub(super) fn fits(self, rest: &str) -> bool {
         let rest = rest.get(..TAIL).unwrap_or(rest);
         match self {
             Self::Any(length) => rest.trim_end_matches(['.', '-', '_']).len() >= length,

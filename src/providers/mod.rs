@@ -11,6 +11,7 @@ mod checker;
 mod connector;
 mod declaration;
 mod decoding;
+mod finder;
 mod http;
 mod installed;
 mod local_servers;
@@ -21,6 +22,7 @@ mod readings;
 mod refusal;
 mod shape;
 mod table;
+mod trust;
 mod upstream;
 mod usage;
 
@@ -29,6 +31,7 @@ pub use self::{
     answer::{Account, BodyKind, KeyVerdict, ProviderResponse},
     checker::{Checked, Checker},
     declaration::{Auth, Check, KeyUse, Method, ProviderDef, Wire},
+    finder::{FoundKey, KeyFinder, LONGEST_FOUND, is_token},
     http::Failure,
     installed::{Installed, Listings, ModelList, ModelListing, kind},
     local_servers::LocalServer,
@@ -38,6 +41,7 @@ pub use self::{
     refusal::{ErrorPattern, RefusalKind, RefusalRule, Refused, RetryWith, read_refusal, refusal_in},
     shape::{ShapeError, ShapeWarning, check_shape},
     table::PROVIDERS,
+    trust::ExtraCertificates,
     upstream::{Dialect, Upstream, UpstreamBody, UpstreamRequest, UpstreamResponse},
     usage::{Framing, Meter, UsageReader},
 };

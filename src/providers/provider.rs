@@ -61,6 +61,13 @@ pub enum ProviderKind {
 }
 
 impl Provider {
+    /// Where else the provider has accounts: a key that is refused here may be of there.
+    pub fn other_site(&self) -> Option<&'static str> {
+        let is_here = |site: &&&str| Address::parse(site).is_ok_and(|site| site.origin() == self.origin);
+        self.def.sites.iter().find(is_here)?;
+        self.def.sites.iter().find(|site| !is_here(site)).copied()
+    }
+
     /// The built-in provider `id`, unchanged.
     pub fn built_in(id: &ProviderId) -> Option<Self> {
         let def = PROVIDERS.iter().find(|def| def.id == id.as_str())?;

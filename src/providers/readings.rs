@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::answer::{BodyKind, KeyVerdict, ProviderResponse};
+use crate::domain::KeyStatus;
 
 /// What status codes mean everywhere; the other readings fall back on it.
 pub(super) fn usual(answer: &ProviderResponse<'_>) -> KeyVerdict {
@@ -23,6 +24,9 @@ pub(super) fn usual(answer: &ProviderResponse<'_>) -> KeyVerdict {
         (401, _) if says_expired(answer) => answer.expired(),
         (401, _) => answer.invalid(),
         (402, _) => answer.no_credit(),
+        (403, _) if !answer.is_json() => {
+            answer.undetermined("was not reached: something on the way refuses the request; check the network")
+        }
         (403, _) => answer.forbidden("knows the key, but blocks it or does not allow it this request"),
         (404, _) => answer.undetermined("has nothing at this address; check base_url"),
         (429, _) => answer.rate_limited(),
@@ -80,6 +84,17 @@ pub(super) fn openai(answer: &ProviderResponse<'_>) -> KeyVerdict {
 }
 
 pub(super) fn google(answer: &ProviderResponse<'_>) -> KeyVerdict {
+    let verdict = google_by_status(answer);
+    // Of keys that begin so nobody need wonder any more what is wrong with them.
+    match verdict.status {
+        KeyStatus::Invalid if answer.is_of_key("AIza") => answer.invalid_because(
+            "does not accept the key: since September 2026 it refuses standard keys (`AIza…`); make a new one, which begins with `AQ.`",
+        ),
+        _ => verdict,
+    }
+}
+
+fn google_by_status(answer: &ProviderResponse<'_>) -> KeyVerdict {
     match answer.http_status() {
         400 if answer.says(&["api_key_invalid", "api key not valid"]) => {
             if answer.says(&["api key expired"]) {
@@ -136,7 +151,10 @@ pub(super) fn xai(answer: &ProviderResponse<'_>) -> KeyVerdict {
             }
         }
         200..=299 => unread(answer),
-        400 if answer.body() == BodyKind::Json => answer.invalid(),
+        400 if answer.says(&["api key is blocked", "api key is disabled", "key is currently blocked"]) => {
+            answer.forbidden("knows the key, but it is switched off")
+        }
+        400 if answer.says(&["incorrect api key", "invalid api key", "api key not found"]) => answer.invalid(),
         _ => usual(answer),
     }
 }

@@ -11,13 +11,13 @@ use crate::domain::ApiKey;
 /// A public beginning of keys, and whose keys begin so.
 pub(super) struct Prefix {
     pub(super) text: &'static str,
-    owners: &'static [&'static str],
+    pub(super) owners: &'static [&'static str],
     /// How much of a key must follow before text counts as one.
     pub(super) tail: TailRule,
 }
 
 /// What must follow a prefix in text that is not known to be a key.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub(super) enum TailRule {
     /// Nobody writes the prefix by accident: this many characters of any kind.
     Any(usize),
@@ -66,6 +66,50 @@ pub(super) const PREFIXES: &[Prefix] = &[
 /// Keys that administer an organisation, by prefix, with their issuer.
 pub(super) const ADMIN: &[(&str, &str)] = &[("sk-ant-admin", "Anthropic"), ("sk-admin-", "OpenAI")];
 
+/// A credential that is no key of any provider's API, and how to come by one.
+pub(super) struct Stranger {
+    pub(super) prefix: &'static str,
+    pub(super) what: &'static str,
+    way_out: &'static str,
+    /// Hosts that take it for a key all the same.
+    hosts: &'static [&'static str],
+}
+
+const CONSOLE: &str = "make an API key in the provider's console, and add that";
+const SUBSCRIPTION: &str = "a subscription's login stays with its own program; make an API key in the provider's console: those are billed by use";
+const REVOKE: &str =
+    "treat it as exposed if it was in a chat: revoke it where it was made; then add the key of the provider";
+const GITHUB: &[&str] = &["github.ai", "githubcopilot.com", "models.inference.ai.azure.com"];
+
+/// Tokens of logins, of code forges and clouds, and of our own gateway, by prefix.
+pub(super) const STRANGERS: &[Stranger] = &[
+    stranger("sk-ant-oat", "a login token of a Claude subscription", SUBSCRIPTION),
+    stranger("sk-ant-ort", "a refresh token of a Claude subscription", SUBSCRIPTION),
+    stranger("sk-ant-sid", "a session cookie of claude.ai", SUBSCRIPTION),
+    stranger("sess-", "a session token of OpenAI's website", SUBSCRIPTION),
+    stranger("ya29.", "an access token of a Google login", CONSOLE),
+    stranger("1//0", "a refresh token of a Google login", CONSOLE),
+    stranger("GOCSPX-", "a client secret of Google's logins", CONSOLE),
+    github("ghp_", "a token of GitHub"),
+    github("gho_", "a token of GitHub"),
+    github("ghu_", "a token of GitHub"),
+    github("ghs_", "a token of GitHub"),
+    stranger("ghr_", "a refresh token of GitHub", REVOKE),
+    github("github_pat_", "a token of GitHub"),
+    stranger("glpat-", "a token of GitLab", REVOKE),
+    stranger("npm_", "a token of npm", REVOKE),
+    stranger("xoxb-", "a token of Slack", REVOKE),
+    stranger("xoxp-", "a token of Slack", REVOKE),
+    stranger("sk_live_", "a key of Stripe", REVOKE),
+    stranger("rk_live_", "a key of Stripe", REVOKE),
+    stranger("sk_test_", "a key of Stripe", REVOKE),
+    stranger(
+        "akc_",
+        "a client key of this program's own gateway",
+        "the provider's own key belongs here; a client key goes into the program that asks the gateway",
+    ),
+];
+
 /// What stands inside every key of OpenAI's older forms.
 const OPENAI_MARK: &str = "T3BlbkFJ";
 
@@ -76,6 +120,8 @@ pub enum ShapeError {
     OtherProvider { wanted: String, owner: &'static str },
     /// It administers an organisation, which is far more than using its models.
     AdminKey { owner: &'static str },
+    /// It is a credential of another sort.
+    NotAKey { what: &'static str, way_out: &'static str },
 }
 
 /// What is odd about a key that is stored all the same: formats change.
@@ -97,6 +143,9 @@ pub fn check_shape(provider: &Provider, key: &ApiKey) -> Result<Vec<ShapeWarning
     let wanted = || provider.title.clone();
     if let Some((_, owner)) = ADMIN.iter().find(|(prefix, _)| text.starts_with(prefix)) {
         return Err(ShapeError::AdminKey { owner });
+    }
+    if let Some((what, way_out)) = credential_of_another_sort(provider, text) {
+        return Err(ShapeError::NotAKey { what, way_out });
     }
     let mut warnings = Vec::new();
     if provider.base_url.is_empty() {
@@ -122,6 +171,50 @@ pub fn check_shape(provider: &Provider, key: &ApiKey) -> Result<Vec<ShapeWarning
         (ProviderKind::BuiltIn | ProviderKind::OpenAiCompatible, _) => {}
     }
     Ok(warnings)
+}
+
+/// What `text` is, where it is no key of any provider's, and the way out.
+fn credential_of_another_sort(provider: &Provider, text: &str) -> Option<(&'static str, &'static str)> {
+    const LOGINS: [&str; 3] = ["anthropic", "openai", "google"];
+    let host = provider.origin.rsplit("//").next().unwrap_or_default();
+    let takes = |stranger: &Stranger| stranger.hosts.iter().any(|taken| host.ends_with(taken));
+    let stranger = STRANGERS
+        .iter()
+        .find(|stranger| text.starts_with(stranger.prefix) && !takes(stranger));
+    let is_aws = text.len() == 20
+        && (text.starts_with("AKIA") || text.starts_with("ASIA"))
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    // Elsewhere keys may have that form.
+    let is_login = LOGINS.contains(&provider.id.as_str()) && text.starts_with("eyJ") && text.matches('.').count() == 2;
+    if let Some(stranger) = stranger {
+        Some((stranger.what, stranger.way_out))
+    } else if is_aws {
+        Some((
+            "the id of an access key of AWS",
+            "Amazon Bedrock has API keys of its own: make one in its console, and add that",
+        ))
+    } else {
+        is_login.then_some(("a token of a login (a JWT)", SUBSCRIPTION))
+    }
+}
+
+const fn stranger(prefix: &'static str, what: &'static str, way_out: &'static str) -> Stranger {
+    Stranger {
+        prefix,
+        what,
+        way_out,
+        hosts: &[],
+    }
+}
+
+/// GitHub's own models take its tokens for keys.
+const fn github(prefix: &'static str, what: &'static str) -> Stranger {
+    Stranger {
+        hosts: GITHUB,
+        ..stranger(prefix, what, REVOKE)
+    }
 }
 
 /// The providers whose keys begin as `key` does; none where nobody is known to issue such keys.
@@ -152,6 +245,7 @@ impl fmt::Display for ShapeError {
             Self::OtherProvider { wanted, owner } => {
                 write!(f, "the key has the form of a key for {owner}, not for {wanted}")
             }
+            Self::NotAKey { what, .. } => write!(f, "this is {what}, not an API key"),
             Self::AdminKey { owner } => write!(f, "the key is an administration key of {owner}, which is not stored"),
         }
     }
@@ -225,6 +319,44 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn credentials_of_another_sort_are_refused_for_every_provider() {
+        for key in [
+            "sk-ant-oat01-0123456789abcdef",
+            "sk-ant-ort01-0123456789abcdef",
+            "sk-ant-sid01-0123456789abcdef",
+            "ghp_0123456789abcdefghijABCDEFGHIJ012345",
+            "github_pat_0123456789abcdefghijABCDEFGHIJ",
+            "AKIAIOSFODNN7EXAMPLE",
+            "ASIAIOSFODNN7EXAMPLE",
+            "akc_0123456789abcdefghijABCDEFGHIJ",
+            "ya29.a0AfH6SMBx0123456789",
+        ] {
+            for provider in [
+                "anthropic",
+                "openai",
+                "google",
+                "mistral",
+                "elevenlabs",
+                "local",
+                "my-vllm",
+            ] {
+                assert!(
+                    matches!(check(provider, key), Err(ShapeError::NotAKey { .. })),
+                    "{provider} {key}"
+                );
+            }
+        }
+        let login = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.0123456789abcdef";
+        assert!(matches!(check("openai", login), Err(ShapeError::NotAKey { .. })));
+        assert!(check("minimax", login).is_ok() && check("my-vllm", login).is_ok());
+        assert!(check("google", "AKIAIOSFODNN7EXAMPLE0").is_ok(), "one character more");
+        let mut github_models = Provider::own("github".parse().expect("a name"));
+        github_models.origin = "https://models.github.ai".to_owned();
+        let token = ApiKey::parse(&Secret::new("ghp_0123456789abcdefghijABCDEFGHIJ012345")).expect("well formed");
+        assert!(check_shape(&github_models, &token).is_ok());
     }
 
     #[test]

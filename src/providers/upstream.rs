@@ -16,7 +16,7 @@ use hyper::{
 use tokio::time::{Instant, Sleep};
 
 use super::{
-    Auth, Provider,
+    Auth, ExtraCertificates, Provider,
     connector::ConnectionPools,
     decoding::{ContentEncoding, Decoded, Gunzip},
     http::{Failure, USER_AGENT, credential},
@@ -90,6 +90,13 @@ impl Provider {
 }
 
 impl Upstream {
+    /// The way to the providers, trusting these certificates besides the system's; connects to nobody yet.
+    pub fn trusting(extra: ExtraCertificates) -> Self {
+        Self {
+            pools: ConnectionPools::trusting(extra),
+        }
+    }
+
     /// Sends the request once and returns when the head of the response is there.
     ///
     /// Goes nowhere but to the provider's origin, and with a key only where that is the origin it was added for.

@@ -19,9 +19,13 @@ use crate::{
     domain::{ApiKey, KeyId, KeyRecord, KeyState, Label, Secret},
     error::{Code, Error, Result},
     providers::Provider,
+    storage::vault::VaultContents,
 };
 
-/// The keys that were revealed, by record and version.
+/// How often keys that others change meanwhile are looked at again.
+const TRIES: usize = 3;
+
+/// The keys that were revealed, by record and fingerprint: a version's number can come again.
 ///
 /// `D` is what is derived from a key and kept as long as the key is.
 #[derive(Debug)]
@@ -29,7 +33,7 @@ pub struct KeyRing<D> {
     held: Mutex<HeldKeys<D>>,
 }
 
-type HeldKeys<D> = BTreeMap<(KeyId, u32), Arc<Revealed<D>>>;
+type HeldKeys<D> = BTreeMap<(KeyId, String), Arc<Revealed<D>>>;
 
 /// A key from when it was revealed: it is in the audit trail once, however many requests want it.
 type Revealed<D> = OnceCell<(Arc<ApiKey>, Arc<D>)>;
@@ -59,19 +63,41 @@ impl<D> Default for KeyRing<D> {
 impl<D: for<'k> From<&'k ApiKey>> KeyRing<D> {
     /// The usable keys of `provider` for its present address, the one with the default label first.
     ///
-    /// Without a vault there are none, which is no error for a provider that needs none.
-    pub async fn keys_of(&self, app: &App, provider: &Provider) -> Result<Vec<Lent<D>>> {
-        let contents = match app.vault().contents() {
-            Ok(contents) => contents,
-            Err(_) => match vault::open_unasked(app).await {
-                Ok(()) => app.vault().contents()?,
-                // A server that needs no key can be asked while the vault is closed.
-                Err(_) if !provider.needs_key() => return Ok(Vec::new()),
-                Err(why) if why.code() == Code::VaultAbsent => return none(provider),
-                Err(why) => return Err(why),
-            },
-        };
-        self.forget_all_but(&contents.keys);
+    /// Only the one labelled `project`, where there is such a usable one. Without a vault there are none, which is no
+    /// error for a provider that needs none.
+    pub async fn keys_of(&self, app: &App, provider: &Provider, project: Option<&Label>) -> Result<Vec<Lent<D>>> {
+        let mut tries = TRIES;
+        loop {
+            let contents = match app.vault().contents() {
+                Ok(contents) => contents,
+                Err(_) => match vault::contents_unasked(app).await {
+                    Ok(contents) => contents,
+                    // A server that needs no key can be asked while the vault is closed.
+                    Err(_) if !provider.needs_key() => return Ok(Vec::new()),
+                    Err(why) if why.code() == Code::VaultAbsent => return none(provider),
+                    Err(why) => return Err(why),
+                },
+            };
+            self.forget_all_but(&contents.keys);
+            let is_old = || {
+                let now = app.vault().contents();
+                now.is_ok_and(|now| now.generation != contents.generation)
+            };
+            match self.lend_usable(app, provider, &contents, project).await {
+                // A key was changed between the look at its record and the look at its secret.
+                Err(why) if why.code() == Code::Busy && tries > 0 && is_old() => tries -= 1,
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn lend_usable(
+        &self,
+        app: &App,
+        provider: &Provider,
+        contents: &VaultContents,
+        project: Option<&Label>,
+    ) -> Result<Vec<Lent<D>>> {
         let now = app.now();
         let mut records: Vec<&KeyRecord> = contents
             .keys
@@ -80,12 +106,15 @@ impl<D: for<'k> From<&'k ApiKey>> KeyRing<D> {
             .collect();
         let usual = Label::default();
         records.sort_by_key(|record| (record.label != usual, record.label.clone()));
-        let usable: Vec<&KeyRecord> = records
+        let mut usable: Vec<&KeyRecord> = records
             .iter()
             .copied()
             .filter(|record| record.state(now) == KeyState::Usable)
             .filter(|record| keys::expect_origin(provider, record).is_ok())
             .collect();
+        if let Some(own) = usable.iter().copied().find(|record| Some(&record.label) == project) {
+            usable = vec![own];
+        }
         if usable.is_empty() {
             return match records.first() {
                 // Why it cannot be used: expired, or added for another address.
@@ -104,7 +133,7 @@ impl<D: for<'k> From<&'k ApiKey>> KeyRing<D> {
 
     async fn lend(&self, app: &App, record: &KeyRecord) -> Result<Lent<D>> {
         let active = keys::expect_usable(record, app.now())?;
-        let name = (record.key_id, active.version);
+        let name = (record.key_id, active.fingerprint.clone());
         let revealed = Arc::clone(self.held().entry(name).or_default());
         if !revealed.initialized() {
             // Each waits for itself, so that none waits for another's waiting.
@@ -128,9 +157,9 @@ impl<D: for<'k> From<&'k ApiKey>> KeyRing<D> {
 
     /// Drops what was rotated or removed.
     fn forget_all_but(&self, records: &BTreeMap<KeyId, KeyRecord>) {
-        self.held().retain(|(key_id, version), _| {
+        self.held().retain(|(key_id, fingerprint), _| {
             records.get(key_id).is_some_and(|record| {
-                record.removed_at.is_none() && record.active().is_some_and(|active| active.version == *version)
+                record.removed_at.is_none() && record.active().is_some_and(|active| active.fingerprint == *fingerprint)
             })
         });
     }

@@ -2,7 +2,7 @@
 
 use jiff::{Timestamp, civil, tz::TimeZone};
 
-pub use super::new_secret::NewSecretSource;
+pub use super::new_secret::{NewSecretSource, judge};
 use super::{
     caller::{Caller, CallerKind, Question},
     new_secret::{asked, given},
@@ -15,7 +15,7 @@ use crate::{
     providers::Provider,
     storage::{
         audit::{Action, AuditEntry, AuditOutcome},
-        vault::{Edit, VaultStatus},
+        vault::{Edit, VaultContents, VaultError, VaultStatus},
     },
 };
 
@@ -70,15 +70,9 @@ pub async fn add(app: &App, caller: &dyn Caller, new: NewKey) -> Result<Added> {
         Some(secret) => secret,
         None => asked(caller, &provider, question).await?,
     };
-    let key_id = KeyId::from_random(app.random()?);
-    let now = app.now();
-    let stored = app.vault().contents()?;
-    let key_id = find(stored.keys.values(), &provider.id, &label).map_or(key_id, |record| record.key_id);
-    let entry = AuditEntry {
-        key_id: Some(key_id),
-        ..entry(app, caller, Action::AddKey, &provider.id, &label, None)
-    };
-    let ((record, replaced, found), notices) = vault::change(app, &entry, |edit| {
+    let fresh_id = KeyId::from_random(app.random()?);
+    let entry = entry(app, caller, Action::AddKey, &provider.id, &label, None);
+    let ((record, replaced, found), notices) = vault::change(app, &entry, |edit, now| {
         let fingerprint = edit.fingerprint(&secret.key);
         let mut found = Vec::new();
         if let Some(twin) = twin(edit, &provider.id, &label, &fingerprint) {
@@ -90,7 +84,7 @@ pub async fn add(app: &App, caller: &dyn Caller, new: NewKey) -> Result<Added> {
         let existing = find(edit.contents().keys.values(), &provider.id, &label).cloned();
         let replaced = existing.is_some();
         let mut record = existing.unwrap_or_else(|| KeyRecord {
-            key_id,
+            key_id: fresh_id,
             provider: provider.id.clone(),
             label: label.clone(),
             origin: provider.origin.clone(),
@@ -101,6 +95,7 @@ pub async fn add(app: &App, caller: &dyn Caller, new: NewKey) -> Result<Added> {
             removed_at: None,
             versions: Vec::new(),
         });
+        edit.concerns(&record);
         record.description = description.or(record.description);
         let is_moved = record.origin != provider.origin;
         let known = record
@@ -112,6 +107,7 @@ pub async fn add(app: &App, caller: &dyn Caller, new: NewKey) -> Result<Added> {
             record.expires_at = expires_at.or(record.expires_at);
             found.push("this is the key that was stored already; its details were updated".to_owned());
         } else {
+            let version = record.next_version();
             // Sealed secrets are bound to their origin, so those of another address cannot come along.
             if is_moved {
                 found.push(format!(
@@ -126,7 +122,6 @@ pub async fn add(app: &App, caller: &dyn Caller, new: NewKey) -> Result<Added> {
             if record.expires_at.is_some() && expires_at.is_none() {
                 found.push(EXPIRY_CLEARED.to_owned());
             }
-            let version = record.next_version();
             retire_all(edit, &mut record, now);
             record.expires_at = expires_at;
             let active = secret.as_version(&provider, version, VersionState::Active, fingerprint, now);
@@ -153,20 +148,14 @@ pub async fn add(app: &App, caller: &dyn Caller, new: NewKey) -> Result<Added> {
 /// Works also for a provider that the configuration no longer has.
 pub async fn remove(app: &App, caller: &dyn Caller, provider: &str, label: &Label) -> Result<(KeyRecord, Vec<String>)> {
     let provider = &stored_provider(app, caller, provider).await?;
-    vault::open(app, caller)
+    let stored = vault::contents(app, caller)
         .await
         .map_err(|error| without_vault(error, provider, label))?;
-    let stored = list(app)?;
-    let now = app.now();
-    let entry = entry_of(
-        app,
-        caller,
-        Action::RemoveKey,
-        expect(stored.iter(), provider, label)?,
-        None,
-    );
-    vault::change(app, &entry, |edit| {
+    expect(stored.keys.values(), provider, label)?;
+    let entry = entry(app, caller, Action::RemoveKey, provider, label, None);
+    vault::change(app, &entry, |edit, now| {
         let mut record = expect(edit.contents().keys.values(), provider, label)?.clone();
+        edit.concerns(&record);
         record.removed_at = Some(now);
         edit.record(record.clone());
         Ok(record)
@@ -181,13 +170,8 @@ pub async fn stored_provider(app: &App, caller: &dyn Caller, name: &str) -> Resu
         Err(unknown) => unknown,
     };
     if let Ok(id) = name.parse::<ProviderId>()
-        && vault::open(app, caller).await.is_ok()
-        && app
-            .vault()
-            .contents()?
-            .keys
-            .values()
-            .any(|record| record.provider == id)
+        && let Ok(contents) = vault::contents(app, caller).await
+        && contents.keys.values().any(|record| record.provider == id)
     {
         return Ok(id);
     }
@@ -202,14 +186,22 @@ pub(super) async fn reveal(
     version: u32,
     why: &str,
 ) -> Result<ApiKey> {
-    vault::turn(app).await?;
     let entry = entry_of(app, caller, Action::RevealKey, record, Some(why));
-    Ok(app.vault().reveal(&entry, record.key_id, version)?)
+    vault::in_turn(app, |vault| match vault.reveal(&entry, record, version) {
+        // It was there when the record was read.
+        Err(VaultError::NoSuchKey(_) | VaultError::NoSuchSecret { .. }) => Err(changed_meanwhile()),
+        outcome => Ok(outcome?),
+    })
+    .await
 }
 
 /// Every key that has not been removed, by provider and label.
 pub fn list(app: &App) -> Result<Vec<KeyRecord>> {
-    let contents = app.vault().contents()?;
+    Ok(list_of(&*app.vault().contents()?))
+}
+
+/// The same of contents that were read.
+pub(super) fn list_of(contents: &VaultContents) -> Vec<KeyRecord> {
     let mut records: Vec<KeyRecord> = contents
         .keys
         .values()
@@ -217,7 +209,7 @@ pub fn list(app: &App) -> Result<Vec<KeyRecord>> {
         .cloned()
         .collect();
     records.sort_by(|a, b| (&a.provider, &a.label).cmp(&(&b.provider, &b.label)));
-    Ok(records)
+    records
 }
 
 /// The stored key of that provider and label, or an error that names the labels there are.
@@ -247,6 +239,12 @@ pub(super) fn find<'a>(
     label: &Label,
 ) -> Option<&'a KeyRecord> {
     records.find(|record| record.removed_at.is_none() && record.provider == *provider && record.label == *label)
+}
+
+/// Another process was quicker.
+pub(super) fn changed_meanwhile() -> Error {
+    Error::new(Code::Busy, "another process changed this key at the same time")
+        .hint("see `api-keys list`, then try again if that is still wanted")
 }
 
 fn not_found(provider: &ProviderId, label: &Label) -> Error {
@@ -321,11 +319,11 @@ fn retire_all(edit: &mut Edit, record: &mut KeyRecord, now: Timestamp) {
     {
         edit.forget_secret(record.key_id, staged.version);
     }
-    let archived = VersionState::Archived { retired_at: now };
-    record.retire_active(archived);
+    record.retire_active(VersionState::Archived { retired_at: now });
     for version in &mut record.versions {
-        if matches!(version.state, VersionState::Grace { .. }) {
-            version.state = archived;
+        // As of when it was replaced: undo goes by the order.
+        if let VersionState::Grace { retired_at, .. } = version.state {
+            version.state = VersionState::Archived { retired_at };
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod price_lookup;
 pub mod price_updates;
 pub mod rotation;
 pub mod routing;
+pub mod scan;
 pub mod sdks;
 pub mod undo;
 pub mod usage;

@@ -80,7 +80,7 @@ pub(super) fn given(
 ) -> Result<Option<NewSecret>> {
     match source {
         NewSecretSource::Argument(text) => {
-            let mut secret = judge(provider, &text.trimmed())?;
+            let mut secret = read(provider, &text)?;
             if matches!(caller.kind(), CallerKind::Mcp { .. }) {
                 secret.exposed = true;
                 let policy = app.settings().current().vault.keys_in_chat;
@@ -88,14 +88,14 @@ pub(super) fn given(
             }
             Ok(Some(secret))
         }
-        NewSecretSource::Variable(name) => judge(provider, &app.settings().variable(&name)?.trimmed()).map(Some),
+        NewSecretSource::Variable(name) => read(provider, &app.settings().variable(&name)?).map(Some),
         NewSecretSource::Ask => Ok(None),
     }
 }
 
 /// The new secret, from the person.
 pub(super) async fn asked(caller: &dyn Caller, provider: &Provider, question: Question) -> Result<NewSecret> {
-    judge(provider, &caller.ask(question).await?.trimmed())
+    read(provider, &caller.ask(question).await?)
 }
 
 /// The warning that a key in a chat deserves, or the refusal that the configuration asks for.
@@ -117,12 +117,25 @@ pub(super) fn chat_warning(policy: KeysInChat) -> Result<Option<String>> {
     }
 }
 
-fn judge(provider: &Provider, text: &Secret) -> Result<NewSecret> {
-    let key = ApiKey::parse(text)?;
-    let warnings = providers::check_shape(provider, &key)?
-        .iter()
-        .map(ToString::to_string)
-        .collect();
+/// Fails where `text` cannot be a key of `provider`, with the reason and the way out.
+pub fn judge(provider: Option<&Provider>, text: &Secret) -> Result<()> {
+    match provider {
+        Some(provider) => read(provider, text).map(drop),
+        None => Ok(ApiKey::parse(&text.trimmed()).map(drop)?),
+    }
+}
+
+/// The key in `text`, wherever it came from: without what was pasted along with it, and judged by its shape.
+pub(super) fn read(provider: &Provider, text: &Secret) -> Result<NewSecret> {
+    let text = text.trimmed();
+    let cleaned = text.without_escaped_line_end();
+    let mut warnings = Vec::new();
+    if cleaned.is_some() {
+        warnings.push("an escaped line end (`\\n`) at the end of the key was taken off".to_owned());
+    }
+    let key = ApiKey::parse(cleaned.as_ref().unwrap_or(&text))?;
+    let odd = providers::check_shape(provider, &key)?;
+    warnings.extend(odd.iter().map(ToString::to_string));
     Ok(NewSecret {
         key,
         exposed: false,

@@ -43,10 +43,9 @@ pub struct Rotated {
 /// Gives a key a new secret that the provider accepts, and keeps the old one through its grace.
 pub async fn rotate(app: &App, caller: &dyn Caller, ask: Rotation, source: NewSecretSource) -> Result<Rotated> {
     let Rotation { provider, label, .. } = &ask;
-    vault::open(app, caller)
+    let contents = vault::contents(app, caller)
         .await
         .map_err(|error| keys::without_vault(error, &provider.id, label))?;
-    let contents = app.vault().contents()?;
     let before = keys::expect(contents.keys.values(), &provider.id, label)?;
     keys::expect_origin(provider, before)?;
     let unfinished = before
@@ -125,9 +124,8 @@ async fn stage(
     secret: &NewSecret,
 ) -> Result<(KeyVersion, Vec<String>)> {
     let provider = &ask.provider;
-    let now = app.now();
     let entry = keys::entry_of(app, caller, Action::RotateKey, before, Some("staged"));
-    vault::change(app, &entry, |edit| {
+    vault::change(app, &entry, |edit, now| {
         let fingerprint = edit.fingerprint(&secret.key);
         let mut record = as_it_stands(edit, provider, before)?;
         if let Some(known) = record
@@ -174,7 +172,7 @@ async fn unstage(
     staged: &KeyVersion,
 ) -> Result<()> {
     let entry = keys::entry_of(app, caller, Action::RotateKey, before, Some("refused"));
-    vault::change(app, &entry, |edit| {
+    vault::change(app, &entry, |edit, _| {
         let mut record = as_it_stands(edit, &ask.provider, before)?;
         let refused = record
             .versions
@@ -216,7 +214,10 @@ fn accept(checked: &Checked, warnings: &mut Vec<String>) -> Result<()> {
                 checked.status.as_str()
             ),
         )
-        .hint("copy the new key again from the provider's console and rotate once more")),
+        .hint(format!(
+            "{}; copy the new key again from the provider's console and rotate once more",
+            checked.message
+        ))),
     }
 }
 
@@ -237,21 +238,24 @@ async fn promote(
     } else {
         None
     };
-    let now = app.now();
     let entry = keys::entry_of(app, caller, Action::PromoteKey, before, None);
-    let ((record, previous), notices) = vault::change(app, &entry, |edit| {
+    let ((record, previous), notices) = vault::change(app, &entry, |edit, now| {
         let fingerprint = |account: &Account| edit.account_fingerprint(account.as_str());
         let account = checked.account.as_ref().map(fingerprint);
         let mut record = as_it_stands(edit, provider, before)?;
-        let old = record.active().cloned().ok_or_else(busy)?;
-        let known = old.account.clone().or_else(|| old_account.as_ref().map(fingerprint));
+        let old = record.active().cloned().ok_or_else(keys::changed_meanwhile)?;
+        let asked_about = before.active().map(|active| active.fingerprint.as_str());
+        let answer = old_account
+            .as_ref()
+            .filter(|_| asked_about == Some(old.fingerprint.as_str()));
+        let known = old.account.clone().or_else(|| answer.map(fingerprint));
         if let (Some(new), Some(old)) = (&account, &known)
             && new != old
         {
             return Err(other_account(provider));
         }
         let found = record.versions.iter_mut().find(|candidate| is_same(candidate, staged));
-        let found = found.ok_or_else(busy)?;
+        let found = found.ok_or_else(keys::changed_meanwhile)?;
         found.account = account;
         found.validation = Some(validation::of(checked, now));
         let version = found.version;
@@ -273,7 +277,7 @@ async fn promote(
             .iter()
             .find(|candidate| candidate.version == old.version)
             .cloned();
-        Ok((record, previous.ok_or_else(busy)?))
+        Ok((record, previous.ok_or_else(keys::changed_meanwhile)?))
     })
     .await?;
     Ok((record, previous, notices))
@@ -282,7 +286,9 @@ async fn promote(
 /// The record that is rotated, and not one that took its name meanwhile or is for another address now.
 fn as_it_stands(edit: &Edit, provider: &Provider, before: &KeyRecord) -> Result<KeyRecord> {
     let record = edit.contents().keys.get(&before.key_id);
-    let record = record.filter(|record| record.removed_at.is_none()).ok_or_else(busy)?;
+    let record = record
+        .filter(|record| record.removed_at.is_none())
+        .ok_or_else(keys::changed_meanwhile)?;
     keys::expect_origin(provider, record)?;
     Ok(record.clone())
 }
@@ -290,11 +296,6 @@ fn as_it_stands(edit: &Edit, provider: &Provider, before: &KeyRecord) -> Result<
 /// Whether it is what was staged. A number alone can be another's by now: those of secrets that were given up come again.
 fn is_same(candidate: &KeyVersion, staged: &KeyVersion) -> bool {
     candidate.state == VersionState::Staged && candidate.fingerprint == staged.fingerprint
-}
-
-fn busy() -> Error {
-    Error::new(Code::Busy, "another process changed this key at the same time")
-        .hint("see `api-keys list`, then rotate again if that is still wanted")
 }
 
 fn other_account(provider: &Provider) -> Error {

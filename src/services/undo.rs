@@ -33,21 +33,15 @@ pub async fn undo(
             error
         }
     })?;
-    let now = app.now();
-    let stored = app.vault().contents()?;
-    let entry = match (last_changed(stored.keys.values(), key), key) {
-        (Some(record), _) => keys::entry_of(app, caller, Action::Undo, record, None),
-        (None, Some((provider, label))) => keys::entry(app, caller, Action::Undo, provider, label, None),
-        (None, None) => keys::general_entry(app, caller, Action::Undo),
+    let entry = match key {
+        Some((provider, label)) => keys::entry(app, caller, Action::Undo, provider, label, None),
+        None => keys::general_entry(app, caller, Action::Undo),
     };
-    let ((record, undone, displaced), mut warnings) = vault::change(app, &entry, |edit| {
-        // The one that the trail names, also where another process has changed something since.
-        let mut record = entry
-            .key_id
-            .and_then(|key_id| edit.contents().keys.get(&key_id))
-            .filter(|record| last_change(record).is_some())
+    let ((record, undone, displaced), mut warnings) = vault::change(app, &entry, |edit, now| {
+        let mut record = last_changed(edit.contents().keys.values(), key)
             .cloned()
             .ok_or_else(nothing)?;
+        edit.concerns(&record);
         let mut displaced = None;
         let undone = if record.removed_at.take().is_some() {
             let taken = keys::find(edit.contents().keys.values(), &record.provider, &record.label).cloned();
@@ -91,7 +85,7 @@ pub async fn undo(
             other.provider, other.label
         ));
     }
-    warnings.extend(keys::expiry_warning(&record, now));
+    warnings.extend(keys::expiry_warning(&record, app.now()));
     Ok((record, undone, warnings))
 }
 
@@ -102,14 +96,9 @@ fn last_changed<'a>(
 ) -> Option<&'a KeyRecord> {
     records
         .filter(|record| key.is_none_or(|(provider, label)| record.provider == *provider && record.label == *label))
-        .filter_map(|record| Some((last_change(record)?, record)))
+        .filter_map(|record| Some((record.last_change()?, record)))
         .max_by_key(|(at, record)| (*at, record.key_id))
         .map(|(_, record)| record)
-}
-
-/// When the record last changed in a way that can be taken back.
-fn last_change(record: &KeyRecord) -> Option<Timestamp> {
-    record.removed_at.or_else(|| record.previous()?.retired_at())
 }
 
 /// Puts the previous secret back in use and the present one away.

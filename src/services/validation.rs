@@ -9,14 +9,14 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     caller::{Caller, CallerKind},
     keys,
-    new_secret::chat_warning,
+    new_secret::{self, NewSecret, chat_warning},
     vault,
 };
 use crate::{
     app::App,
-    domain::{ApiKey, KeyId, KeyRecord, KeyStatus, Label, Secret, Validation},
+    domain::{KeyId, KeyRecord, KeyStatus, Label, Secret, Validation},
     error::{Code, Error, Result},
-    providers::{self, Account, Checked, Provider},
+    providers::{Account, Checked, Provider},
     storage::audit::{Action, AuditEntry},
 };
 
@@ -57,11 +57,8 @@ struct StoredSecret {
 
 /// Asks the provider about a stored key and writes the answer down beside it.
 pub async fn validate(app: &App, caller: &dyn Caller, provider: &Provider, label: &Label) -> Result<ValidationReport> {
-    let stored = match vault::open(app, caller).await {
-        Ok(()) => {
-            let contents = app.vault().contents()?;
-            keys::expect(contents.keys.values(), &provider.id, label).cloned()
-        }
+    let stored = match vault::contents(app, caller).await {
+        Ok(contents) => keys::expect(contents.keys.values(), &provider.id, label).cloned(),
         Err(error) => Err(keys::without_vault(error, &provider.id, label)),
     };
     match stored {
@@ -93,12 +90,11 @@ pub async fn validate_given(
     if matches!(caller.kind(), CallerKind::Mcp { .. }) {
         warnings.extend(chat_warning(app.settings().current().vault.keys_in_chat)?);
     }
-    let judged = ApiKey::parse(&text.trimmed())
-        .map_err(Error::from)
-        .and_then(|key| Ok((providers::check_shape(provider, &key)?, key)));
-    let (masked, validation) = match judged {
-        Ok((notes, key)) => {
-            warnings.extend(notes.iter().map(ToString::to_string));
+    let (masked, validation) = match new_secret::read(provider, text) {
+        Ok(NewSecret {
+            key, warnings: notes, ..
+        }) => {
+            warnings.extend(notes);
             let checked = app.checker().check(provider, Some(&key), &provider.origin).await;
             (Some(provider.masked(&key)), of(&checked, app.now()))
         }
@@ -254,7 +250,7 @@ async fn store(app: &App, caller: &dyn Caller, reports: &[ValidationReport], end
         }
         _ => keys::general_entry(app, caller, Action::ValidateKey),
     };
-    let stored = vault::change(app, &entry, |edit| {
+    let stored = vault::change(app, &entry, |edit, _| {
         for (target, validation) in answers {
             let Some(mut record) = edit.contents().keys.get(&target.key_id).cloned() else {
                 continue;

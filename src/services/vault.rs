@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::{Instant, sleep};
 
 use super::caller::{Caller, Question};
@@ -14,12 +14,17 @@ use crate::{
     storage::{
         audit::{Action, AuditEntry, AuditOutcome},
         lock::LockError,
-        vault::{Committed, Created, Edit, NewSlot, SlotKind, Unlock, Vault, VaultFreshness, VaultStatus},
+        vault::{
+            Committed, Created, Edit, NewSlot, SlotKind, Unlock, Vault, VaultContents, VaultError, VaultFreshness,
+            VaultStatus,
+        },
     },
 };
 
 /// The pause between two looks at whether another call has opened the vault.
 const NEXT_GLANCE: Duration = Duration::from_millis(50);
+/// How often a vault is opened again whose keys other processes replace meanwhile.
+const TRIES: usize = 10;
 /// The pause between two looks at whether another process still writes.
 const NEXT_LOOK: Duration = Duration::from_millis(2);
 
@@ -196,18 +201,74 @@ pub(super) async fn turn(app: &App) -> Result<()> {
     Ok(())
 }
 
+/// What the vault holds, opened as [`open`] does.
+pub(super) async fn contents(app: &App, caller: &dyn Caller) -> Result<Arc<VaultContents>> {
+    open_and_read(app, Some(caller)).await
+}
+
+/// What the vault holds, opened as [`open_unasked`] does.
+pub(super) async fn contents_unasked(app: &App) -> Result<Arc<VaultContents>> {
+    open_and_read(app, None).await
+}
+
+async fn open_and_read(app: &App, caller: Option<&dyn Caller>) -> Result<Arc<VaultContents>> {
+    let mut tries = TRIES;
+    loop {
+        match caller {
+            Some(caller) => open(app, caller).await?,
+            None => open_unasked(app).await?,
+        }
+        match app.vault().contents() {
+            Err(VaultError::Locked { .. }) if tries > 0 => tries -= 1,
+            outcome => return Ok(outcome?),
+        }
+    }
+}
+
+/// Does `work` once it is this process's turn, and once more after another process has changed what opens the vault.
+pub(super) async fn in_turn<T>(app: &App, mut work: impl FnMut(&Vault) -> Result<T>) -> Result<T> {
+    let mut tries = TRIES;
+    loop {
+        turn(app).await?;
+        match work(app.vault()) {
+            Err(error) if error.code() == Code::VaultLocked && tries > 0 => {
+                tries -= 1;
+                open_unasked(app).await?;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
 /// Makes one change to the vault, after writing down what time has done to its keys.
+///
+/// `edit` is told the time of the change: later than that of every change before it, whatever the clocks of the
+/// processes say, because undo goes by it.
 pub(super) async fn change<T>(
     app: &App,
     entry: &AuditEntry,
-    edit: impl FnOnce(&mut Edit) -> Result<T>,
+    edit: impl FnOnce(&mut Edit, Timestamp) -> Result<T>,
 ) -> Result<(T, Vec<String>)> {
-    turn(app).await?;
-    let now = app.now();
-    let committed = app.vault().change(entry, |contents| {
-        let lapsed = tidy(contents, now);
-        Ok::<_, Error>((edit(contents)?, lapsed))
-    })?;
+    let mut edit = Some(edit);
+    let committed = in_turn(app, |vault| {
+        vault.change(entry, |contents| {
+            let edit = edit
+                .take()
+                .ok_or_else(|| Error::new(Code::Internal, "a change was made twice"))?;
+            let now = app.now();
+            let lapsed = tidy(contents, now);
+            let last = contents
+                .contents()
+                .keys
+                .values()
+                .filter_map(KeyRecord::last_change)
+                .max();
+            let after_last = last.and_then(|last| last.checked_add(SignedDuration::from_nanos(1)).ok());
+            let at = after_last.map_or(now, |after_last| after_last.max(now));
+            Ok((edit(contents, at)?, lapsed))
+        })
+    })
+    .await?;
     let ((value, lapsed), notices) = settle(committed);
     for entry in &lapsed {
         // It has happened: a trail that cannot tell is no reason to undo what was asked for.

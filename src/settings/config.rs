@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt, sync::OnceLock, time::Duration};
 use jiff::tz::TimeZone;
 
 use super::{
-    ConfigError, environment, reading,
+    ConfigError, Project, environment, reading,
     section::{self, Section},
 };
 use crate::{
@@ -23,6 +23,8 @@ pub struct Config {
     pub budget: BudgetConfig,
     pub gateway: GatewayConfig,
     pub prices: Vec<PriceOverride>,
+    /// Which keys belong to which folders.
+    pub projects: Vec<Project>,
     in_force: InForce,
 }
 
@@ -141,6 +143,8 @@ pub struct UnknownProvider {
 impl Config {
     /// The configuration that `text` spells.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        // The mark that some editors put before a text.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let table = section::parse(text)?;
         let mut root = Section::root(text, table.get_ref());
         let mut config = Self::default();
@@ -158,6 +162,9 @@ impl Config {
         }
         if let Some(gateway) = root.section("gateway")? {
             config.gateway = reading::gateway(gateway)?;
+        }
+        if let Some(projects) = root.section("projects")? {
+            config.projects = reading::projects(&projects)?;
         }
         if let Some(prices) = root.field("prices") {
             config.prices = reading::prices(prices)?;

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, ffi::OsString, fmt, path::PathBuf, sync::Arc};
 
 use zeroize::Zeroizing;
 
-use crate::{domain::Secret, providers};
+use crate::{
+    domain::Secret,
+    providers::{self, ExtraCertificates},
+};
 
 /// A variable that this program reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,6 +85,11 @@ impl Environment {
             Some(variables) => variables.get(name).cloned(),
         };
         value.filter(|value| !value.is_empty())
+    }
+
+    /// The certificates that node's programs are told to trust, and so we.
+    pub fn extra_certificates(&self) -> ExtraCertificates {
+        ExtraCertificates::of_file(self.value("NODE_EXTRA_CA_CERTS").map(PathBuf::from))
     }
 
     /// The log filter that the user asks for.

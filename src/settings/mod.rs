@@ -8,6 +8,7 @@ mod config;
 mod environment;
 mod machine;
 mod paths;
+mod projects;
 mod reading;
 mod section;
 mod source;
@@ -22,6 +23,7 @@ pub use self::{
     environment::{Environment, HOME, VARIABLES, Variable, VariableError},
     machine::Machine,
     paths::Paths,
+    projects::Project,
     section::ConfigError,
 };
 use crate::domain::{Passphrase, Secret};
@@ -71,6 +73,16 @@ impl Settings {
     /// The configuration in force: the file's, else the last good one, else what is built in.
     pub fn current(&self) -> Arc<Config> {
         self.source.current().0
+    }
+
+    /// What the configuration says of the folder that the command was started in.
+    pub fn project(&self) -> Option<Project> {
+        let config = self.current();
+        if config.projects.is_empty() {
+            return None;
+        }
+        let machine = self.machine().ok()?;
+        projects::project_of(&config.projects, machine.working(), machine.home()).cloned()
     }
 
     /// What is wrong with the file as it stands now.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use jiff::tz::TimeZone;
 
 use super::{
-    ConfigError,
+    ConfigError, Project,
     config::{
         BudgetConfig, CacheConfig, GatewayConfig, KeysInChat, MasterKey, PriceOverride, ProviderConfig, RoutingConfig,
         VaultConfig,
@@ -71,6 +71,22 @@ pub(super) fn providers(all: &Section<'_, '_>) -> Result<BTreeMap<ProviderId, Pr
         }
     }
     Ok(providers)
+}
+
+pub(super) fn projects(all: &Section<'_, '_>) -> Result<Vec<Project>, ConfigError> {
+    let mut projects = Vec::new();
+    for (pattern, field) in all.each() {
+        Project::check(&pattern).map_err(|rule| field.wrong(format!("is a folder whose pattern {rule}")))?;
+        let label = field
+            .text()?
+            .parse()
+            .map_err(|_| field.wrong("must be a key's label: letters, digits, dots, hyphens and underscores"))?;
+        if projects.len() >= MOST_ENTRIES {
+            return Err(field.wrong(format!("is one too many: at most {MOST_ENTRIES}")));
+        }
+        projects.push(Project { pattern, label });
+    }
+    Ok(projects)
 }
 
 fn provider(id: &ProviderId, field: Field<'_, '_>) -> Result<ProviderConfig, ConfigError> {

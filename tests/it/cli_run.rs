@@ -27,8 +27,8 @@ fn the_command_finds_the_keys_under_their_usual_names() {
     let ended = run(&home, &["--", "sh", "-c", "echo $OPENAI_API_KEY:$ANTHROPIC_API_KEY"]);
     assert_eq!(
         (ended.code, ended.stdout.trim()),
-        (Some(0), format!("{KEY}:").as_str()),
-        "{ended:?}"
+        (Some(0), format!("{KEY}:{OTHER}").as_str()),
+        "the only key of a provider needs no default label: {ended:?}"
     );
     let ended = run(
         &home,
@@ -54,16 +54,21 @@ fn a_provider_that_is_switched_off_or_gone_stops_no_command() {
     let added = home.run_with(home.command(["add", "mine", "--stdin"]), "mine-0123456789abcdef");
     assert_eq!(added.code, Some(0), "{added:?}");
     let names = |home: &Home| run(home, &["--dry-run", "--json"]).json()["variables"].clone();
-    assert_eq!(names(&home).as_array().map(Vec::len), Some(2));
+    assert_eq!(names(&home).as_array().map(Vec::len), Some(3));
 
     home.config(&format!("{own}enabled = false\n"));
-    assert_eq!(names(&home)[0]["name"], "OPENAI_API_KEY");
-    assert_eq!(names(&home).as_array().map(Vec::len), Some(1));
+    assert_eq!(names(&home)[1]["name"], "OPENAI_API_KEY");
+    assert_eq!(names(&home).as_array().map(Vec::len), Some(2));
+    let ended = run(&home, &["--", "true"]);
+    assert!(
+        ended.code == Some(0) && ended.stderr.contains("mine is disabled"),
+        "{ended:?}"
+    );
     let asked_for = run(&home, &["--provider", "mine", "--", "sh", "-c", "echo $MINE_API_KEY"]);
     assert_eq!(asked_for.stdout.trim(), "mine-0123456789abcdef", "{asked_for:?}");
 
     home.config("");
-    assert_eq!(names(&home).as_array().map(Vec::len), Some(1));
+    assert_eq!(names(&home).as_array().map(Vec::len), Some(2));
     // A key of a provider that is gone can be taken away and brought back.
     assert_eq!(home.run(["remove", "mine"]).code, Some(0));
     assert_eq!(home.run(["undo", "mine:default"]).code, Some(0));
@@ -110,7 +115,7 @@ fn a_dry_run_names_variables_and_runs_nothing() {
     );
     assert!(!touched.exists());
     let ended = run(&home, &["--dry-run", "--json"]);
-    assert_eq!(ended.json()["variables"][0]["name"], "OPENAI_API_KEY", "{ended:?}");
+    assert_eq!(ended.json()["variables"][1]["name"], "OPENAI_API_KEY", "{ended:?}");
 }
 
 /// Libraries look in several variables, and prefer one or the other.
@@ -228,10 +233,48 @@ fn two_keys_for_one_variable_are_told_apart_by_naming_one() {
 }
 
 #[test]
-fn a_key_with_a_label_is_named_where_no_other_is_there() {
-    let home = Home::new();
-    home.run_with(home.command(["add", "anthropic:work", "--stdin"]), OTHER);
+fn several_labelled_keys_of_a_provider_are_left_out_and_named() {
+    let home = with_keys();
+    home.run_with(home.command(["add", "anthropic:home", "--stdin"]), OTHER);
+    let ended = run(&home, &["--", "sh", "-c", "echo [$ANTHROPIC_API_KEY]"]);
+    assert_eq!((ended.code, ended.stdout.trim()), (Some(0), "[]"), "{ended:?}");
+    assert!(ended.stderr.contains("anthropic:home, anthropic:work"), "{ended:?}");
+    let left_out = run(&home, &["--dry-run", "--json"]).json()["left_out"].clone();
+    assert_eq!(left_out[0]["provider"], "anthropic", "{left_out}");
+    assert_eq!(home.run(["remove", "openai"]).code, Some(0));
     let ended = run(&home, &["--", "true"]);
     assert_eq!(ended.code, Some(1), "{ended:?}");
-    assert!(ended.stderr.contains("--provider anthropic:work"), "{ended:?}");
+    assert!(ended.stderr.contains("anthropic has several keys"), "{ended:?}");
+}
+
+#[test]
+fn a_folder_of_a_project_gets_the_keys_of_its_label() {
+    let home = with_keys();
+    let added = home.run_with(
+        home.command(["add", "openai:work", "--stdin"]),
+        "sk-proj-OfTheProject0123456789abcdefXYZW",
+    );
+    assert_eq!(added.code, Some(0), "{added:?}");
+    home.config("[projects]\n\"~/work/**\" = \"work\"\n");
+    let folder = home.beside("work/deep");
+    std::fs::create_dir_all(&folder).expect("a folder");
+    let in_folder = |folder: &std::path::Path, arguments: &[&str]| {
+        let mut command = home.command([&["run"], arguments].concat());
+        command.current_dir(folder);
+        home.run_with(command, "").stdout.trim().to_owned()
+    };
+    let echo = ["--", "sh", "-c", "echo $OPENAI_API_KEY"];
+    assert_eq!(in_folder(&folder, &echo), "sk-proj-OfTheProject0123456789abcdefXYZW");
+    assert_eq!(in_folder(&home.beside(""), &echo), KEY);
+    let told_otherwise = [&["-p", "openai:default"], &echo[..]].concat();
+    assert_eq!(in_folder(&folder, &told_otherwise), KEY);
+    let mut doctor = home.command(["doctor", "--offline"]);
+    doctor.current_dir(&folder);
+    assert!(home.run_with(doctor, "").stdout.contains("keys labelled `work`"));
+    home.config("[projects]\n\"work\" = \"work\"\n");
+    assert_eq!(
+        run(&home, &echo).code,
+        Some(1),
+        "a mistake in the configuration stops it"
+    );
 }

@@ -239,10 +239,10 @@ fn no_secret_acknowledged_is_lost_by_eight_processes_whoever_is_killed() {
     vault.unlock(Unlock::Automatic).expect("the vault opens");
     let contents = vault.contents().expect("the vault is whole");
     assert_eq!(contents.keys.len(), kind.writers());
-    for (writer, id) in contents.keys.keys().enumerate() {
+    for (writer, record) in contents.keys.values().enumerate() {
         // EXPOSE: a made-up value in a test
         let found = vault
-            .reveal(&entry(Action::RevealKey), *id, 1)
+            .reveal(&entry(Action::RevealKey), record, 1)
             .expect("its secret")
             .expose()
             .to_owned();

@@ -50,7 +50,6 @@ fn simulated(kind: &str, days: usize, numbers: &mut Numbers) -> Simulated {
             let noise = numbers.around_100(30);
             let of_day = noise
                 * match kind {
-                    "steady" => 100,
                     "working hours" if is_weekend => 6,
                     "no weekends" if is_weekend => 0,
                     "bursty" => numbers.long_tailed(),

@@ -475,3 +475,34 @@ async fn a_new_passphrase_is_typed_twice() {
     assert_eq!(post("secret=a+b+c&again=a+b+c").await.status, 200);
     assert_eq!(fetched.await.unwrap().as_deref(), Ok("a b c"));
 }
+
+#[tokio::test]
+async fn forty_silent_connections_keep_nobody_from_the_page() {
+    let intake = Intake::default();
+    let ticket = open(&intake);
+    let mut silent = Vec::new();
+    for _ in 0..40 {
+        silent.push(TcpStream::connect(parts(&ticket).0).await.expect("it listens"));
+    }
+    let both = async { (visit(&ticket).await, visit(&ticket).await) };
+    let (first, second) = tokio::time::timeout(Duration::from_secs(5), both)
+        .await
+        .expect("answered at once");
+    assert_eq!((first.status, second.status), (200, 200));
+}
+
+#[tokio::test]
+async fn a_second_tab_is_answered_while_the_first_one_waits() {
+    let intake = Intake::default();
+    let ticket = open(&intake);
+    let first = {
+        let ticket = Arc::clone(&ticket);
+        tokio::spawn(async move { type_in(&ticket, KEY).await.status })
+    };
+    let secret = ticket.secret().await.expect("typed");
+    assert_eq!(type_in(&ticket, KEY).await.status, 404);
+    drop(secret);
+    ticket.finish(SecretOutcome::Done);
+    assert_eq!(first.await.expect("answered"), 200);
+    stops_listening(&ticket).await;
+}

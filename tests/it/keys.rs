@@ -15,7 +15,10 @@ use api_keys::{
         validation,
     },
     settings::{Environment, Settings},
-    storage::audit::Action,
+    storage::{
+        audit::Action,
+        vault::{NewSlot, SlotKind, VaultStatus},
+    },
     tools::{Input, TOOLS},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -67,7 +70,7 @@ fn moment(hours: i64) -> Timestamp {
     "2026-11-01T00:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_hours(hours)
 }
 
-fn wait<T>(work: impl Future<Output = T>) -> T {
+pub(crate) fn wait<T>(work: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -120,8 +123,8 @@ fn undo(app: &App) -> Result<(KeyRecord, Undone, Vec<String>)> {
 /// The secret that a child process would get.
 fn injected(app: &App) -> Result<String> {
     let wanted = [(openai(), Label::default())];
-    let variables = wait(child_environment::variables(app, &Silent, &wanted))?;
-    let mut revealed = wait(child_environment::reveal(app, &Silent, variables))?;
+    let selection = wait(child_environment::select(app, &Silent, &wanted))?;
+    let mut revealed = wait(child_environment::reveal(app, &Silent, selection.variables))?;
     let (name, key) = revealed.remove(0);
     assert_eq!(name, "OPENAI_API_KEY");
     // EXPOSE: a made-up key in a test
@@ -543,4 +546,101 @@ fn there_is_nothing_to_undo_in_a_new_home() {
     let stage = Stage::new();
     assert_eq!(undo(&stage.at(0)).unwrap_err().code(), Code::NothingToUndo);
     assert!(!stage.home.path().join("vault.json").exists());
+}
+
+#[test]
+fn a_key_comes_in_clean_wherever_it_comes_from() {
+    for text in [
+        format!("  {FIRST}\r\n"),
+        format!("Bearer {FIRST}"),
+        format!("\"{FIRST}\""),
+        format!("\u{feff}'{FIRST}' \n"),
+        format!("{FIRST}\\n"),
+    ] {
+        let stage = Stage::new();
+        let added = add_from(&Chat, &stage.at(0), "default", &text, None).unwrap();
+        assert_eq!(injected(&stage.at(0)).unwrap(), FIRST, "{text:?}");
+        let told = added.warnings.iter().any(|warning| warning.contains("line end"));
+        assert_eq!(told, text.ends_with("\\n"), "{:?}", added.warnings);
+    }
+}
+
+#[test]
+fn what_is_no_key_is_refused_with_a_way_out_and_stores_nothing() {
+    let stage = Stage::new();
+    let twice = format!("{FIRST}{FIRST}");
+    for (text, hint) in [
+        ("encrypted:BD9paBaun1p0aZlGfSx0", "dotenvx get"),
+        ("${OPENAI_API_KEY}", "--env-var"),
+        ("op://vault/openai/key", "--stdin"),
+        ("OPENAI_API_KEY=sk-first-0123456789", "after the name"),
+        ("ghp_0123456789abcdefghijABCDEFGHIJ012345", "revoke"),
+        ("sk-ant-oat01-0123456789abcdef", "console"),
+        ("akc_0123456789abcdefghijABCDEFGHIJ", "gateway"),
+        (twice.as_str(), "once"),
+        ("sk-first-0123456789,sk-second", "alone"),
+    ] {
+        let error = add(&stage.at(0), "default", text).unwrap_err();
+        assert_eq!(error.code(), Code::MalformedKey, "{error}");
+        assert!(
+            error.hint_text().unwrap().contains(hint),
+            "{text}: {error:?} {:?}",
+            error.hint_text()
+        );
+        assert!(!error.to_string().contains("0123456789"), "{error}");
+    }
+    assert!(!stage.home.path().join("vault.json").exists());
+}
+
+#[test]
+fn a_key_that_was_removed_meanwhile_is_not_overwritten_by_its_successor() {
+    let stage = Stage::new();
+    add(&stage.at(0), "default", FIRST).unwrap();
+    let app = stage.at(1);
+    wait(keys::remove(&app, &Silent, "openai", &Label::default())).unwrap();
+    let second = add(&app, "default", SECOND).unwrap();
+    assert!(!second.replaced);
+    let name = (&openai(), &Label::default());
+    wait(undo::undo(&app, &Silent, Some(name))).unwrap();
+    assert_eq!(injected(&app).unwrap(), FIRST);
+    // At the very same moment, and still in order.
+    wait(undo::undo(&app, &Silent, Some(name))).unwrap();
+    assert_eq!(injected(&app).unwrap(), SECOND);
+}
+
+#[test]
+fn a_process_with_an_open_vault_goes_on_after_another_has_replaced_its_key() {
+    let stage = Stage::new();
+    let (one, other) = (stage.at(0), stage.at(0));
+    add(&one, "default", FIRST).unwrap();
+    wait(api_keys::services::vault::open(&other, &Silent)).unwrap();
+    for key in [SECOND, THIRD] {
+        let kinds = [SlotKind::KeyFile];
+        let rekeyed = one.vault().rekey(one.now(), "test", &kinds, &[NewSlot::KeyFile]);
+        drop(rekeyed.unwrap().into_inner());
+        assert!(matches!(other.vault().status(), Ok(VaultStatus::Unlocked { .. })));
+        add(&other, "default", key).unwrap();
+        assert_eq!(injected(&one).unwrap(), key);
+    }
+}
+
+#[test]
+fn expired_keys_are_named_where_there_is_nothing_to_run_with() {
+    let stage = Stage::new();
+    add_expiring(&stage.at(0), "work", FIRST, Some(moment(1))).unwrap();
+    let select = |hours| wait(child_environment::select(&stage.at(hours), &Silent, &[]));
+    assert_eq!(
+        select(0).unwrap().variables.len(),
+        1,
+        "the only key of a provider needs no default label"
+    );
+    let error = select(2).unwrap_err();
+    assert_eq!(error.code(), Code::KeyNotFound);
+    assert!(error.message().contains("openai:work has expired"), "{error}");
+    assert!(
+        error
+            .hint_text()
+            .unwrap()
+            .contains("`api-keys rotate openai --label work`")
+    );
 }

@@ -113,6 +113,7 @@ impl Finding {
 fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     let app = &session.app;
     let mut findings = vec![configuration(app)];
+    findings.extend(project(app));
     findings.extend(folders(app));
     findings.push(prices_in_force(app));
     let open = wait(vault::open_unasked(app));
@@ -135,6 +136,16 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
         }
     }
     report(session, &findings)
+}
+
+/// Which keys belong to this folder, where the configuration says so.
+fn project(app: &App) -> Option<Finding> {
+    let project = app.settings().project()?;
+    let said = format!(
+        "in this folder `run` takes the keys labelled `{}` ({})",
+        project.label, project.pattern
+    );
+    Some(Finding::good("project", said))
 }
 
 fn configuration(app: &App) -> Finding {

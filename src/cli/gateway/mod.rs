@@ -10,6 +10,7 @@ use serde_json::json;
 use super::{CommandDef, Run, Session, caller::Terminal, console::Console};
 use crate::{
     app::App,
+    domain::Label,
     error::{Code, Error, Result},
     gateway::{self, Options},
     services::vault,
@@ -83,6 +84,7 @@ fn serve(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
             .get_one::<SocketAddr>("listen")
             .copied()
             .ok_or_else(|| Error::new(Code::Internal, "the address has a default"))?,
+        project: None,
         allow_remote: matches.get_flag("allow-remote"),
         first_byte_timeout: seconds("first-byte-timeout", FIRST_BYTE),
         idle_timeout: seconds("idle-timeout", IDLE_TIMEOUT),
@@ -107,9 +109,10 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
         .map_err(|why| Error::new(Code::StorageFailed, "the system refused to start threads").caused_by(why))
 }
 
-/// A gateway for one command, where there is a port.
-pub(super) fn private() -> Options {
+/// A gateway for one command, where there is a port, with the keys of that project.
+pub(super) fn private(project: Option<Label>) -> Options {
     Options {
+        project,
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         allow_remote: false,
         first_byte_timeout: FIRST_BYTE,

@@ -52,7 +52,8 @@ pub(super) fn run(session: &Session, matches: &ArgMatches, mut command: std::pro
                 Served::There(*address)
             } else {
                 served::open_vault(app, &caller).await?;
-                Served::Here(Box::new(gateway::listen(app.clone(), served::private()).await?))
+                let project = app.settings().project().map(|project| project.label);
+                Served::Here(Box::new(gateway::listen(app.clone(), served::private(project)).await?))
             };
             let name = Path::new(command.get_program()).file_stem().unwrap_or_default();
             let (mut client, key) = gateway_clients::add_for_command(app, &name.to_string_lossy(), &providers)?;

@@ -18,7 +18,7 @@ use crate::{
     app::App,
     error::{Code, Error, Result},
     process,
-    services::child_environment::{self, KeyVariable},
+    services::child_environment::{self, KeyVariable, LeftOut, Selection},
     tools::view::{Block, View},
 };
 
@@ -34,7 +34,7 @@ pub(super) const COMMAND: CommandDef = CommandDef {
             .about("Run a command with keys in its environment")
             .long_about(
                 "Run a command with keys in its environment, each under its provider's usual variable, such as OPENAI_API_KEY\n\n\
-                 Without --provider every usable key labelled `default` of an enabled provider is there. The use is written to the audit trail first; \
+                 Without --provider there is one key of every enabled provider: the one labelled `default`, or its only one. The use is written to the audit trail first; \
                  expired keys are refused. The command's exit code is the answer; signals reach it directly.\n\n\
                  With --gateway there is no provider's key in its environment, but the address of a gateway and a client key that ends with the command.",
             )
@@ -91,11 +91,12 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
         .flatten()
         .map(|name| key_name::parse(app, name))
         .collect::<Result<Vec<_>>>()?;
-    let variables = wait(child_environment::variables(app, &caller, &wanted))?;
+    let Selection { variables, left_out } = wait(child_environment::select(app, &caller, &wanted))?;
     let in_the_way = child_environment::in_the_way(app, &variables)?;
     if matches.get_flag("dry-run") {
-        return show(session, &variables, &in_the_way);
+        return show(session, &variables, &left_out, &in_the_way);
     }
+    tell_left_out(session, &left_out);
     let mut command = command(app, matches)?;
     for name in in_the_way {
         command.env_remove(name);
@@ -166,8 +167,21 @@ fn start(command: &mut Command) -> io::Result<ExitCode> {
         .map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
+/// Says of which providers the command gets no key, and why.
+fn tell_left_out(session: &Session, left_out: &[LeftOut]) {
+    for LeftOut { reason, way_out, .. } in left_out {
+        let remark = Block::Hint(format!("{reason}, so the command does not get it: {way_out}"));
+        session.console.remark(&remark);
+    }
+}
+
 /// Names the variables that would be set and taken away, never their values.
-fn show(session: &Session, variables: &[KeyVariable], in_the_way: &BTreeSet<String>) -> Result<ExitCode> {
+fn show(
+    session: &Session,
+    variables: &[KeyVariable],
+    left_out: &[LeftOut],
+    in_the_way: &BTreeSet<String>,
+) -> Result<ExitCode> {
     let environment = session.app.settings().environment();
     let removed: Vec<&String> = in_the_way.iter().filter(|name| environment.is_set(name)).collect();
     if session.console.is_json() {
@@ -177,7 +191,11 @@ fn show(session: &Session, variables: &[KeyVariable], in_the_way: &BTreeSet<Stri
                 json!({"name": name, "provider": record.provider, "label": record.label, "key_id": record.key_id})
             })
             .collect();
-        Console::json(&json!({ "variables": variables, "removed": removed }))?;
+        let left_out: Vec<_> = left_out
+            .iter()
+            .map(|left_out| json!({"provider": left_out.provider, "reason": left_out.reason, "hint": left_out.way_out}))
+            .collect();
+        Console::json(&json!({ "variables": variables, "removed": removed, "left_out": left_out }))?;
         return Ok(ExitCode::SUCCESS);
     }
     let rows = variables
@@ -200,5 +218,6 @@ fn show(session: &Session, variables: &[KeyVariable], in_the_way: &BTreeSet<Stri
         headers: vec!["VARIABLE", "KEY", "MASKED"],
         rows,
     }))?;
+    tell_left_out(session, left_out);
     Ok(ExitCode::SUCCESS)
 }

@@ -78,8 +78,11 @@ pub(super) fn run(session: &Session, matches: &ArgMatches, launch: &Launch, repo
         Scope::Project => Launch::server(SERVER, None),
     };
     let mut plan = Plan::default();
+    let in_full = launch.clone().with_network(session.app.settings().environment());
     for client in wish.clients(&machine) {
-        let Some(registration) = Registration::new(client, &machine, wish.scope, wish.intent, &launch) else {
+        let keeps_environment = wish.scope == Scope::User && !client.passes_environment;
+        let launch = if keeps_environment { &in_full } else { &launch };
+        let Some(registration) = Registration::new(client, &machine, wish.scope, wish.intent, launch) else {
             if !wish.named.is_empty() {
                 return Err(Error::new(
                     Code::InvalidArgument,

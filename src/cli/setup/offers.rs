@@ -15,9 +15,9 @@ use crate::{
         secret_source::SecretSource,
         wait,
     },
-    domain::{ApiKey, Label, Secret},
+    domain::{Label, Secret},
     error::{Code, Result},
-    providers::{self, LocalServer, Provider},
+    providers::{LocalServer, Provider},
     services::{
         keys::{self, NewKey, NewSecretSource},
         vault,
@@ -136,7 +136,7 @@ fn look(session: &Session) -> Vec<FoundKey> {
         .map(|machine| env_file::in_folder(machine.working()))
         .unwrap_or_default()
         .into_iter()
-        .filter_map(|path| EnvFile::read(&path).ok().map(|file| (path, file)))
+        .filter_map(|path| EnvFile::found(&path).ok().map(|file| (path, file)))
         .collect();
     let config = settings.current();
     let mut found = Vec::new();
@@ -161,7 +161,7 @@ fn look(session: &Session) -> Vec<FoundKey> {
 
 /// Whether it can be a key of `provider`: no placeholder, and nothing of another provider.
 fn looks_right(provider: &Provider, secret: &Secret) -> bool {
-    ApiKey::parse(secret).is_ok_and(|key| providers::check_shape(provider, &key).is_ok())
+    keys::judge(Some(provider), secret).is_ok()
 }
 
 /// Stores what was found, and says how it is recognised.

@@ -238,7 +238,7 @@ impl Work<'_> {
         )?;
         let passphrase = self.passphrase_for(&kinds)?;
         let slots = new_slots(&kinds, passphrase.as_ref());
-        let made = self.settled(app.vault().rekey(app.now(), ACTOR, &slots)?);
+        let made = self.settled(app.vault().rekey(app.now(), ACTOR, &kinds, &slots)?);
         self.made(
             "Encrypted everything anew; only these open the vault now",
             &made.slots,

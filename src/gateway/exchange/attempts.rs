@@ -105,7 +105,8 @@ impl Attempts<'_> {
         if let Some(response) = self.cached(&prepared) {
             return Ok(Some(response));
         }
-        let lent = state.key_ring.keys_of(app, &prepared.provider).await?;
+        let project = state.options.project.as_ref();
+        let lent = state.key_ring.keys_of(app, &prepared.provider, project).await?;
         let session = request.note("x-api-keys-session");
         state.key_health.refresh(app).await;
         let keys = in_order(state, &prepared, session.as_deref(), lent)?;

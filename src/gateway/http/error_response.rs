@@ -52,7 +52,8 @@ impl ErrorResponse {
         match self.error.code() {
             Code::ClientKeyInvalid => StatusCode::UNAUTHORIZED,
             Code::OverBudget | Code::PriceUnknown => StatusCode::PAYMENT_REQUIRED,
-            Code::ForeignRequest | Code::ProviderNotAllowed => StatusCode::FORBIDDEN,
+            // Not 409, which clients try again.
+            Code::ForeignRequest | Code::ProviderNotAllowed | Code::OriginChanged => StatusCode::FORBIDDEN,
             Code::NoSuchRoute | Code::UnknownModel | Code::UnknownProvider => StatusCode::NOT_FOUND,
             Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Code::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -61,7 +62,7 @@ impl ErrorResponse {
             Code::ProviderUnreachable => StatusCode::BAD_GATEWAY,
             Code::ProviderTooSlow => StatusCode::GATEWAY_TIMEOUT,
             Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
-            // What is wrong with the vault, a key or the ledger is for the person at the gateway to mend.
+            // What is wrong with the vault, a key or the ledger is for the person at the gateway to fix.
             _ => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -157,5 +158,16 @@ fn google_status(status: StatusCode) -> &'static str {
         502 | 503 => "UNAVAILABLE",
         500.. => "INTERNAL",
         _ => "INVALID_ARGUMENT",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_person_has_configured_is_no_failure_to_try_again() {
+        let response = ErrorResponse::from(Error::new(Code::OriginChanged, "another address"));
+        assert_eq!(response.status(), StatusCode::FORBIDDEN);
     }
 }

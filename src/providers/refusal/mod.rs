@@ -39,7 +39,7 @@ pub enum RefusalKind {
     /// The key is accepted, but may not be used for this.
     NotAllowed,
     RateLimited,
-    /// The provider does not serve the region that the request came from; nothing about the key.
+    /// The provider does not serve the region or network that the request came from; nothing about the key.
     RegionBlocked,
     /// The provider does not have the model, or not any more, or not for this account.
     ModelMissing,
@@ -96,7 +96,12 @@ static SHARED: &[RefusalRule] = &[
     code("model_decommissioned", RefusalKind::ModelMissing),
     code("invalid_model", RefusalKind::ModelMissing),
     // A page of Cloudflare's, which stands before many providers.
+    message(&["error code: 1006"], RefusalKind::RegionBlocked),
+    message(&["error code: 1007"], RefusalKind::RegionBlocked),
+    message(&["error code: 1008"], RefusalKind::RegionBlocked),
     message(&["error code: 1009"], RefusalKind::RegionBlocked),
+    message(&["error code: 1010"], RefusalKind::RegionBlocked),
+    message(&["error code: 1020"], RefusalKind::RegionBlocked),
 ];
 
 /// What codes mean in an error that comes without an error status, inside a 200.
@@ -152,6 +157,12 @@ pub fn read_refusal(provider: &Provider, status: u16, body: &[u8], now: Timestam
         ..Facts::default()
     };
     (status >= 400).then(|| facts.refused(provider.def, status, None))
+}
+
+/// Only what it is that the response refuses.
+pub(super) fn kind_of(provider: &Provider, status: u16, body: &[u8]) -> Option<RefusalKind> {
+    // The time only matters to when it may be tried again.
+    read_refusal(provider, status, body, Timestamp::UNIX_EPOCH).map(|refused| refused.kind)
 }
 
 /// The same for a body, or an event of a stream, that is parsed already.

@@ -89,8 +89,8 @@ impl RoutingSnapshot {
     /// Opens the vault only by what needs nobody, and asks only servers on this machine.
     pub async fn of(app: &App) -> Result<Arc<Self>> {
         let config = app.settings().current();
-        let keys = match vault::open_unasked(app).await {
-            Ok(()) => KnownKeys::Known(Some(app.vault().contents()?)),
+        let keys = match vault::contents_unasked(app).await {
+            Ok(contents) => KnownKeys::Known(Some(contents)),
             Err(error) if error.code() == Code::VaultAbsent => KnownKeys::Known(None),
             Err(error) => KnownKeys::Closed(error),
         };

@@ -38,6 +38,8 @@ pub enum Action {
     PromoteKey,
     /// The grace of a secret that was replaced is over.
     RetireKey,
+    /// The secret was found where it does not belong.
+    ExposeKey,
     Undo,
     ValidateKey,
     /// The secret was handed out, for what `detail` says.

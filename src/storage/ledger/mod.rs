@@ -18,6 +18,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rusqlite::ErrorCode;
+
 mod alerts;
 mod connection;
 mod error;
@@ -121,8 +123,12 @@ impl Ledger {
     fn read<T: Default>(&self, work: impl FnOnce(&mut Transaction<'_>) -> rusqlite::Result<T>) -> LedgerResult<T> {
         self.look_at_journals();
         let since = Instant::now();
-        match self.opened(&mut self.held(), Missing::Leave)? {
-            Some(held) => held.open.read(work).map_err(|why| self.failed(&why, since)),
+        let mut held = self.held();
+        match self.opened(&mut held, Missing::Leave)? {
+            Some(open) => {
+                let outcome = open.open.read(work);
+                self.settled(&mut held, outcome, since)
+            }
             None => Ok(T::default()),
         }
     }
@@ -180,7 +186,24 @@ impl Ledger {
             }),
             None => Err(rusqlite::Error::InvalidQuery),
         };
-        written.map_err(|why| self.failed(&why, since))
+        self.settled(&mut held, written, since)
+    }
+
+    /// What came of work on the database, which is opened anew where a file of it could not be used: a `-wal` or `-shm`
+    /// file that was not writable when it was opened stays so for the connection, whatever its mode is by then.
+    fn settled<T>(
+        &self,
+        held: &mut Option<OpenLedger>,
+        outcome: rusqlite::Result<T>,
+        since: Instant,
+    ) -> LedgerResult<T> {
+        outcome.map_err(|why| {
+            let unusable = [ErrorCode::ReadOnly, ErrorCode::PermissionDenied, ErrorCode::CannotOpen];
+            if why.sqlite_error_code().is_some_and(|code| unusable.contains(&code)) {
+                *held = None;
+            }
+            self.failed(&why, since)
+        })
     }
 
     /// Fails where the `-wal` file has lost something since the last fold: what is in it is not yet in the database.

@@ -4,12 +4,16 @@ use super::{
     error::VaultError,
     opened::{Draft, VaultContents},
 };
-use crate::domain::{ApiKey, KeyId, KeyRecord};
+use crate::{
+    domain::{ApiKey, KeyId, KeyRecord},
+    storage::audit::AuditEntry,
+};
 
 /// A change in the making: nothing of it exists until [`super::Vault::change`] has written it.
 #[derive(Debug)]
 pub struct Edit {
     draft: Draft,
+    entry: AuditEntry,
     changed: bool,
     broken_rule: Option<&'static str>,
 }
@@ -24,9 +28,10 @@ pub enum Committed<T> {
 }
 
 impl Edit {
-    pub(super) fn new(draft: Draft) -> Self {
+    pub(super) fn new(draft: Draft, entry: AuditEntry) -> Self {
         Self {
             draft,
+            entry,
             changed: false,
             broken_rule: None,
         }
@@ -35,6 +40,13 @@ impl Edit {
     /// The contents as this change leaves them so far.
     pub fn contents(&self) -> &VaultContents {
         &self.draft.contents
+    }
+
+    /// Says in the audit trail which key this change is about, where that is only known under the lock.
+    pub fn concerns(&mut self, record: &KeyRecord) {
+        self.entry.key_id = Some(record.key_id);
+        self.entry.provider = Some(record.provider.clone());
+        self.entry.label = Some(record.label.clone());
     }
 
     /// Puts `record` in, in place of the one with its id.
@@ -87,12 +99,19 @@ impl Edit {
         self.draft.lasting.fingerprint("account", account)
     }
 
-    /// What is to be written; `None` where nothing was changed.
-    pub(super) fn finish(self) -> Result<Option<Draft>, VaultError> {
-        match self.broken_rule {
-            Some(rule) => Err(VaultError::Misused(rule)),
-            None => Ok(self.changed.then_some(self.draft)),
-        }
+    /// What the audit trail says of this change.
+    pub(super) fn entry(&self) -> &AuditEntry {
+        &self.entry
+    }
+
+    /// What is to be written, and how it is audited; `None` where nothing was changed.
+    pub(super) fn finish(self) -> Option<(Draft, AuditEntry)> {
+        self.changed.then_some((self.draft, self.entry))
+    }
+
+    /// Fails where the change as it stands broke a rule.
+    pub(super) fn check(&self) -> Result<(), VaultError> {
+        self.broken_rule.map_or(Ok(()), |rule| Err(VaultError::Misused(rule)))
     }
 }
 

@@ -44,6 +44,8 @@ pub enum VaultError {
     NoSuchSlot(SlotId),
     /// Without that slot nothing would open the vault but, at most, a recovery code.
     LastSlot,
+    /// The vault has other kinds of slots than the caller has seen.
+    SlotsChanged,
     /// The file is not what was written.
     Damaged {
         path: PathBuf,
@@ -128,6 +130,7 @@ impl fmt::Display for VaultError {
             Self::NoSlotOfKind(kind) => write!(f, "the vault has no {kind} slot"),
             Self::NoSuchSlot(id) => write!(f, "the vault has no slot {id}"),
             Self::LastSlot => f.write_str("without that slot only a recovery code, or nothing, would open the vault"),
+            Self::SlotsChanged => f.write_str("another process changed what opens the vault at the same time"),
             Self::Damaged { path, what } => write!(f, "{} is not what was written: {what}", path.display()),
             Self::TooNew { path, version } => {
                 write!(
@@ -187,6 +190,7 @@ impl std::error::Error for VaultError {
             | Self::NoSlotOfKind(_)
             | Self::NoSuchSlot(_)
             | Self::LastSlot
+            | Self::SlotsChanged
             | Self::Damaged { .. }
             | Self::TooNew { .. }
             | Self::Foreign { .. }

@@ -128,9 +128,23 @@ impl Vault {
     /// Replaces the data key, seals everything anew, and makes `slots` the only ways to open the vault.
     ///
     /// Old slots cannot carry over: whoever had the old data key would have the new one. [`Vault::status`] tells the
-    /// kinds that there are, for asking for each again.
-    pub fn rekey(&self, now: Timestamp, actor: &str, slots: &[NewSlot<'_>]) -> Result<Committed<Created>, VaultError> {
+    /// kinds that there are, for asking for each again; `seen` are those that the caller knows. Nothing is done where
+    /// there are others by now: a recovery code that another process has just shown would be worth nothing.
+    pub fn rekey(
+        &self,
+        now: Timestamp,
+        actor: &str,
+        seen: &[SlotKind],
+        slots: &[NewSlot<'_>],
+    ) -> Result<Committed<Created>, VaultError> {
         let held = self.hold_to_write()?;
+        let mut seen = seen.to_vec();
+        let mut found: Vec<SlotKind> = held.opened.header.slots.iter().map(Slot::kind).collect();
+        seen.sort_unstable();
+        found.sort_unstable();
+        if seen != found {
+            return Err(VaultError::SlotsChanged);
+        }
         let data = SealKey::make_random()?;
         let mut draft = held.opened.draft();
         draft.reseal(VaultKeys::new(held.opened.keys.vault_id, data))?;

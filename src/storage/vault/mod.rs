@@ -24,6 +24,7 @@ mod keyslots;
 mod maintenance;
 mod opened;
 mod reading;
+mod recognizer;
 pub(super) mod seal;
 mod writing;
 
@@ -34,6 +35,7 @@ pub use format::Hex;
 pub use keyslots::{NewSlot, SlotId, SlotInfo, SlotKind};
 pub use maintenance::Created;
 pub use opened::VaultContents;
+pub use recognizer::Recognizer;
 pub use seal::SealError;
 
 use anchor::KnownAnchor;
@@ -42,7 +44,7 @@ use reading::{Fresh, UnverifiedVault, current, infos};
 use writing::WriteAccess;
 
 use crate::{
-    domain::{ApiKey, KeyId, Passphrase, Secret},
+    domain::{ApiKey, KeyRecord, Passphrase, Secret},
     storage::{
         audit::{self, AuditEntry, AuditOutcome},
         files::{self, Folder, Stamp},
@@ -165,19 +167,32 @@ impl Vault {
         let Some(folder) = Folder::open(&self.places.data)? else {
             return Ok(VaultStatus::Absent);
         };
-        let Some(UnverifiedVault { header, .. }) = self.read_file(&folder)? else {
-            refuse_remains_of_written(&folder)?;
-            // A note is of an attempt to make a vault that was killed: the next one cleans up.
-            return match custody::any_key_file(&self.places) {
-                Some(path) if folder.stamp(custody::PENDING)?.is_none() => Err(VaultError::Remains { path }),
-                Some(_) | None => Ok(VaultStatus::Absent),
-            };
+        let header = match self.read_file(&folder)? {
+            Some(read) => read.header,
+            None => match self.status_without_file(&folder) {
+                // Unless another process made the vault between the two looks.
+                Err(remains) => match self.read_file(&folder)? {
+                    Some(read) => read.header,
+                    None => return Err(remains),
+                },
+                absent => return absent,
+            },
         };
+        self.follow_rekey(&mut session, &header);
         let slots = infos(&header);
         Ok(match current(&mut session, &header) {
             Some(session) => VaultStatus::Unlocked { slots, by: session.by },
             None => VaultStatus::Locked { slots },
         })
+    }
+
+    fn status_without_file(&self, folder: &Folder) -> Result<VaultStatus, VaultError> {
+        refuse_remains_of_written(folder)?;
+        // A note is of an attempt to make a vault that was killed: the next one cleans up.
+        match custody::any_key_file(&self.places) {
+            Some(path) if folder.stamp(custody::PENDING)?.is_none() => Err(VaultError::Remains { path }),
+            Some(_) | None => Ok(VaultStatus::Absent),
+        }
     }
 
     /// Brings the vault's keys into memory, until [`Vault::lock`] or the end of the process.
@@ -186,10 +201,23 @@ impl Vault {
     pub fn unlock(&self, with: Unlock<'_>) -> Result<(), VaultError> {
         let folder = Folder::open(&self.places.data)?.ok_or(VaultError::Absent)?;
         let read = self.read_file(&folder)?.ok_or(VaultError::Absent)?;
+        let stamp = read.stamp;
+        match self.unlock_read(&folder, read, with) {
+            // Another process may have changed what opens the vault meanwhile; nobody does while the lock is ours.
+            Err(_) if folder.stamp(FILE)?.is_some_and(|now| now != stamp) => {
+                let _lock = lock::acquire(&folder, LOCK, self.places.lock_wait)?;
+                let read = self.read_file(&folder)?.ok_or(VaultError::Absent)?;
+                self.unlock_read(&folder, read, with)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn unlock_read(&self, folder: &Folder, read: UnverifiedVault, with: Unlock<'_>) -> Result<(), VaultError> {
         let header = &read.header;
         let (data, by) = self
             .data_key(header, with)
-            .map_err(|why| self.or_foreign(&folder, header, why))?;
+            .map_err(|why| self.or_foreign(folder, header, why))?;
         let keys = Arc::new(VaultKeys::new(header.vault_id, data));
         if keys.id != header.data_key {
             return Err(self.damaged("a keyslot holds the key of another file"));
@@ -205,13 +233,13 @@ impl Vault {
             known,
             cached: None,
         });
-        let opened = anchor::read(&folder).and_then(|anchor| {
+        let opened = anchor::read(folder).and_then(|anchor| {
             // As it is now that the anchors are read: another process may have written since.
             let read = match folder.stamp(FILE)? {
                 Some(stamp) if stamp == read.stamp => read,
-                Some(_) | None => self.read_file(&folder)?.ok_or(VaultError::Absent)?,
+                Some(_) | None => self.read_file(folder)?.ok_or(VaultError::Absent)?,
             };
-            self.open_read(&folder, &mut session, &anchor, read)
+            self.open_read(folder, &mut session, &anchor, read)
         });
         opened.map(drop).inspect_err(|_| *session = None)
     }
@@ -261,24 +289,32 @@ impl Vault {
         edit: impl FnOnce(&mut Edit) -> Result<T, E>,
     ) -> Result<Committed<T>, E> {
         let held = self.hold_to_write()?;
-        let mut change = Edit::new(held.opened.draft());
-        let outcome = edit(&mut change).and_then(|value| Ok((value, change.finish()?)));
+        let mut change = Edit::new(held.opened.draft(), entry.clone());
+        let outcome = edit(&mut change).and_then(|value| change.check().map(|()| value).map_err(E::from));
         match outcome {
-            Ok((value, Some(draft))) => Ok(Committed::new(self.commit(&held, entry, draft)?, value)),
-            Ok((value, None)) => Ok(Committed::Durable(value)),
+            Ok(value) => match change.finish() {
+                Some((draft, entry)) => Ok(Committed::new(self.commit(&held, &entry, draft)?, value)),
+                None => Ok(Committed::Durable(value)),
+            },
             Err(why) => {
                 // The refusal stands, whether or not it could be noted.
-                drop(held.append(entry, AuditOutcome::Refused));
+                drop(held.append(change.entry(), AuditOutcome::Refused));
                 Err(why)
             }
         }
     }
 
-    /// The secret of one version of a key; that it is handed out is in the audit trail, on the disk, before.
-    pub fn reveal(&self, entry: &AuditEntry, key_id: KeyId, version: u32) -> Result<ApiKey, VaultError> {
+    /// The secret of one version of `record`; that it is handed out is in the audit trail, on the disk, before.
+    ///
+    /// Only the secret that the record tells of, for the address it tells of: what took its place since is another one.
+    pub fn reveal(&self, entry: &AuditEntry, record: &KeyRecord, version: u32) -> Result<ApiKey, VaultError> {
+        let key_id = record.key_id;
         let held = self.hold(Fresh::AsNeeded)?;
         self.refuse_foreign(&held.opened)?;
-        held.opened.find(key_id, version)?;
+        let (stored, _) = held.opened.find(key_id, version)?;
+        if stored.origin != record.origin || stored.fingerprint_of(version) != record.fingerprint_of(version) {
+            return Err(VaultError::NoSuchSecret { key_id, version });
+        }
         held.append_and_anchor(entry, AuditOutcome::Done)?;
         held.opened.secret(key_id, version).map_err(|_| {
             drop(held.append(entry, AuditOutcome::Failed));
@@ -289,6 +325,14 @@ impl Vault {
     /// Adds `entry` to the audit trail as it is, and returns once it is on the disk.
     pub fn record(&self, entry: &AuditEntry) -> Result<(), VaultError> {
         self.hold(Fresh::AsNeeded)?.append_and_anchor(entry, entry.outcome)
+    }
+
+    /// Tells the vault's own secrets from all other text, without their being revealed.
+    pub fn recognizer(&self) -> Result<Recognizer, VaultError> {
+        let folder = Folder::open(&self.places.data)?.ok_or(VaultError::Absent)?;
+        let opened = self.load(&folder, &mut self.session(), Fresh::AsNeeded)?;
+        self.refuse_foreign(&opened)?;
+        Ok(Recognizer::of(&opened))
     }
 
     /// Checks the whole audit trail, also that its end was not cut off; the report has the first break.

@@ -8,13 +8,16 @@ use super::{
     custody::{self, open_slot},
     format::{self, Header, LONGEST_FILE, VERSION, VaultFile},
     keyslots::{self, RecoveryCode, UnwrapError},
-    opened::Opened,
+    opened::{Opened, VaultKeys},
     seal::SealKey,
 };
 use crate::storage::{
     audit,
     files::{FileError, Folder, Stamp},
 };
+
+/// How often a file is read that others replace all the time, until what it says and what is beside it belong together.
+const READS: usize = 16;
 
 /// Whether a file that looks unchanged has to be read all the same.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -110,10 +113,50 @@ impl Vault {
         {
             return Ok(Arc::clone(opened));
         }
-        // Before the file: an anchor that is read later may be of a later file.
-        let anchor = anchor::read(folder)?;
-        let read = self.read_file(folder)?.ok_or(VaultError::Absent)?;
-        self.open_read(folder, session, &anchor, read)
+        let mut reads = 0;
+        loop {
+            reads += 1;
+            // Before the file: an anchor that is read later may be of a later file.
+            let anchor = anchor::read(folder)?;
+            let read = self.read_file(folder)?.ok_or(VaultError::Absent)?;
+            let stamp = read.stamp;
+            self.follow_rekey(session, &read.header);
+            match self.open_read(folder, session, &anchor, read) {
+                // Another process was between the file and its key file.
+                Err(VaultError::Locked { .. })
+                    if session.is_some() && reads < READS && folder.stamp(FILE)? != Some(stamp) => {}
+                outcome => return outcome,
+            }
+        }
+    }
+
+    /// Takes over the data key that another process has put in place of the one in memory, where a key file gives it.
+    ///
+    /// A keychain can make its user wait, and a passphrase is a new one: for those the session stays as it is.
+    pub(super) fn follow_rekey(&self, session: &mut MutexGuard<'_, Option<UnlockedVault>>, header: &Header) {
+        let is_replaced = |session: &UnlockedVault| {
+            session.by == SlotKind::KeyFile
+                && session.keys.vault_id == header.vault_id
+                && session.keys.id != header.data_key
+        };
+        if !session.as_ref().is_some_and(is_replaced) {
+            return;
+        }
+        let slots = header.slots.iter().filter(|slot| slot.kind() == SlotKind::KeyFile);
+        let key = slots
+            .map(|slot| open_slot(&self.places, header.vault_id, slot))
+            .find_map(Result::ok);
+        if let Some(key) = key {
+            let keys = Arc::new(VaultKeys::new(header.vault_id, key));
+            if keys.id == header.data_key {
+                **session = Some(UnlockedVault {
+                    keys,
+                    by: SlotKind::KeyFile,
+                    known: KnownAnchor::Nothing,
+                    cached: None,
+                });
+            }
+        }
     }
 
     /// A file that was read after the anchors, opened with the keys in memory and kept there.

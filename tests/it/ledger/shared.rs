@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::*;
-use crate::support::outside::{tell, this_test};
+use crate::support::outside::{installed, remark, tell, this_test};
 use api_keys::storage::ledger::Granted;
 
 const FOLDER: &str = "API_KEYS_TEST_LEDGER_FOLDER";
@@ -165,4 +165,60 @@ fn while_a_writer_waits_for_another_process_others_read_and_it_says_how_long_it_
         writing.join().unwrap().unwrap();
     });
     assert_eq!(total(&ledger).requests, 2);
+}
+
+/// Does nothing unless the test below started it: then records while a side file is not writable, and once it is.
+#[test]
+fn a_child_records_beside_a_file_of_the_wrong_mode() {
+    let Ok(folder) = std::env::var(WRONG_MODE) else {
+        return;
+    };
+    let ledger = Ledger::new(&folder);
+    let failed = ledger.record(&request()).err().map(|why| why.to_string());
+    for name in SIDE_FILES {
+        set_mode(&Path::new(&folder).join(name), 0o600);
+    }
+    tell(&format!("{failed:?} {}", ledger.record(&request()).is_ok()));
+}
+
+const WRONG_MODE: &str = "API_KEYS_TEST_WRONG_MODE";
+const SIDE_FILES: [&str; 2] = ["ledger.db-wal", "ledger.db-shm"];
+
+fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(mode)).unwrap();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_side_file_that_was_not_writable_for_a_moment_does_no_lasting_harm() {
+    if !installed(&["setpriv"]) {
+        return;
+    }
+    for name in SIDE_FILES {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("data");
+        let ledger = Ledger::new(&folder);
+        ledger.record(&request()).unwrap();
+        set_mode(&folder.join(name), 0o400);
+        // Root may write whatever the mode says, unless it is taken from it.
+        let this = this_test("ledger::shared::a_child_records_beside_a_file_of_the_wrong_mode");
+        let mut child = std::process::Command::new("setpriv");
+        if rustix::process::geteuid().is_root() {
+            child.arg("--bounding-set=-dac_override,-dac_read_search");
+        }
+        child
+            .arg(this.get_program())
+            .args(this.get_args())
+            .env(WRONG_MODE, &folder);
+        let output = child.output().unwrap();
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        remark(&format!("{name}: {told}"));
+        assert!(
+            told.lines()
+                .any(|line| line.contains("told: ") && line.ends_with(" true")),
+            "{name}: {told}"
+        );
+        ledger.record(&request()).unwrap();
+        expect_whole(&ledger);
+    }
 }

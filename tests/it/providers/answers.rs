@@ -89,6 +89,21 @@ pub(super) fn rows() -> Vec<Row> {
         anthropic("permission_error", "not allowed"),
         Forbidden,
     );
+    row(
+        "anthropic",
+        403,
+        anthropic("forbidden", "Request not allowed"),
+        Unreachable,
+    );
+    row(
+        "anthropic",
+        400,
+        anthropic(
+            "invalid_request_error",
+            "Your credit balance is too low to access the Anthropic API.",
+        ),
+        NoCredit,
+    );
     row("anthropic", 404, anthropic("not_found_error", "nothing"), Unreachable);
     row(
         "anthropic",
@@ -138,7 +153,7 @@ pub(super) fn rows() -> Vec<Row> {
         "openai",
         403,
         openai("unsupported_country_region_territory", "Country not supported"),
-        Forbidden,
+        Unreachable,
     );
     row(
         "openai",
@@ -236,6 +251,18 @@ pub(super) fn rows() -> Vec<Row> {
         RateLimited,
     );
 
+    row(
+        "google",
+        403,
+        google(
+            403,
+            "PERMISSION_DENIED",
+            "BILLING_DISABLED",
+            "This API method requires billing to be enabled.",
+        ),
+        NoCredit,
+    );
+
     row("local", 200, json!({"version": "0.12.0"}), Valid);
     row("local", 500, json!({"error": "no"}), Unreachable);
 
@@ -253,7 +280,7 @@ pub(super) fn rows() -> Vec<Row> {
             "permissions_error",
             "Access denied. Please check your network settings.",
         ),
-        Forbidden,
+        Unreachable,
     );
 
     row("deepseek", 200, models(), Valid);
@@ -295,6 +322,24 @@ pub(super) fn rows() -> Vec<Row> {
         400,
         json!({"code": "Client specified an invalid argument", "error": "Incorrect API key provided"}),
         Invalid,
+    );
+    row(
+        "xai",
+        400,
+        json!({"code": "Client specified an invalid argument", "error": "Failed to deserialize the JSON body"}),
+        Unreachable,
+    );
+    row(
+        "xai",
+        400,
+        json!({"error": "The API key is currently blocked"}),
+        Forbidden,
+    );
+    row(
+        "xai",
+        403,
+        json!({"error": "Your newly created team doesn't have any credits yet."}),
+        NoCredit,
     );
     row("xai", 401, json!({"error": "Unauthorized"}), Invalid);
     row("xai", 403, json!({"error": "Forbidden"}), Forbidden);

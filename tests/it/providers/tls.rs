@@ -103,3 +103,62 @@ fn a_trusted_certificate_lets_the_key_through_and_no_other_does() {
         assert_eq!(asked, "", "{host} {certificate}: the key stays here");
     }
 }
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_certificate_that_node_is_told_to_trust_is_trusted_here() {
+    let (port, server) = serve("here.pem");
+    let home = Home::new();
+    home.config(&format!(
+        "[vault]\nmaster_key = \"key-file\"\n[providers.mistral]\nbase_url = \"https://127.0.0.1:{port}/v1\"\n"
+    ));
+    let mut add = home.command(["add", "mistral", "--env-var", "TEST_KEY", "--json"]);
+    add.env("TEST_KEY", GOOD);
+    assert_eq!(home.run_with(add, "").code, Some(0));
+    let mut validate = home.command(["validate", "mistral", "--json"]);
+    let authority = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tls/authority.pem");
+    validate.env("NODE_EXTRA_CA_CERTS", authority);
+    let validated = home.run_with(validate, "");
+    assert_eq!(validated.json()["status"], "valid", "{validated:?}");
+    assert!(server.join().expect("the server ends").contains(GOOD));
+}
+
+/// The first bytes that come to a proxy from `validate`, which is sent to a provider elsewhere through it.
+fn asked_of_socks_proxy() -> Vec<u8> {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = listener.local_addr().expect("bound").port();
+    let proxy = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().expect("a client");
+        socket.set_read_timeout(Some(Duration::from_secs(20))).expect("set");
+        let mut asked = vec![0; 64];
+        let length = socket.read(&mut asked).expect("greeted");
+        asked.truncate(length);
+        // Version 5, no authentication; then the request, which is refused.
+        socket.write_all(&[5, 0]).expect("answered");
+        let mut request = vec![0; 256];
+        let length = socket.read(&mut request).expect("asked");
+        asked.extend_from_slice(request.get(..length).expect("read"));
+        let _ = socket.write_all(&[5, 2, 0, 1, 0, 0, 0, 0, 0, 0]);
+        asked
+    });
+    let home = Home::new();
+    home.config(
+        "[vault]\nmaster_key = \"key-file\"\n[providers.mistral]\nbase_url = \"https://provider.invalid/v1\"\n",
+    );
+    let mut add = home.command(["add", "mistral", "--env-var", "TEST_KEY", "--json"]);
+    add.env("TEST_KEY", GOOD);
+    assert_eq!(home.run_with(add, "").code, Some(0));
+    let mut validate = home.command(["validate", "mistral", "--json"]);
+    validate.env("HTTPS_PROXY", format!("socks5h://127.0.0.1:{port}"));
+    let validated = home.run_with(validate, "");
+    assert_eq!(validated.json()["status"], "unreachable", "{validated:?}");
+    proxy.join().expect("the proxy ends")
+}
+
+#[test]
+fn a_socks_proxy_is_asked_for_the_provider_by_name() {
+    let asked = asked_of_socks_proxy();
+    assert_eq!(asked.first(), Some(&5), "{asked:?}");
+    let host = b"provider.invalid";
+    assert!(asked.windows(host.len()).any(|window| window == host), "{asked:?}");
+}

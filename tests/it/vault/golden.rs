@@ -58,7 +58,7 @@ fn the_first_version_is_read_whatever_opens_it() {
         for record in contents.keys.values() {
             for version in &record.versions {
                 let secret = vault
-                    .reveal(&entry(Action::RevealKey), record.key_id, version.version)
+                    .reveal(&entry(Action::RevealKey), record, version.version)
                     .expect("a secret");
                 // EXPOSE: made-up values in a test
                 secrets.push(secret.expose().to_owned());

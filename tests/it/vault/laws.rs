@@ -67,7 +67,7 @@ proptest! {
                 model = next;
             }
             if rekey {
-                vault.rekey(now(), "test", &[NewSlot::KeyFile]).expect("rekeyed").into_inner();
+                vault.rekey(now(), "test", &[SlotKind::KeyFile], &[NewSlot::KeyFile]).expect("rekeyed").into_inner();
             }
         }
         let other = home.vault();
@@ -76,7 +76,7 @@ proptest! {
         let mut found = BTreeMap::new();
         for (key_id, record) in &contents.keys {
             for version in &record.versions {
-                match other.reveal(&entry(Action::RevealKey), *key_id, version.version) {
+                match other.reveal(&entry(Action::RevealKey), record, version.version) {
                     // EXPOSE: made-up values in a test
                     Ok(key) => drop(found.insert((*key_id, version.version), key.expose().to_owned())),
                     Err(why) => prop_assert!(matches!(why, VaultError::NoSuchSecret { .. }), "{}", why),

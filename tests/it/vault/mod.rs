@@ -136,8 +136,10 @@ fn add(vault: &Vault, number: u16, secret: &str) -> Result<KeyId, VaultError> {
 }
 
 fn reveal(vault: &Vault, key_id: KeyId) -> Result<String, VaultError> {
+    let contents = vault.contents()?;
+    let record = contents.keys.get(&key_id).ok_or(VaultError::NoSuchKey(key_id))?;
     vault
-        .reveal(&entry(Action::RevealKey), key_id, 1)
+        .reveal(&entry(Action::RevealKey), record, 1)
         // EXPOSE: a made-up value in a test
         .map(|key| key.expose().to_owned())
 }

@@ -198,17 +198,28 @@ fn a_rekey_seals_everything_anew_and_closes_every_old_way_in() {
     let other = home.vault();
     other.unlock(Unlock::Automatic).expect("unlocked");
 
+    let by_words = home.vault();
+    by_words.unlock(Unlock::Passphrase(&words)).expect("unlocked");
+    let seen = slots.map(|slot| slot.kind());
+    let others = vault.rekey(now(), "test", &seen[..2], &[NewSlot::KeyFile]);
+    assert!(
+        matches!(others, Err(VaultError::SlotsChanged)),
+        "a recovery code would be lost"
+    );
     let anew = vault
-        .rekey(now(), "test", &[NewSlot::KeyFile, NewSlot::Recovery])
+        .rekey(now(), "test", &seen, &[NewSlot::KeyFile, NewSlot::Recovery])
         .expect("rekeyed")
         .into_inner();
     assert_eq!(reveal(&vault, key_id).expect("the secret"), "sk-ant-0123456789abcdef");
     assert!(
-        matches!(other.contents(), Err(VaultError::Locked { .. })),
+        matches!(by_words.contents(), Err(VaultError::Locked { .. })),
         "its keys are of no use any more"
     );
-    assert!(matches!(other.status(), Ok(VaultStatus::Locked { .. })));
-    other.unlock(Unlock::Automatic).expect("by the new key file");
+    assert!(matches!(by_words.status(), Ok(VaultStatus::Locked { .. })));
+    assert!(
+        matches!(other.status(), Ok(VaultStatus::Unlocked { .. })),
+        "by the new key file"
+    );
     assert_eq!(reveal(&other, key_id).expect("the secret"), "sk-ant-0123456789abcdef");
 
     assert!(matches!(

@@ -16,7 +16,7 @@ use super::{
     seal::{self, SealError, SealKey},
 };
 use crate::{
-    domain::{ApiKey, KeyId, KeyRecord, Secret},
+    domain::{ApiKey, KeyId, KeyRecord},
     storage::audit,
 };
 
@@ -122,7 +122,7 @@ impl VaultKeys {
         let (length, text) = plain.split_first_chunk::<2>().ok_or(SealError::NotAuthentic)?;
         text.get(..usize::from(u16::from_le_bytes(*length)))
             .and_then(|text| std::str::from_utf8(text).ok())
-            .and_then(|text| ApiKey::parse(&Secret::new(text)).ok())
+            .map(ApiKey::stored)
             .ok_or(SealError::NotAuthentic)
     }
 

@@ -1,0 +1,194 @@
+//! Keys and tokens in bytes that may hold anything: where each stands, and what it is.
+
+use aho_corasick::{AhoCorasick, MatchKind};
+
+use super::shape::{ADMIN, PREFIXES, STRANGERS, TailRule};
+use crate::domain::{ApiKey, Secret};
+
+/// The longest that is taken for one key, in bytes.
+pub const LONGEST_FOUND: usize = 4096;
+/// The id of an access key of AWS: this many characters in all.
+const AWS: usize = 20;
+/// What stands before the ids of AWS's access keys.
+const AWS_PREFIXES: [&str; 2] = ["AKIA", "ASIA"];
+
+/// Finds everything that begins as keys and tokens do, at the speed of memory.
+#[derive(Debug)]
+pub struct KeyFinder {
+    prefixes: AhoCorasick,
+    sorts: Vec<Sort>,
+}
+
+/// What begins with one prefix.
+#[derive(Debug, Clone, Copy)]
+struct Sort {
+    prefix: &'static str,
+    tail: TailRule,
+    whose: Whose,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Whose {
+    Providers(&'static [&'static str]),
+    Admin(&'static str),
+    Other(&'static str),
+}
+
+/// A key or token in text that was looked through; what it is itself is not in here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundKey {
+    /// Where it begins and ends.
+    pub range: std::ops::Range<usize>,
+    /// What it is, in words.
+    pub what: String,
+    /// As people recognise it.
+    pub masked: String,
+    /// The provider whose key it is, where the prefix says so.
+    pub provider: Option<&'static str>,
+}
+
+impl KeyFinder {
+    pub fn new() -> Option<Self> {
+        let of_providers = PREFIXES.iter().map(|prefix| Sort {
+            prefix: prefix.text,
+            tail: prefix.tail,
+            whose: Whose::Providers(prefix.owners),
+        });
+        let admin = ADMIN.iter().map(|(prefix, owner)| Sort {
+            prefix,
+            tail: TailRule::Any(12),
+            whose: Whose::Admin(owner),
+        });
+        let strangers = STRANGERS.iter().map(|stranger| Sort {
+            prefix: stranger.prefix,
+            tail: TailRule::Run(10),
+            whose: Whose::Other(stranger.what),
+        });
+        let aws = AWS_PREFIXES.map(|prefix| Sort {
+            prefix,
+            tail: TailRule::Any(16),
+            whose: Whose::Other("the id of an access key of AWS"),
+        });
+        let sorts: Vec<Sort> = of_providers.chain(admin).chain(strangers).chain(aws).collect();
+        let prefixes = AhoCorasick::builder()
+            .match_kind(MatchKind::LeftmostLongest)
+            .build(sorts.iter().map(|sort| sort.prefix))
+            .ok()?;
+        Some(Self { prefixes, sorts })
+    }
+
+    /// Every key and token in `bytes`, in order.
+    pub fn find<'a>(&'a self, bytes: &'a [u8]) -> impl Iterator<Item = FoundKey> + 'a {
+        self.prefixes.find_iter(bytes).filter_map(move |found| {
+            let sort = self.sorts.get(found.pattern().as_usize())?;
+            is_start(bytes, found.start()).then_some(())?;
+            let rest = bytes.get(found.start()..)?;
+            let length = rest
+                .iter()
+                .take(LONGEST_FOUND)
+                .take_while(|byte| is_token(**byte))
+                .count();
+            let token = std::str::from_utf8(rest.get(..length)?).ok()?.trim_end_matches('.');
+            sort.of(token, found.start())
+        })
+    }
+}
+
+impl Sort {
+    fn of(&self, token: &str, start: usize) -> Option<FoundKey> {
+        let is_upper = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+        let fits = if AWS_PREFIXES.contains(&self.prefix) {
+            token.len() == AWS && token.bytes().all(is_upper)
+        } else {
+            self.tail.fits(token.get(self.prefix.len()..)?)
+        };
+        // Neither placeholders nor what is too short for a key.
+        let key = ApiKey::parse(&Secret::new(token)).ok().filter(|_| fits)?;
+        let (what, provider) = match self.whose {
+            Whose::Providers([owner]) => (format!("a key of {owner}"), Some(*owner)),
+            Whose::Providers(_) => ("a key of a provider".to_owned(), None),
+            Whose::Admin(owner) => (format!("an administration key of {owner}"), None),
+            Whose::Other(what) => (what.to_owned(), None),
+        };
+        Some(FoundKey {
+            range: start..start + token.len(),
+            what,
+            masked: key.masked(self.prefix),
+            provider,
+        })
+    }
+}
+
+/// Whether a word begins at `at`, also behind a line end or tab that JSON has escaped.
+fn is_start(bytes: &[u8], at: usize) -> bool {
+    let before = |back: usize| at.checked_sub(back).and_then(|at| bytes.get(at)).copied();
+    match before(1) {
+        Some(b'n' | b'r' | b't') if before(2) == Some(b'\\') => true,
+        Some(before) => !before.is_ascii_alphanumeric(),
+        None => true,
+    }
+}
+
+/// Whether it is a part of most providers' keys.
+pub fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str) -> Vec<(String, String)> {
+        let finder = KeyFinder::new().expect("built");
+        finder
+            .find(text.as_bytes())
+            .map(|found| (text.get(found.range).expect("whole").to_owned(), found.what))
+            .collect()
+    }
+
+    #[test]
+    fn keys_are_found_wherever_they_stand_and_whole() {
+        let key = "sk-ant-api03-AbCdEfGhIjKl0123456789mnopQRST";
+        for text in [
+            key.to_owned(),
+            format!("X={key}\n"),
+            format!("{{\"text\":\"my key is\\n{key}\\nok\"}}"),
+            format!("Bearer {key}, and {key}."),
+        ] {
+            let found = found(&text);
+            assert!(!found.is_empty(), "{text}");
+            assert!(
+                found
+                    .iter()
+                    .all(|(token, what)| token == key && what == "a key of anthropic"),
+                "{found:?}"
+            );
+        }
+        for (text, what) in [
+            ("ghp_0123456789abcdefghijABCDEFGHIJ012345", "a token of GitHub"),
+            (
+                "aws_access_key_id = AKIAIOSFODNN7EXAMPLE",
+                "the id of an access key of AWS",
+            ),
+            ("sk-0123456789abcdef0123456789abcdef", "a key of a provider"),
+            ("sk-ant-admin01-0123456789abcdef", "an administration key of Anthropic"),
+        ] {
+            assert_eq!(found(text).first().map(|(_, what)| what.as_str()), Some(what), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_the_beginning_of_a_key_is_none() {
+        for text in [
+            "sk-ant-...",
+            "sk-ant-api03-xxxxxxxxxxxxxxxxxxxxxxxx",
+            "sk-your-api-key-here-0123456789",
+            "risk-0123456789abcdef0123456789abcdef",
+            "AKIAIOSFODNN7EXAMPLE0",
+            "sk-learn-pipeline-for-classification",
+            "key_0123456789abcdef0123456789abcdef",
+        ] {
+            assert_eq!(found(text), Vec::new(), "{text}");
+        }
+    }
+}
