@@ -31,8 +31,10 @@ use crate::{
 
 /// How many days back a model counts as used.
 const USED_DAYS: u16 = 30;
-/// How long a state holds while nothing changes: what time alone changes in it is seen that much later.
+/// How long a state holds while requests of the last minute count: what time alone changes is seen that much later.
 const MAX_AGE: SignedDuration = SignedDuration::from_secs(1);
+/// At multiples of this, in seconds, prices, days and months may change.
+const QUARTER: i64 = 900;
 
 /// Everything that decisions at one moment are made of.
 #[derive(Debug)]
@@ -140,7 +142,11 @@ impl RoutingSnapshot {
             return false;
         };
         let mut keys = contents.iter().flat_map(|contents| contents.keys.values());
-        (self.now..self.now + MAX_AGE).contains(&now)
+        let is_busy = || self.past.iter().any(|past| past.at > self.now - tail::MINUTE);
+        let is_of_quarter = now.as_second() / QUARTER == self.now.as_second() / QUARTER;
+        now >= self.now
+            && is_of_quarter
+            && (now < self.now + MAX_AGE || !is_busy())
             && !self.healths.values().any(changes)
             && !keys.any(|record| record.expires_at.is_some_and(is_between))
     }
