@@ -159,9 +159,15 @@ fn unescaped(quote: char, letter: char) -> Option<char> {
 fn quoted(text: &str) -> Option<(char, &str, &str)> {
     let quote = text.chars().next().filter(|c| matches!(c, '"' | '\'' | '`'))?;
     let inner = text.strip_prefix(quote)?;
-    let is_escaped = |at: usize| inner.as_bytes().get(at.wrapping_sub(1)) == Some(&b'\\');
-    let mut ends = inner.match_indices(quote).map(|(at, _)| at);
-    let end = ends.clone().find(|at| !is_escaped(*at)).or_else(|| ends.next_back())?;
+    let mut letters = inner.char_indices();
+    let end = loop {
+        match letters.next()? {
+            // Whatever comes after a backslash ends nothing.
+            (_, '\\') if quote != '`' => drop(letters.next()),
+            (at, letter) if letter == quote => break at,
+            _ => {}
+        }
+    };
     let (value, rest) = inner.split_at_checked(end)?;
     let (after, rest) = split_line(rest.strip_prefix(quote)?);
     let after = trim_line_start(after);

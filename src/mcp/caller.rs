@@ -35,7 +35,7 @@ use crate::{
 pub(super) const PATIENCE: Duration = Duration::from_secs(45);
 
 /// Nobody reads a question in less.
-const READING: Duration = Duration::from_millis(50);
+pub(super) const READING: Duration = Duration::from_millis(50);
 
 /// The client behind one call.
 pub(super) struct McpCaller<'a> {

@@ -207,8 +207,6 @@ fn with_urls() -> Value {
 }
 
 const LONG: Duration = Duration::from_hours(1);
-/// What is answered sooner was answered by no person.
-const LIKE_A_PERSON: Duration = Duration::from_millis(100);
 const SHORT: Duration = Duration::from_millis(200);
 
 #[tokio::test]
@@ -296,7 +294,8 @@ async fn a_no_and_a_cancel_are_told_apart_in_both_eras() {
         let mut peer = Peer::new("2025-11-25", with_urls(), LONG).await;
         peer.call("store").await;
         let asked = peer.receive().await;
-        tokio::time::sleep(LIKE_A_PERSON).await;
+        // A person reads first; who answers at once is a machine.
+        tokio::time::sleep(super::caller::READING * 2).await;
         peer.send(json!({"jsonrpc": "2.0", "id": asked["id"], "result": {"action": action}}))
             .await;
         let result = peer.result().await;
@@ -306,7 +305,7 @@ async fn a_no_and_a_cancel_are_told_apart_in_both_eras() {
         let mut peer = Peer::new("2026-07-28", with_urls(), LONG).await;
         peer.call("store").await;
         let needed = peer.result().await;
-        tokio::time::sleep(LIKE_A_PERSON).await;
+        tokio::time::sleep(super::caller::READING * 2).await;
         peer.request(
             "tools/call",
             json!({"name": "store", "arguments": {}, "requestState": needed["requestState"],

@@ -87,7 +87,7 @@ fn stored_keys_and_others_are_found_with_file_and_line_and_never_shown() {
     );
     let shown = scan(&home, &[folder.to_str().expect("text")]);
     assert!(
-        shown.stdout.contains("the stored key openai:default") && shown.stdout.contains("`api-keys rotate openai"),
+        shown.stdout.contains("the stored key openai:default") && shown.stderr.contains("`api-keys rotate openai"),
         "{shown:?}"
     );
     let listed = home.run(["list", "--json"]).json();

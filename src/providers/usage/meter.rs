@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::{
-    counts::{self, MOST_ENTRIES, ReportedCounts, merge, merge_count, true_counts, within_whole},
+    conversion::{ReportedCounts, has_more_charged, reported},
+    counts::{self, MOST_ENTRIES, merge, merge_count, true_counts, within_whole},
     scan::Scanned,
     stated_cost::StatedCost,
 };
@@ -64,7 +65,7 @@ enum Progress {
 impl Meter {
     /// The counts that the provider reported, where they can be true and none is missing.
     pub fn tokens(&self) -> Option<Tokens> {
-        let reported = counts::reported(&self.usage).filter(|reported| reported.is_whole && !self.is_implausible)?;
+        let reported = reported(&self.usage).filter(|reported| reported.is_whole && !self.is_implausible)?;
         if self.is_output_hidden(&reported) {
             return None;
         }
@@ -76,7 +77,7 @@ impl Meter {
         if self.iterations.is_empty() && self.fallback.is_none() || self.tokens().is_none() {
             return Vec::new();
         }
-        let main = counts::reported(&self.usage).unwrap_or_default().counts;
+        let main = reported(&self.usage).unwrap_or_default().counts;
         let main = Portion {
             model: self.fallback.clone(),
             tokens: within_whole(main),
@@ -110,7 +111,7 @@ impl Meter {
     }
 
     fn believed(&self) -> TokenCounts {
-        let reported = counts::reported(&self.usage).map(|reported| {
+        let reported = reported(&self.usage).map(|reported| {
             let mut counts = self.with_iterations(reported.counts);
             if self.is_output_hidden(&reported) {
                 counts.output = self.chars.div_ceil(CHARS_PER_TOKEN).min(counts.input);
@@ -135,7 +136,7 @@ impl Meter {
 
     /// Whether something is charged beside the tokens, or at rates of its own: searches, sound, images.
     pub fn has_more_charged(&self) -> bool {
-        self.has_surcharge || counts::has_more_charged(&self.usage)
+        self.has_surcharge || has_more_charged(&self.usage)
     }
 
     /// The service that the provider names.
@@ -311,7 +312,7 @@ impl Meter {
                 (Some("compaction" | "advisor_message"), Value::Object(fields)) => {
                     let mut usage = Map::new();
                     self.is_implausible |= !merge(&mut usage, fields);
-                    let counts = counts::reported(&usage).unwrap_or_default().counts;
+                    let counts = reported(&usage).unwrap_or_default().counts;
                     self.iterations.push(Iteration { model, counts });
                 }
                 (Some("fallback_message"), _) => self.fallback = model,

@@ -8,6 +8,8 @@
 //! Counts that cannot be true (negative, fractions, words, above a billion) are dropped, and the meter is not trusted any
 //! more: what the request cost is then an estimate.
 
+mod chunks;
+mod conversion;
 mod counts;
 mod frames;
 mod meter;

@@ -3,23 +3,17 @@
 use bytes::{Bytes, BytesMut};
 use hyper::HeaderMap;
 use memchr::memchr2;
-use serde::de::IgnoredAny;
 use serde_json::Value;
 
 use super::{
+    chunks::{Chunks, LONGEST, TAIL},
     frames::{self, FrameStart},
     meter::{Meter, is_last},
     scan::{self, Scanned},
 };
 
-/// The longest event, or body, that is read, in bytes; longer events pass unread.
-pub(super) const LONGEST: usize = 16 << 20;
-/// How much of a longer body's end is searched for its usage.
-const TAIL: usize = 64 << 10;
 /// How much of a body may come before it is known what it is.
 const LONGEST_START: usize = 64 << 10;
-/// The longest first line of a body that is tried as the first of many values.
-const LONGEST_FIRST_LINE: usize = 64 << 10;
 /// What stands before the text in some files.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The fields that an event stream may begin with; a colon begins a comment.
@@ -73,16 +67,6 @@ struct PartialEvent {
     /// Whether the event before was held back.
     is_held_back: bool,
     is_too_long: bool,
-}
-
-/// A body, or the end of it, in the pieces that came.
-#[derive(Debug, Default)]
-struct Chunks {
-    all: std::collections::VecDeque<Bytes>,
-    length: usize,
-    is_cut: bool,
-    /// Whether the first line is known to be no value by itself.
-    is_one_value: bool,
 }
 
 /// The kinds of events.
@@ -395,63 +379,6 @@ impl UsageReader {
         if !is_read {
             self.meter.read_tail(&body[body.len().saturating_sub(TAIL)..]);
         }
-    }
-}
-
-impl Chunks {
-    fn push(&mut self, chunk: Bytes) {
-        self.length += chunk.len();
-        self.all.push_back(chunk);
-        self.is_cut |= self.length > LONGEST;
-        while self.is_cut
-            && let Some(first) = self.all.front().map(Bytes::len)
-            && self.length - first >= TAIL
-        {
-            self.length -= first;
-            self.all.pop_front();
-        }
-    }
-
-    /// All of it, which is copied only where it came in pieces.
-    fn take(&mut self) -> Bytes {
-        self.length = 0;
-        let mut all = std::mem::take(&mut self.all);
-        if all.len() == 1 {
-            return all.pop_front().unwrap_or_default();
-        }
-        let mut joined = BytesMut::with_capacity(all.iter().map(Bytes::len).sum());
-        for chunk in all {
-            joined.extend_from_slice(&chunk);
-        }
-        joined.freeze()
-    }
-
-    /// All of it, where it turns out to have a value on each line.
-    fn take_lines(&mut self) -> Option<Bytes> {
-        if self.is_one_value || self.is_cut {
-            return None;
-        }
-        // What comes in one piece is not streamed.
-        let has_end = self.all.back()?.contains(&b'\n') || self.all.len() > 1;
-        if !has_end {
-            return None;
-        }
-        let all = self.take();
-        self.length = all.len();
-        self.all.push_back(all.clone());
-        let Some(end) = memchr::memchr(b'\n', &all) else {
-            self.is_one_value = all.len() > LONGEST_FIRST_LINE;
-            return None;
-        };
-        if all[end..].trim_ascii().is_empty() {
-            return None;
-        }
-        let first = &all[..end];
-        self.is_one_value = first.len() > LONGEST_FIRST_LINE || serde_json::from_slice::<IgnoredAny>(first).is_err();
-        if self.is_one_value {
-            return None;
-        }
-        Some(self.take())
     }
 }
 

@@ -3,9 +3,9 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
+    chunks::LONGEST,
     counts::{COUNTS, MOST_PER_REQUEST, PARTS},
     frames::tests::frame,
-    reader::LONGEST,
     *,
 };
 use crate::{
