@@ -46,6 +46,14 @@ fn main() {
         "read the built-in catalog",
         best(1, || drop(black_box(Catalog::parse(MODELS)))),
     );
+    for provider in ["openrouter", "bedrock", "together"] {
+        let name: ModelRef = format!("{provider}/no-such-model").parse().expect("a model");
+        let look_up = || {
+            let catalog = Catalog::read();
+            black_box(catalog.find(&name));
+        };
+        show(&format!("read it and open {provider}"), best(1, look_up));
+    }
     show("find by name", best(names.len(), || find_all(&names)));
     show("find without its date", best(dated.len(), || find_all(&dated)));
     show(

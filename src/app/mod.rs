@@ -1,5 +1,6 @@
 //! Composition root: everything that is held, opened once and lazily; the only place that asks for the time or for chance.
 
+mod figures;
 mod prices;
 
 use std::{
@@ -11,7 +12,7 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    catalog::Catalog,
+    catalog::{Catalog, Figures},
     error::{Code, Error, Result},
     providers::{Checker, Listings, ModelListing, Provider},
     settings::Settings,
@@ -22,7 +23,10 @@ use crate::{
     },
 };
 
-pub(crate) use self::prices::{FILE as PRICES_FILE, overlay};
+pub(crate) use self::{
+    figures::{FILE as FIGURES_FILE, figures},
+    prices::{FILE as PRICES_FILE, overlay},
+};
 
 /// Where the time comes from.
 #[derive(Debug, Clone, Copy, Default)]
@@ -51,6 +55,7 @@ pub struct App {
     clients: ClientStore,
     checker: Checker,
     prices: prices::Prices,
+    quality: figures::Quality,
     listings: Listings,
     clock: Clock,
     /// What layers above keep between calls, one of each type.
@@ -76,6 +81,7 @@ impl App {
             clients,
             checker,
             prices: prices::Prices::default(),
+            quality: figures::Quality::default(),
             listings: Listings::default(),
             clock,
             kept: Mutex::default(),
@@ -113,6 +119,11 @@ impl App {
     /// A damaged `prices.json` is an error for whoever needs a price: nobody is told another one in its place.
     pub fn catalog(&self) -> Result<Arc<Catalog>> {
         self.prices.in_force(&self.settings)
+    }
+
+    /// How good the models are: built in, over it what `prices update` took in, over both `config.toml`.
+    pub fn figures(&self) -> Result<Arc<Figures>> {
+        self.quality.in_force(&self.settings)
     }
 
     /// What was kept last of this type; whoever takes it sees whether it still holds.

@@ -1,12 +1,15 @@
 //! The models: what each costs, since when and by whose word, and what it can do.
 //!
-//! Built in is the catalog that `packaging/catalogue` makes from public sets; over it lies what
-//! `api-keys prices update` took in, and over both the prices of `config.toml`. A model that is
-//! not found has no price, and nothing is ever costed by a name that merely looks alike.
+//! Built in is the catalog that `packaging/catalogue` makes from public sets, in two layers: some
+//! two hundred models whose facts are kept by hand, and all others that the sets know, which are read
+//! by provider when one is asked for. Over it lies what `api-keys prices update` took in, and over
+//! both the prices of `config.toml`. A model that is not found has no price, and nothing is ever
+//! costed by a name that merely looks alike.
 
 mod book;
 mod form;
 mod model;
+mod packed;
 mod quality;
 mod rules;
 pub mod sets;
@@ -15,5 +18,5 @@ pub use self::{
     book::{Catalog, FoundModel, Matched},
     form::{CatalogError, Overlay},
     model::{Capabilities, DatedPrice, Days, Hours, Model, ModelStatus, Origin},
-    quality::{Figures, ModelQuality, Points, QualityVariant},
+    quality::{Figures, ModelQuality, Points, QualityVariant, normalized, version},
 };

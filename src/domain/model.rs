@@ -69,8 +69,8 @@ impl FromStr for ModelId {
         let fits = (1..=LONGEST).contains(&text.len())
             && text
                 .bytes()
-                .all(|c| c.is_ascii_alphanumeric() || b"-._:/@+".contains(&c));
-        let error = IdentityError::new("a model", "1 to 200 letters, digits and characters of `-._:/@+`");
+                .all(|c| c.is_ascii_alphanumeric() || b"-._:/@+~".contains(&c));
+        let error = IdentityError::new("a model", "1 to 200 letters, digits and characters of `-._:/@+~`");
         fits.then(|| Self(text.into())).ok_or(error)
     }
 }

@@ -9,8 +9,8 @@ impl From<SetError> for Error {
             SetError::TooLong | SetError::TooManyModels | SetError::Form { .. } | SetError::UnknownSet => {
                 "give LiteLLM's model_prices_and_context_window.json or genai-prices' data.json, whole and unchanged"
             }
-            SetError::Twice { .. } | SetError::Price { .. } => {
-                "get the file anew; if it is still so, its publisher should know"
+            SetError::Twice { .. } | SetError::NamedTwice | SetError::Price { .. } => {
+                "download the file again; if it stays like that, tell its publisher"
             }
         };
         Self::new(Code::PriceOverlayInvalid, why.to_string()).hint(hint)

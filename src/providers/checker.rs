@@ -121,26 +121,35 @@ impl Checker {
         let (Some(list), Some(address)) = (provider.def.models, &provider.address) else {
             return ModelListing::Unsaid;
         };
-        let asked = tokio::time::timeout(installed::PATIENCE, async {
-            let client = self.clients.client(address).await.ok_or(Failure::NoClient)?;
-            let check = Check::get(&[]);
-            let response = send(
-                client,
-                provider,
-                &check,
-                &format!("{}{}", address.as_str(), list.path),
-                None,
-            )
-            .await?;
-            let is_good = response.status().is_success();
-            let (body, _) = read(response, LIST_CAP).await?;
-            Ok(list.read(&body).filter(|_| is_good))
-        });
-        match asked.await.unwrap_or(Err(Failure::TimedOut)) {
-            Ok(Some(models)) => ModelListing::Models(models),
-            Ok(None) => ModelListing::Unsaid,
-            Err(_) => ModelListing::Unreachable,
-        }
+        let Some(client) = self.clients.client(address).await else {
+            return ModelListing::Unreachable;
+        };
+        let ask = |url: String, body: Option<String>| async move {
+            let asked = async {
+                let response = send_plain(client, &url, body).await?;
+                let is_good = response.status().is_success();
+                Ok((read(response, LIST_CAP).await?.0, is_good))
+            };
+            let answered = tokio::time::timeout(installed::PATIENCE, asked).await;
+            answered.unwrap_or(Err(Failure::TimedOut))
+        };
+        let base = address.as_str();
+        let mut models = match ask(format!("{base}{}", list.path), None).await {
+            Ok((body, true)) => match list.read(&body) {
+                Some(models) => models,
+                None => return ModelListing::Unsaid,
+            },
+            Ok(_) => return ModelListing::Unsaid,
+            Err(_) => return ModelListing::Unreachable,
+        };
+        // What is said beyond the list stands beside OpenAI's API and not in it.
+        let root = base.strip_suffix("/v1").unwrap_or(base);
+        let said = |path: &'static str, body| {
+            let answer = ask(format!("{root}{path}"), body);
+            async move { answer.await.ok().filter(|(_, is_good)| *is_good).map(|(body, _)| body) }
+        };
+        list.detail.complete(&mut models, said).await;
+        ModelListing::Models(models.into())
     }
 
     /// Sends the request, or the next of its alternatives where one answers 404, and reads the answer.
@@ -180,6 +189,15 @@ impl Checker {
             return Ok((verdict, http_status));
         }
     }
+}
+
+/// Sends a request without a key: a GET, or a POST where there is a body.
+async fn send_plain(client: &Client, url: &str, body: Option<String>) -> Result<Response, Failure> {
+    let request = match body {
+        Some(body) => client.post(url).header(CONTENT_TYPE, "application/json").body(body),
+        None => client.get(url),
+    };
+    request.send().await.map_err(|why| Failure::of(&why))
 }
 
 async fn send(

@@ -28,6 +28,8 @@ pub struct ProviderDef {
     pub anthropic: Option<Wire>,
     /// Whether its streams in OpenAI's format report usage only on request.
     pub usage_on_request: bool,
+    /// Why a request costs nothing by itself, such as a subscription; nothing where tokens are charged.
+    pub unmetered: Option<&'static str>,
     /// Whether its responses say what they cost.
     pub states_cost: bool,
     /// Whether it documents flexible processing to cost what the standard one does.

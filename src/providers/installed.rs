@@ -9,7 +9,10 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::{Checker, Provider, looks_like_key};
+use super::{
+    Checker, Provider, looks_like_key,
+    windows::{self, Detail},
+};
 use crate::domain::{ModelId, ModelKind};
 
 /// How long an answer stands before the server is asked again.
@@ -32,6 +35,8 @@ pub struct ModelList {
     pub name: &'static str,
     /// Where in an item the architecture's name is, if anywhere.
     pub family: &'static str,
+    /// How it says what its list leaves open.
+    pub detail: Detail,
 }
 
 /// What a server says of its models.
@@ -48,6 +53,8 @@ pub enum ModelListing {
 pub struct Installed {
     pub id: ModelId,
     pub kind: ModelKind,
+    /// The most tokens of input and output together, where the server says so.
+    pub context_window: Option<u64>,
 }
 
 /// The last answers of the servers on this machine.
@@ -79,7 +86,7 @@ impl Listings {
 
 impl ModelList {
     /// The models in the answer `body`; nothing where it is something else.
-    pub(super) fn read(&self, body: &[u8]) -> Option<Arc<[Installed]>> {
+    pub(super) fn read(&self, body: &[u8]) -> Option<Vec<Installed>> {
         let answer: Value = serde_json::from_slice(body).ok()?;
         let items = answer.pointer(self.items)?.as_array()?;
         let text = |item: &Value, pointer: &str| item.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
@@ -88,6 +95,7 @@ impl ModelList {
             let family = text(item, self.family).unwrap_or_default();
             Some(Installed {
                 kind: kind(&name, &family),
+                context_window: windows::listed(item),
                 id: name.parse().ok()?,
             })
         });
@@ -115,6 +123,7 @@ mod tests {
             items: "/models",
             name: "/name",
             family: "/details/family",
+            detail: Detail::Show,
         };
         let listed = ollama.read(
             br#"{"models": [{"name": "llama3.2:latest", "details": {"family": "llama"}},

@@ -25,6 +25,7 @@ mod table;
 mod trust;
 mod upstream;
 mod usage;
+mod windows;
 
 pub use self::{
     address::{Address, AddressError},

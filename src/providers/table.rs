@@ -14,6 +14,7 @@ use super::{
         },
         code, message,
     },
+    windows::Detail,
 };
 
 /// A chat request that no provider can serve, and therefore bill.
@@ -48,6 +49,7 @@ const COMMON: ProviderDef = ProviderDef {
     openai: Some(openai("")),
     anthropic: None,
     usage_on_request: true,
+    unmetered: None,
     states_cost: false,
     flex_at_standard_rates: false,
     prefixes: &[],
@@ -139,6 +141,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
             items: "/models",
             name: "/name",
             family: "/details/family",
+            detail: Detail::Show,
         }),
         openai: Some(openai("/v1")),
         check: Some(Check::get(&["/api/version", "/api/tags"])),
@@ -446,6 +449,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         title: "NVIDIA NIM",
         env_vars: &["NVIDIA_API_KEY"],
         base_url: Some("https://integrate.api.nvidia.com/v1"),
+        unmetered: Some("is free to try, within a rate limit"),
         prefixes: &["nvapi-"],
         console: "https://build.nvidia.com/settings/api-keys",
         ..COMMON
@@ -470,6 +474,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         env_vars: &["OLLAMA_API_KEY"],
         base_url: Some("https://ollama.com"),
         openai: Some(openai("/v1")),
+        unmetered: Some("is paid for by a subscription"),
         console: "https://ollama.com/settings/keys",
         ..COMMON
     },
@@ -484,6 +489,7 @@ pub(super) static OPENAI_COMPATIBLE: ProviderDef = ProviderDef {
         items: "/data",
         name: "/id",
         family: "/architecture",
+        detail: Detail::Props,
     }),
     check: Some(Check::get(&["/models"])),
     refusals: &[message(&["insufficient balance"], NoCredit)],

@@ -110,7 +110,7 @@ pub fn alternatives(app: &App, estimate: &CostEstimate, ask: &CostQuery) -> Resu
     };
     let mut alternatives = Vec::new();
     for provider in config.providers().iter().filter(|provider| provider.enabled) {
-        for model in catalog.models_of(&provider.id).filter(fits) {
+        for model in catalog.kept_of(&provider.id).filter(fits) {
             let price = price_lookup::price_at(provider, Some(model), now);
             let cost = price.and_then(|price| price.cost(ask.service, &ask.tokens));
             alternatives.extend(cost.map(|cost| (&model.id, cost.total)));
@@ -134,7 +134,7 @@ fn usual_model(app: &App, catalog: &Catalog, ask: &CostQuery) -> Result<(ModelId
     if let Some(model) = middle_model(catalog, provider, ModelKind::Chat, app.now()) {
         return Ok((model, Chosen::Typical));
     }
-    if price_lookup::is_here(provider) {
+    if price_lookup::free(provider).is_some() {
         return Ok((ANY_MODEL.parse()?, Chosen::Typical));
     }
     Err(Error::new(
@@ -163,7 +163,8 @@ fn configured_model(provider: &Provider) -> Option<&ModelId> {
 /// Of the provider's models of one kind the one of middle price.
 fn middle_model(catalog: &Catalog, provider: &Provider, kind: ModelKind, now: Timestamp) -> Option<ModelId> {
     let mut models: Vec<(Usd, &ModelId)> = catalog
-        .models_of(&provider.id)
+        .proposed_of(&provider.id)
+        .into_iter()
         .filter(|model| model.kind == kind && model.is_served_at(now))
         .filter_map(|model| Some((typical_cost(model.price_at(now)?.standard), &model.id.model)))
         .collect();

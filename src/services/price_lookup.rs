@@ -68,18 +68,20 @@ pub enum Unpriced {
     UnknownService,
 }
 
-/// The price of `model` at `at`: of `config.toml`, else nothing for models that run on this machine, else of what
-/// `prices update` took in, else of the built-in catalog.
+/// The price of `model` at `at`: of `config.toml`, else nothing for models that run on this machine or are paid for
+/// otherwise, else of what `prices update` took in, else of the built-in catalog.
 pub fn price_of(catalog: &Catalog, config: &Config, model: &ModelRef, at: Timestamp) -> Pricing {
     let found = catalog.find(model);
     let version = catalog.digest();
-    if !found.is_some_and(|found| is_own_word(found.model, at)) && runs_here(config, &model.provider) {
+    if !found.is_some_and(|found| is_own_word(found.model, at))
+        && let Some(source) = costs_nothing(config, &model.provider)
+    {
         return Pricing::Priced(Priced {
             model: model.clone(),
             price: Price::FREE,
             matched: Matched::Exact,
             origin: None,
-            source: OWN_MACHINE.to_owned(),
+            source: source.to_owned(),
             as_of: None,
             from: None,
             version,
@@ -106,8 +108,8 @@ pub fn price_of(catalog: &Catalog, config: &Config, model: &ModelRef, at: Timest
 /// The same price alone, of a model of `provider` that the catalog knows, or does not.
 pub fn price_at(provider: &Provider, model: Option<&Model>, at: Timestamp) -> Option<Price> {
     match model {
-        Some(model) if is_own_word(model, at) || !is_here(provider) => model.price_at(at),
-        Some(_) | None => is_here(provider).then_some(Price::FREE),
+        Some(model) if is_own_word(model, at) || free(provider).is_none() => model.price_at(at),
+        Some(_) | None => free(provider).map(|_| Price::FREE),
     }
 }
 
@@ -118,13 +120,24 @@ fn is_own_word(model: &Model, at: Timestamp) -> bool {
         .is_some_and(|dated| dated.origin == Origin::Config)
 }
 
-/// Whether the provider's models run on this machine, so that they cost nothing: Ollama, and endpoints of the user's
-/// own at a loopback address.
-pub fn runs_here(config: &Config, provider: &ProviderId) -> bool {
-    provider.as_str() == LOCAL || config.known(provider).is_some_and(is_here)
+/// Why requests to the provider cost nothing by themselves: its models run on this machine, or tokens are not what it
+/// charges for.
+pub fn costs_nothing(config: &Config, provider: &ProviderId) -> Option<&'static str> {
+    if provider.as_str() == LOCAL {
+        return Some(OWN_MACHINE);
+    }
+    free(config.known(provider)?)
 }
 
 /// The same of a provider that is at hand.
+pub fn free(provider: &Provider) -> Option<&'static str> {
+    if is_here(provider) {
+        return Some(OWN_MACHINE);
+    }
+    provider.def.unmetered
+}
+
+/// Whether the provider's models run on this machine: Ollama, and endpoints of the user's own at a loopback address.
 pub fn is_here(provider: &Provider) -> bool {
     provider.id.as_str() == LOCAL || (provider.kind == ProviderKind::OpenAiCompatible && provider.is_loopback())
 }

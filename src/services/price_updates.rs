@@ -1,15 +1,14 @@
 //! The prices that lie over the built-in ones: taking them in from a public set, and going back.
 
-use std::path::Path;
-use std::{fs::File, io::Read};
+use std::{collections::BTreeMap, fs::File, io::Read, path::Path};
 
-use jiff::{civil::Date, tz::TimeZone};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use super::price_lookup;
 use crate::{
     app::{self, App},
     catalog::{
-        Catalog, Overlay,
+        Catalog, Figures, Overlay,
         sets::{self, LONGEST_SET, SetError, Taken},
     },
     domain::{ModelId, ModelRef},
@@ -18,54 +17,126 @@ use crate::{
     storage::files::{Folder, Written},
 };
 
+/// A file from before this day was not written when it says: archives and packages are packed without dates.
+const EARLIEST: Date = jiff::civil::date(2026, 1, 1);
+
 /// What an update did.
 #[derive(Debug)]
 pub struct Updated {
     pub taken: Taken,
-    /// When the prices were taken in that these replace.
+    /// The set that was taken in.
+    pub set: &'static str,
+    /// When that set was taken in before.
     pub replaced: Option<Date>,
+    /// The other sets that stay, and when they were looked up.
+    pub beside: BTreeMap<String, Date>,
     pub warnings: Vec<String>,
 }
 
-/// Takes in the set of prices in the file at `path`, in place of what was taken in before.
-pub fn update(app: &App, path: &Path) -> Result<Updated> {
-    let text = text_of(path)?;
+/// What a file brought.
+#[derive(Debug)]
+pub enum Update {
+    Prices(Box<Updated>),
+    /// Figures of quality: whose they are, and of when.
+    Figures(String),
+}
+
+/// Takes in the file at `path`: a public set of prices, or figures of quality.
+pub fn update(app: &App, path: &Path, day: Option<Date>) -> Result<Update> {
+    let file = text_of(path)?;
+    if Figures::are_in(&file.0) {
+        return update_figures(app, &file.0).map(Update::Figures);
+    }
+    update_prices(app, file, day).map(|updated| Update::Prices(Box::new(updated)))
+}
+
+/// Takes in figures of quality, unless those in force are newer.
+fn update_figures(app: &App, text: &str) -> Result<String> {
+    let refused = |why: String, hint: &str| Err(Error::new(Code::PriceOverlayInvalid, why).hint(hint));
+    let Some(figures) = Figures::read(text) else {
+        return refused(
+            "the file is not of the form of `api-keys quality`, version 1".to_owned(),
+            "figures are whole numbers from 0 to 10000: hundredths of a point",
+        );
+    };
+    let folder = Folder::create(app.settings().paths().data_folder())?;
+    let before = app::figures(&folder).ok().flatten();
+    let newest = before
+        .as_ref()
+        .map_or("", |before| before.as_of())
+        .max(Figures::built_in().as_of());
+    if figures.as_of() < newest {
+        return refused(
+            format!(
+                "these figures are of {}, and newer ones of {newest} are in force",
+                figures.as_of()
+            ),
+            "`api-keys prices reset` goes back to the built-in figures",
+        );
+    }
+    let _ = folder.replace(app::FIGURES_FILE, text.as_bytes())?;
+    Ok(figures.source())
+}
+
+/// Takes in a set of prices, of `day`, or else of the day on which the file was written.
+///
+/// It replaces what was taken from the same set before and lies beside that of the other one. What is newer stays.
+fn update_prices(app: &App, (text, written): (String, Option<Date>), day: Option<Date>) -> Result<Updated> {
     let today = app.now().to_zoned(TimeZone::UTC).date();
-    let taken = sets::read(&text, today, &Catalog::built_in())?;
-    let text = taken.overlay.to_text();
-    // What is written must be readable: a mistake here must not cost anybody a price.
+    let written = written.filter(|written| *written >= EARLIEST);
+    let day = day.or(written).unwrap_or(today).min(today);
+    let set = sets::name(&text)?;
+    let folder = Folder::create(app.settings().paths().data_folder())?;
+    // Damaged prices are what an update fixes.
+    let before = app::overlay(&folder).ok().flatten();
+    let replaced = before.as_ref().and_then(|before| before.sets.get(set).copied());
+    let others = before.map(|before| before.without(set));
+    let known = Catalog::built_in().with(others.as_ref(), &[]);
+    let taken = sets::read(&text, day, &known)?;
+    let beside = others.as_ref().map(|others| others.sets.clone()).unwrap_or_default();
+    let overlay = match others {
+        Some(others) => others.and(&taken.overlay),
+        None => taken.overlay.clone(),
+    };
+    let text = overlay.to_text();
+    // What is written must be readable: a mistake here must not cost a price.
     Overlay::parse(&text).map_err(|why| {
         Error::new(
             Code::PriceOverlayInvalid,
             format!("the file says what cannot be: {why}"),
         )
-        .hint("get the file anew; if it is still so, its publisher should know")
+        .hint("download the file again; if it stays like that, tell its publisher")
     })?;
-    let folder = Folder::create(app.settings().paths().data_folder())?;
-    // Damaged prices are what an update mends.
-    let replaced = app::overlay(&folder).ok().flatten().map(|before| before.as_of);
     let mut warnings = Vec::new();
     if let Written::DurabilityUnknown(_) = folder.replace(app::PRICES_FILE, text.as_bytes())? {
         warnings.push(
             "the prices are in place, but the disk did not confirm it: a power cut may take them back".to_owned(),
         );
     }
-    tracing::info!(
-        set = taken.overlay.set,
-        models = taken.overlay.models.len(),
-        "took prices in"
-    );
+    if !taken.older.is_empty() {
+        let count = taken.older.len();
+        warnings.push(format!(
+            "the file is of {day}: for {count} models newer prices are known, and they stay; `--as-of DATE` gives its true date"
+        ));
+    }
+    tracing::info!(set, models = overlay.models.len(), "took prices in");
     Ok(Updated {
         taken,
+        set,
         replaced,
+        beside,
         warnings,
     })
 }
 
-/// Goes back to the built-in prices; `false` where they were in force.
+/// Goes back to the built-in prices and figures; `false` where they were in force.
 pub fn reset(app: &App) -> Result<bool> {
     match Folder::open(app.settings().paths().data_folder())? {
-        Some(folder) => Ok(folder.remove(app::PRICES_FILE)?),
+        Some(folder) => {
+            let removed = [app::PRICES_FILE, app::FIGURES_FILE].map(|file| folder.remove(file));
+            let [prices, figures] = removed;
+            Ok(prices? | figures?)
+        }
         None => Ok(false),
     }
 }
@@ -83,7 +154,8 @@ pub fn named(app: &App, text: &str) -> Result<ModelRef> {
     let catalog = app.catalog()?;
     let whole: Option<ModelRef> = text.parse().ok();
     if let Some(whole) = &whole
-        && (catalog.find(whole).is_some() || price_lookup::runs_here(&app.settings().current(), &whole.provider))
+        && (catalog.find(whole).is_some()
+            || price_lookup::costs_nothing(&app.settings().current(), &whole.provider).is_some())
     {
         return Ok(whole.clone());
     }
@@ -115,7 +187,8 @@ pub fn named(app: &App, text: &str) -> Result<ModelRef> {
     Err(Error::new(Code::UnknownModel, message).hint(hint))
 }
 
-fn text_of(path: &Path) -> Result<String> {
+/// What the file holds, and the day (UTC) on which it was written.
+fn text_of(path: &Path) -> Result<(String, Option<Date>)> {
     let unreadable = |why: std::io::Error| {
         Error::new(
             Code::PriceOverlayInvalid,
@@ -125,9 +198,12 @@ fn text_of(path: &Path) -> Result<String> {
     };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(unreadable)?;
+    let written = file.metadata().and_then(|found| found.modified()).ok();
+    let written = written.and_then(|written| Timestamp::try_from(written).ok());
     file.take(LONGEST_SET + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > LONGEST_SET {
         return Err(SetError::TooLong.into());
     }
-    String::from_utf8(bytes).map_err(|_| SetError::UnknownSet.into())
+    let text = String::from_utf8(bytes).map_err(|_| SetError::UnknownSet)?;
+    Ok((text, written.map(|written| written.to_zoned(TimeZone::UTC).date())))
 }

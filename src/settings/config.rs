@@ -23,6 +23,7 @@ pub struct Config {
     pub budget: BudgetConfig,
     pub gateway: GatewayConfig,
     pub prices: Vec<PriceOverride>,
+    pub quality: Vec<QualityOverride>,
     /// Which keys belong to which folders.
     pub projects: Vec<Project>,
     in_force: InForce,
@@ -132,6 +133,16 @@ pub struct PriceOverride {
     pub batch: Option<Rates>,
 }
 
+/// How good the user finds a model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QualityOverride {
+    pub model: ModelId,
+    /// Nothing for all tasks.
+    pub task: Option<Task>,
+    /// From 0 to 100, in hundredths.
+    pub points: u32,
+}
+
 /// A provider that is neither built in nor configured.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UnknownProvider {
@@ -168,6 +179,9 @@ impl Config {
         }
         if let Some(prices) = root.field("prices") {
             config.prices = reading::prices(prices)?;
+        }
+        if let Some(quality) = root.field("quality") {
+            config.quality = reading::quality(quality)?;
         }
         root.finish()?;
         Ok(config)

@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub use self::{
     config::{
         BudgetConfig, CacheConfig, Config, GatewayConfig, KeysInChat, MasterKey, PriceOverride, ProviderConfig,
-        RoutingConfig, UnknownProvider, VaultConfig,
+        QualityOverride, RoutingConfig, UnknownProvider, VaultConfig,
     },
     environment::{Environment, HOME, VARIABLES, Variable, VariableError},
     machine::Machine,

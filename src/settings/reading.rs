@@ -7,8 +7,8 @@ use jiff::tz::TimeZone;
 use super::{
     ConfigError, Project,
     config::{
-        BudgetConfig, CacheConfig, GatewayConfig, KeysInChat, MasterKey, PriceOverride, ProviderConfig, RoutingConfig,
-        VaultConfig,
+        BudgetConfig, CacheConfig, GatewayConfig, KeysInChat, MasterKey, PriceOverride, ProviderConfig,
+        QualityOverride, RoutingConfig, VaultConfig,
     },
     environment,
     section::{Field, Section},
@@ -24,6 +24,8 @@ const MOST_REQUESTS: u32 = 1_000_000;
 const MOST_WEIGHT: u32 = 100;
 /// The highest amount of money that is taken, in US dollars.
 const MOST_DOLLARS: Billionths = Billionths(1_000_000_000 * Billionths::ONE.0);
+/// The best that a model can be at a task.
+const MOST_POINTS: Billionths = Billionths(100 * Billionths::ONE.0);
 /// The longest time that is taken, in seconds.
 const MOST_SECONDS: u32 = 86_400;
 /// The most memory that is taken, in MiB.
@@ -324,6 +326,30 @@ pub(super) fn prices(field: Field<'_, '_>) -> Result<Vec<PriceOverride>, ConfigE
     Ok(prices)
 }
 
+pub(super) fn quality(field: Field<'_, '_>) -> Result<Vec<QualityOverride>, ConfigError> {
+    let too_many = field.wrong(format!("has too many entries: at most {MOST_ENTRIES}"));
+    let items = field.items()?;
+    if items.len() > MOST_ENTRIES {
+        return Err(too_many);
+    }
+    let mut figures = Vec::with_capacity(items.len());
+    for item in items {
+        let [no_model, no_points] = ["model", "points"].map(|name| item.wrong(format!("needs `{name}`")));
+        let mut section = item.section()?;
+        let model = model_name(&section.field("model").ok_or(no_model)?)?;
+        let points = section.field("points").ok_or(no_points)?.decimal(MOST_POINTS)?;
+        let tasks = Task::ALL.map(|task| (task.as_str(), task));
+        let task = section.field("task").map(|field| field.choice(&tasks)).transpose()?;
+        section.finish()?;
+        figures.push(QualityOverride {
+            model,
+            task,
+            points: u32::try_from(points.0 / (Billionths::ONE.0 / 100)).unwrap_or(u32::MAX),
+        });
+    }
+    Ok(figures)
+}
+
 fn seconds(field: &Field<'_, '_>) -> Result<Duration, ConfigError> {
     field
         .count(MOST_SECONDS)
@@ -345,5 +371,5 @@ fn model_name(field: &Field<'_, '_>) -> Result<ModelId, ConfigError> {
 
 fn checked_model(name: &str, field: &Field<'_, '_>) -> Result<ModelId, ConfigError> {
     name.parse()
-        .map_err(|_| field.wrong("must be a model's name: 1 to 200 letters, digits and characters of -._:/@+"))
+        .map_err(|_| field.wrong("must be a model's name: 1 to 200 letters, digits and characters of -._:/@+~"))
 }

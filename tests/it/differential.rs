@@ -9,12 +9,19 @@ use std::{
 use api_keys::{
     catalog::{Catalog, Model},
     domain::{ModelKind, Service, TokenCounts, Tokens},
+    providers::PROVIDERS,
 };
 use genai_prices::{PriceRequest, Usage, UsageKey};
 use jiff::Timestamp;
 
 /// What the other set calls a provider, where the names differ.
-const OTHER_NAMES: &[(&str, &str)] = &[("xai", "x-ai"), ("voyage", "voyageai")];
+const OTHER_NAMES: &[(&str, &str)] = &[
+    ("azure-openai", "azure"),
+    ("bedrock", "aws"),
+    ("moonshot", "moonshotai"),
+    ("voyage", "voyageai"),
+    ("xai", "x-ai"),
+];
 
 /// Shapes of requests: input, output, cache reads, cache writes, of these for an hour, reasoning.
 const SHAPES: &[[u64; 6]] = &[
@@ -273,11 +280,16 @@ fn are_equal(ours: f64, theirs: f64) -> bool {
     (ours - theirs).abs() <= 0.51e-9 + theirs.abs() * 1e-12
 }
 
+fn kept<'c>(catalog: &'c Catalog, provider: &str) -> Vec<&'c Model> {
+    catalog.kept_of(&provider.parse().unwrap()).collect()
+}
+
 /// Every case that is compared: all shapes at the first time, some at the others.
 fn cases(catalog: &Catalog) -> Vec<Case<'_>> {
     let services_from: Timestamp = SERVICES_FROM.parse().unwrap();
     let mut cases = Vec::new();
-    for model in catalog.models().filter(|model| model.kind != ModelKind::Rerank) {
+    let kept = PROVIDERS.iter().flat_map(|provider| kept(catalog, provider.id));
+    for model in kept.filter(|model| model.kind != ModelKind::Rerank) {
         let gives_text = model.kind != ModelKind::Embedding;
         for (at_time, time) in TIMES.iter().enumerate() {
             let at: Timestamp = time.parse().unwrap();
@@ -346,4 +358,49 @@ fn every_estimate_is_that_of_another_engine_or_explained() {
     let known: BTreeSet<String> = NOT_THERE.iter().map(ToString::to_string).collect();
     assert_eq!(not_there, known, "models that the other engine does not know");
     assert!(compared > 2_000, "only {compared} estimates were compared");
+}
+
+/// The crate's data is of October. What differs are prices that OpenRouter has changed since, and rates for cache reads
+/// that only LiteLLM has.
+#[test]
+fn the_public_layer_has_the_prices_of_the_set_that_it_is_made_from() {
+    let catalog = Catalog::built_in();
+    let (mut same, mut other) = (0, Vec::new());
+    for provider in PROVIDERS {
+        let kept: BTreeSet<_> = kept(&catalog, provider.id).iter().map(|model| &model.id).collect();
+        let id = provider.id.parse().unwrap();
+        let public = catalog.models_of(&id);
+        for model in public.filter(|model| !kept.contains(&model.id)) {
+            let at: Timestamp = TIMES[0].parse().unwrap();
+            let source = model.dated_price_at(at).map_or("", |dated| dated.source.as_str());
+            if !source.starts_with("genai-prices") || model.kind == ModelKind::Image {
+                continue;
+            }
+            for [input, output, cache_read, ..] in [SHAPES[1], SHAPES[3]] {
+                let counts = TokenCounts {
+                    input,
+                    output: if model.kind == ModelKind::Chat { output } else { 0 },
+                    cache_read,
+                    ..TokenCounts::default()
+                };
+                let case = Case {
+                    model,
+                    tokens: Tokens::new(counts).unwrap(),
+                    service: Service::Standard,
+                    at,
+                };
+                let (Some(ours), Some(theirs)) = (ours(&case), theirs(&case, Service::Standard)) else {
+                    continue;
+                };
+                if are_equal(ours, theirs) {
+                    same += 1;
+                } else {
+                    other.push(format!("{}: {ours} here, {theirs} there", model.id));
+                }
+            }
+        }
+    }
+    let all = same + other.len();
+    assert!(same > 1_500, "only {same} of {all} estimates are the same");
+    assert!(other.len() * 100 <= all * 4, "{} of {all}: {other:#?}", other.len());
 }

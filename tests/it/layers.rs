@@ -42,7 +42,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper::", &["intake/", "gateway/", "providers/"]),
     ("hyper_rustls::", &["providers/"]),
     ("tower_service::", &["providers/"]),
-    ("flate2::", &["providers/"]),
+    ("flate2::", &["providers/", "catalog/packed.rs"]),
     ("jsonc_parser::", &["mcp_clients/"]),
     ("toml_edit::", &["mcp_clients/"]),
     ("rpassword::", &["cli/"]),

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::support::Home;
 
-const NOW: &str = "2026-11-25T12:00:00Z";
+const NOW: &str = "2026-12-02T12:00:00Z";
 
 fn app(home: &Home) -> App {
     let environment = Environment::of([("API_KEYS_HOME", home.path().to_str().unwrap())]);
@@ -43,7 +43,7 @@ fn input(app: &App, model: &str) -> (String, Option<Origin>) {
 }
 
 fn today() -> Date {
-    "2026-11-25".parse().unwrap()
+    "2026-12-02".parse().unwrap()
 }
 
 /// A set in LiteLLM's form with one model of a known provider.
@@ -86,7 +86,7 @@ fn the_nearest_word_holds_config_then_overlay_then_built_in() {
     let mut set = litellm("gpt-5.4-mini", json!({"input_cost_per_token": 9e-6}));
     set["gpt-5.4"] = litellm("x", json!({"input_cost_per_token": 9e-6}))["x"].clone();
     std::fs::write(&file, set.to_string()).unwrap();
-    api_keys::services::price_updates::update(&app, &file).unwrap();
+    api_keys::services::price_updates::update(&app, &file, None).unwrap();
     assert_eq!(input(&app, "openai/gpt-5.4").1, Some(Origin::Config));
     assert_eq!(
         input(&app, "openai/gpt-5.4-mini"),
@@ -440,7 +440,7 @@ fn a_price_is_explained_to_people_and_to_programs() {
     for said in [
         "anthropic/claude-haiku-5-5: chat, 1,000,000 tokens of context",
         "batch, prompts from 100,001",
-        "by genai-prices 0.2.3, looked up 2026-11-22 (built in)",
+        "by genai-prices 0.2.3, looked up 2026-11-29 (built in)",
         "web searches: $10 per 1,000",
     ] {
         assert!(people.stdout.contains(said), "{said}: {people:?}");
@@ -477,7 +477,7 @@ fn an_unknown_model_gets_near_names() {
     for (asked, near) in [
         ("gpt-6-soll", "openai/gpt-6-sol"),
         ("openai/claude-opus-5", "anthropic/claude-opus-5"),
-        ("openai/gpt-oss-120b", "groq/openai/gpt-oss-120b"),
+        ("openai/gpt-oss-safeguard-20bb", "groq/openai/gpt-oss-safeguard-20b"),
         ("zzzzzzzz", "prices list"),
     ] {
         let ended = home.run(["prices", "show", asked, "--json"]);
@@ -509,6 +509,142 @@ fn all_models_or_those_of_a_provider_are_listed() {
         home.run(["prices", "list", "nobody", "--json"]).error_code(),
         "unknown_provider"
     );
+}
+
+/// Runs `prices update` with a set of LiteLLM's form that has these prices of gpt-5.4-mini.
+fn update(home: &Home, set: &Value, options: &[&str]) -> Value {
+    let file = home.beside("set.json");
+    std::fs::write(&file, set.to_string()).unwrap();
+    let ended = home.run(
+        [
+            &["prices", "update", "--json", "--from", file.to_str().unwrap()],
+            options,
+        ]
+        .concat(),
+    );
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    ended.json()
+}
+
+fn shown(home: &Home, model: &str) -> Value {
+    home.run(["prices", "show", model, "--json"]).json()["price"].clone()
+}
+
+#[test]
+fn an_older_file_adds_what_is_unknown_and_leaves_newer_prices() {
+    let home = Home::new();
+    let mut set = litellm("gpt-9", json!({}));
+    set["gpt-5.4-mini"] = litellm("x", json!({"input_cost_per_token": 9e-6}))["x"].clone();
+    let told = update(&home, &set, &["--as-of", "2026-08-01"]);
+    assert_eq!(told["added"], json!(["openai/gpt-9"]));
+    assert_eq!(told["changed"], json!([]));
+    assert_eq!(told["older"], json!(["openai/gpt-5.4-mini"]));
+    assert!(told["warnings"][0].as_str().unwrap().contains("2026-08-01"), "{told}");
+    assert_eq!(shown(&home, "openai/gpt-5.4-mini")["origin"], "built_in");
+    assert_eq!(shown(&home, "openai/gpt-9")["as_of"], "2026-08-01");
+
+    // So does one that was taken in before the program was updated.
+    let written = std::fs::read_to_string(home.path().join("prices.json")).unwrap();
+    std::fs::write(
+        home.path().join("prices.json"),
+        written.replace("gpt-9", "gpt-5.4-mini"),
+    )
+    .unwrap();
+    assert_eq!(shown(&home, "openai/gpt-5.4-mini")["origin"], "built_in");
+    let doctor = home.run(["doctor", "--offline"]);
+    assert!(doctor.stdout.contains("older than what is built in"), "{doctor:?}");
+
+    assert_eq!(
+        update(&home, &set, &["--as-of", "2999-01-01"])["as_of"]
+            .as_str()
+            .unwrap()
+            .len(),
+        10
+    );
+    assert_eq!(
+        home.run(["prices", "update", "--from", "x", "--as-of", "yesterday"])
+            .code,
+        Some(2)
+    );
+}
+
+#[test]
+fn a_file_has_the_date_of_its_last_change() {
+    let home = Home::new();
+    let file = home.beside("set.json");
+    std::fs::write(&file, litellm("gpt-9", json!({})).to_string()).unwrap();
+    let dated = std::process::Command::new("touch")
+        .args(["-d", "2026-08-01T12:00:00Z"])
+        .arg(&file)
+        .status();
+    assert!(dated.unwrap().success());
+    let ended = home.run(["prices", "update", "--json", "--from", file.to_str().unwrap()]);
+    assert_eq!(ended.json()["as_of"], "2026-08-01");
+}
+
+#[test]
+fn two_sets_lie_side_by_side_and_each_replaces_its_own() {
+    let home = Home::new();
+    let of_genai = genai(&json!({"input_mtok": 3, "output_mtok": 6}));
+    update(&home, &of_genai, &[]);
+    let mut set = litellm("gpt-10", json!({}));
+    set["gpt-11"] = set["gpt-10"].clone();
+    let told = update(&home, &set, &[]);
+    assert!(told["beside"]["genai-prices"].is_string(), "{told}");
+    assert_eq!(told["replaced"], Value::Null);
+    assert_eq!(shown(&home, "openai/gpt-nine")["standard"]["input"], 3);
+    assert_eq!(shown(&home, "openai/gpt-10")["standard"]["input"], 1);
+
+    let told = update(&home, &litellm("gpt-10", json!({"input_cost_per_token": 5e-6})), &[]);
+    assert!(told["replaced"].is_string(), "{told}");
+    assert_eq!(
+        shown(&home, "openai/gpt-nine")["standard"]["input"],
+        3,
+        "the other set stays"
+    );
+    assert_eq!(shown(&home, "openai/gpt-10")["standard"]["input"], 5);
+    assert_eq!(
+        home.run(["prices", "show", "openai/gpt-11"]).code,
+        Some(2),
+        "gone from its set"
+    );
+}
+
+#[test]
+fn what_a_set_does_not_know_is_kept_and_every_changed_rate_is_shown() {
+    let home = Home::new();
+    let before = shown(&home, "anthropic/claude-haiku-5-5");
+    let fields = json!({
+        "litellm_provider": "anthropic", "input_cost_per_token": 2e-7, "output_cost_per_token": 6e-7,
+        "cache_read_input_token_cost": 2e-8,
+    });
+    let set = litellm("claude-haiku-5-5", fields);
+    let told = update(&home, &set, &[]);
+    let after = shown(&home, "anthropic/claude-haiku-5-5");
+    assert_eq!(after["batch"], before["batch"], "LiteLLM's file says nothing of it");
+    assert_eq!(after["tiers"], before["tiers"]);
+    let rates: Vec<&str> = told["changes"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| it["rate"].as_str().unwrap())
+        .collect();
+    assert_eq!(rates, ["input", "output", "cache_read", "cache_write"], "{told}");
+    let people = home.run(["prices", "reset"]);
+    assert_eq!(people.code, Some(0));
+    let file = home.beside("set.json");
+    let people = home.run(["prices", "update", "--from", file.to_str().unwrap()]);
+    for said in ["0.1 → 0.2", "0.5 → 0.6", "0.01 → 0.02", "cache read"] {
+        assert!(people.stdout.contains(said), "{said}: {people:?}");
+    }
+}
+
+#[test]
+fn a_file_that_names_a_model_twice_is_refused() {
+    let one = litellm("gpt-9", json!({})).to_string();
+    let twice = format!("{{{},{}", one.trim_matches(['{', '}']).to_owned() + "}", &one[1..]);
+    let refused = sets::read(&twice, today(), &Catalog::built_in());
+    assert_eq!(refused, Err(SetError::NamedTwice), "{twice}");
 }
 
 proptest::proptest! {

@@ -1,4 +1,9 @@
-//! The models in force, and how one is found by the name that somebody wrote.
+//! The models in force, and how one is found by the name that a request has for it.
+
+mod fingerprint;
+mod names;
+mod section;
+mod shelf;
 
 use std::{
     collections::BTreeMap,
@@ -8,23 +13,28 @@ use std::{
 
 use jiff::civil::Date;
 
-use super::{CatalogError, DatedPrice, Model, ModelStatus, Origin, Overlay, form};
-use crate::domain::{ModelId, ModelKind, ModelRef, Price, ProviderId};
+use self::{
+    fingerprint::{Fingerprint, SEED},
+    names::distance,
+    section::Section,
+};
+use super::{
+    CatalogError, DatedPrice, Model, Origin, Overlay, form,
+    packed::{self, PUBLIC},
+};
+use crate::domain::{ModelId, ModelRef, Price, ProviderId};
 
 /// The models and their prices that are in force.
 #[derive(Debug, Clone)]
 pub struct Catalog {
-    /// In the order of [`Catalog::models`].
-    models: Vec<Arc<Model>>,
-    /// Ids and aliases, and where their models stand.
-    names: BTreeMap<ModelRef, usize>,
+    sections: BTreeMap<ProviderId, Section>,
     as_of: Date,
     digest: u64,
 }
 
 /// How many names are suggested.
 const SUGGESTIONS: usize = 3;
-/// Who says the user's own prices.
+/// Where the user's own prices are from.
 const CONFIG: &str = "config.toml";
 
 /// A model that was found.
@@ -45,164 +55,166 @@ pub enum Matched {
 }
 
 impl Catalog {
-    /// The catalog that is built in, read once.
+    /// The catalog that is built in: what is kept by hand is read once, the public layer by provider when it is asked for.
     pub fn built_in() -> Arc<Self> {
-        static BUILT_IN: LazyLock<Arc<Catalog>> = LazyLock::new(|| {
-            let catalog = Catalog::parse(include_str!("../models.json"));
-            Arc::new(catalog.expect("a test reads the very same text"))
-        });
+        static BUILT_IN: LazyLock<Arc<Catalog>> = LazyLock::new(|| Arc::new(Catalog::read()));
         Arc::clone(&BUILT_IN)
+    }
+
+    /// The same, read anew; for measuring what that costs.
+    pub fn read() -> Self {
+        let kept = Self::parse(include_str!("../models.json")).expect("a test reads the very same text");
+        kept.and_public()
     }
 
     /// The catalog that `text` spells.
     pub fn parse(text: &str) -> Result<Self, CatalogError> {
         let contents = form::built_in(text)?;
-        let models = contents.models.into_iter().map(Arc::new).collect();
+        let mut by_provider: BTreeMap<ProviderId, Vec<Arc<Model>>> = BTreeMap::new();
+        for model in contents.models {
+            let of_provider = by_provider.entry(model.id.provider.clone()).or_default();
+            of_provider.push(Arc::new(model));
+        }
         let mut digest = Fingerprint(SEED);
         digest.write(text.as_bytes());
-        Ok(Self::new(models, contents.as_of, digest.finish()))
+        Ok(Self {
+            sections: by_provider
+                .into_iter()
+                .map(|(provider, models)| (provider, Section::kept(models)))
+                .collect(),
+            as_of: contents.as_of,
+            digest: digest.finish(),
+        })
     }
 
-    fn new(mut models: Vec<Arc<Model>>, as_of: Date, digest: u64) -> Self {
-        models.sort_by(|a, b| a.id.cmp(&b.id));
-        let mut names = BTreeMap::new();
-        for (at, model) in models.iter().enumerate() {
-            for alias in &model.aliases {
-                names.entry(model.id.provider.model(alias)).or_insert(at);
-            }
+    /// The same catalog with the public layer under it.
+    fn and_public(mut self) -> Self {
+        let mut digest = Fingerprint(self.digest);
+        for (provider, packed) in PUBLIC {
+            let provider: ProviderId = provider.parse().expect("a test parses the very same name");
+            digest.write(packed::fingerprint(packed));
+            self.sections.entry(provider).or_default().pack(packed);
         }
-        // An id goes before an alias of another model.
-        names.extend(models.iter().enumerate().map(|(at, model)| (model.id.clone(), at)));
-        Self {
-            models,
-            names,
-            as_of,
-            digest,
-        }
+        self.digest = digest.finish();
+        self
     }
 
     /// The same catalog with `overlay` over it, and over both the prices of `overrides`, which are the user's own word.
     ///
     /// What an overlay says without dates holds from the day it was taken in: what was known of the time before stays,
-    /// and so do changes that are known to come later.
+    /// and so do changes that are known to come later. Where the overlay is older than what is built in, it only adds.
     #[must_use]
     pub fn with(&self, overlay: Option<&Overlay>, overrides: &[(ModelRef, Price)]) -> Self {
-        let said = overlay.map(|overlay| overlay.models.as_slice()).unwrap_or_default();
-        let below = self.replaced(said.iter().map(|said| match self.known(&said.id) {
-            Some(known) if known.id == said.id => Model {
-                prices: over(&known.prices, &said.prices),
-                compared: BTreeMap::new(),
-                pinned: None,
-                ..known.clone()
-            },
-            _ => said.clone(),
-        }));
-        let own = |(name, price): &(ModelRef, Price)| {
-            let known = below.find(name).map(|found| found.model.clone());
-            let known = known.unwrap_or_else(|| Model::unknown(name.clone()));
-            // An alias that has a price of its own is a model of its own.
-            let aliases = if known.id == *name { known.aliases } else { Vec::new() };
-            Model {
-                id: name.clone(),
-                aliases,
-                prices: vec![DatedPrice {
-                    from: None,
-                    price: price.clone(),
-                    hours: Vec::new(),
-                    origin: Origin::Config,
-                    source: CONFIG.to_owned(),
-                    as_of: None,
-                }],
-                compared: BTreeMap::new(),
-                pinned: None,
-                ..known
-            }
-        };
-        if overrides.is_empty() {
-            return below;
+        let mut digest = Fingerprint(self.digest);
+        let mut it = self.clone();
+        let mut by_provider: BTreeMap<&ProviderId, Vec<&Model>> = BTreeMap::new();
+        for said in overlay.iter().flat_map(|overlay| &overlay.models) {
+            said.hash(&mut digest);
+            by_provider.entry(&said.id.provider).or_default().push(said);
         }
-        below.replaced(overrides.iter().map(own))
+        for (provider, said) in by_provider {
+            let section = it.sections.entry(provider.clone()).or_default();
+            *section = section.under(&said, self.as_of);
+        }
+        for (name, price) in overrides {
+            (name, price).hash(&mut digest);
+            let model = it.own_word(name, price);
+            let section = it.sections.entry(name.provider.clone()).or_default();
+            section.keep(model);
+        }
+        it.digest = digest.finish();
+        it
     }
 
-    /// The same catalog with `models` put in place of those with the same id, or added.
-    fn replaced(&self, models: impl Iterator<Item = Model>) -> Self {
-        let mut digest = self.digest;
-        let put_in: BTreeMap<ModelRef, Arc<Model>> = models
-            .map(|model| {
-                let mut hasher = Fingerprint(digest);
-                model.hash(&mut hasher);
-                digest = hasher.finish();
-                (model.id.clone(), Arc::new(model))
-            })
-            .collect();
-        let kept = self.models.iter().filter(|model| !put_in.contains_key(&model.id));
-        let models = kept.cloned().chain(put_in.values().cloned()).collect();
-        Self::new(models, self.as_of, digest)
+    /// The model `name` at the user's own price.
+    fn own_word(&self, name: &ModelRef, price: &Price) -> Model {
+        let known = self.find(name).map(|found| found.model.clone());
+        let known = known.unwrap_or_else(|| Model::unknown(name.clone()));
+        // An alias that has a price of its own is a model of its own.
+        let aliases = if known.id == *name { known.aliases } else { Vec::new() };
+        Model {
+            id: name.clone(),
+            aliases,
+            prices: vec![DatedPrice {
+                from: None,
+                price: price.clone(),
+                hours: Vec::new(),
+                origin: Origin::Config,
+                source: CONFIG.to_owned(),
+                as_of: None,
+            }],
+            compared: BTreeMap::new(),
+            pinned: None,
+            ..known
+        }
     }
 
     /// The model of that name: exactly, by another of its names, or without a date at its end; never by resemblance.
     pub fn find(&self, name: &ModelRef) -> Option<FoundModel<'_>> {
-        if let Some(model) = self.known(name) {
-            let matched = if model.id == *name {
-                Matched::Exact
-            } else {
-                Matched::Alias
-            };
-            return Some(FoundModel { model, matched });
-        }
-        let undated = name.provider.model(&without_date(&name.model)?);
-        self.known(&undated).map(|model| FoundModel {
-            model,
-            matched: Matched::WithoutDate,
-        })
+        self.sections.get(&name.provider)?.find(name)
     }
 
-    /// The model that has `name` as its id or alias.
-    fn known(&self, name: &ModelRef) -> Option<&Model> {
-        let at = self.names.get(name)?;
-        self.models.get(*at).map(AsRef::as_ref)
-    }
-
-    /// The models that `name` alone means, of any provider.
+    /// The models that `name` alone means, of any provider: of those that are kept by hand, else of all.
     pub fn find_everywhere(&self, name: &ModelId) -> Vec<FoundModel<'_>> {
-        let mut providers: Vec<&ProviderId> = self.models().map(|model| &model.id.provider).collect();
-        providers.dedup();
+        let kept = |(provider, section): (&ProviderId, &'_ Section)| section.find_kept(&provider.model(name)).is_some();
+        let by_hand: Vec<&ProviderId> = self
+            .sections
+            .iter()
+            .filter(|(provider, section)| kept((provider, section)))
+            .map(|(provider, _)| provider)
+            .collect();
         let of = |provider: &ProviderId| self.find(&provider.model(name));
-        providers.into_iter().filter_map(of).collect()
+        if by_hand.is_empty() {
+            self.sections.keys().filter_map(of).collect()
+        } else {
+            by_hand.into_iter().filter_map(of).collect()
+        }
     }
 
     /// Names that `name` may have been meant for, nearest first; for hints, and never for prices.
+    ///
+    /// Of providers that `name` does not begin with, only what is kept by hand is compared.
     pub fn near(&self, name: &str) -> Vec<ModelRef> {
-        let model = name.split_once('/').map_or(name, |(_, model)| model);
-        let mut near: Vec<(usize, &ModelRef)> = self
-            .names
-            .keys()
-            .filter_map(|known| {
+        let (provider, model) = name
+            .split_once('/')
+            .map_or((None, name), |(first, rest)| (Some(first), rest));
+        let mut near: Vec<(usize, ModelRef)> = Vec::new();
+        for (id, section) in &self.sections {
+            let is_named = provider == Some(id.as_str());
+            for known in section.names(is_named) {
+                let known = id.model(known);
                 let whole = distance(name, &known.to_string());
                 let away = whole.min(distance(model, known.model.as_str()) + 1);
                 let contained = model.len() >= 4 && known.model.as_str().contains(model);
-                (away <= 1 + model.len() / 4 || contained).then_some((away, known))
-            })
-            .collect();
+                if away <= 1 + model.len() / 4 || contained {
+                    near.push((away, known));
+                }
+            }
+        }
         near.sort();
-        near.into_iter()
-            .take(SUGGESTIONS)
-            .map(|(_, known)| known.clone())
-            .collect()
+        near.into_iter().take(SUGGESTIONS).map(|(_, known)| known).collect()
     }
 
-    /// All models, by provider and name.
+    /// All models, by provider; those that are kept by hand first.
     pub fn models(&self) -> impl Iterator<Item = &Model> {
-        self.models.iter().map(AsRef::as_ref)
+        self.sections.values().flat_map(Section::models)
     }
 
-    /// The models of one provider, by name.
+    /// The models of one provider, those that are kept by hand first.
     pub fn models_of(&self, provider: &ProviderId) -> impl Iterator<Item = &Model> {
-        let from = self.models.partition_point(|model| model.id.provider < *provider);
-        self.models[from..]
-            .iter()
-            .take_while(|model| model.id.provider == *provider)
-            .map(AsRef::as_ref)
+        self.sections.get(provider).into_iter().flat_map(Section::models)
+    }
+
+    /// The models of one provider whose facts are kept by hand, or that the user named.
+    pub fn kept_of(&self, provider: &ProviderId) -> impl Iterator<Item = &Model> {
+        self.sections.get(provider).into_iter().flat_map(Section::kept_models)
+    }
+
+    /// The models of one provider that are worth proposing: those that are kept by hand and new ones that were taken in;
+    /// where there is none, all.
+    pub fn proposed_of(&self, provider: &ProviderId) -> Vec<&Model> {
+        let section = self.sections.get(provider);
+        section.map(Section::proposed).unwrap_or_default()
     }
 
     /// Names this version of the prices, for records: the catalog's date, and a fingerprint of all that is in force.
@@ -224,88 +236,6 @@ impl Matched {
             Self::Alias => "alias",
             Self::WithoutDate => "without_date",
         }
-    }
-}
-
-impl Model {
-    /// A model of which nothing is known.
-    fn unknown(id: ModelRef) -> Self {
-        Self {
-            id,
-            kind: ModelKind::Chat,
-            aliases: Vec::new(),
-            context_window: None,
-            max_input: None,
-            max_output: None,
-            capabilities: None,
-            status: ModelStatus::Active,
-            retires_on: None,
-            prices: Vec::new(),
-            not_costed: Vec::new(),
-            compared: BTreeMap::new(),
-            pinned: None,
-        }
-    }
-}
-
-/// The prices `known` with those of an overlay over them.
-fn over(known: &[DatedPrice], said: &[DatedPrice]) -> Vec<DatedPrice> {
-    let [only] = said else {
-        return said.to_vec();
-    };
-    let day = only.as_of;
-    let before = known.iter().filter(|price| price.from < day);
-    let after = known.iter().filter(|price| price.from > day);
-    let from = if known.is_empty() { None } else { day };
-    let now = DatedPrice { from, ..only.clone() };
-    before.cloned().chain([now]).chain(after.cloned()).collect()
-}
-
-/// How many letters must be put in, taken out or changed to make `a` into `b`.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (at, from) in a.chars().enumerate() {
-        let mut diagonal = at;
-        let mut left = at + 1;
-        for (column, to) in b.iter().enumerate() {
-            let above = row[column + 1];
-            let changed = diagonal + usize::from(from != *to);
-            left = changed.min(above + 1).min(left + 1);
-            diagonal = above;
-            row[column + 1] = left;
-        }
-        row[0] = at + 1;
-    }
-    row[b.len()]
-}
-
-/// `name` without a day at its end, as `-20251101` or `-2025-11-01`.
-fn without_date(name: &ModelId) -> Option<ModelId> {
-    let name = name.as_str();
-    let ends = |length: usize| {
-        let (rest, day) = name.split_at_checked(name.len().checked_sub(length)?)?;
-        let day = day.strip_prefix('-')?;
-        let plain = day.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
-        (plain && day.parse::<Date>().is_ok()).then(|| rest.parse().ok())?
-    };
-    ends("-2025-11-01".len()).or_else(|| ends("-20251101".len()))
-}
-
-/// FNV-1a: tells one version from the next, the same everywhere, and nothing more.
-struct Fingerprint(u64);
-
-/// What FNV-1a begins with.
-const SEED: u64 = 0xcbf2_9ce4_8422_2325;
-
-impl Hasher for Fingerprint {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
-        self.0 = bytes.iter().fold(self.0, step);
     }
 }
 

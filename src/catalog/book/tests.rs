@@ -1,7 +1,7 @@
 //! Finding models, and whose price holds when.
 
 use super::*;
-use crate::domain::{Billionths, Rate, Rates, Service, TokenCounts, Tokens};
+use crate::domain::{Billionths, ModelKind, Rate, Rates, Service, TokenCounts, Tokens};
 
 fn model(name: &str) -> ModelRef {
     name.parse().expect("a model")
@@ -41,7 +41,7 @@ fn input(catalog: &Catalog, name: &str, at: &str) -> String {
 
 fn overlay(models: &str) -> Overlay {
     let text = format!(
-        r#"{{"format":"api-keys prices","version":1,"as_of":"2026-11-25","sources":{{"litellm":"2026-11-25"}},"models":[{models}]}}"#
+        r#"{{"format":"api-keys prices","version":1,"as_of":"2026-11-30","sources":{{"litellm":"2026-11-30"}},"models":[{models}]}}"#
     );
     Overlay::parse(&text)
         .map_err(|why| why.to_string())
@@ -114,7 +114,7 @@ fn a_model_is_found_by_its_names_and_by_nothing_that_looks_alike() {
         );
     }
     for asked in [
-        "anthropic/claude-opus-4",
+        "anthropic/claude-opus-4-5-turbo",
         "anthropic/claude-opus-4-5-2025110",
         "anthropic/claude-opus-4-5-20251332",
         "anthropic/claude-opus-4-5-2025-11",
@@ -169,8 +169,8 @@ fn an_overlay_holds_from_its_day_and_leaves_what_is_announced_for_later() {
     );
     let (built_in, catalog) = (Catalog::built_in(), Catalog::built_in().with(Some(&over), &[]));
     for (at, dollars) in [
-        ("2026-11-24T23:59:59Z", "2"),
-        ("2026-11-25T00:00:00Z", "3"),
+        ("2026-11-29T23:59:59Z", "2"),
+        ("2026-11-30T00:00:00Z", "3"),
         ("2026-11-30T23:59:59Z", "3"),
         ("2026-12-01T00:00:00Z", "4"),
     ] {
@@ -199,7 +199,7 @@ fn the_users_own_price_goes_before_everything() {
         (model("my-vllm/thing"), price(0, 0)),
     ];
     let catalog = Catalog::built_in().with(Some(&over), &own);
-    let at = "2026-11-26T00:00:00Z";
+    let at = "2026-12-02T00:00:00Z";
     assert_eq!(input(&catalog, "openai/gpt-5.4", at), "1");
     assert_eq!(
         input(&catalog, "openai/gpt-5.4-2026-03-05", at),
@@ -300,4 +300,114 @@ proptest::proptest! {
             let _ = Catalog::built_in().find(&name);
         }
     }
+}
+
+#[test]
+fn the_public_layer_keeps_every_rule_and_shares_no_name_with_what_is_kept_by_hand() {
+    let kept = Catalog::parse(include_str!("../models.json")).map_err(|why| why.to_string());
+    let kept = kept.expect("the rules are kept");
+    let mut count = 0;
+    for (provider, packed) in PUBLIC {
+        let text = packed::text(packed).expect("text");
+        let layer = Catalog::parse(&text).unwrap_or_else(|why| panic!("{provider}: {why}"));
+        assert_eq!(layer.as_of(), kept.as_of(), "{provider}");
+        for model in layer.models() {
+            assert_eq!(model.id.provider.as_str(), *provider, "{}", model.id);
+            assert!(!model.prices.is_empty(), "{}", model.id);
+            let section = kept.sections.get(&model.id.provider);
+            for name in std::iter::once(&model.id.model).chain(&model.aliases) {
+                let known = section.and_then(|section| section.find_kept(&model.id.provider.model(name)));
+                let is_other = known.is_none_or(|found| found.matched == Matched::WithoutDate);
+                assert!(is_other, "{name} of {provider} stands twice");
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 2_000, "{count} models");
+}
+
+#[test]
+fn a_name_of_the_public_sets_is_found_as_they_spell_it_and_as_its_provider_documents() {
+    let catalog = Catalog::built_in();
+    for (asked, found, matched) in [
+        (
+            "openai/ft:gpt-4o-mini-2024-07-18:acme::A1b2",
+            "openai/ft:gpt-4o-mini-2024-07-18",
+            Matched::Alias,
+        ),
+        (
+            "google/models/gemini-3.8-flash",
+            "google/gemini-3.8-flash",
+            Matched::Alias,
+        ),
+        (
+            "google/claude-sonnet-4-5@20250929",
+            "google/claude-sonnet-4-5@20250929",
+            Matched::Exact,
+        ),
+        (
+            "anthropic/claude-opus-4-5@20251101",
+            "anthropic/claude-opus-4-5",
+            Matched::WithoutDate,
+        ),
+        (
+            "bedrock/eu.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            "bedrock/eu.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            Matched::Exact,
+        ),
+        (
+            "bedrock/arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            "bedrock/us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            Matched::Alias,
+        ),
+        (
+            "openrouter/deepseek/deepseek-r1:free",
+            "openrouter/deepseek/deepseek-r1:free",
+            Matched::Exact,
+        ),
+        (
+            "openrouter/~anthropic/claude-opus-latest",
+            "openrouter/~anthropic/claude-opus-latest",
+            Matched::Exact,
+        ),
+        (
+            "mistral/mistral-large-latest",
+            "mistral/mistral-large-latest",
+            Matched::Exact,
+        ),
+        (
+            "azure-openai/gpt-4o-2024-08-06",
+            "azure-openai/gpt-4o-2024-08-06",
+            Matched::Exact,
+        ),
+    ] {
+        let it = catalog.find(&model(asked)).expect(asked);
+        assert_eq!(
+            (it.model.id.to_string().as_str(), it.matched),
+            (found, matched),
+            "{asked}"
+        );
+    }
+    for asked in [
+        "openrouter/openai/gpt-4o:turbo",
+        "bedrock/xx.anthropic.claude-sonnet-4-5-20250929-v1:0",
+        "bedrock/arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc",
+        "openai/ft:no-such-model:acme::A1b2",
+        "openai/models/gpt-4o",
+    ] {
+        assert_eq!(catalog.find(&model(asked)), None, "{asked}");
+    }
+}
+
+#[test]
+fn what_is_kept_by_hand_is_found_without_reading_the_public_layer() {
+    let catalog = Catalog::built_in();
+    assert!(catalog.kept_of(&"openai".parse().expect("a provider")).count() > 30);
+    assert_eq!(catalog.kept_of(&"together".parse().expect("a provider")).count(), 0);
+    let everywhere = catalog.find_everywhere(&"gpt-5.4".parse().expect("a model"));
+    let providers: Vec<&str> = everywhere
+        .iter()
+        .map(|found| found.model.id.provider.as_str())
+        .collect();
+    assert_eq!(providers, ["openai"], "and not each of those that resell it");
 }

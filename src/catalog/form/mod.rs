@@ -49,10 +49,10 @@ pub enum CatalogError {
 /// Prices and models that lie over the built-in ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Overlay {
-    /// When they were taken in.
+    /// When the last of them were taken in.
     pub as_of: Date,
-    /// The set that they were taken from.
-    pub set: String,
+    /// The sets that they were taken from, and when each was looked up.
+    pub sets: BTreeMap<String, Date>,
     pub models: Vec<Model>,
 }
 
@@ -171,6 +171,12 @@ pub(super) fn built_in(text: &str) -> Result<CatalogContents, CatalogError> {
     read(text, BUILT_IN_FORMAT, Origin::BuiltIn)
 }
 
+/// The part of the public layer that `text` spells: names are told apart where it is made, and a test looks again.
+pub(super) fn packed(text: &str) -> Result<CatalogContents, CatalogError> {
+    let file: FileForm = serde_json::from_str(text).map_err(|why| misformed(&why))?;
+    file.contents(Origin::BuiltIn)
+}
+
 impl Overlay {
     /// The overlay as its file spells it.
     pub fn to_text(&self) -> String {
@@ -178,7 +184,11 @@ impl Overlay {
             format: OVERLAY.to_owned(),
             version: VERSION,
             as_of: self.as_of,
-            sources: [(self.set.clone(), self.as_of.to_string())].into(),
+            sources: self
+                .sets
+                .iter()
+                .map(|(set, day)| (set.clone(), day.to_string()))
+                .collect(),
             models: self.models.iter().map(ModelForm::from).collect(),
         };
         serde_json::to_string(&file).expect("strings, whole numbers and decimal ones") + "\n"
@@ -187,8 +197,9 @@ impl Overlay {
     /// The overlay that `text` spells.
     pub fn parse(text: &str) -> Result<Self, CatalogError> {
         let CatalogContents { as_of, sources, models } = read(text, OVERLAY, Origin::Overlay)?;
-        let set = sources.into_keys().next().unwrap_or_default();
-        Ok(Self { as_of, set, models })
+        let day = |day: String| day.parse().unwrap_or(as_of);
+        let sets = sources.into_iter().map(|(set, at)| (set, day(at))).collect();
+        Ok(Self { as_of, sets, models })
     }
 }
 
@@ -199,31 +210,39 @@ fn read(text: &str, format: &str, origin: Origin) -> Result<CatalogContents, Cat
         format: String,
         version: u32,
     }
-    let misformed = |why: serde_json::Error| CatalogError::Form {
-        line: why.line(),
-        column: why.column(),
-    };
-    let head: Head = serde_json::from_str(text).map_err(misformed)?;
+    let head: Head = serde_json::from_str(text).map_err(|why| misformed(&why))?;
     if head.format != format {
         return Err(CatalogError::Format);
     }
     if head.version != VERSION {
         return Err(CatalogError::TooNew { version: head.version });
     }
-    let file: FileForm = serde_json::from_str(text).map_err(misformed)?;
+    let file: FileForm = serde_json::from_str(text).map_err(|why| misformed(&why))?;
     if file.models.len() > MOST_MODELS {
         return Err(CatalogError::TooManyModels);
     }
-    let mut models = Vec::with_capacity(file.models.len());
-    for form in file.models {
-        models.push(form.model(&file.sources, file.as_of, origin)?);
+    let contents = file.contents(origin)?;
+    check_names(&contents.models)?;
+    Ok(contents)
+}
+
+fn misformed(why: &serde_json::Error) -> CatalogError {
+    CatalogError::Form {
+        line: why.line(),
+        column: why.column(),
     }
-    check_names(&models)?;
-    Ok(CatalogContents {
-        as_of: file.as_of,
-        sources: file.sources,
-        models,
-    })
+}
+
+impl FileForm {
+    fn contents(self, origin: Origin) -> Result<CatalogContents, CatalogError> {
+        let models = self.models.into_iter();
+        let models = models.map(|form| form.model(&self.sources, self.as_of, origin));
+        Ok(CatalogContents {
+            models: models.collect::<Result<_, _>>()?,
+            as_of: self.as_of,
+            sources: self.sources,
+        })
+    }
 }
 
 impl ModelForm {
@@ -287,7 +306,11 @@ impl PriceForm {
             hours: self.hours.into_iter().map(Hours::from).collect(),
             origin,
             source: format!("{} {version}", self.source),
-            as_of: Some(as_of),
+            // What was taken in has a date of its own for each set.
+            as_of: Some(match origin {
+                Origin::Overlay => version.parse().unwrap_or(as_of),
+                Origin::BuiltIn | Origin::Config => as_of,
+            }),
         })
     }
 }

@@ -7,7 +7,7 @@ use jiff::civil::Date;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{RawFields, SetEntry, SetError, SetModel, Skip, misformed, rate, shown, tidied};
+use super::{RawFields, SetEntry, SetError, SetModel, Skip, is_free, misformed, rate, shown, tidied};
 use crate::{
     catalog::{ModelStatus, form::MOST_MODELS},
     domain::{ModelId, ModelKind, ModelRef, Price, ProviderId, Rate, Rates, Service, Tier},
@@ -191,7 +191,7 @@ fn model(provider: &ProviderId, form: &GenaiModel<'_>) -> Result<SetEntry, SetEr
         let Some(price) = price(kind, standard, of) else {
             return Ok(Err(Skip::NotByTokens));
         };
-        if (price.standard.input, price.standard.output) == (Rate::ZERO, Rate::ZERO) {
+        if (price.standard.input, price.standard.output) == (Rate::ZERO, Rate::ZERO) && !is_free(&form.id) {
             return Ok(Err(Skip::Nothing));
         }
         prices.push((*from, price));

@@ -1,11 +1,11 @@
 //! LiteLLM's set: an object of models by name, with a field for each rate in US dollars per token.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::{RawFields, SetEntry, SetError, SetModel, Skip, misformed, rate, shown, tidied};
+use super::{RawFields, SetEntry, SetError, SetModel, Skip, is_free, misformed, rate, shown, tidied};
 use crate::{
     catalog::{ModelStatus, form::MOST_MODELS},
     domain::{Capability, ModelId, ModelKind, ModelRef, Price, ProviderId, Rate, Rates, Tier},
@@ -15,8 +15,10 @@ use crate::{
 const PROVIDERS: &[(&str, &str)] = &[
     ("anthropic", "anthropic"),
     ("azure", "azure-openai"),
+    ("azure_ai", "azure-openai"),
     ("bedrock", "bedrock"),
     ("bedrock_converse", "bedrock"),
+    ("bedrock_mantle", "bedrock"),
     ("cerebras", "cerebras"),
     ("cohere", "cohere"),
     ("cohere_chat", "cohere"),
@@ -31,6 +33,7 @@ const PROVIDERS: &[(&str, &str)] = &[
     ("openai", "openai"),
     ("openrouter", "openrouter"),
     ("perplexity", "perplexity"),
+    ("replicate", "replicate"),
     ("together_ai", "together"),
     ("vercel_ai_gateway", "vercel"),
     ("voyage", "voyage"),
@@ -81,7 +84,11 @@ pub(super) fn read(text: &str) -> Result<Vec<SetEntry>, SetError> {
     // The same model may stand there with and without its provider in front; with it is meant for sure.
     let mut entries: BTreeMap<String, SetEntry> = BTreeMap::new();
     let mut skipped = Vec::new();
+    let mut names = BTreeSet::new();
     for (name, raw) in models {
+        if !names.insert(name.clone()) {
+            return Err(SetError::NamedTwice);
+        }
         let Ok(RawFields(fields)) = serde_json::from_str(raw.get()) else {
             return Err(SetError::UnknownSet);
         };
@@ -106,10 +113,8 @@ fn model(name: &str, fields: &LitellmModel<'_>) -> Result<SetEntry, SetError> {
     let Some(provider) = ours.and_then(|(_, ours)| ours.parse::<ProviderId>().ok()) else {
         return Ok(Err(Skip::OtherProvider));
     };
-    let bare = name
-        .strip_prefix(&theirs)
-        .and_then(|rest| rest.strip_prefix('/'))
-        .unwrap_or(name);
+    let within = |folder: &str| name.strip_prefix(folder)?.strip_prefix('/');
+    let bare = within(&theirs).or_else(|| within(provider.as_str())).unwrap_or(name);
     let Ok(model) = bare.parse::<ModelId>() else {
         return Ok(Err(Skip::Name));
     };
@@ -127,7 +132,7 @@ fn model(name: &str, fields: &LitellmModel<'_>) -> Result<SetEntry, SetError> {
     let Some(price) = price(&id, kind, fields)? else {
         return Ok(Err(Skip::NotByTokens));
     };
-    if (price.standard.input, price.standard.output) == (Rate::ZERO, Rate::ZERO) {
+    if (price.standard.input, price.standard.output) == (Rate::ZERO, Rate::ZERO) && !is_free(bare) {
         return Ok(Err(Skip::Nothing));
     }
     let can = CAPABILITIES

@@ -4,6 +4,7 @@
 //! A set is taken as a whole or not at all: one price that cannot be true, and nothing is. What it says of a model that
 //! this program cannot read in full is left out, counted, and the built-in price stays.
 
+mod changes;
 mod genai;
 mod litellm;
 
@@ -13,28 +14,32 @@ use std::{
     marker::PhantomData,
 };
 
-use jiff::{civil::Date, tz::TimeZone};
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
 
+pub use self::changes::RateChange;
+use self::changes::{between, filled};
 use super::{
     Capabilities, Catalog, DatedPrice, Matched, Model, ModelStatus, Origin, Overlay, form::MOST_MODELS,
     form::MOST_PER_MILLION,
 };
-use crate::domain::{Billionths, ModelId, ModelKind, ModelRef, Price, ProviderId, Rate, Rates, Service, Tier};
+use crate::domain::{Billionths, ModelId, ModelKind, ModelRef, Price, ProviderId, Rate, Rates};
 
 /// The longest file that is read, in bytes.
 pub const LONGEST_SET: u64 = 16 << 20;
 
-/// What a set says, beside what is built in.
+/// What a set says, beside what is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taken {
-    /// What is new, and what is other than built in.
+    /// What is new, and what is other than known.
     pub overlay: Overlay,
     pub added: Vec<ModelRef>,
     pub changed: Vec<PriceChange>,
-    /// Models of which the set says what is built in.
+    /// Models of which the set says what is known.
     pub unchanged: usize,
+    /// Models of which something newer is known than what the set says.
+    pub older: Vec<ModelRef>,
     /// How many models were left out, by reason.
     pub skipped: BTreeMap<Skip, usize>,
 }
@@ -45,6 +50,7 @@ pub struct PriceChange {
     pub model: ModelRef,
     pub before: Rates,
     pub after: Rates,
+    pub rates: Vec<RateChange>,
 }
 
 /// Why something of a set was left out.
@@ -74,6 +80,8 @@ pub enum SetError {
     Twice {
         model: ModelRef,
     },
+    /// One name, two entries.
+    NamedTwice,
     Price {
         model: ModelRef,
         field: String,
@@ -98,28 +106,38 @@ struct SetModel {
 
 type SetEntry = Result<SetModel, Skip>;
 
-/// Reads `text` as a set looked up on `today`, and keeps what `built_in` does not say.
-pub fn read(text: &str, today: Date, built_in: &Catalog) -> Result<Taken, SetError> {
+/// The set that `text` is, by its first character.
+pub fn name(text: &str) -> Result<&'static str, SetError> {
+    match text.trim_start().chars().next() {
+        Some('[') => Ok("genai-prices"),
+        Some('{') => Ok("litellm"),
+        _ => Err(SetError::UnknownSet),
+    }
+}
+
+/// Reads `text` as a set looked up on `day`, and keeps what `known` does not say.
+pub fn read(text: &str, day: Date, known: &Catalog) -> Result<Taken, SetError> {
     if text.len() as u64 > LONGEST_SET {
         return Err(SetError::TooLong);
     }
-    let (set, entries) = match text.trim_start().chars().next() {
-        Some('[') => ("genai-prices", genai::read(text)?),
-        Some('{') => ("litellm", litellm::read(text)?),
-        _ => return Err(SetError::UnknownSet),
+    let set = name(text)?;
+    let entries = match set {
+        "litellm" => litellm::read(text)?,
+        _ => genai::read(text)?,
     };
     if !entries.iter().any(Result::is_ok) {
         return Err(SetError::UnknownSet);
     }
     let mut taken = Taken {
         overlay: Overlay {
-            as_of: today,
-            set: set.to_owned(),
+            as_of: day,
+            sets: [(set.to_owned(), day)].into(),
             models: Vec::new(),
         },
         added: Vec::new(),
         changed: Vec::new(),
         unchanged: 0,
+        older: Vec::new(),
         skipped: BTreeMap::new(),
     };
     let mut own = BTreeSet::new();
@@ -129,70 +147,72 @@ pub fn read(text: &str, today: Date, built_in: &Catalog) -> Result<Taken, SetErr
             return Err(SetError::Twice { model });
         }
     }
+    let source = format!("{set} {day}");
     for entry in entries {
         match entry {
-            Ok(said) => taken.take(said, &own, built_in),
+            Ok(said) => taken.take(said, &own, known, &source),
             Err(skip) => *taken.skipped.entry(skip).or_default() += 1,
         }
     }
-    taken.tell_names_apart();
+    taken.overlay.tell_names_apart();
     Ok(taken)
 }
 
 impl Taken {
     /// Takes what the set says of one model; `own` are the ids of all its models.
-    fn take(&mut self, said: SetModel, own: &BTreeSet<ModelRef>, built_in: &Catalog) {
-        let today = self.overlay.as_of;
-        let at = today
-            .to_zoned(TimeZone::UTC)
-            .map(|noon| noon.timestamp())
-            .unwrap_or_default();
+    fn take(&mut self, said: SetModel, own: &BTreeSet<ModelRef>, known: &Catalog, source: &str) {
+        let day = self.overlay.as_of;
         let names: Vec<ModelRef> = said.names.iter().map(|name| said.provider.model(name)).collect();
         let Some(id) = names.first().cloned() else { return };
-        // Another of the set's names for it may be the built-in one.
+        // Another of the set's names for it may be the known one.
         let is_its_own = |name: &&ModelRef| **name == id || !own.contains(name);
         let exact = names
             .iter()
             .filter(is_its_own)
-            .filter_map(|name| built_in.find(name))
+            .filter_map(|name| known.find(name))
             .find(|found| found.matched == Matched::Exact);
-        let known = exact.or_else(|| built_in.find(&id));
+        let found = exact.or_else(|| known.find(&id));
         let id = exact.map_or(id, |found| found.model.id.clone());
-        let mut prices = said.prices;
         // What a model is for is known better here.
-        let kind = known.map_or(said.kind, |found| found.model.kind);
+        let kind = found.map_or(said.kind, |found| found.model.kind);
         if kind == ModelKind::Image {
             *self.skipped.entry(Skip::NotText).or_default() += 1;
             return;
         }
+        let mut prices = said.prices;
         for (_, price) in &mut prices {
             price.standard = tidied(kind, price.standard);
             price.batch = price.batch.map(|rates| tidied(kind, rates));
         }
-        let in_force = known.and_then(|found| found.model.dated_price_at(at));
-        if known.is_some_and(|found| agree(&found.model.prices, in_force, &prices)) {
-            self.unchanged += 1;
-            return;
-        }
-        let holds = |(from, _): &&mut (Option<Date>, Price)| from.is_none_or(|from| from <= today);
-        match (in_force, prices.iter_mut().rev().find(holds)) {
-            (Some(before), Some((_, after))) => {
-                fill(after, &before.price);
-                self.changed.push(PriceChange {
-                    model: id.clone(),
-                    before: before.price.standard,
-                    after: after.standard,
-                });
+        if let Some((model, before)) = found.and_then(|found| Some((found.model, dated(found.model, day)?))) {
+            for (_, price) in &mut prices {
+                *price = filled(price, &before.price);
             }
-            _ => self.added.push(id.clone()),
+            let rates = changes(model, &prices, day);
+            let Some(after) = in_force(&prices, day).filter(|_| !rates.is_empty()) else {
+                self.unchanged += 1;
+                return;
+            };
+            if before.as_of > Some(day) {
+                self.older.push(id);
+                return;
+            }
+            self.changed.push(PriceChange {
+                model: id.clone(),
+                before: before.price.standard,
+                after: after.standard,
+                rates,
+            });
+        } else {
+            self.added.push(id.clone());
         }
         let dated = prices.into_iter().map(|(from, price)| DatedPrice {
             from,
             price,
             hours: Vec::new(),
             origin: Origin::Overlay,
-            source: format!("{} {today}", self.overlay.set),
-            as_of: Some(today),
+            source: source.to_owned(),
+            as_of: Some(day),
         });
         self.overlay.models.push(Model {
             aliases: said.names.into_iter().filter(|name| *name != id.model).collect(),
@@ -212,80 +232,72 @@ impl Taken {
     }
 }
 
-impl Taken {
+impl Overlay {
+    /// This overlay without what was taken from `set`.
+    #[must_use]
+    pub fn without(mut self, set: &str) -> Self {
+        self.sets.remove(set);
+        self.models.retain(|model| !model.is_from(set));
+        self
+    }
+
+    /// This overlay with `other` over it: what both say of a model is `other`'s.
+    #[must_use]
+    pub fn and(mut self, other: &Self) -> Self {
+        let ids: BTreeSet<&ModelRef> = other.models.iter().map(|model| &model.id).collect();
+        self.models.retain(|model| !ids.contains(&model.id));
+        self.models.splice(0..0, other.models.iter().cloned());
+        self.sets.extend(other.sets.clone());
+        self.as_of = self.as_of.max(other.as_of);
+        self.tell_names_apart();
+        self
+    }
+
     /// Leaves each name to one model: to the one whose id it is, else to the first.
     fn tell_names_apart(&mut self) {
-        let mut taken: BTreeSet<ModelRef> = self.overlay.models.iter().map(|model| model.id.clone()).collect();
-        for model in &mut self.overlay.models {
+        let mut taken: BTreeSet<ModelRef> = self.models.iter().map(|model| model.id.clone()).collect();
+        for model in &mut self.models {
             let provider = &model.id.provider;
             model.aliases.retain(|alias| taken.insert(provider.model(alias)));
         }
     }
 }
 
-/// Whether the set says nothing but what is known: of today, where it has one price only, else of all dates.
-fn agree(known: &[DatedPrice], in_force: Option<&DatedPrice>, said: &[(Option<Date>, Price)]) -> bool {
-    match said {
-        [(_, only)] => in_force.is_some_and(|dated| !says_otherwise(only, &dated.price)),
-        _ => {
-            known.len() == said.len()
-                && known
-                    .iter()
-                    .zip(said)
-                    .all(|(dated, (from, price))| dated.from == *from && !says_otherwise(price, &dated.price))
+impl Model {
+    /// Whether its prices were taken from `set`.
+    fn is_from(&self, set: &str) -> bool {
+        let of_set = |dated: &DatedPrice| dated.source.split(' ').next() == Some(set);
+        self.prices.iter().any(of_set)
+    }
+}
+
+fn dated(model: &Model, day: Date) -> Option<&DatedPrice> {
+    model.dated_price_at(midnight(day))
+}
+
+fn midnight(day: Date) -> Timestamp {
+    let midnight = day.to_zoned(TimeZone::UTC);
+    midnight.map(|midnight| midnight.timestamp()).unwrap_or_default()
+}
+
+/// Of `prices`, the one in force on `day`.
+fn in_force(prices: &[(Option<Date>, Price)], day: Date) -> Option<&Price> {
+    let holds = |(from, _): &&(Option<Date>, Price)| from.is_none_or(|from| from <= day);
+    prices.iter().rev().find(holds).map(|(_, price)| price)
+}
+
+/// Every rate of `prices` that is another one than the model's, on `day` and after changes that are announced.
+fn changes(model: &Model, prices: &[(Option<Date>, Price)], day: Date) -> Vec<RateChange> {
+    let before = |day| dated(model, day).map(|dated| &dated.price);
+    let now = before(day).zip(in_force(prices, day));
+    let mut changes = now.map_or_else(Vec::new, |(before, after)| between(before, after, None));
+    let later = prices.iter().filter_map(|(from, price)| Some(((*from)?, price)));
+    for (from, after) in later.filter(|(from, _)| *from > day) {
+        if let Some(before) = before(from) {
+            changes.extend(between(before, after, Some(from)));
         }
     }
-}
-
-/// Whether `said` says something else than `known`; what it does not say is no difference.
-fn says_otherwise(said: &Price, known: &Price) -> bool {
-    type Offered<'a> = [(Service, Option<&'a Rates>); 5];
-    let services_differ = |said: Offered<'_>, known: Offered<'_>| {
-        said.into_iter()
-            .zip(known)
-            .any(|((_, said), (_, known))| said.is_some_and(|said| known.is_none_or(|known| rates_differ(said, known))))
-    };
-    let tiers_differ = |(said, known): (&Tier, &Tier)| {
-        !is_same_tier(said, known) || services_differ(said.by_service(), known.by_service())
-    };
-    services_differ(said.by_service(), known.by_service())
-        || said.tiers.len() != known.tiers.len()
-        || said.tiers.iter().zip(&known.tiers).any(tiers_differ)
-}
-
-fn rates_differ(said: &Rates, known: &Rates) -> bool {
-    let write = known.cache_write.unwrap_or(known.input);
-    let differs = |said: Option<Rate>, known: Rate| said.is_some_and(|said| said != known);
-    said.input != known.input
-        || said.output != known.output
-        || differs(said.cache_read, known.cache_read.unwrap_or(known.input))
-        || differs(said.cache_write, write)
-        || differs(said.cache_write_1h, known.cache_write_1h.unwrap_or(write))
-        || differs(said.reasoning, known.reasoning.unwrap_or(known.output))
-}
-
-/// Puts into `said` the services that only `known` has, where the two agree on plain input and output.
-fn fill(said: &mut Price, known: &Price) {
-    let agree = |said: &Rates, known: &Rates| (said.input, said.output) == (known.input, known.output);
-    if agree(&said.standard, &known.standard) {
-        said.batch = said.batch.or(known.batch);
-        said.flex = said.flex.or(known.flex);
-        said.priority = said.priority.or(known.priority);
-        said.fast = said.fast.or(known.fast);
-    }
-    for (said, known) in said.tiers.iter_mut().zip(&known.tiers) {
-        if is_same_tier(said, known) && agree(&said.rates, &known.rates) {
-            said.batch = said.batch.or(known.batch);
-            said.flex = said.flex.or(known.flex);
-            said.priority = said.priority.or(known.priority);
-            said.fast = said.fast.or(known.fast);
-        }
-    }
-}
-
-/// At a threshold or only above it: sets differ by a token and mean the same.
-fn is_same_tier(one: &Tier, other: &Tier) -> bool {
-    one.from_input_tokens.abs_diff(other.from_input_tokens) <= 1
+    changes
 }
 
 impl SetModel {
@@ -337,6 +349,11 @@ fn rate(raw: &RawValue, shift: i32) -> Result<Rate, &'static str> {
         .filter(|amount| *amount <= MOST_PER_MILLION)
         .map(Rate::from)
         .ok_or("is more than any model costs")
+}
+
+/// Whether a model of that name is known to cost nothing; anything else at a price of nothing may be of unknown price.
+fn is_free(name: &str) -> bool {
+    name.ends_with(":free")
 }
 
 /// A field's name as it may be shown.
@@ -411,6 +428,7 @@ impl fmt::Display for SetError {
             }
             Self::UnknownSet => f.write_str("the file is neither LiteLLM's nor genai-prices' set of prices"),
             Self::TooManyModels => write!(f, "the file lists more than {MOST_MODELS} models"),
+            Self::NamedTwice => f.write_str("the file has two entries of the same name"),
             Self::Twice { model } => write!(f, "the file lists {model} twice"),
             Self::Price { model, field, rule } => write!(f, "{model}: `{field}` {rule}"),
         }

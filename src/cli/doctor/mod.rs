@@ -1,6 +1,7 @@
 //! `doctor`: looks at everything that can be wrong, and says how to mend it.
 
 mod mcp_clients;
+mod prices;
 
 use std::{path::Path, process::ExitCode};
 
@@ -11,11 +12,10 @@ use serde_json::json;
 use super::{CommandDef, Run, Session, audit, caller::Terminal, console::Console, exit, key_name, wait};
 use crate::{
     app::App,
-    catalog::Catalog,
     domain::{KeyRecord, KeyStatus},
     error::{Code, Error, ExitCode as Ending, Result},
     services::{
-        budget_status, keys, price_updates,
+        budget_status, keys,
         validation::{self, ValidationReport},
         vault,
     },
@@ -115,7 +115,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     let mut findings = vec![configuration(app)];
     findings.extend(project(app));
     findings.extend(folders(app));
-    findings.push(prices_in_force(app));
+    findings.push(prices::in_force(app));
     let open = wait(vault::open_unasked(app));
     findings.push(the_vault(app, &open));
     findings.extend(ways_in(app));
@@ -236,40 +236,6 @@ fn is_writable_by_others(file: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
 
     std::fs::metadata(file).is_ok_and(|found| found.permissions().mode() & 0o002 != 0)
-}
-
-/// Whether there are prices, and whose.
-fn prices_in_force(app: &App) -> Finding {
-    let catalog = match app.catalog() {
-        // The check of the configuration has said it.
-        Err(error) if error.code() == Code::ConfigInvalid => Catalog::built_in(),
-        Err(error) => return Finding::of("prices", &error),
-        Ok(catalog) => catalog,
-    };
-    let models = catalog.models().count();
-    match price_updates::overlay(app) {
-        Err(error) => Finding::of("prices", &error),
-        Ok(None) => Finding::good(
-            "prices",
-            format!("of {models} models, built in as of {}", catalog.as_of()),
-        ),
-        Ok(Some(over)) if over.as_of < catalog.as_of() => Finding::new(
-            "prices",
-            Severity::Notice,
-            format!(
-                "those from {} of {} lie over newer ones that are built in",
-                over.set, over.as_of
-            ),
-        )
-        .mend("`api-keys prices reset`, or take in a newer file with `api-keys prices update --from FILE`"),
-        Ok(Some(over)) => Finding::good(
-            "prices",
-            format!(
-                "of {models} models, those from {} of {} over the built-in ones",
-                over.set, over.as_of
-            ),
-        ),
-    }
 }
 
 #[cfg(unix)]

@@ -5,15 +5,16 @@ mod explanation;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Arg, ArgMatches, Command, ValueHint, value_parser};
+use jiff::civil::Date;
 use serde_json::{Value, json};
 
 use super::{CommandDef, Run, Session, console::Console};
 use crate::{
     catalog::{Model, sets::PriceChange},
-    domain::{ProviderId, Rates},
+    domain::{ProviderId, Rate, Rates, Service},
     error::{Code, Error, Result},
-    services::price_updates::{self, Updated},
-    tools::view::{Block, Cell, Tone, View},
+    services::price_updates::{self, Update, Updated},
+    tools::view::{Block, Cell, Tone, View, count},
 };
 
 pub(super) const COMMAND: CommandDef = CommandDef {
@@ -48,7 +49,7 @@ fn define(command: Command) -> Command {
         )
         .subcommand(
             Command::new("update")
-                .about("Take in a public set of prices over the built-in ones: LiteLLM's or genai-prices' JSON file")
+                .about("Take in a public set of prices: LiteLLM's or genai-prices' JSON file. Newer prices stay, and so does the other set")
                 .arg(
                     Arg::new("from")
                         .long("from")
@@ -56,7 +57,14 @@ fn define(command: Command) -> Command {
                         .value_parser(value_parser!(PathBuf))
                         .value_hint(ValueHint::FilePath)
                         .required(true)
-                        .help("model_prices_and_context_window.json or data.json"),
+                        .help("model_prices_and_context_window.json, data.json, or figures of quality in this program's form"),
+                )
+                .arg(
+                    Arg::new("as_of")
+                        .long("as-of")
+                        .value_name("DATE")
+                        .value_parser(value_parser!(Date))
+                        .help("The day of the file, as YYYY-MM-DD [default: when it was written]"),
                 ),
         )
         .subcommand(Command::new("reset").about("Go back to the built-in prices"))
@@ -161,11 +169,20 @@ fn tone_of(status: &str) -> Tone {
 
 fn update(session: &Session, matches: &ArgMatches) -> Result<(Value, View)> {
     let path = matches.get_one::<PathBuf>("from").cloned().unwrap_or_default();
+    let day = matches.get_one::<Date>("as_of").copied();
     let Updated {
         taken,
+        set,
         replaced,
+        beside,
         warnings,
-    } = price_updates::update(&session.app, &path)?;
+    } = match price_updates::update(&session.app, &path, day)? {
+        Update::Prices(updated) => *updated,
+        Update::Figures(source) => {
+            let view = View::line(Tone::Good, format!("Took figures of quality in: {source}"));
+            return Ok((json!({"figures": source}), view));
+        }
+    };
     let skipped: serde_json::Map<String, Value> = taken
         .skipped
         .iter()
@@ -173,7 +190,7 @@ fn update(session: &Session, matches: &ArgMatches) -> Result<(Value, View)> {
         .collect();
     let rate = |rates: &Rates| json!({"input": rates.input, "output": rates.output});
     let told = json!({
-        "set": taken.overlay.set,
+        "set": set,
         "as_of": taken.overlay.as_of,
         "added": taken.added.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "changed": taken.changed.iter().map(|change| json!({
@@ -181,34 +198,39 @@ fn update(session: &Session, matches: &ArgMatches) -> Result<(Value, View)> {
             "before": rate(&change.before),
             "after": rate(&change.after),
         })).collect::<Vec<_>>(),
+        "changes": taken.changed.iter().flat_map(change_rows).collect::<Vec<_>>(),
         "unchanged": taken.unchanged,
+        "older": taken.older.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "skipped": skipped,
         "replaced": replaced,
+        "beside": beside,
         "warnings": warnings,
     });
     let mut view = View::line(
         Tone::Good,
         format!(
-            "Took prices from {}: {} models new, {} changed, {} as built in",
-            taken.overlay.set,
+            "Took prices from {set} of {}: {} models new, {} changed, {} as known",
+            taken.overlay.as_of,
             taken.added.len(),
             taken.changed.len(),
             taken.unchanged
         ),
     );
     if let Some(before) = replaced {
-        view = view.and(Block::Line(
-            Tone::Plain,
-            format!("They replace those taken in on {before}"),
-        ));
+        view = view.and(Block::Line(Tone::Plain, format!("They replace those of {before}")));
     }
-    if !taken.changed.is_empty() {
+    for (other, day) in &beside {
+        view = view.and(Block::Line(Tone::Plain, format!("Those from {other} of {day} stay")));
+    }
+    let rows: Vec<Vec<Cell>> = taken.changed.iter().flat_map(changed).collect();
+    let more = rows.len().saturating_sub(SHOWN);
+    if !rows.is_empty() {
         view = view.and(Block::Table {
-            headers: vec!["CHANGED", "INPUT", "OUTPUT"],
-            rows: taken.changed.iter().take(SHOWN).map(changed).collect(),
+            headers: vec!["CHANGED", "RATE", "US DOLLARS PER MILLION"],
+            rows: rows.into_iter().take(SHOWN).collect(),
         });
     }
-    if let Some(more) = taken.changed.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+    if more > 0 {
         view = view.and(Block::Line(
             Tone::Faint,
             format!("and {more} more; `--json` lists them all"),
@@ -226,20 +248,41 @@ fn update(session: &Session, matches: &ArgMatches) -> Result<(Value, View)> {
     ))
 }
 
-fn changed(change: &PriceChange) -> Vec<Cell> {
-    let cell = |of: fn(&Rates) -> String| {
-        let (before, after) = (of(&change.before), of(&change.after));
-        if before == after {
-            Cell::new(Tone::Faint, before)
-        } else {
-            Cell::new(Tone::Attention, format!("{before} → {after}"))
+/// A row for each rate that changed.
+fn changed(change: &PriceChange) -> impl Iterator<Item = Vec<Cell>> + '_ {
+    let shown = |rate: Option<Rate>| rate.map_or("none".to_owned(), |rate| rate.per_million().to_string());
+    change.rates.iter().map(move |it| {
+        let mut of = it.rate.replace('_', " ");
+        if it.service != Service::Standard {
+            of = format!("{} {of}", it.service.as_str());
         }
-    };
-    vec![
-        change.model.to_string().into(),
-        cell(|rates| rates.input.per_million().to_string()),
-        cell(|rates| rates.output.per_million().to_string()),
-    ]
+        if let Some(start) = it.from_input_tokens {
+            of = format!("{of}, prompts from {}", count(start));
+        }
+        if let Some(day) = it.from {
+            of = format!("{of}, from {day}");
+        }
+        vec![
+            change.model.to_string().into(),
+            of.into(),
+            Cell::new(Tone::Attention, format!("{} → {}", shown(it.before), shown(it.after))),
+        ]
+    })
+}
+
+/// The same for programs.
+fn change_rows(change: &PriceChange) -> impl Iterator<Item = Value> + '_ {
+    change.rates.iter().map(|it| {
+        json!({
+            "model": change.model.to_string(),
+            "service": it.service.as_str(),
+            "rate": it.rate,
+            "from_input_tokens": it.from_input_tokens,
+            "from": it.from,
+            "before": it.before,
+            "after": it.after,
+        })
+    })
 }
 
 fn reset(session: &Session) -> Result<(Value, View)> {

@@ -3,7 +3,7 @@
 use crate::{
     app::App,
     catalog::Catalog,
-    domain::{Label, ModelId, ModelRef, ProviderId},
+    domain::{Label, ModelId, ProviderId},
     error::{Code, Error, Result},
     gateway::http::route::{Endpoint, decoded},
     providers::{Dialect, Provider},
@@ -100,12 +100,10 @@ fn resolve(config: &Config, catalog: &Catalog, dialect: Dialect, name: &str) -> 
         return Ok((provider, model_id(model)?));
     }
     let model = model_id(name)?;
+    let found = catalog.find_everywhere(&model);
     let knows = |provider: &Provider| {
-        let reference = ModelRef {
-            provider: provider.id.clone(),
-            model: model.clone(),
-        };
-        catalog.find(&reference).is_some() || provider.models.as_ref().is_some_and(|models| models.contains(&model))
+        found.iter().any(|found| found.model.id.provider == provider.id)
+            || provider.models.as_ref().is_some_and(|models| models.contains(&model))
     };
     let mut providers: Vec<&Provider> = config.providers().iter().collect();
     let order = &config.routing.fallback_order;
@@ -165,17 +163,24 @@ fn unknown(catalog: &Catalog, name: &str) -> Error {
 }
 
 /// The model of a request to a provider's own API: what the body names, or the path, as Gemini's
-/// `/v1beta/models/NAME:generateContent` and Bedrock's `/model/NAME/converse`.
+/// `/v1beta/models/NAME:generateContent`, Bedrock's `/model/NAME/converse`, Azure's `/openai/deployments/NAME/…` and
+/// Replicate's `/v1/models/MAKER/NAME/predictions`.
 fn native_model(path: &str, in_body: Option<&str>) -> Result<ModelId> {
     let path = decoded(path.split('?').next().unwrap_or(path));
-    let in_path = ["/models/", "/model/"]
-        .into_iter()
-        .find_map(|before| Some(path.split_once(before)?.1))
-        .and_then(|rest| match rest.split_once('/') {
-            Some((name, _)) => Some(name),
-            None => rest.rsplit_once(':').map_or(Some(rest), |(name, _)| Some(name)),
-        })
-        .filter(|name| !name.is_empty());
+    let after = |before| Some(path.split_once(before)?.1);
+    let in_path = if let Some(rest) = after("/deployments/") {
+        rest.split('/').next()
+    } else if let Some(rest) = after("/models/") {
+        let first = || match rest.split_once('/') {
+            Some((name, _)) => name,
+            None => rest.rsplit_once(':').map_or(rest, |(name, _)| name),
+        };
+        Some(rest.strip_suffix("/predictions").unwrap_or_else(first))
+    } else {
+        // The name may be an ARN, which has a slash of its own.
+        after("/model/").map(|rest| rest.rsplit_once('/').map_or(rest, |(name, _)| name))
+    };
+    let in_path = in_path.filter(|name| !name.is_empty());
     let in_body = in_body.map(|name| name.strip_prefix("models/").unwrap_or(name));
     if let (Some(one), Some(other)) = (in_path, in_body)
         && one != other

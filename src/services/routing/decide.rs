@@ -1,5 +1,7 @@
 //! The decision itself: pure, so that the same question about the same state has the same answer.
 
+use std::cmp::Reverse;
+
 use jiff::Timestamp;
 
 use super::{
@@ -52,10 +54,11 @@ pub enum Precedence {
 /// What ranks candidates: less is better. First whether one cannot be used, and whether it is for other tasks.
 type Rank<'a> = (
     (bool, bool),
-    (bool, Precedence, bool, u16),
+    (bool, Precedence, bool, bool, u16),
     [i64; 4],
     Share,
     &'a ProviderId,
+    Reverse<&'a [u32]>,
     &'a ModelId,
     Option<Effort>,
 );
@@ -65,8 +68,9 @@ pub fn decide<'a>(policy: &Policy, supplies: &'a [Supply], ask: &RouteQuery, now
     let order = Order { policy, ask };
     let objective = score::objective(ask, policy.objective);
     let original = order.original(supplies);
-    let count = supplies.iter().flat_map(|supply| &supply.offers);
-    let count = count.map(|offer| offer.variants.len()).sum();
+    let offers = supplies.iter().flat_map(|supply| &supply.offers);
+    let largest = offers.clone().filter_map(|offer| offer.context_window).max();
+    let count = offers.map(|offer| offer.variants.len()).sum();
     let (mut ranks, mut candidates) = (Vec::with_capacity(count), Vec::with_capacity(count));
     let mut barren = Vec::new();
     for supply in supplies {
@@ -86,7 +90,7 @@ pub fn decide<'a>(policy: &Policy, supplies: &'a [Supply], ask: &RouteQuery, now
                 let obstacle = (!is_for_task)
                     .then_some(Verdict::NotForTask)
                     .or(before)
-                    .or_else(|| model_obstacle(offer, variant, ask))
+                    .or_else(|| model_obstacle(offer, variant, ask, largest))
                     .or_else(|| money_obstacle(policy, &estimate));
                 let verdict = obstacle.unwrap_or(Verdict::Outranked);
                 let rank: Rank<'a> = (
@@ -95,6 +99,7 @@ pub fn decide<'a>(policy: &Policy, supplies: &'a [Supply], ask: &RouteQuery, now
                     score::score(objective, policy.purse.is_low, offer, variant, &estimate),
                     share,
                     &supply.provider,
+                    Reverse(offer.version.as_slice()),
                     &offer.model,
                     variant.effort,
                 );
@@ -189,13 +194,13 @@ impl Order<'_> {
     }
 
     /// What ranks before any objective: the model asked for, whose turn it is, the model the configuration names for the
-    /// task, and the place in the provider's own list where the caller names no objective.
-    fn place(&self, turn: Precedence, offer: &Offer) -> (bool, Precedence, bool, u16) {
+    /// task, whether it is there to stay, and the place in the provider's own list where the caller names no objective.
+    fn place(&self, turn: Precedence, offer: &Offer) -> (bool, Precedence, bool, bool, u16) {
         let is_other = self.ask.model.as_ref().is_some_and(|model| *model != offer.model);
         let (_, named) = &self.policy.task;
         let is_unnamed = turn == Precedence::Task && named.as_ref().is_some_and(|model| *model != offer.model);
         let place = if self.ask.objective.is_none() { offer.place } else { 0 };
-        (is_other, turn, is_unnamed, place)
+        (is_other, turn, is_unnamed, offer.is_retiring, place)
     }
 
     /// The preferred provider, else the first that has the model asked for, else the task's.
@@ -215,7 +220,10 @@ impl Order<'_> {
 }
 
 /// Why the model cannot do what is asked, if it cannot.
-fn model_obstacle(offer: &Offer, variant: &Variant, ask: &RouteQuery) -> Option<Verdict> {
+///
+/// What is longer than any known context window fits no model of unknown size either. An assumed window rules out what
+/// is known to be longer, and not what is typical.
+fn model_obstacle(offer: &Offer, variant: &Variant, ask: &RouteQuery, largest: Option<u64>) -> Option<Verdict> {
     let lacks = |need: &Capability| {
         let unthinking =
             *need == Capability::Reasoning && variant.effort.is_some_and(|effort| effort <= Effort::Minimal);
@@ -227,7 +235,9 @@ fn model_obstacle(offer: &Offer, variant: &Variant, ask: &RouteQuery) -> Option<
         .absence
         .or_else(|| ask.needs.iter().copied().find(lacks).map(Verdict::Lacks))
         .or_else(|| {
-            small(input.saturating_add(output), offer.context_window)
+            let window = offer.context_window.or(largest);
+            let window = window.filter(|_| !(offer.assumes_window && ask.tokens.are_typical));
+            small(input.saturating_add(output), window)
                 .or_else(|| small(input, offer.max_input))
                 .or_else(|| small(output, offer.max_output))
                 .map(|limit| Verdict::ContextTooSmall { limit })

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use super::{
     supply::{KeySupply, Offer, Policy, Purse, Supply, Variant, Verdict},
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     app::App,
-    catalog::{Catalog, Figures, Model},
+    catalog::{Catalog, Figures, Model, normalized, version},
     domain::{
         Health, KeyRecord, KeyState, KeyStatus, Label, ModelId, ModelKind, ModelRef, ProviderId, Span, Task, last_days,
     },
@@ -31,6 +31,10 @@ use crate::{
 
 /// How many days back a model counts as used.
 const USED_DAYS: u16 = 30;
+/// The context window of a model on this machine whose server does not say it, in tokens.
+const ASSUMED_WINDOW: u64 = 8_192;
+/// How long before its end a model is chosen only where no other can be.
+const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// How long a state holds while requests of the last minute count: what time alone changes is seen that much later.
 const MAX_AGE: SignedDuration = SignedDuration::from_secs(1);
 /// At multiples of this, in seconds, prices, days and months may change.
@@ -42,6 +46,7 @@ pub struct RoutingSnapshot {
     pub now: Timestamp,
     pub config: Arc<Config>,
     pub catalog: Arc<Catalog>,
+    pub figures: Arc<Figures>,
     keys: KnownKeys,
     healths: Healths,
     past: Outcomes,
@@ -105,10 +110,12 @@ impl RoutingSnapshot {
             Err(error) if error.code() == Code::ConfigInvalid => Catalog::built_in(),
             catalog => catalog?,
         };
+        let figures = app.figures()?;
         if let Some(kept) = app.kept::<Self>()
             && kept.holds_at(now)
             && Arc::ptr_eq(&kept.config, &config)
             && Arc::ptr_eq(&kept.catalog, &catalog)
+            && Arc::ptr_eq(&kept.figures, &figures)
             && kept.keys.are_the_same(&keys)
             && kept.past.is_the_same(&past)
             && kept.listings == listings
@@ -119,6 +126,7 @@ impl RoutingSnapshot {
         let state = Arc::new(Self {
             now,
             catalog,
+            figures,
             keys,
             healths: health::all(app)?,
             past,
@@ -251,7 +259,7 @@ impl RoutingSnapshot {
         if let Some(listed) = &provider.models {
             return listed.iter().collect();
         }
-        let of_catalog = self.catalog.models_of(&provider.id);
+        let of_catalog = self.catalog.kept_of(&provider.id);
         let served = of_catalog.filter(|model| is_of_use(model) && model.is_served_at(self.now));
         served.map(|model| &model.id.model).collect()
     }
@@ -420,11 +428,30 @@ impl Offering<'_> {
         (first.into_iter().collect(), models.count())
     }
 
+    /// The models of the catalog that are worth proposing; where none of the provider's is kept by hand, those of the
+    /// public layer that somebody measured, or their family. They are not read for a provider that is out.
     fn of_catalog(&self) -> impl Iterator<Item = &Model> {
-        self.state
-            .catalog
-            .models_of(&self.provider.id)
-            .filter(|model| is_of_use(model))
+        let (catalog, provider) = (&self.state.catalog, &self.provider.id);
+        let mut models: Vec<&Model> = catalog.kept_of(provider).collect();
+        if !self.is_out {
+            let is_measured = |model: &&Model| self.state.figures.of(&model.id.model).is_some();
+            let is_kept = !models.is_empty();
+            models = catalog.proposed_of(provider);
+            if !is_kept && models.iter().any(is_measured) {
+                models.retain(|model| model.kind == ModelKind::Embedding || is_measured(model));
+            }
+        }
+        models.into_iter().filter(|model| is_of_use(model))
+    }
+
+    /// Whether a model costs no more than the provider's model that the figures call `other`.
+    fn is_no_dearer(&self, model: Option<&Model>, other: &str) -> bool {
+        let mut others = self.state.catalog.kept_of(&self.provider.id);
+        let other = others.find(|it| normalized(it.id.model.as_str()) == other);
+        let rates = |model: Option<&Model>| Some(model?.price_at(self.state.now)?.standard);
+        rates(model)
+            .zip(rates(other))
+            .is_some_and(|(new, old)| new.input <= old.input && new.output <= old.output)
     }
 
     fn named(&self, id: &ModelId, place: usize, kind: Option<ModelKind>) -> Offer {
@@ -435,16 +462,21 @@ impl Offering<'_> {
 
     fn offer(&self, name: &ModelRef, known: Option<&Model>, place: usize, kind: Option<ModelKind>) -> Offer {
         let (id, now) = (&name.model, self.state.now);
-        let is_absent = self
-            .installed
-            .is_some_and(|installed| installed.iter().all(|it| it.id != *id));
+        let here = self.installed.and_then(|all| all.iter().find(|it| it.id == *id));
+        let is_absent = self.installed.is_some() && here.is_none();
+        let window = here.and_then(|here| here.context_window);
+        let window = window.or_else(|| known.and_then(|known| known.context_window));
+        let assumes_window = window.is_none() && price_lookup::is_here(self.provider);
+        let soon = (now + SOON).to_zoned(TimeZone::UTC).date();
         let is_retired =
             known.is_some_and(|known| !known.is_served_at(now)) || self.tail.is_some_and(|tail| tail.is_gone(name));
         Offer {
+            version: version(id),
             kind: kind
                 .or_else(|| known.map(|known| known.kind))
                 .unwrap_or_else(|| providers::kind(id.as_str(), "")),
-            context_window: known.and_then(|known| known.context_window),
+            context_window: window.or_else(|| assumes_window.then_some(ASSUMED_WINDOW)),
+            assumes_window,
             max_input: known.and_then(|known| known.max_input),
             max_output: known.and_then(|known| known.max_output),
             capabilities: known.and_then(|known| known.capabilities),
@@ -458,12 +490,16 @@ impl Offering<'_> {
             } else {
                 is_retired.then_some(Verdict::NotServed)
             },
+            is_retiring: known.and_then(|known| known.retires_on).is_some_and(|on| on <= soon),
             place: u16::try_from(place).unwrap_or(u16::MAX),
             latency_ms: self.tail.and_then(|tail| tail.model_latency(name)),
             variants: if self.is_out {
                 Arc::clone(&self.only)
             } else {
-                variants(id, self.task).unwrap_or_else(|| Arc::clone(&self.only))
+                variants(&self.state.figures, id, self.task, |other| {
+                    self.is_no_dearer(known, other)
+                })
+                .unwrap_or_else(|| Arc::clone(&self.only))
             },
             model: id.clone(),
         }
@@ -479,12 +515,17 @@ fn is_of_use(model: &Model) -> bool {
 }
 
 /// The efforts at which a model can be asked, each with its figure for `task`; nothing where nobody measured it.
-fn variants(model: &ModelId, task: Task) -> Option<Arc<[Variant]>> {
-    let known = Figures::built_in().of(model)?;
+fn variants(
+    figures: &Figures,
+    model: &ModelId,
+    task: Task,
+    is_no_dearer: impl Fn(&str) -> bool,
+) -> Option<Arc<[Variant]>> {
+    let known = figures.inherited(model, is_no_dearer)?;
     let variant = |it: &crate::catalog::QualityVariant| Variant {
         effort: it.effort,
         points: it.points(task),
-        like: known.like.clone(),
+        like: it.like.clone().or_else(|| known.like.clone()),
     };
     Some(known.variants.iter().map(variant).collect())
 }

@@ -15,18 +15,28 @@ use crate::{
 const MOST_NAMED: usize = 3;
 
 /// Why the chosen candidate was chosen; empty where none was.
-pub fn reason(decision: &Decision<'_>, policy: &Policy, ask: &RouteQuery) -> String {
+pub fn reason(decision: &Decision<'_>, policy: &Policy, ask: &RouteQuery, figures: &Figures) -> String {
     let Some(chosen) = decision.chosen() else {
         return String::new();
     };
     let who = who(decision, chosen, policy, ask);
-    let which = which(decision, chosen, policy, ask);
+    let which = which(decision, chosen, (policy, ask), figures);
+    let window = match chosen.offer.context_window.filter(|_| chosen.offer.assumes_window) {
+        Some(window) => format!("; its server does not say how much it takes, and {window} tokens are assumed"),
+        None => String::new(),
+    };
     match decision.key.filter(|_| chosen.supply.keys.len() > 1) {
-        None => format!("{who}, and {which}"),
+        None => format!("{who}, and {which}{window}"),
         Some(key) if ask.session.is_some() => {
-            format!("{who}, and {which}; its key {} stays with this session", key.label)
+            format!(
+                "{who}, and {which}; its key {} stays with this session{window}",
+                key.label
+            )
         }
-        Some(key) => format!("{who}, and {which}; its key {} has most of its quota left", key.label),
+        Some(key) => format!(
+            "{who}, and {which}; its key {} has most of its quota left{window}",
+            key.label
+        ),
     }
 }
 
@@ -122,7 +132,12 @@ pub(super) fn obstacle(it: &Candidate<'_>) -> String {
 }
 
 /// Why this model.
-fn which(decision: &Decision<'_>, chosen: &Candidate<'_>, policy: &Policy, ask: &RouteQuery) -> String {
+fn which(
+    decision: &Decision<'_>,
+    chosen: &Candidate<'_>,
+    (policy, ask): (&Policy, &RouteQuery),
+    figures: &Figures,
+) -> String {
     let mut model = chosen.offer.model.to_string();
     if let Some(effort) = chosen.variant.effort {
         model = format!("{model} at effort {}", effort.as_str());
@@ -145,7 +160,7 @@ fn which(decision: &Decision<'_>, chosen: &Candidate<'_>, policy: &Policy, ask: 
         return format!("{model} is the first usable of the models listed for it");
     }
     let cost = money(chosen, ask);
-    match (decision.objective, quality(chosen)) {
+    match (decision.objective, quality(chosen, figures)) {
         (Objective::Quality, Some(quality)) => format!("{model} has the highest quality ({quality})"),
         (Objective::Balanced, Some(quality)) => {
             format!("{model} has the best balance of quality ({quality}) and cost ({cost})")
@@ -161,9 +176,9 @@ fn which(decision: &Decision<'_>, chosen: &Candidate<'_>, policy: &Policy, ask: 
     }
 }
 
-fn quality(chosen: &Candidate<'_>) -> Option<String> {
+fn quality(chosen: &Candidate<'_>, figures: &Figures) -> Option<String> {
     let points = chosen.variant.points?;
-    let source = Figures::built_in().source();
+    let source = figures.source();
     Some(match &chosen.variant.like {
         None => format!("{points} by {source}"),
         Some(like) => format!("{points}, as its family's {like} has by {source}"),

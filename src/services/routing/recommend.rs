@@ -378,7 +378,7 @@ fn cheaper(state: &RoutingSnapshot, used: &Used, supplies: &[Supply]) -> Vec<Not
     let compared = dearest.into_iter().take(MOST_COMPARED);
     compared
         .filter_map(|(name, totals)| {
-            let best = |offer: &str| best_points(offer, &tasks);
+            let best = |offer: &str| best_points(&state.figures, offer, &tasks);
             let (own, own_like) = best(name.model.as_str())?;
             let usable = supplies.iter().filter(|supply| {
                 supply.obstacle.is_none() && supply.key_obstacle(state.now).is_none()
@@ -403,7 +403,7 @@ fn cheaper(state: &RoutingSnapshot, used: &Used, supplies: &[Supply]) -> Vec<Not
                 return None;
             }
             let named = format!("{}/{}", supply.provider, offer.model);
-            let source = Figures::built_in().source();
+            let source = state.figures.source();
             let by = match (own_like, like) {
                 (None, None) => format!("by {source}"),
                 _ => format!("by {source}, as far as its family's figures tell"),
@@ -425,8 +425,8 @@ fn cheaper(state: &RoutingSnapshot, used: &Used, supplies: &[Supply]) -> Vec<Not
 }
 
 /// The model's best figure for each of `tasks`, and whose they are where not its own; nothing where one is missing.
-fn best_points(model: &str, tasks: &[Task]) -> Option<(Vec<Points>, Option<String>)> {
-    let known = Figures::built_in().of(&model.parse().ok()?)?;
+fn best_points(figures: &Figures, model: &str, tasks: &[Task]) -> Option<(Vec<Points>, Option<String>)> {
+    let known = figures.of(&model.parse().ok()?)?;
     let best = |task: &Task| known.variants.iter().filter_map(|it| it.points(*task)).max();
     let points: Option<Vec<Points>> = tasks.iter().map(best).collect();
     Some((points?, known.like.as_deref().map(str::to_owned)))
@@ -456,7 +456,7 @@ fn used(app: &App, state: &RoutingSnapshot) -> Result<Used> {
             .into_iter()
             .filter_map(|(name, totals)| Some((name?.parse().ok()?, totals)))
             .filter(|(model, _): &(ModelRef, Totals)| {
-                !state.provider(&model.provider).is_some_and(price_lookup::is_here)
+                state.provider(&model.provider).and_then(price_lookup::free).is_none()
             })
             .collect(),
         tasks: tasks

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     app::App,
-    catalog::{Figures, Points},
+    catalog::Points,
     domain::{
         Billionths, Capability, Effort, HealthState, ModelId, ModelRef, Objective, ProviderId, Task, Usd, utc_text,
     },
@@ -357,11 +357,14 @@ fn unheard_of(id: &ModelId) -> Offer {
         model: id.clone(),
         kind: providers::kind(id.as_str(), ""),
         context_window: None,
+        assumes_window: false,
+        version: Vec::new(),
         max_input: None,
         max_output: None,
         capabilities: None,
         price: None,
         absence: None,
+        is_retiring: false,
         place: 0,
         latency_ms: None,
         variants: [Variant::default()].into(),
@@ -385,7 +388,7 @@ fn answer(state: &RoutingSnapshot, decision: &Decision<'_>, ask: &RouteQuery, li
         model: chosen.offer.model.to_string(),
         label: has_record(&chosen.supply.provider).then(|| key.label.to_string()),
         effort: chosen.variant.effort,
-        reason: reason(decision, &state.policy(ask.task), ask),
+        reason: reason(decision, &state.policy(ask.task), ask, &state.figures),
         is_fallback: decision.is_fallback(ask),
         task_type: ask.task,
         original_provider: decision.original.to_string(),
@@ -412,7 +415,7 @@ fn answer(state: &RoutingSnapshot, decision: &Decision<'_>, ask: &RouteQuery, li
         considered,
         verdicts: verdicts(decision),
         considered_omitted: (omitted > 0).then_some(omitted),
-        quality_source: Figures::built_in().source(),
+        quality_source: state.figures.source(),
     })
 }
 

@@ -347,7 +347,7 @@ fn price(state: &RoutingSnapshot, provider: &Provider) -> PriceStats {
         let known = state.catalog.find(&name).map(|found| found.model);
         price_lookup::price_at(provider, known, state.now)
     });
-    let free = price_lookup::is_here(provider).then_some(Rate::ZERO);
+    let free = price_lookup::free(provider).map(|_| Rate::ZERO);
     PriceStats {
         model: model.map(|model| model.to_string()),
         input_per_million: price.as_ref().map(|price| price.standard.input).or(free),

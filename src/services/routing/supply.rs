@@ -53,8 +53,12 @@ pub struct KeySupply {
 #[derive(Debug, Clone)]
 pub struct Offer {
     pub model: ModelId,
+    /// The numbers in its name: among equals, the newer one goes first.
+    pub version: Vec<u32>,
     pub kind: ModelKind,
     pub context_window: Option<u64>,
+    /// Whether that is an assumption, as its server on this machine does not say.
+    pub assumes_window: bool,
     pub max_input: Option<u64>,
     pub max_output: Option<u64>,
     /// Nothing where nobody says what it can do.
@@ -63,6 +67,8 @@ pub struct Offer {
     pub price: Option<Box<Price>>,
     /// Why it is not there, if it is not.
     pub absence: Option<Verdict>,
+    /// Whether its provider stops serving it soon.
+    pub is_retiring: bool,
     /// Its place in the provider's configured list of models.
     pub place: u16,
     /// The median of its last answers.

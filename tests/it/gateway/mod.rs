@@ -11,6 +11,7 @@ use crate::support::{
 mod admission;
 mod cache;
 mod crowd;
+mod everyone;
 mod failures;
 mod kills;
 mod limits;

@@ -1,6 +1,7 @@
 //! Which provider and model is chosen: scenarios, laws, and days of traffic in virtual time.
 
 mod clients;
+mod figures;
 mod laws;
 mod scenarios;
 mod service;
@@ -50,6 +51,8 @@ fn offer(model: &str, dollars: u64, points: u32) -> Offer {
         model: model.parse().unwrap(),
         kind: ModelKind::Chat,
         context_window: Some(200_000),
+        assumes_window: false,
+        version: Vec::new(),
         max_input: None,
         max_output: Some(64_000),
         capabilities: Some(Capabilities {
@@ -68,6 +71,7 @@ fn offer(model: &str, dollars: u64, points: u32) -> Offer {
             ..Price::FREE
         })),
         absence: None,
+        is_retiring: false,
         place: 0,
         latency_ms: None,
         variants: [Variant {

@@ -486,7 +486,7 @@ fn every_candidate_has_the_verdict_that_people_expect() {
         let found = spelled(&decision);
         let found: Vec<(&str, &str)> = found.iter().map(|(name, verdict)| (name.as_str(), *verdict)).collect();
         assert_eq!(found, *considered, "{name}");
-        let why = reason(&decision, policy, ask);
+        let why = reason(&decision, policy, ask, api_keys::catalog::Figures::built_in());
         assert!(why.contains(scenario.reason), "{name}: {why}");
         assert_eq!(why.is_empty(), decision.chosen().is_none(), "{name}");
         assert!(!why.contains('\n') && !why.ends_with('.'), "{name}: {why}");

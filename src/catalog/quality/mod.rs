@@ -4,8 +4,11 @@
 //! categories that `quality.json` names for it: coding and agentic coding for code, data analysis for analysis and data
 //! extraction, instruction following and language for chat and summarization. Nothing is known for embeddings.
 //!
-//! A model without figures of its own ranks by its family, such as a new Opus by the last Opus that was
-//! measured, and whoever shows the figure says so. The families are our judgement, by name and price class.
+//! A newer model that costs no more than its predecessor inherits its figures at the efforts at which it was not measured
+//! itself. One without any ranks by its family, and whoever shows the figure says so. The families are our judgement, by
+//! name and price class.
+
+mod lineage;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -15,9 +18,13 @@ use std::{
 
 use serde::Deserialize;
 
+use self::lineage::Lineage;
+pub use self::lineage::version;
 use crate::domain::{Billionths, Effort, ModelId, Task};
 
-const BUILT_IN: &str = include_str!("quality.json");
+/// What a file of figures says that it is.
+const FORMAT: &str = "api-keys quality";
+const BUILT_IN: &str = include_str!("../quality.json");
 /// How many models are remembered with what was found for them.
 const MOST_REMEMBERED: usize = 10_000;
 
@@ -34,6 +41,10 @@ pub struct Figures {
     models: BTreeMap<String, Arc<[QualityVariant]>>,
     /// In order: the first that fits holds.
     families: Vec<Family>,
+    /// The measured models of each line by version, those without one left out.
+    lines: BTreeMap<Vec<String>, BTreeMap<Vec<u32>, String>>,
+    /// The user's own: by normalized name, for a task or for all.
+    own: Vec<(String, Option<Task>, Points)>,
     /// What was found for a model before: routes ask for the same ones again and again.
     found: Mutex<HashMap<ModelId, Option<ModelQuality>>>,
 }
@@ -43,6 +54,8 @@ pub struct Figures {
 pub struct QualityVariant {
     /// How the source names it.
     pub row: String,
+    /// The model whose figures these are, where another one inherits them.
+    pub like: Option<Arc<str>>,
     /// Nothing where the source does not say, or the model knows no degrees.
     pub effort: Option<Effort>,
     tasks: BTreeMap<Task, Points>,
@@ -56,7 +69,7 @@ pub struct ModelQuality {
     pub like: Option<Arc<str>>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Family {
     /// A normalized name with `*` for any run of characters.
     like: Vec<String>,
@@ -112,12 +125,74 @@ enum Category {
     InstructionFollowing,
 }
 
+impl Category {
+    const ALL: [Self; 5] = [
+        Self::Coding,
+        Self::AgenticCoding,
+        Self::DataAnalysis,
+        Self::Language,
+        Self::InstructionFollowing,
+    ];
+}
+
 impl Figures {
     /// The figures that this program was built with.
     pub fn built_in() -> &'static Self {
         static FIGURES: LazyLock<Figures> =
             LazyLock::new(|| Figures::parse(BUILT_IN).expect("a test reads the same file"));
         &FIGURES
+    }
+
+    /// The figures that a file of the same form has.
+    pub fn read(text: &str) -> Option<Self> {
+        Self::parse(text)
+    }
+
+    /// Whether `text` says that it is a file of figures.
+    pub fn are_in(text: &str) -> bool {
+        #[derive(Deserialize)]
+        struct Head {
+            format: String,
+        }
+        serde_json::from_str::<Head>(text).is_ok_and(|head| head.format == FORMAT)
+    }
+
+    /// These figures with `over` over them, model by model.
+    #[must_use]
+    pub fn with(&self, over: &Self) -> Self {
+        let mut models = self.models.clone();
+        models.extend(over.models.clone());
+        Self {
+            source: format!("{} {}, else {}", over.source, over.as_of, self.source),
+            as_of: self.as_of.clone(),
+            families: over.families.iter().chain(&self.families).cloned().collect(),
+            own: self.own.clone(),
+            lines: lines(&models),
+            found: Mutex::default(),
+            models,
+        }
+    }
+
+    /// These figures with the user's own before all others: of a model for a task, or for all.
+    #[must_use]
+    pub fn with_own(&self, own: impl IntoIterator<Item = (ModelId, Option<Task>, Points)>) -> Self {
+        let own = own.into_iter();
+        Self {
+            source: self.source.clone(),
+            as_of: self.as_of.clone(),
+            models: self.models.clone(),
+            families: self.families.clone(),
+            lines: self.lines.clone(),
+            own: own
+                .map(|(model, task, points)| (normalized(model.as_str()), task, points))
+                .collect(),
+            found: Mutex::default(),
+        }
+    }
+
+    /// When they were published, such as `2026-07`.
+    pub fn as_of(&self) -> &str {
+        &self.as_of
     }
 
     /// Who measured, and when, such as `LiveBench 2026-07`.
@@ -139,15 +214,76 @@ impl Figures {
         known
     }
 
+    /// What is known of `model` with what it inherits: at efforts at which it was not measured, it is taken to be as good
+    /// as the last model of its line that was, as long as it costs no more (`is_no_dearer`, by a name as in the figures).
+    pub fn inherited(&self, model: &ModelId, is_no_dearer: impl Fn(&str) -> bool) -> Option<ModelQuality> {
+        let name = normalized(model.as_str());
+        let known = self.of(model);
+        if self.own.iter().any(|(own, ..)| *own == name) {
+            return known;
+        }
+        let own = self.models.get(&name);
+        let mut variants: Vec<QualityVariant> = own.map(|own| own.to_vec()).unwrap_or_default();
+        let Lineage { line, version } = Lineage::of(&name);
+        let before = self
+            .lines
+            .get(&line)
+            .into_iter()
+            .flat_map(|line| line.range(..version.clone()).rev());
+        for (_, other) in before.filter(|(_, other)| is_no_dearer(other)) {
+            let like: Arc<str> = other.as_str().into();
+            for variant in self.models.get(other).into_iter().flat_map(|variants| variants.iter()) {
+                if variants.iter().all(|it| it.effort != variant.effort) {
+                    let like = Some(Arc::clone(&like));
+                    variants.push(QualityVariant {
+                        like,
+                        ..variant.clone()
+                    });
+                }
+            }
+        }
+        // One without a degree of effort says nothing of those that have one.
+        if variants.iter().any(|it| it.effort.is_some()) {
+            variants.retain(|it| it.effort.is_some() || it.like.is_none());
+        }
+        if variants.is_empty() {
+            return known;
+        }
+        Some(ModelQuality {
+            like: variants.first().and_then(|first| first.like.clone()),
+            variants: variants.into(),
+        })
+    }
+
     fn find(&self, model: &ModelId) -> Option<ModelQuality> {
         let name = normalized(model.as_str());
-        if let Some(variants) = self.models.get(&name) {
+        let measured = self.measured(&name);
+        let own: Vec<_> = self.own.iter().filter(|(own, ..)| *own == name).collect();
+        if own.is_empty() {
+            return measured;
+        }
+        let mut variants = measured.map_or_else(|| vec![QualityVariant::own()], |known| known.variants.to_vec());
+        for variant in &mut variants {
+            for (_, task, points) in &own {
+                let tasks = task.map_or(Task::ALL.to_vec(), |task| vec![task]);
+                let rated = tasks.into_iter().filter(|task| *task != Task::Embeddings);
+                variant.tasks.extend(rated.map(|task| (task, *points)));
+            }
+        }
+        Some(ModelQuality {
+            variants: variants.into(),
+            like: None,
+        })
+    }
+
+    fn measured(&self, name: &str) -> Option<ModelQuality> {
+        if let Some(variants) = self.models.get(name) {
             return Some(ModelQuality {
                 variants: Arc::clone(variants),
                 like: None,
             });
         }
-        let family = self.families.iter().find(|family| family.fits(&name))?;
+        let family = self.families.iter().find(|family| family.fits(name))?;
         let variants = self.models.get(&normalized(&family.of))?;
         Some(ModelQuality {
             variants: Arc::clone(variants),
@@ -157,7 +293,11 @@ impl Figures {
 
     fn parse(text: &str) -> Option<Self> {
         let written: QualityFile = serde_json::from_str(text).ok()?;
-        if written.format != "api-keys quality" || written.version != 1 {
+        if written.format != FORMAT || written.version != 1 {
+            return None;
+        }
+        let mut figures = written.models.iter().flat_map(|model| &model.figures);
+        if !figures.all(WrittenFigures::are_possible) {
             return None;
         }
         let mut models = BTreeMap::new();
@@ -179,6 +319,8 @@ impl Figures {
             source: written.source,
             as_of: written.as_of,
             families: families.collect(),
+            own: Vec::new(),
+            lines: lines(&models),
             models,
             found: Mutex::default(),
         })
@@ -189,6 +331,16 @@ impl QualityVariant {
     /// The figure for `task`; nothing where none is public.
     pub fn points(&self, task: Task) -> Option<Points> {
         self.tasks.get(&task).copied()
+    }
+
+    /// One of which only the user says something.
+    fn own() -> Self {
+        Self {
+            row: "config.toml".to_owned(),
+            like: None,
+            effort: None,
+            tasks: BTreeMap::new(),
+        }
     }
 
     fn of(figures: WrittenFigures, tasks: &BTreeMap<Task, Vec<Category>>) -> Self {
@@ -203,12 +355,19 @@ impl QualityVariant {
                 .filter_map(|(task, categories)| Some((*task, mean(categories)?)))
                 .collect(),
             row: figures.row,
+            like: None,
             effort: figures.effort,
         }
     }
 }
 
 impl WrittenFigures {
+    fn are_possible(&self) -> bool {
+        Category::ALL
+            .into_iter()
+            .all(|category| self.points(category) <= Points::MOST)
+    }
+
     fn points(&self, category: Category) -> Points {
         match category {
             Category::Coding => self.coding,
@@ -245,6 +404,9 @@ impl Family {
 }
 
 impl Points {
+    /// All that can be had.
+    const MOST: Self = Self(10_000);
+
     /// The score for results, with all its digits.
     pub fn exact(self) -> Billionths {
         Billionths(u64::from(self.0) * (Billionths::ONE.0 / 100))
@@ -257,90 +419,23 @@ impl fmt::Display for Points {
     }
 }
 
+/// The lines of `models`.
+fn lines(models: &BTreeMap<String, Arc<[QualityVariant]>>) -> BTreeMap<Vec<String>, BTreeMap<Vec<u32>, String>> {
+    let mut lines: BTreeMap<Vec<String>, BTreeMap<Vec<u32>, String>> = BTreeMap::new();
+    for name in models.keys() {
+        let Lineage { line, version } = Lineage::of(name);
+        if !version.is_empty() {
+            lines.entry(line).or_default().insert(version, name.clone());
+        }
+    }
+    lines
+}
+
 /// A model's name without its maker's, and with one sign for all that separates.
-fn normalized(name: &str) -> String {
+pub fn normalized(name: &str) -> String {
     let name = name.rsplit('/').next().unwrap_or(name);
     name.to_ascii_lowercase().replace(['.', ':', '_'], "-")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn known(model: &str) -> Option<ModelQuality> {
-        Figures::built_in().of(&model.parse().expect("a model"))
-    }
-
-    #[test]
-    fn the_figures_built_in_are_complete() {
-        let figures = Figures::built_in();
-        assert_eq!(figures.source(), "LiveBench 2026-07");
-        assert!(figures.models.len() > 30);
-        for (name, variants) in &figures.models {
-            for (at, variant) in variants.iter().enumerate() {
-                for task in Task::ALL {
-                    let points = variant.points(task);
-                    assert_eq!(points.is_some(), task != Task::Embeddings, "{name}");
-                    assert!(points.is_none_or(|points| points.0 <= 10_000), "{name}");
-                }
-                let twice = variants.iter().skip(at + 1).any(|other| other.effort == variant.effort);
-                assert!(!twice, "{name} has one figure for each effort");
-            }
-        }
-        for family in &figures.families {
-            assert!(figures.models.contains_key(&normalized(&family.of)), "{}", family.of);
-        }
-    }
-
-    #[test]
-    fn a_tasks_figure_is_the_mean_of_its_categories() {
-        let opus = known("claude-opus-4-8").expect("measured");
-        let high = opus
-            .variants
-            .iter()
-            .find(|variant| variant.effort == Some(Effort::High))
-            .expect("measured");
-        assert_eq!(high.row, "claude-opus-4-8-high-effort");
-        for (task, points) in [
-            (Task::CodeGeneration, 6_819),
-            (Task::CodeReview, 6_819),
-            (Task::Analysis, 7_804),
-            (Task::DataExtraction, 7_804),
-            (Task::Chat, 7_250),
-            (Task::Summarization, 7_250),
-        ] {
-            assert_eq!(high.points(task), Some(Points(points)), "{}", task.as_str());
-        }
-        assert_eq!(Points(7250).to_string(), "72.5");
-        assert_eq!(Points(7251).exact().to_string(), "72.51");
-    }
-
-    #[test]
-    fn a_model_is_found_by_any_spelling_of_its_own_name_or_by_its_family() {
-        for (model, like) in [
-            ("claude-opus-4-8", None),
-            ("anthropic/claude-opus-4.8", None),
-            ("openai/gpt-oss-120b", None),
-            ("gpt-oss:120b", None),
-            ("qwen3.6:27b", None),
-            ("claude-opus-5-5", Some("claude-opus-4-8")),
-            ("anthropic/claude-haiku-5.5", Some("claude-haiku-4-5")),
-            ("gpt-6.1-sol", Some("gpt-5.5")),
-            ("gemini-3.8-flash", Some("gemini-3.5-flash")),
-            ("gemini-3.5-flash-lite", Some("gemini-3.1-flash-lite")),
-            ("deepseek/deepseek-v4.1-flash", Some("deepseek-v4-flash")),
-        ] {
-            let known = known(model).expect(model);
-            assert_eq!(known.like.as_deref(), like, "{model}");
-        }
-        for model in [
-            "llama3.2:latest",
-            "gemini-omni-1.1-flash",
-            "gpt-6-cyber",
-            "text-embedding-3-small",
-            "opus",
-        ] {
-            assert_eq!(known(model), None, "{model}");
-        }
-    }
-}
+mod tests;
