@@ -192,7 +192,7 @@ impl EstimateCost {
     }
 
     /// What is asked about, its estimate, and how the text was counted: by the tokenizer of the model that is meant.
-    fn estimate(&self, app: &App) -> Result<(CostQuery, CostEstimate, Option<TokenEstimate>)> {
+    async fn estimate(&self, app: &App) -> Result<(CostQuery, CostEstimate, Option<TokenEstimate>)> {
         let (prompt, output) = self.request()?;
         let mut ask = CostQuery {
             provider: app.settings().current().provider(&self.provider)?,
@@ -210,7 +210,11 @@ impl EstimateCost {
         let PromptSize::Text(text) = prompt else {
             return Ok((ask, estimate, None));
         };
-        let counted = Tokenizer::of(&estimate.model).count(text);
+        let (tokenizer, text) = (Tokenizer::of(&estimate.model), text.to_owned());
+        // To open a vocabulary takes long enough to hold other calls up.
+        let counted = tokio::task::spawn_blocking(move || tokenizer.count(&text))
+            .await
+            .map_err(|why| Error::new(Code::Internal, "the text could not be counted").caused_by(why))?;
         ask.tokens = self.tokens(counted.tokens, output)?;
         ask.model = Some(estimate.model.model.clone());
         let estimate = CostEstimate {
@@ -236,7 +240,7 @@ impl Tool for EstimateCost {
     }
 
     async fn call(self, app: &App, _caller: &dyn Caller) -> Result<Estimated> {
-        let (ask, estimate, counted) = self.estimate(app)?;
+        let (ask, estimate, counted) = self.estimate(app).await?;
         let (alternatives, alternatives_omitted) = if self.compare {
             let found = cost_estimate::alternatives(app, &estimate, &ask)?;
             let named = found.cheapest.into_iter().map(|(model, total_usd)| Alternative {

@@ -1,5 +1,7 @@
 //! `get_provider_stats`: which providers can be used, and how do they fare?
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -32,9 +34,9 @@ impl Tool for GetProviderStats {
     const SEARCH_HINT: &'static str =
         "provider status health latency availability models rate limit success rate, is a provider down";
     const HINTS: Hints = Hints::READ_ONLY;
-    type Output = Stats;
+    type Output = Arc<Stats>;
 
-    async fn call(self, app: &App, caller: &dyn Caller) -> Result<Stats> {
+    async fn call(self, app: &App, caller: &dyn Caller) -> Result<Arc<Stats>> {
         let settings = app.settings().current();
         let only = self
             .provider
@@ -43,10 +45,13 @@ impl Tool for GetProviderStats {
             .transpose()?;
         routing::open_for(app, caller).await?;
         let state = RoutingSnapshot::of(app).await?;
-        routing::stats(app, &state, only.as_ref())
+        match only {
+            Some(only) => Ok(Arc::new(routing::stats(app, &state, Some(&only))?)),
+            None => routing::overview(app, &state),
+        }
     }
 
-    fn view(output: &Stats) -> View {
+    fn view(output: &Arc<Stats>) -> View {
         let is_shown =
             |it: &&ProviderStats| it.keys != Some(0) || it.available || it.requests > 0 || output.total_providers == 1;
         let shown: Vec<&ProviderStats> = output.providers.iter().filter(is_shown).collect();

@@ -1,5 +1,7 @@
 //! `route_request`: which provider and model should take this, and why?
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -75,7 +77,7 @@ impl Tool for RouteRequest {
     const SEARCH_HINT: &'static str =
         "which provider or model should I use for this task, choose best cheapest model, fallback";
     const HINTS: Hints = Hints::READ_ONLY;
-    type Output = Route;
+    type Output = Arc<Route>;
 
     fn holds_key(name: &str, text: &str) -> bool {
         match name {
@@ -84,7 +86,7 @@ impl Tool for RouteRequest {
         }
     }
 
-    async fn call(self, app: &App, caller: &dyn Caller) -> Result<Route> {
+    async fn call(self, app: &App, caller: &dyn Caller) -> Result<Arc<Route>> {
         routing::open_for(app, caller).await?;
         let settings = app.settings().current();
         let provider = self.preferred_provider.as_deref().map(|name| settings.provider(name));
@@ -108,7 +110,7 @@ impl Tool for RouteRequest {
         routing::route(app, &wanted).await
     }
 
-    fn view(output: &Route) -> View {
+    fn view(output: &Arc<Route>) -> View {
         let effort = output
             .effort
             .map_or_else(String::new, |effort| format!(" at effort {}", effort.as_str()));

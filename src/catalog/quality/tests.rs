@@ -55,7 +55,7 @@ fn the_users_own_figures_go_before_a_file_and_a_file_before_what_is_built_in() {
     let id = |name: &str| name.parse::<ModelId>().expect("a model");
     let file = BUILT_IN
         .replace("\"as_of\": \"2026-07\"", "\"as_of\": \"2026-12\"")
-        .replace("8253", "9000");
+        .replace("8247", "9000");
     assert!(Figures::are_in(&file) && !Figures::are_in("{}"));
     let over = Figures::built_in().with(&Figures::read(&file).expect("figures"));
     assert_eq!(over.source(), "LiveBench 2026-12, else LiveBench 2026-07");

@@ -40,7 +40,8 @@ pub(in crate::gateway) async fn targets(
             session: request.note("x-api-keys-session"),
             ..Wanted::of(task)
         };
-        return routed(config, dialect, &routing::route(app, &wanted).await?);
+        let route = routing::route(app, &wanted).await?;
+        return routed(config, dialect, &route);
     }
     let named = fields.model_name();
     let (provider, model) = if let Endpoint::Native(id) = &call.endpoint {

@@ -35,8 +35,10 @@ const USED_DAYS: u16 = 30;
 const ASSUMED_WINDOW: u64 = 8_192;
 /// How long before its end a model is chosen only where no other can be.
 const SOON: SignedDuration = SignedDuration::from_hours(30 * 24);
-/// How long a state holds while nothing changes: what time alone changes in it is seen that much later.
+/// How long a state holds while requests of the last minute count: what time alone changes is seen that much later.
 const MAX_AGE: SignedDuration = SignedDuration::from_secs(1);
+/// At multiples of this, in seconds, prices, days and months may change.
+const QUARTER: i64 = 900;
 
 /// Everything that decisions at one moment are made of.
 #[derive(Debug)]
@@ -148,7 +150,11 @@ impl RoutingSnapshot {
             return false;
         };
         let mut keys = contents.iter().flat_map(|contents| contents.keys.values());
-        (self.now..self.now + MAX_AGE).contains(&now)
+        let is_busy = || self.past.iter().any(|past| past.at > self.now - tail::MINUTE);
+        let is_of_quarter = now.as_second() / QUARTER == self.now.as_second() / QUARTER;
+        now >= self.now
+            && is_of_quarter
+            && (now < self.now + MAX_AGE || !is_busy())
             && !self.healths.values().any(changes)
             && !keys.any(|record| record.expires_at.is_some_and(is_between))
     }

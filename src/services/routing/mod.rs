@@ -19,6 +19,6 @@ pub use self::{
     recommend::{Advice, Note, RoutingHealth, recommend},
     route::{Considered, Route, Wanted, look, route},
     score::CandidateCost,
-    stats::{ProviderStats, Stats, stats},
+    stats::{ProviderStats, Stats, overview, stats},
     supply::{Expected, KeySupply, Offer, Policy, Purse, RouteQuery, Supply, Variant, Verdict},
 };

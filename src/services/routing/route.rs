@@ -3,7 +3,7 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use schemars::JsonSchema;
@@ -31,11 +31,13 @@ use crate::{
 const MOST_CONSIDERED: usize = 100;
 /// How many it lists besides the chosen one where they are not.
 const NEAREST: usize = 10;
+/// How many answers are kept.
+const MAX_KNOWN: usize = 64;
 /// How many providers an error names.
 const MOST_NAMED: usize = 5;
 
 /// A route that somebody wants.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wanted {
     pub task: Task,
     pub preferred: Option<ProviderId>,
@@ -53,7 +55,7 @@ pub struct Wanted {
 }
 
 /// Where a request should go.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Route {
     pub provider: String,
     pub model: String,
@@ -93,7 +95,7 @@ pub struct Route {
 }
 
 /// The tokens that are expected.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct TokensView {
     pub input: u64,
     pub output: u64,
@@ -102,14 +104,14 @@ pub struct TokensView {
 }
 
 /// What an effort is expected to add.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Reasoning {
     pub tokens: u64,
     pub cost_usd: Option<Usd>,
 }
 
 /// What to take where the chosen one fails.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Fallback {
     pub provider: String,
     pub model: String,
@@ -118,7 +120,7 @@ pub struct Fallback {
 }
 
 /// A candidate and the verdict on it.
-#[derive(Debug, Serialize, JsonSchema)]
+#[derive(Debug, Clone, Serialize, JsonSchema)]
 pub struct Considered {
     pub provider: String,
     /// Null where no model of the provider is known
@@ -170,21 +172,67 @@ impl Wanted {
 /// The route for a request that is about to be made.
 ///
 /// A key whose cooldown is over is given to one request at a time, over all processes.
-pub async fn route(app: &App, wanted: &Wanted) -> Result<Route> {
+pub async fn route(app: &App, wanted: &Wanted) -> Result<Arc<Route>> {
     loop {
         let state = RoutingSnapshot::of(app).await?;
+        let known = KnownRoutes::of(app, &state);
+        if let Some(route) = known.get(wanted) {
+            return Ok(route);
+        }
         let mut supplies = supplies(&state, wanted);
         let ask = ask(&state, &mut supplies, wanted)?;
         let decision = decide(&state.policy(wanted.task), &supplies, &ask, state.now);
-        if let (Some(chosen), Some(key)) = (decision.chosen(), decision.key)
-            && matches!(key.state(state.now), HealthState::Due { .. })
-            && let Some(provider) = state.provider(&chosen.supply.provider)
-            && !health::claim(app, provider, &key.label).await?
-        {
-            // Another process was quicker: for us it is not due any more.
-            continue;
+        let (Some(chosen), Some(key)) = (decision.chosen(), decision.key) else {
+            return answer(&state, &decision, &ask, wanted.lists_all).map(Arc::new);
+        };
+        if matches!(key.state(state.now), HealthState::Due { .. }) {
+            if let Some(provider) = state.provider(&chosen.supply.provider)
+                && !health::claim(app, provider, &key.label).await?
+            {
+                // Another process was quicker: for us it is not due any more.
+                continue;
+            }
+            return answer(&state, &decision, &ask, wanted.lists_all).map(Arc::new);
         }
-        return answer(&state, &decision, &ask, wanted.lists_all);
+        return answer(&state, &decision, &ask, wanted.lists_all).map(|route| known.keep(wanted, route));
+    }
+}
+
+/// The routes that were found from one state: the same question has the same answer.
+#[derive(Debug)]
+struct KnownRoutes {
+    state: Arc<RoutingSnapshot>,
+    routes: Mutex<BTreeMap<Wanted, Arc<Route>>>,
+}
+
+impl KnownRoutes {
+    fn of(app: &App, state: &Arc<RoutingSnapshot>) -> Arc<Self> {
+        if let Some(kept) = app.kept::<Self>()
+            && Arc::ptr_eq(&kept.state, state)
+        {
+            return kept;
+        }
+        let new = Arc::new(Self {
+            state: Arc::clone(state),
+            routes: Mutex::default(),
+        });
+        app.keep(&new);
+        new
+    }
+
+    fn get(&self, wanted: &Wanted) -> Option<Arc<Route>> {
+        let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        routes.get(wanted).cloned()
+    }
+
+    fn keep(&self, wanted: &Wanted, route: Route) -> Arc<Route> {
+        let route = Arc::new(route);
+        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        if routes.len() >= MAX_KNOWN {
+            routes.clear();
+        }
+        routes.insert(wanted.clone(), Arc::clone(&route));
+        route
     }
 }
 

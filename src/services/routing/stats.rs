@@ -118,6 +118,28 @@ pub struct PriceStats {
     pub output_per_million: Option<Rate>,
 }
 
+/// Every provider.
+pub fn overview(app: &App, state: &Arc<RoutingSnapshot>) -> Result<Arc<Stats>> {
+    if let Some(kept) = app.kept::<KnownStats>()
+        && Arc::ptr_eq(&kept.state, state)
+    {
+        return Ok(Arc::clone(&kept.stats));
+    }
+    let known = Arc::new(KnownStats {
+        state: Arc::clone(state),
+        stats: Arc::new(stats(app, state, None)?),
+    });
+    app.keep(&known);
+    Ok(Arc::clone(&known.stats))
+}
+
+/// What was made of one state.
+#[derive(Debug)]
+struct KnownStats {
+    state: Arc<RoutingSnapshot>,
+    stats: Arc<Stats>,
+}
+
 /// Every provider, or one.
 pub fn stats(app: &App, state: &RoutingSnapshot, only: Option<&Provider>) -> Result<Stats> {
     let usage = usage(app, state)?;

@@ -90,7 +90,7 @@ impl World {
             ..Wanted::of(Task::Chat)
         };
         change(&mut wanted);
-        wait(routing::route(&self.at(second), &wanted))
+        wait(routing::route(&self.at(second), &wanted)).map(std::sync::Arc::unwrap_or_clone)
     }
 
     /// Where a chat would go, as `provider:label`.
