@@ -35,13 +35,15 @@ struct Place {
 
 /// `rows` below the heads of `columns`, as text of `width` columns; whole where there is no terminal.
 pub(super) fn table(columns: &[Column], rows: &[Vec<Cell>], width: Option<usize>) -> String {
-    let mut places = places(columns, rows);
+    let places = places(columns, rows);
     if places.is_empty() {
         return String::new();
     }
+    let mut fitting = places.clone();
     match width {
-        Some(width) if !fit(&mut places, width) && width < LEAST_FOR_TABLE => records(&places, rows, width),
-        _ => aligned_rows(&places, rows),
+        // Records have space for every column.
+        Some(width) if !fit(&mut fitting, width) && width < LEAST_FOR_TABLE => records(&places, rows, width),
+        _ => aligned_rows(&fitting, rows),
     }
 }
 

@@ -40,7 +40,7 @@ mod tests {
         assert!(
             error
                 .hint_text()
-                .is_some_and(|hint| hint.contains("may have been done"))
+                .is_some_and(|hint| hint.contains("may have taken effect"))
         );
     }
 

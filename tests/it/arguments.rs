@@ -116,7 +116,7 @@ fn a_key_is_cleaned_as_the_command_cleans_it() {
     ] {
         let added = client.structured("add_api_key", json!({"provider": "openai", "api_key": dirty}));
         assert_eq!(added["key"]["masked"], plain, "{dirty:?}");
-        assert!(added["warnings"].to_string().contains("stored already"), "{added}");
+        assert!(added["warnings"].to_string().contains("already stored"), "{added}");
         let checked = client.structured("validate_key", json!({"provider": "openai", "api_key": dirty}));
         assert_eq!(checked["is_valid"], true, "{checked}");
     }

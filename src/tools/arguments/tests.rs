@@ -288,7 +288,7 @@ fn every_mistake_of_a_call_is_in_one_message() {
     let error = checked(arguments, &(def.input_schema)(), def.holds_key).expect_err("three mistakes and one missing");
     assert_eq!(
         error.message(),
-        "there is no argument `modell`; argument `input_tokens` must be an integer, not a string; argument `success` must \
+        "unknown argument `modell`; argument `input_tokens` must be an integer, not a string; argument `success` must \
          be a boolean, not a number; argument `model` is missing"
     );
     let hint = error.hint_text().unwrap_or_default();
