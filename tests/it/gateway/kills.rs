@@ -91,6 +91,10 @@ fn a_gateway_that_is_killed_at_any_moment_has_recorded_every_whole_response_exac
         for kill in 0..kills {
             let is_over = AtomicBool::new(false);
             let (address, client) = (scene.gateway.address.clone(), scene.client.clone());
+            // The first request reads the vault, the models and the ledger, longer than some of the moments.
+            let mut first = chat();
+            first["user"] = users.fetch_add(1, Ordering::Relaxed).to_string().into();
+            ask_whole(&address, &client, &first).expect("a whole response");
             std::thread::scope(|scope| {
                 for _ in 0..clients {
                     scope.spawn(|| {
