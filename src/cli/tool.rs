@@ -77,6 +77,7 @@ pub(super) fn run(session: &Session, tool: &ToolDef, matches: &ArgMatches) -> Re
 fn confirm(session: &Session, tool: &ToolDef, matches: &ArgMatches) -> Result<()> {
     let named = |id| matches.try_get_one::<String>(id).ok().flatten().map(String::as_str);
     let label = named("label").map_or_else(|| Ok(Label::default()), str::parse)?;
+    session.app.settings().required()?;
     let caller = Terminal::new(session, matches);
     let provider = named("provider").unwrap_or_default();
     let record = wait(keys::stored(&session.app, &caller, provider, &label))?;

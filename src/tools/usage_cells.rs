@@ -8,11 +8,11 @@ use crate::{
 
 /// The columns that [`cells`] fills.
 pub(super) const COLUMNS: [Column; 6] = [
-    Column::new("REQUESTS"),
-    Column::new("ERRORS").rank(1),
+    Column::new("REQUESTS").rank(2),
+    Column::new("ERRORS").rank(3),
     Column::new("INPUT"),
-    Column::new("OUTPUT"),
-    Column::new("CACHED").rank(2),
+    Column::new("OUTPUT").rank(1),
+    Column::new("CACHED").rank(4),
     Column::new("COST"),
 ];
 

@@ -278,7 +278,7 @@ fn nothing_that_is_typed_on_a_page_is_shown() {
             client.answer(id);
             page
         };
-        assert!(type_for("remove_api_key", CORE).contains("did not work"));
+        assert!(type_for("remove_api_key", CORE).contains("Something went wrong"));
         assert!(type_for("remove_api_key", &passphrase).contains("unlocked"));
         let key = |number: usize| format!("sk-proj-{CORE}{number}xyzw");
         assert!(type_for("add_api_key", &key(0)).contains("The key is stored"));

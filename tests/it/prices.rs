@@ -552,7 +552,7 @@ fn an_older_file_adds_what_is_unknown_and_leaves_newer_prices() {
     .unwrap();
     assert_eq!(shown(&home, "openai/gpt-5.4-mini")["origin"], "built_in");
     let doctor = home.run(["doctor", "--offline"]);
-    assert!(doctor.stdout.contains("older than what is built in"), "{doctor:?}");
+    assert!(doctor.stdout.contains("older than the built-in ones"), "{doctor:?}");
 
     assert_eq!(
         update(&home, &set, &["--as-of", "2999-01-01"])["as_of"]

@@ -457,7 +457,7 @@ fn the_commands_show_people_what_matters() {
         "anthropic is set for code_generation, and ",
         "CANDIDATE",
         "outranked",
-        "shown with `--json`",
+        "shown with `--all-candidates --json`",
     ] {
         assert!(shown.stdout.contains(part), "{part}: {}", shown.stdout);
     }
