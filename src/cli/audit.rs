@@ -162,15 +162,15 @@ fn entry(record: &Record) -> serde_json::Value {
 }
 
 /// A line of the table: an entry, and how many like it stand behind it.
-struct Line<'r> {
+struct AuditLine<'r> {
     record: &'r Record,
     times: u32,
 }
 
 /// The newest `limit` lines of `records`; where they are folded, an action is one line with its outcome, and the uses of
 /// a key on one day for one purpose are one line with their number.
-fn lines(records: &[Record], is_folded: bool, limit: usize) -> Vec<Line<'_>> {
-    let mut lines: Vec<Line<'_>> = Vec::new();
+fn lines(records: &[Record], is_folded: bool, limit: usize) -> Vec<AuditLine<'_>> {
+    let mut lines: Vec<AuditLine<'_>> = Vec::new();
     for record in records {
         let before = lines
             .iter()
@@ -179,7 +179,7 @@ fn lines(records: &[Record], is_folded: bool, limit: usize) -> Vec<Line<'_>> {
         let times = before
             .map(|at| lines.remove(at))
             .filter(|line| line.record.outcome != "begun");
-        lines.push(Line {
+        lines.push(AuditLine {
             record,
             times: times.map_or(1, |line| line.times + 1),
         });
@@ -205,8 +205,8 @@ fn goes_with(earlier: &Record, later: &Record) -> bool {
 /// The action of using a key.
 const REVEAL: &str = "reveal_key";
 
-fn row(line: &Line<'_>) -> Vec<Cell> {
-    let Line { record, times } = line;
+fn row(line: &AuditLine<'_>) -> Vec<Cell> {
+    let AuditLine { record, times } = line;
     let key = match (record.provider.as_deref(), record.label.as_deref()) {
         (Some(provider), None | Some("default")) => provider.to_owned(),
         (Some(provider), Some(label)) => format!("{provider}:{label}"),

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     error::{Code, Error, Result},
-    services::scan::{self, Finding, Needles, Scanned},
+    services::scan::{self, LeakFinding, Needles, Scanned},
     tools::view::{Block, Tone, View},
 };
 
@@ -97,7 +97,7 @@ fn report(session: &Session, scanned: &Scanned) -> Result<()> {
             .findings
             .iter()
             .map(|(path, finding)| {
-                let Finding {
+                let LeakFinding {
                     line,
                     what,
                     masked,

@@ -81,7 +81,7 @@ fn parts(report: &BudgetReport, attention: Option<usize>, is_broken: bool) -> Ve
         texts.sum::<usize>() + SEPARATOR.chars().count() * parts.len().saturating_sub(1)
     };
     let mut shown = Vec::new();
-    for form in [Form::Bars, Form::Words, Form::Short] {
+    for form in [MeterForm::Bars, MeterForm::Words, MeterForm::Short] {
         shown = form.parts(report, attention, is_broken);
         if width(&shown) <= MOST_COLUMNS {
             break;
@@ -92,14 +92,14 @@ fn parts(report: &BudgetReport, attention: Option<usize>, is_broken: bool) -> Ve
 
 /// How much the line says.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Form {
+enum MeterForm {
     Bars,
     Words,
     /// Without the limits, and without the commands that say more.
     Short,
 }
 
-impl Form {
+impl MeterForm {
     fn parts(self, report: &BudgetReport, attention: Option<usize>, is_broken: bool) -> Vec<(Tone, String)> {
         let mut parts = Vec::new();
         let unpriced = if report.daily.unpriced_requests > 0 { "≥ " } else { "" };

@@ -29,7 +29,7 @@ use super::{
     form,
     gate::{self, GONE, PageRequest, SEND_TIMEOUT, UNREADABLE},
     page::{self, CANCEL, FIELD, FIELD_AGAIN},
-    ticket::{Progress, Request, Shared, Ticket},
+    ticket::{Request, Shared, Ticket, TicketProgress},
     ticket_store::{PageListener, TicketStore},
 };
 use crate::{
@@ -227,10 +227,10 @@ async fn typed(tickets: &TicketStore, ticket: &Shared, body: &[u8]) -> (StatusCo
     // Not before: a second tab with the page is answered meanwhile.
     tickets.stop_unless_open();
     let html = match progress {
-        Progress::Finished(outcome) => page::outcome(ticket, &outcome),
-        Progress::Working => page::received(true),
-        Progress::Waiting => page::received(false),
-        Progress::Closed => return GONE.into_page(),
+        TicketProgress::Finished(outcome) => page::outcome(ticket, &outcome),
+        TicketProgress::Working => page::received(true),
+        TicketProgress::Waiting => page::received(false),
+        TicketProgress::Closed => return GONE.into_page(),
     };
     (StatusCode::OK, html)
 }

@@ -87,7 +87,7 @@ enum Stage {
 
 /// What a page can say after a secret was typed.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(super) enum TicketProgress {
     /// The secret waits for the caller to come back for it.
     Waiting,
     /// The caller has it and is not done yet.
@@ -221,17 +221,19 @@ impl Ticket {
     }
 
     /// How far the caller has come, after at most `fetch` until it fetches the secret and `work` until it is done.
-    pub(super) async fn progress(&self, fetch: Duration, work: Duration) -> Progress {
+    pub(super) async fn progress(&self, fetch: Duration, work: Duration) -> TicketProgress {
         let taken = self.until(|stage| (!matches!(stage, Stage::Open | Stage::Typed(_))).then_some(()));
         if tokio::time::timeout(fetch, taken).await.is_err() {
-            return Progress::Waiting;
+            return TicketProgress::Waiting;
         }
         let finished = self.until(|stage| match stage {
             Stage::Open | Stage::Typed(_) | Stage::Taken => None,
-            Stage::Finished(outcome) => Some(Progress::Finished(outcome.clone())),
-            Stage::Declined | Stage::Closed => Some(Progress::Closed),
+            Stage::Finished(outcome) => Some(TicketProgress::Finished(outcome.clone())),
+            Stage::Declined | Stage::Closed => Some(TicketProgress::Closed),
         });
-        tokio::time::timeout(work, finished).await.unwrap_or(Progress::Working)
+        tokio::time::timeout(work, finished)
+            .await
+            .unwrap_or(TicketProgress::Working)
     }
 
     /// The question this ticket asks.

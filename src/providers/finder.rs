@@ -24,11 +24,11 @@ pub struct KeyFinder {
 struct Sort {
     prefix: &'static str,
     tail: TailRule,
-    whose: Whose,
+    whose: KeyOrigin,
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Whose {
+enum KeyOrigin {
     Providers(&'static [&'static str]),
     Admin(&'static str),
     Other(&'static str),
@@ -52,22 +52,22 @@ impl KeyFinder {
         let of_providers = PREFIXES.iter().map(|prefix| Sort {
             prefix: prefix.text,
             tail: prefix.tail,
-            whose: Whose::Providers(prefix.owners),
+            whose: KeyOrigin::Providers(prefix.owners),
         });
         let admin = ADMIN.iter().map(|(prefix, owner)| Sort {
             prefix,
             tail: TailRule::Any(12),
-            whose: Whose::Admin(owner),
+            whose: KeyOrigin::Admin(owner),
         });
         let strangers = STRANGERS.iter().map(|stranger| Sort {
             prefix: stranger.prefix,
             tail: TailRule::Run(10),
-            whose: Whose::Other(stranger.what),
+            whose: KeyOrigin::Other(stranger.what),
         });
         let aws = AWS_PREFIXES.map(|prefix| Sort {
             prefix,
             tail: TailRule::Any(16),
-            whose: Whose::Other("the id of an access key of AWS"),
+            whose: KeyOrigin::Other("the id of an access key of AWS"),
         });
         let sorts: Vec<Sort> = of_providers.chain(admin).chain(strangers).chain(aws).collect();
         let prefixes = AhoCorasick::builder()
@@ -105,10 +105,10 @@ impl Sort {
         // Neither placeholders nor what is too short for a key.
         let key = ApiKey::parse(&Secret::new(token)).ok().filter(|_| fits)?;
         let (what, provider) = match self.whose {
-            Whose::Providers([owner]) => (format!("a key of {owner}"), Some(*owner)),
-            Whose::Providers(_) => ("a key of a provider".to_owned(), None),
-            Whose::Admin(owner) => (format!("an administration key of {owner}"), None),
-            Whose::Other(what) => (what.to_owned(), None),
+            KeyOrigin::Providers([owner]) => (format!("a key of {owner}"), Some(*owner)),
+            KeyOrigin::Providers(_) => ("a key of a provider".to_owned(), None),
+            KeyOrigin::Admin(owner) => (format!("an administration key of {owner}"), None),
+            KeyOrigin::Other(what) => (what.to_owned(), None),
         };
         Some(FoundKey {
             range: start..start + token.len(),

@@ -541,3 +541,32 @@ fn parameters_are_counted_without_self_and_whatever_their_types_are() {
         assert_eq!(parameters(text), count, "{text}");
     }
 }
+
+/// Types of which each system has its own.
+const PER_SYSTEM: &[&str] = &["Directory"];
+
+#[test]
+fn a_types_name_is_unique_in_the_crate() {
+    let mut homes: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for source in &sources() {
+        for (at, line) in source.code() {
+            // Indented ones belong to a function or an implementation.
+            let item = line
+                .strip_prefix("pub")
+                .map_or(line, |rest| match rest.strip_prefix('(') {
+                    Some(scope) => scope.split_once(')').map_or(rest, |(_, rest)| rest),
+                    None => rest,
+                });
+            let mut words = item.split_whitespace();
+            if matches!(words.next(), Some("struct" | "enum" | "trait" | "type" | "union"))
+                && let Some(name) = words.next()
+            {
+                let home = format!("src/{}:{at}", source.name);
+                homes.entry(word(name)).or_default().push(home);
+            }
+        }
+    }
+    assert!(homes.len() > 300, "the declarations were not found");
+    homes.retain(|name, homes| homes.len() > 1 && !PER_SYSTEM.contains(&name.as_str()));
+    assert!(homes.is_empty(), "declared more than once: {homes:#?}");
+}

@@ -16,7 +16,7 @@ use jiff::civil::Date;
 use self::{
     fingerprint::{Fingerprint, SEED},
     names::distance,
-    section::Section,
+    section::CatalogSection,
 };
 use super::{
     CatalogError, DatedPrice, Model, Origin, Overlay, form,
@@ -27,7 +27,7 @@ use crate::domain::{ModelId, ModelRef, Price, ProviderId};
 /// The models and their prices that are in force.
 #[derive(Debug, Clone)]
 pub struct Catalog {
-    sections: BTreeMap<ProviderId, Section>,
+    sections: BTreeMap<ProviderId, CatalogSection>,
     as_of: Date,
     digest: u64,
 }
@@ -80,7 +80,7 @@ impl Catalog {
         Ok(Self {
             sections: by_provider
                 .into_iter()
-                .map(|(provider, models)| (provider, Section::kept(models)))
+                .map(|(provider, models)| (provider, CatalogSection::kept(models)))
                 .collect(),
             as_of: contents.as_of,
             digest: digest.finish(),
@@ -156,7 +156,8 @@ impl Catalog {
 
     /// The models that `name` alone means, of any provider: of those that are kept by hand, else of all.
     pub fn find_everywhere(&self, name: &ModelId) -> Vec<FoundModel<'_>> {
-        let kept = |(provider, section): (&ProviderId, &'_ Section)| section.find_kept(&provider.model(name)).is_some();
+        let kept =
+            |(provider, section): (&ProviderId, &'_ CatalogSection)| section.find_kept(&provider.model(name)).is_some();
         let by_hand: Vec<&ProviderId> = self
             .sections
             .iter()
@@ -197,24 +198,27 @@ impl Catalog {
 
     /// All models, by provider; those that are kept by hand first.
     pub fn models(&self) -> impl Iterator<Item = &Model> {
-        self.sections.values().flat_map(Section::models)
+        self.sections.values().flat_map(CatalogSection::models)
     }
 
     /// The models of one provider, those that are kept by hand first.
     pub fn models_of(&self, provider: &ProviderId) -> impl Iterator<Item = &Model> {
-        self.sections.get(provider).into_iter().flat_map(Section::models)
+        self.sections.get(provider).into_iter().flat_map(CatalogSection::models)
     }
 
     /// The models of one provider whose facts are kept by hand, or that the user named.
     pub fn kept_of(&self, provider: &ProviderId) -> impl Iterator<Item = &Model> {
-        self.sections.get(provider).into_iter().flat_map(Section::kept_models)
+        self.sections
+            .get(provider)
+            .into_iter()
+            .flat_map(CatalogSection::kept_models)
     }
 
     /// The models of one provider that are worth proposing: those that are kept by hand and new ones that were taken in;
     /// where there is none, all.
     pub fn proposed_of(&self, provider: &ProviderId) -> Vec<&Model> {
         let section = self.sections.get(provider);
-        section.map(Section::proposed).unwrap_or_default()
+        section.map(CatalogSection::proposed).unwrap_or_default()
     }
 
     /// Names this version of the prices, for records: the catalog's date, and a fingerprint of all that is in force.

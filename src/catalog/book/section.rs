@@ -16,7 +16,7 @@ use crate::{
 
 /// The models of one provider.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Section {
+pub(super) struct CatalogSection {
     /// Those whose facts are kept by hand, and those that the user named.
     kept: Arc<Shelf>,
     others: Arc<Others>,
@@ -44,7 +44,7 @@ enum Source {
     },
 }
 
-impl Section {
+impl CatalogSection {
     pub(super) fn kept(models: Vec<Arc<Model>>) -> Self {
         Self {
             kept: Arc::new(Shelf::of(models)),

@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// A key outside the vault, by name only.
-struct FoundKey {
+struct OfferedKey {
     provider: Provider,
     variable: String,
     place: KeyPlace,
@@ -36,7 +36,7 @@ enum KeyPlace {
     File(PathBuf),
 }
 
-impl FoundKey {
+impl OfferedKey {
     /// The command that takes it in.
     fn command(&self) -> String {
         let provider = &self.provider.id;
@@ -67,7 +67,7 @@ pub(super) fn keys(session: &Session, matches: &ArgMatches, report: &mut SetupRe
         Err(error) => return Err(error),
     };
     let default = Label::default();
-    let found: Vec<FoundKey> = look(session)
+    let found: Vec<OfferedKey> = look(session)
         .into_iter()
         .filter(|found| {
             !stored
@@ -128,7 +128,7 @@ pub(super) fn keys(session: &Session, matches: &ArgMatches, report: &mut SetupRe
 }
 
 /// The keys that are there, one for each provider.
-fn look(session: &Session) -> Vec<FoundKey> {
+fn look(session: &Session) -> Vec<OfferedKey> {
     let settings = session.app.settings();
     let files: Vec<(PathBuf, EnvFile)> = settings
         .machine()
@@ -141,7 +141,7 @@ fn look(session: &Session) -> Vec<FoundKey> {
     let mut found = Vec::new();
     for provider in config.providers().iter().filter(|provider| provider.needs_key()) {
         let here = |name: &str, secret: Option<Secret>, place| {
-            looks_right(provider, &secret?).then(|| FoundKey {
+            looks_right(provider, &secret?).then(|| OfferedKey {
                 provider: provider.clone(),
                 variable: name.to_owned(),
                 place,
@@ -164,7 +164,7 @@ fn looks_right(provider: &Provider, secret: &Secret) -> bool {
 }
 
 /// Stores what was found, and says how it is recognised.
-fn take(session: &Session, matches: &ArgMatches, found: &FoundKey) -> Result<String> {
+fn take(session: &Session, matches: &ArgMatches, found: &OfferedKey) -> Result<String> {
     let (caller, source) = match &found.place {
         KeyPlace::Environment => (
             Terminal::new(session, matches),

@@ -9,13 +9,11 @@ use jiff::Timestamp;
 
 use crate::{
     domain::Usd,
-    storage::ledger::{Granted, LeaseChange, LeaseId, LeaseState, SpendingLimit},
+    storage::ledger::{BUDGET_PARTS, Granted, LeaseChange, LeaseId, LeaseState, SpendingLimit},
 };
 
 /// After how long an unused lease is given back.
 pub(super) const IDLE: Duration = Duration::from_secs(1);
-/// What is kept without use is at most this part of what is left of the budgets: near a limit nothing is.
-const PART: i64 = 16;
 /// For how many requests like the present one is leased ahead.
 const AHEAD: u64 = 64;
 
@@ -50,7 +48,7 @@ struct Lease {
     /// What requests have cost that are not recorded in the ledger yet.
     settled: Usd,
     /// What was left of the budgets when the ledger was asked last.
-    room: Usd,
+    left: Usd,
     /// From then on others may have it.
     until: Timestamp,
     used: Instant,
@@ -105,7 +103,7 @@ impl Leases {
                     amount: Usd::ZERO,
                     reserved: Usd::ZERO,
                     settled: Usd::ZERO,
-                    room: Usd::ZERO,
+                    left: Usd::ZERO,
                     until: now,
                     used: Instant::now(),
                 },
@@ -150,7 +148,7 @@ impl Leases {
             let kept = if all || lease.used.elapsed() >= IDLE {
                 Usd::ZERO
             } else {
-                lease.unused().min(Usd::from_nano(lease.room.nano() / PART))
+                lease.unused().min(Usd::from_nano(lease.left.nano() / BUDGET_PARTS))
             };
             let keep = lease.reserved + kept;
             if asks.is_empty() && keep == lease.amount && lease.settled == Usd::ZERO && !renew {
@@ -182,7 +180,7 @@ impl Leases {
         lease.id = state.id;
         // Others reserve and settle meanwhile, but only this thread changes the amount.
         lease.amount = state.amount;
-        lease.room = state.room;
+        lease.left = state.left;
         lease.until = until;
         let granted = change.asks.iter().zip(&state.asks);
         let granted = granted.filter(|(_, granted)| **granted == Granted::Yes);
@@ -293,7 +291,7 @@ mod tests {
                     }
                 });
             }
-            let slice = change.slice.min(usd(self.left().nano() / PART));
+            let slice = change.slice.min(usd(self.left().nano() / BUDGET_PARTS));
             if slice >= change.asks.iter().copied().max().unwrap_or_default() {
                 self.leased.entry(key).and_modify(|amount| *amount = *amount + slice);
             }
@@ -301,7 +299,7 @@ mod tests {
             LeaseState {
                 id: None,
                 amount: self.leased[&key],
-                room: self.left().or_zero(),
+                left: self.left().or_zero(),
                 asks,
             }
         }
@@ -348,7 +346,7 @@ mod tests {
     fn near_a_limit_nothing_is_kept_that_is_not_reserved() {
         let (mut leases, mut budget) = (Leases::default(), Budget::new(1000));
         assert_eq!(ask(&mut leases, &mut budget, &[10]), [Granted::Yes]);
-        assert_eq!(budget.left(), usd(1000 - 10 - 990 / PART));
+        assert_eq!(budget.left(), usd(1000 - 10 - 990 / BUDGET_PARTS));
         // Somebody else has used most of it.
         budget.recorded = usd(900);
         assert_eq!(

@@ -29,7 +29,7 @@ use crate::{
 pub(in crate::gateway) struct RequestLimit {
     per_minute: NonZeroU32,
     limiter: RateLimiter<NotKeyed, InMemoryState, MonotonicClock, NoOpMiddleware<Instant>>,
-    /// Until when there is no room, as the last one learnt that was refused.
+    /// Until when the limit is used up, as the last refused request learned.
     full_until: Option<Instant>,
 }
 
@@ -58,7 +58,7 @@ impl RequestLimit {
         })
     }
 
-    /// How long there is no room, as far as that is known, where the limit is still the same.
+    /// How long the limit is used up, as far as that is known, where it is still the same.
     pub(in crate::gateway) fn wait(&self, per_minute: Option<NonZeroU32>) -> Option<Duration> {
         let until = self.full_until.filter(|_| per_minute == Some(self.per_minute))?;
         until.checked_duration_since(MonotonicClock.now())

@@ -6,7 +6,7 @@
 
 use serde_json::{Value, json};
 
-use super::scan::{self, Scanned};
+use super::scan::{self, ScannedUsage};
 
 /// Length, length of the headers, and their CRC.
 const PRELUDE: usize = 12;
@@ -80,11 +80,11 @@ fn header(bytes: &[u8]) -> Option<(&[u8], &str, &[u8])> {
 
 impl EventFrame<'_> {
     /// The event: of `InvokeModelWithResponseStream` the model's own, of `ConverseStream` Bedrock's, with its type.
-    pub(super) fn event(&self) -> Option<Scanned> {
+    pub(super) fn event(&self) -> Option<ScannedUsage> {
         if let Some(exception) = self.exception {
             let said: Value = serde_json::from_slice(self.payload).unwrap_or_default();
             let value = json!({"error": {"type": exception, "message": said["message"]}});
-            return Some(Scanned { value, chars: 0 });
+            return Some(ScannedUsage { value, chars: 0 });
         }
         let mut scanned = scan::scan(self.payload)?;
         if let Some(encoded) = scanned.value.get("bytes").and_then(Value::as_str) {

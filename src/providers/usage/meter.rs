@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::{
     conversion::{ReportedCounts, has_more_charged, reported},
     counts::{self, MOST_ENTRIES, merge, merge_count, true_counts, within_whole},
-    scan::Scanned,
+    scan::ScannedUsage,
     stated_cost::StatedCost,
 };
 use crate::{
@@ -209,7 +209,7 @@ impl Meter {
     }
 
     /// Reads a body, or an event of a stream.
-    pub(super) fn read(&mut self, scanned: &Scanned) {
+    pub(super) fn read(&mut self, scanned: &ScannedUsage) {
         if let Value::Array(all) = &scanned.value {
             for value in all {
                 self.read_value(value);

@@ -9,7 +9,7 @@ use super::{
     chunks::{Chunks, LONGEST, TAIL},
     frames::{self, FrameStart},
     meter::{Meter, is_last},
-    scan::{self, Scanned},
+    scan::{self, ScannedUsage},
 };
 
 /// How much of a body may come before it is known what it is.
@@ -296,7 +296,7 @@ impl UsageReader {
                     && is_last(&event.value)
                 {
                     // It is read again at its end: its counts are the same then, and text is not counted before.
-                    self.meter.read(&Scanned { chars: 0, ..event });
+                    self.meter.read(&ScannedUsage { chars: 0, ..event });
                 }
             }
             Framing::Lines if self.event.line.ends_with(b"}") => {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 /// What was read of a value.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Scanned {
+pub(super) struct ScannedUsage {
     /// The fields of [`KNOWN`] and [`WHOLE`].
     pub(super) value: Value,
     /// Characters of text, under any provider's names for it.
@@ -79,14 +79,14 @@ const KNOWN: &[&str] = &[
 ];
 
 /// Reads one value, with nothing but white space behind it.
-pub(super) fn scan(json: &[u8]) -> Option<Scanned> {
+pub(super) fn scan(json: &[u8]) -> Option<ScannedUsage> {
     let mut reader = serde_json::Deserializer::from_slice(json);
     let scanned = next(&mut reader)?;
     reader.end().ok().map(|()| scanned)
 }
 
 /// Gives each of the values that follow one another in `json` to `each`; false where one cannot be read.
-pub(super) fn scan_all(json: &[u8], mut each: impl FnMut(Scanned)) -> bool {
+pub(super) fn scan_all(json: &[u8], mut each: impl FnMut(ScannedUsage)) -> bool {
     let mut reader = serde_json::Deserializer::from_slice(json);
     while reader.end().is_err() {
         let Some(scanned) = next(&mut reader) else { return false };
@@ -95,7 +95,7 @@ pub(super) fn scan_all(json: &[u8], mut each: impl FnMut(Scanned)) -> bool {
     true
 }
 
-fn next(reader: &mut serde_json::Deserializer<serde_json::de::SliceRead<'_>>) -> Option<Scanned> {
+fn next(reader: &mut serde_json::Deserializer<serde_json::de::SliceRead<'_>>) -> Option<ScannedUsage> {
     let chars = Cell::new(0);
     let seed = Scan {
         keeps: Keeps::Known,
@@ -104,7 +104,7 @@ fn next(reader: &mut serde_json::Deserializer<serde_json::de::SliceRead<'_>>) ->
     };
     let value = seed.deserialize(reader).ok()?;
     let chars = chars.get();
-    Some(Scanned { value, chars })
+    Some(ScannedUsage { value, chars })
 }
 
 /// What is kept of a value.

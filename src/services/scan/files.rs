@@ -11,7 +11,7 @@ use std::{
     thread,
 };
 
-use super::text::{Finding, Needles, lines_in, look_through};
+use super::text::{LeakFinding, Needles, lines_in, look_through};
 use crate::{providers::LONGEST_FOUND, settings::Machine};
 
 /// How much of a file is read at a time, in bytes.
@@ -53,7 +53,7 @@ const USUAL: [&str; 16] = [
 #[derive(Debug, Default)]
 pub struct Scanned {
     /// By file and line.
-    pub findings: Vec<(PathBuf, Finding)>,
+    pub findings: Vec<(PathBuf, LeakFinding)>,
     pub files: usize,
     pub bytes: u64,
     /// Files and folders that could not be read.
@@ -132,7 +132,7 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>, unread: &mut Vec<PathBuf>) {
 }
 
 /// What is in one file, and how long it is: part by part, each with enough of the one before for a key that begins there.
-fn look_at(needles: &Needles, path: &Path) -> io::Result<(Vec<Finding>, u64)> {
+fn look_at(needles: &Needles, path: &Path) -> io::Result<(Vec<LeakFinding>, u64)> {
     let mut file = File::open(path)?;
     // What a part needs of its neighbours: the longest key on either side, and what stands before it.
     let margin = 2 * LONGEST_FOUND;

@@ -12,7 +12,7 @@ use std::{
 };
 
 pub use files::{Scanned, scan_files, usual_places};
-pub use text::{Finding, Needles, scan_text};
+pub use text::{LeakFinding, Needles, scan_text};
 
 use super::{caller::Caller, keys, vault};
 use crate::{

@@ -17,23 +17,23 @@ const HIDDEN: char = '…';
 #[derive(Debug)]
 pub struct Needles {
     finder: KeyFinder,
-    stored: Option<Stored>,
+    stored: Option<StoredKeys>,
 }
 
 /// The vault's own keys.
 #[derive(Debug)]
-struct Stored {
+struct StoredKeys {
     recognizer: Recognizer,
     /// The last characters of each key: as random as keys are, so that hardly anything else ends so.
     tails: AhoCorasick,
     /// The public beginnings that the keys have.
     prefixes: Vec<String>,
-    keys: BTreeMap<(KeyId, u32), Known>,
+    keys: BTreeMap<(KeyId, u32), KnownKey>,
 }
 
 /// What is told of a stored key.
 #[derive(Debug, Clone)]
-struct Known {
+struct KnownKey {
     name: String,
     provider: String,
     label: String,
@@ -43,7 +43,7 @@ struct Known {
 
 /// A key in a text, by everything but its value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
+pub struct LeakFinding {
     /// Counted from 1.
     pub line: usize,
     /// What it is, in words.
@@ -62,14 +62,14 @@ impl Needles {
     pub(super) fn new(records: &BTreeMap<KeyId, KeyRecord>, recognizer: Option<Recognizer>) -> Option<Self> {
         let finder = KeyFinder::new()?;
         let stored = match recognizer {
-            Some(recognizer) => Some(Stored::new(records, recognizer)?),
+            Some(recognizer) => Some(StoredKeys::new(records, recognizer)?),
             None => None,
         };
         Some(Self { finder, stored })
     }
 }
 
-impl Stored {
+impl StoredKeys {
     fn new(records: &BTreeMap<KeyId, KeyRecord>, recognizer: Recognizer) -> Option<Self> {
         let (mut tails, mut prefixes, mut keys) = (Vec::new(), Vec::new(), BTreeMap::new());
         for record in records.values() {
@@ -81,7 +81,7 @@ impl Stored {
                 if !prefix.is_empty() {
                     prefixes.push(prefix.to_owned());
                 }
-                let known = Known {
+                let known = KnownKey {
                     name: format!("{}:{}", record.provider, record.label),
                     provider: record.provider.to_string(),
                     label: record.label.to_string(),
@@ -134,8 +134,8 @@ pub(super) fn look_through(
     bytes: &[u8],
     fresh: std::ops::Range<usize>,
     first_line: usize,
-) -> Vec<Finding> {
-    let mut found: BTreeMap<usize, (usize, Finding)> = BTreeMap::new();
+) -> Vec<LeakFinding> {
+    let mut found: BTreeMap<usize, (usize, LeakFinding)> = BTreeMap::new();
     let is_fresh = |end: usize| fresh.start < end && end <= fresh.end;
     if let Some(stored) = &needles.stored {
         for tail in stored
@@ -176,13 +176,13 @@ pub(super) fn look_through(
         .map(|(start, (_, finding))| {
             line += lines_in(bytes.get(at..start).unwrap_or_default());
             at = start;
-            Finding { line, ..finding }
+            LeakFinding { line, ..finding }
         })
         .collect()
 }
 
 /// Every key in `text`, all of which is there.
-pub fn scan_text(needles: &Needles, text: &[u8], first_line: usize) -> Vec<Finding> {
+pub fn scan_text(needles: &Needles, text: &[u8], first_line: usize) -> Vec<LeakFinding> {
     look_through(needles, text, 0..text.len(), first_line)
 }
 
@@ -190,8 +190,8 @@ pub(super) fn lines_in(bytes: &[u8]) -> usize {
     memchr::memchr_iter(b'\n', bytes).count()
 }
 
-impl Known {
-    fn finding(&self, key: (KeyId, u32)) -> Finding {
+impl KnownKey {
+    fn finding(&self, key: (KeyId, u32)) -> LeakFinding {
         let Self {
             name,
             provider,
@@ -199,7 +199,7 @@ impl Known {
             masked,
             is_in_use,
         } = self;
-        Finding {
+        LeakFinding {
             line: 0,
             what: if *is_in_use {
                 format!("the stored key {name}")
@@ -219,14 +219,14 @@ impl Known {
     }
 }
 
-fn unknown(what: String, masked: String, provider: Option<&str>) -> Finding {
+fn unknown(what: String, masked: String, provider: Option<&str>) -> LeakFinding {
     let advice = match provider {
         Some(provider) => {
             format!("revoke it at the provider, or store it and take it out of here: `api-keys add {provider}`")
         }
         None => "revoke it where it was made, or take it out of here".to_owned(),
     };
-    Finding {
+    LeakFinding {
         line: 0,
         what,
         masked,

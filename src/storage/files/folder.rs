@@ -28,12 +28,12 @@ pub(in crate::storage) const TEMPORARY: &str = ".api-keys-tmp";
 pub struct Folder {
     path: PathBuf,
     directory: Directory,
-    whose: Whose,
+    whose: FileOwner,
 }
 
 /// Whose files a folder holds: what others may do with them is our business, or is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Whose {
+enum FileOwner {
     Ours,
     AnotherProgram,
 }
@@ -68,19 +68,19 @@ pub(in crate::storage) fn is_in_place(path: &Path, found: Stamp) -> bool {
 
 fn is_still(path: &Path, found: Option<Stamp>, is_same: impl Fn(Stamp, Stamp) -> bool) -> bool {
     match (system::metadata_at(path), found) {
-        (Ok(Some(now)), Some(found)) => is_same(now.stamp, found) && hazard(&now, Whose::Ours).is_none(),
+        (Ok(Some(now)), Some(found)) => is_same(now.stamp, found) && hazard(&now, FileOwner::Ours).is_none(),
         (Ok(now), found) => now.is_none() && found.is_none(),
         (Err(_), _) => false,
     }
 }
 
 /// Why a file with this metadata is not to be worked with, if it is not.
-fn hazard(metadata: &FileMetadata, whose: Whose) -> Option<Hazard> {
+fn hazard(metadata: &FileMetadata, whose: FileOwner) -> Option<Hazard> {
     if metadata.kind != FileKind::File {
         Some(Hazard::NotAFile(metadata.kind.name()))
     } else if !metadata.ours {
         Some(Hazard::ForeignOwner)
-    } else if whose == Whose::Ours && metadata.others != OthersAccess::None {
+    } else if whose == FileOwner::Ours && metadata.others != OthersAccess::None {
         Some(Hazard::OpenToOthers)
     } else {
         None
@@ -131,7 +131,7 @@ impl Folder {
         let folder = Self {
             path: path.to_owned(),
             directory,
-            whose: Whose::Ours,
+            whose: FileOwner::Ours,
         };
         folder.close_to_others()?;
         Ok(Some(folder))
@@ -142,7 +142,7 @@ impl Folder {
         Self {
             path: path.to_owned(),
             directory,
-            whose: Whose::AnotherProgram,
+            whose: FileOwner::AnotherProgram,
         }
     }
 

@@ -22,8 +22,9 @@ use crate::{
     storage::files::Folder,
 };
 
-/// A slice is at most this part of what is left of a budget: the last of it is reserved one request at a time.
-const PART: i64 = 16;
+/// A slice is at most one of so many parts of what is left of a budget, and so is what is kept without use: the last of
+/// it is reserved one request at a time.
+pub const BUDGET_PARTS: i64 = 16;
 
 /// The longest that a lease counts should its holder never be heard of again. One that would count for longer was taken
 /// before the clock was set back.
@@ -77,7 +78,7 @@ pub struct LeaseState {
     pub id: Option<LeaseId>,
     pub amount: Usd,
     /// What is left of the budgets beside it.
-    pub room: Usd,
+    pub left: Usd,
     /// For each ask, whether it was granted.
     pub asks: Vec<Granted>,
 }
@@ -125,7 +126,7 @@ struct OpenLease {
 }
 
 /// What is spent and leased, kept up while a transaction changes the leases.
-struct Room {
+struct OpenLeases {
     open: Vec<OpenLease>,
     totals: BTreeMap<(NameId, Timestamp, Timestamp), Totals>,
 }
@@ -146,10 +147,10 @@ impl Ledger {
                     None => return Ok(Vec::new()),
                 },
             };
-            let mut room = transaction.room(None, now)?;
+            let mut leases = transaction.open_leases(None, now)?;
             spans
                 .iter()
-                .map(|span| room.spent(transaction, client, *span))
+                .map(|span| leases.spent(transaction, client, *span))
                 .collect()
         })?;
         Ok(if spent.is_empty() {
@@ -226,16 +227,16 @@ impl Transaction<'_> {
             until: fold.until.min(latest),
             ..fold.clone()
         };
-        let mut room = self.room(Some(fold.holder), now)?;
+        let mut open = self.open_leases(Some(fold.holder), now)?;
         for change in fold.leases {
             if let Some(id) = change.id {
                 let client = self.names.of_maybe(self.sql, change.client)?;
-                room.set(id, (client, now, change.keep));
+                open.set(id, (client, now, change.keep));
             }
         }
         let mut leases = Vec::with_capacity(fold.leases.len());
         for change in fold.leases {
-            leases.push(self.change_lease(fold, change, &mut room, now)?);
+            leases.push(self.change_lease(fold, change, &mut open, now)?);
         }
         Ok(Folded { recorded, leases })
     }
@@ -255,39 +256,39 @@ impl Transaction<'_> {
         &mut self,
         fold: &Fold<'_>,
         change: &LeaseChange<'_>,
-        room: &mut Room,
+        leases: &mut OpenLeases,
         now: Timestamp,
     ) -> rusqlite::Result<LeaseState> {
         let client = self.names.of_maybe(self.sql, change.client)?;
         let mut amount = change.keep;
-        let own = room.own(change.id, client, now);
+        let own = leases.own(change.id, client, now);
         let mut asks = Vec::with_capacity(change.asks.len());
         for ask in change.asks {
-            let (left, tightest, spent) = room.left(self, client, change.limits)?;
+            let (left, tightest, spent) = leases.left(self, client, change.limits)?;
             asks.push(if *ask > left {
                 Granted::No { limit: tightest, spent }
             } else {
                 amount = amount + *ask;
-                room.open[own].amount = amount;
+                leases.open[own].amount = amount;
                 Granted::Yes
             });
         }
-        let (mut left, ..) = room.left(self, client, change.limits)?;
-        let slice = change.slice.min(Usd::from_nano(left.nano() / PART));
+        let (mut left, ..) = leases.left(self, client, change.limits)?;
+        let slice = change.slice.min(Usd::from_nano(left.nano() / BUDGET_PARTS));
         let usual = change.asks.iter().copied().max().unwrap_or_default();
         if slice >= usual && slice > Usd::ZERO {
             amount = amount + slice;
             left = left - slice;
-            room.open[own].amount = amount;
+            leases.open[own].amount = amount;
         }
         let id = self.write_lease(fold, change.id, (client, now, amount))?;
         if let Some(id) = id {
-            room.open[own].id = id.0;
+            leases.open[own].id = id.0;
         }
         Ok(LeaseState {
             id,
             amount,
-            room: left.or_zero(),
+            left: left.or_zero(),
             asks,
         })
     }
@@ -336,7 +337,7 @@ impl Transaction<'_> {
     }
 
     /// What is leased at `now`, with everything that `holder` has.
-    fn room(&self, holder: Option<&str>, now: Timestamp) -> rusqlite::Result<Room> {
+    fn open_leases(&self, holder: Option<&str>, now: Timestamp) -> rusqlite::Result<OpenLeases> {
         let open = self
             .sql
             .prepare_cached("SELECT id, client, at, amount FROM lease WHERE until > ?1 OR holder = ?2")?
@@ -349,14 +350,14 @@ impl Transaction<'_> {
                 })
             })?
             .collect::<rusqlite::Result<_>>()?;
-        Ok(Room {
+        Ok(OpenLeases {
             open,
             totals: BTreeMap::new(),
         })
     }
 }
 
-impl Room {
+impl OpenLeases {
     /// The lease `id` is `amount` from now on.
     fn set(&mut self, LeaseId(id): LeaseId, (client, now, amount): (NameId, Timestamp, Usd)) {
         match self.open.iter_mut().find(|open| open.id == id) {

@@ -38,7 +38,7 @@ pub use connection::PATIENCE;
 pub use error::LedgerError;
 pub use health::StoredHealth;
 pub use journal::{Encoded, EntryId, Journal, Position, Segment};
-pub use leases::{Fold, Folded, Granted, LeaseChange, LeaseId, LeaseState, SpendingLimit, Spent};
+pub use leases::{BUDGET_PARTS, Fold, Folded, Granted, LeaseChange, LeaseId, LeaseState, SpendingLimit, Spent};
 pub use recent::{Asked, Outcomes, Past};
 pub use records::{Exported, Recorded};
 pub use schema::marks;

@@ -126,7 +126,7 @@ fn near_a_limit_a_lease_is_exactly_what_was_asked_for(store: &impl Store) {
         ..one(&amount, &limits)
     };
     let state = ask(store, "one", change, 0);
-    assert_eq!((state.amount, state.room), (usd(100), usd(900)));
+    assert_eq!((state.amount, state.left), (usd(100), usd(900)));
     assert_eq!(ask(store, "two", one(&[usd(900)], &limits), 0).asks, [Granted::Yes]);
     assert_ne!(ask(store, "two", one(&[usd(1)], &limits), 0).asks, [Granted::Yes]);
     let far = [limit(1_000_000)];
@@ -278,7 +278,7 @@ fn a_holder_that_was_asleep_gets_its_own_lease_again(store: &impl Store) {
         ..new_lease(&limits)
     };
     let state = ask(store, "one", again.clone(), 100);
-    assert_eq!((state.id, state.amount, state.room), (own, usd(60), usd(40)));
+    assert_eq!((state.id, state.amount, state.left), (own, usd(60), usd(40)));
     // Others had the money meanwhile: its requests are under way all the same, and nothing more is granted.
     assert_eq!(ask(store, "two", one(&[usd(100)], &limits), 200).asks, [Granted::Yes]);
     let more = LeaseChange {
@@ -287,7 +287,7 @@ fn a_holder_that_was_asleep_gets_its_own_lease_again(store: &impl Store) {
     };
     let state = ask(store, "one", more, 201);
     assert!(matches!(state.asks[..], [Granted::No { limit: 0, .. }]));
-    assert_eq!((state.amount, state.room), (usd(60), Usd::ZERO));
+    assert_eq!((state.amount, state.left), (usd(60), Usd::ZERO));
     assert_eq!(sums(store, None, 202), (0, 160));
 }
 

@@ -121,7 +121,7 @@ fn a_process_that_was_asleep_has_its_own_lease_again_and_others_may_have_it_unti
         ..fold("one")
     };
     let state = ledger.fold(&fold, at(100)).unwrap().leases.remove(0);
-    assert_eq!((state.amount, state.room), (Usd::from_nano(60), Usd::from_nano(40)));
+    assert_eq!((state.amount, state.left), (Usd::from_nano(60), Usd::from_nano(40)));
     assert_eq!(spent(&ledger, None, 101), (0, 60));
     assert_eq!(spent(&ledger, None, 200), (0, 0));
 }
@@ -193,9 +193,9 @@ fn a_slice_is_added_only_where_much_is_left() {
             ..fold("one")
         };
         let state = ledger.fold(&fold, at(0)).unwrap().leases.remove(0);
-        let (amount, room) = (state.amount.nano(), state.room.nano());
+        let (amount, left) = (state.amount.nano(), state.left.nano());
         settle(&ledger, (state.id.unwrap(), 0), &[], 0);
-        (amount, room)
+        (amount, left)
     };
     assert_eq!(with_slice(100_000, 10, 640), (650, 99_350));
     assert_eq!(with_slice(1_610, 10, 640), (110, 1_500), "a sixteenth of what is left");

@@ -87,7 +87,7 @@ const STATED: &str = "stated";
 
 /// A [`UsageRecord`] as it is stored.
 #[derive(Serialize, Deserialize)]
-struct Stored<'a> {
+struct StoredEntry<'a> {
     /// Milliseconds since 1970.
     at: i64,
     provider: Cow<'a, str>,
@@ -129,7 +129,7 @@ pub(super) fn encode(record: &UsageRecord) -> Vec<u8> {
         text.map(|text| Cow::Borrowed(text.as_str()))
     }
     let tokens = &record.tokens;
-    let stored = Stored {
+    let stored = StoredEntry {
         at: record.at.as_millisecond(),
         provider: record.model.provider.as_str().into(),
         model: record.model.model.as_str().into(),
@@ -177,7 +177,7 @@ pub(super) fn decode(payload: &[u8]) -> Option<UsageRecord> {
     fn one_of<T: Copy>(all: &[T], spell: fn(T) -> &'static str, text: &str) -> Option<T> {
         all.iter().copied().find(|one| spell(*one) == text)
     }
-    let stored: Stored<'_> = serde_json::from_slice(payload).ok()?;
+    let stored: StoredEntry<'_> = serde_json::from_slice(payload).ok()?;
     let [input, output, cache_read, cache_write, cache_write_1h, reasoning] = stored.tokens;
     let price = stored.price.unwrap_or_default().into_owned();
     let owned = |text: Option<Cow<'_, str>>| text.map(Cow::into_owned);

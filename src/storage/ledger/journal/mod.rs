@@ -5,8 +5,8 @@
 //! recorded once. A process holds a lock on its segments for as long as it lives; whoever opens the ledger replays the
 //! segments that nobody holds ([`super::Ledger::replay`]).
 //!
-//! A segment is full of zeros when it is made: there is room for the end of each request that has begun, whatever
-//! becomes of the disk. A segment in which that room is used up is followed by another one, which begins with the
+//! A segment is full of zeros when it is made: there is space for the end of each request that has begun, whatever
+//! becomes of the disk. A segment in which that space is used up is followed by another one, which begins with the
 //! requests that are under way.
 
 mod entry;
@@ -56,7 +56,7 @@ pub struct Journal {
     segments: u64,
     /// The requests under way, by what was appended last of each.
     open: BTreeMap<EntryId, Encoded>,
-    /// The room that their ends need.
+    /// The space that their ends need.
     needed: usize,
 }
 
@@ -79,8 +79,8 @@ impl Encoded {
         Self(entry::encode(record))
     }
 
-    /// The room for an entry in its place, and for the end that follows.
-    fn room(&self) -> usize {
+    /// The space for an entry in its place, and for the end that follows.
+    fn space(&self) -> usize {
         HEAD + self.0.len() + GROWTH
     }
 }
@@ -108,25 +108,25 @@ impl Journal {
 
     /// Notes that a request is about to be sent: should the process be killed, `record` is what is recorded of it.
     ///
-    /// Fails where there is no room for it and for its end.
+    /// Fails where there is no space for it and for its end.
     pub fn begin(&mut self, record: Encoded) -> Result<EntryId, FileError> {
         let id = EntryId(self.entries + 1);
-        self.make_room(2 * record.room())?;
+        self.make_space(2 * record.space())?;
         self.append(id, EntryState::Open, &record.0)?;
         self.entries += 1;
-        self.needed += record.room();
+        self.needed += record.space();
         self.open.insert(id, record);
         Ok(id)
     }
 
-    /// Notes what a request under way has used so far, where there is room.
+    /// Notes what a request under way has used so far, where there is space.
     pub fn update(&mut self, id: EntryId, record: Encoded) {
-        let room = record.room();
-        let Some(before) = self.open.get(&id).map(Encoded::room) else {
+        let space = record.space();
+        let Some(before) = self.open.get(&id).map(Encoded::space) else {
             return;
         };
-        if self.make_room(2 * room).is_ok() && self.append(id, EntryState::Open, &record.0).is_ok() {
-            self.needed = self.needed + room - before;
+        if self.make_space(2 * space).is_ok() && self.append(id, EntryState::Open, &record.0).is_ok() {
+            self.needed = self.needed + space - before;
             self.open.insert(id, record);
         }
     }
@@ -136,7 +136,7 @@ impl Journal {
         let id = if let Some(id) = id {
             id
         } else {
-            self.make_room(record.room())?;
+            self.make_space(record.space())?;
             self.entries += 1;
             EntryId(self.entries)
         };
@@ -199,12 +199,12 @@ impl Journal {
 
     fn close(&mut self, id: EntryId) {
         if let Some(open) = self.open.remove(&id) {
-            self.needed -= open.room();
+            self.needed -= open.space();
         }
     }
 
-    /// Sees to it that there are `bytes` left beside the room for all ends.
-    fn make_room(&mut self, bytes: usize) -> Result<(), FileError> {
+    /// Sees to it that there are `bytes` left beside the space for all ends.
+    fn make_space(&mut self, bytes: usize) -> Result<(), FileError> {
         let needed = self.needed + bytes;
         if self.current.as_ref().is_some_and(|current| current.left() >= needed) {
             return Ok(());
@@ -214,7 +214,7 @@ impl Journal {
             None => self.make_segment(SEGMENT)?,
         };
         let carried: usize = self.open.values().map(|open| HEAD + open.0.len()).sum();
-        // With room for more than these, so that not every request needs another segment.
+        // With space for more than these, so that not every request needs another segment.
         if next.left() < needed + carried + SEGMENT / 2 {
             next.remove(&self.folder);
             next = self.make_segment(needed + carried + SEGMENT)?;

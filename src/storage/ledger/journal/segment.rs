@@ -41,7 +41,7 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Makes the file, with room for `length` bytes of entries, or fails: none of that room can be taken by anybody else.
+    /// Makes the file, with space for `length` bytes of entries, or fails: none of that space can be taken by anybody else.
     ///
     /// It gets its name when it is locked, so that nobody takes it for one that was left behind.
     pub(super) fn make(folder: &Path, holder: &str, number: u64, length: usize) -> Result<Self, FileError> {
