@@ -15,7 +15,7 @@ use crate::{
     catalog::{Catalog, Figures},
     error::{Code, Error, Result},
     providers::{Checker, Listings, ModelListing, Provider},
-    settings::Settings,
+    settings::{Config, Settings},
     storage::{
         gateway_clients::ClientStore,
         ledger::Ledger,
@@ -118,7 +118,14 @@ impl App {
     ///
     /// A damaged `prices.json` is an error for whoever needs a price: nobody is told another one in its place.
     pub fn catalog(&self) -> Result<Arc<Catalog>> {
-        self.prices.in_force(&self.settings)
+        self.in_force().map(|(_, catalog)| catalog)
+    }
+
+    /// The configuration, and the models and prices, of one moment.
+    pub fn in_force(&self) -> Result<(Arc<Config>, Arc<Catalog>)> {
+        let config = self.settings.required()?;
+        let catalog = self.prices.in_force(&config, self.settings.paths().data_folder())?;
+        Ok((config, catalog))
     }
 
     /// How good the models are: built in, over it what `prices update` took in, over both `config.toml`.

@@ -1,12 +1,15 @@
 //! The prices in force, put together again when one of their files changes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use crate::{
     catalog::{Catalog, Overlay},
     domain::{ModelRef, Price},
     error::Result,
-    settings::{Config, Settings},
+    settings::Config,
     storage::files::{self, Folder, Stamp},
 };
 
@@ -28,12 +31,11 @@ struct PriceState {
 }
 
 impl Prices {
-    pub(super) fn in_force(&self, settings: &Settings) -> Result<Arc<Catalog>> {
-        let config = settings.required()?;
-        let data = settings.paths().data_folder();
+    /// The models and prices that `config` and the file in the folder `data` make.
+    pub(super) fn in_force(&self, config: &Arc<Config>, data: &Path) -> Result<Arc<Catalog>> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(state) = state.as_ref()
-            && Arc::ptr_eq(&state.config, &config)
+            && Arc::ptr_eq(&state.config, config)
             && files::is_unchanged(&data.join(FILE), state.overlay)
         {
             return Ok(Arc::clone(&state.catalog));
@@ -48,10 +50,10 @@ impl Prices {
         let catalog = if overlay.is_none() && config.prices.is_empty() {
             Catalog::built_in()
         } else {
-            Arc::new(Catalog::built_in().with(overlay.as_ref(), &overrides(&config)))
+            Arc::new(Catalog::built_in().with(overlay.as_ref(), &overrides(config)))
         };
         *state = Some(PriceState {
-            config,
+            config: Arc::clone(config),
             overlay: stamp,
             catalog: Arc::clone(&catalog),
         });

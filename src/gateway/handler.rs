@@ -121,6 +121,7 @@ async fn admit(
     state.client_limits.admit(&client)?;
     let (head, body) = request.into_parts();
     let body = read(&head.headers, body).await?;
+    let (config, catalog) = state.app.in_force()?;
     let request = ClientRequest {
         id: id.to_owned(),
         client,
@@ -129,8 +130,8 @@ async fn admit(
         body,
         arrived: Instant::now(),
         headers: head.headers,
-        catalog: state.app.catalog()?,
-        config: state.app.settings().required().map_err(Error::from)?,
+        catalog,
+        config,
         attempts: 0,
     };
     exchange(state, request, permit).await

@@ -65,7 +65,7 @@ pub(super) fn answer(
 
 /// Every model of a provider that is on, allowed, spoken with in that dialect, and has a key if it needs one.
 fn models(app: &App, client: &GatewayClient, dialect: Dialect) -> Result<Vec<ModelRef>> {
-    let (config, catalog, now) = (app.settings().required()?, app.catalog()?, app.now());
+    let ((config, catalog), now) = (app.in_force()?, app.now());
     let with_key: BTreeSet<ProviderId> = app.vault().contents().map_or_else(
         |_| BTreeSet::new(),
         |contents| {
