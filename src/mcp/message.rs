@@ -4,7 +4,10 @@ use std::io;
 
 use rmcp::{
     RoleServer,
-    model::{ClientRequest, ContentBlock, ErrorCode, ErrorData, JsonRpcMessage, RequestId, ServerResult},
+    model::{
+        ClientRequest, ContentBlock, CustomRequest, ErrorCode, ErrorData, JsonRpcMessage, RequestId, RequestMetaObject,
+        ServerResult,
+    },
     service::{RxJsonRpcMessage, TxJsonRpcMessage},
 };
 use serde_json::Value;
@@ -62,11 +65,13 @@ fn refusal(id: &RequestId, request: &ClientRequest) -> Option<ToClient> {
         ));
     }
     match request {
-        // The library takes it for a method that it does not know.
-        ClientRequest::CustomRequest(custom) if custom.method == "initialize" => Some(JsonRpcMessage::error(
-            ErrorData::invalid_params(not_initialize(custom.params.as_ref()), None),
-            Some(id.clone()),
-        )),
+        // The library takes it for a method that it does not know, which it is where each request says its revision.
+        ClientRequest::CustomRequest(custom) if custom.method == "initialize" && !says_revision(custom) => {
+            Some(JsonRpcMessage::error(
+                ErrorData::invalid_params(not_initialize(custom.params.as_ref()), None),
+                Some(id.clone()),
+            ))
+        }
         _ => None,
     }
 }
@@ -80,6 +85,12 @@ pub(super) fn is_key(id: &RequestId) -> bool {
 }
 
 type IsKind = fn(&Value) -> bool;
+
+/// Whether a request says which revision it is of, as those without a session do.
+fn says_revision(request: &CustomRequest) -> bool {
+    let meta = request.extensions.get::<RequestMetaObject>();
+    meta.is_some_and(|meta| meta.protocol_version().is_some())
+}
 
 /// What the parameters of `initialize` lack.
 fn not_initialize(params: Option<&Value>) -> String {

@@ -450,6 +450,11 @@ fn a_handshake_that_lacks_something_is_told_what() {
         let message = answer["error"]["message"].as_str().expect("a message");
         assert!(message.contains(&format!("`{lacks}`")), "{path}: {message}");
     }
+    // Where each request says its revision there is no such method.
+    let params = json!({"_meta": {
+        "io.modelcontextprotocol/protocolVersion": MODERN, "io.modelcontextprotocol/clientCapabilities": {}}});
+    client.send(&json!({"jsonrpc": "2.0", "id": 8, "method": "initialize", "params": params}));
+    assert_eq!(client.next()["error"]["code"], -32601);
     // It may try again.
     let id = client.initialize(LEGACY);
     assert!(client.answer(id)["result"].is_object());

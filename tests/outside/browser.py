@@ -52,7 +52,7 @@ def rotate(browser, url, code):
     browser.screenshot(SCREENS / "rotate-dark.png")
     browser.type("sk-stand-in-unknown-0123456789")
     browser.press("button")
-    assert "That did not work" in browser.text(), browser.text()
+    assert "Something went wrong" in browser.text(), browser.text()
     for scheme in ("light", "dark"):
         browser.look(scheme)
         browser.screenshot(SCREENS / f"failed-{scheme}.png")
