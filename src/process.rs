@@ -44,13 +44,13 @@ mod system {
 
     /// What a child gets back.
     #[derive(Clone, Copy)]
-    struct Caller {
+    struct InheritedLimits {
         umask: Mode,
         core: Rlimit,
         files: Rlimit,
     }
 
-    static CALLER: OnceLock<Caller> = OnceLock::new();
+    static INHERITED: OnceLock<InheritedLimits> = OnceLock::new();
 
     pub(super) fn allow_many_files() -> u64 {
         let limit = getrlimit(Resource::Nofile);
@@ -61,13 +61,13 @@ mod system {
     }
 
     pub(super) fn harden() {
-        let caller = Caller {
+        let caller = InheritedLimits {
             umask: umask(Mode::RWXG | Mode::RWXO),
             core: getrlimit(Resource::Core),
             files: getrlimit(Resource::Nofile),
         };
         // The first call is the one that saw the caller's values.
-        let caller = CALLER.get_or_init(|| caller);
+        let caller = INHERITED.get_or_init(|| caller);
         limit_core(caller, Some(0));
         // No memory images for debuggers of the same user or for crash reporters.
         #[cfg(target_os = "linux")]
@@ -77,7 +77,7 @@ mod system {
     /// Gives the caller's values back until the guard is dropped.
     pub(super) fn open_up() -> ClosesAgain {
         let files = getrlimit(Resource::Nofile);
-        if let Some(caller) = CALLER.get() {
+        if let Some(caller) = INHERITED.get() {
             umask(caller.umask);
             limit_core(caller, caller.core.current);
             let _ = setrlimit(Resource::Nofile, caller.files);
@@ -91,7 +91,7 @@ mod system {
 
     impl Drop for ClosesAgain {
         fn drop(&mut self) {
-            if let Some(caller) = CALLER.get() {
+            if let Some(caller) = INHERITED.get() {
                 umask(Mode::RWXG | Mode::RWXO);
                 limit_core(caller, Some(0));
                 let _ = setrlimit(Resource::Nofile, self.files);
@@ -100,7 +100,7 @@ mod system {
     }
 
     /// Only the soft limit: a child must be able to have its own back.
-    fn limit_core(caller: &Caller, current: Option<u64>) {
+    fn limit_core(caller: &InheritedLimits, current: Option<u64>) {
         let _ = setrlimit(
             Resource::Core,
             Rlimit {

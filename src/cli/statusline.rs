@@ -178,7 +178,9 @@ fn needing_attention(app: &App) -> Result<Option<usize>> {
     let (now, troubles) = (app.now(), health::all(app)?);
     let is_out = |record: &KeyRecord| {
         let known = (record.provider.clone(), record.label.clone());
-        let state = troubles.get(&known).map(|it| it.state(health::mended_at(record), now));
+        let state = troubles
+            .get(&known)
+            .map(|it| it.state(health::restored_at(record), now));
         matches!(state, Some(HealthState::Out { .. }))
     };
     let records = keys::list(app)?;

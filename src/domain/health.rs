@@ -176,12 +176,12 @@ impl Health {
             })
     }
 
-    /// Whether the key may be used at `now`; `mended_at` is when it was last changed or found valid.
-    pub fn state(&self, mended_at: Option<Timestamp>, now: Timestamp) -> HealthState {
+    /// Whether the key may be used at `now`; `restored_at` is when it was last changed or found valid.
+    pub fn state(&self, restored_at: Option<Timestamp>, now: Timestamp) -> HealthState {
         match self.trouble {
             None => HealthState::Healthy,
             Some(trouble @ (Trouble::Refused | Trouble::NoCredit)) => {
-                if mended_at.is_some_and(|at| at > self.since) {
+                if restored_at.is_some_and(|at| at > self.since) {
                     HealthState::Healthy
                 } else {
                     HealthState::Out { trouble }
@@ -222,8 +222,8 @@ impl Health {
     /// The state after `signal`; `window` holds the last requests, this one included.
     #[must_use]
     #[expect(clippy::match_same_arms, reason = "the rules stand in their order, each by itself")]
-    pub fn after(&self, signal: Signal, window: LastRequests, mended_at: Option<Timestamp>, now: Timestamp) -> Self {
-        let state = self.state(mended_at, now);
+    pub fn after(&self, signal: Signal, window: LastRequests, restored_at: Option<Timestamp>, now: Timestamp) -> Self {
+        let state = self.state(restored_at, now);
         let old = match state {
             // The key was changed, found valid, or not probed for long: its past is dropped.
             HealthState::Healthy if self.trouble.is_some() => Self::recovered(self.since),

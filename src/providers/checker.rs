@@ -9,7 +9,8 @@ use tokio::time::Instant;
 use super::{
     Address, Check, ExtraCertificates, Method, ModelListing, Provider,
     answer::{Account, KeyVerdict, ProviderResponse},
-    http::{Clients, Failure, credential},
+    by_route::ByRoute,
+    http::{Failure, credential},
     installed,
     refusal::{self, RefusalKind},
 };
@@ -44,7 +45,7 @@ pub struct Checked {
 #[derive(Debug)]
 pub struct Checker {
     patience: Duration,
-    clients: Clients,
+    clients: ByRoute<reqwest::Client>,
 }
 
 impl Default for Checker {
@@ -63,7 +64,7 @@ impl Checker {
     pub fn with_patience(patience: Duration) -> Self {
         Self {
             patience,
-            clients: Clients::trusting(ExtraCertificates::default()),
+            clients: ByRoute::default(),
         }
     }
 
@@ -71,7 +72,7 @@ impl Checker {
     pub fn trusting(extra: ExtraCertificates) -> Self {
         Self {
             patience: PATIENCE,
-            clients: Clients::trusting(extra),
+            clients: ByRoute::trusting(extra),
         }
     }
 

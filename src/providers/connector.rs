@@ -1,4 +1,4 @@
-//! Connections to the providers: a pool for each way there, with TLS and the system's proxy.
+//! The gateway's connections to the providers: pooled, with TLS and the system's proxy.
 
 use std::{
     fmt, future,
@@ -31,11 +31,11 @@ use hyper_util::{
 };
 use rustls::{ClientConfig, RootCertStore};
 use rustls_platform_verifier::Verifier;
-use tokio::{net::TcpStream, sync::OnceCell};
+use tokio::net::TcpStream;
 use tower_service::Service;
 
 use super::{
-    Address,
+    by_route::RouteClient,
     http::{CONNECT_TIMEOUT, USER_AGENT},
     trust::ExtraCertificates,
 };
@@ -57,65 +57,29 @@ type TcpConnector = HttpConnector<LocalhostResolver>;
 /// TCP, or TLS to a proxy that asks for it.
 type MaybeProxied = MaybeHttpsStream<TokioIo<TcpStream>>;
 
-/// A pool for each way a request can go; none where the system cannot provide it.
-#[derive(Debug, Default)]
-pub(super) struct ConnectionPools {
-    extra: ExtraCertificates,
-    /// https to elsewhere, through the system's proxy where one is set.
-    outside: OnceCell<Option<PooledClient>>,
-    /// https to this machine, past any proxy.
-    loopback_https: OnceCell<Option<PooledClient>>,
-    /// http to this machine, past any proxy; works without the system's certificates.
-    loopback_http: OnceCell<Option<PooledClient>>,
-}
-
-impl ConnectionPools {
-    /// Builds nothing yet.
-    pub(super) fn trusting(extra: ExtraCertificates) -> Self {
-        Self {
-            extra,
-            ..Self::default()
-        }
+impl RouteClient for PooledClient {
+    fn outside(extra: &ExtraCertificates) -> Option<Self> {
+        let tls = system_tls(extra)?;
+        let mut to_proxy = ClientConfig::clone(&tls);
+        to_proxy.alpn_protocols.clear();
+        let proxy = ProxyConnector {
+            proxies: Some(Arc::new(Matcher::from_system())),
+            tls: Arc::new(to_proxy),
+            tcp: tcp(),
+        };
+        Some(pool(Connector::new(proxy, tls, true)))
     }
 
-    pub(super) async fn client(&self, address: &Address) -> Option<&PooledClient> {
-        let (cell, build): (_, fn(&ExtraCertificates) -> Option<PooledClient>) =
-            match (address.is_loopback(), address.is_https()) {
-                (false, _) => (&self.outside, build_outside),
-                (true, true) => (&self.loopback_https, build_loopback_https),
-                (true, false) => (&self.loopback_http, build_loopback_http),
-            };
-        // Reading the system's certificates takes milliseconds: not on the thread that serves.
-        cell.get_or_init(|| async {
-            let extra = self.extra.clone();
-            tokio::task::spawn_blocking(move || build(&extra)).await.ok().flatten()
-        })
-        .await
-        .as_ref()
+    fn loopback_https(extra: &ExtraCertificates) -> Option<Self> {
+        let tls = system_tls(extra)?;
+        Some(pool(Connector::new(ProxyConnector::direct(&tls), tls, true)))
     }
-}
 
-fn build_outside(extra: &ExtraCertificates) -> Option<PooledClient> {
-    let tls = system_tls(extra)?;
-    let mut to_proxy = ClientConfig::clone(&tls);
-    to_proxy.alpn_protocols.clear();
-    let proxy = ProxyConnector {
-        proxies: Some(Arc::new(Matcher::from_system())),
-        tls: Arc::new(to_proxy),
-        tcp: tcp(),
-    };
-    Some(pool(Connector::new(proxy, tls, true)))
-}
-
-fn build_loopback_https(extra: &ExtraCertificates) -> Option<PooledClient> {
-    let tls = system_tls(extra)?;
-    Some(pool(Connector::new(ProxyConnector::direct(&tls), tls, true)))
-}
-
-fn build_loopback_http(_: &ExtraCertificates) -> Option<PooledClient> {
-    let trusts_none = tls_config()?.with_root_certificates(RootCertStore::empty());
-    let tls = Arc::new(trusts_none.with_no_client_auth());
-    Some(pool(Connector::new(ProxyConnector::direct(&tls), tls, false)))
+    fn loopback_http() -> Option<Self> {
+        let trusts_none = tls_config()?.with_root_certificates(RootCertStore::empty());
+        let tls = Arc::new(trusts_none.with_no_client_auth());
+        Some(pool(Connector::new(ProxyConnector::direct(&tls), tls, false)))
+    }
 }
 
 fn pool(connector: Connector) -> PooledClient {

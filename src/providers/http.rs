@@ -1,5 +1,5 @@
-//! How a check reaches a provider: one HTTP client for each way it can go; and what every request shares, the header
-//! that carries the key and why there is no response.
+//! How a check reaches a provider: its HTTP client; and what every request shares, the header that carries the key and
+//! why there is no response.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -10,27 +10,14 @@ use reqwest::{
     Certificate, Client,
     header::{HeaderName, HeaderValue},
 };
-use tokio::sync::OnceCell;
 use zeroize::Zeroizing;
 
-use super::{Address, Auth, trust::ExtraCertificates};
+use super::{Auth, by_route::RouteClient, trust::ExtraCertificates};
 use crate::domain::ApiKey;
 
 /// How long a connection may take to come about.
 pub(super) const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const USER_AGENT: &str = concat!("api-keys/", env!("CARGO_PKG_VERSION"));
-
-/// One client for each way a request can go; nothing where the system cannot provide it.
-#[derive(Debug)]
-pub(super) struct Clients {
-    extra: ExtraCertificates,
-    /// https to elsewhere, through the system's proxy where one is set.
-    outside: OnceCell<Option<Client>>,
-    /// https to this machine, past any proxy.
-    loopback_https: OnceCell<Option<Client>>,
-    /// http to this machine, past any proxy; works without the system's certificates.
-    loopback_http: OnceCell<Option<Client>>,
-}
 
 /// Why there is no answer, or no more of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,40 +46,18 @@ pub(super) fn credential(auth: Auth, key: &ApiKey) -> Option<(HeaderName, Header
     Some((name, value))
 }
 
-impl Clients {
-    /// Builds nothing yet.
-    pub(super) fn trusting(extra: ExtraCertificates) -> Self {
-        Self {
-            extra,
-            outside: OnceCell::new(),
-            loopback_https: OnceCell::new(),
-            loopback_http: OnceCell::new(),
-        }
+impl RouteClient for Client {
+    fn outside(extra: &ExtraCertificates) -> Option<Self> {
+        trusting(builder(), extra).https_only(true).build().ok()
     }
 
-    pub(super) async fn client(&self, address: &Address) -> Option<&Client> {
-        let (cell, build): (_, fn(&ExtraCertificates) -> Option<Client>) =
-            match (address.is_loopback(), address.is_https()) {
-                (false, _) => (&self.outside, build_outside),
-                (true, true) => (&self.loopback_https, build_loopback_https),
-                (true, false) => (&self.loopback_http, build_loopback_http),
-            };
-        // Reading the system's certificates takes milliseconds: not on the thread that serves.
-        cell.get_or_init(|| async {
-            let extra = self.extra.clone();
-            tokio::task::spawn_blocking(move || build(&extra)).await.ok().flatten()
-        })
-        .await
-        .as_ref()
+    fn loopback_https(extra: &ExtraCertificates) -> Option<Self> {
+        trusting(loopback(), extra).build().ok()
     }
-}
 
-fn build_outside(extra: &ExtraCertificates) -> Option<Client> {
-    trusting(builder(), extra).https_only(true).build().ok()
-}
-
-fn build_loopback_https(extra: &ExtraCertificates) -> Option<Client> {
-    trusting(loopback(), extra).build().ok()
+    fn loopback_http() -> Option<Self> {
+        loopback().tls_certs_only(std::iter::empty()).build().ok()
+    }
 }
 
 fn trusting(builder: reqwest::ClientBuilder, extra: &ExtraCertificates) -> reqwest::ClientBuilder {
@@ -102,10 +67,6 @@ fn trusting(builder: reqwest::ClientBuilder, extra: &ExtraCertificates) -> reqwe
     }
     let certificates = extra.iter().filter_map(|extra| Certificate::from_der(extra).ok());
     builder.tls_certs_merge(certificates)
-}
-
-fn build_loopback_http(_: &ExtraCertificates) -> Option<Client> {
-    loopback().tls_certs_only(std::iter::empty()).build().ok()
 }
 
 /// A client for this machine: past any proxy, and `localhost` is what it says whatever a resolver says.

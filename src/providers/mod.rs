@@ -7,6 +7,7 @@
 
 mod address;
 mod answer;
+mod by_route;
 mod checker;
 mod connector;
 mod declaration;

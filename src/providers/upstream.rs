@@ -17,7 +17,8 @@ use tokio::time::{Instant, Sleep};
 
 use super::{
     Auth, ExtraCertificates, Provider,
-    connector::ConnectionPools,
+    by_route::ByRoute,
+    connector::PooledClient,
     decoding::{ContentEncoding, Decoded, Gunzip},
     http::{Failure, USER_AGENT, credential},
 };
@@ -38,7 +39,7 @@ pub enum Dialect {
 /// Sends requests to providers over connections that it keeps.
 #[derive(Debug, Default)]
 pub struct Upstream {
-    pools: ConnectionPools,
+    pools: ByRoute<PooledClient>,
 }
 
 /// A request for a provider.
@@ -98,7 +99,7 @@ impl Upstream {
     /// The way to the providers, trusting these certificates besides the system's; connects to nobody yet.
     pub fn trusting(extra: ExtraCertificates) -> Self {
         Self {
-            pools: ConnectionPools::trusting(extra),
+            pools: ByRoute::trusting(extra),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::{
 const PREFIX: &str = "akc_";
 /// The longest key that is hashed.
 const LONGEST: usize = 200;
-/// How long the key of a command opens anything after nobody renews it any more: its keeper was killed.
+/// How long the key of a command still works once it is no longer renewed, because the command was killed.
 const LEASE: SignedDuration = SignedDuration::from_hours(1);
 
 /// A client to be added.

@@ -47,7 +47,7 @@ pub struct Lent<D> {
     /// Where it may be sent.
     pub origin: String,
     /// When its secret was last changed or found valid.
-    pub mended_at: Option<Timestamp>,
+    pub restored_at: Option<Timestamp>,
 }
 
 /// The gateway as a caller: nobody sits there who could be asked.
@@ -151,7 +151,7 @@ impl<D: for<'k> From<&'k ApiKey>> KeyRing<D> {
             key: Arc::clone(key),
             derived: Arc::clone(derived),
             origin: record.origin.clone(),
-            mended_at: health::mended_at(record),
+            restored_at: health::restored_at(record),
         })
     }
 

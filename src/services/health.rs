@@ -52,12 +52,12 @@ pub fn observe(
         if *of_pool != label && !concerns_the_pool(signal, before.trouble) {
             return None;
         }
-        let mended_at = records
+        let restored_at = records
             .iter()
             .find(|record| record.label == *of_pool)
-            .and_then(mended_at);
+            .and_then(restored_at);
         let window = before.window(last.iter().copied(), now);
-        let after = before.after(signal, window, mended_at, now);
+        let after = before.after(signal, window, restored_at, now);
         (after != before).then_some(after)
     };
     let pool = pool(&provider, &label);
@@ -103,7 +103,7 @@ fn last_signals(app: &App, provider: &ProviderId, label: &Label, now: Timestamp)
 }
 
 /// When the secret in use was last changed or found valid.
-pub fn mended_at(record: &KeyRecord) -> Option<Timestamp> {
+pub fn restored_at(record: &KeyRecord) -> Option<Timestamp> {
     let active = record.active()?;
     let validated = active.validation.as_ref();
     let validated = validated.filter(|validation| validation.status == KeyStatus::Valid);

@@ -67,7 +67,7 @@ fn the_built_in_catalog_keeps_every_rule() {
                 model.id
             );
         }
-        // Batch is never dearer than usual.
+        // Batch never costs more than usual.
         for dated in &model.prices {
             let batch = dated
                 .price

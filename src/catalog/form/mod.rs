@@ -206,11 +206,11 @@ impl Overlay {
 fn read(text: &str, format: &str, origin: Origin) -> Result<CatalogContents, CatalogError> {
     /// What every version has.
     #[derive(Deserialize)]
-    struct Head {
+    struct OverlayHead {
         format: String,
         version: u32,
     }
-    let head: Head = serde_json::from_str(text).map_err(|why| misformed(&why))?;
+    let head: OverlayHead = serde_json::from_str(text).map_err(|why| misformed(&why))?;
     if head.format != format {
         return Err(CatalogError::Format);
     }

@@ -151,10 +151,10 @@ impl Figures {
     /// Whether `text` says that it is a file of figures.
     pub fn are_in(text: &str) -> bool {
         #[derive(Deserialize)]
-        struct Head {
+        struct FiguresHead {
             format: String,
         }
-        serde_json::from_str::<Head>(text).is_ok_and(|head| head.format == FORMAT)
+        serde_json::from_str::<FiguresHead>(text).is_ok_and(|head| head.format == FORMAT)
     }
 
     /// These figures with `over` over them, model by model.
@@ -215,8 +215,8 @@ impl Figures {
     }
 
     /// What is known of `model` with what it inherits: at efforts at which it was not measured, it is taken to be as good
-    /// as the last model of its line that was, as long as it costs no more (`is_no_dearer`, by a name as in the figures).
-    pub fn inherited(&self, model: &ModelId, is_no_dearer: impl Fn(&str) -> bool) -> Option<ModelQuality> {
+    /// as the last model of its line that was, as long as it costs no more (`costs_no_more`, by a name as in the figures).
+    pub fn inherited(&self, model: &ModelId, costs_no_more: impl Fn(&str) -> bool) -> Option<ModelQuality> {
         let name = normalized(model.as_str());
         let known = self.of(model);
         if self.own.iter().any(|(own, ..)| *own == name) {
@@ -230,7 +230,7 @@ impl Figures {
             .get(&line)
             .into_iter()
             .flat_map(|line| line.range(..version.clone()).rev());
-        for (_, other) in before.filter(|(_, other)| is_no_dearer(other)) {
+        for (_, other) in before.filter(|(_, other)| costs_no_more(other)) {
             let like: Arc<str> = other.as_str().into();
             for variant in self.models.get(other).into_iter().flat_map(|variants| variants.iter()) {
                 if variants.iter().all(|it| it.effort != variant.effort) {

@@ -132,6 +132,6 @@ fn a_newer_model_inherits_the_efforts_of_its_predecessors_if_it_costs_no_more() 
         );
         assert_eq!(inherited.like.as_deref(), Some("claude-sonnet-5"));
     }
-    let dearer = figures.inherited(&id, |_| false).expect("its family");
-    assert_eq!(dearer, of("claude-sonnet-5-5"), "the family's, as ever");
+    let other = figures.inherited(&id, |_| false).expect("its family");
+    assert_eq!(other, of("claude-sonnet-5-5"), "the family's, as ever");
 }

@@ -53,7 +53,7 @@ impl KeyHealth {
         for key in keys {
             let headroom = headroom(&key);
             let health = known.get(&(prepared.provider.id.clone(), key.label.clone()));
-            let state = health.map(|health| health.state(key.mended_at, now));
+            let state = health.map(|health| health.state(key.restored_at, now));
             let (rank, cooling) = match state {
                 None | Some(HealthState::Healthy | HealthState::Due { .. }) => (0, None),
                 Some(HealthState::Probing { .. }) => (1, None),

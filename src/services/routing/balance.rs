@@ -96,7 +96,7 @@ mod tests {
             label: label.parse().expect("a label"),
             obstacle: None,
             health: Health::default(),
-            mended_at: None,
+            restored_at: None,
             weight,
             exposed: false,
             used: 0,

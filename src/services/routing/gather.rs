@@ -351,7 +351,7 @@ impl RoutingSnapshot {
                 .get(&(provider.id.clone(), label.clone()))
                 .copied()
                 .unwrap_or_default(),
-            mended_at: record.and_then(health::mended_at),
+            restored_at: record.and_then(health::restored_at),
             weight: configured.map_or(1, |key| key.weight),
             exposed: record.and_then(KeyRecord::active).is_some_and(|active| active.exposed),
             used: u32::try_from(used).unwrap_or(u32::MAX),
@@ -446,7 +446,7 @@ impl Offering<'_> {
     }
 
     /// Whether a model costs no more than the provider's model that the figures call `other`.
-    fn is_no_dearer(&self, model: Option<&Model>, other: &str) -> bool {
+    fn costs_no_more(&self, model: Option<&Model>, other: &str) -> bool {
         let mut others = self.state.catalog.kept_of(&self.provider.id);
         let other = others.find(|it| normalized(it.id.model.as_str()) == other);
         let rates = |model: Option<&Model>| Some(model?.price_at(self.state.now)?.standard);
@@ -498,7 +498,7 @@ impl Offering<'_> {
                 Arc::clone(&self.only)
             } else {
                 variants(&self.state.figures, id, self.task, |other| {
-                    self.is_no_dearer(known, other)
+                    self.costs_no_more(known, other)
                 })
                 .unwrap_or_else(|| Arc::clone(&self.only))
             },
@@ -520,9 +520,9 @@ fn variants(
     figures: &Figures,
     model: &ModelId,
     task: Task,
-    is_no_dearer: impl Fn(&str) -> bool,
+    costs_no_more: impl Fn(&str) -> bool,
 ) -> Option<Arc<[Variant]>> {
-    let known = figures.inherited(model, is_no_dearer)?;
+    let known = figures.inherited(model, costs_no_more)?;
     let variant = |it: &crate::catalog::QualityVariant| Variant {
         effort: it.effort,
         points: it.points(task),

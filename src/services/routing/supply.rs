@@ -36,7 +36,7 @@ pub struct KeySupply {
     /// What is remembered of its troubles.
     pub health: Health,
     /// When it was last changed or found valid.
-    pub mended_at: Option<Timestamp>,
+    pub restored_at: Option<Timestamp>,
     /// Its share of the requests among the provider's keys.
     pub weight: u32,
     /// Requests of the last minute with it and the keys that share its quota.
@@ -341,6 +341,6 @@ impl KeySupply {
 
     /// Where it stands between healthy and out.
     pub fn state(&self, now: Timestamp) -> HealthState {
-        self.health.state(self.mended_at, now)
+        self.health.state(self.restored_at, now)
     }
 }

@@ -21,7 +21,7 @@ use crate::domain::{KeyId, Label, ProviderId};
 
 mod record;
 
-pub use record::{Action, AuditEntry, AuditError, AuditOutcome, Break, BreakKind, Head, Record, TrailReport};
+pub use record::{Action, AuditEntry, AuditError, AuditOutcome, Break, BreakKind, Record, TrailHead, TrailReport};
 
 /// The file that lines are added to.
 pub const FILE: &str = "audit.jsonl";
@@ -67,19 +67,19 @@ pub fn append(
     _held: &Lock,
     folder: &Folder,
     mac: Mac<'_>,
-    known: Option<&Head>,
+    known: Option<&TrailHead>,
     entry: &AuditEntry,
-) -> Result<Head, AuditError> {
+) -> Result<TrailHead, AuditError> {
     append_rotating(folder, mac, known, entry, ROTATE_AT)
 }
 
 fn append_rotating(
     folder: &Folder,
     mac: Mac<'_>,
-    known: Option<&Head>,
+    known: Option<&TrailHead>,
     entry: &AuditEntry,
     rotate_at: u64,
-) -> Result<Head, AuditError> {
+) -> Result<TrailHead, AuditError> {
     let mut end = TrailEnd::of(folder)?;
     let mut lines = Vec::new();
     if let Some(known) = known.filter(|known| !end.reaches(known)) {
@@ -102,7 +102,7 @@ fn append_rotating(
     }
     lines.extend_from_slice(&end.add(mac, entry));
     folder.append(FILE, &lines)?;
-    Ok(Head {
+    Ok(TrailHead {
         seq: end.seq,
         mac: end.mac,
     })
@@ -129,7 +129,7 @@ pub fn set_aside(_held: &Lock, folder: &Folder, whose: &str) -> Result<(), Audit
     Ok(())
 }
 
-/// What is recorded of a trail that was mended.
+/// What is recorded of a trail that was repaired.
 fn repair(at: Timestamp, detail: String) -> AuditEntry {
     AuditEntry {
         at,
@@ -146,7 +146,7 @@ fn repair(at: Timestamp, detail: String) -> AuditEntry {
 /// Checks every line of all files, and that the newest line `known` from elsewhere (and read before) is among them.
 ///
 /// Takes no lock: an entry being written meanwhile looks torn, never broken.
-pub fn verify(folder: &Folder, mac: Mac<'_>, known: Option<&Head>) -> Result<TrailReport, AuditError> {
+pub fn verify(folder: &Folder, mac: Mac<'_>, known: Option<&TrailHead>) -> Result<TrailReport, AuditError> {
     let mut before = states(folder)?;
     loop {
         let report = verify_once(folder, mac, known)?;
@@ -159,7 +159,7 @@ pub fn verify(folder: &Folder, mac: Mac<'_>, known: Option<&Head>) -> Result<Tra
     }
 }
 
-fn verify_once(folder: &Folder, mac: Mac<'_>, known: Option<&Head>) -> Result<TrailReport, AuditError> {
+fn verify_once(folder: &Folder, mac: Mac<'_>, known: Option<&TrailHead>) -> Result<TrailReport, AuditError> {
     let mut report = TrailReport {
         entries: 0,
         head: None,
@@ -203,7 +203,7 @@ fn verify_once(folder: &Folder, mac: Mac<'_>, known: Option<&Head>) -> Result<Tr
 }
 
 /// Whether the trail has the line `head`, by its MAC; the chain is not checked.
-pub fn has(folder: &Folder, head: &Head) -> Result<bool, AuditError> {
+pub fn has(folder: &Folder, head: &TrailHead) -> Result<bool, AuditError> {
     let ending = [MAC_FIELD, head.mac.as_bytes(), b"\"}\n"].concat();
     // The newest file first, and the others' names only then: it may become one of them meanwhile.
     let has = |name: &str| {
@@ -230,7 +230,7 @@ pub fn has(folder: &Folder, head: &Head) -> Result<bool, AuditError> {
 }
 
 /// The head that the line `bytes`, its end included, makes after the line `before`.
-fn check_line(mac: Mac<'_>, before: &[u8], bytes: &[u8], known: Option<&Head>) -> Result<Head, BreakKind> {
+fn check_line(mac: Mac<'_>, before: &[u8], bytes: &[u8], known: Option<&TrailHead>) -> Result<TrailHead, BreakKind> {
     let line = bytes.strip_suffix(b"\n").ok_or(BreakKind::Unreadable)?;
     let (seq, found) = read_chain_fields(line).ok_or(BreakKind::Unreadable)?;
     if mac_of(mac, before, body_of(line)) != found {
@@ -239,7 +239,7 @@ fn check_line(mac: Mac<'_>, before: &[u8], bytes: &[u8], known: Option<&Head>) -
     if known.is_some_and(|known| known.seq == seq && known.mac != found) {
         return Err(BreakKind::OtherTrail);
     }
-    Ok(Head { seq, mac: found })
+    Ok(TrailHead { seq, mac: found })
 }
 
 /// The newest records, at most `most`, oldest first. Lines that cannot be read are left out: [`verify`] reports them.
@@ -319,7 +319,7 @@ impl TrailEnd {
     }
 
     /// Whether the trail may have the line `known`: a writer that was killed leaves one that is longer.
-    fn reaches(&self, known: &Head) -> bool {
+    fn reaches(&self, known: &TrailHead) -> bool {
         self.seq > known.seq || (self.seq == known.seq && self.mac == known.mac)
     }
 

@@ -72,7 +72,7 @@ pub enum AuditOutcome {
 /// Place and MAC of a line: kept elsewhere, it shows that the trail's end was cut off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Head {
+pub struct TrailHead {
     pub seq: u64,
     /// 64 lower-case hexadecimal digits.
     pub mac: String,
@@ -103,7 +103,7 @@ pub struct TrailReport {
     /// Lines whose MAC is right, up to the first break.
     pub entries: u64,
     /// The last of them.
-    pub head: Option<Head>,
+    pub head: Option<TrailHead>,
     /// The first place where the trail is corrupted or was modified.
     pub fault: Option<Break>,
     /// The last line was cut short by a crash; the next entry repairs that.

@@ -34,13 +34,13 @@ impl Trail {
         }
     }
 
-    fn of(length: usize) -> (Self, Vec<Head>) {
+    fn of(length: usize) -> (Self, Vec<TrailHead>) {
         let trail = Self::new();
         let heads = (0..length).map(|at| trail.add(&format!("entry {at}"))).collect();
         (trail, heads)
     }
 
-    fn add(&self, detail: &str) -> Head {
+    fn add(&self, detail: &str) -> TrailHead {
         append(&self.lock, &self.folder, &mac, None, &entry(detail)).unwrap()
     }
 
@@ -52,7 +52,7 @@ impl Trail {
         let _durable = self.folder.replace(FILE, bytes).unwrap();
     }
 
-    fn fault(&self, known: Option<&Head>) -> Option<(String, u64, BreakKind)> {
+    fn fault(&self, known: Option<&TrailHead>) -> Option<(String, u64, BreakKind)> {
         let fault = verify(&self.folder, &mac, known).unwrap().fault?;
         Some((fault.file, fault.line, fault.why))
     }
@@ -216,7 +216,7 @@ fn a_trail_that_somebody_changed_goes_on_and_stays_reported() {
 #[test]
 fn a_full_file_is_closed_and_the_chain_goes_on_in_a_new_one() {
     let trail = Trail::new();
-    let heads: Vec<Head> = (0..30)
+    let heads: Vec<TrailHead> = (0..30)
         .map(|at| append_rotating(&trail.folder, &mac, None, &entry(&at.to_string()), 1000).unwrap())
         .collect();
     let names = names(&trail.folder).unwrap();
@@ -260,7 +260,7 @@ fn long_words_are_cut_and_a_line_without_end_is_not_swallowed() {
 fn the_newest_file_taken_out_after_a_rotation_is_a_break_for_good() {
     let trail = Trail::new();
     let add = |known| append_rotating(&trail.folder, &mac, known, &entry("use"), 1000).unwrap();
-    let heads: Vec<Head> = (0..6).map(|_| add(None)).collect();
+    let heads: Vec<TrailHead> = (0..6).map(|_| add(None)).collect();
     assert!(trail.folder.remove(FILE).unwrap());
     let next = add(heads.last());
     assert_eq!(next.seq, 8, "after the note of the repair");

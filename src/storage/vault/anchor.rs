@@ -32,7 +32,7 @@ pub(super) struct Anchor {
     pub(super) generation: u64,
     pub(super) mac: Hex<32>,
     /// The newest line of the audit trail, which may be newer than the vault file.
-    pub(super) audit: Option<audit::Head>,
+    pub(super) audit: Option<audit::TrailHead>,
 }
 
 /// How the vault file stands to the last one written here.
@@ -60,7 +60,7 @@ pub(super) enum KnownAnchor {
 }
 
 impl Anchor {
-    pub(super) fn new(header: &Header, mac: [u8; 32], audit: Option<audit::Head>) -> Self {
+    pub(super) fn new(header: &Header, mac: [u8; 32], audit: Option<audit::TrailHead>) -> Self {
         Self {
             format: FORMAT.to_owned(),
             vault_id: header.vault_id,

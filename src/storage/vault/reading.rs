@@ -235,7 +235,7 @@ impl Vault {
 
 impl Opened {
     /// The newest line of the audit trail that is known here, from the anchor or the file.
-    pub(super) fn newest_line(&self, folder: &Folder) -> Result<Option<audit::Head>, VaultError> {
+    pub(super) fn newest_line(&self, folder: &Folder) -> Result<Option<audit::TrailHead>, VaultError> {
         let anchored = anchor::read(folder)?
             .of(self.header.vault_id)
             .and_then(|anchor| anchor.audit);

@@ -25,7 +25,7 @@ pub(super) struct WriteAccess {
 
 impl WriteAccess {
     /// Adds `entry` with this outcome to the audit trail; the trail's new end, which is on the disk.
-    pub(super) fn append(&self, entry: &AuditEntry, outcome: AuditOutcome) -> Result<audit::Head, VaultError> {
+    pub(super) fn append(&self, entry: &AuditEntry, outcome: AuditOutcome) -> Result<audit::TrailHead, VaultError> {
         let entry = AuditEntry {
             outcome,
             ..entry.clone()
@@ -139,7 +139,13 @@ impl Vault {
     }
 
     /// Takes a file that was just written as the one that is known, in the anchors and in memory.
-    pub(super) fn adopt(&self, held: &WriteAccess, opened: Arc<Opened>, newest: Option<audit::Head>, durable: bool) {
+    pub(super) fn adopt(
+        &self,
+        held: &WriteAccess,
+        opened: Arc<Opened>,
+        newest: Option<audit::TrailHead>,
+        durable: bool,
+    ) {
         let anchor = Anchor::new(&opened.header, opened.mac, newest);
         if durable {
             // An anchor that stays older is no alarm; one that outlives its file would be a false one.

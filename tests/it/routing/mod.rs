@@ -35,7 +35,7 @@ fn key(label: &str) -> KeySupply {
         label: label.parse().unwrap(),
         obstacle: None,
         health: Health::default(),
-        mended_at: None,
+        restored_at: None,
         weight: 1,
         exposed: false,
         used: 0,

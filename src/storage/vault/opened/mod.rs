@@ -60,7 +60,7 @@ pub(super) struct Opened {
     pub(super) mac: [u8; 32],
     pub(super) lasting: Arc<Lasting>,
     /// The newest line of the audit trail when the file was written.
-    pub(super) audit_head: Option<audit::Head>,
+    pub(super) audit_head: Option<audit::TrailHead>,
     pub(super) contents: Arc<VaultContents>,
     records: Vec<SealedRecord>,
 }
@@ -70,7 +70,7 @@ pub(super) struct Draft {
     pub(super) keys: Arc<VaultKeys>,
     pub(super) header: Header,
     pub(super) lasting: Arc<Lasting>,
-    pub(super) audit_head: Option<audit::Head>,
+    pub(super) audit_head: Option<audit::TrailHead>,
     pub(super) contents: VaultContents,
     pub(super) sealed: BTreeMap<(KeyId, u32), Sealed>,
 }
@@ -80,7 +80,7 @@ pub(super) struct Draft {
 struct Manifest {
     created_at: Timestamp,
     lasting_key: KeyText,
-    audit_head: Option<audit::Head>,
+    audit_head: Option<audit::TrailHead>,
     keys: Vec<KeyRecord>,
 }
 
