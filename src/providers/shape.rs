@@ -186,6 +186,7 @@ fn credential_of_another_sort(provider: &Provider, text: &str) -> Option<(&'stat
         && text
             .bytes()
             .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    let is_aws_secret = provider.kind == ProviderKind::BuiltIn && text.contains(['/', '+']) && is_aws_secret(text);
     // Elsewhere keys may have that form.
     let is_login = LOGINS.contains(&provider.id.as_str()) && text.starts_with("eyJ") && text.matches('.').count() == 2;
     if let Some(stranger) = stranger {
@@ -195,9 +196,26 @@ fn credential_of_another_sort(provider: &Provider, text: &str) -> Option<(&'stat
             "the id of an access key of AWS",
             "Amazon Bedrock has API keys of its own: make one in its console, and add that",
         ))
+    } else if is_aws_secret {
+        Some((
+            "the secret of an access key of AWS",
+            "Amazon Bedrock has API keys of its own: make one in its console, and add that",
+        ))
     } else {
         is_login.then_some(("a token of a login (a JWT)", SUBSCRIPTION))
     }
+}
+
+/// Whether `text` has the form of the secret of an access key of AWS; other random text may have it too.
+pub(super) fn is_aws_secret(text: &str) -> bool {
+    let has = |is: fn(&u8) -> bool| text.bytes().any(|byte| is(&byte));
+    text.len() == 40
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte))
+        && has(u8::is_ascii_uppercase)
+        && has(u8::is_ascii_lowercase)
+        && has(u8::is_ascii_digit)
 }
 
 const fn stranger(prefix: &'static str, what: &'static str, way_out: &'static str) -> Stranger {
