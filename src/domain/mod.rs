@@ -36,6 +36,6 @@ pub use price::{Cost, Price, Rates, Service, Tier};
 pub use secret::{Passphrase, Secret};
 pub use task::{Objective, Task};
 pub use tokenizer::{ModelFamily, TokenEstimate, Tokenizer};
-pub use tokens::{MOST_TOKENS, TokenCounts, Tokens, TokensError};
+pub use tokens::{MAX_TOKENS, TokenCounts, Tokens, TokensError};
 pub use usage::{OwnCost, Portion, RecordedCost, RequestOutcome, UsageRecord, UsageSource};
 pub use validation::{KeyStatus, Validation};
