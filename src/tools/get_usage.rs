@@ -15,7 +15,7 @@ use crate::{
     error::Result,
     services::{
         caller::Caller,
-        usage::{self, GroupBy, MAX_DAYS},
+        usage_report::{self, GroupBy, MAX_DAYS},
         usage_views::TotalsView,
     },
 };
@@ -112,9 +112,9 @@ impl Tool for GetUsage {
         let provider = self
             .provider
             .as_deref()
-            .map(|name| usage::recorded_provider(app, name))
+            .map(|name| usage_report::recorded_provider(app, name))
             .transpose()?;
-        let report = usage::report(app, provider.clone(), self.days, self.group_by)?;
+        let report = usage_report::report(app, provider.clone(), self.days, self.group_by)?;
         let daily = if report.days.len() <= LISTED_DAYS {
             report
                 .days
