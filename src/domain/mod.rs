@@ -38,6 +38,6 @@ pub use secret::{Passphrase, Secret};
 pub use tags::{Tags, TagsError};
 pub use task::{Objective, Task};
 pub use tokenizer::{ModelFamily, TokenEstimate, Tokenizer};
-pub use tokens::{MOST_TOKENS, TokenCounts, Tokens, TokensError};
+pub use tokens::{MAX_TOKENS, TokenCounts, Tokens, TokensError};
 pub use usage::{OwnCost, Portion, RecordedCost, RequestOutcome, UsageRecord, UsageSource};
 pub use validation::{KeyStatus, Validation};

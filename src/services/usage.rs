@@ -18,16 +18,16 @@ use crate::{
 };
 
 /// The longest stretch of days that is summed up.
-pub const MOST_DAYS: u16 = 3_660;
+pub const MAX_DAYS: u16 = 3_660;
 /// The most groups that a report has: results are read by models.
-pub const MOST_GROUPS: usize = 100;
+pub const MAX_GROUPS: usize = 100;
 
 /// The longest time ago that a reported request may have been made.
-pub const OLDEST_REPORT: SignedDuration = SignedDuration::from_hours(24 * MOST_DAYS as i64);
+pub const OLDEST_REPORT: SignedDuration = SignedDuration::from_hours(24 * MAX_DAYS as i64);
 /// How far a reporter's clock may be ahead of ours.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 /// How long the outcome of a request says something of the provider's health.
-const FRESH: SignedDuration = SignedDuration::from_mins(15);
+const OUTCOME_MAX_AGE: SignedDuration = SignedDuration::from_mins(15);
 
 /// A request that is reported.
 #[derive(Debug)]
@@ -145,7 +145,7 @@ pub async fn track(app: &App, told: Told) -> Result<Tracked> {
         request_id: told.request_id,
     };
     let recorded = ledger_writes::turn(app, |ledger| ledger.record(&record)).await?;
-    if !recorded.duplicate && now.duration_since(at) < FRESH {
+    if !recorded.duplicate && now.duration_since(at) < OUTCOME_MAX_AGE {
         let (provider, label) = (&record.model.provider, record.label.as_ref());
         let learn = |ledger: &Ledger| health::observe(app, ledger, provider, label, &record.outcome, told.retry_after);
         if let Err(why) = ledger_writes::turn(app, learn).await {
@@ -250,8 +250,8 @@ pub fn report(app: &App, filter: &Filter, days: u16, group_by: GroupBy) -> Resul
             "%Y-%m",
         ),
     };
-    let omitted = groups.len().saturating_sub(MOST_GROUPS);
-    groups.truncate(MOST_GROUPS);
+    let omitted = groups.len().saturating_sub(MAX_GROUPS);
+    groups.truncate(MAX_GROUPS);
     if matches!(group_by, GroupBy::Day | GroupBy::Month) {
         groups.reverse();
     }

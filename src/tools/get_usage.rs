@@ -15,7 +15,7 @@ use crate::{
     error::Result,
     services::{
         caller::Caller,
-        usage::{self, GroupBy, MOST_DAYS},
+        usage::{self, GroupBy, MAX_DAYS},
         usage_views::TotalsView,
     },
     storage::ledger::Filter,
@@ -31,9 +31,9 @@ pub(super) struct GetUsage {
     /// Only this provider
     provider: Option<String>,
     /// How many days back, today included
-    #[schemars(range(min = 1, max = MOST_DAYS))]
+    #[schemars(range(min = 1, max = MAX_DAYS))]
     #[serde(default = "thirty")]
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_DAYS)))]
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_DAYS)))]
     days: u16,
     /// What to group by
     #[serde(default = "by_provider")]

@@ -24,10 +24,10 @@ use crate::{
 
 /// A provider's statement above so many times our own estimate, and that much beside it, is not believed: searches and
 /// tools are charged beside the tokens, but not without end.
-const MOST_TIMES: u64 = 1_000;
+const MAX_TIMES: u64 = 1_000;
 const OTHER_CHARGES: Usd = Usd::from_nano(10 * 1_000_000_000);
 /// How often what a stream has used so far is noted in the journal.
-const BETWEEN_NOTES: Duration = Duration::from_millis(100);
+const NOTE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A request that is paid for. Of one that is dropped in the middle its use is unknown, and estimated.
 #[derive(Debug)]
@@ -214,7 +214,7 @@ impl Booking {
     /// Notes now and then in the journal how the request would be recorded, should the process be killed.
     pub(in crate::gateway) fn note(&mut self, so_far: impl FnOnce() -> Ending) {
         if let Some(entry) = self.entry
-            && self.noted_at.elapsed() >= BETWEEN_NOTES
+            && self.noted_at.elapsed() >= NOTE_INTERVAL
         {
             self.noted_at = Clock::now();
             self.writer.update(entry, &self.ended(&so_far()));
@@ -322,7 +322,7 @@ impl Booking {
 /// A stated cost that may be true beside what our own prices make of the tokens.
 fn believed(stated: Option<Usd>, own: Option<&OwnCost>) -> Option<Usd> {
     let is_absurd = |cost: &Usd| {
-        own.is_some_and(|own| own.cost > Usd::ZERO && *cost > own.cost.scaled(MOST_TIMES, 1) + OTHER_CHARGES)
+        own.is_some_and(|own| own.cost > Usd::ZERO && *cost > own.cost.scaled(MAX_TIMES, 1) + OTHER_CHARGES)
     };
     stated.filter(|cost| !is_absurd(cost))
 }

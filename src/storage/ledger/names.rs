@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::domain::{Label, Task, UsageRecord};
 
 /// How many are kept; sessions would be without end.
-const MOST: usize = 20_000;
+const MAX_NAMES: usize = 20_000;
 
 /// The number of a text, 0 for none.
 pub(super) type NameId = i64;
@@ -160,7 +160,7 @@ impl Names {
     }
 
     fn keep(&mut self, id: NameId, text: &str) {
-        if self.ids.len() >= MOST {
+        if self.ids.len() >= MAX_NAMES {
             self.ids.clear();
             self.texts.clear();
         }
@@ -169,7 +169,7 @@ impl Names {
     }
 
     fn keep_series(&mut self, id: SeriesId, series: Series) {
-        if self.series.len() >= MOST {
+        if self.series.len() >= MAX_NAMES {
             self.series.clear();
             self.series_ids.clear();
         }

@@ -18,7 +18,7 @@ use crate::domain::{
 /// The bytes before a payload.
 pub(super) const HEAD: usize = 4 + 4 + 8 + 1;
 /// The longest payload that is believed.
-const LONGEST: usize = 1 << 20;
+const MAX_PAYLOAD_BYTES: usize = 1 << 20;
 
 /// What is known of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<JournalEntry<'_>> {
     let (length, rest) = bytes.split_first_chunk()?;
     let (checksum, rest) = rest.split_first_chunk()?;
     let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
-    let checked = rest.get(..HEAD - 8 + length).filter(|_| length <= LONGEST)?;
+    let checked = rest.get(..HEAD - 8 + length).filter(|_| length <= MAX_PAYLOAD_BYTES)?;
     if crc32fast::hash(checked) != u32::from_le_bytes(*checksum) {
         return None;
     }
