@@ -24,7 +24,7 @@ use super::{
     },
     keys::wait,
     models,
-    request::client_request::ClientRequest,
+    request::{attribution::Attribution, client_request::ClientRequest},
     state::GatewayState,
     tasks::Outliving,
 };
@@ -118,6 +118,7 @@ async fn admit(
         }
         GatewayRoute::Call(call) => call,
     };
+    let attribution = Attribution::of(request.headers())?;
     state.client_limits.admit(&client)?;
     let (head, body) = request.into_parts();
     let body = read(&head.headers, body).await?;
@@ -133,6 +134,7 @@ async fn admit(
         catalog,
         config,
         attempts: 0,
+        attribution,
     };
     exchange(state, request, permit).await
 }

@@ -28,6 +28,10 @@ pub enum GroupBy {
     Task,
     Project,
     Key,
+    Client,
+    Session,
+    Agent,
+    Tag,
 }
 
 /// Usage of some days.
@@ -62,7 +66,7 @@ pub fn recorded_provider(app: &App, name: &str) -> Result<ProviderId> {
 }
 
 /// The usage of the last `days` days, today included.
-pub fn report(app: &App, provider: Option<ProviderId>, days: u16, group_by: GroupBy) -> Result<UsageReport> {
+pub fn report(app: &App, filter: &Filter, days: u16, group_by: GroupBy) -> Result<UsageReport> {
     let (now, ledger) = (app.now(), app.ledger());
     let zone = app.settings().current().budget.time_zone.clone();
     let calendar = last_days(days, now, &zone);
@@ -70,17 +74,13 @@ pub fn report(app: &App, provider: Option<ProviderId>, days: u16, group_by: Grou
         from: calendar.first().map_or(now, |(_, day)| day.from),
         to: calendar.last().map_or(now, |(_, day)| day.to),
     };
-    let filter = Filter {
-        provider,
-        ..Filter::default()
-    };
     let by_window = |named: Vec<(Date, Span)>| -> Result<Vec<(Date, Totals)>> {
         let spans: Vec<Span> = named.iter().map(|(_, span)| *span).collect();
-        let totals = ledger.windows(&spans, &filter)?;
+        let totals = ledger.windows(&spans, filter)?;
         Ok(named.into_iter().map(|(date, _)| date).zip(totals).collect())
     };
     let by = |dimension| -> Result<Vec<(Option<String>, Totals)>> {
-        let mut groups = ledger.grouped(span, &filter, dimension)?;
+        let mut groups = ledger.grouped(span, filter, dimension)?;
         groups.sort_by(|(one, a), (other, b)| {
             let weight = |totals: &Totals| (totals.cost, totals.requests);
             weight(b).cmp(&weight(a)).then_with(|| one.cmp(other))
@@ -95,6 +95,10 @@ pub fn report(app: &App, provider: Option<ProviderId>, days: u16, group_by: Grou
         GroupBy::Task => by(Dimension::Task)?,
         GroupBy::Project => by(Dimension::Project)?,
         GroupBy::Key => by(Dimension::Key)?,
+        GroupBy::Client => by(Dimension::Client)?,
+        GroupBy::Session => by(Dimension::Session)?,
+        GroupBy::Agent => by(Dimension::Agent)?,
+        GroupBy::Tag => by(Dimension::Tag)?,
         GroupBy::Day => named(days.iter().rev().filter(|(_, day)| used(day)).copied(), "%Y-%m-%d"),
         GroupBy::Month => named(
             by_window(months_of(span, &zone))?
@@ -111,7 +115,7 @@ pub fn report(app: &App, provider: Option<ProviderId>, days: u16, group_by: Grou
     }
     Ok(UsageReport {
         span: Span { to: now, ..span },
-        totals: ledger.totals(span, &filter)?,
+        totals: ledger.totals(span, filter)?,
         groups,
         omitted,
         days,

@@ -11,7 +11,8 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        Label, ModelRef, OwnCost, RecordedCost, RequestOutcome, Service, Task, Tokens, UsageRecord, UsageSource, Usd,
+        Label, ModelRef, OwnCost, RecordedCost, RequestOutcome, Service, Tags, Task, Tokens, UsageRecord, UsageSource,
+        Usd,
     },
     error::{Code, Error, Result},
     storage::ledger::{Filter, Ledger},
@@ -100,6 +101,8 @@ pub async fn track(app: &App, reported: ReportedRequest) -> Result<Tracked> {
         project: reported.project.or_else(|| environment.project()),
         session: environment.session(),
         client: None,
+        agent: None,
+        tags: Tags::default(),
         source: UsageSource::Reported,
         service: reported.service,
         tokens: reported.tokens,

@@ -18,12 +18,13 @@ use crate::{
         usage_report::{self, GroupBy, MAX_DAYS},
         usage_views::TotalsView,
     },
+    storage::ledger::Filter,
 };
 
 /// The most days whose spending is listed one by one.
 const LISTED_DAYS: usize = 62;
 
-/// Sum up requests, tokens and cost of the last days, grouped by provider, model, day, month, task, project or key
+/// Sum up requests, tokens and cost of the last days, grouped by provider, model, day, month, task, project, key, client, session, agent or tag
 #[derive(Debug, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GetUsage {
@@ -38,6 +39,9 @@ pub(super) struct GetUsage {
     #[serde(default = "by_provider")]
     #[arg(long, value_enum, default_value = "provider")]
     group_by: GroupBy,
+    /// Only requests with this tag, `name=value`
+    #[arg(long)]
+    tag: Option<String>,
 }
 
 /// Usage of some days.
@@ -114,7 +118,12 @@ impl Tool for GetUsage {
             .as_deref()
             .map(|name| usage_report::recorded_provider(app, name))
             .transpose()?;
-        let report = usage_report::report(app, provider.clone(), self.days, self.group_by)?;
+        let filter = Filter {
+            provider: provider.clone(),
+            tag: self.tag,
+            ..Filter::default()
+        };
+        let report = usage_report::report(app, &filter, self.days, self.group_by)?;
         let daily = if report.days.len() <= LISTED_DAYS {
             report
                 .days
@@ -187,6 +196,10 @@ impl Tool for GetUsage {
             GroupBy::Task => "TASK",
             GroupBy::Project => "PROJECT",
             GroupBy::Key => "KEY",
+            GroupBy::Client => "CLIENT",
+            GroupBy::Session => "SESSION",
+            GroupBy::Agent => "AGENT",
+            GroupBy::Tag => "TAG",
         };
         let mut shown = View::line(
             Tone::Faint,

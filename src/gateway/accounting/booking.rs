@@ -13,7 +13,10 @@ use crate::{
     domain::{
         Label, OwnCost, Portion, RecordedCost, RequestOutcome, Service, Task, Tokens, UsageRecord, UsageSource, Usd,
     },
-    gateway::{metrics::Metrics, request::prepared_request::PreparedRequest},
+    gateway::{
+        metrics::Metrics,
+        request::{attribution::Attribution, prepared_request::PreparedRequest},
+    },
     providers::Meter,
     services::price_lookup::{self, Pricing},
     storage::{gateway_clients::GatewayClient, ledger::EntryId},
@@ -84,8 +87,7 @@ pub(in crate::gateway) struct Noted {
     pub(in crate::gateway) request_id: String,
     /// The key that is tried first.
     pub(in crate::gateway) label: Option<Label>,
-    pub(in crate::gateway) project: Option<String>,
-    pub(in crate::gateway) session: Option<String>,
+    pub(in crate::gateway) attribution: Attribution,
     pub(in crate::gateway) task: Option<Task>,
 }
 
@@ -124,6 +126,7 @@ impl Booking {
         (client, prepared): (&GatewayClient, &PreparedRequest),
         noted: Noted,
     ) -> Self {
+        let attribution = noted.attribution;
         Self {
             app: Arc::clone(app),
             metrics: Arc::clone(metrics),
@@ -135,9 +138,11 @@ impl Booking {
                 model: prepared.model.clone(),
                 label: noted.label,
                 task: noted.task,
-                project: noted.project,
-                session: noted.session,
+                project: attribution.project,
+                session: attribution.session,
                 client: Some(client.name.to_string()),
+                agent: attribution.agent,
+                tags: attribution.tags,
                 source: UsageSource::Gateway,
                 service: prepared.service,
                 tokens: Tokens::default(),

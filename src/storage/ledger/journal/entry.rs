@@ -105,6 +105,10 @@ struct StoredEntry<'a> {
     session: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     client: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agent: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tags: Option<Cow<'a, str>>,
     source: Cow<'a, str>,
     service: Cow<'a, str>,
     /// Input, output, cache reads, cache writes, those for an hour, reasoning.
@@ -141,6 +145,8 @@ pub(super) fn encode(record: &UsageRecord) -> Vec<u8> {
         project: borrowed(record.project.as_ref()),
         session: borrowed(record.session.as_ref()),
         client: borrowed(record.client.as_ref()),
+        agent: borrowed(record.agent.as_ref()),
+        tags: record.tags.text().map(Cow::Borrowed),
         source: record.source.as_str().into(),
         service: record.service.as_str().into(),
         tokens: [
@@ -195,6 +201,8 @@ pub(super) fn decode(payload: &[u8]) -> Option<UsageRecord> {
         project: owned(stored.project),
         session: owned(stored.session),
         client: owned(stored.client),
+        agent: owned(stored.agent),
+        tags: stored.tags.and_then(|tags| tags.parse().ok()).unwrap_or_default(),
         source: one_of(&UsageSource::ALL, UsageSource::as_str, &stored.source)?,
         service: one_of(&Service::ALL, Service::as_str, &stored.service)?,
         tokens: Tokens::new(TokenCounts {
