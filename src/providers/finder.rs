@@ -4,12 +4,12 @@ use aho_corasick::{AhoCorasick, MatchKind};
 
 use super::{
     PROVIDERS,
-    shape::{ADMIN, PREFIXES, STRANGERS, TailRule, is_aws_secret},
+    key_prefixes::{ADMIN, PREFIXES, STRANGERS, TailRule, is_aws_secret},
 };
 use crate::domain::{ApiKey, Secret};
 
 /// The longest that is taken for one key, in bytes.
-pub const LONGEST_FOUND: usize = 4096;
+pub const MAX_FOUND: usize = 4096;
 /// The id of an access key of AWS: this many characters in all.
 const AWS: usize = 20;
 /// What stands before the ids of AWS's access keys.
@@ -128,7 +128,7 @@ impl KeyFinder {
 /// The run of bytes from `start` that are all part of a key.
 fn token_at(bytes: &[u8], start: usize, is_part: impl Fn(u8) -> bool) -> Option<&str> {
     let rest = bytes.get(start..)?;
-    let parts = rest.iter().take(LONGEST_FOUND).take_while(|byte| is_part(**byte));
+    let parts = rest.iter().take(MAX_FOUND).take_while(|byte| is_part(**byte));
     let token = rest.get(..parts.count())?;
     Some(std::str::from_utf8(token).ok()?.trim_end_matches('.'))
 }

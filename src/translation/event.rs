@@ -25,7 +25,7 @@ pub(super) enum AnswerEvent {
         text: String,
     },
     /// The counts so far: those that come later replace these.
-    Usage(TokenCounts),
+    Usage(AnswerCounts),
     Stop(StopReason),
     Failure(AnswerFailure),
     /// Nothing follows.
@@ -33,7 +33,7 @@ pub(super) enum AnswerEvent {
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct TokenCounts {
+pub(super) struct AnswerCounts {
     /// Including what was read from and written to the cache.
     pub(super) input: u64,
     pub(super) cache_read: u64,

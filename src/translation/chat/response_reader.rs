@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::translation::{
-    event::{AnswerEvent, AnswerFailure, FailureKind, StopReason, TokenCounts},
+    event::{AnswerCounts, AnswerEvent, AnswerFailure, FailureKind, StopReason},
     json::{take, take_list, take_text, whole_number},
     signature::make_signature,
 };
@@ -171,11 +171,11 @@ impl ChatReader {
     }
 }
 
-fn read_counts(usage: &Value) -> Option<TokenCounts> {
+fn read_counts(usage: &Value) -> Option<AnswerCounts> {
     let count = |path: &str| usage.pointer(path).and_then(whole_number);
     let input = count("/prompt_tokens")?;
     let cached = count("/prompt_tokens_details/cached_tokens").or_else(|| count("/prompt_cache_hit_tokens"));
-    Some(TokenCounts {
+    Some(AnswerCounts {
         input,
         cache_read: cached.unwrap_or_default().min(input),
         cache_write: count("/prompt_tokens_details/cache_write_tokens").unwrap_or_default(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use crate::translation::{
-    event::{AnswerEvent, AnswerFailure, StopReason, TokenCounts},
+    event::{AnswerCounts, AnswerEvent, AnswerFailure, StopReason},
     event_stream::write_event,
 };
 
@@ -19,7 +19,7 @@ pub(in crate::translation) struct ChatWriter {
     model: String,
     is_started: bool,
     is_ended: bool,
-    counts: Option<TokenCounts>,
+    counts: Option<AnswerCounts>,
     stop: Option<StopReason>,
 }
 
@@ -201,7 +201,7 @@ fn finish_reason(stop: Option<&StopReason>) -> &'static str {
     }
 }
 
-fn usage(counts: TokenCounts) -> Value {
+fn usage(counts: AnswerCounts) -> Value {
     json!({
         "prompt_tokens": counts.input,
         "completion_tokens": counts.output,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use crate::translation::{
-    event::{AnswerEvent, AnswerFailure, FailureKind, StopReason, TokenCounts},
+    event::{AnswerCounts, AnswerEvent, AnswerFailure, FailureKind, StopReason},
     json::{take, take_list, take_text, whole_number},
     tool_id::decode_id,
 };
@@ -15,7 +15,7 @@ use crate::translation::{
 pub(in crate::translation) struct MessagesReader {
     /// The numbers of the tools' calls by the indexes of their blocks.
     calls: BTreeMap<u64, usize>,
-    counts: TokenCounts,
+    counts: AnswerCounts,
     stop: Option<StopReason>,
     has_ended: bool,
 }

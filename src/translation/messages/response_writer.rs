@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::request_writer::read_arguments;
 use crate::translation::{
-    event::{AnswerEvent, AnswerFailure, StopReason, TokenCounts},
+    event::{AnswerCounts, AnswerEvent, AnswerFailure, StopReason},
     event_stream::write_event,
     tool_id::encode_id,
 };
@@ -21,7 +21,7 @@ pub(in crate::translation) struct MessagesWriter {
     next_index: usize,
     /// Calls that began while another was still open, by their numbers.
     waiting: BTreeMap<usize, WaitingCall>,
-    counts: TokenCounts,
+    counts: AnswerCounts,
     stop: Option<StopReason>,
 }
 
@@ -75,9 +75,9 @@ impl MessagesWriter {
             open: None,
             next_index: 0,
             waiting: BTreeMap::new(),
-            counts: TokenCounts {
+            counts: AnswerCounts {
                 input,
-                ..TokenCounts::default()
+                ..AnswerCounts::default()
             },
             stop: None,
         }
@@ -229,7 +229,7 @@ impl MessagesWriter {
 pub(in crate::translation) fn write_whole(events: Vec<AnswerEvent>) -> Result<Value, AnswerFailure> {
     let mut message = message_head(None, None);
     let mut blocks: Vec<WholeBlock> = Vec::new();
-    let (mut counts, mut stop) = (TokenCounts::default(), StopReason::EndTurn);
+    let (mut counts, mut stop) = (AnswerCounts::default(), StopReason::EndTurn);
     for event in events {
         match (event, blocks.last_mut()) {
             (AnswerEvent::Start { id, model }, _) => message = message_head(id, model),
@@ -310,8 +310,8 @@ fn message_head(id: Option<String>, model: Option<String>) -> Value {
     json!({"id": id, "type": "message", "role": "assistant", "model": model.unwrap_or_default()})
 }
 
-fn usage(counts: TokenCounts) -> Value {
-    let TokenCounts {
+fn usage(counts: AnswerCounts) -> Value {
+    let AnswerCounts {
         input,
         cache_read,
         cache_write,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::translation::{
     chat::read_failure,
-    event::{AnswerEvent, AnswerFailure, StopReason, TokenCounts},
+    event::{AnswerCounts, AnswerEvent, AnswerFailure, StopReason},
     json::{take, take_list, take_text, whole_number},
     signature::make_signature,
 };
@@ -154,10 +154,10 @@ fn start(response: &mut Value, out: &mut Vec<AnswerEvent>) {
     });
 }
 
-fn read_counts(usage: &Value) -> Option<TokenCounts> {
+fn read_counts(usage: &Value) -> Option<AnswerCounts> {
     let count = |path: &str| usage.pointer(path).and_then(whole_number);
     let input = count("/input_tokens")?;
-    Some(TokenCounts {
+    Some(AnswerCounts {
         input,
         cache_read: count("/input_tokens_details/cached_tokens")
             .unwrap_or_default()

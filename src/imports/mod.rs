@@ -1,3 +1,0 @@
-//! What other programs keep of keys and usage, read and never changed.
-
-pub mod command_center;
