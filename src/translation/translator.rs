@@ -214,12 +214,11 @@ impl AnswerTranslator {
     /// Translates what ended with the stream.
     pub fn finish(&mut self) -> Vec<u8> {
         let (mut events, mut out) = (Vec::new(), Vec::new());
-        match self.whole.take() {
-            Some(body) => self.reader.read_whole(&body, &mut events),
-            None => {
-                let reader = &mut self.reader;
-                self.events.finish(|data| reader.read_event(data, &mut events));
-            }
+        if let Some(body) = self.whole.take() {
+            self.reader.read_whole(&body, &mut events);
+        } else {
+            let reader = &mut self.reader;
+            self.events.finish(|data| reader.read_event(data, &mut events));
         }
         self.reader.finish(&mut events);
         self.write_all(events, &mut out);

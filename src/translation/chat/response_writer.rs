@@ -47,18 +47,18 @@ impl ChatWriter {
                 self.model = model.unwrap_or_default();
                 self.start(out);
             }
-            AnswerEvent::Text(text) => self.delta(json!({ "content": text }), out),
-            AnswerEvent::Thinking(text) => self.delta(json!({ "reasoning_content": text }), out),
+            AnswerEvent::Text(text) => self.delta(&json!({ "content": text }), out),
+            AnswerEvent::Thinking(text) => self.delta(&json!({ "reasoning_content": text }), out),
             // There is no place for them.
             AnswerEvent::Signature(_) | AnswerEvent::Redacted(_) => {}
             AnswerEvent::ToolStart { number, id, name } => {
-                let mut call = tool_call(id, name, String::new());
+                let mut call = tool_call(id, &name, "");
                 call.insert("index".to_owned(), number.into());
-                self.delta(json!({ "tool_calls": [call] }), out);
+                self.delta(&json!({ "tool_calls": [call] }), out);
             }
             AnswerEvent::ToolArguments { number, text } => {
                 let call = json!({"index": number, "function": {"arguments": text}});
-                self.delta(json!({ "tool_calls": [call] }), out);
+                self.delta(&json!({ "tool_calls": [call] }), out);
             }
             AnswerEvent::Usage(counts) => self.counts = Some(counts),
             AnswerEvent::Stop(stop) => self.stop = Some(stop),
@@ -73,14 +73,14 @@ impl ChatWriter {
     fn start(&mut self, out: &mut Vec<u8>) {
         if !std::mem::replace(&mut self.is_started, true) {
             self.chunk(
-                json!([choice(json!({"role": "assistant", "content": ""}), None)]),
+                json!([choice(&json!({"role": "assistant", "content": ""}), None)]),
                 None,
                 out,
             );
         }
     }
 
-    fn delta(&mut self, delta: Value, out: &mut Vec<u8>) {
+    fn delta(&mut self, delta: &Value, out: &mut Vec<u8>) {
         self.start(out);
         self.chunk(json!([choice(delta, None)]), None, out);
     }
@@ -89,7 +89,7 @@ impl ChatWriter {
         self.start(out);
         self.is_ended = true;
         let reason = finish_reason(self.stop.as_ref());
-        self.chunk(json!([choice(json!({}), Some(reason))]), None, out);
+        self.chunk(json!([choice(&json!({}), Some(reason))]), None, out);
         if self.wants_usage {
             self.chunk(json!([]), Some(usage(self.counts.unwrap_or_default())), out);
         }
@@ -147,7 +147,7 @@ pub(in crate::translation) fn write_whole(events: Vec<AnswerEvent>, created: i64
     if !calls.is_empty() {
         let calls = calls
             .into_values()
-            .map(|(id, name, arguments)| tool_call(id, name, arguments).into());
+            .map(|(id, name, arguments)| tool_call(id, &name, &arguments).into());
         message["tool_calls"] = calls.collect::<Vec<Value>>().into();
     }
     let mut response = head(&id, &model, created, "chat.completion");
@@ -179,11 +179,11 @@ fn head(id: &str, model: &str, created: i64, kind: &str) -> Value {
     json!({"id": id, "object": kind, "created": created, "model": model})
 }
 
-fn choice(delta: Value, finish_reason: Option<&str>) -> Value {
+fn choice(delta: &Value, finish_reason: Option<&str>) -> Value {
     json!({"index": 0, "delta": delta, "logprobs": null, "finish_reason": finish_reason})
 }
 
-fn tool_call(id: String, name: String, arguments: String) -> Map<String, Value> {
+fn tool_call(id: String, name: &str, arguments: &str) -> Map<String, Value> {
     let function = json!({"name": name, "arguments": arguments});
     let fields = [("id", id.into()), ("type", "function".into()), ("function", function)];
     fields

@@ -99,7 +99,7 @@ fn messages(conversation: Conversation, losses: &mut Losses) -> Result<Vec<Value
         let mut blocks = Vec::new();
         for part in turn.parts {
             blocks.extend(match (turn.speaker, part) {
-                (Speaker::System, ContentPart::Text(text)) => Some(text_block(format!("System: {text}"))),
+                (Speaker::System, ContentPart::Text(text)) => Some(text_block(&format!("System: {text}"))),
                 (_, part) => block(part, losses)?,
             });
         }
@@ -117,14 +117,14 @@ fn messages(conversation: Conversation, losses: &mut Losses) -> Result<Vec<Value
     Ok(written.collect())
 }
 
-fn text_block(text: String) -> Value {
+fn text_block(text: &str) -> Value {
     json!({"type": "text", "text": text})
 }
 
 /// The block of a part; nothing for one that says nothing.
 fn block(part: ContentPart, losses: &mut Losses) -> Result<Option<Value>, Untranslatable> {
     Ok(match part {
-        ContentPart::Text(text) => (!text.trim().is_empty()).then(|| text_block(text)),
+        ContentPart::Text(text) => (!text.trim().is_empty()).then(|| text_block(&text)),
         ContentPart::Image(source) => Some(json!({"type": "image", "source": source_of(source)})),
         ContentPart::Document { source, title } => {
             let mut block = json!({"type": "document", "source": source_of(source)});

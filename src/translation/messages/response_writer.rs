@@ -123,7 +123,7 @@ impl MessagesWriter {
                     self.open_call(number, id, &name, out);
                 }
             }
-            AnswerEvent::ToolArguments { number, text } => self.arguments(number, text, out),
+            AnswerEvent::ToolArguments { number, text } => self.arguments(number, &text, out),
             AnswerEvent::Usage(counts) => self.counts = counts,
             AnswerEvent::Stop(stop) => self.stop = Some(stop),
             AnswerEvent::Failure(failure) => {
@@ -175,9 +175,9 @@ impl MessagesWriter {
         self.open(OpenContent::Call { number, arguments }, &block, out);
     }
 
-    fn arguments(&mut self, number: usize, text: String, out: &mut Vec<u8>) {
+    fn arguments(&mut self, number: usize, text: &str, out: &mut Vec<u8>) {
         if let Some(call) = self.waiting.get_mut(&number) {
-            call.arguments.push_str(&text);
+            call.arguments.push_str(text);
             return;
         }
         match self.open.as_mut().map(|open| &mut open.content) {
@@ -185,7 +185,7 @@ impl MessagesWriter {
                 number: open,
                 arguments,
             }) if *open == number && !text.is_empty() => {
-                arguments.push_str(&text);
+                arguments.push_str(text);
                 self.delta(&json!({"type": "input_json_delta", "partial_json": text}), out);
             }
             // Of a call whose arguments were complete.
@@ -210,7 +210,7 @@ impl MessagesWriter {
         self.start(None, None, out);
         for (number, call) in std::mem::take(&mut self.waiting) {
             self.open_call(number, call.id, &call.name, out);
-            self.arguments(number, call.arguments, out);
+            self.arguments(number, &call.arguments, out);
         }
         self.close(out);
         self.is_ended = true;

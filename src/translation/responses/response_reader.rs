@@ -64,9 +64,8 @@ impl ResponsesReader {
                 out.extend(delta().map(AnswerEvent::Text));
             }
             Some("response.reasoning_summary_part.added") => {
-                if std::mem::replace(&mut self.has_summary, true) {
-                    out.push(AnswerEvent::Thinking("\n\n".to_owned()));
-                }
+                let is_further = std::mem::replace(&mut self.has_summary, true);
+                out.extend(is_further.then(|| AnswerEvent::Thinking("\n\n".to_owned())));
             }
             Some("response.reasoning_summary_text.delta" | "response.reasoning_text.delta") => {
                 out.extend(delta().map(AnswerEvent::Thinking));
