@@ -13,11 +13,11 @@ use std::{
 };
 
 use jiff::civil::Date;
+use strsim::levenshtein;
 
 pub use self::found::{FoundModel, Matched};
 use self::{
     fingerprint::{Fingerprint, SEED},
-    names::distance,
     section::CatalogSection,
 };
 use super::{
@@ -169,8 +169,8 @@ impl Catalog {
             let is_named = provider == Some(id.as_str());
             for known in section.names(is_named) {
                 let known = id.model(known);
-                let whole = distance(name, &known.to_string());
-                let away = whole.min(distance(model, known.model.as_str()) + 1);
+                let whole = levenshtein(name, &known.to_string());
+                let away = whole.min(levenshtein(model, known.model.as_str()) + 1);
                 let contained = model.len() >= 4 && known.model.as_str().contains(model);
                 if away <= 1 + model.len() / 4 || contained {
                     near.push((away, known));
