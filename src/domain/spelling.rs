@@ -35,7 +35,15 @@ mod tests {
 
     #[test]
     fn a_mistyped_name_finds_the_one_that_was_meant() {
-        let names = ["anthropic", "openai", "azure-openai", "google", "groq", "mistral", "local"];
+        let names = [
+            "anthropic",
+            "openai",
+            "azure-openai",
+            "google",
+            "groq",
+            "mistral",
+            "local",
+        ];
         for (typed, meant) in [
             ("opnai", Some("openai")),
             ("antropic", Some("anthropic")),

@@ -223,9 +223,14 @@ fn routing(
         let id: Option<ProviderId> = name.parse().ok();
         id.filter(|id| configured.contains_key(id) || Provider::built_in(id).is_some())
             .ok_or_else(|| {
-                let all = PROVIDERS.iter().map(|def| def.id).chain(configured.keys().map(ProviderId::as_str));
+                let all = PROVIDERS
+                    .iter()
+                    .map(|def| def.id)
+                    .chain(configured.keys().map(ProviderId::as_str));
                 let meant = meant(name, all);
-                field.wrong(format!("names a provider that is neither built in nor configured{meant}"))
+                field.wrong(format!(
+                    "names a provider that is neither built in nor configured{meant}"
+                ))
             })
     };
     if let Some(field) = section.field("fallback_order") {

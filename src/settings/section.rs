@@ -7,7 +7,10 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use crate::{domain::{Billionths, nearest}, providers};
+use crate::{
+    domain::{Billionths, nearest},
+    providers,
+};
 
 /// A mistake in the configuration file: where, and by which rule; never a value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,7 +25,11 @@ pub struct ConfigError {
 }
 
 fn place(line: usize, field: &str) -> String {
-    let line = if line > 0 { format!(" line {line}") } else { String::new() };
+    let line = if line > 0 {
+        format!(" line {line}")
+    } else {
+        String::new()
+    };
     if field.is_empty() {
         line + ":"
     } else {
