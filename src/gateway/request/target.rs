@@ -23,6 +23,7 @@ pub(in crate::gateway) struct Target {
     pub(in crate::gateway) model: ModelId,
     /// The key to begin with, where routing has chosen one.
     pub(in crate::gateway) label: Option<Label>,
+    pub(super) form: SentAs,
 }
 
 /// Where the request may go, in this order.
