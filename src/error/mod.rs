@@ -78,6 +78,7 @@ pub enum Code {
     ForeignRequest,
     NoSuchRoute,
     MethodNotAllowed,
+    UpgradeRefused,
     RequestTooLarge,
     ProviderNotAllowed,
     ProviderUnreachable,
@@ -392,6 +393,12 @@ pub const CODES: &[(Code, &str, &str, ExitCode)] = &[
         Code::MethodNotAllowed,
         "method_not_allowed",
         "the gateway does not support that HTTP method on the path; see the `allow` header",
+        ExitCode::Failed,
+    ),
+    (
+        Code::UpgradeRefused,
+        "upgrade_refused",
+        "the gateway speaks HTTP alone, and no WebSocket",
         ExitCode::Failed,
     ),
     (
