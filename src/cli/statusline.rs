@@ -22,7 +22,7 @@ use crate::{
     services::{
         budget_status, health, keys,
         usage_views::{BudgetReport, BudgetView},
-        vault,
+        vault_access,
     },
     storage::vault::{SlotKind, VaultStatus},
     tools::{
@@ -172,7 +172,7 @@ fn needing_attention(app: &App) -> Result<Option<usize>> {
             has(SlotKind::KeyFile) && !has(SlotKind::Keychain)
         }
     };
-    if !quick || wait(vault::open_unasked(app)).is_err() {
+    if !quick || wait(vault_access::open_unasked(app)).is_err() {
         return Ok(None);
     }
     let (now, troubles) = (app.now(), health::all(app)?);

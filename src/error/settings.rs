@@ -6,11 +6,8 @@ use crate::settings::{ConfigError, SettingsError, UnknownProvider, VariableError
 impl From<SettingsError> for Error {
     fn from(why: SettingsError) -> Self {
         match why {
-            SettingsError::HomeMissing => Self::new(
-                Code::HomeMissing,
-                "no folder for the files could be determined: neither API_KEYS_HOME nor a home folder is set",
-            )
-            .hint("set API_KEYS_HOME to a folder of your own, or HOME to your home folder"),
+            SettingsError::HomeMissing => Self::new(Code::HomeMissing, why.to_string())
+                .hint("set API_KEYS_HOME to a folder of your own, or HOME to your home folder"),
         }
     }
 }
@@ -36,6 +33,9 @@ impl From<VariableError> for Error {
 
 impl From<UnknownProvider> for Error {
     fn from(why: UnknownProvider) -> Self {
-        Self::new(Code::UnknownProvider, why.to_string()).hint(format!("the providers are: {}", why.known.join(", ")))
+        let meant = why.nearest.as_ref();
+        let meant = meant.map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
+        let known = why.known.join(", ");
+        Self::new(Code::UnknownProvider, why.to_string()).hint(format!("{meant}the providers are: {known}"))
     }
 }

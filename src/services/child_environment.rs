@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::{caller::Caller, keys, sdks, vault};
+use super::{caller::Caller, keys, sdks, vault_access};
 use crate::{
     app::App,
     domain::{ApiKey, KeyRecord, KeyState, Label, ProviderId},
@@ -41,7 +41,7 @@ pub struct LeftOut {
 ///
 /// Nothing is revealed: this is what a dry run shows.
 pub async fn select(app: &App, caller: &dyn Caller, wanted: &[(ProviderId, Label)]) -> Result<Selection> {
-    let contents = vault::contents(app, caller)
+    let contents = vault_access::contents(app, caller)
         .await
         .map_err(|error| match wanted.first() {
             Some((provider, label)) => keys::without_vault(error, provider, label),
@@ -187,8 +187,8 @@ fn nothing_usable(left_out: &[LeftOut]) -> Error {
     Error::new(Code::KeyNotFound, format!("{message}: {}", reasons.join(", "))).hint(ways_out.join("; "))
 }
 
-/// The variables in which the same libraries would look for another key, and which must not be there beside `variables`.
-pub fn in_the_way(app: &App, variables: &[KeyVariable]) -> Result<BTreeSet<String>> {
+/// The variables in which the same libraries would find another key, and which a command with `variables` must not see.
+pub fn conflicting_variables(app: &App, variables: &[KeyVariable]) -> Result<BTreeSet<String>> {
     let settings = app.settings().required()?;
     let mut names = BTreeSet::new();
     for KeyVariable { name, record } in variables {

@@ -1,15 +1,12 @@
 //! What `config.toml` can say.
 
-use std::{collections::BTreeMap, fmt, sync::OnceLock, time::Duration};
+use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
 
 use jiff::tz::TimeZone;
 
-use super::{
-    ConfigError, Project, environment, reading,
-    section::{self, Section},
-};
+use super::{environment, projects::Project};
 use crate::{
-    domain::{Billionths, Label, ModelId, ModelRef, Objective, ProviderId, Rates, Task, Usd},
+    domain::{Billionths, Label, ModelId, ModelRef, Objective, ProviderId, Rates, Task, Usd, nearest},
     providers::{self, Address, KeyConfig, PROVIDERS, Provider},
 };
 
@@ -144,56 +141,29 @@ pub struct QualityOverride {
 }
 
 /// A provider that is neither built in nor configured.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", unknown(.name.as_deref()))]
 pub struct UnknownProvider {
     /// The name, where it can be repeated: a key typed in its place cannot.
     pub name: Option<String>,
+    /// The provider that was probably meant.
+    pub nearest: Option<String>,
     pub known: Vec<String>,
 }
 
 impl Config {
-    /// The configuration that `text` spells.
-    pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        // The mark that some editors put before a text.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let table = section::parse(text)?;
-        let mut root = Section::root(text, table.get_ref());
-        let mut config = Self::default();
-        if let Some(vault) = root.section("vault")? {
-            config.vault = reading::vault(vault)?;
-        }
-        if let Some(all) = root.section("providers")? {
-            config.providers = reading::providers(&all)?;
-        }
-        if let Some(routing) = root.section("routing")? {
-            config.routing = reading::routing(routing, &config.providers)?;
-        }
-        if let Some(budget) = root.section("budget")? {
-            config.budget = reading::budget(budget)?;
-        }
-        if let Some(gateway) = root.section("gateway")? {
-            config.gateway = reading::gateway(gateway)?;
-        }
-        if let Some(projects) = root.section("projects")? {
-            config.projects = reading::projects(&projects)?;
-        }
-        if let Some(prices) = root.field("prices") {
-            config.prices = reading::prices(prices)?;
-        }
-        if let Some(quality) = root.field("quality") {
-            config.quality = reading::quality(quality)?;
-        }
-        root.finish()?;
-        Ok(config)
-    }
-
     /// The provider called `name`, as the configuration has it.
     pub fn provider(&self, name: &str) -> Result<Provider, UnknownProvider> {
         let id: Option<ProviderId> = name.parse().ok();
         let known = id.as_ref().and_then(|id| self.known(id)).cloned();
-        known.ok_or_else(|| UnknownProvider {
-            name: id.map(String::from).filter(|name| !providers::may_be_key(name)),
-            known: self.providers().iter().map(|known| known.id.to_string()).collect(),
+        known.ok_or_else(|| {
+            let name = id.map(String::from).filter(|name| !providers::may_be_key(name));
+            let known = || self.providers().iter().map(|known| known.id.as_str());
+            UnknownProvider {
+                nearest: name.as_ref().and_then(|name| nearest(name, known())).map(str::to_owned),
+                name,
+                known: known().map(str::to_owned).collect(),
+            }
         })
     }
 
@@ -325,13 +295,9 @@ impl MasterKey {
     }
 }
 
-impl fmt::Display for UnknownProvider {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.name {
-            Some(name) => write!(f, "unknown provider `{name}`"),
-            None => f.write_str("that is not the name of a provider"),
-        }
-    }
+fn unknown(name: Option<&str>) -> String {
+    name.map_or_else(
+        || "that is not the name of a provider".to_owned(),
+        |name| format!("unknown provider `{name}`"),
+    )
 }
-
-impl std::error::Error for UnknownProvider {}

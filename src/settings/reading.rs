@@ -7,15 +7,15 @@ use jiff::tz::TimeZone;
 use super::{
     ConfigError, Project,
     config::{
-        BudgetConfig, CacheConfig, GatewayConfig, KeysInChat, MasterKey, PriceOverride, ProviderConfig,
+        BudgetConfig, CacheConfig, Config, GatewayConfig, KeysInChat, MasterKey, PriceOverride, ProviderConfig,
         QualityOverride, RoutingConfig, VaultConfig,
     },
     environment,
-    section::{Field, Section},
+    section::{self, Field, Section, meant},
 };
 use crate::{
     domain::{Billionths, Label, ModelId, ModelRef, Objective, ProviderId, Rate, Rates, Task},
-    providers::{Address, KeyConfig, Provider},
+    providers::{Address, KeyConfig, PROVIDERS, Provider},
 };
 
 /// The highest rate limit that is taken, in requests per minute.
@@ -33,7 +33,44 @@ const MAX_MEBIBYTES: u32 = 2_048;
 /// The most providers, models of a provider, or prices that a file may list.
 const MAX_ENTRIES: usize = 1_000;
 
-pub(super) fn vault(mut section: Section<'_, '_>) -> Result<VaultConfig, ConfigError> {
+impl Config {
+    /// The configuration that `text` spells.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        // The mark that some editors put before a text.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let table = section::parse(text)?;
+        let mut root = Section::root(text, table.get_ref());
+        let mut config = Self::default();
+        if let Some(vault) = root.section("vault")? {
+            config.vault = self::vault(vault)?;
+        }
+        if let Some(all) = root.section("providers")? {
+            config.providers = providers(&all)?;
+        }
+        if let Some(routing) = root.section("routing")? {
+            config.routing = self::routing(routing, &config.providers)?;
+        }
+        if let Some(budget) = root.section("budget")? {
+            config.budget = self::budget(budget)?;
+        }
+        if let Some(gateway) = root.section("gateway")? {
+            config.gateway = self::gateway(gateway)?;
+        }
+        if let Some(projects) = root.section("projects")? {
+            config.projects = self::projects(&projects)?;
+        }
+        if let Some(prices) = root.field("prices") {
+            config.prices = self::prices(prices)?;
+        }
+        if let Some(quality) = root.field("quality") {
+            config.quality = self::quality(quality)?;
+        }
+        root.finish()?;
+        Ok(config)
+    }
+}
+
+fn vault(mut section: Section<'_, '_>) -> Result<VaultConfig, ConfigError> {
     let mut vault = VaultConfig::default();
     if let Some(field) = section.field("master_key") {
         vault.master_key = field.choice(&[
@@ -57,7 +94,7 @@ pub(super) fn vault(mut section: Section<'_, '_>) -> Result<VaultConfig, ConfigE
     Ok(vault)
 }
 
-pub(super) fn providers(all: &Section<'_, '_>) -> Result<BTreeMap<ProviderId, ProviderConfig>, ConfigError> {
+fn providers(all: &Section<'_, '_>) -> Result<BTreeMap<ProviderId, ProviderConfig>, ConfigError> {
     let mut providers = BTreeMap::new();
     for (name, field) in all.each() {
         let id: ProviderId = name
@@ -75,7 +112,7 @@ pub(super) fn providers(all: &Section<'_, '_>) -> Result<BTreeMap<ProviderId, Pr
     Ok(providers)
 }
 
-pub(super) fn projects(all: &Section<'_, '_>) -> Result<Vec<Project>, ConfigError> {
+fn projects(all: &Section<'_, '_>) -> Result<Vec<Project>, ConfigError> {
     let mut projects = Vec::new();
     for (pattern, field) in all.each() {
         Project::check(&pattern).map_err(|rule| field.wrong(format!("is a folder whose pattern {rule}")))?;
@@ -92,8 +129,11 @@ pub(super) fn projects(all: &Section<'_, '_>) -> Result<Vec<Project>, ConfigErro
 }
 
 fn provider(id: &ProviderId, field: Field<'_, '_>) -> Result<ProviderConfig, ConfigError> {
-    let unknown = field
-        .wrong("is not a built-in provider; for an endpoint of your own set kind = \"openai-compatible\" and base_url");
+    let built_in = PROVIDERS.iter().map(|def| def.id);
+    let unknown = field.wrong(format!(
+        "is not a built-in provider{}; for an endpoint of your own set kind = \"openai-compatible\" and base_url",
+        meant(id.as_str(), built_in)
+    ));
     let no_address = field.wrong("needs a base_url");
     let is_built_in = Provider::built_in(id).is_some();
     let mut section = field.section()?;
@@ -174,7 +214,7 @@ fn weight(field: &Field<'_, '_>) -> Result<u32, ConfigError> {
     weight.ok_or_else(|| field.wrong(format!("must be a whole number from 1 to {MAX_WEIGHT}")))
 }
 
-pub(super) fn routing(
+fn routing(
     mut section: Section<'_, '_>,
     configured: &BTreeMap<ProviderId, ProviderConfig>,
 ) -> Result<RoutingConfig, ConfigError> {
@@ -182,7 +222,16 @@ pub(super) fn routing(
     let known = |name: &str, field: &Field<'_, '_>| {
         let id: Option<ProviderId> = name.parse().ok();
         id.filter(|id| configured.contains_key(id) || Provider::built_in(id).is_some())
-            .ok_or_else(|| field.wrong("names a provider that is neither built in nor configured"))
+            .ok_or_else(|| {
+                let all = PROVIDERS
+                    .iter()
+                    .map(|def| def.id)
+                    .chain(configured.keys().map(ProviderId::as_str));
+                let meant = meant(name, all);
+                field.wrong(format!(
+                    "names a provider that is neither built in nor configured{meant}"
+                ))
+            })
     };
     if let Some(field) = section.field("fallback_order") {
         routing.fallback_order.clear();
@@ -219,7 +268,7 @@ pub(super) fn routing(
     Ok(routing)
 }
 
-pub(super) fn budget(mut section: Section<'_, '_>) -> Result<BudgetConfig, ConfigError> {
+fn budget(mut section: Section<'_, '_>) -> Result<BudgetConfig, ConfigError> {
     let mut budget = BudgetConfig::default();
     if let Some(field) = section.field("enabled") {
         budget.enabled = field.switch()?;
@@ -248,7 +297,7 @@ pub(super) fn budget(mut section: Section<'_, '_>) -> Result<BudgetConfig, Confi
     Ok(budget)
 }
 
-pub(super) fn gateway(mut section: Section<'_, '_>) -> Result<GatewayConfig, ConfigError> {
+fn gateway(mut section: Section<'_, '_>) -> Result<GatewayConfig, ConfigError> {
     let mut gateway = GatewayConfig::default();
     if let Some(field) = section.field("max_wait") {
         gateway.max_wait = seconds(&field)?;
@@ -275,7 +324,7 @@ fn cache(mut section: Section<'_, '_>) -> Result<CacheConfig, ConfigError> {
     Ok(cache)
 }
 
-pub(super) fn prices(field: Field<'_, '_>) -> Result<Vec<PriceOverride>, ConfigError> {
+fn prices(field: Field<'_, '_>) -> Result<Vec<PriceOverride>, ConfigError> {
     let too_many = field.wrong(format!("has too many entries: at most {MAX_ENTRIES}"));
     let items = field.items()?;
     if items.len() > MAX_ENTRIES {
@@ -326,7 +375,7 @@ pub(super) fn prices(field: Field<'_, '_>) -> Result<Vec<PriceOverride>, ConfigE
     Ok(prices)
 }
 
-pub(super) fn quality(field: Field<'_, '_>) -> Result<Vec<QualityOverride>, ConfigError> {
+fn quality(field: Field<'_, '_>) -> Result<Vec<QualityOverride>, ConfigError> {
     let too_many = field.wrong(format!("has too many entries: at most {MAX_ENTRIES}"));
     let items = field.items()?;
     if items.len() > MAX_ENTRIES {

@@ -15,7 +15,7 @@ use crate::{
     error::Result,
     services::{
         caller::Caller,
-        usage::{self, GroupBy, MAX_DAYS},
+        usage_report::{self, GroupBy, MAX_DAYS},
         usage_views::TotalsView,
     },
     storage::ledger::Filter,
@@ -116,14 +116,14 @@ impl Tool for GetUsage {
         let provider = self
             .provider
             .as_deref()
-            .map(|name| usage::recorded_provider(app, name))
+            .map(|name| usage_report::recorded_provider(app, name))
             .transpose()?;
         let filter = Filter {
             provider: provider.clone(),
             tag: self.tag,
             ..Filter::default()
         };
-        let report = usage::report(app, &filter, self.days, self.group_by)?;
+        let report = usage_report::report(app, &filter, self.days, self.group_by)?;
         let daily = if report.days.len() <= LISTED_DAYS {
             report
                 .days
