@@ -32,7 +32,7 @@ pub struct Tier {
     pub fast: Option<Rates>,
 }
 
-/// How the provider is asked to process a request.
+/// How the provider is to process a request.
 #[derive(
     Debug,
     Clone,

@@ -45,7 +45,7 @@ pub(super) fn answer(
     let list = if let Some(name) = only {
         let named = |model: &&ModelRef| model.to_string() == name || model.model.as_str() == name;
         models.iter().find(named).map(entry).ok_or_else(|| {
-            Error::new(Code::UnknownModel, "no model of that name can be asked for")
+            Error::new(Code::UnknownModel, "no model of that name can be requested")
                 .hint("/v1/models lists those that can")
         })?
     } else {

@@ -133,7 +133,7 @@ fn filled_tier(said: &Tier, known: &Tier) -> Tier {
     }
 }
 
-/// A service that nobody pays more for than the standard one.
+/// A service that never costs more than the standard one.
 fn slower(said: Option<Rates>, known: Option<Rates>, standard: &Rates) -> Option<Rates> {
     match (said, known) {
         (Some(said), Some(known)) => Some(filled_rates(said, &known)),

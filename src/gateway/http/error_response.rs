@@ -19,7 +19,7 @@ pub(in crate::gateway) struct ErrorResponse {
     pub(in crate::gateway) retry_after: Option<Duration>,
 }
 
-/// Whose format an error is told in.
+/// Whose format an error is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::gateway) enum ErrorFormat {
     OpenAi,
@@ -137,7 +137,7 @@ impl ErrorResponse {
     }
 }
 
-/// A wait as `Retry-After` tells it: in whole seconds, rather too long than too short.
+/// A wait as `Retry-After` says it: in whole seconds, rather too long than too short.
 pub(in crate::gateway) fn in_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }
