@@ -24,7 +24,7 @@ use super::{
     Capabilities, Catalog, DatedPrice, Matched, Model, ModelStatus, Origin, Overlay, form::MOST_MODELS,
     form::MOST_PER_MILLION,
 };
-use crate::domain::{Billionths, ModelId, ModelKind, ModelRef, Price, ProviderId, Rate, Rates};
+use crate::domain::{Billionths, ModelId, ModelKind, ModelRef, Price, ProviderId, Rate, Rates, ServiceRates};
 
 /// The longest file that is read, in bytes.
 pub const LONGEST_SET: u64 = 16 << 20;
@@ -181,8 +181,7 @@ impl Taken {
         }
         let mut prices = said.prices;
         for (_, price) in &mut prices {
-            price.standard = tidied(kind, price.standard);
-            price.batch = price.batch.map(|rates| tidied(kind, rates));
+            price.tidy(kind);
         }
         if let Some((model, before)) = found.and_then(|found| Some((found.model, dated(found.model, day)?))) {
             for (_, price) in &mut prices {
@@ -199,8 +198,8 @@ impl Taken {
             }
             self.changed.push(PriceChange {
                 model: id.clone(),
-                before: before.price.standard,
-                after: after.standard,
+                before: before.price.offered.standard,
+                after: after.offered.standard,
                 rates,
             });
         } else {
@@ -300,6 +299,18 @@ fn changes(model: &Model, prices: &[(Option<Date>, Price)], day: Date) -> Vec<Ra
     changes
 }
 
+impl Price {
+    /// The price by the rules of this catalog, for a model of that kind.
+    fn tidy(&mut self, kind: ModelKind) {
+        let tiers = self.tiers.iter_mut().map(|tier| &mut tier.offered);
+        for offered in std::iter::once(&mut self.offered).chain(tiers) {
+            let before = *offered;
+            let tidy = |service| before.of(service).map(|rates| tidied(kind, *rates));
+            *offered = ServiceRates::from_each(tidy).unwrap_or(before);
+        }
+    }
+}
+
 impl SetModel {
     fn id(&self) -> Result<ModelRef, SetError> {
         let model = self.names.first().ok_or(SetError::UnknownSet)?;
@@ -333,7 +344,18 @@ fn tidied(kind: ModelKind, mut rates: Rates) -> Rates {
         .and_then(instead_of_input)
         .filter(other_than(rates.input));
     rates.reasoning = rates.reasoning.filter(other_than(rates.output));
+    rates.extra.image_input = rates.extra.image_input.filter(other_than(rates.input));
     rates
+}
+
+/// Whether the provider's responses count its searches; of others a fee for them would never be charged.
+fn counts_searches(provider: &ProviderId) -> bool {
+    matches!(provider.as_str(), "anthropic" | "perplexity")
+}
+
+/// A fee for each million, of one for each thousand.
+fn of_a_million(of_a_thousand: Rate) -> Rate {
+    Rate::from(Billionths(of_a_thousand.per_million().0.saturating_mul(1_000)))
 }
 
 /// The price that `raw` spells in US dollars per ten to the power of `shift` less than a million tokens.

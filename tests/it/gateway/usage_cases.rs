@@ -297,6 +297,66 @@ fn what_an_advisor_uses_is_billed_at_its_own_model_and_each_part_by_its_own_leng
 }
 
 #[test]
+fn what_is_used_beside_text_is_paid_for_at_its_own_price() {
+    let mut stage = Stage::new("[budget]\nenabled = false\n");
+    let chat = |model: &str| json!({"model": model, "messages": []});
+    for (path, ask, answer, cost, source) in [
+        (
+            "/v1/messages",
+            json!({"model": "anthropic/claude-sonnet-5", "max_tokens": 100, "messages": []}),
+            json!({"usage": {"input_tokens": 100, "output_tokens": 10, "server_tool_use": {"web_search_requests": 2}}}),
+            0.0203,
+            "computed",
+        ),
+        (
+            "/p/google/v1beta/models/gemini-2.5-flash:generateContent",
+            json!({"contents": []}),
+            json!({"usageMetadata": {"promptTokenCount": 100, "candidatesTokenCount": 10, "totalTokenCount": 110,
+                "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 20}, {"modality": "AUDIO", "tokenCount": 80}]}}),
+            0.000_111,
+            "computed",
+        ),
+        (
+            "/v1/chat/completions",
+            chat("openai/gpt-audio"),
+            json!({"usage": {"prompt_tokens": 100, "completion_tokens": 50,
+                "completion_tokens_details": {"audio_tokens": 40, "text_tokens": 10}}}),
+            0.002_91,
+            "computed",
+        ),
+        (
+            "/v1/chat/completions",
+            chat("perplexity/sonar"),
+            json!({"usage": {"prompt_tokens": 100, "completion_tokens": 10, "search_context_size": "low"}}),
+            0.005_11,
+            "computed",
+        ),
+        (
+            "/v1/chat/completions",
+            chat("perplexity/sonar"),
+            json!({"usage": {"prompt_tokens": 100, "completion_tokens": 10}}),
+            0.000_11,
+            "lower_bound",
+        ),
+        (
+            "/v1/chat/completions",
+            chat("perplexity/sonar-deep-research"),
+            json!({"usage": {"prompt_tokens": 33, "completion_tokens": 7163, "total_tokens": 7196,
+                "citation_tokens": 20_016, "num_search_queries": 21, "reasoning_tokens": 193_893}}),
+            0.784_081,
+            "computed",
+        ),
+    ] {
+        let (_, row) = stage.ask(("POST", path), &ask, Reply::json(200, &answer));
+        assert_eq!(
+            (&row["cost_usd"], &row["cost_source"]),
+            (&json!(cost), &json!(source)),
+            "{answer}"
+        );
+    }
+}
+
+#[test]
 fn a_stream_that_ends_early_is_estimated_and_no_success() {
     let mut stage = Stage::new("[budget]\nenabled = false\n");
     let start =
