@@ -20,7 +20,7 @@ pub(super) struct ReportedCounts {
 
 /// The counts in a `usage` object, recognized by its names; nothing where no known name is there.
 pub(super) fn reported(usage: &Map<String, Value>) -> Option<ReportedCounts> {
-    let ways: [fn(Known<'_>) -> Option<ReportedCounts>; 9] = [
+    let ways: [fn(Known<'_>) -> Option<ReportedCounts>; 10] = [
         |known| thoughts_beside(known, &GEMINI),
         |known| thoughts_beside(known, &INTERACTIONS),
         ollama,
@@ -28,6 +28,7 @@ pub(super) fn reported(usage: &Map<String, Value>) -> Option<ReportedCounts> {
         snake_case,
         |known| exclusive(known, &CONVERSE),
         |known| exclusive(known, &INVOKE_MODEL),
+        |known| inclusive(known, &PREDICTION),
         cohere,
         total_alone,
     ];
@@ -262,6 +263,18 @@ const INVOKE_MODEL: CountNames = CountNames {
     cache_write: &["cacheWriteInputTokenCount"],
     cache_write_1h: &[],
     ..CONVERSE
+};
+
+/// What Replicate measured of a prediction.
+const PREDICTION: CountNames = CountNames {
+    input: "input_token_count",
+    output: "output_token_count",
+    total: "total_token_count",
+    cache_read: &[],
+    cache_write: &[],
+    cache_writes_by_time: &[],
+    cache_write_1h: &[],
+    reasoning: &[],
 };
 
 /// The counts as one of these APIs names them.

@@ -33,6 +33,8 @@ pub(super) static COUNTS: &[&str] = &[
     "totalTokens",
     "cacheReadInputTokens",
     "cacheWriteInputTokens",
+    "input_token_count",
+    "output_token_count",
     "inputTokenCount",
     "outputTokenCount",
     "cacheReadInputTokenCount",

@@ -248,6 +248,11 @@ impl Meter {
                     self.read_usage(usage);
                 }
             }
+            // Of Replicate's predictions; others measure other things.
+            let metrics = holder.get("metrics").filter(|it| it["output_token_count"].is_number());
+            if let Some(metrics) = metrics {
+                self.read_usage(metrics);
+            }
             self.read_tier(holder.get("service_tier").or(holder.get("serviceTier")));
         }
         // Of Cohere's older API, and of its embeddings.

@@ -187,6 +187,40 @@ fn every_provider_is_read_in_its_own_way_of_counting() {
             },
         ),
         (
+            "Replicate",
+            json!({"id": "p", "model": "meta/llama", "status": "succeeded", "output": ["a", "b"], "metrics": {
+                "input_token_count": 100, "output_token_count": 50, "predict_time": 1.25, "time_to_first_token": 0.2}}),
+            TokenCounts {
+                input: 100,
+                output: 50,
+                ..counts()
+            },
+        ),
+        (
+            "MiniMax",
+            json!({"base_resp": {"status_code": 0, "status_msg": ""}, "usage": {"total_tokens": 150, "total_characters": 0,
+                "prompt_tokens": 100, "completion_tokens": 50, "prompt_tokens_details": {"cached_tokens": 60},
+                "completion_tokens_details": {"reasoning_tokens": 20}}}),
+            TokenCounts {
+                input: 100,
+                output: 50,
+                cache_read: 60,
+                reasoning: 20,
+                ..counts()
+            },
+        ),
+        (
+            "Z.ai",
+            json!({"request_id": "r", "usage": {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150,
+                "prompt_tokens_details": {"cached_tokens": 60}}, "web_search": []}),
+            TokenCounts {
+                input: 100,
+                output: 50,
+                cache_read: 60,
+                ..counts()
+            },
+        ),
+        (
             "Voyage",
             json!({"data": [], "usage": {"total_tokens": 8}}),
             TokenCounts { input: 8, ..counts() },
