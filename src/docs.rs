@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use crate::{
-    error::{CODES, ExitCode},
+    error::{Code, ExitCode},
     prompts::PROMPTS,
     providers::PROVIDERS,
     services::sdks::SDKS,
@@ -74,12 +74,11 @@ fn table(name: &str, commands: &clap::Command) -> String {
         ),
         "codes" => rows(
             &["code", "exit", "means", "what to do"],
-            CODES.iter().map(|(code, name, meaning, exit)| {
-                let exit = (*exit as u8).to_string();
+            Code::ALL.iter().map(|code| {
                 vec![
-                    format!("`{name}`"),
-                    exit,
-                    (*meaning).to_owned(),
+                    format!("`{}`", code.as_str()),
+                    (code.exit_code() as u8).to_string(),
+                    code.meaning().to_owned(),
                     code.remedy().to_owned(),
                 ]
             }),

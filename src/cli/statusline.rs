@@ -22,7 +22,7 @@ use crate::{
     services::{
         budget_status, health, keys,
         usage_views::{BudgetReport, BudgetView},
-        vault,
+        vault_access,
     },
     storage::vault::{SlotKind, VaultStatus},
     tools::{
@@ -72,7 +72,7 @@ fn run(session: &Session) -> Result<ExitCode> {
 }
 
 /// The most columns of the line: clients cut what is longer.
-const MOST_COLUMNS: usize = 80;
+const MAX_COLUMNS: usize = 80;
 
 /// What the line consists of: with bars where there is room for them.
 fn parts(report: &BudgetReport, attention: Option<usize>, is_broken: bool) -> Vec<(Tone, String)> {
@@ -83,7 +83,7 @@ fn parts(report: &BudgetReport, attention: Option<usize>, is_broken: bool) -> Ve
     let mut shown = Vec::new();
     for form in [MeterForm::Bars, MeterForm::Words, MeterForm::Short] {
         shown = form.parts(report, attention, is_broken);
-        if width(&shown) <= MOST_COLUMNS {
+        if width(&shown) <= MAX_COLUMNS {
             break;
         }
     }
@@ -172,7 +172,7 @@ fn needing_attention(app: &App) -> Result<Option<usize>> {
             has(SlotKind::KeyFile) && !has(SlotKind::Keychain)
         }
     };
-    if !quick || wait(vault::open_unasked(app)).is_err() {
+    if !quick || wait(vault_access::open_unasked(app)).is_err() {
         return Ok(None);
     }
     let (now, troubles) = (app.now(), health::all(app)?);

@@ -4,10 +4,8 @@
 //! (`gen_ai.usage.input_tokens`); cache reads and writes are parts of it, reasoning is a part of
 //! `output`. Providers differ: whoever reads their answers converts, once.
 
-use std::fmt;
-
 /// The highest count that is taken for one request.
-pub const MOST_TOKENS: u64 = 1_000_000_000_000;
+pub const MAX_TOKENS: u64 = 1_000_000_000_000;
 
 /// Tokens of one request, by kind; the parts never exceed their whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -37,9 +35,11 @@ pub struct TokenCounts {
 }
 
 /// Counts that cannot be true.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokensError {
+    #[error("argument `{field}` is out of range: the maximum is {}", MAX_TOKENS)]
     TooMany { field: &'static str },
+    #[error("{part} cannot exceed `{whole}`, of which they are a part")]
     PartExceedsWhole { part: &'static str, whole: &'static str },
 }
 
@@ -61,7 +61,7 @@ impl Tokens {
             ("cache_write_tokens", cache_write),
             ("reasoning_tokens", reasoning),
         ] {
-            if count > MOST_TOKENS {
+            if count > MAX_TOKENS {
                 return Err(TokensError::TooMany { field });
             }
         }
@@ -119,19 +119,6 @@ impl Tokens {
     }
 }
 
-impl fmt::Display for TokensError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooMany { field } => write!(f, "argument `{field}` is out of range: the maximum is {MOST_TOKENS}"),
-            Self::PartExceedsWhole { part, whole } => {
-                write!(f, "{part} cannot exceed `{whole}`, of which they are a part")
-            }
-        }
-    }
-}
-
-impl std::error::Error for TokensError {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -159,7 +146,7 @@ mod tests {
             },
             TokenCounts { reasoning: 11, ..good },
             TokenCounts {
-                input: MOST_TOKENS + 1,
+                input: MAX_TOKENS + 1,
                 ..good
             },
         ] {

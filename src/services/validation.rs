@@ -10,7 +10,7 @@ use super::{
     caller::{Caller, CallerKind},
     keys,
     new_secret::{self, NewSecret, chat_warning},
-    vault,
+    vault_access,
 };
 use crate::{
     app::App,
@@ -21,13 +21,13 @@ use crate::{
 };
 
 /// How long an answer stands before the provider is asked again.
-const FRESH: SignedDuration = SignedDuration::from_secs(60);
+const MAX_AGE: SignedDuration = SignedDuration::from_secs(60);
 /// How many providers are asked at the same time.
-const AT_ONCE: usize = 4;
+const MAX_CONCURRENT: usize = 4;
 /// Why a secret is revealed here, as the audit trail says it.
 const TO_ASK: &str = "to ask the provider about it";
 /// When a round of questions ends, whoever has not answered: writing the answers down comes after.
-const ROUND: Duration = Duration::from_secs(11);
+const ROUND_TIMEOUT: Duration = Duration::from_secs(11);
 
 /// What is known of one key after asking.
 #[derive(Debug, Clone)]
@@ -57,7 +57,7 @@ struct StoredSecret {
 
 /// Asks the provider about a stored key and writes the answer down beside it.
 pub async fn validate(app: &App, caller: &dyn Caller, provider: &Provider, label: &Label) -> Result<ValidationReport> {
-    let stored = match vault::contents(app, caller).await {
+    let stored = match vault_access::contents(app, caller).await {
         Ok(contents) => keys::expect(contents.keys.values(), &provider.id, label).cloned(),
         Err(error) => Err(keys::without_vault(error, &provider.id, label)),
     };
@@ -121,23 +121,23 @@ pub async fn validate_given(
 /// Asks about every stored key, at most four at a time, and never longer than twelve seconds in all.
 pub async fn validate_all(app: &App, caller: &dyn Caller) -> Result<(Vec<ValidationReport>, Vec<String>)> {
     let mut since = Instant::now();
-    match vault::open_unasked(app).await {
+    match vault_access::open_unasked(app).await {
         Err(error) if error.code() == Code::VaultAbsent => return Ok((Vec::new(), Vec::new())),
         Err(error) if error.code() == Code::VaultLocked => {
-            vault::open(app, caller).await?;
+            vault_access::open(app, caller).await?;
             // Whoever types a passphrase takes the time that it takes.
             since = Instant::now();
         }
         outcome => outcome?,
     }
-    let end = since + ROUND;
+    let end = since + ROUND_TIMEOUT;
     let records = keys::list(app)?;
     let total = records.len();
     let questions: Vec<_> = records
         .into_iter()
         .map(|record| ask_until(app, caller, record, end))
         .collect();
-    let mut answers = stream::iter(questions).buffer_unordered(AT_ONCE);
+    let mut answers = stream::iter(questions).buffer_unordered(MAX_CONCURRENT);
     let mut reports = Vec::with_capacity(total);
     while let Some(answer) = answers.next().await {
         let said = format!(
@@ -250,7 +250,7 @@ async fn store(app: &App, caller: &dyn Caller, reports: &[ValidationReport], end
         }
         _ => keys::general_entry(app, caller, Action::ValidateKey),
     };
-    let stored = vault::change(app, &entry, |edit, _| {
+    let stored = vault_access::change(app, &entry, |edit, _| {
         for (target, validation) in answers {
             let Some(mut record) = edit.contents().keys.get(&target.key_id).cloned() else {
                 continue;
@@ -296,7 +296,7 @@ pub(super) fn of(checked: &Checked, now: Timestamp) -> Validation {
 /// Whether an answer still stands at `now`; one that said nothing of the key never does.
 fn is_fresh(known: &Validation, now: Timestamp) -> bool {
     let age = now.duration_since(known.validated_at);
-    known.status.is_valid().is_some() && !age.is_negative() && age < FRESH
+    known.status.is_valid().is_some() && !age.is_negative() && age < MAX_AGE
 }
 
 fn report(provider: &Provider, label: &Label, validation: Validation) -> ValidationReport {

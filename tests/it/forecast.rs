@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use api_keys::{
     app::{App, Clock},
     domain::{Outlook, PastDay, RequestOutcome, Service, TokenCounts, Tokens, Usd, forecast},
-    services::{budget_status, usage},
+    services::{budget_status, usage_tracking},
     settings::{Environment, Settings},
 };
 
@@ -67,7 +67,7 @@ fn simulated(kind: &str, days: usize, numbers: &mut Numbers) -> Simulated {
             let of_day = noise
                 * match kind {
                     "working hours" if is_weekend => 6,
-                    "no weekends" if is_weekend => 0,
+                    "no weekends" | "growing in weeks" if is_weekend => 0,
                     "bursty" => numbers.long_tailed(),
                     "sparse" if numbers.below(10) >= 5 => 0,
                     "drifting" => {
@@ -76,7 +76,6 @@ fn simulated(kind: &str, days: usize, numbers: &mut Numbers) -> Simulated {
                     }
                     "one burst" if day == 9 => 4_000,
                     "bursts" if numbers.below(12) == 0 => 600,
-                    "growing in weeks" if is_weekend => 0,
                     _ => grown / 100,
                 };
             let mut hours = [0; 24];
@@ -175,7 +174,7 @@ async fn spend(app: &App, tokens: u64) {
         input: tokens,
         ..TokenCounts::default()
     };
-    let told = usage::Told {
+    let reported = usage_tracking::ReportedRequest {
         model: "openai/test".parse().expect("a model"),
         occurred_at: None,
         service: Service::Standard,
@@ -192,7 +191,7 @@ async fn spend(app: &App, tokens: u64) {
         retry_after: None,
         request_id: None,
     };
-    usage::track(app, told).await.expect("recorded");
+    usage_tracking::track(app, reported).await.expect("recorded");
 }
 
 #[tokio::test]

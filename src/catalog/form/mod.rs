@@ -3,7 +3,7 @@
 mod rates;
 mod scalars;
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -12,8 +12,13 @@ use self::{
     rates::{RatesForm, offered, spelled},
     scalars::Minute,
 };
-use super::{Capabilities, DatedPrice, Days, Hours, Model, ModelStatus, Origin, rules::check_names};
-use crate::domain::{Billionths, Capability, ModelId, ModelKind, ModelRef, Price, Tier};
+use super::{
+    error::CatalogError,
+    limits::MAX_MODELS,
+    model::{Capabilities, DatedPrice, Days, Hours, Model, ModelStatus, Origin},
+    rules::check_names,
+};
+use crate::domain::{Capability, ModelId, ModelKind, ModelRef, Price, Tier};
 
 /// The version of both formats that is written, and the only one that is read.
 const VERSION: u32 = 1;
@@ -21,34 +26,8 @@ const VERSION: u32 = 1;
 const BUILT_IN_FORMAT: &str = "api-keys catalogue";
 /// The name of the format of the file that `prices update` writes.
 const OVERLAY: &str = "api-keys prices";
-/// The highest price that is taken, in US dollars per million tokens.
-pub(super) const MOST_PER_MILLION: Billionths = Billionths(100_000 * Billionths::ONE.0);
-/// The most models that a file may list.
-pub(super) const MOST_MODELS: usize = 20_000;
 /// The most prices of a model, tiers of a price and hours of a day that are taken.
-const MOST_PARTS: usize = 100;
-
-/// Why a file of models and prices is not one; never quotes what stands in it but a model's name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CatalogError {
-    /// Not JSON, or not of this form.
-    Form {
-        line: usize,
-        column: usize,
-    },
-    /// Another kind of file.
-    Format,
-    /// Written by a newer version.
-    TooNew {
-        version: u32,
-    },
-    TooManyModels,
-    /// Something of a model breaks a rule.
-    Model {
-        model: ModelRef,
-        rule: &'static str,
-    },
-}
+const MAX_PARTS: usize = 100;
 
 /// Prices and models that lie over the built-in ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -205,7 +184,7 @@ fn read(text: &str, format: &str, origin: Origin) -> Result<CatalogContents, Cat
         return Err(CatalogError::TooNew { version: head.version });
     }
     let file: FileForm = serde_json::from_str(text).map_err(|why| misformed(&why))?;
-    if file.models.len() > MOST_MODELS {
+    if file.models.len() > MAX_MODELS {
         return Err(CatalogError::TooManyModels);
     }
     let contents = file.contents(origin)?;
@@ -277,13 +256,13 @@ impl PriceForm {
         let version = sources
             .get(&self.source)
             .ok_or("names a source that the file does not list")?;
-        if self.tiers.len() > MOST_PARTS || self.hours.len() > MOST_PARTS {
+        if self.tiers.len() > MAX_PARTS || self.hours.len() > MAX_PARTS {
             return Err("has too many tiers or hours");
         }
         Ok(DatedPrice {
             from: self.from,
             price: Price {
-                offered: offered(self.standard, [self.batch, self.flex, self.priority, self.fast]),
+                offered: offered(self.standard, &[self.batch, self.flex, self.priority, self.fast]),
                 tiers: self.tiers.into_iter().map(Tier::from).collect(),
             },
             hours: self.hours.into_iter().map(Hours::from).collect(),
@@ -366,7 +345,7 @@ impl From<TierForm> for Tier {
     fn from(form: TierForm) -> Self {
         Self {
             from_input_tokens: form.from_input_tokens,
-            offered: offered(form.standard, [form.batch, form.flex, form.priority, form.fast]),
+            offered: offered(form.standard, &[form.batch, form.flex, form.priority, form.fast]),
         }
     }
 }
@@ -401,17 +380,3 @@ impl FromIterator<Capability> for Capabilities {
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
-
-impl fmt::Display for CatalogError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Form { line, column } => write!(f, "it is not of the expected form at line {line}, column {column}"),
-            Self::Format => f.write_str("it is another kind of file"),
-            Self::TooNew { version } => write!(f, "it has version {version}, which this program does not know"),
-            Self::TooManyModels => write!(f, "it lists more than {MOST_MODELS} models"),
-            Self::Model { model, rule } => write!(f, "{model} {rule}"),
-        }
-    }
-}
-
-impl std::error::Error for CatalogError {}

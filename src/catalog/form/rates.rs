@@ -40,7 +40,7 @@ pub(super) struct RatesForm {
 }
 
 /// The rates of each service, from those of the standard one and of batch, flex, priority and fast.
-pub(super) fn offered(standard: RatesForm, others: [Option<RatesForm>; 4]) -> ServiceRates {
+pub(super) fn offered(standard: RatesForm, others: &[Option<RatesForm>; 4]) -> ServiceRates {
     let [batch, flex, priority, fast] = others.map(|form| form.map(Rates::from));
     ServiceRates {
         standard: standard.into(),

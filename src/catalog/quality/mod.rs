@@ -19,14 +19,14 @@ use std::{
 use serde::Deserialize;
 
 use self::lineage::Lineage;
-pub use self::lineage::version;
+pub use self::lineage::{normalized, version};
 use crate::domain::{Billionths, Effort, ModelId, Task};
 
 /// What a file of figures says that it is.
 const FORMAT: &str = "api-keys quality";
 const BUILT_IN: &str = include_str!("../quality.json");
 /// How many models are remembered with what was found for them.
-const MOST_REMEMBERED: usize = 10_000;
+const MAX_REMEMBERED: usize = 10_000;
 
 /// A score from 0 to 100, in hundredths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Deserialize)]
@@ -206,7 +206,7 @@ impl Figures {
         if let Some(known) = found.get(model) {
             return known.clone();
         }
-        if found.len() >= MOST_REMEMBERED {
+        if found.len() >= MAX_REMEMBERED {
             found.clear();
         }
         let known = self.find(model);
@@ -365,7 +365,7 @@ impl WrittenFigures {
     fn are_possible(&self) -> bool {
         Category::ALL
             .into_iter()
-            .all(|category| self.points(category) <= Points::MOST)
+            .all(|category| self.points(category) <= Points::MAX)
     }
 
     fn points(&self, category: Category) -> Points {
@@ -405,7 +405,7 @@ impl Family {
 
 impl Points {
     /// All that can be had.
-    const MOST: Self = Self(10_000);
+    const MAX: Self = Self(10_000);
 
     /// The score for results, with all its digits.
     pub fn exact(self) -> Billionths {
@@ -429,12 +429,6 @@ fn lines(models: &BTreeMap<String, Arc<[QualityVariant]>>) -> BTreeMap<Vec<Strin
         }
     }
     lines
-}
-
-/// A model's name without its maker's, and with one sign for all that separates.
-pub fn normalized(name: &str) -> String {
-    let name = name.rsplit('/').next().unwrap_or(name);
-    name.to_ascii_lowercase().replace(['.', ':', '_'], "-")
 }
 
 #[cfg(test)]

@@ -7,12 +7,12 @@ use jiff::civil::Date;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{
+use super::entry::{
     RawFields, SetEntry, SetError, SetModel, Skip, counts_searches, is_free, misformed, of_a_million, rate, shown,
     tidied,
 };
 use crate::{
-    catalog::{ModelStatus, form::MOST_MODELS},
+    catalog::{ModelStatus, limits::MAX_MODELS},
     domain::{ExtraRates, ModelId, ModelKind, ModelRef, Price, ProviderId, Rate, Rates, Service, ServiceRates, Tier},
 };
 
@@ -119,7 +119,7 @@ type Table = BTreeMap<String, Tiered>;
 
 pub(super) fn read(text: &str) -> Result<Vec<SetEntry>, SetError> {
     let providers: Vec<ProviderForm<'_>> = serde_json::from_str(text).map_err(|why| misformed(&why))?;
-    if providers.iter().map(|provider| provider.models.len()).sum::<usize>() > MOST_MODELS {
+    if providers.iter().map(|provider| provider.models.len()).sum::<usize>() > MAX_MODELS {
         return Err(SetError::TooManyModels);
     }
     let mut entries = Vec::new();

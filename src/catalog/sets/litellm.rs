@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::{RawFields, SetEntry, SetError, SetModel, Skip, is_free, misformed, rate, shown, tidied};
+use super::entry::{RawFields, SetEntry, SetError, SetModel, Skip, is_free, misformed, rate, shown, tidied};
 use crate::{
-    catalog::{ModelStatus, form::MOST_MODELS},
+    catalog::{ModelStatus, limits::MAX_MODELS},
     domain::{
         Capability, ExtraRates, ModelId, ModelKind, ModelRef, Price, ProviderId, Rate, Rates, ServiceRates, Tier,
     },
@@ -80,7 +80,7 @@ type LitellmModel<'a> = BTreeMap<String, &'a RawValue>;
 
 pub(super) fn read(text: &str) -> Result<Vec<SetEntry>, SetError> {
     let RawFields(models) = serde_json::from_str(text).map_err(|why| misformed(&why))?;
-    if models.len() > MOST_MODELS {
+    if models.len() > MAX_MODELS {
         return Err(SetError::TooManyModels);
     }
     // The same model may stand there with and without its provider in front; with it is meant for sure.

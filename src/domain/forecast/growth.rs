@@ -6,11 +6,11 @@ use crate::domain::Usd;
 /// Days in a week.
 const WEEK: usize = 7;
 /// Of how many weeks growth is measured.
-const MOST_WEEKS: usize = 4;
+const MAX_WEEKS: usize = 4;
 /// Fractional bits of a logarithm.
 const BITS: u32 = 24;
 /// The fastest growth that is believed: a doubling in four days.
-const MOST_GROWTH: i128 = 1 << (BITS - 2);
+const MAX_GROWTH: i128 = 1 << (BITS - 2);
 /// From which multiple of its error on growth is believed, squared, in hundredths.
 const GROWTH_DOUBT: i128 = 80;
 
@@ -26,7 +26,7 @@ pub(super) struct Growth {
 impl Growth {
     /// The growth of whole weeks before today, as far as it exceeds their noise; none where a week cost nothing.
     pub(super) fn of(past: &[PastDay]) -> Self {
-        let weeks = (past.len() / WEEK).min(MOST_WEEKS);
+        let weeks = (past.len() / WEEK).min(MAX_WEEKS);
         if weeks < 2 {
             return Self::default();
         }
@@ -46,7 +46,7 @@ impl Growth {
         };
         let week = i128::try_from(WEEK).unwrap_or(1);
         let raw = Self {
-            rate: slope.clamp(-MOST_GROWTH * week, MOST_GROWTH * week) / week,
+            rate: slope.clamp(-MAX_GROWTH * week, MAX_GROWTH * week) / week,
             error: 0,
         };
         // Noise of a day in thousandths of its mean, each kind of day by itself, at the same level.

@@ -14,7 +14,10 @@ use crate::{
         Extras, FullCost, Label, OwnCost, Portion, RecordedCost, RequestOutcome, Service, Task, Tokens, UsageRecord,
         UsageSource, Usd,
     },
-    gateway::{metrics::Metrics, request::prepared_request::PreparedRequest},
+    gateway::{
+        metrics::Metrics,
+        request::{attribution::Attribution, prepared_request::PreparedRequest},
+    },
     providers::Meter,
     services::price_lookup::{self, Pricing},
     storage::{gateway_clients::GatewayClient, ledger::EntryId},
@@ -22,10 +25,10 @@ use crate::{
 
 /// A provider's statement above so many times our own estimate, and that much beside it, is not believed: searches and
 /// tools are charged beside the tokens, but not without end.
-const MOST_TIMES: u64 = 1_000;
+const MAX_TIMES: u64 = 1_000;
 const OTHER_CHARGES: Usd = Usd::from_nano(10 * 1_000_000_000);
 /// How often what a stream has used so far is noted in the journal.
-const BETWEEN_NOTES: Duration = Duration::from_millis(100);
+const NOTE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A request that is paid for. Of one that is dropped in the middle its use is unknown, and estimated.
 #[derive(Debug)]
@@ -85,8 +88,7 @@ pub(in crate::gateway) struct Noted {
     pub(in crate::gateway) request_id: String,
     /// The key that is tried first.
     pub(in crate::gateway) label: Option<Label>,
-    pub(in crate::gateway) project: Option<String>,
-    pub(in crate::gateway) session: Option<String>,
+    pub(in crate::gateway) attribution: Attribution,
     pub(in crate::gateway) task: Option<Task>,
 }
 
@@ -125,6 +127,7 @@ impl Booking {
         (client, prepared): (&GatewayClient, &PreparedRequest),
         noted: Noted,
     ) -> Self {
+        let attribution = noted.attribution;
         Self {
             app: Arc::clone(app),
             metrics: Arc::clone(metrics),
@@ -136,9 +139,11 @@ impl Booking {
                 model: prepared.model.clone(),
                 label: noted.label,
                 task: noted.task,
-                project: noted.project,
-                session: noted.session,
+                project: attribution.project,
+                session: attribution.session,
                 client: Some(client.name.to_string()),
+                agent: attribution.agent,
+                tags: attribution.tags,
                 source: UsageSource::Gateway,
                 service: prepared.service,
                 tokens: Tokens::default(),
@@ -210,7 +215,7 @@ impl Booking {
     /// Notes now and then in the journal how the request would be recorded, should the process be killed.
     pub(in crate::gateway) fn note(&mut self, so_far: impl FnOnce() -> Ending) {
         if let Some(entry) = self.entry
-            && self.noted_at.elapsed() >= BETWEEN_NOTES
+            && self.noted_at.elapsed() >= NOTE_INTERVAL
         {
             self.noted_at = Clock::now();
             self.writer.update(entry, &self.ended(&so_far()));
@@ -290,10 +295,10 @@ impl Booking {
             None => priced.price.full_cost(service, &ending.tokens, &ending.extras)?,
             Some((main, others)) => {
                 let main = self.cost_of(service, main, &ending.extras)?;
-                let others = others
-                    .iter()
-                    .map(|portion| self.cost_of(service, portion, &Extras::default()));
-                others.fold(Some(main), |sum, one| Some(sum?.and(one?)))?
+                others.iter().try_fold(main, |sum, portion| {
+                    let cost = self.cost_of(service, portion, &Extras::default())?;
+                    Some(sum.and(cost))
+                })?
             }
         };
         let (cost, price) = (full.cost, priced.version.clone());
@@ -324,7 +329,7 @@ impl Booking {
 /// A stated cost that may be true beside what our own prices make of the tokens.
 fn believed(stated: Option<Usd>, own: Option<&OwnCost>) -> Option<Usd> {
     let is_absurd = |cost: &Usd| {
-        own.is_some_and(|own| own.cost > Usd::ZERO && *cost > own.cost.scaled(MOST_TIMES, 1) + OTHER_CHARGES)
+        own.is_some_and(|own| own.cost > Usd::ZERO && *cost > own.cost.scaled(MAX_TIMES, 1) + OTHER_CHARGES)
     };
     stated.filter(|cost| !is_absurd(cost))
 }

@@ -5,20 +5,24 @@
 //! for codes that many use. A rule matches a machine-readable code, or how a message begins: words somewhere in a message
 //! prove nothing, because messages quote the request.
 
+mod rule;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+pub use self::rule::{ErrorPattern, RefusalKind, RefusalRule, RetryWith};
+pub(super) use self::rule::{code, message};
 use super::{Provider, ProviderDef, rate_limits};
 use crate::domain::RequestOutcome;
 
 /// The longest error body that is read, in bytes.
-const LONGEST_BODY: usize = 64 << 10;
+const MAX_BODY: usize = 64 << 10;
 /// How many errors of one body are looked at.
-const MOST_ERRORS: usize = 8;
+const MAX_ERRORS: usize = 8;
 /// The longest message that is looked at, in bytes.
-const LONGEST_MESSAGE: usize = 2_000;
+const MAX_MESSAGE: usize = 2_000;
 
 /// Why a provider did not answer a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,51 +32,6 @@ pub struct Refused {
     pub retry_after: Option<Duration>,
     /// The status of the response, or the one in its body.
     status: u16,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RefusalKind {
-    /// The account has no credit, reached its spending limit or was disabled.
-    NoCredit,
-    /// The provider does not accept the key.
-    KeyRefused,
-    /// The key is accepted, but may not be used for this.
-    NotAllowed,
-    RateLimited,
-    /// The provider does not serve the region or network that the request came from; nothing about the key.
-    RegionBlocked,
-    /// The provider does not have the model, or not any more, or not for this account.
-    ModelMissing,
-    /// The provider is overloaded or failed.
-    ServerFailed,
-    /// The request cannot be answered as it is, by any key.
-    RequestFault,
-}
-
-/// Which attempt may succeed after a refusal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RetryWith {
-    /// One with another key of the provider, or with another provider.
-    AnotherKey,
-    /// One with another provider or model.
-    AnotherProvider,
-    Nothing,
-}
-
-/// What a provider says in an error, and what it means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RefusalRule {
-    pub said: ErrorPattern,
-    pub kind: RefusalKind,
-}
-
-/// How an error is recognized; upper and lower case are the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorPattern {
-    /// A whole code, type, status or reason of the error.
-    Code(&'static str),
-    /// A message that begins with the first part and has the others later, in this order.
-    Message(&'static [&'static str]),
 }
 
 /// Rules for every provider, after its own.
@@ -125,18 +84,6 @@ static WITHOUT_STATUS: &[RefusalRule] = &[
     code("request_too_large", RefusalKind::RequestFault),
 ];
 
-/// A rule for errors with that code.
-pub(super) const fn code(code: &'static str, kind: RefusalKind) -> RefusalRule {
-    let said = ErrorPattern::Code(code);
-    RefusalRule { said, kind }
-}
-
-/// A rule for errors with a message of those parts, in lower case.
-pub(super) const fn message(parts: &'static [&'static str], kind: RefusalKind) -> RefusalRule {
-    let said = ErrorPattern::Message(parts);
-    RefusalRule { said, kind }
-}
-
 /// What the response of `provider` with that status and body refuses; nothing where it is an answer.
 pub fn read_refusal(provider: &Provider, status: u16, body: &[u8], now: Timestamp) -> Option<Refused> {
     let body = body.trim_ascii();
@@ -144,13 +91,13 @@ pub fn read_refusal(provider: &Provider, status: u16, body: &[u8], now: Timestam
     let json = body.strip_prefix(b"data:").map_or(body, |event| {
         event.split(|byte| *byte == b'\n').next().unwrap_or_default()
     });
-    let json: Option<Value> = (body.len() <= LONGEST_BODY)
+    let json: Option<Value> = (body.len() <= MAX_BODY)
         .then(|| serde_json::from_slice(json).ok())
         .flatten();
     let text = match json {
         Some(json @ (Value::Object(_) | Value::Array(_))) => return refusal_in(provider.def, status, &json, now),
         Some(Value::String(text)) => text,
-        _ => String::from_utf8_lossy(body.get(..LONGEST_MESSAGE).unwrap_or(body)).into_owned(),
+        _ => String::from_utf8_lossy(body.get(..MAX_MESSAGE).unwrap_or(body)).into_owned(),
     };
     let facts = Facts {
         messages: vec![text.to_lowercase()],
@@ -179,7 +126,7 @@ pub fn refusal_in(def: &ProviderDef, status: u16, event: &Value, now: Timestamp)
 pub(super) fn is_error(event: &Value) -> bool {
     let Value::Object(fields) = event else {
         return match event {
-            Value::Array(events) => events.iter().take(MOST_ERRORS).any(is_error),
+            Value::Array(events) => events.iter().take(MAX_ERRORS).any(is_error),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => false,
         };
     };
@@ -231,13 +178,13 @@ struct Facts {
 impl Facts {
     fn read(&mut self, event: &Value) {
         match event {
-            Value::Array(events) => events.iter().take(MOST_ERRORS).for_each(|event| self.read(event)),
+            Value::Array(events) => events.iter().take(MAX_ERRORS).for_each(|event| self.read(event)),
             Value::Object(fields) => {
                 let choices = fields.get("choices").and_then(Value::as_array).into_iter().flatten();
                 let holders = ["response", "delta", "x_groq"]
                     .into_iter()
                     .filter_map(|name| fields.get(name));
-                for holder in holders.chain(choices.take(MOST_ERRORS)) {
+                for holder in holders.chain(choices.take(MAX_ERRORS)) {
                     self.read_error(holder.get("error"));
                 }
                 for name in ["error", "errors", "detail", "base_resp"] {
@@ -255,7 +202,7 @@ impl Facts {
             Some(Value::Object(fields)) => self.read_fields(fields),
             Some(Value::Array(errors)) => errors
                 .iter()
-                .take(MOST_ERRORS)
+                .take(MAX_ERRORS)
                 .for_each(|error| self.read_error(Some(error))),
             Some(Value::Null | Value::Bool(_) | Value::Number(_)) | None => {}
         }
@@ -282,7 +229,7 @@ impl Facts {
             .and_then(Value::as_array)
             .into_iter()
             .flatten()
-            .take(MOST_ERRORS)
+            .take(MAX_ERRORS)
         {
             let reason = details.get("reason").and_then(Value::as_str);
             self.codes.extend(reason.map(str::to_owned));
@@ -295,7 +242,7 @@ impl Facts {
     }
 
     fn read_message(&mut self, message: &str) {
-        let end = message.floor_char_boundary(LONGEST_MESSAGE);
+        let end = message.floor_char_boundary(MAX_MESSAGE);
         self.messages
             .push(message.get(..end).unwrap_or_default().to_lowercase());
     }
@@ -370,19 +317,6 @@ impl Refused {
                 self.status
             }
             RefusalKind::RequestFault => 400,
-        }
-    }
-}
-
-impl RefusalKind {
-    /// Which attempt may succeed after it.
-    pub fn retry(self) -> RetryWith {
-        match self {
-            Self::NoCredit | Self::KeyRefused | Self::NotAllowed | Self::RateLimited | Self::ServerFailed => {
-                RetryWith::AnotherKey
-            }
-            Self::RegionBlocked | Self::ModelMissing => RetryWith::AnotherProvider,
-            Self::RequestFault => RetryWith::Nothing,
         }
     }
 }

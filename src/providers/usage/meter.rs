@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{
     conversion::{ReportedCounts, reported},
-    counts::{self, MOST_ENTRIES, merge, merge_count, true_counts, within_whole},
+    counts::{self, MAX_ENTRIES, merge, merge_count, true_counts, within_whole},
     extras,
     known::Known,
     scan::ScannedUsage,
@@ -320,7 +320,7 @@ impl Meter {
     fn read_iterations(&mut self, iterations: &[Value]) {
         self.iterations.clear();
         self.fallback = None;
-        for entry in iterations.iter().take(MOST_ENTRIES) {
+        for entry in iterations.iter().take(MAX_ENTRIES) {
             let model = entry["model"].as_str().and_then(|name| name.parse().ok());
             match (entry["type"].as_str(), entry) {
                 (Some("compaction" | "advisor_message"), Value::Object(fields)) => {

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How many of those passed over the sentence names.
-const MOST_NAMED: usize = 3;
+const MAX_NAMED: usize = 3;
 
 /// Why the chosen candidate was chosen; empty where none was.
 pub fn reason(decision: &Decision<'_>, policy: &Policy, ask: &RouteQuery, figures: &Figures) -> String {
@@ -121,21 +121,16 @@ fn passed_over(decision: &Decision<'_>, chosen: &Candidate<'_>) -> Vec<String> {
         }
     }
     obstacles.sort();
-    obstacles.into_iter().map(|(_, text)| text).take(MOST_NAMED).collect()
+    obstacles.into_iter().map(|(_, text)| text).take(MAX_NAMED).collect()
 }
 
 /// What stands in a candidate's way: of its provider, or of its model alone.
 pub(super) fn obstacle(it: &Candidate<'_>) -> String {
-    let provider = &it.supply.provider;
-    match it.verdict {
-        Verdict::NotForTask
-        | Verdict::NotServed
-        | Verdict::NotInstalled
-        | Verdict::Lacks(_)
-        | Verdict::ContextTooSmall { .. }
-        | Verdict::OverBudget
-        | Verdict::Unpriced => format!("{provider}/{} {}", it.offer.model, phrase(it.verdict)),
-        _ => format!("{provider} {}", phrase(it.verdict)),
+    let (provider, phrase) = (&it.supply.provider, phrase(it.verdict));
+    if it.verdict.is_of_provider() {
+        format!("{provider} {phrase}")
+    } else {
+        format!("{provider}/{} {phrase}", it.offer.model)
     }
 }
 

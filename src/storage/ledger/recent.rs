@@ -1,14 +1,14 @@
 //! How the last requests ended, kept in memory: whoever asks again has only those read that are new.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
-use super::{Ledger, LedgerResult, Missing, Transaction, names::SeriesId, records::time};
+use super::{columns::time, connection::Transaction, names::SeriesId};
 use crate::domain::{Label, ModelRef, RequestOutcome};
 
 /// How many records are looked back at, at most.
-const MOST: usize = 2_000;
+const MAX_RECORDS: usize = 2_000;
 
 /// How a request of the past ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,8 +33,8 @@ pub struct Asked {
 #[derive(Debug, Clone, Default)]
 pub struct Outcomes {
     /// Nothing where there is no ledger.
-    newest: Option<Arc<Vec<Past>>>,
-    since: Timestamp,
+    pub(super) newest: Option<Arc<Vec<Past>>>,
+    pub(super) since: Timestamp,
 }
 
 /// What is kept of the newest records, beside the connection that they were read through.
@@ -46,23 +46,6 @@ pub(super) struct Recent {
     /// The record among them of the earliest time.
     earliest: Option<u64>,
     asked: BTreeMap<SeriesId, Arc<Asked>>,
-}
-
-impl Ledger {
-    /// How requests since `since` ended; only the newest 2,000 of all are looked at.
-    pub fn outcomes(&self, since: Timestamp) -> LedgerResult<Outcomes> {
-        self.look_at_journals();
-        let begun = Instant::now();
-        let mut held = self.held();
-        let Some(held) = self.opened(&mut held, Missing::Leave)? else {
-            return Ok(Outcomes::default());
-        };
-        let newest = held.open.read(|transaction| held.recent.newest(transaction));
-        Ok(Outcomes {
-            newest: Some(newest.map_err(|why| self.failed(&why, begun))?),
-            since,
-        })
-    }
 }
 
 impl Outcomes {
@@ -94,7 +77,7 @@ impl Transaction<'_> {
 
 impl Recent {
     /// The newest records as the ledger has them now.
-    fn newest(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<Arc<Vec<Past>>> {
+    pub(super) fn newest(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<Arc<Vec<Past>>> {
         let changes = transaction.changes()?;
         if self.changes != Some(changes) {
             if !self.is_whole(transaction)? {
@@ -103,7 +86,7 @@ impl Recent {
             let new = self.unread(transaction)?;
             let newest = Arc::make_mut(&mut self.newest);
             newest.extend(new.into_iter().rev());
-            newest.drain(..newest.len().saturating_sub(MOST));
+            newest.drain(..newest.len().saturating_sub(MAX_RECORDS));
             self.earliest = newest.iter().min_by_key(|past| past.at).map(|past| past.id);
             self.changes = Some(changes);
         }
@@ -125,7 +108,7 @@ impl Recent {
             "SELECT id, at, series, success, status_code, latency_ms FROM record WHERE id > ?1 ORDER BY id DESC LIMIT ?2",
         )?;
         let last = self.newest.last().map_or(0, |past| past.id);
-        let mut rows = statement.query((last, MOST))?;
+        let mut rows = statement.query((last, MAX_RECORDS))?;
         let mut unread = Vec::new();
         while let Some(row) = rows.next()? {
             unread.push(Past {
@@ -147,7 +130,7 @@ impl Recent {
         if let Some(asked) = self.asked.get(&series) {
             return Ok(Arc::clone(asked));
         }
-        if self.asked.len() >= 2 * MOST {
+        if self.asked.len() >= 2 * MAX_RECORDS {
             self.asked.retain(|_, asked| Arc::strong_count(asked) > 1);
         }
         let known = transaction.names.series(transaction.sql, series)?;

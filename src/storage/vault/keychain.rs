@@ -4,7 +4,6 @@
 //! the secret.
 
 use std::{
-    fmt,
     sync::{
         atomic::{AtomicUsize, Ordering},
         mpsc,
@@ -21,7 +20,7 @@ use zeroize::Zeroizing;
 const SERVICE: &str = "api-keys";
 
 /// How many calls may hang before further ones fail at once.
-const MOST_HANGING: usize = 4;
+const MAX_HANGING: usize = 4;
 
 /// Calls that have not come back, also those nobody waits for any more.
 static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
@@ -33,17 +32,22 @@ pub struct Keychain {
 }
 
 /// Why the store did not do what it was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeychainError {
     /// The store works and has no such entry.
+    #[error("the system's keychain has no such entry")]
     NoEntry,
     /// The store is there but closed, or the person at the screen said no.
+    #[error("the system's keychain is locked")]
     Locked,
     /// There is no store to talk to, or this build has no support for it.
+    #[error("there is no system keychain to talk to")]
     Unavailable,
     /// The store did not answer in time.
+    #[error("the system's keychain did not answer in time")]
     TimedOut,
     /// The entry is not one that this program wrote, or there are several.
+    #[error("the entry in the system's keychain was not written by this program")]
     Foreign,
 }
 
@@ -81,7 +85,7 @@ impl Keychain {
         &self,
         ask: impl FnOnce() -> Result<T, KeychainError> + Send + 'static,
     ) -> Result<T, KeychainError> {
-        if UNDER_WAY.fetch_add(1, Ordering::SeqCst) >= MOST_HANGING {
+        if UNDER_WAY.fetch_add(1, Ordering::SeqCst) >= MAX_HANGING {
             UNDER_WAY.fetch_sub(1, Ordering::SeqCst);
             return Err(KeychainError::TimedOut);
         }
@@ -185,20 +189,6 @@ mod system {
     }
 }
 
-impl fmt::Display for KeychainError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoEntry => "the system's keychain has no such entry",
-            Self::Locked => "the system's keychain is locked",
-            Self::Unavailable => "there is no system keychain to talk to",
-            Self::TimedOut => "the system's keychain did not answer in time",
-            Self::Foreign => "the entry in the system's keychain was not written by this program",
-        })
-    }
-}
-
-impl std::error::Error for KeychainError {}
-
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Barrier};
@@ -208,8 +198,8 @@ mod tests {
     #[test]
     fn a_call_that_hangs_is_given_up_and_hanging_calls_do_not_pile_up() {
         let keychain = Keychain::new(Duration::from_millis(10));
-        let (hold, released) = (Arc::new(Barrier::new(MOST_HANGING + 1)), Arc::new(AtomicUsize::new(0)));
-        for _ in 0..MOST_HANGING {
+        let (hold, released) = (Arc::new(Barrier::new(MAX_HANGING + 1)), Arc::new(AtomicUsize::new(0)));
+        for _ in 0..MAX_HANGING {
             let (hold, released) = (Arc::clone(&hold), Arc::clone(&released));
             let outcome = keychain.call(move || {
                 hold.wait();
@@ -224,7 +214,7 @@ mod tests {
         while UNDER_WAY.load(Ordering::SeqCst) > 0 {
             thread::yield_now();
         }
-        assert_eq!(released.load(Ordering::SeqCst), MOST_HANGING);
+        assert_eq!(released.load(Ordering::SeqCst), MAX_HANGING);
         assert_eq!(patient.call(|| Ok(7)), Ok(7), "works again once they came back");
         let panicked: Result<(), _> = patient.call(|| panic!("inside the store's crate"));
         assert_eq!(panicked, Err(KeychainError::Unavailable));

@@ -7,10 +7,7 @@ use std::{
     path::Path,
 };
 
-use super::{
-    EntryId,
-    entry::{self, EntryState},
-};
+use super::entry::{self, EntryId, EntryState};
 use crate::storage::files::{FileError, Folder, TEMPORARY};
 
 /// The usual length of a segment, in bytes.
@@ -18,7 +15,7 @@ pub(super) const SEGMENT: usize = 4 << 20;
 /// What each begins with.
 pub(super) const MAGIC: &[u8; 32] = b"api-keys journal 1\n\0\0\0\0\0\0\0\0\0\0\0\0\0";
 /// How often it is tried to make one while others remove what killed processes have left.
-const TRIES: u32 = 5;
+const MAX_TRIES: u32 = 5;
 /// What a segment's name ends in.
 const ENDING: &str = ".journal";
 
@@ -47,7 +44,7 @@ impl Segment {
     pub(super) fn make(folder: &Path, holder: &str, number: u64, length: usize) -> Result<Self, FileError> {
         let folder = Folder::create(folder)?;
         let length = MAGIC.len() + length;
-        let mut left = TRIES;
+        let mut left = MAX_TRIES;
         loop {
             left -= 1;
             match Self::make_once(&folder, holder, number, length) {
