@@ -1,12 +1,12 @@
 //! What `config.toml` can say.
 
-use std::{collections::BTreeMap, fmt, sync::OnceLock, time::Duration};
+use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
 
 use jiff::tz::TimeZone;
 
 use super::{environment, projects::Project};
 use crate::{
-    domain::{Billionths, Label, ModelId, ModelRef, Objective, ProviderId, Rates, Task, Usd},
+    domain::{Billionths, Label, ModelId, ModelRef, Objective, ProviderId, Rates, Task, Usd, nearest},
     providers::{self, Address, KeyConfig, PROVIDERS, Provider},
 };
 
@@ -141,10 +141,13 @@ pub struct QualityOverride {
 }
 
 /// A provider that is neither built in nor configured.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", unknown(.name.as_deref()))]
 pub struct UnknownProvider {
     /// The name, where it can be repeated: a key typed in its place cannot.
     pub name: Option<String>,
+    /// The provider that was probably meant.
+    pub nearest: Option<String>,
     pub known: Vec<String>,
 }
 
@@ -153,9 +156,14 @@ impl Config {
     pub fn provider(&self, name: &str) -> Result<Provider, UnknownProvider> {
         let id: Option<ProviderId> = name.parse().ok();
         let known = id.as_ref().and_then(|id| self.known(id)).cloned();
-        known.ok_or_else(|| UnknownProvider {
-            name: id.map(String::from).filter(|name| !providers::may_be_key(name)),
-            known: self.providers().iter().map(|known| known.id.to_string()).collect(),
+        known.ok_or_else(|| {
+            let name = id.map(String::from).filter(|name| !providers::may_be_key(name));
+            let known = || self.providers().iter().map(|known| known.id.as_str());
+            UnknownProvider {
+                nearest: name.as_ref().and_then(|name| nearest(name, known())).map(str::to_owned),
+                name,
+                known: known().map(str::to_owned).collect(),
+            }
         })
     }
 
@@ -287,13 +295,9 @@ impl MasterKey {
     }
 }
 
-impl fmt::Display for UnknownProvider {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.name {
-            Some(name) => write!(f, "unknown provider `{name}`"),
-            None => f.write_str("that is not the name of a provider"),
-        }
-    }
+fn unknown(name: Option<&str>) -> String {
+    name.map_or_else(
+        || "that is not the name of a provider".to_owned(),
+        |name| format!("unknown provider `{name}`"),
+    )
 }
-
-impl std::error::Error for UnknownProvider {}

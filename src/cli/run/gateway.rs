@@ -143,7 +143,7 @@ fn code_of(status: ExitStatus) -> ExitCode {
 
 /// Puts the gateway into the command's environment in place of every provider's key.
 fn dress(app: &App, command: &mut std::process::Command, base: &str, key: &Secret) -> Result<()> {
-    for name in in_the_way(app)? {
+    for name in key_variables(app)? {
         command.env_remove(name);
     }
     command.envs(sdks::addresses(base));
@@ -161,7 +161,7 @@ fn dress(app: &App, command: &mut std::process::Command, base: &str, key: &Secre
 }
 
 /// The variables of providers' keys, whether they are set or not.
-fn in_the_way(app: &App) -> Result<BTreeSet<String>> {
+fn key_variables(app: &App) -> Result<BTreeSet<String>> {
     let config = app.settings().required()?;
     let names = config.providers().iter().flat_map(|provider| provider.env_vars());
     Ok(names
@@ -193,7 +193,7 @@ pub(super) fn show(session: &Session) -> Result<ExitCode> {
         .chain(sdks::keys())
         .collect();
     let environment = session.app.settings().environment();
-    let removed: Vec<String> = in_the_way(&session.app)?
+    let removed: Vec<String> = key_variables(&session.app)?
         .into_iter()
         .filter(|name| environment.is_set(name) && !set.contains(name.as_str()))
         .collect();
