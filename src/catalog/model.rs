@@ -154,7 +154,7 @@ impl DatedPrice {
         let at = Offset::UTC.to_datetime(at);
         let mut price = self.price.clone();
         if let Some(hours) = self.hours.iter().find(|hours| hours.include(at)) {
-            price.standard = hours.rates;
+            price.offered.standard = hours.rates;
         }
         price
     }

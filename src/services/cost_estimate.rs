@@ -181,7 +181,7 @@ fn middle_model(catalog: &Catalog, provider: &Provider, kind: ModelKind, now: Ti
         .proposed_of(&provider.id)
         .into_iter()
         .filter(|model| model.kind == kind && model.is_served_at(now))
-        .filter_map(|model| Some((typical_cost(model.price_at(now)?.standard), &model.id.model)))
+        .filter_map(|model| Some((typical_cost(model.price_at(now)?.offered.standard), &model.id.model)))
         .collect();
     models.sort_unstable();
     models.get(models.len() / 2).map(|(_, model)| (*model).clone())

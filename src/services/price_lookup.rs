@@ -78,7 +78,7 @@ pub fn price_of(catalog: &Catalog, config: &Config, model: &ModelRef, at: Timest
     {
         return Pricing::Priced(Priced {
             model: model.clone(),
-            price: Price::FREE,
+            price: Price::free(),
             matched: Matched::Exact,
             origin: None,
             source: source.to_owned(),
@@ -109,7 +109,7 @@ pub fn price_of(catalog: &Catalog, config: &Config, model: &ModelRef, at: Timest
 pub fn price_at(provider: &Provider, model: Option<&Model>, at: Timestamp) -> Option<Price> {
     match model {
         Some(model) if is_own_word(model, at) || free(provider).is_none() => model.price_at(at),
-        Some(_) | None => free(provider).map(|_| Price::FREE),
+        Some(_) | None => free(provider).map(|_| Price::free()),
     }
 }
 

@@ -113,8 +113,8 @@ fn list(session: &Session, provider: Option<&str>) -> Result<(Value, View)> {
                 "model": model.id.to_string(),
                 "kind": model.kind,
                 "status": model.status,
-                "input_per_million": price.as_ref().map(|price| price.standard.input),
-                "output_per_million": price.as_ref().map(|price| price.standard.output),
+                "input_per_million": price.as_ref().map(|price| price.offered.standard.input),
+                "output_per_million": price.as_ref().map(|price| price.offered.standard.output),
                 "context_window": model.context_window,
                 "origin": model.dated_price_at(now).map(|dated| dated.origin.as_str()),
             })
@@ -124,7 +124,12 @@ fn list(session: &Session, provider: Option<&str>) -> Result<(Value, View)> {
         .iter()
         .map(|model| {
             let price = model.price_at(now);
-            let rate = |of: fn(&Rates) -> String| price.as_ref().map(|price| of(&price.standard)).unwrap_or_default();
+            let rate = |of: fn(&Rates) -> String| {
+                price
+                    .as_ref()
+                    .map(|price| of(&price.offered.standard))
+                    .unwrap_or_default()
+            };
             let status = if model.is_served_at(now) {
                 model.status.as_str()
             } else {

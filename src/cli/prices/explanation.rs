@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     app::App,
     catalog::{DatedPrice, Days, Hours, Model, Origin},
-    domain::{Capability, Price, Rate, Rates, Service, Tier},
+    domain::{Billionths, Capability, ExtraRates, Price, Rate, Rates, Service, ServiceRates, Tier},
     error::Result,
     services::{
         price_lookup::{self, Priced, Pricing},
@@ -92,7 +92,7 @@ fn facts(model: &Model, now: Timestamp) -> Map<String, Value> {
 }
 
 fn price_json(price: &Price, priced: &Priced) -> Value {
-    let mut result = by_service(price.by_service());
+    let mut result = by_service(&price.offered);
     insert(&mut result, "tiers", tiers(price));
     insert(&mut result, "from", json!(priced.from));
     insert(&mut result, "origin", json!(priced.origin.map(Origin::as_str)));
@@ -102,7 +102,7 @@ fn price_json(price: &Price, priced: &Priced) -> Value {
 }
 
 fn dated_json(dated: &DatedPrice) -> Value {
-    let mut result = by_service(dated.price.by_service());
+    let mut result = by_service(&dated.price.offered);
     insert(&mut result, "tiers", tiers(&dated.price));
     insert(&mut result, "from", json!(dated.from));
     insert(&mut result, "source", json!(dated.source));
@@ -117,7 +117,7 @@ fn hours_json(dated: &DatedPrice) -> Value {
 
 fn tiers(price: &Price) -> Value {
     let tier = |tier: &Tier| {
-        let mut result = by_service(tier.by_service());
+        let mut result = by_service(&tier.offered);
         insert(&mut result, "from_input_tokens", json!(tier.from_input_tokens));
         result
     };
@@ -125,11 +125,9 @@ fn tiers(price: &Price) -> Value {
 }
 
 /// US dollars per million tokens, by service.
-fn by_service(offered: [(Service, Option<&Rates>); 5]) -> Value {
-    let known = offered
-        .into_iter()
-        .filter_map(|(service, rates)| Some((service, rates?)));
-    known
+fn by_service(offered: &ServiceRates) -> Value {
+    offered
+        .each()
         .map(|(service, of_it)| (service.as_str().to_owned(), rates(of_it)))
         .collect()
 }
@@ -141,12 +139,55 @@ fn rates(rates: &Rates) -> Value {
         ("cache_write", rates.cache_write),
         ("cache_write_1h", rates.cache_write_1h),
         ("reasoning", rates.reasoning),
+        ("audio_input", rates.extra.audio_input),
+        ("audio_cache_read", rates.extra.audio_cache_read),
+        ("image_input", rates.extra.image_input),
+        ("audio_output", rates.extra.audio_output),
+        ("image_output", rates.extra.image_output),
+        ("citations", rates.extra.citations),
+        ("per_1000_searches", rates.extra.searches.map(of_a_thousand)),
     ] {
         if let Some(rate) = rate {
             insert(&mut result, name, json!(rate));
         }
     }
+    if let Some(fees) = rates.extra.requests {
+        let [low, medium, high] = fees.map(of_a_thousand);
+        let by_context = json!({"low": low, "medium": medium, "high": high});
+        insert(&mut result, "per_1000_requests", by_context);
+    }
     result
+}
+
+/// What a thousand cost, of what a million do.
+fn of_a_thousand(of_a_million: Rate) -> Rate {
+    Rate::from(Billionths(of_a_million.per_million().0 / 1_000))
+}
+
+/// What the standard service charges beside text, in words.
+fn beside_text(rates: &ExtraRates) -> Vec<String> {
+    let per_million = [
+        ("sound as input", rates.audio_input),
+        ("cached sound", rates.audio_cache_read),
+        ("images as input", rates.image_input),
+        ("sound as output", rates.audio_output),
+        ("images as output", rates.image_output),
+        ("citations", rates.citations),
+    ];
+    let known = per_million.into_iter().filter_map(|(of, rate)| Some((of, rate?)));
+    let mut words: Vec<String> = known
+        .map(|(of, rate)| format!("{of}: ${} per million tokens", rate.per_million()))
+        .collect();
+    if let Some(fee) = rates.searches.map(of_a_thousand) {
+        words.push(format!("web searches: ${} per 1,000", fee.per_million()));
+    }
+    if let Some(fees) = rates.requests {
+        let [low, medium, high] = fees.map(|fee| of_a_thousand(fee).per_million());
+        words.push(format!(
+            "requests: ${low}, ${medium} or ${high} per 1,000, by how much of the web they draw on"
+        ));
+    }
+    words
 }
 
 /// The model's prices of other dates than the one in force.
@@ -220,6 +261,10 @@ fn people(mut view: View, priced: &Priced, model: Option<&Model>, others: &[&Dat
             priced.source
         ),
     ));
+    let beside = beside_text(&price.offered.standard.extra);
+    if !beside.is_empty() {
+        view = view.and(Block::Line(Tone::Plain, format!("Also charged: {}", beside.join("; "))));
+    }
     let Some(model) = model else { return view };
     for (set, says) in &model.compared {
         if says != "agrees" {
@@ -235,22 +280,20 @@ fn people(mut view: View, priced: &Priced, model: Option<&Model>, others: &[&Dat
 /// The lines of one price: by service, for long prompts, and at some hours.
 fn rows(when: &str, tone: Tone, price: &Price, hours: &[Hours]) -> Vec<Vec<Cell>> {
     let mut lines: Vec<(String, Rates)> = Vec::new();
-    let mut offer = |prompts: &str, offered: [(Service, Option<&Rates>); 5]| {
-        for (service, rates) in offered {
+    let mut offer = |prompts: &str, offered: &ServiceRates| {
+        for (service, rates) in offered.each() {
             let of = match (service, prompts) {
                 (Service::Standard, prompts) => prompts.to_owned(),
                 (service, "") => service.as_str().to_owned(),
                 (service, prompts) => format!("{}, {prompts}", service.as_str()),
             };
-            lines.extend(rates.map(|rates| (of, *rates)));
+            lines.push((of, *rates));
         }
     };
-    offer("", price.by_service());
+    offer("", &price.offered);
     for tier in &price.tiers {
-        offer(
-            &format!("prompts from {}", count(tier.from_input_tokens)),
-            tier.by_service(),
-        );
+        let prompts = format!("prompts from {}", count(tier.from_input_tokens));
+        offer(&prompts, &tier.offered);
     }
     lines.extend(hours.iter().map(|hours| (at_hours(hours), hours.rates)));
     let cell = |rate: Option<Rate>| Cell::number(rate.map_or_else(String::new, |rate| rate.per_million().to_string()));

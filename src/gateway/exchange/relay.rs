@@ -215,7 +215,7 @@ impl Flow {
             },
             portions: stated.map(|_| meter.portions()).unwrap_or_default(),
             is_estimated: stated.is_none() && !(is_refused && meter.is_trusted()),
-            has_more_charged: meter.has_more_charged(),
+            extras: meter.extras(),
             stated_cost: meter.stated_cost(),
             service: meter.service(),
             retry_after: self.retry_after,

@@ -3,7 +3,9 @@
 use super::fields::BodyFields;
 use crate::{
     catalog::Model,
-    domain::{Billionths, Exact, MAX_TOKENS, ProviderId, Rate, Service, TokenCounts, Tokens, Usd},
+    domain::{
+        Billionths, Exact, Extras, MAX_TOKENS, ProviderId, Rate, SearchContext, Service, TokenCounts, Tokens, Usd,
+    },
     services::price_lookup::Pricing,
 };
 
@@ -54,6 +56,8 @@ pub(super) struct RequestTokens {
     pub(super) most_input: u64,
     pub(super) most_output: u64,
     writes_long_cache: bool,
+    /// Whether anything in the prompt is no text.
+    has_files: bool,
 }
 
 impl RequestTokens {
@@ -84,6 +88,7 @@ impl RequestTokens {
             most_input: if prompt.is_open { input.max(window) } else { input },
             most_output: of_all(limit.unwrap_or(of_model)),
             writes_long_cache: prompt.names_cache_time,
+            has_files: prompt.is_open || prompt.files > 0 || prompt.images > 0,
         }
     }
 
@@ -95,6 +100,26 @@ impl RequestTokens {
             .into_iter()
             .sum();
         cost.rounded()
+    }
+
+    /// What a request may be but plain text: input that is not may be sound or images, and so may any output.
+    fn most_extras(&self) -> [Extras; 3] {
+        let input = if self.has_files { self.most_input } else { 0 };
+        let text = Extras {
+            search_context: Some(SearchContext::High),
+            ..Extras::default()
+        };
+        let sound = Extras {
+            audio_input: input,
+            audio_output: self.most_output,
+            ..text
+        };
+        let images = Extras {
+            image_input: input,
+            image_output: self.most_output,
+            ..text
+        };
+        [text, sound, images]
     }
 
     /// What it costs if every token that may be used is, each at its highest rate; nothing where that is unknown.
@@ -120,10 +145,10 @@ impl RequestTokens {
         for service in [Service::Standard, service?] {
             for (cache_write, cache_write_1h) in [(0, 0), (self.most_input, 0), (self.most_input, long)] {
                 for reasoning in [0, self.most_output] {
-                    let cost = priced
-                        .price
-                        .cost(service, &counts(cache_write, cache_write_1h, reasoning)?)?;
-                    most = most.max(cost.total);
+                    let tokens = counts(cache_write, cache_write_1h, reasoning)?;
+                    for extras in &self.most_extras() {
+                        most = most.max(priced.price.full_cost(service, &tokens, extras)?.cost);
+                    }
                 }
             }
         }

@@ -3,13 +3,15 @@
 use serde_json::{Map, Value};
 
 use super::{
-    conversion::{ReportedCounts, has_more_charged, reported},
+    conversion::{ReportedCounts, reported},
     counts::{self, MAX_ENTRIES, merge, merge_count, true_counts, within_whole},
+    extras,
+    known::Known,
     scan::ScannedUsage,
     stated_cost::StatedCost,
 };
 use crate::{
-    domain::{ModelId, Portion, Service, TokenCounts, Tokens, Usd},
+    domain::{Extras, ModelId, Portion, SearchContext, Service, TokenCounts, Tokens, Usd},
     providers::refusal,
 };
 
@@ -29,8 +31,9 @@ pub struct Meter {
     tier: Option<Service>,
     /// Whether the faster mode was used, where the provider says.
     is_fast: Option<bool>,
-    /// Whether a tool, or a place, was used that is charged beside the tokens.
+    /// Whether a tool, or a place, was used that is charged beside the tokens, and not counted.
     has_surcharge: bool,
+    search_context: Option<SearchContext>,
     /// Characters of text so far.
     chars: u64,
     /// The first event, or the body, that reports an error.
@@ -134,9 +137,13 @@ impl Meter {
         self.stated_cost.usd()
     }
 
-    /// Whether something is charged beside the tokens, or at rates of its own: searches, sound, images.
-    pub fn has_more_charged(&self) -> bool {
-        self.has_surcharge || has_more_charged(&self.usage)
+    /// What was used beside plain text: searches, sound, images.
+    pub fn extras(&self) -> Extras {
+        let counted = extras::extras(Known(&self.usage), self.search_context);
+        Extras {
+            has_uncounted: self.has_surcharge || counted.has_uncounted,
+            ..counted
+        }
     }
 
     /// The service that the provider names.
@@ -241,6 +248,11 @@ impl Meter {
                     self.read_usage(usage);
                 }
             }
+            // Of Replicate's predictions; others measure other things.
+            let metrics = holder.get("metrics").filter(|it| it["output_token_count"].is_number());
+            if let Some(metrics) = metrics {
+                self.read_usage(metrics);
+            }
             self.read_tier(holder.get("service_tier").or(holder.get("serviceTier")));
         }
         // Of Cohere's older API, and of its embeddings.
@@ -291,6 +303,8 @@ impl Meter {
                         .or(usage.get("serviceTier"))
                         .or(usage.get("trafficType")),
                 );
+                let context = usage.get("search_context_size").and_then(Value::as_str);
+                self.search_context = context.and_then(extras::search_context).or(self.search_context);
                 self.is_fast = match usage.get("speed").and_then(Value::as_str) {
                     Some("fast") => Some(true),
                     Some("standard") => Some(false),

@@ -449,7 +449,7 @@ impl Offering<'_> {
     fn costs_no_more(&self, model: Option<&Model>, other: &str) -> bool {
         let mut others = self.state.catalog.kept_of(&self.provider.id);
         let other = others.find(|it| normalized(it.id.model.as_str()) == other);
-        let rates = |model: Option<&Model>| Some(model?.price_at(self.state.now)?.standard);
+        let rates = |model: Option<&Model>| Some(model?.price_at(self.state.now)?.offered.standard);
         rates(model)
             .zip(rates(other))
             .is_some_and(|(new, old)| new.input <= old.input && new.output <= old.output)

@@ -371,7 +371,7 @@ fn price(state: &RoutingSnapshot, provider: &Provider) -> PriceStats {
     let free = price_lookup::free(provider).map(|_| Rate::ZERO);
     PriceStats {
         model: model.map(|model| model.to_string()),
-        input_per_million: price.as_ref().map(|price| price.standard.input).or(free),
-        output_per_million: price.as_ref().map(|price| price.standard.output).or(free),
+        input_per_million: price.as_ref().map(|price| price.offered.standard.input).or(free),
+        output_per_million: price.as_ref().map(|price| price.offered.standard.output).or(free),
     }
 }

@@ -37,7 +37,7 @@ fn usual() -> Vec<Supply> {
 
 fn free(model: &str, points: u32) -> api_keys::services::routing::Offer {
     let mut offer = offer(model, 0, points);
-    offer.price = Some(Box::new(Price::FREE));
+    offer.price = Some(Box::new(Price::free()));
     offer
 }
 
