@@ -208,7 +208,7 @@ impl Code {
             ),
             Self::KeyRequired => (
                 "key_required",
-                "no key or new passphrase was given, and this caller cannot be asked for one",
+                "no key or new passphrase was given, and this caller cannot be prompted for one",
                 Failed,
             ),
             Self::InputPending => (

@@ -21,7 +21,7 @@ impl ExitCode {
 }
 
 impl Code {
-    /// What somebody who meets this error can do, in general; the error's own hint knows more.
+    /// What to do about this error in general; the error's own hint is more specific.
     pub fn remedy(self) -> &'static str {
         match self {
             Self::InvalidArgument => "read the message and `api-keys COMMAND --help`",

@@ -40,7 +40,7 @@ pub(super) fn answer(
         let named = |model: &&ModelRef| model.to_string() == name || model.model.as_str() == name;
         let found = models.iter().find(named).map(|model| entry(model, format));
         found.ok_or_else(|| {
-            Error::new(Code::UnknownModel, "no model of that name can be asked for")
+            Error::new(Code::UnknownModel, "no model of that name can be requested")
                 .hint("/v1/models lists those that can")
         })?
     } else {

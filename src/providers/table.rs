@@ -2,7 +2,7 @@
 //!
 //! Addresses, headers and prefixes as of November 2026, from the providers' documentation, their
 //! own SDKs and the rule sets of secret scanners. A row without a check is a provider of which no
-//! way is known to try a key without paying for it, or whose list of models answers anybody.
+//! way is known to try a key without paying for it, or whose list of models is public.
 
 use super::{
     declaration::{Auth, Check, KeyUse, ProviderDef, Wire},

@@ -55,7 +55,7 @@ pub struct UpstreamRequest<'a> {
     pub method: Method,
     /// Path and query below where the provider speaks the dialect.
     pub path: &'a str,
-    /// Without anybody's credentials.
+    /// Without credentials.
     pub headers: HeaderMap,
     pub body: Bytes,
     /// How long the head of the response may take.
@@ -103,7 +103,7 @@ impl Provider {
 }
 
 impl Upstream {
-    /// The way to the providers, trusting these certificates besides the system's; connects to nobody yet.
+    /// The way to the providers, trusting these certificates besides the system's; makes no connection yet.
     pub fn trusting(extra: ExtraCertificates) -> Self {
         Self {
             pools: ByRoute::trusting(extra),

@@ -78,7 +78,7 @@ pub(in crate::gateway) async fn exchange(
         }
     }
     request.attempts = attempts.made;
-    Err(failed.unwrap_or_else(|| Error::new(Code::Internal, "no provider was asked").into()))
+    Err(failed.unwrap_or_else(|| Error::new(Code::Internal, "no provider was tried").into()))
 }
 
 impl Attempts<'_> {

@@ -225,7 +225,7 @@ impl Delivery<'_> {
         if let Some(booking) = begun.flow.booking.as_ref().filter(|_| length > 0) {
             booking.count_first_chunk();
         }
-        // What the last chunk said is looked at before the next one is waited for.
+        // The last chunk is read before the next one is waited for.
         let mut stopped = Some(start.stopped).filter(|it| !matches!(it, Stopped::AtExtent | Stopped::AtLimit));
         loop {
             if let Some(refused) = begun.flow.refused() {

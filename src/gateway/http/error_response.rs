@@ -138,7 +138,7 @@ impl ErrorResponse {
     }
 }
 
-/// A wait as `Retry-After` tells it: in whole seconds, rather too long than too short.
+/// A wait as `Retry-After` says it: in whole seconds, rather too long than too short.
 pub(in crate::gateway) fn in_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

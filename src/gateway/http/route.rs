@@ -140,7 +140,7 @@ impl GatewayRoute {
         })
     }
 
-    /// The format that an error is told in.
+    /// The format that an error is written in.
     pub(in crate::gateway) fn error_format(path: &str) -> ErrorFormat {
         let of_provider = |rest: &str| match rest.split('/').next() {
             Some("anthropic" | "claude") => ErrorFormat::Anthropic,
@@ -178,7 +178,7 @@ impl Endpoint {
     }
 }
 
-/// A path of a provider's own API, without a key that somebody put into the query.
+/// A path of a provider's own API, without a key in its query.
 fn native(rest: &str, uri: &Uri) -> Result<GatewayRoute> {
     let (provider, path) = rest.split_once('/').ok_or_else(nothing_there)?;
     let provider: ProviderId = provider.parse().map_err(|_| nothing_there())?;

@@ -156,7 +156,7 @@ impl<'b> BodyFields<'b> {
         }
     }
 
-    /// Whether the answer comes whole and is the same each time, as far as that can be asked for; and asking changes
+    /// Whether the answer comes whole and is the same each time, as far as a request can say so; and sending it changes
     /// nothing at the provider.
     pub(in crate::gateway) fn has_one_answer(&self, endpoint: &Endpoint) -> bool {
         let is_off = |raw: Option<&RawValue>| raw.is_none_or(|raw| matches!(raw.get(), "null" | "false"));
@@ -173,7 +173,7 @@ impl<'b> BodyFields<'b> {
         }
     }
 
-    /// How the provider is asked to process the request; nothing where it names a service whose price is unknown.
+    /// How the provider is to process the request; nothing where it names a service whose price is unknown.
     pub(super) fn service(&self) -> Option<Service> {
         let is_plain = |raw: Option<&RawValue>, word: &str| {
             raw.is_none_or(|raw| raw.get() == "null" || text(raw).is_some_and(|said| said == word))

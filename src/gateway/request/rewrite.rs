@@ -7,7 +7,7 @@ use super::fields::{BodyFields, text};
 use crate::domain::ModelId;
 
 /// The body with the provider's name of the model, and the request for counts where it is wanted; every other byte as
-/// it was. Says whether the client had not asked for the counts itself.
+/// it was. Returns whether the client had not requested the counts itself.
 pub(super) fn rewritten(
     body: &Bytes,
     fields: &BodyFields<'_>,

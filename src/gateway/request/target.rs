@@ -166,7 +166,7 @@ fn resolve(config: &Config, catalog: &Catalog, dialect: Dialect, name: &str) -> 
 
 fn model_id(name: &str) -> Result<ModelId> {
     let named: Result<ModelId> = name.parse().map_err(Error::from);
-    named.map_err(|why| why.hint("/v1/models lists what can be asked for"))
+    named.map_err(|why| why.hint("/v1/models lists the models that can be requested"))
 }
 
 fn other_language(provider: &ProviderId, dialect: Dialect) -> Error {

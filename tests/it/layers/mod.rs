@@ -43,6 +43,7 @@ const HOMES: &[(&str, &[&str])] = &[
             "mcp/inbox.rs",
             "providers/usage/",
             "services/scan/",
+            "translation/event_stream.rs",
         ],
     ),
     ("tiktoken::", &["domain/tokenizer.rs"]),
