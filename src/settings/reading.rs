@@ -360,6 +360,7 @@ fn prices(field: Field<'_, '_>) -> Result<Vec<PriceOverride>, ConfigError> {
             cache_write: price("cache_write")?,
             cache_write_1h: price("cache_write_1h")?,
             reasoning: price("reasoning")?,
+            ..Rates::default()
         };
         let (batch_input, batch_output) = (price("batch_input")?, price("batch_output")?);
         section.finish()?;

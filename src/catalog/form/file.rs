@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
-use super::scalars::{Amount, Minute};
+use super::{
+    rates::{RatesForm, offered, spelled},
+    scalars::Minute,
+};
 use crate::{
     catalog::{
         error::CatalogError,
@@ -13,7 +16,7 @@ use crate::{
         model::{Capabilities, DatedPrice, Days, Hours, Model, ModelStatus, Origin},
         rules::check_names,
     },
-    domain::{Capability, ModelId, ModelKind, ModelRef, Price, Rate, Rates, Tier},
+    domain::{Capability, ModelId, ModelKind, ModelRef, Price, Tier},
 };
 
 /// The version of both formats that is written, and the only one that is read.
@@ -128,29 +131,12 @@ struct HoursForm {
     standard: RatesForm,
 }
 
-/// US dollars per million tokens.
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RatesForm {
-    input: Amount,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    output: Option<Amount>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    cache_read: Option<Amount>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    cache_write: Option<Amount>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    cache_write_1h: Option<Amount>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    reasoning: Option<Amount>,
-}
-
 /// The built-in catalog that `text` spells.
 pub(in crate::catalog) fn built_in(text: &str) -> Result<CatalogContents, CatalogError> {
     read(text, BUILT_IN_FORMAT, Origin::BuiltIn)
 }
 
-/// The part of the public layer that `text` spells: names are told apart where it is made, and a test looks again.
+/// The part of the public layer that `text` spells: names are made unique where it is built, and a test checks that.
 pub(in crate::catalog) fn packed(text: &str) -> Result<CatalogContents, CatalogError> {
     let file: FileForm = serde_json::from_str(text).map_err(|why| misformed(&why))?;
     file.contents(Origin::BuiltIn)
@@ -275,12 +261,8 @@ impl PriceForm {
         Ok(DatedPrice {
             from: self.from,
             price: Price {
-                standard: self.standard.into(),
+                offered: offered(self.standard, &[self.batch, self.flex, self.priority, self.fast]),
                 tiers: self.tiers.into_iter().map(Tier::from).collect(),
-                batch: self.batch.map(Rates::from),
-                flex: self.flex.map(Rates::from),
-                priority: self.priority.map(Rates::from),
-                fast: self.fast.map(Rates::from),
             },
             hours: self.hours.into_iter().map(Hours::from).collect(),
             origin,
@@ -318,43 +300,31 @@ impl From<&Model> for ModelForm {
 impl From<&DatedPrice> for PriceForm {
     fn from(dated: &DatedPrice) -> Self {
         let price = &dated.price;
+        let (standard, [batch, flex, priority, fast]) = spelled(&price.offered);
         Self {
             from: dated.from,
             source: dated.source.split(' ').next().unwrap_or_default().to_owned(),
-            standard: price.standard.into(),
-            batch: price.batch.map(RatesForm::from),
-            flex: price.flex.map(RatesForm::from),
-            priority: price.priority.map(RatesForm::from),
-            fast: price.fast.map(RatesForm::from),
+            standard,
+            batch,
+            flex,
+            priority,
+            fast,
             tiers: price.tiers.iter().copied().map(TierForm::from).collect(),
             hours: dated.hours.iter().copied().map(HoursForm::from).collect(),
         }
     }
 }
 
-impl From<Rates> for RatesForm {
-    fn from(rates: Rates) -> Self {
-        let amount = |rate: Rate| Amount(rate.per_million());
-        Self {
-            input: amount(rates.input),
-            output: (rates.output != Rate::ZERO).then(|| amount(rates.output)),
-            cache_read: rates.cache_read.map(amount),
-            cache_write: rates.cache_write.map(amount),
-            cache_write_1h: rates.cache_write_1h.map(amount),
-            reasoning: rates.reasoning.map(amount),
-        }
-    }
-}
-
 impl From<Tier> for TierForm {
     fn from(tier: Tier) -> Self {
+        let (standard, [batch, flex, priority, fast]) = spelled(&tier.offered);
         Self {
             from_input_tokens: tier.from_input_tokens,
-            standard: tier.rates.into(),
-            batch: tier.batch.map(RatesForm::from),
-            flex: tier.flex.map(RatesForm::from),
-            priority: tier.priority.map(RatesForm::from),
-            fast: tier.fast.map(RatesForm::from),
+            standard,
+            batch,
+            flex,
+            priority,
+            fast,
         }
     }
 }
@@ -370,29 +340,11 @@ impl From<Hours> for HoursForm {
     }
 }
 
-impl From<RatesForm> for Rates {
-    fn from(form: RatesForm) -> Self {
-        let rate = |amount: Amount| Rate::from(amount.0);
-        Self {
-            input: rate(form.input),
-            output: form.output.map_or(Rate::ZERO, rate),
-            cache_read: form.cache_read.map(rate),
-            cache_write: form.cache_write.map(rate),
-            cache_write_1h: form.cache_write_1h.map(rate),
-            reasoning: form.reasoning.map(rate),
-        }
-    }
-}
-
 impl From<TierForm> for Tier {
     fn from(form: TierForm) -> Self {
         Self {
             from_input_tokens: form.from_input_tokens,
-            rates: form.standard.into(),
-            batch: form.batch.map(Rates::from),
-            flex: form.flex.map(Rates::from),
-            priority: form.priority.map(Rates::from),
-            fast: form.fast.map(Rates::from),
+            offered: offered(form.standard, &[form.batch, form.flex, form.priority, form.fast]),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! How models and prices are written in files: strict, with a version, numbers exact.
 
 mod file;
+mod rates;
 mod scalars;
 
 pub use self::file::Overlay;

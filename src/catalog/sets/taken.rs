@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     catalog::{Catalog, DatedPrice, Matched, Model, Origin, Overlay},
-    domain::{ModelKind, ModelRef, Price, Rates},
+    domain::{ModelKind, ModelRef, Price, Rates, ServiceRates},
 };
 
 /// What a set says, beside what is known.
@@ -115,8 +115,7 @@ impl Taken {
         }
         let mut prices = said.prices;
         for (_, price) in &mut prices {
-            price.standard = tidied(kind, price.standard);
-            price.batch = price.batch.map(|rates| tidied(kind, rates));
+            price.tidy(kind);
         }
         if let Some((model, before)) = found.and_then(|found| Some((found.model, dated(found.model, day)?))) {
             for (_, price) in &mut prices {
@@ -133,8 +132,8 @@ impl Taken {
             }
             self.changed.push(PriceChange {
                 model: id.clone(),
-                before: before.price.standard,
-                after: after.standard,
+                before: before.price.offered.standard,
+                after: after.offered.standard,
                 rates,
             });
         } else {
@@ -232,4 +231,16 @@ fn changes(model: &Model, prices: &[(Option<Date>, Price)], day: Date) -> Vec<Ra
         }
     }
     changes
+}
+
+impl Price {
+    /// The price by the rules of this catalog, for a model of that kind.
+    fn tidy(&mut self, kind: ModelKind) {
+        let tiers = self.tiers.iter_mut().map(|tier| &mut tier.offered);
+        for offered in std::iter::once(&mut self.offered).chain(tiers) {
+            let before = *offered;
+            let tidy = |service| before.of(service).map(|rates| tidied(kind, *rates));
+            *offered = ServiceRates::from_each(tidy).unwrap_or(before);
+        }
+    }
 }
