@@ -6,7 +6,6 @@ use hyper::{
     Response,
     header::{self, HeaderValue},
 };
-use serde_json::json;
 use tokio::time::Instant;
 
 use super::delivery::{Alternatives, CACHE, COST, Delivered, Delivery, FailedAttempt, Retry, introduce, no_response};
@@ -27,7 +26,6 @@ use crate::{
         keys::LentKey,
         request::{
             client_request::ClientRequest,
-            estimate,
             fields::BodyFields,
             prepared_request::PreparedRequest,
             target::{self, Target},
@@ -105,9 +103,7 @@ impl Attempts<'_> {
                 .into());
         }
         if let (Endpoint::CountTokens, Some(translated)) = (&request.call.endpoint, &prepared.translated) {
-            // The provider has nothing that would count them.
-            let counted = json!({"input_tokens": estimate::usual_input(self.fields, &request.body)});
-            return Ok(Some(translated.respond(&counted)));
+            return Ok(Some(translated.count()));
         }
         self.cacheable = state.cache.cacheable(request, self.fields, &prepared);
         if let Some(response) = self.cached(&prepared) {

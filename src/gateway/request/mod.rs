@@ -5,7 +5,7 @@
 pub(in crate::gateway) mod attribution;
 mod body_format;
 pub(super) mod client_request;
-pub(super) mod estimate;
+mod estimate;
 pub(super) mod fields;
 mod multipart;
 pub(super) mod prepared_request;

@@ -5,7 +5,7 @@ use hyper::{
     HeaderMap, Response,
     header::{self, HeaderName, HeaderValue},
 };
-use serde_json::Value;
+use serde_json::json;
 
 use crate::{
     domain::Effort,
@@ -52,6 +52,8 @@ pub(in crate::gateway) struct TranslatedCall {
     pub(in crate::gateway) path: &'static str,
     pub(in crate::gateway) body: Bytes,
     pub(in crate::gateway) answer: AnswerTranslator,
+    /// About how many tokens the prompt has.
+    input_estimate: u64,
     /// From which format to which, and what was left out.
     pub(in crate::gateway) note: HeaderValue,
 }
@@ -92,7 +94,7 @@ impl Translation {
         }
         let (dialect, path) = match self.to {
             WireFormat::Chat => (Dialect::OpenAi, "/chat/completions"),
-            WireFormat::Responses => (Dialect::OpenAi, "/responses"),
+            WireFormat::Responses => (Dialect::Responses, "/responses"),
             WireFormat::Messages => (Dialect::Anthropic, "/messages"),
         };
         Ok(TranslatedCall {
@@ -100,6 +102,7 @@ impl Translation {
             path,
             body: translated.body.into(),
             answer: translated.answer,
+            input_estimate: target.input_estimate,
             note: HeaderValue::try_from(note).map_err(|_| Error::new(Code::Internal, "a loss has no plain name"))?,
         })
     }
@@ -118,9 +121,10 @@ impl TranslatedCall {
         }
     }
 
-    /// A response of ours to a request that no provider gets.
-    pub(in crate::gateway) fn respond(&self, answer: &Value) -> Response<ResponseBody> {
-        let mut response = Response::new(body::full(answer.to_string()));
+    /// Our own response to a client that wants to know how many tokens the prompt has: other APIs don't count them.
+    pub(in crate::gateway) fn count(&self) -> Response<ResponseBody> {
+        let counted = json!({"input_tokens": self.input_estimate});
+        let mut response = Response::new(body::full(counted.to_string()));
         self.introduce(response.headers_mut(), false);
         response
     }
