@@ -14,7 +14,7 @@ use crate::{
         body::{self, ResponseBody},
         route::Endpoint,
     },
-    providers::{Dialect, Provider},
+    providers::{Dialect, Provider, ProviderKind},
     translation::{self, AnswerTranslator, TargetModel, Untranslatable, WireFormat},
 };
 
@@ -63,16 +63,18 @@ impl SentAs {
     pub(super) fn to(provider: &Provider, endpoint: &Endpoint, translates: bool) -> Option<Self> {
         let speaks = |dialect| provider.speaks(dialect).is_some();
         let is_offered = speaks(endpoint.dialect());
+        // An endpoint of the user's own promises chat completions, and may or may not have the other APIs.
+        let is_promised = is_offered && provider.kind == ProviderKind::BuiltIn;
         let (from, to) = match endpoint {
             // Anthropic offers chat completions to try its models, and recommends its own API for everything else.
             Endpoint::Chat if speaks(Dialect::Anthropic) && (!is_offered || provider.id.as_str() == "anthropic") => {
                 (WireFormat::Chat, WireFormat::Messages)
             }
             // The Responses API returns reasoning in a form that can be sent back.
-            Endpoint::Messages | Endpoint::CountTokens if !is_offered && provider.id.as_str() == "openai" => {
+            Endpoint::Messages | Endpoint::CountTokens if !is_promised && provider.id.as_str() == "openai" => {
                 (WireFormat::Messages, WireFormat::Responses)
             }
-            Endpoint::Messages | Endpoint::CountTokens if !is_offered && speaks(Dialect::OpenAi) => {
+            Endpoint::Messages | Endpoint::CountTokens if !is_promised && speaks(Dialect::OpenAi) => {
                 (WireFormat::Messages, WireFormat::Chat)
             }
             _ => return is_offered.then_some(Self::Itself),

@@ -171,8 +171,11 @@ fn what_cannot_be_translated_is_refused_and_nothing_is_without_the_setting() {
     assert!(text.contains("web_search_20250305"), "{text}");
     assert!(translating.provider.requests().is_empty());
 
-    let plain = scene(stream(), "");
-    let refused = plain.message(&question(false));
+    let plain = Scene::new(stream());
+    plain.home.key(&["groq"], "gsk_0123456789abcdefghijABCDEFGHIJ");
+    let mut body = question(false);
+    body["model"] = "groq/llama-3.3-70b-versatile".into();
+    let refused = plain.message(&body);
     assert_eq!(refused.status, 404, "{}", refused.text());
     assert!(refused.text().contains("translate = true"), "{}", refused.text());
 }
