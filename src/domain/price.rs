@@ -39,7 +39,7 @@ pub struct ServiceRates {
     pub fast: Option<Rates>,
 }
 
-/// How the provider is asked to process a request.
+/// How the provider is to process a request.
 #[derive(
     Debug,
     Clone,

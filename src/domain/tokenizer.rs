@@ -172,7 +172,7 @@ impl ModelFamily {
             ("claude", ModelFamily::Claude),
             ("gemini", ModelFamily::Gemini),
             ("gemma", ModelFamily::Gemini),
-            // Before those of whom some are distilled.
+            // Before those that some are distilled from.
             ("deepseek", ModelFamily::DeepSeek),
             ("qwen", ModelFamily::Qwen),
             ("qwq", ModelFamily::Qwen),

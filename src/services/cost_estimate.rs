@@ -216,7 +216,7 @@ fn most_used(app: &App, catalog: &Catalog, ask: &CostQuery) -> Result<Option<Mod
     Ok(most.map(|(model, _)| model.model))
 }
 
-/// What a million tokens cost, a fifth of them output: tells models of different price apart.
+/// What a million tokens cost, a fifth of them output: orders models by price.
 fn typical_cost(rates: Rates) -> Usd {
     (rates.input.times(800_000) + rates.output.times(200_000)).rounded()
 }

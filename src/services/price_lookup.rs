@@ -29,7 +29,7 @@ pub enum Pricing {
 /// A price that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Priced {
-    /// The model as the catalog calls it; as it was asked for where only its provider decides.
+    /// The model as the catalog calls it; as it was named where only its provider decides.
     pub model: ModelRef,
     pub price: Price,
     pub matched: Matched,
@@ -64,7 +64,7 @@ pub enum Unpriced {
     UnknownModel,
     /// It is charged by something else than tokens.
     NotByTokens,
-    /// It is asked for in a service, such as a priority tier, that no price is known for.
+    /// It is requested in a service, such as a priority tier, that no price is known for.
     UnknownService,
 }
 

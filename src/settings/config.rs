@@ -26,7 +26,7 @@ pub struct Config {
     in_force: InForce,
 }
 
-/// The providers as they are in force: put together when they are first asked for, as every call asks for some.
+/// The providers as they are in force: put together when they are first needed, as every call needs some.
 #[derive(Debug, Clone, Default)]
 struct InForce(OnceLock<Vec<Provider>>);
 
@@ -42,7 +42,7 @@ impl Eq for InForce {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VaultConfig {
     pub master_key: MasterKey,
-    /// The variable that holds the passphrase where nobody can type.
+    /// The variable that holds the passphrase where there is no terminal.
     pub passphrase_env: String,
     pub keys_in_chat: KeysInChat,
 }
@@ -100,7 +100,7 @@ pub struct BudgetConfig {
     pub alert_threshold: Billionths,
     /// Where days and months begin.
     pub time_zone: TimeZone,
-    /// What is set aside for a request whose price nobody knows; without it such requests are refused where the limits
+    /// What is set aside for a request of unknown price; without it such requests are refused where the limits
     /// are enforced.
     pub unpriced_cap: Option<Usd>,
 }

@@ -1,4 +1,4 @@
-//! One table of the configuration, read field by field; what nobody asked for is an error.
+//! One table of the configuration, read field by field; an unknown field is an error.
 
 use std::ops::Range;
 
@@ -43,7 +43,7 @@ pub(super) fn meant<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -
     name.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
 }
 
-/// A table, and which of its fields were asked for.
+/// A table, and which of its fields were read.
 pub(super) struct Section<'t, 'i> {
     text: &'i str,
     name: String,
@@ -89,7 +89,7 @@ impl<'t, 'i> Section<'t, 'i> {
             .map(|(name, value)| (name.get_ref().to_string(), self.at(name.get_ref(), value)))
     }
 
-    /// An error where the table has a field that was not asked for.
+    /// An error where the table has a field that was not read.
     pub(super) fn finish(self) -> Result<(), ConfigError> {
         for (name, _) in self.table {
             if !self.asked.contains(&name.get_ref().as_ref()) {

@@ -36,7 +36,7 @@ const MAX_SUGGESTIONS: usize = 3;
 const CONFIG: &str = "config.toml";
 
 impl Catalog {
-    /// The catalog that is built in: what is kept by hand is read once, the public layer by provider when it is asked for.
+    /// The catalog that is built in: what is kept by hand is read once, the public layer by provider when one is needed.
     pub fn built_in() -> Arc<Self> {
         static BUILT_IN: LazyLock<Arc<Catalog>> = LazyLock::new(|| Arc::new(Catalog::read()));
         Arc::clone(&BUILT_IN)

@@ -136,7 +136,7 @@ pub(in crate::catalog) fn built_in(text: &str) -> Result<CatalogContents, Catalo
     read(text, BUILT_IN_FORMAT, Origin::BuiltIn)
 }
 
-/// The part of the public layer that `text` spells: names are told apart where it is made, and a test looks again.
+/// The part of the public layer that `text` spells: names are made unique where it is built, and a test checks that.
 pub(in crate::catalog) fn packed(text: &str) -> Result<CatalogContents, CatalogError> {
     let file: FileForm = serde_json::from_str(text).map_err(|why| misformed(&why))?;
     file.contents(Origin::BuiltIn)

@@ -5,7 +5,7 @@
 //! extraction, instruction following and language for chat and summarization. Nothing is known for embeddings.
 //!
 //! A newer model that costs no more than its predecessor inherits its figures at the efforts at which it was not measured
-//! itself. One without any ranks by its family, and whoever shows the figure says so. The families are our judgement, by
+//! itself. One without any ranks by its family, and results that show the figure say so. The families are our judgement, by
 //! name and price class.
 
 mod figures;

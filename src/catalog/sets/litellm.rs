@@ -256,7 +256,7 @@ fn price(id: &ModelRef, kind: ModelKind, fields: &LitellmModel<'_>) -> Result<Op
     Ok(Some(Price { offered: usual, tiers }))
 }
 
-/// The field `name`, where it has the type that is asked for.
+/// The field `name`, where it has the requested type.
 fn value<T: DeserializeOwned>(fields: &LitellmModel<'_>, name: &str) -> Option<T> {
     serde_json::from_str(fields.get(name)?.get()).ok()
 }

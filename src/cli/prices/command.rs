@@ -75,7 +75,7 @@ fn define(command: Command) -> Command {
 }
 
 fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
-    let (told, view) = match matches.subcommand() {
+    let (result, view) = match matches.subcommand() {
         Some(("show", matches)) => explanation::explain(&session.app, &text(matches, "model").unwrap_or_default())?,
         Some(("list", matches)) => list(session, text(matches, "provider").as_deref())?,
         Some(("update", matches)) => update(session, matches)?,
@@ -83,7 +83,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
         _ => return Err(Error::new(Code::Internal, "a command was parsed that does not exist")),
     };
     if session.console.is_json() {
-        Console::json(&told)?;
+        Console::json(&result)?;
     } else {
         session.console.view(&view)?;
     }
@@ -105,7 +105,7 @@ fn list(session: &Session, provider: Option<&str>) -> Result<(Value, View)> {
         Some(provider) => catalog.models_of(provider).collect(),
         None => catalog.models().collect(),
     };
-    let told: Vec<Value> = models
+    let result: Vec<Value> = models
         .iter()
         .map(|model| {
             let price = model.price_at(now);
@@ -166,7 +166,7 @@ fn list(session: &Session, provider: Option<&str>) -> Result<(Value, View)> {
             ))
     };
     Ok((
-        json!({"models": told, "total_count": told.len(), "version": catalog.digest()}),
+        json!({"models": result, "total_count": result.len(), "version": catalog.digest()}),
         view,
     ))
 }
@@ -201,7 +201,7 @@ fn update(session: &Session, matches: &ArgMatches) -> Result<(Value, View)> {
         .map(|(skip, count)| (skip.as_str().to_owned(), json!(count)))
         .collect();
     let rate = |rates: &Rates| json!({"input": rates.input, "output": rates.output});
-    let told = json!({
+    let result = json!({
         "set": set,
         "as_of": taken.overlay.as_of,
         "added": taken.added.iter().map(ToString::to_string).collect::<Vec<_>>(),
@@ -253,7 +253,7 @@ fn update(session: &Session, matches: &ArgMatches) -> Result<(Value, View)> {
     }
     view = warnings.into_iter().map(Block::Warning).fold(view, View::and);
     Ok((
-        told,
+        result,
         view.and(Block::Hint(
             "`api-keys prices reset` goes back to the built-in prices".to_owned(),
         )),

@@ -22,22 +22,22 @@ pub(super) fn explain(app: &App, name: &str) -> Result<(Value, View)> {
     let pricing = price_lookup::price_of(&catalog, &config, &asked, now);
     let found = catalog.find(&asked);
     let model = found.map(|found| found.model);
-    let mut told = json!({
+    let mut result = json!({
         "model": model.map_or(&asked, |model| &model.id).to_string(),
         "asked": asked.to_string(),
         "matched": found.map(|found| found.matched.as_str()),
     });
     let mut view = View::default();
-    if let (Value::Object(told), Some(model)) = (&mut told, model) {
-        told.extend(facts(model, now));
+    if let (Value::Object(result), Some(model)) = (&mut result, model) {
+        result.extend(facts(model, now));
         view = view.and(headline(model, now));
     }
     match &pricing {
         Pricing::Priced(priced) => {
             let others = model.map(|model| other_times(model, priced)).unwrap_or_default();
             let hours = model.and_then(|model| model.dated_price_at(now)).map(hours_json);
-            insert(&mut told, "price", price_json(&priced.price, priced));
-            insert(&mut told, "hours", hours.unwrap_or_else(|| json!([])));
+            insert(&mut result, "price", price_json(&priced.price, priced));
+            insert(&mut result, "hours", hours.unwrap_or_else(|| json!([])));
             let dated = |keep: fn(Option<Date>, Option<Date>) -> bool| {
                 others
                     .iter()
@@ -45,13 +45,13 @@ pub(super) fn explain(app: &App, name: &str) -> Result<(Value, View)> {
                     .map(|dated| dated_json(dated))
                     .collect::<Vec<_>>()
             };
-            insert(&mut told, "before", json!(dated(|from, now| from < now)));
-            insert(&mut told, "next", json!(dated(|from, now| from > now)));
+            insert(&mut result, "before", json!(dated(|from, now| from < now)));
+            insert(&mut result, "next", json!(dated(|from, now| from > now)));
             view = people(view, priced, model, &others);
         }
         Pricing::Unpriced(why) => {
-            insert(&mut told, "price", Value::Null);
-            insert(&mut told, "unpriced", json!(why.as_str()));
+            insert(&mut result, "price", Value::Null);
+            insert(&mut result, "unpriced", json!(why.as_str()));
             view = view.and(Block::Line(Tone::Attention, format!("Not priced: {}", why.as_str())));
         }
     }
@@ -59,13 +59,13 @@ pub(super) fn explain(app: &App, name: &str) -> Result<(Value, View)> {
         let words = model.not_costed.join("; ");
         view = view.and(Block::Line(Tone::Faint, format!("Not included: {words}")));
     }
-    insert(&mut told, "version", json!(catalog.digest()));
-    Ok((told, view))
+    insert(&mut result, "version", json!(catalog.digest()));
+    Ok((result, view))
 }
 
-fn insert(told: &mut Value, name: &str, value: Value) {
-    if let Value::Object(told) = told {
-        told.insert(name.to_owned(), value);
+fn insert(result: &mut Value, name: &str, value: Value) {
+    if let Value::Object(result) = result {
+        result.insert(name.to_owned(), value);
     }
 }
 
@@ -92,34 +92,34 @@ fn facts(model: &Model, now: Timestamp) -> Map<String, Value> {
 }
 
 fn price_json(price: &Price, priced: &Priced) -> Value {
-    let mut told = by_service(&price.offered);
-    insert(&mut told, "tiers", tiers(price));
-    insert(&mut told, "from", json!(priced.from));
-    insert(&mut told, "origin", json!(priced.origin.map(Origin::as_str)));
-    insert(&mut told, "source", json!(priced.source));
-    insert(&mut told, "as_of", json!(priced.as_of));
-    told
+    let mut result = by_service(&price.offered);
+    insert(&mut result, "tiers", tiers(price));
+    insert(&mut result, "from", json!(priced.from));
+    insert(&mut result, "origin", json!(priced.origin.map(Origin::as_str)));
+    insert(&mut result, "source", json!(priced.source));
+    insert(&mut result, "as_of", json!(priced.as_of));
+    result
 }
 
 fn dated_json(dated: &DatedPrice) -> Value {
-    let mut told = by_service(&dated.price.offered);
-    insert(&mut told, "tiers", tiers(&dated.price));
-    insert(&mut told, "from", json!(dated.from));
-    insert(&mut told, "source", json!(dated.source));
-    told
+    let mut result = by_service(&dated.price.offered);
+    insert(&mut result, "tiers", tiers(&dated.price));
+    insert(&mut result, "from", json!(dated.from));
+    insert(&mut result, "source", json!(dated.source));
+    result
 }
 
 /// The hours of the day with rates of their own.
 fn hours_json(dated: &DatedPrice) -> Value {
-    let told = |hours: &Hours| json!({"at": at_hours(hours), "standard": rates(&hours.rates)});
-    dated.hours.iter().map(told).collect()
+    let result = |hours: &Hours| json!({"at": at_hours(hours), "standard": rates(&hours.rates)});
+    dated.hours.iter().map(result).collect()
 }
 
 fn tiers(price: &Price) -> Value {
     let tier = |tier: &Tier| {
-        let mut told = by_service(&tier.offered);
-        insert(&mut told, "from_input_tokens", json!(tier.from_input_tokens));
-        told
+        let mut result = by_service(&tier.offered);
+        insert(&mut result, "from_input_tokens", json!(tier.from_input_tokens));
+        result
     };
     price.tiers.iter().map(tier).collect()
 }
@@ -133,7 +133,7 @@ fn by_service(offered: &ServiceRates) -> Value {
 }
 
 fn rates(rates: &Rates) -> Value {
-    let mut told = json!({"input": rates.input, "output": rates.output});
+    let mut result = json!({"input": rates.input, "output": rates.output});
     for (name, rate) in [
         ("cache_read", rates.cache_read),
         ("cache_write", rates.cache_write),
@@ -149,15 +149,15 @@ fn rates(rates: &Rates) -> Value {
         ("per_1000_searches", rates.extra.searches.map(of_a_thousand)),
     ] {
         if let Some(rate) = rate {
-            insert(&mut told, name, json!(rate));
+            insert(&mut result, name, json!(rate));
         }
     }
     if let Some(fees) = rates.extra.requests {
         let [low, medium, high] = fees.map(of_a_thousand);
         let by_context = json!({"low": low, "medium": medium, "high": high});
-        insert(&mut told, "per_1000_requests", by_context);
+        insert(&mut result, "per_1000_requests", by_context);
     }
-    told
+    result
 }
 
 /// What a thousand cost, of what a million do.

@@ -98,7 +98,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
         command.env_remove(name);
     }
     for (name, key) in wait(child_environment::reveal(app, &caller, variables))? {
-        // EXPOSE: the child's environment, which is what the user asked for; nothing of ours reads it back
+        // EXPOSE: the child's environment, as the user requested; nothing of ours reads it back
         command.env(name, key.expose());
     }
     start(&mut command).or_else(|why| Ok(cannot_start(session, why)))

@@ -120,13 +120,13 @@ impl Work<'_> {
         let mut view = View::line(tone, format!("{} {said}", file.display()))
             .and(Block::Line(Tone::Plain, "Any of these keyslots opens it:".to_owned()))
             .and(slots_table(slots));
-        let mut told = json!({"state": state, "file": file, "slots": slots_json(slots)});
-        if let (Ok(warning), Value::Object(fields)) = (&opened, &mut told) {
+        let mut result = json!({"state": state, "file": file, "slots": slots_json(slots)});
+        if let (Ok(warning), Value::Object(fields)) = (&opened, &mut result) {
             fields.insert("standing".to_owned(), json!(standing(app.vault().contents()?.standing)));
             view = warning.iter().cloned().map(Block::Warning).fold(view, View::and);
         }
         let problem = opened.as_ref().err().filter(|error| error.code() != Code::VaultLocked);
-        if let (Some(error), Value::Object(fields)) = (problem, &mut told) {
+        if let (Some(error), Value::Object(fields)) = (problem, &mut result) {
             fields.insert(
                 "problem".to_owned(),
                 error.to_json().get("error").cloned().unwrap_or_default(),
@@ -138,7 +138,7 @@ impl Work<'_> {
                 .into_iter()
                 .fold(view, View::and);
         }
-        self.tell(&told, &view)?;
+        self.tell(&result, &view)?;
         Ok(if problem.is_some() {
             ExitCode::FAILURE
         } else {
@@ -314,7 +314,7 @@ impl Work<'_> {
         }
     }
 
-    /// Fails where no slot of that kind is there, before anybody types for nothing.
+    /// Fails where no slot of that kind exists, before a secret is typed for nothing.
     fn expect_slot(&self, kind: SlotKind) -> Result<()> {
         let status = self.session.app.vault().status()?;
         if status == VaultStatus::Absent {
@@ -366,7 +366,7 @@ impl Work<'_> {
 
     /// Tells which slots a change was about, and shows a recovery code this once.
     fn made(&self, done: &str, slots: &[SlotInfo], code: Option<&Secret>) -> Result<()> {
-        // EXPOSE: shown once to the person who asked for it, on the terminal; it is kept nowhere
+        // EXPOSE: shown once to the person who requested it, on the terminal; it is kept nowhere
         let code = code.map(Secret::expose);
         let mut view = View::line(Tone::Good, done).and(slots_table(slots));
         if let Some(code) = code {

@@ -71,7 +71,7 @@ pub(in crate::gateway) struct Ending {
     pub(in crate::gateway) success: bool,
     pub(in crate::gateway) status: Option<u16>,
     pub(in crate::gateway) tokens: Tokens,
-    /// The tokens by the model that they are billed at; nothing where that is the one that was asked.
+    /// The tokens by the model that they are billed at; nothing where that is the requested one.
     pub(in crate::gateway) portions: Vec<Portion>,
     /// Whether the tokens are an estimate, because the provider did not say.
     pub(in crate::gateway) is_estimated: bool,

@@ -18,7 +18,7 @@ const MAX_WINDOW: u64 = 1_050_000;
 /// Bytes in a token of usual text, at least.
 const USUAL_BYTES: u64 = 3;
 
-/// Input and output of a dear model, in dollars per million tokens.
+/// Input and output of an expensive model, in dollars per million tokens.
 const DEAR_RATES: [u64; 2] = [15, 75];
 
 /// The most tokens of one image: 10,000 patches at OpenAI's detail `original`, 4,784 of Anthropic's in high resolution,
@@ -96,7 +96,7 @@ impl RequestTokens {
     }
 
     /// What is reserved where the price is unknown, and the provider states what it charged: the tokens to plan with, at
-    /// the rates of models that are dear.
+    /// the rates of expensive models.
     pub(super) fn most_stated_cost(&self) -> Usd {
         let [input, output] = DEAR_RATES.map(|per_million| Rate::from(Billionths(per_million * Billionths::ONE.0)));
         let cost: Exact = [input.times(self.most_input), output.times(self.output)]

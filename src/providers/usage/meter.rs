@@ -25,7 +25,7 @@ pub struct Meter {
     usage: Map<String, Value>,
     /// What is billed beside those counts, by the last event that lists it.
     iterations: Vec<Iteration>,
-    /// The model that answered in place of the one that was asked.
+    /// The model that answered in place of the requested one.
     fallback: Option<ModelId>,
     stated_cost: StatedCost,
     tier: Option<Service>,
@@ -46,7 +46,7 @@ pub struct Meter {
 /// Tokens that Anthropic bills beside the counts at the top.
 #[derive(Debug, Clone, PartialEq)]
 struct Iteration {
-    /// Where it is another one than was asked.
+    /// Where it is not the requested one.
     model: Option<ModelId>,
     counts: TokenCounts,
 }
@@ -75,7 +75,7 @@ impl Meter {
         true_counts(self.with_iterations(reported.counts))
     }
 
-    /// Those counts by the model that each part is billed at; nothing where all are of the model that was asked.
+    /// Those counts by the model that each part is billed at; nothing where all are of the requested model.
     pub fn portions(&self) -> Vec<Portion> {
         if self.iterations.is_empty() && self.fallback.is_none() || self.tokens().is_none() {
             return Vec::new();
@@ -150,7 +150,7 @@ impl Meter {
     pub fn service(&self) -> Option<Service> {
         match (self.is_fast, self.tier) {
             (Some(true), _) => Some(Service::Fast),
-            // Another one was asked for, and not granted.
+            // Another one was requested, and not granted.
             (Some(false), None) => Some(Service::Standard),
             (_, tier) => tier,
         }

@@ -16,7 +16,7 @@ use crate::{
 
 /// What is looked for: every secret of the vault, where that is open, and everything that begins as keys do.
 ///
-/// Opens the vault by what needs nobody; `None` beside the needles says that it stayed closed, and why.
+/// Opens the vault without a person; an error beside the needles says why it stayed closed.
 pub async fn needles(app: &App) -> Result<(Needles, Option<Error>)> {
     let built = |needles: Option<Needles>| {
         needles.ok_or_else(|| Error::new(Code::Internal, "the rules for keys could not be put together"))

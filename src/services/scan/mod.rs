@@ -1,6 +1,6 @@
 //! Looking for keys where they do not belong: transcripts of agents, `.env` files, histories of shells, work trees.
 //!
-//! Stored keys are told by keyed fingerprints and their last four characters, which their masked form shows; everything
+//! Stored keys are recognized by keyed fingerprints and their last four characters, which their masked form shows; everything
 //! else by how keys and tokens begin. No value leaves this module.
 
 mod exposure;

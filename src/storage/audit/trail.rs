@@ -56,8 +56,8 @@ struct LineBody<'a> {
 
 /// Adds `entry` and returns once it is on the disk, with the new head.
 ///
-/// A line that a crash cut short is taken off first, and that is recorded. A trail that somebody has changed is carried
-/// on: [`verify`] reports it ever after, and nobody can stop the vault by it. So is one that does not reach the newest
+/// A line that a crash cut short is taken off first, and that is recorded. A trail that was changed is carried
+/// on: [`verify`] reports it ever after, and the vault goes on. So is one that does not reach the newest
 /// line `known` from elsewhere: it goes on from that line, which makes a break of the place where it was cut.
 pub fn append(
     _held: &Lock,
@@ -304,7 +304,7 @@ impl TrailEnd {
                 continue;
             }
             end.line = lines.rsplit(|byte| *byte == b'\n').next().unwrap_or_default().to_vec();
-            // Somebody may have changed the last lines; the newest that can be read tells how far it went.
+            // The last lines may have been changed; the newest that can be read says how far it went.
             (end.seq, end.mac) = lines
                 .rsplit(|byte| *byte == b'\n')
                 .find_map(read_chain_fields)

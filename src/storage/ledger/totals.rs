@@ -9,7 +9,7 @@ use super::{
 };
 use crate::domain::{ProviderId, Span};
 
-/// Which requests are looked at; the default is all.
+/// Which requests count; the default is all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
     pub provider: Option<ProviderId>,
@@ -19,7 +19,7 @@ pub struct Filter {
     pub tag: Option<String>,
 }
 
-/// What requests can be told apart by.
+/// What requests can be grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dimension {
     Provider,
@@ -27,7 +27,7 @@ pub enum Dimension {
     Model,
     Task,
     Project,
-    /// `provider:label`; the provider alone where nobody said which key.
+    /// `provider:label`; the provider alone where the key is unknown.
     Key,
     Client,
     Source,
@@ -149,7 +149,7 @@ impl Transaction<'_> {
         Ok(sum)
     }
 
-    /// The sum of one client's requests, or everybody's (0).
+    /// The sum of one client's requests, or of all (0).
     pub(super) fn total(&self, span: Span, client: NameId) -> rusqlite::Result<Totals> {
         let mut sum = Totals::default();
         let mut statement = self.sql.prepare_cached(

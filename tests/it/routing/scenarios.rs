@@ -327,7 +327,7 @@ fn scenarios() -> Vec<Scenario> {
                 ("openai/gpt-large", "outranked"),
                 ("local/llama", "outranked"),
             ],
-            reason: "openai serves gpt-small, and gpt-small is the model asked for",
+            reason: "openai serves gpt-small, and gpt-small is the requested model",
             ..base("the caller names a model")
         },
         Scenario {
