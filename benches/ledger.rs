@@ -22,8 +22,8 @@ use std::{
 
 use api_keys::{
     domain::{
-        Label, RecordedCost, RequestOutcome, Service, Span, Task, TokenCounts, Tokens, UsageRecord, UsageSource, Usd,
-        Window, last_days,
+        Label, RecordedCost, RequestOutcome, Service, Span, Tags, Task, TokenCounts, Tokens, UsageRecord, UsageSource,
+        Usd, Window, last_days,
     },
     storage::ledger::{Depth, Dimension, Filter, Fold, LeaseChange, LeaseId, Ledger, SpendingLimit},
 };
@@ -286,6 +286,8 @@ fn request(number: u64, variety: Variety) -> UsageRecord {
         project: Some(format!("project-{}", pick / 42)),
         session: Some(format!("session-{}", number / 50)),
         client: None,
+        agent: None,
+        tags: Tags::default(),
         source: UsageSource::Reported,
         service: Service::Standard,
         tokens: Tokens::new(TokenCounts {

@@ -18,7 +18,7 @@ use std::{
 
 use api_keys::{
     app::{App, Clock},
-    domain::{ModelRef, RecordedCost, RequestOutcome, Secret, Service, Task, Tokens, UsageRecord, UsageSource},
+    domain::{ModelRef, RecordedCost, RequestOutcome, Secret, Service, Tags, Task, Tokens, UsageRecord, UsageSource},
     error::{Code, Error, Result},
     services::{
         caller::{Caller, CallerKind, Question},
@@ -150,6 +150,8 @@ fn world(folder: &Path, config: &str, keys: &[String]) -> App {
             project: None,
             session: None,
             client: None,
+            agent: None,
+            tags: Tags::default(),
             source: UsageSource::Reported,
             service: Service::Standard,
             tokens: Tokens::default(),

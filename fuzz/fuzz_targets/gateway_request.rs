@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use api_keys::{domain::MOST_TOKENS, gateway};
+use api_keys::{domain::MAX_TOKENS, gateway};
 use libfuzzer_sys::fuzz_target;
 
 const PATHS: [&str; 9] = [
@@ -24,7 +24,7 @@ fuzz_target!(|input: (u8, &str, &[u8])| {
         Some(_) => format!("/p/openai/{rest}"),
     };
     let Some(probe) = gateway::probe(&path, body, "m") else { return };
-    assert!(probe.most_input <= MOST_TOKENS && probe.most_output <= MOST_TOKENS);
+    assert!(probe.most_input <= MAX_TOKENS && probe.most_output <= MAX_TOKENS);
     let path = probe.path.split('?').next().unwrap_or_default();
     assert!(path.split('/').all(|segment| segment != ".."), "leads elsewhere");
     let parsed = |body: &[u8]| serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body);

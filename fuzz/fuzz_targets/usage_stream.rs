@@ -8,7 +8,7 @@ use api_keys::{
 };
 use libfuzzer_sys::fuzz_target;
 
-const MOST_TOKENS: u64 = 1_000_000_000;
+const MAX_TOKENS: u64 = 1_000_000_000;
 
 fuzz_target!(|input: (u8, bool, u8, u8, u16, &[u8])| {
     let (framing, strips, piece, row, status, bytes) = input;
@@ -31,7 +31,7 @@ fuzz_target!(|input: (u8, bool, u8, u8, u16, &[u8])| {
         meter.tokens_of_refusal(),
         meter.tokens_so_far(7),
     ] {
-        assert!(tokens.input() <= MOST_TOKENS && tokens.output() <= MOST_TOKENS);
+        assert!(tokens.input() <= MAX_TOKENS && tokens.output() <= MAX_TOKENS);
     }
     assert!(meter.is_trusted() || meter.tokens().is_none());
 

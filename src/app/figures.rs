@@ -12,7 +12,7 @@ use crate::{
 /// The file of figures that `prices update` writes into the data folder.
 pub(crate) const FILE: &str = "quality.json";
 /// The longest such file that is read, in bytes.
-pub(crate) const LIMIT: u64 = 4 << 20;
+pub(crate) const MAX_FILE_BYTES: u64 = 4 << 20;
 
 /// What was last put together.
 #[derive(Debug, Default)]
@@ -63,7 +63,7 @@ impl Quality {
 
 /// The figures that `prices update` took in, if it did.
 pub(crate) fn figures(folder: &Folder) -> Result<Option<Figures>> {
-    let Some((bytes, _)) = folder.read(FILE, LIMIT)? else {
+    let Some((bytes, _)) = folder.read(FILE, MAX_FILE_BYTES)? else {
         return Ok(None);
     };
     let read = str::from_utf8(&bytes).ok().and_then(Figures::read);

@@ -16,7 +16,7 @@ use crate::{
 /// The file of prices that `prices update` writes into the data folder.
 pub(crate) const FILE: &str = "prices.json";
 /// The longest such file that is read, in bytes.
-const LIMIT: u64 = 32 << 20;
+const MAX_FILE_BYTES: u64 = 32 << 20;
 
 /// What was last put together.
 #[derive(Debug, Default)]
@@ -63,7 +63,7 @@ impl Prices {
 
 /// What `prices update` took in, if it did.
 pub(crate) fn overlay(folder: &Folder) -> Result<Option<Overlay>> {
-    let Some((bytes, _)) = folder.read(FILE, LIMIT)? else {
+    let Some((bytes, _)) = folder.read(FILE, MAX_FILE_BYTES)? else {
         return Ok(None);
     };
     // What is not text is not of the form either.

@@ -6,7 +6,7 @@ use super::{CatalogError, Model};
 use crate::domain::{Capability, ModelKind, Rate, Rates};
 
 /// The most prices that a model may have.
-const MOST_PRICES: usize = 100;
+const MAX_PRICES: usize = 100;
 
 /// No name may mean two models.
 pub(super) fn check_names(models: &[Model]) -> Result<(), CatalogError> {
@@ -32,7 +32,7 @@ impl Model {
         if self.context_window == Some(0) || self.max_output == Some(0) {
             return Some("has no room for a token");
         }
-        if prices.len() > MOST_PRICES {
+        if prices.len() > MAX_PRICES {
             return Some("has too many prices");
         }
         if prices.first().is_some_and(|first| first.from.is_some()) {

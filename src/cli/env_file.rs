@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The longest file that is read, in bytes.
-const LONGEST: usize = 256 * 1024;
+const MAX_FILE_BYTES: usize = 256 * 1024;
 const HINT: &str = "name a file with lines such as OPENAI_API_KEY=…";
 /// Endings of files that show the form and hold no values.
 const EXAMPLES: &[&str] = &["example", "sample", "template", "dist"];
@@ -39,7 +39,7 @@ impl EnvFile {
     /// Reads the file that a person named, which may be a pipe; no error repeats its name: it may be a key in the wrong
     /// place.
     pub(super) fn read(path: &Path) -> Result<Self> {
-        Self::of_bytes(named_file::read(path, LONGEST, "the file with variables", HINT)?)
+        Self::of_bytes(named_file::read(path, MAX_FILE_BYTES, "the file with variables", HINT)?)
     }
 
     /// Reads what was found without anybody naming it: an ordinary file.

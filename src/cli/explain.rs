@@ -125,11 +125,11 @@ fn names(value: Option<&ContextValue>) -> Vec<String> {
 }
 
 /// No key has fewer characters.
-const SHORTEST_KEY: usize = 16;
+const MIN_KEY: usize = 16;
 
 /// Whether `text` may be repeated: a short word such as an option or a command, and no key.
 fn is_a_word(text: &str) -> bool {
-    text.trim_start_matches('-').len() < SHORTEST_KEY
+    text.trim_start_matches('-').len() < MIN_KEY
         && text.chars().all(|c| c.is_ascii_lowercase() || c == '-')
         && !providers::looks_like_key(text)
 }

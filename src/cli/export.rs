@@ -56,6 +56,10 @@ struct Row<'a> {
     cost_source: Option<&'static str>,
     /// What our own prices make of the tokens, also beside the provider's statement
     own_cost_usd: Option<Usd>,
+    /// The program that made the request
+    agent: Option<&'a str>,
+    /// `name=value` pairs, with commas between them
+    tags: Option<&'a str>,
 }
 
 /// The option that makes `usage` an export.
@@ -94,6 +98,7 @@ fn export(session: &Session, matches: &ArgMatches, format: ExportFormat) -> Resu
     };
     let filter = Filter {
         provider: provider.map(|provider| provider.id),
+        tag: matches.get_one::<String>("tag").cloned(),
         ..Filter::default()
     };
     let mut printer = Printer::new(format);
@@ -157,6 +162,8 @@ impl<'a> Row<'a> {
             project,
             session,
             client,
+            agent,
+            tags,
             source,
             service,
             tokens,
@@ -190,6 +197,8 @@ impl<'a> Row<'a> {
             cache_write_1h_tokens: tokens.cache_write_1h(),
             cost_source: cost.basis(),
             own_cost_usd: cost.own(),
+            agent: agent.as_deref(),
+            tags: tags.text(),
         }
     }
 }

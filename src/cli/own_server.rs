@@ -22,7 +22,7 @@ use crate::{
 /// The protocol revision asked for: one that every client still speaks.
 const REVISION: &str = "2025-11-25";
 /// How long one answer may take; a keychain that asks its user is slower than a server should be.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A running server and the pipes to it.
 pub(super) struct OwnServer {
@@ -134,7 +134,7 @@ impl OwnServer {
     pub(super) fn close(mut self) -> Result<()> {
         drop(self.input.take());
         // The reading thread ends with the server's output, so this waits no longer than the server lives.
-        while self.lines.recv_timeout(PATIENCE).is_ok() {}
+        while self.lines.recv_timeout(ANSWER_TIMEOUT).is_ok() {}
         let _ = self.child.kill();
         self.child
             .wait()
@@ -149,7 +149,7 @@ impl OwnServer {
         loop {
             let line = self
                 .lines
-                .recv_timeout(PATIENCE)
+                .recv_timeout(ANSWER_TIMEOUT)
                 .map_err(|why| no_answer(format!("the server did not answer {method}")).caused_by(why))?;
             let mut message: Value = serde_json::from_str(&line)
                 .map_err(|_| no_answer(format!("the server's answer to {method} is not JSON")))?;

@@ -41,7 +41,7 @@ mod system {
     };
 
     /// More than the longest key.
-    const LONGEST: usize = 8 * 1024;
+    const MAX_TYPED_BYTES: usize = 8 * 1024;
 
     pub(super) fn ask(prompt: &str) -> Result<Secret> {
         let terminal = File::options()
@@ -91,7 +91,7 @@ mod system {
 
     /// What is typed up to the line end, in one buffer that is wiped.
     pub(super) fn line(terminal: &mut impl Read) -> Result<Secret> {
-        let mut typed = Zeroizing::new([0_u8; LONGEST]);
+        let mut typed = Zeroizing::new([0_u8; MAX_TYPED_BYTES]);
         let mut length = 0;
         while let Some(byte) = next(terminal)? {
             match byte {

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// More than the longest key and its line end, and still one buffer that is wiped as a whole.
-const LONGEST: usize = 8 * 1024;
+const MAX_LENGTH: usize = 8 * 1024;
 
 /// Where the secret of this command comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,7 +108,7 @@ impl SecretSource {
 ///
 /// Byte by byte from an unbuffered source: what follows the line stays there for the next question.
 fn line(mut source: impl Read) -> Result<Secret> {
-    let mut buffer = Zeroizing::new([0_u8; LONGEST]);
+    let mut buffer = Zeroizing::new([0_u8; MAX_LENGTH]);
     let mut filled = 0;
     for byte in buffer.iter_mut() {
         match read_byte(&mut source, byte)? {
@@ -116,7 +116,7 @@ fn line(mut source: impl Read) -> Result<Secret> {
             Some(_) => filled += 1,
         }
     }
-    if filled == LONGEST {
+    if filled == MAX_LENGTH {
         return Err(Error::new(Code::MalformedKey, "the first line is far longer than any key").hint(WHOLE_KEY));
     }
     let line = buffer.get(..filled).unwrap_or_default();

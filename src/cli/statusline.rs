@@ -72,7 +72,7 @@ fn run(session: &Session) -> Result<ExitCode> {
 }
 
 /// The most columns of the line: clients cut what is longer.
-const MOST_COLUMNS: usize = 80;
+const MAX_COLUMNS: usize = 80;
 
 /// What the line consists of: with bars where there is room for them.
 fn parts(report: &BudgetReport, attention: Option<usize>, is_broken: bool) -> Vec<(Tone, String)> {
@@ -83,7 +83,7 @@ fn parts(report: &BudgetReport, attention: Option<usize>, is_broken: bool) -> Ve
     let mut shown = Vec::new();
     for form in [MeterForm::Bars, MeterForm::Words, MeterForm::Short] {
         shown = form.parts(report, attention, is_broken);
-        if width(&shown) <= MOST_COLUMNS {
+        if width(&shown) <= MAX_COLUMNS {
             break;
         }
     }

@@ -15,7 +15,7 @@ const COMFORTABLE: usize = 20;
 /// The narrowest column that text is wrapped in.
 const NARROWEST: usize = 8;
 /// On a terminal with fewer columns than this, each field gets a line where the table does not fit.
-const LEAST_FOR_TABLE: usize = 50;
+const MIN_FOR_TABLE: usize = 50;
 
 /// A column as it is laid out.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +42,7 @@ pub(super) fn table(columns: &[Column], rows: &[Vec<Cell>], width: Option<usize>
     let mut fitting = places.clone();
     match width {
         // Records have space for every column.
-        Some(width) if !fit(&mut fitting, width) && width < LEAST_FOR_TABLE => records(&places, rows, width),
+        Some(width) if !fit(&mut fitting, width) && width < MIN_FOR_TABLE => records(&places, rows, width),
         _ => aligned_rows(&fitting, rows),
     }
 }

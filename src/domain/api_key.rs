@@ -4,11 +4,11 @@ use std::fmt;
 
 use super::{
     Secret,
-    malformed_key::{MalformedKey, SHORTEST},
+    malformed_key::{MIN_LENGTH, MalformedKey},
 };
 
 /// How many of the last characters the masked form shows.
-const SHOWN: usize = 4;
+const SHOWN_CHARACTERS: usize = 4;
 
 /// An API key: never printed, serialized or cloned, wiped when dropped.
 pub struct ApiKey(Secret);
@@ -41,8 +41,8 @@ impl ApiKey {
         let text = self.0.expose();
         let prefix = if text.starts_with(prefix) { prefix } else { "" };
         let hidden = text.len() - prefix.len();
-        let tail = if hidden >= SHORTEST {
-            text.get(text.len() - SHOWN..).unwrap_or_default()
+        let tail = if hidden >= MIN_LENGTH {
+            text.get(text.len() - SHOWN_CHARACTERS..).unwrap_or_default()
         } else {
             ""
         };

@@ -16,19 +16,19 @@ use super::RequestOutcome;
 /// The first cooldown after a refusal without a `Retry-After`.
 const FIRST_COOLDOWN: SignedDuration = SignedDuration::from_secs(30);
 /// The longest such cooldown; each one in a row doubles.
-const LONGEST_COOLDOWN: SignedDuration = SignedDuration::from_mins(10);
+const MAX_COOLDOWN: SignedDuration = SignedDuration::from_mins(10);
 /// The longest `Retry-After` that is believed.
-const LONGEST_RETRY_AFTER: SignedDuration = SignedDuration::from_hours(1);
+const MAX_RETRY_AFTER: SignedDuration = SignedDuration::from_hours(1);
 /// How long a circuit stays open before one request may probe.
-const OPEN: SignedDuration = SignedDuration::from_secs(30);
+const CIRCUIT_OPEN_TIME: SignedDuration = SignedDuration::from_secs(30);
 /// How long a probe has for its answer before another request may probe.
-const LEASE: SignedDuration = SignedDuration::from_secs(60);
+const PROBE_TIMEOUT: SignedDuration = SignedDuration::from_secs(60);
 /// How long after a cooldown without a probe the key counts as healthy again.
-const FORGOTTEN: SignedDuration = SignedDuration::from_mins(10);
+const RECOVERY_TIME: SignedDuration = SignedDuration::from_mins(10);
 /// How far back requests count for the circuit, in time and in number, and the fewest that can open it.
 const WINDOW: SignedDuration = SignedDuration::from_secs(60);
-const MOST_IN_WINDOW: usize = 20;
-const FEWEST_IN_WINDOW: u32 = 5;
+const MAX_IN_WINDOW: usize = 20;
+const MIN_IN_WINDOW: u32 = 5;
 
 /// What is stored about one key's health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,7 +141,7 @@ impl Signal {
 impl LastRequests {
     /// Whether so many failed that the circuit opens.
     fn is_failing(self) -> bool {
-        self.requests >= FEWEST_IN_WINDOW && self.failures * 2 >= self.requests
+        self.requests >= MIN_IN_WINDOW && self.failures * 2 >= self.requests
     }
 }
 
@@ -169,7 +169,7 @@ impl Health {
             .into_iter()
             .take_while(|(at, _)| *at > self.since && *at > Self::window_start(now))
             .filter(|(_, signal)| *signal != Signal::NoVerdict)
-            .take(MOST_IN_WINDOW)
+            .take(MAX_IN_WINDOW)
             .fold(LastRequests::default(), |window, (_, signal)| LastRequests {
                 requests: window.requests + 1,
                 failures: window.failures + u32::from(signal.is_failure()),
@@ -193,7 +193,7 @@ impl Health {
                         trouble,
                         until: self.until,
                     }
-                } else if now >= self.until + FORGOTTEN {
+                } else if now >= self.until + RECOVERY_TIME {
                     HealthState::Healthy
                 } else if let Some(until) = self.probe_until.filter(|until| now < *until) {
                     HealthState::Probing { trouble, until }
@@ -209,7 +209,7 @@ impl Health {
     pub fn claimed(&self, now: Timestamp) -> Option<Self> {
         match self.state(None, now) {
             HealthState::Due { .. } => Some(Self {
-                probe_until: Some(now + LEASE),
+                probe_until: Some(now + PROBE_TIMEOUT),
                 ..*self
             }),
             HealthState::Healthy
@@ -260,7 +260,7 @@ impl Health {
             {
                 old
             }
-            (Signal::Failed { retry_after: None }, _) => old.cooling(Trouble::Failing, OPEN, now),
+            (Signal::Failed { retry_after: None }, _) => old.cooling(Trouble::Failing, CIRCUIT_OPEN_TIME, now),
         }
     }
 
@@ -298,7 +298,7 @@ impl Health {
 
     fn next_cooldown(&self) -> SignedDuration {
         let doubled = 2i32.saturating_pow(self.strikes.min(16));
-        FIRST_COOLDOWN.saturating_mul(doubled).min(LONGEST_COOLDOWN)
+        FIRST_COOLDOWN.saturating_mul(doubled).min(MAX_COOLDOWN)
     }
 }
 
@@ -318,7 +318,7 @@ impl Trouble {
 
 /// A `Retry-After` within what is believed: a second to an hour.
 fn believed(told: SignedDuration) -> SignedDuration {
-    told.clamp(SignedDuration::from_secs(1), LONGEST_RETRY_AFTER)
+    told.clamp(SignedDuration::from_secs(1), MAX_RETRY_AFTER)
 }
 
 #[cfg(test)]

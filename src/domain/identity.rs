@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 /// The longest provider or label, in characters.
-const LONGEST: usize = 64;
+const MAX_LENGTH: usize = 64;
 
 /// Why a text cannot be an id or a label; never says what the text was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl FromStr for ProviderId {
             "ollama" => "local",
             other => other,
         };
-        let fits = name.len() <= LONGEST
+        let fits = name.len() <= MAX_LENGTH
             && name.starts_with(|c: char| c.is_ascii_lowercase())
             && name
                 .chars()
@@ -89,7 +89,7 @@ impl FromStr for Label {
             "a label",
             "1 to 64 letters, digits, dots, hyphens and underscores, beginning with a letter or digit",
         );
-        let fits = (1..=LONGEST).contains(&text.len())
+        let fits = (1..=MAX_LENGTH).contains(&text.len())
             && text.starts_with(|c: char| c.is_ascii_alphanumeric())
             && text
                 .chars()

@@ -3,11 +3,11 @@
 use std::fmt;
 
 /// The shortest key that is believed to be one, in characters.
-pub(super) const SHORTEST: usize = 16;
+pub(super) const MIN_LENGTH: usize = 16;
 /// The longest key that is stored, in characters.
-pub(super) const LONGEST: usize = 4096;
+pub(super) const MAX_LENGTH: usize = 4096;
 /// The shortest text that counts as one key when it stands twice in a row: shorter keys are themselves repetitive.
-const SHORTEST_TWIN: usize = 20;
+const MIN_TWIN: usize = 20;
 
 /// Why a text cannot be an API key; never says what the text was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,8 +60,8 @@ impl MalformedKey {
         broken
             .or_else(|| punctuation(text).map(Self::Punctuation))
             .or(match text.len() {
-                ..SHORTEST => Some(Self::TooShort),
-                SHORTEST..=LONGEST => None,
+                ..MIN_LENGTH => Some(Self::TooShort),
+                MIN_LENGTH..=MAX_LENGTH => None,
                 _ => Some(Self::TooLong),
             })
     }
@@ -71,8 +71,8 @@ impl fmt::Display for MalformedKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("the key is empty"),
-            Self::TooShort => write!(f, "the key is shorter than {SHORTEST} characters"),
-            Self::TooLong => write!(f, "the key is longer than {LONGEST} characters"),
+            Self::TooShort => write!(f, "the key is shorter than {MIN_LENGTH} characters"),
+            Self::TooLong => write!(f, "the key is longer than {MAX_LENGTH} characters"),
             Self::WhiteSpace => f.write_str("the key contains white space"),
             Self::ControlCharacter => f.write_str("the key contains a control character"),
             Self::NotAscii => f.write_str("the key contains a character outside ASCII, which no provider issues"),
@@ -191,7 +191,7 @@ fn is_twice(text: &str) -> bool {
     let other = rest.trim_ascii();
     let one = one.trim_ascii();
     let has_space = one.len() + other.len() < bytes.len();
-    one == other && one.len() >= if has_space { SHORTEST } else { SHORTEST_TWIN } && !is_one_letter(one)
+    one == other && one.len() >= if has_space { MIN_LENGTH } else { MIN_TWIN } && !is_one_letter(one)
 }
 
 fn is_one_letter(text: &[u8]) -> bool {
@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn what_cannot_be_a_key_is_refused_with_the_reason() {
-        let long = "k".repeat(LONGEST + 1);
+        let long = "k".repeat(MAX_LENGTH + 1);
         let twin = "sk-proj-0123456789abcdef";
         let (twins, lines) = (twin.repeat(2), format!("{twin}\n{twin}"));
         for (text, why) in [

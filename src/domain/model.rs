@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{IdentityError, ProviderId};
 
 /// The longest name of a model, in characters.
-const LONGEST: usize = 200;
+const MAX_LENGTH: usize = 200;
 
 /// A model as its provider calls it, such as `gpt-6-sol`; of an aggregator with the maker in front.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -66,7 +66,7 @@ impl FromStr for ModelId {
     type Err = IdentityError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let fits = (1..=LONGEST).contains(&text.len())
+        let fits = (1..=MAX_LENGTH).contains(&text.len())
             && text
                 .bytes()
                 .all(|c| c.is_ascii_alphanumeric() || b"-._:/@+~".contains(&c));

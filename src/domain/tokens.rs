@@ -7,7 +7,7 @@
 use std::fmt;
 
 /// The highest count that is taken for one request.
-pub const MOST_TOKENS: u64 = 1_000_000_000_000;
+pub const MAX_TOKENS: u64 = 1_000_000_000_000;
 
 /// Tokens of one request, by kind; the parts never exceed their whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,7 +61,7 @@ impl Tokens {
             ("cache_write_tokens", cache_write),
             ("reasoning_tokens", reasoning),
         ] {
-            if count > MOST_TOKENS {
+            if count > MAX_TOKENS {
                 return Err(TokensError::TooMany { field });
             }
         }
@@ -122,7 +122,7 @@ impl Tokens {
 impl fmt::Display for TokensError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooMany { field } => write!(f, "argument `{field}` is out of range: the maximum is {MOST_TOKENS}"),
+            Self::TooMany { field } => write!(f, "argument `{field}` is out of range: the maximum is {MAX_TOKENS}"),
             Self::PartExceedsWhole { part, whole } => {
                 write!(f, "{part} cannot exceed `{whole}`, of which they are a part")
             }
@@ -159,7 +159,7 @@ mod tests {
             },
             TokenCounts { reasoning: 11, ..good },
             TokenCounts {
-                input: MOST_TOKENS + 1,
+                input: MAX_TOKENS + 1,
                 ..good
             },
         ] {

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{Label, ModelId, ModelRef, Service, Task, Tokens, Usd};
+use super::{Label, ModelId, ModelRef, Service, Tags, Task, Tokens, Usd};
 
 /// One request to a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,10 @@ pub struct UsageRecord {
     pub session: Option<String>,
     /// The gateway's client that made it, by its name.
     pub client: Option<String>,
+    /// The program that made it, by the name that it gives itself.
+    pub agent: Option<String>,
+    /// What its caller marked it with.
+    pub tags: Tags,
     pub source: UsageSource,
     pub service: Service,
     pub tokens: Tokens,

@@ -27,7 +27,7 @@ use super::{
 use crate::{settings, storage};
 
 /// The most responses that are kept, however small they are.
-const MOST: usize = 100_000;
+const MAX_RESPONSES: usize = 100_000;
 /// What a response takes besides its body, in bytes, about.
 const OVERHEAD: usize = 512;
 /// What of a response's head is kept: that without which its body cannot be read.
@@ -130,7 +130,7 @@ impl ResponseCache {
         let mut kept = self.kept();
         let before = kept.insert(request.key, response).map_or(0, |before| before.size());
         let mut bytes = self.bytes.load(Ordering::Relaxed) + size - before;
-        while bytes > cache.max_size || kept.len() > MOST {
+        while bytes > cache.max_size || kept.len() > MAX_RESPONSES {
             let Some((_, oldest)) = kept.remove_lru() else { break };
             bytes -= oldest.size();
         }

@@ -12,9 +12,9 @@ use std::{
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 /// The most connections, where the system allows so many files.
-const CONNECTIONS: usize = 16_384;
+const MAX_CONNECTIONS: usize = 16_384;
 /// How long a connection that is asked to close may take, before the next one is asked.
-const CLOSING: Duration = Duration::from_millis(50);
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// The concurrency limits.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl Capacity {
     /// to providers that are kept, and files of our own.
     pub(super) fn for_files(files: u64) -> Self {
         let eighths =
-            |count: u64| usize::try_from(files / 8 * count).map_or(CONNECTIONS, |it| it.clamp(1, CONNECTIONS));
+            |count: u64| usize::try_from(files / 8 * count).map_or(MAX_CONNECTIONS, |it| it.clamp(1, MAX_CONNECTIONS));
         Self {
             connections: Slots::new(eighths(6)),
             requests: Slots::new(eighths(1)),
@@ -82,7 +82,9 @@ impl Capacity {
                 break slot;
             }
             self.idle.close_longest();
-            if let Ok(slot) = tokio::time::timeout(CLOSING, Arc::clone(&self.connections.free).acquire_owned()).await {
+            if let Ok(slot) =
+                tokio::time::timeout(CLOSE_TIMEOUT, Arc::clone(&self.connections.free).acquire_owned()).await
+            {
                 break slot.ok()?;
             }
         };

@@ -27,8 +27,8 @@ use super::{
 };
 
 /// The longest request line with all headers, in bytes.
-const HEAD_LIMIT: usize = 64 * 1024;
-const HEADERS_LIMIT: usize = 100;
+const MAX_HEAD_BYTES: usize = 64 * 1024;
+const MAX_HEADERS: usize = 100;
 /// How long a connection may be idle between two requests, and a head may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -65,8 +65,8 @@ async fn serve_requests(state: Arc<GatewayState>, stream: TcpStream, peer: Socke
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .max_headers(HEADERS_LIMIT)
-        .max_buf_size(HEAD_LIMIT)
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {

@@ -24,7 +24,7 @@ use super::{
     },
     keys::wait,
     models,
-    request::client_request::ClientRequest,
+    request::{attribution::Attribution, client_request::ClientRequest},
     state::GatewayState,
     tasks::Outliving,
 };
@@ -37,11 +37,11 @@ use crate::{
 };
 
 /// The longest body, in bytes: what the providers themselves take at most.
-const BODY_LIMIT: usize = 32 << 20;
-/// How long a body may take, beside a second for each [`BODY_RATE`] bytes of it.
+const MAX_BODY_BYTES: usize = 32 << 20;
+/// How long a body may take, beside a second for each [`MIN_BODY_RATE`] bytes of it.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The slowest body, in bytes a second.
-const BODY_RATE: u64 = 16 << 10;
+const MIN_BODY_RATE: u64 = 16 << 10;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-api-keys-request-id");
 
@@ -118,6 +118,7 @@ async fn admit(
         }
         GatewayRoute::Call(call) => call,
     };
+    let attribution = Attribution::of(request.headers())?;
     state.client_limits.admit(&client)?;
     let (head, body) = request.into_parts();
     let body = read(&head.headers, body).await?;
@@ -133,6 +134,7 @@ async fn admit(
         catalog,
         config,
         attempts: 0,
+        attribution,
     };
     exchange(state, request, permit).await
 }
@@ -201,27 +203,27 @@ fn is_own_host(headers: &HeaderMap) -> bool {
 /// The body, if it is not too long and does not take too long.
 async fn read(headers: &HeaderMap, mut body: Incoming) -> Result<Bytes> {
     let too_large = || {
-        let limit = BODY_LIMIT >> 20;
+        let limit = MAX_BODY_BYTES >> 20;
         Error::new(Code::RequestTooLarge, format!("the body is longer than {limit} MiB"))
             .hint("send less at a time, or upload files to the provider itself")
     };
     let declared = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|length| length.to_str().ok()?.parse().ok());
-    if declared.is_some_and(|declared: usize| declared > BODY_LIMIT) {
+    if declared.is_some_and(|declared: usize| declared > MAX_BODY_BYTES) {
         return Err(too_large());
     }
     let mut read = BytesMut::with_capacity(declared.unwrap_or(0).min(1 << 20));
     let began = Instant::now();
     loop {
-        let deadline = began + BODY_TIMEOUT + Duration::from_secs(read.len() as u64 / BODY_RATE);
+        let deadline = began + BODY_TIMEOUT + Duration::from_secs(read.len() as u64 / MIN_BODY_RATE);
         let next = tokio::time::timeout_at(deadline, body.frame()).await;
         let cut = |problem: &str| Error::new(Code::InvalidArgument, problem).hint("send the request again");
         let Some(frame) = next.map_err(|_| cut("the body took too long to arrive"))? else {
             return Ok(read.freeze());
         };
         if let Ok(chunk) = frame.map_err(|_| cut("the body was cut off"))?.into_data() {
-            if read.len() + chunk.len() > BODY_LIMIT {
+            if read.len() + chunk.len() > MAX_BODY_BYTES {
                 return Err(too_large());
             }
             read.extend_from_slice(&chunk);

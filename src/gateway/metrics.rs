@@ -21,7 +21,7 @@ const MILLISECONDS: [u64; 14] = [
     10, 20, 40, 80, 160, 320, 640, 1_280, 2_560, 5_120, 10_240, 20_480, 40_960, 81_920,
 ];
 /// The most series of one metric: a client can name models without end.
-const MOST_SERIES: usize = 1_000;
+const MAX_SERIES: usize = 1_000;
 
 /// Counters, kept for as long as the process lives.
 #[derive(Debug, Default)]
@@ -106,7 +106,7 @@ impl Metrics {
             model: record.model.model.to_string(),
             error,
         };
-        if all.len() >= MOST_SERIES && !all.contains_key(&series) {
+        if all.len() >= MAX_SERIES && !all.contains_key(&series) {
             "other".clone_into(&mut series.model);
         }
         change(all.entry(series).or_default());

@@ -13,7 +13,7 @@ use tokio_util::{
 };
 
 /// How long work that is given up may take to say what it knows.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Connections, requests and streams under way, whether or not their client is still there.
 #[derive(Debug, Clone, Default)]
@@ -41,7 +41,7 @@ impl Tasks {
             () = stop => {
                 tracing::warn!("ended before every request was answered");
                 self.given_up.cancel();
-                let _ = timeout(LAST_WORDS, self.tracker.wait()).await;
+                let _ = timeout(SHUTDOWN_TIMEOUT, self.tracker.wait()).await;
             }
         }
     }

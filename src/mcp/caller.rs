@@ -32,10 +32,10 @@ use crate::{
 };
 
 /// How long a call waits for a person: some clients give up at 60 s without a word.
-pub(super) const PATIENCE: Duration = Duration::from_secs(45);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(45);
 
 /// Nobody reads a question in less.
-pub(super) const READING: Duration = Duration::from_millis(50);
+pub(super) const MIN_READING_TIME: Duration = Duration::from_millis(50);
 
 /// The client behind one call.
 pub(super) struct McpCaller<'a> {
@@ -211,7 +211,7 @@ impl McpCaller<'_> {
             return Ok(());
         }
         self.desk.intake.close(ticket);
-        if *action == ElicitationAction::Decline && ticket.age() < READING {
+        if *action == ElicitationAction::Decline && ticket.age() < MIN_READING_TIME {
             return Err(self.required(
                 ticket.question(),
                 "the client declined before anybody could read the question",

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The most characters that instructions may have: clients cut at 4,096, and every session pays for them.
-const INSTRUCTIONS_LIMIT: usize = 1500;
+const MAX_INSTRUCTIONS: usize = 1500;
 
 /// What the server says of itself.
 pub(super) fn server(tools: &[ToolDef]) -> ServerConfig {
@@ -64,7 +64,7 @@ pub(super) fn instructions(tools: &[ToolDef]) -> String {
         "Prompts for the user",
         PROMPTS.iter().map(|prompt| prompt.name).collect(),
     );
-    debug_assert!(text.chars().count() < INSTRUCTIONS_LIMIT, "instructions are too long");
+    debug_assert!(text.chars().count() < MAX_INSTRUCTIONS, "instructions are too long");
     text
 }
 

@@ -43,7 +43,7 @@ pub const LOG_DIRECTIVE: &str = "rmcp=off";
 /// How long calls that the client can still hear of may go on once it has hung up.
 const EXIT_DEADLINE: Duration = Duration::from_secs(2);
 /// How long it may take to write what is answered at the very end.
-const LAST_WORDS: Duration = Duration::from_millis(35);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_millis(35);
 
 /// Speaks MCP over standard input and output until the client hangs up or a signal asks to stop.
 ///
@@ -93,9 +93,9 @@ where
         outcome = &mut session => return outcome,
         () = &mut signal => {
             ends.gone.cancel();
-            return timeout(LAST_WORDS, session).await.unwrap_or(Ok(()));
+            return timeout(SHUTDOWN_TIMEOUT, session).await.unwrap_or(Ok(()));
         }
-        () = ends.unread.cancelled() => return timeout(LAST_WORDS, session).await.unwrap_or(Ok(())),
+        () = ends.unread.cancelled() => return timeout(SHUTDOWN_TIMEOUT, session).await.unwrap_or(Ok(())),
         () = ends.gone.cancelled() => {}
     }
     // What was asked before the end is answered. Whoever waits for a person has given up by now.
@@ -106,7 +106,7 @@ where
     }
     // The rest is told that it was too late.
     ends.over.cancel();
-    timeout(LAST_WORDS, session).await.unwrap_or(Ok(()))
+    timeout(SHUTDOWN_TIMEOUT, session).await.unwrap_or(Ok(()))
 }
 
 /// Ends when the system or the client asks us to stop; listening begins at once.

@@ -22,7 +22,7 @@ use rmcp::{
 use tokio::sync::mpsc;
 
 use super::{
-    caller::{CallerContext, McpCaller, PATIENCE, lock},
+    caller::{ANSWER_TIMEOUT, CallerContext, McpCaller, lock},
     describe,
     guard::guarded,
     lines::Ends,
@@ -66,7 +66,7 @@ impl Server {
         let desk = CallerContext {
             intake: Intake::default(),
             rounds: Rounds::new(),
-            patience: PATIENCE,
+            patience: ANSWER_TIMEOUT,
             gone: ends.gone.clone(),
             over: ends.over.clone(),
         };

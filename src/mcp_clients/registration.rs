@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The longest settings that are read, in bytes: Claude Code keeps histories in the same file.
-const LIMIT: u64 = 32 << 20;
+const MAX_FILE_BYTES: u64 = 32 << 20;
 
 /// This server in the settings of one client.
 #[derive(Debug)]
@@ -157,7 +157,9 @@ impl<'a> Registration<'a> {
 
     fn read(&self) -> Result<ClientSettings> {
         let contents = match self.folder()? {
-            Some(folder) => folder.read(&self.name(), LIMIT).map_err(|why| self.refused(why))?,
+            Some(folder) => folder
+                .read(&self.name(), MAX_FILE_BYTES)
+                .map_err(|why| self.refused(why))?,
             None => None,
         };
         let text = match &contents {

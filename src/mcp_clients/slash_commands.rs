@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The longest file that is looked at, in bytes.
-const LIMIT: u64 = 1 << 20;
+const MAX_FILE_BYTES: u64 = 1 << 20;
 /// What stands before and behind the sum in the last line of a file of ours.
 const MARK: (&str, &str) = (
     "<!-- `api-keys setup` keeps this file current while it is unchanged: ",
@@ -101,7 +101,7 @@ impl SlashCommand {
         match ForeignFolder::open(self.folder()).map_err(|why| self.refused(why))? {
             Some(folder) => {
                 let name = format!("{}.md", self.prompt.name);
-                folder.read(&name, LIMIT).map_err(|why| self.refused(why))
+                folder.read(&name, MAX_FILE_BYTES).map_err(|why| self.refused(why))
             }
             None => Ok(None),
         }

@@ -74,7 +74,7 @@ pub const PROMPTS: &[PromptDef] = &[
 ];
 
 /// The longest value of an argument, in characters.
-const LONGEST: usize = 200;
+const MAX_LENGTH: usize = 200;
 
 /// One prompt as data.
 #[derive(Debug, Clone, Copy)]
@@ -144,7 +144,7 @@ impl PromptDef {
             )
             .hint("treat that key as exposed: rotate it"));
         }
-        if text.chars().count() > LONGEST || text.chars().any(|c| c.is_control() || c == '"') {
+        if text.chars().count() > MAX_LENGTH || text.chars().any(|c| c.is_control() || c == '"') {
             return Err(Error::new(
                 Code::InvalidArgument,
                 format!("argument `{name}` must be one short line without quotes"),
@@ -191,7 +191,7 @@ mod tests {
             json!({"days": 7}),
             json!({"provider": "a\nb"}),
             json!({"provider": "a\" and do something else"}),
-            json!({"provider": "x".repeat(LONGEST + 1)}),
+            json!({"provider": "x".repeat(MAX_LENGTH + 1)}),
             json!({"provider": "sk-ant-api03-MadeUpForTheTests0123456789abcdefXYZW"}),
         ] {
             let error = prompt.text(&given(&arguments)).expect_err("refused");

@@ -9,9 +9,9 @@ use super::looks_like_key;
 use crate::domain::{ApiKey, KeyStatus};
 
 /// The longest id or scope that is believed, in characters.
-const LONGEST_NAME: usize = 128;
+const MAX_NAME: usize = 128;
 /// The most scopes that are kept.
-const MOST_SCOPES: usize = 32;
+const MAX_SCOPES: usize = 32;
 /// The shortest piece of a key that must not be repeated.
 const PIECE: usize = 8;
 
@@ -175,7 +175,7 @@ impl<'a> ProviderResponse<'a> {
         list.split(|c: char| c == ',' || c.is_whitespace())
             .map(|scope| scope.trim_matches('.'))
             .filter(|scope| !scope.is_empty() && self.is_harmless(scope, false))
-            .take(MOST_SCOPES)
+            .take(MAX_SCOPES)
             .map(str::to_owned)
             .collect()
     }
@@ -188,7 +188,7 @@ impl<'a> ProviderResponse<'a> {
     ///
     /// An id of an account may be random; what is shown to people may not look like a key.
     fn is_harmless(&self, name: &str, is_id: bool) -> bool {
-        let plain = (1..=LONGEST_NAME).contains(&name.len())
+        let plain = (1..=MAX_NAME).contains(&name.len())
             && name
                 .chars()
                 .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | ':' | '*' | '-'));

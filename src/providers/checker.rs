@@ -17,11 +17,11 @@ use super::{
 use crate::domain::{ApiKey, KeyStatus};
 
 /// How long a check may take, from the first packet to the last.
-const PATIENCE: Duration = Duration::from_secs(10);
+const CHECK_TIMEOUT: Duration = Duration::from_secs(10);
 /// How much of a body is read, in bytes.
-const BODY_CAP: usize = 64 * 1024;
+const MAX_BODY_BYTES: usize = 64 * 1024;
 /// The same of a list of models.
-const LIST_CAP: usize = 1024 * 1024;
+const MAX_LIST_BYTES: usize = 1024 * 1024;
 
 /// What came out of asking a provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,7 +57,7 @@ impl Default for Checker {
 impl Checker {
     /// Builds nothing yet.
     pub fn new() -> Self {
-        Self::with_patience(PATIENCE)
+        Self::with_patience(CHECK_TIMEOUT)
     }
 
     /// A checker that waits for so long at most; for tests.
@@ -71,7 +71,7 @@ impl Checker {
     /// A checker that trusts these certificates, too.
     pub fn trusting(extra: ExtraCertificates) -> Self {
         Self {
-            patience: PATIENCE,
+            patience: CHECK_TIMEOUT,
             clients: ByRoute::trusting(extra),
         }
     }
@@ -129,9 +129,9 @@ impl Checker {
             let asked = async {
                 let response = send_plain(client, &url, body).await?;
                 let is_good = response.status().is_success();
-                Ok((read(response, LIST_CAP).await?.0, is_good))
+                Ok((read(response, MAX_LIST_BYTES).await?.0, is_good))
             };
-            let answered = tokio::time::timeout(installed::PATIENCE, asked).await;
+            let answered = tokio::time::timeout(installed::LISTING_TIMEOUT, asked).await;
             answered.unwrap_or(Err(Failure::TimedOut))
         };
         let base = address.as_str();
@@ -176,7 +176,7 @@ impl Checker {
                 .and_then(|name| response.headers().get(name))
                 .and_then(|value| value.to_str().ok())
                 .map(str::to_owned);
-            let (body, is_cut) = read(response, BODY_CAP).await?;
+            let (body, is_cut) = read(response, MAX_BODY_BYTES).await?;
             let answer = ProviderResponse::new(&provider.title, http_status, &body, is_cut, key);
             let answer = answer.with_account_header(account.as_deref());
             let verdict = match refusal::kind_of(provider, http_status, &body) {

@@ -41,10 +41,10 @@ use super::{
 };
 
 /// How many idle connections to a provider are kept, and for how long.
-const IDLE_CONNECTIONS: usize = 256;
+const MAX_IDLE_CONNECTIONS: usize = 256;
 const IDLE_CONNECTION_TIMEOUT: Duration = Duration::from_secs(90);
 /// The longest head of a response, and the most that is read at once, in bytes; hyper itself stops at 100 headers.
-const READ_BUFFER: usize = 64 << 10;
+const MAX_READ_BYTES: usize = 64 << 10;
 /// What `localhost` is, whatever a resolver says.
 const LOCALHOST: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
@@ -89,8 +89,8 @@ fn pool(connector: Connector) -> PooledClient {
         .retry_canceled_requests(true)
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE_CONNECTION_TIMEOUT)
-        .pool_max_idle_per_host(IDLE_CONNECTIONS)
-        .http1_max_buf_size(READ_BUFFER)
+        .pool_max_idle_per_host(MAX_IDLE_CONNECTIONS)
+        .http1_max_buf_size(MAX_READ_BYTES)
         .build(connector)
 }
 

@@ -6,7 +6,7 @@ use super::shape::{ADMIN, PREFIXES, STRANGERS, TailRule};
 use crate::domain::{ApiKey, Secret};
 
 /// The longest that is taken for one key, in bytes.
-pub const LONGEST_FOUND: usize = 4096;
+pub const MAX_FOUND: usize = 4096;
 /// The id of an access key of AWS: this many characters in all.
 const AWS: usize = 20;
 /// What stands before the ids of AWS's access keys.
@@ -83,11 +83,7 @@ impl KeyFinder {
             let sort = self.sorts.get(found.pattern().as_usize())?;
             is_start(bytes, found.start()).then_some(())?;
             let rest = bytes.get(found.start()..)?;
-            let length = rest
-                .iter()
-                .take(LONGEST_FOUND)
-                .take_while(|byte| is_token(**byte))
-                .count();
+            let length = rest.iter().take(MAX_FOUND).take_while(|byte| is_token(**byte)).count();
             let token = std::str::from_utf8(rest.get(..length)?).ok()?.trim_end_matches('.');
             sort.of(token, found.start())
         })

@@ -16,11 +16,11 @@ use super::{
 use crate::domain::{ModelId, ModelKind};
 
 /// How long an answer stands before the server is asked again.
-const FRESH: SignedDuration = SignedDuration::from_secs(30);
+const MAX_AGE: SignedDuration = SignedDuration::from_secs(30);
 /// How long a server has to answer: one on this machine needs no longer, and a route waits for it.
-pub(super) const PATIENCE: Duration = Duration::from_millis(300);
+pub(super) const LISTING_TIMEOUT: Duration = Duration::from_millis(300);
 /// The most models that are listened to.
-const MOST_MODELS: usize = 1_000;
+const MAX_MODELS: usize = 1_000;
 /// What embedding models are called, or their families.
 const EMBEDDING: &[&str] = &["embed", "bert", "minilm", "bge-", "gte-", "e5-"];
 
@@ -74,7 +74,7 @@ impl Listings {
         let mut known = known.lock().await;
         if let Some((at, listing)) = &*known {
             let age = now.duration_since(*at);
-            if !age.is_negative() && age < FRESH {
+            if !age.is_negative() && age < MAX_AGE {
                 return listing.clone();
             }
         }
@@ -90,7 +90,7 @@ impl ModelList {
         let answer: Value = serde_json::from_slice(body).ok()?;
         let items = answer.pointer(self.items)?.as_array()?;
         let text = |item: &Value, pointer: &str| item.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-        let models = items.iter().take(MOST_MODELS).filter_map(|item| {
+        let models = items.iter().take(MAX_MODELS).filter_map(|item| {
             let name = text(item, self.name).filter(|name| !looks_like_key(name))?;
             let family = text(item, self.family).unwrap_or_default();
             Some(Installed {

@@ -23,7 +23,7 @@ pub fn looks_like_key(text: &str) -> bool {
 /// For ids of requests and sessions, which are as random as keys.
 pub fn has_key_form(text: &str) -> bool {
     text.split(|c: char| !is_token(c))
-        .any(|token| token.len() >= SHORTEST_TOKEN && (has_prefixed_key(token) || is_pair(token)))
+        .any(|token| token.len() >= MIN_TOKEN && (has_prefixed_key(token) || is_pair(token)))
 }
 
 /// Whether one `word` may be a key: random, of a key's form, or a long run of letters and digits, as many keys are.
@@ -32,16 +32,16 @@ pub fn has_key_form(text: &str) -> bool {
 pub fn may_be_key(word: &str) -> bool {
     let is_mixed =
         |run: &str| run.bytes().any(|byte| byte.is_ascii_digit()) && run.bytes().any(|byte| byte.is_ascii_alphabetic());
-    looks_like_key(word) || word.len() > LONGEST_WORD || runs(word).any(|run| run.len() >= RUN && is_mixed(run))
+    looks_like_key(word) || word.len() > MAX_WORD || runs(word).any(|run| run.len() >= RUN && is_mixed(run))
 }
 
 /// The longest word that is repeated.
-const LONGEST_WORD: usize = 64;
+const MAX_WORD: usize = 64;
 /// The shortest run of letters and digits that may be a key without a prefix: the shortest key there is.
 const RUN: usize = 16;
 
 /// No token shorter than the shortest prefix with its tail is looked at.
-const SHORTEST_TOKEN: usize = 15;
+const MIN_TOKEN: usize = 15;
 
 fn is_token(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.')

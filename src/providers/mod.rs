@@ -33,7 +33,7 @@ pub use self::{
     answer::{Account, BodyKind, KeyVerdict, ProviderResponse},
     checker::{Checked, Checker},
     declaration::{Auth, Check, KeyUse, Method, ProviderDef, Wire},
-    finder::{FoundKey, KeyFinder, LONGEST_FOUND, is_token},
+    finder::{FoundKey, KeyFinder, MAX_FOUND, is_token},
     http::Failure,
     installed::{Installed, Listings, ModelList, ModelListing, kind},
     local_servers::LocalServer,

@@ -15,7 +15,7 @@ use serde_json::Value;
 use crate::domain::Billionths;
 
 /// The longest reset that is believed: no provider counts in longer periods.
-const LONGEST_RESET: Duration = Duration::from_hours(24);
+const MAX_RESET: Duration = Duration::from_hours(24);
 const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 
 static QUOTAS: [Quota; 6] = [
@@ -133,7 +133,7 @@ pub fn retry_after_in(event: &Value, now: Timestamp) -> Option<Duration> {
         duration(wait.split_whitespace().next()?.trim_end_matches(['.', ',']))
     });
     let mut said = waits.chain(fields).chain(reset).chain(message);
-    said.next().map(|wait| wait.min(LONGEST_RESET))
+    said.next().map(|wait| wait.min(MAX_RESET))
 }
 
 /// What remains of each quota that those headers name, and say the reset of.
@@ -146,7 +146,7 @@ pub fn remaining(headers: &HeaderMap, now: Timestamp) -> impl Iterator<Item = Re
             counted: quota.counted,
             left,
             limit: text(headers, &quota.limit).and_then(|text| text.parse().ok()),
-            full_in: full_in.min(LONGEST_RESET),
+            full_in: full_in.min(MAX_RESET),
         })
     })
 }
@@ -377,10 +377,10 @@ mod tests {
         let huge = Remaining {
             left: 1,
             limit: Some(u64::MAX),
-            full_in: LONGEST_RESET,
+            full_in: MAX_RESET,
             ..said
         };
-        assert_eq!(huge.ready_in(u64::MAX), LONGEST_RESET);
+        assert_eq!(huge.ready_in(u64::MAX), MAX_RESET);
         assert!(huge.after(Duration::from_hours(23)) > u64::MAX / 2);
         let less = Remaining { left: 100, ..said };
         assert_eq!(

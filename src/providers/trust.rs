@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 
 /// Longer than any file of certificates, in bytes.
-const LONGEST: u64 = 4 << 20;
+const MAX_FILE_BYTES: u64 = 4 << 20;
 
 /// The file of certificates that `NODE_EXTRA_CA_CERTS` names, if it is set; read when a connection is first made.
 #[derive(Debug, Clone, Default)]
@@ -21,7 +21,7 @@ impl ExtraCertificates {
         let Some(path) = &self.0 else {
             return Vec::new();
         };
-        let is_short = std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() <= LONGEST);
+        let is_short = std::fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() <= MAX_FILE_BYTES);
         let bytes = is_short.then(|| std::fs::read(path).ok()).flatten();
         let certificates: Vec<_> = bytes
             .iter()

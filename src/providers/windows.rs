@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::Installed;
 
 /// The most models that are asked about one by one.
-pub(super) const MOST_ASKED: usize = 50;
+pub(super) const MAX_ASKED: usize = 50;
 /// Where lists have it, as JSON pointers into an item: LM Studio, vLLM, and others that follow them.
 const LISTED: &[&str] = &[
     "/loaded_context_length",
@@ -57,7 +57,7 @@ impl Detail {
     {
         let open = models.iter_mut().filter(|model| model.context_window.is_none());
         let most = match self {
-            Self::Show => MOST_ASKED,
+            Self::Show => MAX_ASKED,
             // It serves one model, whatever it lists.
             Self::Props => 1,
         };

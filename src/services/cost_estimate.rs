@@ -15,7 +15,7 @@ use crate::{
 /// How many days back a model counts as used.
 const USED_DAYS: u16 = 30;
 /// The most alternatives that are named.
-const MOST_ALTERNATIVES: usize = 20;
+const MAX_ALTERNATIVES: usize = 20;
 /// What the model is called where a provider runs here and any model costs the same: nothing.
 const ANY_MODEL: &str = "any";
 
@@ -126,8 +126,8 @@ pub fn alternatives(app: &App, estimate: &CostEstimate, ask: &CostQuery) -> Resu
         }
     }
     alternatives.sort_by(|(one, a), (other, b)| a.cmp(b).then_with(|| one.cmp(other)));
-    let omitted = alternatives.len().saturating_sub(MOST_ALTERNATIVES);
-    alternatives.truncate(MOST_ALTERNATIVES);
+    let omitted = alternatives.len().saturating_sub(MAX_ALTERNATIVES);
+    alternatives.truncate(MAX_ALTERNATIVES);
     Ok(CostAlternatives {
         cheapest: alternatives
             .into_iter()

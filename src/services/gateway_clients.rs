@@ -15,9 +15,9 @@ use crate::{
 /// How a client's key begins, so that people and scanners know it for one.
 const PREFIX: &str = "akc_";
 /// The longest key that is hashed.
-const LONGEST: usize = 200;
+const MAX_KEY_LENGTH: usize = 200;
 /// How long the key of a command still works once it is no longer renewed, because the command was killed.
-const LEASE: SignedDuration = SignedDuration::from_hours(1);
+const COMMAND_KEY_TIMEOUT: SignedDuration = SignedDuration::from_hours(1);
 
 /// A client to be added.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ pub fn add_for_command(app: &App, command: &str, providers: &BTreeSet<ProviderId
             app,
             NewClient {
                 providers: providers.clone(),
-                expires_at: app.now().checked_add(LEASE).ok(),
+                expires_at: app.now().checked_add(COMMAND_KEY_TIMEOUT).ok(),
                 ..NewClient::named(name.parse()?)
             },
         );
@@ -120,11 +120,14 @@ pub fn add_for_command(app: &App, command: &str, providers: &BTreeSet<ProviderId
 /// Where the machine slept for longer than that, the client may be forgotten already: it is there again.
 pub fn renew(app: &App, client: &mut GatewayClient) -> Result<()> {
     let now = app.now();
-    if client.expires_at.is_some_and(|at| now.duration_until(at) > LEASE / 2) {
+    if client
+        .expires_at
+        .is_some_and(|at| now.duration_until(at) > COMMAND_KEY_TIMEOUT / 2)
+    {
         return Ok(());
     }
     let may_be_forgotten = client.is_expired(now);
-    client.expires_at = now.checked_add(LEASE).ok();
+    client.expires_at = now.checked_add(COMMAND_KEY_TIMEOUT).ok();
     let renewed = client.clone();
     app.clients().change(move |clients| {
         if let Some(known) = clients.iter_mut().find(|known| known.key_hash == renewed.key_hash) {
@@ -170,7 +173,7 @@ pub fn remove(app: &App, name: &Label) -> Result<GatewayClient> {
 /// The client that has this key.
 pub fn authenticate(app: &App, key: &Secret) -> Result<GatewayClient> {
     // EXPOSE: its length only
-    let is_long = key.expose().len() > LONGEST;
+    let is_long = key.expose().len() > MAX_KEY_LENGTH;
     let hash = KeyHash::of(key);
     let clients = app.clients().list()?;
     let now = app.now();

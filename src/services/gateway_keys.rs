@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// How often keys that others change meanwhile are looked at again.
-const TRIES: usize = 3;
+const MAX_TRIES: usize = 3;
 
 /// The keys that were revealed, by record and fingerprint: a version's number can come again.
 ///
@@ -66,7 +66,7 @@ impl<D: for<'k> From<&'k ApiKey>> KeyRing<D> {
     /// Only the one labelled `project`, where there is such a usable one. Without a vault there are none, which is no
     /// error for a provider that needs none.
     pub async fn keys_of(&self, app: &App, provider: &Provider, project: Option<&Label>) -> Result<Vec<Lent<D>>> {
-        let mut tries = TRIES;
+        let mut tries = MAX_TRIES;
         loop {
             let contents = match app.vault().contents() {
                 Ok(contents) => contents,

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The longest description, in characters.
-pub const LONGEST_DESCRIPTION: usize = 500;
+pub const MAX_DESCRIPTION: usize = 500;
 
 /// What is said where a new key takes the place of one that had an expiry date.
 pub(super) const EXPIRY_CLEARED: &str = "the expiry date belonged to the old key and was cleared";
@@ -395,10 +395,10 @@ pub fn general_entry(app: &App, caller: &dyn Caller, action: Action) -> AuditEnt
 
 /// The description without what a terminal or a model could trip over, or why it cannot be kept.
 pub fn description(text: &str) -> Result<String> {
-    if text.chars().count() > LONGEST_DESCRIPTION {
+    if text.chars().count() > MAX_DESCRIPTION {
         return Err(Error::new(
             Code::InvalidArgument,
-            format!("argument `description` is longer than {LONGEST_DESCRIPTION} characters"),
+            format!("argument `description` is longer than {MAX_DESCRIPTION} characters"),
         )
         .hint("a sentence is enough"));
     }

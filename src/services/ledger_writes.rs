@@ -5,11 +5,11 @@ use tokio::time::{Duration, Instant, sleep};
 use crate::{
     app::App,
     error::{Code, Error, Result},
-    storage::ledger::{Ledger, LedgerError, PATIENCE},
+    storage::ledger::{BUSY_TIMEOUT, Ledger, LedgerError},
 };
 
 /// The pause between two tries.
-const NEXT_TRY: Duration = Duration::from_millis(1);
+const RETRY_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Does `work`, which writes once, as soon as nobody else is writing, and holds up no other call meanwhile.
 ///
@@ -23,10 +23,10 @@ where
         match work(&ledger).map_err(Error::from) {
             Err(why) if why.code() == Code::Busy => {
                 let waited = since.elapsed();
-                if waited >= PATIENCE {
+                if waited >= BUSY_TIMEOUT {
                     return Err(LedgerError::Busy { waited }.into());
                 }
-                sleep(NEXT_TRY).await;
+                sleep(RETRY_INTERVAL).await;
             }
             done => return done,
         }

@@ -9,7 +9,7 @@ use crate::{
     app::{self, App},
     catalog::{
         Catalog, Figures, Overlay,
-        sets::{self, LONGEST_SET, SetError, Taken},
+        sets::{self, MAX_SET_BYTES, SetError, Taken},
     },
     domain::{ModelId, ModelRef},
     error::{Code, Error, Result},
@@ -197,8 +197,10 @@ fn text_of(path: &Path) -> Result<(String, Option<Date>)> {
     let file = File::open(path).map_err(unreadable)?;
     let written = file.metadata().and_then(|found| found.modified()).ok();
     let written = written.and_then(|written| Timestamp::try_from(written).ok());
-    file.take(LONGEST_SET + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() as u64 > LONGEST_SET {
+    file.take(MAX_SET_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
+    if bytes.len() as u64 > MAX_SET_BYTES {
         return Err(SetError::TooLong.into());
     }
     let text = String::from_utf8(bytes).map_err(|_| SetError::UnknownSet)?;

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The longest grace, in hours: 30 days.
-pub const LONGEST_GRACE: i64 = 720;
+pub const MAX_GRACE: i64 = 720;
 
 /// What is asked for.
 #[derive(Debug)]

@@ -10,24 +10,24 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        Label, ModelRef, OwnCost, ProviderId, RecordedCost, RequestOutcome, Service, Span, Task, Tokens, UsageRecord,
-        UsageSource, Usd, Window, last_days, months_of,
+        Label, ModelRef, OwnCost, ProviderId, RecordedCost, RequestOutcome, Service, Span, Tags, Task, Tokens,
+        UsageRecord, UsageSource, Usd, Window, last_days, months_of,
     },
     error::{Code, Error, Result},
     storage::ledger::{Dimension, Filter, Ledger, Totals},
 };
 
 /// The longest stretch of days that is summed up.
-pub const MOST_DAYS: u16 = 3_660;
+pub const MAX_DAYS: u16 = 3_660;
 /// The most groups that a report has: results are read by models.
-pub const MOST_GROUPS: usize = 100;
+pub const MAX_GROUPS: usize = 100;
 
 /// The longest time ago that a reported request may have been made.
-pub const OLDEST_REPORT: SignedDuration = SignedDuration::from_hours(24 * MOST_DAYS as i64);
+pub const OLDEST_REPORT: SignedDuration = SignedDuration::from_hours(24 * MAX_DAYS as i64);
 /// How far a reporter's clock may be ahead of ours.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 /// How long the outcome of a request says something of the provider's health.
-const FRESH: SignedDuration = SignedDuration::from_mins(15);
+const OUTCOME_MAX_AGE: SignedDuration = SignedDuration::from_mins(15);
 
 /// A request that is reported.
 #[derive(Debug)]
@@ -82,6 +82,10 @@ pub enum GroupBy {
     Task,
     Project,
     Key,
+    Client,
+    Session,
+    Agent,
+    Tag,
 }
 
 /// Usage of some days.
@@ -131,6 +135,8 @@ pub async fn track(app: &App, told: Told) -> Result<Tracked> {
         project: told.project.or_else(|| environment.project()),
         session: environment.session(),
         client: None,
+        agent: None,
+        tags: Tags::default(),
         source: UsageSource::Reported,
         service: told.service,
         tokens: told.tokens,
@@ -139,7 +145,7 @@ pub async fn track(app: &App, told: Told) -> Result<Tracked> {
         request_id: told.request_id,
     };
     let recorded = ledger_writes::turn(app, |ledger| ledger.record(&record)).await?;
-    if !recorded.duplicate && now.duration_since(at) < FRESH {
+    if !recorded.duplicate && now.duration_since(at) < OUTCOME_MAX_AGE {
         let (provider, label) = (&record.model.provider, record.label.as_ref());
         let learn = |ledger: &Ledger| health::observe(app, ledger, provider, label, &record.outcome, told.retry_after);
         if let Err(why) = ledger_writes::turn(app, learn).await {
@@ -202,7 +208,7 @@ pub fn recorded_provider(app: &App, name: &str) -> Result<ProviderId> {
 }
 
 /// The usage of the last `days` days, today included.
-pub fn report(app: &App, provider: Option<ProviderId>, days: u16, group_by: GroupBy) -> Result<UsageReport> {
+pub fn report(app: &App, filter: &Filter, days: u16, group_by: GroupBy) -> Result<UsageReport> {
     let (now, ledger) = (app.now(), app.ledger());
     let zone = app.settings().current().budget.time_zone.clone();
     let calendar = last_days(days, now, &zone);
@@ -210,17 +216,13 @@ pub fn report(app: &App, provider: Option<ProviderId>, days: u16, group_by: Grou
         from: calendar.first().map_or(now, |(_, day)| day.from),
         to: calendar.last().map_or(now, |(_, day)| day.to),
     };
-    let filter = Filter {
-        provider,
-        ..Filter::default()
-    };
     let by_window = |named: Vec<(Date, Span)>| -> Result<Vec<(Date, Totals)>> {
         let spans: Vec<Span> = named.iter().map(|(_, span)| *span).collect();
-        let totals = ledger.windows(&spans, &filter)?;
+        let totals = ledger.windows(&spans, filter)?;
         Ok(named.into_iter().map(|(date, _)| date).zip(totals).collect())
     };
     let by = |dimension| -> Result<Vec<(Option<String>, Totals)>> {
-        let mut groups = ledger.grouped(span, &filter, dimension)?;
+        let mut groups = ledger.grouped(span, filter, dimension)?;
         groups.sort_by(|(one, a), (other, b)| {
             let weight = |totals: &Totals| (totals.cost, totals.requests);
             weight(b).cmp(&weight(a)).then_with(|| one.cmp(other))
@@ -235,6 +237,10 @@ pub fn report(app: &App, provider: Option<ProviderId>, days: u16, group_by: Grou
         GroupBy::Task => by(Dimension::Task)?,
         GroupBy::Project => by(Dimension::Project)?,
         GroupBy::Key => by(Dimension::Key)?,
+        GroupBy::Client => by(Dimension::Client)?,
+        GroupBy::Session => by(Dimension::Session)?,
+        GroupBy::Agent => by(Dimension::Agent)?,
+        GroupBy::Tag => by(Dimension::Tag)?,
         GroupBy::Day => named(days.iter().rev().filter(|(_, day)| used(day)).copied(), "%Y-%m-%d"),
         GroupBy::Month => named(
             by_window(months_of(span, &zone))?
@@ -244,14 +250,14 @@ pub fn report(app: &App, provider: Option<ProviderId>, days: u16, group_by: Grou
             "%Y-%m",
         ),
     };
-    let omitted = groups.len().saturating_sub(MOST_GROUPS);
-    groups.truncate(MOST_GROUPS);
+    let omitted = groups.len().saturating_sub(MAX_GROUPS);
+    groups.truncate(MAX_GROUPS);
     if matches!(group_by, GroupBy::Day | GroupBy::Month) {
         groups.reverse();
     }
     Ok(UsageReport {
         span: Span { to: now, ..span },
-        totals: ledger.totals(span, &filter)?,
+        totals: ledger.totals(span, filter)?,
         groups,
         omitted,
         days,

@@ -21,13 +21,13 @@ use crate::{
 };
 
 /// How long an answer stands before the provider is asked again.
-const FRESH: SignedDuration = SignedDuration::from_secs(60);
+const MAX_AGE: SignedDuration = SignedDuration::from_secs(60);
 /// How many providers are asked at the same time.
-const AT_ONCE: usize = 4;
+const MAX_CONCURRENT: usize = 4;
 /// Why a secret is revealed here, as the audit trail says it.
 const TO_ASK: &str = "to ask the provider about it";
 /// When a round of questions ends, whoever has not answered: writing the answers down comes after.
-const ROUND: Duration = Duration::from_secs(11);
+const ROUND_TIMEOUT: Duration = Duration::from_secs(11);
 
 /// What is known of one key after asking.
 #[derive(Debug, Clone)]
@@ -130,14 +130,14 @@ pub async fn validate_all(app: &App, caller: &dyn Caller) -> Result<(Vec<Validat
         }
         outcome => outcome?,
     }
-    let end = since + ROUND;
+    let end = since + ROUND_TIMEOUT;
     let records = keys::list(app)?;
     let total = records.len();
     let questions: Vec<_> = records
         .into_iter()
         .map(|record| ask_until(app, caller, record, end))
         .collect();
-    let mut answers = stream::iter(questions).buffer_unordered(AT_ONCE);
+    let mut answers = stream::iter(questions).buffer_unordered(MAX_CONCURRENT);
     let mut reports = Vec::with_capacity(total);
     while let Some(answer) = answers.next().await {
         let said = format!(
@@ -296,7 +296,7 @@ pub(super) fn of(checked: &Checked, now: Timestamp) -> Validation {
 /// Whether an answer still stands at `now`; one that said nothing of the key never does.
 fn is_fresh(known: &Validation, now: Timestamp) -> bool {
     let age = now.duration_since(known.validated_at);
-    known.status.is_valid().is_some() && !age.is_negative() && age < FRESH
+    known.status.is_valid().is_some() && !age.is_negative() && age < MAX_AGE
 }
 
 fn report(provider: &Provider, label: &Label, validation: Validation) -> ValidationReport {

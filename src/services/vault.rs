@@ -22,11 +22,11 @@ use crate::{
 };
 
 /// The pause between two looks at whether another call has opened the vault.
-const NEXT_GLANCE: Duration = Duration::from_millis(50);
+const UNLOCK_CHECK_INTERVAL: Duration = Duration::from_millis(50);
 /// How often a vault is opened again whose keys other processes replace meanwhile.
-const TRIES: usize = 10;
+const MAX_TRIES: usize = 10;
 /// The pause between two looks at whether another process still writes.
-const NEXT_LOOK: Duration = Duration::from_millis(2);
+const WRITER_CHECK_INTERVAL: Duration = Duration::from_millis(2);
 
 /// Opens the vault: by the keychain or key file, by the passphrase of the environment, or by asking.
 pub async fn open(app: &App, caller: &dyn Caller) -> Result<()> {
@@ -49,7 +49,7 @@ pub async fn open(app: &App, caller: &dyn Caller) -> Result<()> {
 /// Returns once the vault is open.
 async fn opened(app: &App) {
     while !is_open(app) {
-        sleep(NEXT_GLANCE).await;
+        sleep(UNLOCK_CHECK_INTERVAL).await;
     }
 }
 
@@ -196,7 +196,7 @@ pub(super) async fn turn(app: &App) -> Result<()> {
         if waited >= app.vault().lock_wait() {
             return Err(LockError::Busy { waited }.into());
         }
-        sleep(NEXT_LOOK).await;
+        sleep(WRITER_CHECK_INTERVAL).await;
     }
     Ok(())
 }
@@ -212,7 +212,7 @@ pub(super) async fn contents_unasked(app: &App) -> Result<Arc<VaultContents>> {
 }
 
 async fn open_and_read(app: &App, caller: Option<&dyn Caller>) -> Result<Arc<VaultContents>> {
-    let mut tries = TRIES;
+    let mut tries = MAX_TRIES;
     loop {
         match caller {
             Some(caller) => open(app, caller).await?,
@@ -227,7 +227,7 @@ async fn open_and_read(app: &App, caller: Option<&dyn Caller>) -> Result<Arc<Vau
 
 /// Does `work` once it is this process's turn, and once more after another process has changed what opens the vault.
 pub(super) async fn in_turn<T>(app: &App, mut work: impl FnMut(&Vault) -> Result<T>) -> Result<T> {
-    let mut tries = TRIES;
+    let mut tries = MAX_TRIES;
     loop {
         turn(app).await?;
         match work(app.vault()) {

@@ -19,19 +19,19 @@ use crate::{
 };
 
 /// The highest rate limit that is taken, in requests per minute.
-const MOST_REQUESTS: u32 = 1_000_000;
+const MAX_REQUESTS: u32 = 1_000_000;
 /// The highest weight of a key or provider.
-const MOST_WEIGHT: u32 = 100;
+const MAX_WEIGHT: u32 = 100;
 /// The highest amount of money that is taken, in US dollars.
-const MOST_DOLLARS: Billionths = Billionths(1_000_000_000 * Billionths::ONE.0);
+const MAX_DOLLARS: Billionths = Billionths(1_000_000_000 * Billionths::ONE.0);
 /// The best that a model can be at a task.
-const MOST_POINTS: Billionths = Billionths(100 * Billionths::ONE.0);
+const MAX_POINTS: Billionths = Billionths(100 * Billionths::ONE.0);
 /// The longest time that is taken, in seconds.
-const MOST_SECONDS: u32 = 86_400;
+const MAX_SECONDS: u32 = 86_400;
 /// The most memory that is taken, in MiB.
-const MOST_MEBIBYTES: u32 = 2_048;
+const MAX_MEBIBYTES: u32 = 2_048;
 /// The most providers, models of a provider, or prices that a file may list.
-const MOST_ENTRIES: usize = 1_000;
+const MAX_ENTRIES: usize = 1_000;
 
 pub(super) fn vault(mut section: Section<'_, '_>) -> Result<VaultConfig, ConfigError> {
     let mut vault = VaultConfig::default();
@@ -63,8 +63,8 @@ pub(super) fn providers(all: &Section<'_, '_>) -> Result<BTreeMap<ProviderId, Pr
         let id: ProviderId = name
             .parse()
             .map_err(|_| field.wrong("is not a provider's name: lower-case letters, digits and hyphens"))?;
-        if providers.len() >= MOST_ENTRIES {
-            return Err(field.wrong(format!("exceeds the maximum of {MOST_ENTRIES} entries")));
+        if providers.len() >= MAX_ENTRIES {
+            return Err(field.wrong(format!("exceeds the maximum of {MAX_ENTRIES} entries")));
         }
         let twice = field.wrong("is configured twice, under two of its names");
         let said = provider(&id, field)?;
@@ -83,8 +83,8 @@ pub(super) fn projects(all: &Section<'_, '_>) -> Result<Vec<Project>, ConfigErro
             .text()?
             .parse()
             .map_err(|_| field.wrong("must be a key's label: letters, digits, dots, hyphens and underscores"))?;
-        if projects.len() >= MOST_ENTRIES {
-            return Err(field.wrong(format!("exceeds the maximum of {MOST_ENTRIES} entries")));
+        if projects.len() >= MAX_ENTRIES {
+            return Err(field.wrong(format!("exceeds the maximum of {MAX_ENTRIES} entries")));
         }
         projects.push(Project { pattern, label });
     }
@@ -119,7 +119,7 @@ fn provider(id: &ProviderId, field: Field<'_, '_>) -> Result<ProviderConfig, Con
         said.env_var = Some(variable_name(&field)?);
     }
     if let Some(field) = section.field("rate_limit") {
-        said.rate_limit = Some(field.count(MOST_REQUESTS)?).filter(|limit| *limit > 0);
+        said.rate_limit = Some(field.count(MAX_REQUESTS)?).filter(|limit| *limit > 0);
     }
     if let Some(field) = section.field("models") {
         let items = field.items()?;
@@ -163,15 +163,15 @@ fn key(field: Field<'_, '_>, rate_limit: Option<u32>) -> Result<KeyConfig, Confi
         said.pool = Some(name.into());
     }
     if let Some(field) = section.field("rate_limit") {
-        said.rate_limit = Some(field.count(MOST_REQUESTS)?).filter(|limit| *limit > 0);
+        said.rate_limit = Some(field.count(MAX_REQUESTS)?).filter(|limit| *limit > 0);
     }
     section.finish()?;
     Ok(said)
 }
 
 fn weight(field: &Field<'_, '_>) -> Result<u32, ConfigError> {
-    let weight = field.count(MOST_WEIGHT).ok().filter(|weight| *weight > 0);
-    weight.ok_or_else(|| field.wrong(format!("must be a whole number from 1 to {MOST_WEIGHT}")))
+    let weight = field.count(MAX_WEIGHT).ok().filter(|weight| *weight > 0);
+    weight.ok_or_else(|| field.wrong(format!("must be a whole number from 1 to {MAX_WEIGHT}")))
 }
 
 pub(super) fn routing(
@@ -225,16 +225,16 @@ pub(super) fn budget(mut section: Section<'_, '_>) -> Result<BudgetConfig, Confi
         budget.enabled = field.switch()?;
     }
     if let Some(field) = section.field("daily_limit") {
-        budget.daily_limit = field.decimal(MOST_DOLLARS)?.into();
+        budget.daily_limit = field.decimal(MAX_DOLLARS)?.into();
     }
     if let Some(field) = section.field("monthly_limit") {
-        budget.monthly_limit = field.decimal(MOST_DOLLARS)?.into();
+        budget.monthly_limit = field.decimal(MAX_DOLLARS)?.into();
     }
     if let Some(field) = section.field("alert_threshold") {
         budget.alert_threshold = field.decimal(Billionths::ONE)?;
     }
     if let Some(field) = section.field("unpriced_cap") {
-        budget.unpriced_cap = Some(field.decimal(MOST_DOLLARS)?.into());
+        budget.unpriced_cap = Some(field.decimal(MAX_DOLLARS)?.into());
     }
     if let Some(field) = section.field("time_zone") {
         budget.time_zone = match field.text()? {
@@ -269,16 +269,16 @@ fn cache(mut section: Section<'_, '_>) -> Result<CacheConfig, ConfigError> {
         cache.ttl = seconds(&field)?;
     }
     if let Some(field) = section.field("max_size") {
-        cache.max_size = usize::try_from(field.count(MOST_MEBIBYTES)?).unwrap_or(usize::MAX) << 20;
+        cache.max_size = usize::try_from(field.count(MAX_MEBIBYTES)?).unwrap_or(usize::MAX) << 20;
     }
     section.finish()?;
     Ok(cache)
 }
 
 pub(super) fn prices(field: Field<'_, '_>) -> Result<Vec<PriceOverride>, ConfigError> {
-    let too_many = field.wrong(format!("has too many entries: at most {MOST_ENTRIES}"));
+    let too_many = field.wrong(format!("has too many entries: at most {MAX_ENTRIES}"));
     let items = field.items()?;
-    if items.len() > MOST_ENTRIES {
+    if items.len() > MAX_ENTRIES {
         return Err(too_many);
     }
     let mut prices: Vec<PriceOverride> = Vec::with_capacity(items.len());
@@ -298,7 +298,7 @@ pub(super) fn prices(field: Field<'_, '_>) -> Result<Vec<PriceOverride>, ConfigE
         let mut price = |name| {
             let field = section.field(name);
             field
-                .map(|field| field.decimal(MOST_DOLLARS).map(Rate::from))
+                .map(|field| field.decimal(MAX_DOLLARS).map(Rate::from))
                 .transpose()
         };
         let standard = Rates {
@@ -327,9 +327,9 @@ pub(super) fn prices(field: Field<'_, '_>) -> Result<Vec<PriceOverride>, ConfigE
 }
 
 pub(super) fn quality(field: Field<'_, '_>) -> Result<Vec<QualityOverride>, ConfigError> {
-    let too_many = field.wrong(format!("has too many entries: at most {MOST_ENTRIES}"));
+    let too_many = field.wrong(format!("has too many entries: at most {MAX_ENTRIES}"));
     let items = field.items()?;
-    if items.len() > MOST_ENTRIES {
+    if items.len() > MAX_ENTRIES {
         return Err(too_many);
     }
     let mut figures = Vec::with_capacity(items.len());
@@ -337,7 +337,7 @@ pub(super) fn quality(field: Field<'_, '_>) -> Result<Vec<QualityOverride>, Conf
         let [no_model, no_points] = ["model", "points"].map(|name| item.wrong(format!("needs `{name}`")));
         let mut section = item.section()?;
         let model = model_name(&section.field("model").ok_or(no_model)?)?;
-        let points = section.field("points").ok_or(no_points)?.decimal(MOST_POINTS)?;
+        let points = section.field("points").ok_or(no_points)?.decimal(MAX_POINTS)?;
         let tasks = Task::ALL.map(|task| (task.as_str(), task));
         let task = section.field("task").map(|field| field.choice(&tasks)).transpose()?;
         section.finish()?;
@@ -352,7 +352,7 @@ pub(super) fn quality(field: Field<'_, '_>) -> Result<Vec<QualityOverride>, Conf
 
 fn seconds(field: &Field<'_, '_>) -> Result<Duration, ConfigError> {
     field
-        .count(MOST_SECONDS)
+        .count(MAX_SECONDS)
         .map(|seconds| Duration::from_secs(seconds.into()))
 }
 

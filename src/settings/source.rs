@@ -11,7 +11,7 @@ use std::{
 use super::{Config, ConfigError};
 
 /// The longest configuration that is read, in bytes.
-const LIMIT: u64 = 1 << 20;
+const MAX_FILE_BYTES: u64 = 1 << 20;
 
 /// The file, and what was last read from it.
 #[derive(Debug)]
@@ -116,9 +116,11 @@ impl ConfigFile {
         let unreadable = |why: std::io::Error| whole(format!("cannot be read: {}", why.kind()));
         let file = File::open(&self.path).map_err(unreadable)?;
         let mut bytes = zeroize::Zeroizing::new(Vec::new());
-        file.take(LIMIT + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-        if bytes.len() as u64 > LIMIT {
-            return Err(whole(format!("is longer than {LIMIT} bytes")));
+        file.take(MAX_FILE_BYTES + 1)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
+        if bytes.len() as u64 > MAX_FILE_BYTES {
+            return Err(whole(format!("is longer than {MAX_FILE_BYTES} bytes")));
         }
         let text = str::from_utf8(&bytes).map_err(|_| whole("is not UTF-8 text"))?;
         Config::parse(text)

@@ -28,8 +28,8 @@ const LOCK: &str = "clients.lock";
 const FORMAT: &str = "api-keys clients";
 const VERSION: u32 = 1;
 /// The longest file that is read, in bytes.
-const LIMIT: u64 = 4 << 20;
-const LOCK_WAIT: Duration = Duration::from_secs(10);
+const MAX_FILE_BYTES: u64 = 4 << 20;
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A program that may use the gateway.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,7 +127,7 @@ impl ClientStore {
         edit: impl FnOnce(&mut Vec<GatewayClient>) -> Result<T, E>,
     ) -> Result<T, E> {
         let folder = Folder::create(&self.folder).map_err(ClientsError::from)?;
-        let _held = lock::acquire(&folder, LOCK, LOCK_WAIT).map_err(ClientsError::Lock)?;
+        let _held = lock::acquire(&folder, LOCK, LOCK_TIMEOUT).map_err(ClientsError::Lock)?;
         let (_, before) = contents(&folder)?;
         let mut clients = before.to_vec();
         let value = edit(&mut clients)?;
@@ -144,7 +144,7 @@ impl ClientStore {
 }
 
 fn contents(folder: &Folder) -> Result<(Option<Stamp>, Arc<Vec<GatewayClient>>), ClientsError> {
-    let Some((bytes, stamp)) = folder.read(FILE, LIMIT)? else {
+    let Some((bytes, stamp)) = folder.read(FILE, MAX_FILE_BYTES)? else {
         return Ok((None, Arc::default()));
     };
     let path = || folder.path().join(FILE);

@@ -12,7 +12,7 @@ use super::files::{FileError, Folder};
 
 /// The longest pause between two tries. A try is one system call; with pauses of up to 16 ms, a writer among eight that
 /// never rest waited for more than 10 s now and then.
-const PAUSE: Duration = Duration::from_millis(2);
+const RETRY_INTERVAL: Duration = Duration::from_millis(2);
 
 /// The right to write in a folder, until it is dropped. The system gives it back when the process dies.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub fn acquire(folder: &Folder, name: &str, wait: Duration) -> Result<Lock, Lock
         if waited >= wait {
             return Err(LockError::Busy { waited });
         }
-        thread::sleep(jittered(PAUSE).min(wait.saturating_sub(waited)));
+        thread::sleep(jittered(RETRY_INTERVAL).min(wait.saturating_sub(waited)));
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     app::App,
     catalog::Figures,
-    domain::{MOST_TOKENS, ModelId, Rate, Service, Task, TokenCounts, TokenEstimate, Tokenizer, Tokens, Usd},
+    domain::{MAX_TOKENS, ModelId, Rate, Service, Task, TokenCounts, TokenEstimate, Tokenizer, Tokens, Usd},
     error::{Code, Error, Result},
     providers,
     services::{
@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The longest text that is counted, in characters.
-const LONGEST_TEXT: usize = 2_000_000;
+const MAX_TEXT: usize = 2_000_000;
 
 /// Estimate what a request would cost, from token counts or from the prompt's text; compare to see who is cheaper
 #[derive(Debug, Deserialize, JsonSchema, clap::Args)]
@@ -29,12 +29,12 @@ pub(super) struct EstimateCost {
     /// Provider of the model
     provider: String,
     /// Tokens of the whole prompt, including cached ones; or use text
-    #[schemars(range(max = MOST_TOKENS))]
+    #[schemars(range(max = MAX_TOKENS))]
     #[arg(allow_negative_numbers = true, required_unless_present = "text")]
     input_tokens: Option<u64>,
     /// Tokens of the answer, including reasoning
     // Over MCP always there: in the shell the one number besides a text is read as the input first.
-    #[schemars(required, range(max = MOST_TOKENS))]
+    #[schemars(required, range(max = MAX_TOKENS))]
     #[arg(allow_negative_numbers = true, required_unless_present = "text")]
     output_tokens: Option<u64>,
     /// Model, as the provider calls it (default: the configured, most used or typical one)
@@ -42,12 +42,12 @@ pub(super) struct EstimateCost {
     #[arg(long)]
     model: Option<String>,
     /// Part of the input tokens that is read from a cache
-    #[schemars(range(max = MOST_TOKENS))]
+    #[schemars(range(max = MAX_TOKENS))]
     #[serde(default)]
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     cache_read_tokens: u64,
     /// Part of the input tokens that is written to a cache
-    #[schemars(range(max = MOST_TOKENS))]
+    #[schemars(range(max = MAX_TOKENS))]
     #[serde(default)]
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     cache_write_tokens: u64,
@@ -60,7 +60,7 @@ pub(super) struct EstimateCost {
     #[arg(long)]
     compare: bool,
     /// The prompt, whose tokens are counted approximately, instead of input_tokens
-    #[schemars(length(max = LONGEST_TEXT))]
+    #[schemars(length(max = MAX_TEXT))]
     #[arg(long)]
     text: Option<String>,
 }

@@ -15,29 +15,33 @@ use crate::{
     error::Result,
     services::{
         caller::Caller,
-        usage::{self, GroupBy, MOST_DAYS},
+        usage::{self, GroupBy, MAX_DAYS},
         usage_views::TotalsView,
     },
+    storage::ledger::Filter,
 };
 
 /// The most days whose spending is listed one by one.
 const LISTED_DAYS: usize = 62;
 
-/// Sum up requests, tokens and cost of the last days, grouped by provider, model, day, month, task, project or key
+/// Sum up requests, tokens and cost of the last days, grouped by provider, model, day, month, task, project, key, client, session, agent or tag
 #[derive(Debug, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GetUsage {
     /// Only this provider
     provider: Option<String>,
     /// How many days back, today included
-    #[schemars(range(min = 1, max = MOST_DAYS))]
+    #[schemars(range(min = 1, max = MAX_DAYS))]
     #[serde(default = "thirty")]
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=i64::from(MOST_DAYS)))]
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=i64::from(MAX_DAYS)))]
     days: u16,
     /// What to group by
     #[serde(default = "by_provider")]
     #[arg(long, value_enum, default_value = "provider")]
     group_by: GroupBy,
+    /// Only requests with this tag, `name=value`
+    #[arg(long)]
+    tag: Option<String>,
 }
 
 /// Usage of some days.
@@ -114,7 +118,12 @@ impl Tool for GetUsage {
             .as_deref()
             .map(|name| usage::recorded_provider(app, name))
             .transpose()?;
-        let report = usage::report(app, provider.clone(), self.days, self.group_by)?;
+        let filter = Filter {
+            provider: provider.clone(),
+            tag: self.tag,
+            ..Filter::default()
+        };
+        let report = usage::report(app, &filter, self.days, self.group_by)?;
         let daily = if report.days.len() <= LISTED_DAYS {
             report
                 .days
@@ -187,6 +196,10 @@ impl Tool for GetUsage {
             GroupBy::Task => "TASK",
             GroupBy::Project => "PROJECT",
             GroupBy::Key => "KEY",
+            GroupBy::Client => "CLIENT",
+            GroupBy::Session => "SESSION",
+            GroupBy::Agent => "AGENT",
+            GroupBy::Tag => "TAG",
         };
         let mut shown = View::line(
             Tone::Faint,

@@ -50,7 +50,7 @@ pub(super) struct Listed {
 }
 
 /// The most characters of keys that a client is given: models read them, and clients cut at 50,000.
-const MOST_CHARACTERS: usize = 40_000;
+const MAX_CHARACTERS: usize = 40_000;
 
 /// A stored key; more than its name and masked form only with metadata.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -202,7 +202,7 @@ fn fitting(keys: &[ListedKey]) -> usize {
         *sum += length;
         Some(*sum)
     });
-    sums.take_while(|sum| *sum <= MOST_CHARACTERS).count()
+    sums.take_while(|sum| *sum <= MAX_CHARACTERS).count()
 }
 
 impl ListedKey {

@@ -16,7 +16,7 @@ use crate::{
     services::{
         caller::Caller,
         keys::{self, NewSecretSource},
-        rotation::{self, LONGEST_GRACE, Rotation},
+        rotation::{self, MAX_GRACE, Rotation},
     },
 };
 
@@ -37,7 +37,7 @@ pub(super) struct RotateKey {
     #[arg(long)]
     label: Option<String>,
     /// Hours the old key stays usable, 0 to 720
-    #[arg(long, value_name = "HOURS", default_value_t = default_grace(), value_parser = clap::value_parser!(i64).range(0..=LONGEST_GRACE))]
+    #[arg(long, value_name = "HOURS", default_value_t = default_grace(), value_parser = clap::value_parser!(i64).range(0..=MAX_GRACE))]
     #[serde(default = "default_grace")]
     #[schemars(range(min = 0, max = 720))]
     grace_hours: i64,

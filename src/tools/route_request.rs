@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::{Billionths, Capability, MOST_TOKENS, Objective, Task},
+    domain::{Billionths, Capability, MAX_TOKENS, Objective, Task},
     error::Result,
     providers,
     services::{
@@ -42,12 +42,12 @@ pub(super) struct RouteRequest {
     #[arg(long = "no-fallback", action = clap::ArgAction::SetFalse, help = "Let no other provider stand in")]
     enable_fallback: bool,
     /// Tokens of the whole prompt (default: what is typical of the task)
-    #[schemars(range(max = MOST_TOKENS))]
-    #[arg(long, value_parser = clap::value_parser!(u64).range(..=MOST_TOKENS))]
+    #[schemars(range(max = MAX_TOKENS))]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=MAX_TOKENS))]
     input_tokens: Option<u64>,
     /// Tokens of the answer, without reasoning (default: what is typical of the task)
-    #[schemars(range(max = MOST_TOKENS))]
-    #[arg(long, value_parser = clap::value_parser!(u64).range(..=MOST_TOKENS))]
+    #[schemars(range(max = MAX_TOKENS))]
+    #[arg(long, value_parser = clap::value_parser!(u64).range(..=MAX_TOKENS))]
     output_tokens: Option<u64>,
     /// What to compare candidates by (default: the configured one)
     #[arg(long, value_enum)]

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::{Label, MOST_TOKENS, RequestOutcome, Service, Task, TokenCounts, Tokens, Usd},
+    domain::{Label, MAX_TOKENS, RequestOutcome, Service, Task, TokenCounts, Tokens, Usd},
     error::{Code, Error, Result},
     providers,
     services::{caller::Caller, price_lookup, usage, usage_views::AlertView},
@@ -26,11 +26,11 @@ pub(super) struct TrackRequest {
     #[schemars(length(max = 200))]
     model: String,
     /// Tokens of the whole prompt, including cached ones
-    #[schemars(range(max = MOST_TOKENS))]
+    #[schemars(range(max = MAX_TOKENS))]
     #[arg(allow_negative_numbers = true)]
     input_tokens: u64,
     /// Tokens of the answer, including reasoning
-    #[schemars(range(max = MOST_TOKENS))]
+    #[schemars(range(max = MAX_TOKENS))]
     #[arg(allow_negative_numbers = true)]
     output_tokens: u64,
     /// Whether the provider answered as asked
@@ -38,22 +38,22 @@ pub(super) struct TrackRequest {
     #[arg(long = "failed", action = clap::ArgAction::SetFalse, help = "The request failed")]
     success: bool,
     /// Part of the input tokens that was read from a cache
-    #[schemars(range(max = MOST_TOKENS))]
+    #[schemars(range(max = MAX_TOKENS))]
     #[serde(default)]
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     cache_read_tokens: u64,
     /// Part of the input tokens that was written to a cache
-    #[schemars(range(max = MOST_TOKENS))]
+    #[schemars(range(max = MAX_TOKENS))]
     #[serde(default)]
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     cache_write_tokens: u64,
     /// Part of the cache-write tokens that is kept for an hour
-    #[schemars(range(max = MOST_TOKENS))]
+    #[schemars(range(max = MAX_TOKENS))]
     #[serde(default)]
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     cache_write_1h_tokens: u64,
     /// Part of the output tokens that was reasoning
-    #[schemars(range(max = MOST_TOKENS))]
+    #[schemars(range(max = MAX_TOKENS))]
     #[serde(default)]
     #[arg(long, default_value_t = 0, hide_default_value = true)]
     reasoning_tokens: u64,
@@ -78,7 +78,7 @@ pub(super) struct TrackRequest {
     #[arg(long)]
     occurred_at: Option<String>,
     /// What the provider says that it cost, in US dollars
-    #[schemars(range(min = 0, max = MOST_COST_USD))]
+    #[schemars(range(min = 0, max = MAX_COST_USD))]
     #[arg(long, allow_negative_numbers = true)]
     cost_usd: Option<Usd>,
     /// The request's own id: of one provider it is counted once, however often it is reported
@@ -98,7 +98,7 @@ pub(super) struct TrackRequest {
 }
 
 /// The highest cost of one request, in dollars.
-const MOST_COST_USD: i64 = 10_000;
+const MAX_COST_USD: i64 = 10_000;
 
 /// What was recorded.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -186,9 +186,9 @@ impl Tool for TrackRequest {
         let model = price_lookup::named(&*app.catalog()?, &provider.id, &self.model.parse()?);
         if self
             .cost_usd
-            .is_some_and(|cost| cost > Usd::from_nano(MOST_COST_USD * 1_000_000_000))
+            .is_some_and(|cost| cost > Usd::from_nano(MAX_COST_USD * 1_000_000_000))
         {
-            let message = format!("argument `cost_usd` is out of range: the maximum is {MOST_COST_USD}");
+            let message = format!("argument `cost_usd` is out of range: the maximum is {MAX_COST_USD}");
             return Err(Error::new(Code::InvalidArgument, message).hint("give the cost in US dollars"));
         }
         let told = usage::Told {

@@ -297,7 +297,7 @@ const GATEWAY: &[&[&str]] = &[
 ];
 
 /// The most parameters of a function in the gateway, beside `self`.
-const MOST_PARAMETERS: usize = 5;
+const MAX_PARAMETERS: usize = 5;
 
 /// The paths that a `use` statement names, one for each of its leaves.
 fn expanded(tree: &str) -> Vec<String> {
@@ -487,7 +487,7 @@ fn no_function_of_the_gateway_has_many_parameters() {
             }
             functions += 1;
             let parameters = parameters(&code[at + 3..]);
-            if parameters > MOST_PARAMETERS {
+            if parameters > MAX_PARAMETERS {
                 broken.push(format!("src/{}: {name} has {parameters}", source.name));
             }
         }

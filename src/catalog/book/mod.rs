@@ -33,7 +33,7 @@ pub struct Catalog {
 }
 
 /// How many names are suggested.
-const SUGGESTIONS: usize = 3;
+const MAX_SUGGESTIONS: usize = 3;
 /// Where the user's own prices are from.
 const CONFIG: &str = "config.toml";
 
@@ -193,7 +193,7 @@ impl Catalog {
             }
         }
         near.sort();
-        near.into_iter().take(SUGGESTIONS).map(|(_, known)| known).collect()
+        near.into_iter().take(MAX_SUGGESTIONS).map(|(_, known)| known).collect()
     }
 
     /// All models, by provider; those that are kept by hand first.

@@ -232,7 +232,7 @@ fn names_nearby_are_suggested() {
         Some("anthropic/claude-opus-5")
     );
     assert_eq!(near("zzzzzzzzzzzzz"), Vec::<String>::new());
-    assert!(near("o").len() <= SUGGESTIONS);
+    assert!(near("o").len() <= MAX_SUGGESTIONS);
 }
 
 #[test]

@@ -18,11 +18,11 @@ const BUILT_IN_FORMAT: &str = "api-keys catalogue";
 /// The name of the format of the file that `prices update` writes.
 const OVERLAY: &str = "api-keys prices";
 /// The highest price that is taken, in US dollars per million tokens.
-pub(super) const MOST_PER_MILLION: Billionths = Billionths(100_000 * Billionths::ONE.0);
+pub(super) const MAX_PER_MILLION: Billionths = Billionths(100_000 * Billionths::ONE.0);
 /// The most models that a file may list.
-pub(super) const MOST_MODELS: usize = 20_000;
+pub(super) const MAX_MODELS: usize = 20_000;
 /// The most prices of a model, tiers of a price and hours of a day that are taken.
-const MOST_PARTS: usize = 100;
+const MAX_PARTS: usize = 100;
 
 /// Why a file of models and prices is not one; never quotes what stands in it but a model's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -218,7 +218,7 @@ fn read(text: &str, format: &str, origin: Origin) -> Result<CatalogContents, Cat
         return Err(CatalogError::TooNew { version: head.version });
     }
     let file: FileForm = serde_json::from_str(text).map_err(|why| misformed(&why))?;
-    if file.models.len() > MOST_MODELS {
+    if file.models.len() > MAX_MODELS {
         return Err(CatalogError::TooManyModels);
     }
     let contents = file.contents(origin)?;
@@ -290,7 +290,7 @@ impl PriceForm {
         let version = sources
             .get(&self.source)
             .ok_or("names a source that the file does not list")?;
-        if self.tiers.len() > MOST_PARTS || self.hours.len() > MOST_PARTS {
+        if self.tiers.len() > MAX_PARTS || self.hours.len() > MAX_PARTS {
             return Err("has too many tiers or hours");
         }
         Ok(DatedPrice {
@@ -455,7 +455,7 @@ impl fmt::Display for CatalogError {
             Self::Form { line, column } => write!(f, "it is not of the expected form at line {line}, column {column}"),
             Self::Format => f.write_str("it is another kind of file"),
             Self::TooNew { version } => write!(f, "it has version {version}, which this program does not know"),
-            Self::TooManyModels => write!(f, "it lists more than {MOST_MODELS} models"),
+            Self::TooManyModels => write!(f, "it lists more than {MAX_MODELS} models"),
             Self::Model { model, rule } => write!(f, "{model} {rule}"),
         }
     }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use serde_json::value::RawValue;
 
-use super::MOST_PER_MILLION;
+use super::MAX_PER_MILLION;
 use crate::domain::Billionths;
 
 /// A price as JSON spells it, read from its digits and not through a float.
@@ -18,7 +18,7 @@ impl<'de> Deserialize<'de> for Amount {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = <&RawValue>::deserialize(deserializer)?;
         Billionths::parse(raw.get())
-            .filter(|amount| *amount <= MOST_PER_MILLION)
+            .filter(|amount| *amount <= MAX_PER_MILLION)
             .map(Self)
             .ok_or_else(|| de::Error::custom("not a price"))
     }

@@ -26,7 +26,7 @@ use crate::domain::{Billionths, Effort, ModelId, Task};
 const FORMAT: &str = "api-keys quality";
 const BUILT_IN: &str = include_str!("../quality.json");
 /// How many models are remembered with what was found for them.
-const MOST_REMEMBERED: usize = 10_000;
+const MAX_REMEMBERED: usize = 10_000;
 
 /// A score from 0 to 100, in hundredths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Deserialize)]
@@ -206,7 +206,7 @@ impl Figures {
         if let Some(known) = found.get(model) {
             return known.clone();
         }
-        if found.len() >= MOST_REMEMBERED {
+        if found.len() >= MAX_REMEMBERED {
             found.clear();
         }
         let known = self.find(model);
@@ -365,7 +365,7 @@ impl WrittenFigures {
     fn are_possible(&self) -> bool {
         Category::ALL
             .into_iter()
-            .all(|category| self.points(category) <= Points::MOST)
+            .all(|category| self.points(category) <= Points::MAX)
     }
 
     fn points(&self, category: Category) -> Points {
@@ -405,7 +405,7 @@ impl Family {
 
 impl Points {
     /// All that can be had.
-    const MOST: Self = Self(10_000);
+    const MAX: Self = Self(10_000);
 
     /// The score for results, with all its digits.
     pub fn exact(self) -> Billionths {

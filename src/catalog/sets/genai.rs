@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::{RawFields, SetEntry, SetError, SetModel, Skip, is_free, misformed, rate, shown, tidied};
 use crate::{
-    catalog::{ModelStatus, form::MOST_MODELS},
+    catalog::{ModelStatus, form::MAX_MODELS},
     domain::{ModelId, ModelKind, ModelRef, Price, ProviderId, Rate, Rates, Service, Tier},
 };
 
@@ -116,7 +116,7 @@ type Table = BTreeMap<String, Tiered>;
 
 pub(super) fn read(text: &str) -> Result<Vec<SetEntry>, SetError> {
     let providers: Vec<ProviderForm<'_>> = serde_json::from_str(text).map_err(|why| misformed(&why))?;
-    if providers.iter().map(|provider| provider.models.len()).sum::<usize>() > MOST_MODELS {
+    if providers.iter().map(|provider| provider.models.len()).sum::<usize>() > MAX_MODELS {
         return Err(SetError::TooManyModels);
     }
     let mut entries = Vec::new();

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{RawFields, SetEntry, SetError, SetModel, Skip, is_free, misformed, rate, shown, tidied};
 use crate::{
-    catalog::{ModelStatus, form::MOST_MODELS},
+    catalog::{ModelStatus, form::MAX_MODELS},
     domain::{Capability, ModelId, ModelKind, ModelRef, Price, ProviderId, Rate, Rates, Tier},
 };
 
@@ -78,7 +78,7 @@ type LitellmModel<'a> = BTreeMap<String, &'a RawValue>;
 
 pub(super) fn read(text: &str) -> Result<Vec<SetEntry>, SetError> {
     let RawFields(models) = serde_json::from_str(text).map_err(|why| misformed(&why))?;
-    if models.len() > MOST_MODELS {
+    if models.len() > MAX_MODELS {
         return Err(SetError::TooManyModels);
     }
     // The same model may stand there with and without its provider in front; with it is meant for sure.

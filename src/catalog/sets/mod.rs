@@ -21,13 +21,13 @@ use serde_json::value::RawValue;
 pub use self::changes::RateChange;
 use self::changes::{between, filled};
 use super::{
-    Capabilities, Catalog, DatedPrice, Matched, Model, ModelStatus, Origin, Overlay, form::MOST_MODELS,
-    form::MOST_PER_MILLION,
+    Capabilities, Catalog, DatedPrice, Matched, Model, ModelStatus, Origin, Overlay, form::MAX_MODELS,
+    form::MAX_PER_MILLION,
 };
 use crate::domain::{Billionths, ModelId, ModelKind, ModelRef, Price, ProviderId, Rate, Rates};
 
 /// The longest file that is read, in bytes.
-pub const LONGEST_SET: u64 = 16 << 20;
+pub const MAX_SET_BYTES: u64 = 16 << 20;
 
 /// What a set says, beside what is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,7 +117,7 @@ pub fn name(text: &str) -> Result<&'static str, SetError> {
 
 /// Reads `text` as a set looked up on `day`, and keeps what `known` does not say.
 pub fn read(text: &str, day: Date, known: &Catalog) -> Result<Taken, SetError> {
-    if text.len() as u64 > LONGEST_SET {
+    if text.len() as u64 > MAX_SET_BYTES {
         return Err(SetError::TooLong);
     }
     let set = name(text)?;
@@ -346,7 +346,7 @@ fn rate(raw: &RawValue, shift: i32) -> Result<Rate, &'static str> {
         return Err("is not a number");
     }
     Billionths::parse_rounded(text, shift)
-        .filter(|amount| *amount <= MOST_PER_MILLION)
+        .filter(|amount| *amount <= MAX_PER_MILLION)
         .map(Rate::from)
         .ok_or("is more than any model costs")
 }
@@ -389,7 +389,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for RawFields<'a> {
                 let mut fields = Vec::new();
                 while let Some(field) = map.next_entry()? {
                     fields.push(field);
-                    if fields.len() > MOST_MODELS {
+                    if fields.len() > MAX_MODELS {
                         break;
                     }
                 }
@@ -419,7 +419,7 @@ impl Skip {
 impl fmt::Display for SetError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLong => write!(f, "the file is longer than {} MiB", LONGEST_SET >> 20),
+            Self::TooLong => write!(f, "the file is longer than {} MiB", MAX_SET_BYTES >> 20),
             Self::Form { line, column } => {
                 write!(
                     f,
@@ -427,7 +427,7 @@ impl fmt::Display for SetError {
                 )
             }
             Self::UnknownSet => f.write_str("the file is neither LiteLLM's nor genai-prices' set of prices"),
-            Self::TooManyModels => write!(f, "the file lists more than {MOST_MODELS} models"),
+            Self::TooManyModels => write!(f, "the file lists more than {MAX_MODELS} models"),
             Self::NamedTwice => f.write_str("the file has two entries of the same name"),
             Self::Twice { model } => write!(f, "the file lists {model} twice"),
             Self::Price { model, field, rule } => write!(f, "{model}: `{field}` {rule}"),

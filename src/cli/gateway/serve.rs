@@ -24,9 +24,9 @@ use crate::{
     tools::view::{Block, Tone, View},
 };
 
-const FIRST_BYTE: Duration = Duration::from_mins(10);
+const FIRST_BYTE_TIMEOUT: Duration = Duration::from_mins(10);
 const IDLE_TIMEOUT: Duration = Duration::from_mins(5);
-const GRACE: Duration = Duration::from_secs(10);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(in crate::cli) const COMMAND: CommandDef = CommandDef {
     name: "gateway",
@@ -47,9 +47,9 @@ pub(in crate::cli) const COMMAND: CommandDef = CommandDef {
             )
             .arg(listen())
             .arg(allow_remote())
-            .arg(seconds("first-byte-timeout", FIRST_BYTE).help("Time limit for the first byte of a response"))
+            .arg(seconds("first-byte-timeout", FIRST_BYTE_TIMEOUT).help("Time limit for the first byte of a response"))
             .arg(seconds("idle-timeout", IDLE_TIMEOUT).help("Time limit between two chunks of a response"))
-            .arg(seconds("grace", GRACE).help("Time limit for open requests after SIGTERM"))
+            .arg(seconds("grace", SHUTDOWN_TIMEOUT).help("Time limit for open requests after SIGTERM"))
     },
     run: Run::With(run),
 };
@@ -76,9 +76,9 @@ fn serve(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
             .ok_or_else(|| Error::new(Code::Internal, "the address has a default"))?,
         project: None,
         allow_remote: matches.get_flag("allow-remote"),
-        first_byte_timeout: seconds("first-byte-timeout", FIRST_BYTE),
+        first_byte_timeout: seconds("first-byte-timeout", FIRST_BYTE_TIMEOUT),
         idle_timeout: seconds("idle-timeout", IDLE_TIMEOUT),
-        grace: seconds("grace", GRACE),
+        grace: seconds("grace", SHUTDOWN_TIMEOUT),
     };
     let app = &session.app;
     let caller = Terminal::new(session, matches);
@@ -105,9 +105,9 @@ pub(in crate::cli) fn private(project: Option<Label>) -> Options {
         project,
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         allow_remote: false,
-        first_byte_timeout: FIRST_BYTE,
+        first_byte_timeout: FIRST_BYTE_TIMEOUT,
         idle_timeout: IDLE_TIMEOUT,
-        grace: GRACE,
+        grace: SHUTDOWN_TIMEOUT,
     }
 }
 

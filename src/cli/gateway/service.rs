@@ -35,7 +35,7 @@ const LAUNCHD: &str = "api-keys.gateway";
 /// What a file of ours begins with, after what its format wants first.
 const MARK: &str = "Written by `api-keys gateway install`; `api-keys gateway uninstall` takes it away.";
 /// The longest file that is looked at for that, in bytes.
-const LIMIT: u64 = 64 * 1024;
+const MAX_FILE_BYTES: u64 = 64 * 1024;
 
 /// A service as the system wants it.
 struct SystemService {
@@ -95,7 +95,7 @@ pub(super) fn install(session: &Session, matches: &ArgMatches) -> Result<ExitCod
         return Ok(ExitCode::SUCCESS);
     }
     let folder = ForeignFolder::create(&service.folder)?;
-    let seen = folder.read(&service.name, LIMIT)?;
+    let seen = folder.read(&service.name, MAX_FILE_BYTES)?;
     if seen.as_ref().is_some_and(|(bytes, _)| !is_ours(bytes)) {
         return Err(foreign(&path));
     }
@@ -121,7 +121,7 @@ pub(super) fn uninstall(session: &Session, matches: &ArgMatches) -> Result<ExitC
     let path = service.folder.join(&service.name);
     let folder = ForeignFolder::open(&service.folder)?;
     let seen = match &folder {
-        Some(folder) => folder.read(&service.name, LIMIT)?,
+        Some(folder) => folder.read(&service.name, MAX_FILE_BYTES)?,
         None => None,
     };
     let (Some(folder), Some(seen)) = (folder, seen) else {

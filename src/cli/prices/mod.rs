@@ -29,7 +29,7 @@ pub(super) const COMMAND: CommandDef = CommandDef {
 };
 
 /// How many changed prices are shown to people.
-const SHOWN: usize = 20;
+const MAX_SHOWN: usize = 20;
 
 fn define(command: Command) -> Command {
     command
@@ -231,11 +231,11 @@ fn update(session: &Session, matches: &ArgMatches) -> Result<(Value, View)> {
         view = view.and(Block::Line(Tone::Plain, format!("Those from {other} of {day} stay")));
     }
     let rows: Vec<Vec<Cell>> = taken.changed.iter().flat_map(changed).collect();
-    let more = rows.len().saturating_sub(SHOWN);
+    let more = rows.len().saturating_sub(MAX_SHOWN);
     if !rows.is_empty() {
         view = view.and(Block::table(
             ["CHANGED", "RATE", "US DOLLARS PER MILLION"],
-            rows.into_iter().take(SHOWN).collect(),
+            rows.into_iter().take(MAX_SHOWN).collect(),
         ));
     }
     if more > 0 {

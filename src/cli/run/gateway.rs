@@ -29,9 +29,9 @@ use crate::{
 };
 
 /// How long a gateway may take to say that it is there.
-const PATIENCE: Duration = Duration::from_secs(5);
+const START_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often the key's life is looked at.
-const LOOK: Duration = Duration::from_mins(1);
+const KEY_CHECK_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The gateway that the command uses.
 enum Served {
@@ -115,7 +115,7 @@ async fn until_end(
     signals: &mut signals::Passed,
     client: &mut GatewayClient,
 ) -> io::Result<ExitStatus> {
-    let mut look = tokio::time::interval(LOOK);
+    let mut look = tokio::time::interval(KEY_CHECK_INTERVAL);
     loop {
         tokio::select! {
             status = child.wait() => return status,
@@ -230,8 +230,8 @@ fn expect_ok(address: SocketAddr, path: &str, key: Option<&Secret>) -> Result<()
 
 /// The status of the answer there.
 fn status(address: SocketAddr, path: &str, key: Option<&Secret>) -> io::Result<u16> {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut stream = TcpStream::connect_timeout(&address, START_TIMEOUT)?;
+    stream.set_read_timeout(Some(START_TIMEOUT))?;
     let mut request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
     if let Some(key) = key {
         // EXPOSE: shown to the gateway that the user named, which is asked whether it knows it

@@ -13,7 +13,10 @@ use crate::{
     domain::{
         Label, OwnCost, Portion, RecordedCost, RequestOutcome, Service, Task, Tokens, UsageRecord, UsageSource, Usd,
     },
-    gateway::{metrics::Metrics, request::prepared_request::PreparedRequest},
+    gateway::{
+        metrics::Metrics,
+        request::{attribution::Attribution, prepared_request::PreparedRequest},
+    },
     providers::Meter,
     services::price_lookup::{self, Pricing},
     storage::{gateway_clients::GatewayClient, ledger::EntryId},
@@ -21,10 +24,10 @@ use crate::{
 
 /// A provider's statement above so many times our own estimate, and that much beside it, is not believed: searches and
 /// tools are charged beside the tokens, but not without end.
-const MOST_TIMES: u64 = 1_000;
+const MAX_TIMES: u64 = 1_000;
 const OTHER_CHARGES: Usd = Usd::from_nano(10 * 1_000_000_000);
 /// How often what a stream has used so far is noted in the journal.
-const BETWEEN_NOTES: Duration = Duration::from_millis(100);
+const NOTE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// A request that is paid for. Of one that is dropped in the middle its use is unknown, and estimated.
 #[derive(Debug)]
@@ -84,8 +87,7 @@ pub(in crate::gateway) struct Noted {
     pub(in crate::gateway) request_id: String,
     /// The key that is tried first.
     pub(in crate::gateway) label: Option<Label>,
-    pub(in crate::gateway) project: Option<String>,
-    pub(in crate::gateway) session: Option<String>,
+    pub(in crate::gateway) attribution: Attribution,
     pub(in crate::gateway) task: Option<Task>,
 }
 
@@ -124,6 +126,7 @@ impl Booking {
         (client, prepared): (&GatewayClient, &PreparedRequest),
         noted: Noted,
     ) -> Self {
+        let attribution = noted.attribution;
         Self {
             app: Arc::clone(app),
             metrics: Arc::clone(metrics),
@@ -135,9 +138,11 @@ impl Booking {
                 model: prepared.model.clone(),
                 label: noted.label,
                 task: noted.task,
-                project: noted.project,
-                session: noted.session,
+                project: attribution.project,
+                session: attribution.session,
                 client: Some(client.name.to_string()),
+                agent: attribution.agent,
+                tags: attribution.tags,
                 source: UsageSource::Gateway,
                 service: prepared.service,
                 tokens: Tokens::default(),
@@ -209,7 +214,7 @@ impl Booking {
     /// Notes now and then in the journal how the request would be recorded, should the process be killed.
     pub(in crate::gateway) fn note(&mut self, so_far: impl FnOnce() -> Ending) {
         if let Some(entry) = self.entry
-            && self.noted_at.elapsed() >= BETWEEN_NOTES
+            && self.noted_at.elapsed() >= NOTE_INTERVAL
         {
             self.noted_at = Clock::now();
             self.writer.update(entry, &self.ended(&so_far()));
@@ -317,7 +322,7 @@ impl Booking {
 /// A stated cost that may be true beside what our own prices make of the tokens.
 fn believed(stated: Option<Usd>, own: Option<&OwnCost>) -> Option<Usd> {
     let is_absurd = |cost: &Usd| {
-        own.is_some_and(|own| own.cost > Usd::ZERO && *cost > own.cost.scaled(MOST_TIMES, 1) + OTHER_CHARGES)
+        own.is_some_and(|own| own.cost > Usd::ZERO && *cost > own.cost.scaled(MAX_TIMES, 1) + OTHER_CHARGES)
     };
     stated.filter(|cost| !is_absurd(cost))
 }

@@ -13,9 +13,9 @@ use crate::{
 };
 
 /// After how long an unused lease is given back.
-pub(super) const IDLE: Duration = Duration::from_secs(1);
+pub(super) const IDLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// For how many requests like the present one is leased ahead.
-const AHEAD: u64 = 64;
+const REQUESTS_LEASED_AHEAD: u64 = 64;
 
 /// Names a lease within this process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -141,11 +141,11 @@ impl Leases {
     ) -> Vec<PlannedLease> {
         // One that a request waits for is kept: without it the request would get no response.
         self.all
-            .retain(|key, lease| asks.contains_key(key) || !lease.is_empty() || lease.used.elapsed() < IDLE);
+            .retain(|key, lease| asks.contains_key(key) || !lease.is_empty() || lease.used.elapsed() < IDLE_TIMEOUT);
         let mut changes = Vec::new();
         for (key, lease) in &mut self.all {
             let asks = asks.remove(key).unwrap_or_default();
-            let kept = if all || lease.used.elapsed() >= IDLE {
+            let kept = if all || lease.used.elapsed() >= IDLE_TIMEOUT {
                 Usd::ZERO
             } else {
                 lease.unused().min(Usd::from_nano(lease.left.nano() / BUDGET_PARTS))
@@ -162,7 +162,7 @@ impl Leases {
                 client: lease.client.clone(),
                 limits: lease.limits.clone(),
                 keep,
-                slice: usual.scaled(AHEAD, 1),
+                slice: usual.scaled(REQUESTS_LEASED_AHEAD, 1),
                 asks,
                 before: (lease.amount, lease.settled),
             });
@@ -326,7 +326,7 @@ mod tests {
         let (mut leases, mut budget) = (Leases::default(), Budget::new(1_000_000));
         let limits = limits(1_000_000);
         assert_eq!(ask(&mut leases, &mut budget, &[10]), [Granted::Yes]);
-        for _ in 0..AHEAD {
+        for _ in 0..REQUESTS_LEASED_AHEAD {
             leases.reserve(None, &limits, usd(10), at(FIRST)).unwrap();
         }
         leases.reserve(None, &limits, usd(10), at(FIRST)).unwrap_err();
@@ -381,7 +381,7 @@ mod tests {
         assert_eq!(all[0].keep, usd(10), "what is reserved stays");
         leases.failed(&all[0]);
         for lease in leases.all.values_mut() {
-            lease.used = Instant::now().checked_sub(IDLE).unwrap();
+            lease.used = Instant::now().checked_sub(IDLE_TIMEOUT).unwrap();
         }
         let idle = leases.changes(BTreeMap::new(), false, false);
         assert_eq!(idle[0].keep, usd(10));
@@ -407,7 +407,7 @@ mod tests {
         let asks = BTreeMap::from([(key, vec![usd(200)])]);
         for _ in 0..2 {
             for lease in leases.all.values_mut() {
-                lease.used = Instant::now().checked_sub(IDLE).unwrap();
+                lease.used = Instant::now().checked_sub(IDLE_TIMEOUT).unwrap();
             }
             let changes = leases.changes(asks.clone(), true, false);
             assert_eq!(changes.len(), 1, "{leases:?}");

@@ -17,7 +17,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::oneshot;
 
-use super::leases::{IDLE, LeaseKey, Leases, PlannedLease, Reservation};
+use super::leases::{IDLE_TIMEOUT, LeaseKey, Leases, PlannedLease, Reservation};
 use crate::{
     app::App,
     domain::{UsageRecord, Usd},
@@ -26,29 +26,29 @@ use crate::{
     services::budget_status::Claim,
     storage::{
         gateway_clients::GatewayClient,
-        ledger::{Encoded, EntryId, Fold, Granted, Journal, Ledger, LedgerError, PATIENCE, Position, Spent},
+        ledger::{BUSY_TIMEOUT, Encoded, EntryId, Fold, Granted, Journal, Ledger, LedgerError, Position, Spent},
     },
 };
 
 /// How long a lease counts should its process never come back, and its journal never be replayed.
-const EXPIRY: SignedDuration = SignedDuration::from_mins(15);
+const LEASE_TIMEOUT: SignedDuration = SignedDuration::from_mins(15);
 /// How often leases are renewed.
-const RENEWING: Duration = Duration::from_mins(5);
+const RENEWAL_INTERVAL: Duration = Duration::from_mins(5);
 /// How long the end of a request waits for others to be recorded along with it: where few end, and where many do.
-const LINGERING: Duration = Duration::from_millis(2);
-const LINGERING_OF_MANY: Duration = Duration::from_millis(20);
-const MANY: usize = 8;
+const FOLD_DELAY: Duration = Duration::from_millis(2);
+const BUSY_FOLD_DELAY: Duration = Duration::from_millis(20);
+const BUSY_FROM: usize = 8;
 /// The shortest pause between two syncs: about what a power cut can cost.
-const BETWEEN_SYNCS: Duration = Duration::from_millis(20);
+const SYNC_INTERVAL: Duration = Duration::from_millis(20);
 /// After how many syncs what was written is moved into the database itself.
-const CHECKPOINT: u32 = 16;
+const SYNCS_BETWEEN_CHECKPOINTS: u32 = 16;
 /// How long other processes that write are waited for at a time.
-const PAUSE: Duration = Duration::from_millis(100);
+const TRY_TIMEOUT: Duration = Duration::from_millis(100);
 /// How long at the end what the ledger does not take is tried again; then it stays in the journal.
-const CLOSING: Duration = Duration::from_secs(5);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a sync is tried that failed, and the pause between.
-const TRIES: u32 = 10;
-const BETWEEN_TRIES: Duration = Duration::from_millis(500);
+const MAX_TRIES: u32 = 10;
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
 pub(super) struct LedgerWriter {
@@ -300,23 +300,23 @@ impl LedgerWriter {
     /// Takes over what has ended and grants what is asked for, until the accounts are closed: the folding thread.
     pub(super) fn run(self: &Arc<Self>) {
         let _ends = FoldingEnds(self);
-        let ledger = self.app.ledger().with_patience(PAUSE);
+        let ledger = self.app.ledger().with_patience(TRY_TIMEOUT);
         let mut renewed = Instant::now();
-        let mut lingering = LINGERING;
+        let mut lingering = FOLD_DELAY;
         while self.wait(lingering) {
-            let renews = renewed.elapsed() >= RENEWING;
+            let renews = renewed.elapsed() >= RENEWAL_INTERVAL;
             let batch = self.take(false, renews);
-            lingering = if batch.ended.len() >= MANY {
-                LINGERING_OF_MANY
+            lingering = if batch.ended.len() >= BUSY_FROM {
+                BUSY_FOLD_DELAY
             } else {
-                LINGERING
+                FOLD_DELAY
             };
             if let Err(code) = self.fold(&ledger, batch) {
                 if self.has_waited_to_close() {
                     break;
                 }
                 if code != Code::Busy {
-                    std::thread::sleep(PAUSE);
+                    std::thread::sleep(TRY_TIMEOUT);
                 }
             } else if renews {
                 renewed = Instant::now();
@@ -346,12 +346,12 @@ impl LedgerWriter {
                 return;
             }
             syncs += 1;
-            if syncs % CHECKPOINT == 0
+            if syncs % SYNCS_BETWEEN_CHECKPOINTS == 0
                 && let Err(why) = self.app.ledger().checkpoint()
             {
                 tracing::warn!(%why, "the ledger could not be checkpointed");
             }
-            std::thread::sleep(BETWEEN_SYNCS);
+            std::thread::sleep(SYNC_INTERVAL);
         }
     }
 
@@ -370,11 +370,11 @@ impl LedgerWriter {
             let (activity, timeout) = if !state.ended.is_empty() {
                 (Activity::Lingers, lingering)
             } else if !state.recorded.is_empty() || state.fault.is_some() {
-                (Activity::Lingers, PAUSE)
+                (Activity::Lingers, TRY_TIMEOUT)
             } else if state.leases.are_held() {
-                (Activity::Sleeps, IDLE)
+                (Activity::Sleeps, IDLE_TIMEOUT)
             } else {
-                (Activity::Sleeps, RENEWING)
+                (Activity::Sleeps, RENEWAL_INTERVAL)
             };
             state.thread = activity;
             let (woken, timer) = match self.wake.wait_timeout(state, timeout) {
@@ -441,7 +441,7 @@ impl LedgerWriter {
             return Ok(Vec::new());
         }
         let now = self.app.now();
-        let until = now.checked_add(EXPIRY).unwrap_or(Timestamp::MAX);
+        let until = now.checked_add(LEASE_TIMEOUT).unwrap_or(Timestamp::MAX);
         let records: Vec<&UsageRecord> = batch.ended.iter().map(|ended| &ended.record).collect();
         let changes: Vec<_> = batch.changes.iter().map(PlannedLease::as_lease_change).collect();
         let folded = ledger.fold(
@@ -505,7 +505,7 @@ impl LedgerWriter {
         let is_busy = fault.code == Code::Busy;
         let asks = batch.asks.into_values().flatten();
         let (waiting, over): (Vec<PendingReservation>, Vec<PendingReservation>) =
-            asks.partition(|ask| is_busy && ask.since.elapsed() < PATIENCE);
+            asks.partition(|ask| is_busy && ask.since.elapsed() < BUSY_TIMEOUT);
         state.asks.splice(..0, waiting);
         let before = state.fault.take();
         let was_passing = before.as_ref().is_none_or(Fault::is_passing);
@@ -525,7 +525,9 @@ impl LedgerWriter {
     }
 
     fn has_waited_to_close(&self) -> bool {
-        self.state().closing.is_some_and(|since| since.elapsed() >= CLOSING)
+        self.state()
+            .closing
+            .is_some_and(|since| since.elapsed() >= CLOSE_TIMEOUT)
     }
 
     /// Learns from what is recorded how the keys fared, as far as the ledger takes it.
@@ -616,7 +618,7 @@ impl Fault {
 
     /// Whether others that write are still waited for.
     fn is_passing(&self) -> bool {
-        self.code == Code::Busy && self.since.elapsed() < PATIENCE
+        self.code == Code::Busy && self.since.elapsed() < BUSY_TIMEOUT
     }
 
     fn error(&self) -> Error {
@@ -634,10 +636,10 @@ fn closed() -> Error {
 
 /// Does `work`, again and again for some seconds; false where it never succeeds.
 fn persist(mut work: impl FnMut() -> Result<(), LedgerError>) -> bool {
-    for left in (0..TRIES).rev() {
+    for left in (0..MAX_TRIES).rev() {
         match work() {
             Ok(()) => return true,
-            Err(_) if left > 0 => std::thread::sleep(BETWEEN_TRIES),
+            Err(_) if left > 0 => std::thread::sleep(RETRY_INTERVAL),
             Err(why) => tracing::error!(%why, "what requests used could not be put on the disk"),
         }
     }

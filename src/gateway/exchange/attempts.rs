@@ -107,14 +107,12 @@ impl Attempts<'_> {
         }
         let project = state.options.project.as_ref();
         let lent = state.key_ring.keys_of(app, &prepared.provider, project).await?;
-        let session = request.note("x-api-keys-session");
         state.key_health.refresh(app).await;
-        let keys = in_order(state, &prepared, session.as_deref(), lent)?;
+        let keys = in_order(state, &prepared, request.attribution.session.as_deref(), lent)?;
         let noted = Noted {
             request_id: request.id.clone(),
             label: keys.first().and_then(Option::as_ref).map(|lent| lent.label.clone()),
-            project: request.note("x-api-keys-project"),
-            session,
+            attribution: request.attribution.clone(),
             task: self.fields.task(&request.call.endpoint)?,
         };
         let to_book = ToBook {

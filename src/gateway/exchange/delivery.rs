@@ -32,12 +32,12 @@ use crate::{
 };
 
 /// The longest response that is read to its end before it goes on, in bytes; the head of longer ones has no cost.
-const WHOLE: usize = 16 << 20;
+const MAX_WHOLE_BYTES: usize = 16 << 20;
 /// How much of an error response is read before it is decided what it means, and for how long.
-const ERROR_BODY: usize = 64 << 10;
+const MAX_ERROR_BYTES: usize = 64 << 10;
 const ERROR_TIMEOUT: Duration = Duration::from_secs(2);
 /// How much of a stream is held, and for how long, while it may be an error and not a response.
-const STREAM_START: usize = 16 << 10;
+const MAX_STREAM_START_BYTES: usize = 16 << 10;
 const STREAM_START_TIMEOUT: Duration = Duration::from_secs(2);
 
 const PROVIDER: HeaderName = HeaderName::from_static("x-api-keys-provider");
@@ -143,7 +143,7 @@ impl Delivery<'_> {
         let is_stream = declared.is_stream() || is_list;
         let deadline = Instant::now() + STREAM_START_TIMEOUT;
         let until = ReadUntil {
-            limit: STREAM_START,
+            limit: MAX_STREAM_START_BYTES,
             deadline: is_stream.then_some(deadline),
             what: Extent::Framing,
         };
@@ -161,7 +161,7 @@ impl Delivery<'_> {
     async fn error(&self, mut begun: Begun) -> Result<Delivered, ErrorResponse> {
         let deadline = Instant::now() + ERROR_TIMEOUT;
         let until = ReadUntil {
-            limit: ERROR_BODY,
+            limit: MAX_ERROR_BYTES,
             deadline: Some(deadline),
             what: Extent::All,
         };
@@ -188,7 +188,7 @@ impl Delivery<'_> {
             Stopped::AtEnd | Stopped::Failed(_) => start,
             Stopped::AtExtent | Stopped::AtLimit => {
                 let until = ReadUntil {
-                    limit: WHOLE,
+                    limit: MAX_WHOLE_BYTES,
                     deadline: None,
                     what: Extent::Value,
                 };
@@ -247,7 +247,7 @@ impl Delivery<'_> {
                 }
                 None => {}
             }
-            if length >= STREAM_START || begun.flow.reader.meter().has_content() {
+            if length >= MAX_STREAM_START_BYTES || begun.flow.reader.meter().has_content() {
                 break;
             }
             let Ok(next) = tokio::time::timeout_at(deadline, begun.flow.body.next()).await else {

@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How long a stream is read on for its counts after the client has gone.
-const DRAINING: Duration = Duration::from_secs(10);
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A stream on its way to the client.
 pub(super) struct Relay {
@@ -224,7 +224,7 @@ impl Flow {
 
     /// Reads on for the counts at the end, for a while, and records the response as far as it came.
     async fn drain(mut self, tasks: Tasks) {
-        let deadline = Instant::now() + DRAINING;
+        let deadline = Instant::now() + DRAIN_TIMEOUT;
         let mut dropped = VecDeque::new();
         while self.booking.is_some() {
             let next = tokio::select! {

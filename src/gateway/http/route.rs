@@ -44,7 +44,7 @@ const READING: &str = "GET, HEAD";
 /// Methods of a provider's own API. What else HTTP knows is for proxies, or returns the request with the key in it.
 pub(in crate::gateway) const PASSING: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 /// How often a path may be percent-encoded: a path that is not plain text then is refused.
-const MOST_DECODINGS: usize = 4;
+const MAX_DECODINGS: usize = 4;
 
 impl GatewayRoute {
     /// What `method` at `uri` asks for.
@@ -165,7 +165,7 @@ fn with_query(path: &str, uri: &Uri) -> String {
 /// Whether a server may read `path` as another one, however often it decodes it.
 fn leads_elsewhere(path: &str) -> bool {
     let mut seen = path.to_owned();
-    for _ in 0..=MOST_DECODINGS {
+    for _ in 0..=MAX_DECODINGS {
         if seen.split('/').any(is_unsafe) {
             return true;
         }

@@ -24,7 +24,7 @@ const PERCENTS: usize = 4;
 /// How many digits the number of a character may have in HTML.
 const DIGITS: usize = 7;
 /// The most bytes that one escaped character has.
-const LONGEST_ESCAPE: usize = BACKSLASHES + "u0073".len();
+const MAX_ESCAPE: usize = BACKSLASHES + "u0073".len();
 /// The characters that have names in HTML.
 const NAMED: [(&[u8], u8); 5] = [
     (b"amp;", b'&'),
@@ -141,7 +141,7 @@ impl KeySpellings {
             may_begin: Zeroizing::new(may_begin),
             is_character: Zeroizing::new(is_character),
             may_occur: Zeroizing::new(may_occur),
-            longest: longest.unwrap_or_default() * LONGEST_ESCAPE,
+            longest: longest.unwrap_or_default() * MAX_ESCAPE,
             spellings,
         }
     }

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How old what is known may be.
-const FRESH: Duration = Duration::from_secs(1);
+const MAX_AGE: Duration = Duration::from_secs(1);
 
 /// What is known of the keys.
 #[derive(Debug, Default)]
@@ -110,7 +110,7 @@ impl KeyHealth {
     pub(in crate::gateway) async fn refresh(&self, app: &Arc<App>) {
         {
             let mut known = self.known();
-            if known.at.is_some_and(|at| at.elapsed() < FRESH) {
+            if known.at.is_some_and(|at| at.elapsed() < MAX_AGE) {
                 return;
             }
             known.at = Some(Instant::now());

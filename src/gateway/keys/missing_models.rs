@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use crate::domain::{ModelId, ProviderId};
 
 /// How long a model is taken for missing.
-const REMEMBERED: Duration = Duration::from_mins(5);
+const MAX_AGE: Duration = Duration::from_mins(5);
 /// How many models are remembered.
-const MOST: usize = 1_000;
+const MAX_MODELS: usize = 1_000;
 
 /// The models that were missing lately; says nothing about the keys.
 #[derive(Debug, Default)]
@@ -25,10 +25,10 @@ impl MissingModels {
     /// `provider` has answered that it does not have `model`.
     pub(in crate::gateway) fn add(&self, provider: &ProviderId, model: &ModelId, now: Instant) {
         let mut since = self.since();
-        if since.len() >= MOST {
-            since.retain(|_, at| now.duration_since(*at) < REMEMBERED);
+        if since.len() >= MAX_MODELS {
+            since.retain(|_, at| now.duration_since(*at) < MAX_AGE);
         }
-        if since.len() < MOST {
+        if since.len() < MAX_MODELS {
             since.insert((provider.clone(), model.clone()), now);
         }
     }
@@ -39,7 +39,7 @@ impl MissingModels {
         !since.is_empty()
             && since
                 .get(&(provider.clone(), model.clone()))
-                .is_some_and(|at| now.duration_since(*at) < REMEMBERED)
+                .is_some_and(|at| now.duration_since(*at) < MAX_AGE)
     }
 
     fn since(&self) -> MutexGuard<'_, BTreeMap<(ProviderId, ModelId), Instant>> {
@@ -58,18 +58,18 @@ mod tests {
         assert!(!missing.contains(&provider, &model, now));
         missing.add(&provider, &model, now);
         assert!(missing.contains(&provider, &model, now + Duration::from_mins(4)));
-        assert!(!missing.contains(&provider, &model, now + REMEMBERED));
+        assert!(!missing.contains(&provider, &model, now + MAX_AGE));
     }
 
     #[test]
     fn so_many_missing_models_are_remembered_and_no_more() {
         let (missing, now) = (MissingModels::default(), Instant::now());
         let provider = "openai".parse().unwrap();
-        for number in 0..=MOST {
+        for number in 0..=MAX_MODELS {
             missing.add(&provider, &format!("m{number}").parse().unwrap(), now);
         }
-        assert_eq!(missing.since().len(), MOST);
-        missing.add(&provider, &"later".parse().unwrap(), now + REMEMBERED);
+        assert_eq!(missing.since().len(), MAX_MODELS);
+        missing.add(&provider, &"later".parse().unwrap(), now + MAX_AGE);
         assert_eq!(missing.since().len(), 1, "the old ones make room");
     }
 }

@@ -22,12 +22,12 @@ use crate::{
 };
 
 /// What is believed of a wait.
-const SHORTEST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_hours(1);
+const MIN_WAIT: Duration = Duration::from_secs(1);
+const MAX_WAIT: Duration = Duration::from_hours(1);
 /// The longest cooldown that is made up where a provider does not say how long to wait.
-const GUESSED: Duration = Duration::from_mins(10);
+const MAX_GUESSED_WAIT: Duration = Duration::from_mins(10);
 /// Of how many models of a key is remembered what is left.
-const MODELS: usize = 100;
+const MAX_MODELS: usize = 100;
 
 /// What is known of each quota.
 #[derive(Debug, Default)]
@@ -77,13 +77,15 @@ impl Quotas {
                 QuotaUnit::Requests | QuotaUnit::OutputTokens => 1,
                 QuotaUnit::Tokens | QuotaUnit::InputTokens => prepared.input,
             };
-            let wait = one.ready_in(needed.max(1)).min(LONGEST);
+            let wait = one.ready_in(needed.max(1)).min(MAX_WAIT);
             wait.checked_sub(elapsed)
                 .filter(|wait| one.left == 0 && !wait.is_zero())
         });
         Headroom {
             wait: told.into_iter().chain(limited).chain(waits).max(),
-            is_unexplained: known.unexplained.is_some_and(|at| now.duration_since(at) < GUESSED),
+            is_unexplained: known
+                .unexplained
+                .is_some_and(|at| now.duration_since(at) < MAX_GUESSED_WAIT),
             missing: left
                 .map(|(elapsed, one)| missing(one.after(elapsed), needed(prepared, one.counted)))
                 .max()
@@ -105,9 +107,9 @@ impl Quotas {
         }
         let mut known = self.known();
         let left = &mut known.entry(holder(prepared, label)).or_default().left;
-        if left.len() >= MODELS && !left.contains_key(&prepared.model.model) {
+        if left.len() >= MAX_MODELS && !left.contains_key(&prepared.model.model) {
             left.retain(|_, (at, left)| left.iter().any(|one| at.elapsed() < one.full_in));
-            if left.len() >= MODELS {
+            if left.len() >= MAX_MODELS {
                 return;
             }
         }
@@ -143,7 +145,7 @@ impl Quotas {
         label: Option<&Label>,
         told: Duration,
     ) -> Duration {
-        let wait = told.clamp(SHORTEST, LONGEST);
+        let wait = told.clamp(MIN_WAIT, MAX_WAIT);
         let until = Instant::now() + wait;
         let mut known = self.known();
         let known = known.entry(holder(prepared, label)).or_default();

@@ -6,9 +6,9 @@ use bytes::Bytes;
 use hyper::{HeaderMap, Method};
 use tokio::time::Instant;
 
+use super::attribution::Attribution;
 use crate::{
-    catalog::Catalog, gateway::http::route::ProviderCall, providers, settings::Config,
-    storage::gateway_clients::GatewayClient,
+    catalog::Catalog, gateway::http::route::ProviderCall, settings::Config, storage::gateway_clients::GatewayClient,
 };
 
 /// A request that was admitted, with its body.
@@ -26,12 +26,5 @@ pub(in crate::gateway) struct ClientRequest {
     pub(in crate::gateway) arrived: Instant,
     /// How often it was sent to a provider.
     pub(in crate::gateway) attempts: usize,
-}
-
-impl ClientRequest {
-    /// What the client says in a header of ours, unless it is a key, which no ledger must hold.
-    pub(in crate::gateway) fn note(&self, name: &str) -> Option<String> {
-        let value = self.headers.get(name)?.to_str().ok()?;
-        (!providers::has_key_form(value)).then(|| value.chars().take(200).collect())
-    }
+    pub(in crate::gateway) attribution: Attribution,
 }

@@ -3,16 +3,16 @@
 use super::fields::BodyFields;
 use crate::{
     catalog::Model,
-    domain::{Billionths, Exact, MOST_TOKENS, ProviderId, Rate, Service, TokenCounts, Tokens, Usd},
+    domain::{Billionths, Exact, MAX_TOKENS, ProviderId, Rate, Service, TokenCounts, Tokens, Usd},
     services::price_lookup::Pricing,
 };
 
 /// The output that is usual where neither the request names a limit nor a quota is kept by the model's own.
 const USUAL_OUTPUT: u64 = 16_384;
 /// The output of a model of which nothing is known: the most that is usual.
-const LARGEST_OUTPUT: u64 = 131_072;
+const MAX_OUTPUT: u64 = 131_072;
 /// The context window of a model of which nothing is known: the largest that is usual.
-const LARGEST_WINDOW: u64 = 1_050_000;
+const MAX_WINDOW: u64 = 1_050_000;
 /// Bytes in a token of usual text, at least.
 const USUAL_BYTES: u64 = 3;
 
@@ -27,7 +27,7 @@ const IMAGE_TOKENS: &[(&str, u64)] = &[
     ("anthropic", 5_000),
     ("google", 4_500),
 ];
-const LARGEST_IMAGE: u64 = 16_384;
+const MAX_IMAGE: u64 = 16_384;
 /// GPT-4o mini counts 2,833 tokens for an image and 5,667 for each of its eight tiles, to cost what the larger one does.
 const IMAGE_OF_4O_MINI: (&str, u64) = ("gpt-4o-mini", 48_169);
 
@@ -64,20 +64,20 @@ impl RequestTokens {
             IMAGE_OF_4O_MINI.1
         } else {
             let of_provider = IMAGE_TOKENS.iter().find(|(id, _)| *id == provider.as_str());
-            of_provider.map_or(LARGEST_IMAGE, |(_, tokens)| *tokens)
+            of_provider.map_or(MAX_IMAGE, |(_, tokens)| *tokens)
         };
         let window = model
             .and_then(|model| model.max_input.or(model.context_window))
-            .unwrap_or(LARGEST_WINDOW);
+            .unwrap_or(MAX_WINDOW);
         let input = prompt
             .text
             .saturating_add(prompt.images.saturating_mul(image))
             .saturating_add(prompt.files.min(window))
-            .min(MOST_TOKENS);
-        let of_model = model.and_then(|model| model.max_output).unwrap_or(LARGEST_OUTPUT);
+            .min(MAX_TOKENS);
+        let of_model = model.and_then(|model| model.max_output).unwrap_or(MAX_OUTPUT);
         let limit = fields.output_limit(NEWER_SPELLING.contains(&provider.as_str()));
         let samples = if fields.has_output() { fields.samples() } else { 0 };
-        let of_all = |one: u64| one.saturating_mul(samples).min(MOST_TOKENS);
+        let of_all = |one: u64| one.saturating_mul(samples).min(MAX_TOKENS);
         Self {
             input,
             output: of_all(limit.unwrap_or(of_model.min(USUAL_OUTPUT))),
@@ -135,6 +135,6 @@ impl RequestTokens {
 pub(super) fn usual_input(fields: &BodyFields<'_>, body: &[u8]) -> u64 {
     let prompt = fields.prompt();
     let text = prompt.text.min(body.len() as u64 / USUAL_BYTES);
-    text.saturating_add(prompt.images.saturating_mul(LARGEST_IMAGE / 8))
+    text.saturating_add(prompt.images.saturating_mul(MAX_IMAGE / 8))
         .saturating_add(prompt.files)
 }

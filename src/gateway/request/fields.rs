@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::{body_format::BodyFormat, multipart::Form, prompt::Prompt};
 use crate::{
-    domain::{Billionths, Capability, MOST_TOKENS, Service, Task},
+    domain::{Billionths, Capability, MAX_TOKENS, Service, Task},
     error::{Code, Error, Result},
     gateway::http::route::{Endpoint, ProviderCall},
 };
@@ -342,19 +342,19 @@ fn count(raw: &RawValue) -> Option<u64> {
     let Ok(exponent) = exponent.parse::<i64>() else {
         let unsigned = exponent.trim_start_matches(['+', '-']);
         let is_exponent = !unsigned.is_empty() && is_digits(unsigned);
-        return is_exponent.then_some(if exponent.starts_with('-') { 1 } else { MOST_TOKENS });
+        return is_exponent.then_some(if exponent.starts_with('-') { 1 } else { MAX_TOKENS });
     };
     let point = i64::try_from(whole.len()).ok()?.saturating_add(exponent);
     let point = usize::try_from(point).unwrap_or(if point < 0 { 0 } else { usize::MAX });
     let mut number = 0u64;
     for at in 0..point {
-        if number > MOST_TOKENS || number == 0 && at >= all.len() {
+        if number > MAX_TOKENS || number == 0 && at >= all.len() {
             break;
         }
         number = number * 10 + all.get(at).copied().unwrap_or(0);
     }
     let is_more = all.iter().skip(point).any(|digit| *digit > 0);
-    Some((number + u64::from(is_more)).min(MOST_TOKENS))
+    Some((number + u64::from(is_more)).min(MAX_TOKENS))
 }
 
 fn unreadable(why: &serde_json::Error) -> Error {
@@ -420,9 +420,9 @@ mod tests {
             ("600e-2", Some(6)),
             ("1e-30", Some(1)),
             ("0", Some(0)),
-            ("1e30", Some(MOST_TOKENS)),
-            ("1e99999999999999999999", Some(MOST_TOKENS)),
-            ("99999999999999999999999999999", Some(MOST_TOKENS)),
+            ("1e30", Some(MAX_TOKENS)),
+            ("1e99999999999999999999", Some(MAX_TOKENS)),
+            ("99999999999999999999999999999", Some(MAX_TOKENS)),
             ("0e999999999999", Some(0)),
             ("-1", None),
             ("null", None),
@@ -513,7 +513,7 @@ mod tests {
             ("/chat/completions", r#"{"n":"6"}"#, 6),
             ("/chat/completions", r#"{"n":2,"best_of":20}"#, 20),
             ("/chat/completions", r#"{"num_return_sequences":4}"#, 4),
-            ("/chat/completions", r#"{"n":1e30}"#, MOST_TOKENS),
+            ("/chat/completions", r#"{"n":1e30}"#, MAX_TOKENS),
             ("/chat/completions", r#"{"n":0}"#, 1),
             ("/chat/completions", r#"{"generationConfig":{"candidateCount":8}}"#, 1),
             ("/responses", r#"{"n":6}"#, 1),

@@ -2,6 +2,7 @@
 //!
 //! `prepared_request` → `target`, `rewrite`, `estimate` → `fields` → `prompt` → `multipart`, `text_tokens`.
 
+pub(in crate::gateway) mod attribution;
 mod body_format;
 pub(super) mod client_request;
 mod estimate;

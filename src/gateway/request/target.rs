@@ -37,7 +37,7 @@ pub(in crate::gateway) async fn targets(
         let wanted = Wanted {
             input_tokens: Some(estimate::usual_input(fields, &request.body)),
             needs: fields.needs(),
-            session: request.note("x-api-keys-session"),
+            session: request.attribution.session.clone(),
             ..Wanted::of(task)
         };
         let route = routing::route(app, &wanted).await?;

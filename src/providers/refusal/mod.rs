@@ -14,11 +14,11 @@ use super::{Provider, ProviderDef, rate_limits};
 use crate::domain::RequestOutcome;
 
 /// The longest error body that is read, in bytes.
-const LONGEST_BODY: usize = 64 << 10;
+const MAX_BODY: usize = 64 << 10;
 /// How many errors of one body are looked at.
-const MOST_ERRORS: usize = 8;
+const MAX_ERRORS: usize = 8;
 /// The longest message that is looked at, in bytes.
-const LONGEST_MESSAGE: usize = 2_000;
+const MAX_MESSAGE: usize = 2_000;
 
 /// Why a provider did not answer a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,13 +144,13 @@ pub fn read_refusal(provider: &Provider, status: u16, body: &[u8], now: Timestam
     let json = body.strip_prefix(b"data:").map_or(body, |event| {
         event.split(|byte| *byte == b'\n').next().unwrap_or_default()
     });
-    let json: Option<Value> = (body.len() <= LONGEST_BODY)
+    let json: Option<Value> = (body.len() <= MAX_BODY)
         .then(|| serde_json::from_slice(json).ok())
         .flatten();
     let text = match json {
         Some(json @ (Value::Object(_) | Value::Array(_))) => return refusal_in(provider.def, status, &json, now),
         Some(Value::String(text)) => text,
-        _ => String::from_utf8_lossy(body.get(..LONGEST_MESSAGE).unwrap_or(body)).into_owned(),
+        _ => String::from_utf8_lossy(body.get(..MAX_MESSAGE).unwrap_or(body)).into_owned(),
     };
     let facts = Facts {
         messages: vec![text.to_lowercase()],
@@ -179,7 +179,7 @@ pub fn refusal_in(def: &ProviderDef, status: u16, event: &Value, now: Timestamp)
 pub(super) fn is_error(event: &Value) -> bool {
     let Value::Object(fields) = event else {
         return match event {
-            Value::Array(events) => events.iter().take(MOST_ERRORS).any(is_error),
+            Value::Array(events) => events.iter().take(MAX_ERRORS).any(is_error),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_) => false,
         };
     };
@@ -231,13 +231,13 @@ struct Facts {
 impl Facts {
     fn read(&mut self, event: &Value) {
         match event {
-            Value::Array(events) => events.iter().take(MOST_ERRORS).for_each(|event| self.read(event)),
+            Value::Array(events) => events.iter().take(MAX_ERRORS).for_each(|event| self.read(event)),
             Value::Object(fields) => {
                 let choices = fields.get("choices").and_then(Value::as_array).into_iter().flatten();
                 let holders = ["response", "delta", "x_groq"]
                     .into_iter()
                     .filter_map(|name| fields.get(name));
-                for holder in holders.chain(choices.take(MOST_ERRORS)) {
+                for holder in holders.chain(choices.take(MAX_ERRORS)) {
                     self.read_error(holder.get("error"));
                 }
                 for name in ["error", "errors", "detail", "base_resp"] {
@@ -255,7 +255,7 @@ impl Facts {
             Some(Value::Object(fields)) => self.read_fields(fields),
             Some(Value::Array(errors)) => errors
                 .iter()
-                .take(MOST_ERRORS)
+                .take(MAX_ERRORS)
                 .for_each(|error| self.read_error(Some(error))),
             Some(Value::Null | Value::Bool(_) | Value::Number(_)) | None => {}
         }
@@ -282,7 +282,7 @@ impl Facts {
             .and_then(Value::as_array)
             .into_iter()
             .flatten()
-            .take(MOST_ERRORS)
+            .take(MAX_ERRORS)
         {
             let reason = details.get("reason").and_then(Value::as_str);
             self.codes.extend(reason.map(str::to_owned));
@@ -295,7 +295,7 @@ impl Facts {
     }
 
     fn read_message(&mut self, message: &str) {
-        let end = message.floor_char_boundary(LONGEST_MESSAGE);
+        let end = message.floor_char_boundary(MAX_MESSAGE);
         self.messages
             .push(message.get(..end).unwrap_or_default().to_lowercase());
     }

@@ -6,11 +6,11 @@ use bytes::{Bytes, BytesMut};
 use serde::de::IgnoredAny;
 
 /// The longest event, or body, that is read, in bytes; longer events pass unread.
-pub(super) const LONGEST: usize = 16 << 20;
+pub(super) const MAX_EVENT_BYTES: usize = 16 << 20;
 /// How much of a longer body's end is searched for its usage.
-pub(super) const TAIL: usize = 64 << 10;
+pub(super) const TAIL_BYTES: usize = 64 << 10;
 /// The longest first line of a body that is tried as the first of many values.
-const LONGEST_FIRST_LINE: usize = 64 << 10;
+const MAX_FIRST_LINE: usize = 64 << 10;
 
 /// A body, or the end of it, in the pieces that came.
 #[derive(Debug, Default)]
@@ -26,10 +26,10 @@ impl Chunks {
     pub(super) fn push(&mut self, chunk: Bytes) {
         self.length += chunk.len();
         self.all.push_back(chunk);
-        self.is_cut |= self.length > LONGEST;
+        self.is_cut |= self.length > MAX_EVENT_BYTES;
         while self.is_cut
             && let Some(first) = self.all.front().map(Bytes::len)
-            && self.length - first >= TAIL
+            && self.length - first >= TAIL_BYTES
         {
             self.length -= first;
             self.all.pop_front();
@@ -64,14 +64,14 @@ impl Chunks {
         self.length = all.len();
         self.all.push_back(all.clone());
         let Some(end) = memchr::memchr(b'\n', &all) else {
-            self.is_one_value = all.len() > LONGEST_FIRST_LINE;
+            self.is_one_value = all.len() > MAX_FIRST_LINE;
             return None;
         };
         if all[end..].trim_ascii().is_empty() {
             return None;
         }
         let first = &all[..end];
-        self.is_one_value = first.len() > LONGEST_FIRST_LINE || serde_json::from_slice::<IgnoredAny>(first).is_err();
+        self.is_one_value = first.len() > MAX_FIRST_LINE || serde_json::from_slice::<IgnoredAny>(first).is_err();
         if self.is_one_value {
             return None;
         }

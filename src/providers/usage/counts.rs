@@ -2,12 +2,12 @@
 
 use serde_json::{Map, Value};
 
-use crate::domain::{Billionths, MOST_TOKENS, TokenCounts, Tokens};
+use crate::domain::{Billionths, MAX_TOKENS, TokenCounts, Tokens};
 
 /// The highest count that is believed of one request.
-pub(super) const MOST_PER_REQUEST: u64 = 1_000_000_000;
+pub(super) const MAX_PER_REQUEST: u64 = 1_000_000_000;
 /// How many entries of a list in a `usage` object are read.
-pub(super) const MOST_ENTRIES: usize = 100;
+pub(super) const MAX_ENTRIES: usize = 100;
 
 /// The counts that are read from a `usage` object.
 pub(super) static COUNTS: &[&str] = &[
@@ -127,9 +127,9 @@ pub(super) fn merge_count(known: &mut Map<String, Value>, name: &str, value: &Va
 
 /// Merges the sum of `values` as the count `name`; false where it cannot be true.
 fn merge_sum<'v>(known: &mut Map<String, Value>, name: &str, values: impl Iterator<Item = &'v Value>) -> bool {
-    let sum = values.take(MOST_ENTRIES).try_fold(0, |sum, value| {
+    let sum = values.take(MAX_ENTRIES).try_fold(0, |sum, value| {
         let one = if value.is_null() { 0 } else { count(value)? };
-        Some(sum + one).filter(|sum| *sum <= MOST_PER_REQUEST)
+        Some(sum + one).filter(|sum| *sum <= MAX_PER_REQUEST)
     });
     sum.is_some_and(|sum| merge_count(known, name, &sum.into()))
 }
@@ -148,14 +148,14 @@ fn merge_modalities(known: &mut Map<String, Value>, list: &str, entries: &[Value
     merge_sum(known, OTHER_MODALITIES, counts)
 }
 
-/// A count that can be true: a whole number up to [`MOST_PER_REQUEST`], also where it is written as `12.0` or `"12"`.
+/// A count that can be true: a whole number up to [`MAX_PER_REQUEST`], also where it is written as `12.0` or `"12"`.
 pub(super) fn count(value: &Value) -> Option<u64> {
     let whole = match value {
         Value::Number(number) => number.as_u64().or_else(|| whole(&number.to_string())),
         Value::String(text) => whole(text.trim()),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     };
-    whole.filter(|count| *count <= MOST_PER_REQUEST)
+    whole.filter(|count| *count <= MAX_PER_REQUEST)
 }
 
 fn whole(text: &str) -> Option<u64> {
@@ -166,13 +166,13 @@ fn whole(text: &str) -> Option<u64> {
 
 /// The counts, with parts no greater than their whole; nothing where a sum cannot be true.
 pub(super) fn true_counts(reported: TokenCounts) -> Option<Tokens> {
-    (reported.input.max(reported.output) <= MOST_PER_REQUEST).then(|| within_whole(reported))
+    (reported.input.max(reported.output) <= MAX_PER_REQUEST).then(|| within_whole(reported))
 }
 
 /// The counts with parts cut to their whole.
 pub(super) fn within_whole(counts: TokenCounts) -> Tokens {
-    let input = counts.input.min(MOST_TOKENS);
-    let output = counts.output.min(MOST_TOKENS);
+    let input = counts.input.min(MAX_TOKENS);
+    let output = counts.output.min(MAX_TOKENS);
     let cache_read = counts.cache_read.min(input);
     let cache_write = counts.cache_write.min(input - cache_read);
     Tokens::new(TokenCounts {

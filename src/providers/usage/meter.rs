@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::{
     conversion::{ReportedCounts, has_more_charged, reported},
-    counts::{self, MOST_ENTRIES, merge, merge_count, true_counts, within_whole},
+    counts::{self, MAX_ENTRIES, merge, merge_count, true_counts, within_whole},
     scan::ScannedUsage,
     stated_cost::StatedCost,
 };
@@ -306,7 +306,7 @@ impl Meter {
     fn read_iterations(&mut self, iterations: &[Value]) {
         self.iterations.clear();
         self.fallback = None;
-        for entry in iterations.iter().take(MOST_ENTRIES) {
+        for entry in iterations.iter().take(MAX_ENTRIES) {
             let model = entry["model"].as_str().and_then(|name| name.parse().ok());
             match (entry["type"].as_str(), entry) {
                 (Some("compaction" | "advisor_message"), Value::Object(fields)) => {

@@ -6,14 +6,14 @@ use memchr::memchr2;
 use serde_json::Value;
 
 use super::{
-    chunks::{Chunks, LONGEST, TAIL},
+    chunks::{Chunks, MAX_EVENT_BYTES, TAIL_BYTES},
     frames::{self, FrameStart},
     meter::{Meter, is_last},
     scan::{self, ScannedUsage},
 };
 
 /// How much of a body may come before it is known what it is.
-const LONGEST_START: usize = 64 << 10;
+const MAX_START: usize = 64 << 10;
 /// What stands before the text in some files.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The fields that an event stream may begin with; a colon begins a comment.
@@ -260,7 +260,7 @@ impl UsageReader {
 
     fn read_frames(&mut self) {
         loop {
-            match frames::read(&self.frame, LONGEST) {
+            match frames::read(&self.frame, MAX_EVENT_BYTES) {
                 FrameStart::Partial => return,
                 FrameStart::Unreadable => {
                     self.framing = Framing::Unread;
@@ -312,7 +312,7 @@ impl UsageReader {
 
     /// Reads up to a line's end, and returns what kind of event ended there.
     fn read_part(&mut self, part: &[u8]) -> Option<Event> {
-        if self.event.line.len() + self.event.data.len() + part.len() > LONGEST {
+        if self.event.line.len() + self.event.data.len() + part.len() > MAX_EVENT_BYTES {
             self.event.is_too_long = true;
         }
         if !self.event.is_too_long {
@@ -377,7 +377,7 @@ impl UsageReader {
         let meter = &mut self.meter;
         let is_read = !is_cut && scan::scan_all(&body, |scanned| meter.read(&scanned));
         if !is_read {
-            self.meter.read_tail(&body[body.len().saturating_sub(TAIL)..]);
+            self.meter.read_tail(&body[body.len().saturating_sub(TAIL_BYTES)..]);
         }
     }
 }
@@ -395,7 +395,7 @@ fn decided(declared: Framing, start: &[u8]) -> Option<Framing> {
     }
     let text = start.strip_prefix(BYTE_ORDER_MARK).unwrap_or(start).trim_ascii_start();
     if text.is_empty() || BYTE_ORDER_MARK.starts_with(text) {
-        return (start.len() > LONGEST_START).then_some(declared);
+        return (start.len() > MAX_START).then_some(declared);
     }
     if matches!(text.first(), Some(b'{' | b'[')) {
         let is_lines = declared == Framing::Lines;

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use crate::domain::{Billionths, Usd};
 
 /// The highest cost that is believed of one request.
-const MOST: Usd = Usd::from_nano(1_000 * 1_000_000_000);
+const MAX_COST: Usd = Usd::from_nano(1_000 * 1_000_000_000);
 /// xAI's ticks: ten billion are a dollar.
 const TICKS: i32 = -10;
 
@@ -24,7 +24,7 @@ impl StatedCost {
     pub(super) fn usd(self) -> Option<Usd> {
         let own = self.upstream.filter(|_| self.is_own_account).unwrap_or_default();
         let cost = self.cost.map(|cost| cost + own);
-        cost.filter(|cost| !self.is_absurd && *cost <= MOST)
+        cost.filter(|cost| !self.is_absurd && *cost <= MAX_COST)
     }
 
     /// Reads what a `usage` object says.

@@ -3,8 +3,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{
-    chunks::LONGEST,
-    counts::{COUNTS, MOST_PER_REQUEST, PARTS},
+    chunks::MAX_EVENT_BYTES,
+    counts::{COUNTS, MAX_PER_REQUEST, PARTS},
     frames::tests::frame,
     *,
 };
@@ -1187,7 +1187,7 @@ fn what_was_seen_counts_where_the_provider_broke_off() {
 #[test]
 fn an_event_too_long_to_read_passes_and_the_next_is_read() {
     for strips in [false, true] {
-        let long = format!("data: {{\"x\":\"{}\"}}\n\n", "a".repeat(LONGEST));
+        let long = format!("data: {{\"x\":\"{}\"}}\n\n", "a".repeat(MAX_EVENT_BYTES));
         let counts = "data: {\"choices\":[{}],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":3}}\n\n";
         let text = [long.as_str(), counts].concat();
         let mut reader = UsageReader::new(Framing::Events, strips);
@@ -1362,7 +1362,7 @@ proptest! {
         let events: Vec<_> = usages.into_iter().map(|usage| json!({"usage": usage})).collect();
         let meter = after(&events);
         for tokens in [meter.tokens().unwrap_or_default(), meter.tokens_so_far(100)] {
-            prop_assert!(tokens.input() <= MOST_PER_REQUEST && tokens.output() <= MOST_PER_REQUEST);
+            prop_assert!(tokens.input() <= MAX_PER_REQUEST && tokens.output() <= MAX_PER_REQUEST);
         }
     }
 

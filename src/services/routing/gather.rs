@@ -104,7 +104,7 @@ impl RoutingSnapshot {
         let asked = here.map(|provider| async { (provider.id.clone(), app.installed(provider).await) });
         let listings: BTreeMap<_, _> = futures_util::future::join_all(asked).await.into_iter().collect();
         let now = app.now();
-        let past = app.ledger().outcomes(now - tail::REACH)?;
+        let past = app.ledger().outcomes(now - tail::MAX_AGE)?;
         let catalog = match app.catalog() {
             // Whoever only looks sees what is built in, and the mistake beside it; tools do not come so far.
             Err(error) if error.code() == Code::ConfigInvalid => Catalog::built_in(),

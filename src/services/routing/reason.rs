@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How many of those passed over the sentence names.
-const MOST_NAMED: usize = 3;
+const MAX_NAMED: usize = 3;
 
 /// Why the chosen candidate was chosen; empty where none was.
 pub fn reason(decision: &Decision<'_>, policy: &Policy, ask: &RouteQuery, figures: &Figures) -> String {
@@ -121,7 +121,7 @@ fn passed_over(decision: &Decision<'_>, chosen: &Candidate<'_>) -> Vec<String> {
         }
     }
     obstacles.sort();
-    obstacles.into_iter().map(|(_, text)| text).take(MOST_NAMED).collect()
+    obstacles.into_iter().map(|(_, text)| text).take(MAX_NAMED).collect()
 }
 
 /// What stands in a candidate's way: of its provider, or of its model alone.

@@ -29,9 +29,9 @@ const ENOUGH_FALLBACKS: usize = 2;
 /// How long ahead the end of a model is told.
 const SOON: SignedDuration = SignedDuration::from_hours(60 * 24);
 /// The smallest saving in a month that is worth a word.
-const LEAST_SAVING: Usd = Usd::from_nano(1_000_000_000);
+const MIN_SAVING: Usd = Usd::from_nano(1_000_000_000);
 /// How many of the models used most are compared.
-const MOST_COMPARED: usize = 3;
+const MAX_COMPARED: usize = 3;
 
 /// What to know and what to do.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -373,9 +373,9 @@ fn cheaper(state: &RoutingSnapshot, used: &Used, supplies: &[Supply]) -> Vec<Not
         used.tasks.clone()
     };
     let mut most_expensive: Vec<&(ModelRef, Totals)> =
-        used.models.iter().filter(|(_, it)| it.cost >= LEAST_SAVING).collect();
+        used.models.iter().filter(|(_, it)| it.cost >= MIN_SAVING).collect();
     most_expensive.sort_by(|(one, a), (other, b)| b.cost.cmp(&a.cost).then_with(|| one.cmp(other)));
-    let compared = most_expensive.into_iter().take(MOST_COMPARED);
+    let compared = most_expensive.into_iter().take(MAX_COMPARED);
     compared
         .filter_map(|(name, totals)| {
             let best = |offer: &str| best_points(&state.figures, offer, &tasks);
@@ -399,7 +399,7 @@ fn cheaper(state: &RoutingSnapshot, used: &Used, supplies: &[Supply]) -> Vec<Not
                     (a, &one.provider, &first.model).cmp(&(b, &other.provider, &second.model))
                 })?;
             let saving = totals.cost - cost;
-            if saving < LEAST_SAVING {
+            if saving < MIN_SAVING {
                 return None;
             }
             let named = format!("{}/{}", supply.provider, offer.model);

@@ -28,13 +28,13 @@ use crate::{
 };
 
 /// The most candidates that a result lists where all are asked for: models read it.
-const MOST_CONSIDERED: usize = 100;
+const MAX_CONSIDERED: usize = 100;
 /// How many it lists besides the chosen one where they are not.
-const NEAREST: usize = 10;
+const MAX_NEAREST: usize = 10;
 /// How many answers are kept.
 const MAX_KNOWN: usize = 64;
 /// How many providers an error names.
-const MOST_NAMED: usize = 5;
+const MAX_NAMED: usize = 5;
 
 /// A route that somebody wants.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -422,20 +422,20 @@ fn answer(state: &RoutingSnapshot, decision: &Decision<'_>, ask: &RouteQuery, li
 /// Every model once, those that are out together with their provider in one line; and how many lines are left out.
 fn considered(decision: &Decision<'_>) -> (Vec<Considered>, usize) {
     let mut listed = lines(decision, Verdict::is_of_all);
-    if listed.len() > MOST_CONSIDERED {
+    if listed.len() > MAX_CONSIDERED {
         listed = lines(decision, |verdict| !verdict.is_usable());
     }
     let all = listed.len();
     // What is left out is not what tells most: the outranked at the end, not the reasons against others.
     let reasons = listed.iter().filter(|it| it.verdict != Verdict::Outranked).count();
-    let mut room = MOST_CONSIDERED.saturating_sub(reasons);
+    let mut room = MAX_CONSIDERED.saturating_sub(reasons);
     listed.retain(|it| {
         let is_outranked = it.verdict == Verdict::Outranked;
         let stays = !is_outranked || room > 0;
         room -= usize::from(stays && is_outranked);
         stays
     });
-    listed.truncate(MOST_CONSIDERED);
+    listed.truncate(MAX_CONSIDERED);
     let omitted = all - listed.len();
     (listed.iter().map(Line::written).collect(), omitted)
 }
@@ -458,7 +458,7 @@ fn nearest(decision: &Decision<'_>) -> (Vec<Considered>, usize) {
             *at,
         )
     });
-    let mut stays: Vec<usize> = ranks.into_iter().take(1 + NEAREST).collect();
+    let mut stays: Vec<usize> = ranks.into_iter().take(1 + MAX_NEAREST).collect();
     stays.sort_unstable();
     listed = stays.into_iter().map(|at| listed[at]).collect();
     (listed.iter().map(Line::written).collect(), all - listed.len())
@@ -599,10 +599,10 @@ fn no_route(state: &RoutingSnapshot, decision: &Decision<'_>, ask: &RouteQuery, 
     let mut said: Vec<&str> = obstacles
         .iter()
         .map(|(.., text)| text.as_str())
-        .take(MOST_NAMED)
+        .take(MAX_NAMED)
         .collect();
-    let more = format!("{} more cannot either", obstacles.len().saturating_sub(MOST_NAMED));
-    if obstacles.len() > MOST_NAMED {
+    let more = format!("{} more cannot either", obstacles.len().saturating_sub(MAX_NAMED));
+    if obstacles.len() > MAX_NAMED {
         said.push(&more);
     }
     let task = ask.task.as_str();

@@ -3,7 +3,7 @@
 use super::supply::{Expected, Offer, RouteQuery, Variant};
 use crate::{
     catalog::Points,
-    domain::{Capability, Effort, MOST_TOKENS, Objective, Price, Service, TokenCounts, Tokens, Usd},
+    domain::{Capability, Effort, MAX_TOKENS, Objective, Price, Service, TokenCounts, Tokens, Usd},
 };
 
 /// What a doubling of the expected cost takes from a candidate's points under `balanced`, in hundredths.
@@ -19,7 +19,7 @@ const UNKNOWN_COST: Usd = Usd::from_nano(1_000_000_000);
 /// What a model that has not answered lately counts as under `latency`, in milliseconds.
 const UNKNOWN_LATENCY: u32 = 2_000;
 /// The amount at which costs begin to count under `balanced`: a millionth of a dollar.
-const LEAST_COST: i64 = 1_000;
+const MIN_COST: i64 = 1_000;
 
 /// What a request is expected to cost with one candidate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,9 +53,9 @@ impl CandidateCost {
 
 fn cost(price: Option<&Price>, tokens: Expected, reasoning: u64) -> Option<Usd> {
     let price = price?;
-    let output = tokens.output.saturating_add(reasoning).min(MOST_TOKENS);
+    let output = tokens.output.saturating_add(reasoning).min(MAX_TOKENS);
     let counts = TokenCounts {
-        input: tokens.input.min(MOST_TOKENS),
+        input: tokens.input.min(MAX_TOKENS),
         output,
         reasoning: reasoning.min(output),
         ..TokenCounts::default()
@@ -113,10 +113,10 @@ fn balance(is_low: bool, offer: &Offer, variant: &Variant, estimate: &CandidateC
     i64::from(points.0) - (each * doublings(cost) + DOUBLED_LENGTH * lengthened) / 256
 }
 
-/// How many times `nano` doubles [`LEAST_COST`], in 256ths.
+/// How many times `nano` doubles [`MIN_COST`], in 256ths.
 fn doublings(nano: i64) -> i64 {
-    let ratio = u64::try_from(nano).unwrap_or_default().max(LEAST_COST.unsigned_abs());
-    log2_256(ratio) - log2_256(LEAST_COST.unsigned_abs())
+    let ratio = u64::try_from(nano).unwrap_or_default().max(MIN_COST.unsigned_abs());
+    log2_256(ratio) - log2_256(MIN_COST.unsigned_abs())
 }
 
 /// The binary logarithm of `number`, in 256ths, rounded down.
@@ -160,8 +160,8 @@ mod tests {
 
     #[test]
     fn costs_count_from_a_millionth_of_a_dollar_on() {
-        assert_eq!(doublings(LEAST_COST), 0);
+        assert_eq!(doublings(MIN_COST), 0);
         assert_eq!(doublings(0), 0, "what costs nothing loses nothing");
-        assert_eq!(doublings(8 * LEAST_COST), 3 * 256);
+        assert_eq!(doublings(8 * MIN_COST), 3 * 256);
     }
 }

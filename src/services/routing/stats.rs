@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// How many models of each provider are named where all providers are asked for: of those that can be used, and others.
-const MOST_MODELS: [usize; 2] = [12, 3];
+const MAX_MODELS: [usize; 2] = [12, 3];
 /// How long a price holds at least, in seconds.
 const HOUR: i64 = 3_600;
 
@@ -166,7 +166,7 @@ pub fn stats(app: &App, state: &RoutingSnapshot, only: Option<&Provider>) -> Res
         let price = prices.of(state, provider);
         let mut stats = of_provider(state, provider, supply, (&totals, past), price);
         if only.is_none() {
-            let most = MOST_MODELS[usize::from(!stats.available)];
+            let most = MAX_MODELS[usize::from(!stats.available)];
             let omitted = stats.models.len().saturating_sub(most);
             stats.models.truncate(most);
             stats.models_omitted = (omitted > 0).then_some(omitted);

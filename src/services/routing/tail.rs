@@ -10,13 +10,13 @@ use crate::{
 };
 
 /// How far back requests are looked at.
-pub(super) const REACH: SignedDuration = SignedDuration::from_hours(24);
+pub(super) const MAX_AGE: SignedDuration = SignedDuration::from_hours(24);
 /// How far back a model's absence is believed.
-const GONE_FOR: SignedDuration = SignedDuration::from_hours(1);
+const ABSENCE_MAX_AGE: SignedDuration = SignedDuration::from_hours(1);
 /// How many times in a row a provider must say that it has no such model.
 const GONE_AFTER: u32 = 2;
 /// How many answers a median is of at most.
-const MOST_ANSWERS: usize = 50;
+const MAX_ANSWERS: usize = 50;
 pub(super) const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 
 /// The last requests, by key and by model.
@@ -52,7 +52,7 @@ impl<'p> RecentRequests<'p> {
     /// The tail of `past`, oldest first.
     pub(super) fn of(past: impl DoubleEndedIterator<Item = &'p Past>, now: Timestamp) -> Self {
         let mut tail = Self::default();
-        let (a_minute_ago, long_ago) = (now - MINUTE, now - GONE_FOR);
+        let (a_minute_ago, long_ago) = (now - MINUTE, now - ABSENCE_MAX_AGE);
         let mut numbers: BTreeMap<*const Asked, (usize, usize)> = BTreeMap::new();
         for it in past.rev() {
             let (key, model) = *numbers.entry(Arc::as_ptr(&it.asked)).or_insert_with(|| {
@@ -66,7 +66,7 @@ impl<'p> RecentRequests<'p> {
             }
             if let (true, Some(latency)) = (it.outcome.success, it.outcome.latency_ms) {
                 for latencies in [&mut key.latencies, &mut model.latencies] {
-                    if latencies.len() < MOST_ANSWERS {
+                    if latencies.len() < MAX_ANSWERS {
                         latencies.push(latency);
                     }
                 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::text::{LeakFinding, Needles, lines_in, look_through};
-use crate::{providers::LONGEST_FOUND, settings::Machine};
+use crate::{providers::MAX_FOUND, settings::Machine};
 
 /// How much of a file is read at a time, in bytes.
 const PART: usize = 1 << 20;
@@ -135,7 +135,7 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>, unread: &mut Vec<PathBuf>) {
 fn look_at(needles: &Needles, path: &Path) -> io::Result<(Vec<LeakFinding>, u64)> {
     let mut file = File::open(path)?;
     // What a part needs of its neighbours: the longest key on either side, and what stands before it.
-    let margin = 2 * LONGEST_FOUND;
+    let margin = 2 * MAX_FOUND;
     let mut buffer = vec![0; PART + 2 * margin];
     let (mut filled, mut from, mut line, mut length) = (0, 0, 1, 0);
     let mut findings = Vec::new();

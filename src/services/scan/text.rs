@@ -6,7 +6,7 @@ use aho_corasick::AhoCorasick;
 
 use crate::{
     domain::{KeyId, KeyRecord},
-    providers::{FoundKey, KeyFinder, LONGEST_FOUND, is_token},
+    providers::{FoundKey, KeyFinder, MAX_FOUND, is_token},
     storage::vault::Recognizer,
 };
 
@@ -106,7 +106,7 @@ impl StoredKeys {
 
     /// Where a stored key begins that ends at `end`, and which it is.
     fn ending_at(&self, bytes: &[u8], end: usize) -> Option<(usize, (KeyId, u32))> {
-        let before = bytes.get(end.saturating_sub(LONGEST_FOUND)..end)?;
+        let before = bytes.get(end.saturating_sub(MAX_FOUND)..end)?;
         let back = |is: fn(u8) -> bool| before.iter().rev().take_while(|byte| is(**byte)).count();
         let (token, word) = (back(is_token), back(is_key_byte));
         let text = std::str::from_utf8(before.get(before.len() - word..)?).ok()?;

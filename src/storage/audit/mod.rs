@@ -30,10 +30,10 @@ pub const FILE: &str = "audit.jsonl";
 const ROTATE_AT: u64 = 8 << 20;
 
 /// The longest line that is read as one, in bytes; ours are far shorter.
-const LONGEST_LINE: usize = 16 << 10;
+const MAX_LINE: usize = 16 << 10;
 
 /// The longest detail kept, in characters.
-const LONGEST_DETAIL: usize = 300;
+const MAX_DETAIL: usize = 300;
 
 /// How a line ends: this, 64 hexadecimal digits, and `"}`.
 const MAC_FIELD: &[u8] = b",\"mac\":\"";
@@ -176,7 +176,7 @@ fn verify_once(folder: &Folder, mac: Mac<'_>, known: Option<&TrailHead>) -> Resu
         let mut lines = TrailLines::new(opened);
         while let Some(bytes) = lines.next(folder, &file)? {
             line += 1;
-            if file == FILE && !bytes.ends_with(b"\n") && bytes.len() < LONGEST_LINE {
+            if file == FILE && !bytes.ends_with(b"\n") && bytes.len() < MAX_LINE {
                 report.torn = true;
                 break;
             }
@@ -329,8 +329,8 @@ impl TrailEnd {
         let detail: Option<String> = entry
             .detail
             .as_ref()
-            .map(|detail| detail.chars().take(LONGEST_DETAIL).collect());
-        let actor: String = entry.actor.chars().take(LONGEST_DETAIL).collect();
+            .map(|detail| detail.chars().take(MAX_DETAIL).collect());
+        let actor: String = entry.actor.chars().take(MAX_DETAIL).collect();
         let body = serde_json::to_vec(&LineBody {
             seq: self.seq,
             at: entry.at,
@@ -362,7 +362,7 @@ impl TrailLines {
 
     fn next(&mut self, folder: &Folder, name: &str) -> Result<Option<Vec<u8>>, AuditError> {
         let mut bytes = Vec::new();
-        let most = u64::try_from(LONGEST_LINE).unwrap_or(u64::MAX);
+        let most = u64::try_from(MAX_LINE).unwrap_or(u64::MAX);
         self.0
             .by_ref()
             .take(most)
@@ -374,7 +374,7 @@ impl TrailLines {
 
 /// The last bytes of a file: more than a line can be long.
 fn read_tail(mut file: File, length: u64) -> io::Result<Vec<u8>> {
-    let most = 4 * u64::try_from(LONGEST_LINE).unwrap_or(u64::MAX);
+    let most = 4 * u64::try_from(MAX_LINE).unwrap_or(u64::MAX);
     file.seek(SeekFrom::Start(length.saturating_sub(most)))?;
     let mut tail = Vec::with_capacity(usize::try_from(length.min(most)).unwrap_or_default());
     file.take(length.min(most)).read_to_end(&mut tail)?;

@@ -246,9 +246,9 @@ fn a_full_file_is_closed_and_the_chain_goes_on_in_a_new_one() {
 fn long_words_are_cut_and_a_line_without_end_is_not_swallowed() {
     let trail = Trail::new();
     let head = trail.add(&"x".repeat(100_000));
-    assert!(trail.bytes().len() < LONGEST_LINE);
+    assert!(trail.bytes().len() < MAX_LINE);
     let mut changed = trail.bytes();
-    changed.extend(std::iter::repeat_n(b'x', 5 * LONGEST_LINE));
+    changed.extend(std::iter::repeat_n(b'x', 5 * MAX_LINE));
     trail.put(&changed);
     assert_eq!(
         trail.fault(Some(&head)),

@@ -21,11 +21,11 @@ use crate::storage::{
 };
 
 /// About how long other writers are waited for.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest pause between two tries. SQLite's own pauses grow to 100 ms. Of four writers that never rest, on a slow disk
 /// with 3 ms a commit, one in a hundred records waited for 0.15 s; with pauses of up to 4 ms for 0.35 s.
-pub(super) const PAUSE: Duration = Duration::from_millis(1);
+pub(super) const RETRY_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The files that SQLite puts beside the database; the first holds what is not yet in the database itself.
 const COMPANIONS: [&str; 3] = [WAL, "ledger.db-shm", "ledger.db-journal"];
@@ -276,9 +276,9 @@ fn use_wal(sql: &Connection) -> rusqlite::Result<()> {
 
 /// Pauses before another try after `tries`, if there is to be one.
 fn has_patience(tries: i32) -> bool {
-    let waited = PAUSE * 3 / 4 * u32::try_from(tries).unwrap_or(u32::MAX);
-    if waited < PATIENCE {
-        thread::sleep(jittered(PAUSE));
+    let waited = RETRY_INTERVAL * 3 / 4 * u32::try_from(tries).unwrap_or(u32::MAX);
+    if waited < BUSY_TIMEOUT {
+        thread::sleep(jittered(RETRY_INTERVAL));
     }
-    waited < PATIENCE
+    waited < BUSY_TIMEOUT
 }

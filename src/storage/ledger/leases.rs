@@ -28,7 +28,7 @@ pub const BUDGET_PARTS: i64 = 16;
 
 /// The longest that a lease counts should its holder never be heard of again. One that would count for longer was taken
 /// before the clock was set back.
-const LONGEST: SignedDuration = SignedDuration::from_hours(1);
+const MAX_LEASE_AGE: SignedDuration = SignedDuration::from_hours(1);
 
 /// What requests of a period cost so far.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -221,7 +221,7 @@ impl Transaction<'_> {
                 leases: Vec::new(),
             });
         }
-        let latest = now.checked_add(LONGEST).unwrap_or(Timestamp::MAX);
+        let latest = now.checked_add(MAX_LEASE_AGE).unwrap_or(Timestamp::MAX);
         self.expire_leases(fold.holder, now, latest)?;
         let fold = &Fold {
             until: fold.until.min(latest),

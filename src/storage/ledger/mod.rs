@@ -34,7 +34,7 @@ mod totals;
 mod upkeep;
 mod windows;
 
-pub use connection::PATIENCE;
+pub use connection::BUSY_TIMEOUT;
 pub use error::LedgerError;
 pub use health::StoredHealth;
 pub use journal::{Encoded, EntryId, Journal, Position, Segment};
@@ -45,7 +45,7 @@ pub use schema::marks;
 pub use totals::{Dimension, Filter, Totals};
 pub use upkeep::{Condition, Depth};
 
-use connection::{Missing, OpenDatabase, PAUSE, Survives, Transaction, look};
+use connection::{Missing, OpenDatabase, RETRY_INTERVAL, Survives, Transaction, look};
 use recent::Recent;
 use windows::KeptWindows;
 
@@ -54,7 +54,7 @@ use super::{files::is_in_place, lock::jittered};
 type LedgerResult<T, E = LedgerError> = std::result::Result<T, E>;
 
 /// How often the journals of other processes are looked at.
-const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+const JOURNAL_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// The ledger's file.
 pub const FILE: &str = "ledger.db";
@@ -87,7 +87,7 @@ impl Ledger {
             held: Arc::default(),
             looked: Arc::default(),
             wal_length: Arc::default(),
-            patience: PATIENCE,
+            patience: BUSY_TIMEOUT,
         }
     }
 
@@ -156,7 +156,7 @@ impl Ledger {
         loop {
             match self.write_at_once(survives, &mut work) {
                 Err(LedgerError::Busy { .. }) if work.is_some() && since.elapsed() < self.patience => {
-                    thread::sleep(jittered(PAUSE));
+                    thread::sleep(jittered(RETRY_INTERVAL));
                 }
                 Err(LedgerError::Busy { .. }) => {
                     let waited = since.elapsed();
@@ -239,7 +239,7 @@ impl Ledger {
     fn look_at_journals(&self) {
         {
             let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
-            if looked.is_some_and(|at| at.elapsed() < BETWEEN_LOOKS) {
+            if looked.is_some_and(|at| at.elapsed() < JOURNAL_CHECK_INTERVAL) {
                 return;
             }
             *looked = Some(Instant::now());

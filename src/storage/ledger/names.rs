@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::domain::{Label, Task, UsageRecord};
 
 /// How many are kept; sessions would be without end.
-const MOST: usize = 20_000;
+const MAX_NAMES: usize = 20_000;
 
 /// The number of a text, 0 for none.
 pub(super) type NameId = i64;
@@ -24,6 +24,8 @@ pub(super) struct Series {
     pub(super) project: NameId,
     pub(super) client: NameId,
     pub(super) source: NameId,
+    pub(super) agent: NameId,
+    pub(super) tags: NameId,
 }
 
 /// What this connection knows of both; what a transaction that failed has added must be forgotten.
@@ -93,6 +95,8 @@ impl Names {
             project: self.of_maybe(sql, record.project.as_deref())?,
             client: self.of_maybe(sql, record.client.as_deref())?,
             source: self.of(sql, record.source.as_str())?,
+            agent: self.of_maybe(sql, record.agent.as_deref())?,
+            tags: self.of_maybe(sql, record.tags.text())?,
         };
         if let Some(id) = self.series_ids.get(&series) {
             return Ok((*id, series));
@@ -105,12 +109,14 @@ impl Names {
             project,
             client,
             source,
+            agent,
+            tags,
         } = series;
-        let values = params![provider, model, label, task, project, client, source];
+        let values = params![provider, model, label, task, project, client, source, agent, tags];
         let found = sql
             .prepare_cached(
                 "SELECT id FROM series WHERE provider = ?1 AND model = ?2 AND label = ?3 AND task = ?4 AND project = ?5
-                 AND client = ?6 AND source = ?7",
+                 AND client = ?6 AND source = ?7 AND agent = ?8 AND tags = ?9",
             )?
             .query_row(values, |row| row.get(0))
             .optional()?;
@@ -118,8 +124,8 @@ impl Names {
             Some(id) => id,
             None => sql
                 .prepare_cached(
-                    "INSERT INTO series (provider, model, label, task, project, client, source)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                    "INSERT INTO series (provider, model, label, task, project, client, source, agent, tags)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
                 )?
                 .insert(values)?,
         };
@@ -133,7 +139,9 @@ impl Names {
             return Ok(*series);
         }
         let series = sql
-            .prepare_cached("SELECT provider, model, label, task, project, client, source FROM series WHERE id = ?1")?
+            .prepare_cached(
+                "SELECT provider, model, label, task, project, client, source, agent, tags FROM series WHERE id = ?1",
+            )?
             .query_row([id], |row| {
                 Ok(Series {
                     provider: row.get(0)?,
@@ -143,6 +151,8 @@ impl Names {
                     project: row.get(4)?,
                     client: row.get(5)?,
                     source: row.get(6)?,
+                    agent: row.get(7)?,
+                    tags: row.get(8)?,
                 })
             })?;
         self.keep_series(id, series);
@@ -150,7 +160,7 @@ impl Names {
     }
 
     fn keep(&mut self, id: NameId, text: &str) {
-        if self.ids.len() >= MOST {
+        if self.ids.len() >= MAX_NAMES {
             self.ids.clear();
             self.texts.clear();
         }
@@ -159,7 +169,7 @@ impl Names {
     }
 
     fn keep_series(&mut self, id: SeriesId, series: Series) {
-        if self.series.len() >= MOST {
+        if self.series.len() >= MAX_NAMES {
             self.series.clear();
             self.series_ids.clear();
         }

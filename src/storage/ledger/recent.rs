@@ -8,7 +8,7 @@ use super::{Ledger, LedgerResult, Missing, Transaction, names::SeriesId, records
 use crate::domain::{Label, ModelRef, RequestOutcome};
 
 /// How many records are looked back at, at most.
-const MOST: usize = 2_000;
+const MAX_RECORDS: usize = 2_000;
 
 /// How a request of the past ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +103,7 @@ impl Recent {
             let new = self.unread(transaction)?;
             let newest = Arc::make_mut(&mut self.newest);
             newest.extend(new.into_iter().rev());
-            newest.drain(..newest.len().saturating_sub(MOST));
+            newest.drain(..newest.len().saturating_sub(MAX_RECORDS));
             self.earliest = newest.iter().min_by_key(|past| past.at).map(|past| past.id);
             self.changes = Some(changes);
         }
@@ -125,7 +125,7 @@ impl Recent {
             "SELECT id, at, series, success, status_code, latency_ms FROM record WHERE id > ?1 ORDER BY id DESC LIMIT ?2",
         )?;
         let last = self.newest.last().map_or(0, |past| past.id);
-        let mut rows = statement.query((last, MOST))?;
+        let mut rows = statement.query((last, MAX_RECORDS))?;
         let mut unread = Vec::new();
         while let Some(row) = rows.next()? {
             unread.push(Past {
@@ -147,7 +147,7 @@ impl Recent {
         if let Some(asked) = self.asked.get(&series) {
             return Ok(Arc::clone(asked));
         }
-        if self.asked.len() >= 2 * MOST {
+        if self.asked.len() >= 2 * MAX_RECORDS {
             self.asked.retain(|_, asked| Arc::strong_count(asked) > 1);
         }
         let known = transaction.names.series(transaction.sql, series)?;

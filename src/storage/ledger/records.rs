@@ -195,6 +195,8 @@ impl Transaction<'_> {
             project: self.names.text(self.sql, series.project)?,
             session: self.names.text(self.sql, row.get("session")?)?,
             client: self.names.text(self.sql, series.client)?,
+            agent: self.names.text(self.sql, series.agent)?,
+            tags: self.parsed(series.tags)?.unwrap_or_default(),
             source: self
                 .one_of(series.source, &UsageSource::ALL, UsageSource::as_str)?
                 .ok_or_else(|| strange("a source"))?,

@@ -1,6 +1,9 @@
 //! Sums over records: made when a record is, kept for good, and read for any stretch of time.
 
-use std::{collections::BTreeMap, ops::AddAssign};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::AddAssign,
+};
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
@@ -48,6 +51,8 @@ pub struct Filter {
     pub provider: Option<ProviderId>,
     /// The gateway's client that made them.
     pub client: Option<String>,
+    /// A tag that they have, `name=value`.
+    pub tag: Option<String>,
 }
 
 /// What requests can be told apart by.
@@ -62,12 +67,19 @@ pub enum Dimension {
     Key,
     Client,
     Source,
+    Agent,
+    /// `name=value`; a request with two tags counts for both.
+    Tag,
+    /// Of the records that are kept: sums know no sessions.
+    Session,
 }
 
 /// A [`Filter`] in the numbers of the database.
 pub(super) struct Resolved {
     provider: Option<NameId>,
     client: Option<NameId>,
+    /// The sets of tags that one of is wanted.
+    tags: Option<BTreeSet<NameId>>,
 }
 
 /// Consecutive sums of one width.
@@ -109,12 +121,21 @@ impl Ledger {
                 return Ok(Vec::new());
             };
             let mut sums: BTreeMap<(NameId, NameId), Totals> = BTreeMap::new();
-            transaction.each(span, &filter, |series, totals| {
-                *sums.entry(by.of(series)).or_default() += totals;
-            })?;
+            if by == Dimension::Session {
+                transaction.each_session(span, &filter, |session, totals| {
+                    *sums.entry((session, 0)).or_default() += totals;
+                })?;
+            } else {
+                transaction.each(span, &filter, |series, totals| {
+                    *sums.entry(by.of(series)).or_default() += totals;
+                })?;
+            }
             let mut groups = Vec::with_capacity(sums.len());
             for (names, totals) in sums {
                 groups.push((transaction.spell(by, names)?, totals));
+            }
+            if by == Dimension::Tag {
+                groups = by_tag(groups);
             }
             groups.sort_by(|one, other| one.0.cmp(&other.0));
             Ok(groups)
@@ -131,9 +152,23 @@ impl Transaction<'_> {
         };
         let provider = number(filter.provider.as_ref().map(ProviderId::as_str))?;
         let client = number(filter.client.as_deref())?;
+        let tags = filter.tag.as_deref().map(|tag| self.tags_with(tag)).transpose()?;
         Ok(provider
             .zip(client)
-            .map(|(provider, client)| Resolved { provider, client }))
+            .map(|(provider, client)| Resolved { provider, client, tags }))
+    }
+
+    /// The sets of tags that have `tag` among them.
+    fn tags_with(&self, tag: &str) -> rusqlite::Result<BTreeSet<NameId>> {
+        let mut statement = self.sql.prepare_cached(
+            "SELECT id, text FROM name WHERE id IN (SELECT DISTINCT tags FROM series WHERE tags <> 0)",
+        )?;
+        let sets = statement.query_map([], |row| Ok((row.get::<_, NameId>(0)?, row.get::<_, String>(1)?)))?;
+        sets.filter_map(|set| match set {
+            Ok((id, text)) => text.split(',').any(|one| one == tag).then_some(Ok(id)),
+            Err(why) => Some(Err(why)),
+        })
+        .collect()
     }
 
     /// Adds to the sums what was recorded.
@@ -142,7 +177,7 @@ impl Transaction<'_> {
     }
 
     fn sum(&mut self, span: Span, filter: &Resolved) -> rusqlite::Result<Totals> {
-        if filter.provider.is_none() {
+        if filter.provider.is_none() && filter.tags.is_none() {
             return self.total(span, filter.client.unwrap_or(0));
         }
         let mut sum = Totals::default();
@@ -188,6 +223,30 @@ impl Transaction<'_> {
         Ok(())
     }
 
+    /// Gives what each session's records of `span` that `filter` lets through come to, by series, to `each`.
+    fn each_session(
+        &mut self,
+        span: Span,
+        filter: &Resolved,
+        mut each: impl FnMut(NameId, Totals),
+    ) -> rusqlite::Result<()> {
+        let mut statement = self.sql.prepare_cached(
+            "SELECT count(*), sum(success = 0), sum(input_tokens), sum(output_tokens), sum(cache_read_tokens),
+                sum(cache_write_tokens), sum(reasoning_tokens), coalesce(sum(cost), 0), sum(cost IS NULL),
+                sum(cost IS NOT NULL AND basis = 1), sum(cost IS NOT NULL AND basis = 2),
+                sum(cost IS NOT NULL AND basis = 3), coalesce(sum(coalesce(own_cost, cost)), 0), series, session
+             FROM record WHERE at >= ?1 AND at < ?2 GROUP BY session, series",
+        )?;
+        let mut rows = statement.query([span.from.as_millisecond(), span.to.as_millisecond()])?;
+        while let Some(row) = rows.next()? {
+            let series = self.names.series(self.sql, row.get("series")?)?;
+            if filter.lets_through(&series) {
+                each(row.get("session")?, Totals::read(row)?);
+            }
+        }
+        Ok(())
+    }
+
     fn spell(&mut self, by: Dimension, (first, second): (NameId, NameId)) -> rusqlite::Result<Option<String>> {
         let first = self.names.text(self.sql, first)?;
         let second = self.names.text(self.sql, second)?;
@@ -202,7 +261,7 @@ impl Transaction<'_> {
 }
 
 impl Dimension {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Provider,
         Self::Model,
         Self::Task,
@@ -210,6 +269,9 @@ impl Dimension {
         Self::Key,
         Self::Client,
         Self::Source,
+        Self::Agent,
+        Self::Tag,
+        Self::Session,
     ];
 
     /// The one or two names that make a value of it.
@@ -222,6 +284,10 @@ impl Dimension {
             Self::Key => (series.provider, series.label),
             Self::Client => (series.client, 0),
             Self::Source => (series.source, 0),
+            Self::Agent => (series.agent, 0),
+            Self::Tag => (series.tags, 0),
+            // Records say it, not series.
+            Self::Session => (0, 0),
         }
     }
 }
@@ -230,6 +296,7 @@ impl Resolved {
     pub(super) fn lets_through(&self, series: &Series) -> bool {
         self.provider.is_none_or(|provider| provider == series.provider)
             && self.client.is_none_or(|client| client == series.client)
+            && self.tags.as_ref().is_none_or(|tags| tags.contains(&series.tags))
     }
 }
 
@@ -381,6 +448,22 @@ fn add_to(
         totals.own_cost.nano(),
     ])?;
     Ok(())
+}
+
+/// The groups of sets of tags as groups of tags.
+fn by_tag(sets: Vec<(Option<String>, Totals)>) -> Vec<(Option<String>, Totals)> {
+    let mut sums: BTreeMap<Option<String>, Totals> = BTreeMap::new();
+    for (set, totals) in sets {
+        match set {
+            None => *sums.entry(None).or_default() += totals,
+            Some(set) => {
+                for tag in set.split(',') {
+                    *sums.entry(Some(tag.to_owned())).or_default() += totals;
+                }
+            }
+        }
+    }
+    sums.into_iter().collect()
 }
 
 /// The quarter of an hour that `at` is in, counted from 1970.

@@ -8,9 +8,9 @@ use rusqlite::params;
 use super::{Ledger, LedgerError, LedgerResult, Survives, Transaction};
 
 /// How many records are looked at in one transaction that removes some.
-const BATCH: u64 = 10_000;
+const MAX_BATCH_RECORDS: u64 = 10_000;
 /// How many pages are given back to the file system in one transaction.
-const PAGES: u32 = 1_000;
+const MAX_PAGES: u32 = 1_000;
 /// From how many bytes on a database is large; up to there all of it is inspected within about a second.
 const LARGE: u64 = 16 << 20;
 
@@ -71,9 +71,9 @@ impl Ledger {
             return Ok(0);
         };
         let mut removed = 0;
-        for from in (first..=last).step_by(usize::try_from(BATCH).unwrap_or(usize::MAX)) {
+        for from in (first..=last).step_by(usize::try_from(MAX_BATCH_RECORDS).unwrap_or(usize::MAX)) {
             removed += self.write(Survives::Kill, |transaction| {
-                let batch = params![from, from.saturating_add(BATCH), before.as_millisecond()];
+                let batch = params![from, from.saturating_add(MAX_BATCH_RECORDS), before.as_millisecond()];
                 let removed = transaction
                     .sql
                     .prepare_cached("DELETE FROM record WHERE id >= ?1 AND id < ?2 AND at < ?3")?
@@ -95,7 +95,9 @@ impl Ledger {
         let shrunk = |transaction: &mut Transaction<'_>| {
             let pages = |sql: &rusqlite::Connection| sql.pragma_query_value(None, "freelist_count", |row| row.get(0));
             let before: u32 = pages(transaction.sql)?;
-            transaction.sql.pragma(None, "incremental_vacuum", PAGES, |_| Ok(()))?;
+            transaction
+                .sql
+                .pragma(None, "incremental_vacuum", MAX_PAGES, |_| Ok(()))?;
             Ok(pages(transaction.sql)? < before)
         };
         while self.write(Survives::Kill, shrunk)? {}

@@ -19,7 +19,7 @@ use crate::storage::{
 /// The file that the anchor is in.
 pub(super) const FILE: &str = "anchor.json";
 /// Longer than any anchor, in bytes.
-const LONGEST: u64 = 4096;
+const MAX_FILE_BYTES: u64 = 4096;
 /// What the anchor's first field says.
 const FORMAT: &str = "api-keys anchor 1";
 
@@ -136,7 +136,7 @@ impl KnownAnchor {
 
 /// What the anchor kept in `folder` knows.
 pub(super) fn read(folder: &Folder) -> Result<KnownAnchor, VaultError> {
-    let bytes = match folder.read(FILE, LONGEST) {
+    let bytes = match folder.read(FILE, MAX_FILE_BYTES) {
         Ok(Some((bytes, _))) => bytes,
         Ok(None) => return Ok(KnownAnchor::Nothing),
         Err(FileError::TooLarge { .. }) => return Ok(KnownAnchor::Damaged),

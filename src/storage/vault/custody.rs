@@ -28,9 +28,9 @@ pub(super) const PENDING: &str = "vault.pending.json";
 /// What the note's first field says.
 const FORMAT: &str = "api-keys pending slots 1";
 /// Longer than any note, in bytes.
-const LONGEST_PENDING: u64 = 16 * 1024;
+const MAX_PENDING: u64 = 16 * 1024;
 /// How long the keychain is waited for when it only keeps the anchor; it goes on by itself after that.
-const ANCHOR_PATIENCE: Duration = Duration::from_millis(500);
+const ANCHOR_TIMEOUT: Duration = Duration::from_millis(500);
 /// How long a key file is, in bytes.
 const KEY_FILE_LENGTH: u64 = 32;
 
@@ -116,7 +116,7 @@ pub(super) fn settle_pending(
     places: &VaultPlaces,
     header: Option<&Header>,
 ) -> Result<bool, VaultError> {
-    let bytes = match folder.read(PENDING, LONGEST_PENDING) {
+    let bytes = match folder.read(PENDING, MAX_PENDING) {
         Ok(Some((bytes, _))) => bytes,
         Ok(None) => return Ok(true),
         Err(FileError::TooLarge { .. }) => return Ok(false),
@@ -260,7 +260,7 @@ pub(super) fn read_keychain_anchor(places: &VaultPlaces, vault_id: Hex<16>) -> K
 
 /// Keeps `anchor` in the keychain, as far as it lets us: one that stays older is no alarm.
 pub(super) fn write_keychain_anchor(places: &VaultPlaces, anchor: &Anchor) {
-    let keychain = Keychain::new(places.keychain_deadline.min(ANCHOR_PATIENCE));
+    let keychain = Keychain::new(places.keychain_deadline.min(ANCHOR_TIMEOUT));
     let _ = keychain.write(&anchor_account(anchor.vault_id), &anchor.to_keychain());
 }
 

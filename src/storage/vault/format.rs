@@ -41,19 +41,19 @@ use crate::domain::KeyId;
 /// The version this program writes; also the newest it reads.
 pub(super) const VERSION: u32 = 1;
 /// The longest file that is read or written, in bytes.
-pub(super) const LONGEST_FILE: u64 = 16 * 1024 * 1024;
+pub(super) const MAX_FILE: u64 = 16 * 1024 * 1024;
 /// The most keyslots a vault has.
-pub(super) const MOST_SLOTS: usize = 16;
+pub(super) const MAX_SLOTS: usize = 16;
 /// The most secrets a vault holds.
-pub(super) const MOST_RECORDS: usize = 10_000;
+pub(super) const MAX_RECORDS: usize = 10_000;
 /// The highest generation: what every reader of JSON can count to.
 pub(super) const LAST_GENERATION: u64 = (1 << 53) - 1;
 /// What the first field of the file says.
 const FORMAT: &str = "api-keys vault";
 /// The most memory that stretching one passphrase may take, in KiB.
-const MOST_MEMORY_KIB: u64 = 1024 * 1024;
+const MAX_MEMORY_KIB: u64 = 1024 * 1024;
 /// The most memory times passes, over all slots together, in KiB.
-const MOST_WORK_KIB: u64 = 4 * 1024 * 1024;
+const MAX_WORK_KIB: u64 = 4 * 1024 * 1024;
 
 /// Why a text is not a vault file that this version reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,7 +154,7 @@ struct AnyHeader {
 /// The file and its header in `bytes`, with every bound checked and nothing authenticated.
 pub(super) fn parse(bytes: &[u8]) -> Result<(VaultFile, Header), FormatError> {
     use FormatError::Malformed;
-    if bytes.len() as u64 > LONGEST_FILE {
+    if bytes.len() as u64 > MAX_FILE {
         return Err(Malformed("the file is too long"));
     }
     let file: VaultFile = match serde_json::from_slice(bytes) {
@@ -175,7 +175,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<(VaultFile, Header), FormatError> {
         return Err(Malformed("the header is not spelled as it was written"));
     }
     header.check()?;
-    if file.records.len() > MOST_RECORDS {
+    if file.records.len() > MAX_RECORDS {
         return Err(Malformed("there are too many records"));
     }
     if !file.records.is_sorted_by(|one, other| one.place() < other.place()) {
@@ -277,7 +277,7 @@ impl Header {
         if !(1..=LAST_GENERATION).contains(&self.generation) {
             return Err(Malformed("the generation is impossible"));
         }
-        if !(1..=MOST_SLOTS).contains(&self.slots.len()) {
+        if !(1..=MAX_SLOTS).contains(&self.slots.len()) {
             return Err(Malformed("there are no keyslots or too many"));
         }
         let mut work = 0_u64;
@@ -302,9 +302,9 @@ impl Header {
                 let (memory, passes, lanes) = (u64::from(memory_kib), u64::from(passes), u64::from(lanes));
                 work += memory * passes;
                 let fits = (1..=8).contains(&lanes)
-                    && (8 * lanes..=MOST_MEMORY_KIB).contains(&memory)
+                    && (8 * lanes..=MAX_MEMORY_KIB).contains(&memory)
                     && (1..=16).contains(&passes)
-                    && work <= MOST_WORK_KIB;
+                    && work <= MAX_WORK_KIB;
                 if !fits {
                     return Err(Malformed("a keyslot asks for more work than is allowed"));
                 }

@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 const SERVICE: &str = "api-keys";
 
 /// How many calls may hang before further ones fail at once.
-const MOST_HANGING: usize = 4;
+const MAX_HANGING: usize = 4;
 
 /// Calls that have not come back, also those nobody waits for any more.
 static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
@@ -81,7 +81,7 @@ impl Keychain {
         &self,
         ask: impl FnOnce() -> Result<T, KeychainError> + Send + 'static,
     ) -> Result<T, KeychainError> {
-        if UNDER_WAY.fetch_add(1, Ordering::SeqCst) >= MOST_HANGING {
+        if UNDER_WAY.fetch_add(1, Ordering::SeqCst) >= MAX_HANGING {
             UNDER_WAY.fetch_sub(1, Ordering::SeqCst);
             return Err(KeychainError::TimedOut);
         }
@@ -208,8 +208,8 @@ mod tests {
     #[test]
     fn a_call_that_hangs_is_given_up_and_hanging_calls_do_not_pile_up() {
         let keychain = Keychain::new(Duration::from_millis(10));
-        let (hold, released) = (Arc::new(Barrier::new(MOST_HANGING + 1)), Arc::new(AtomicUsize::new(0)));
-        for _ in 0..MOST_HANGING {
+        let (hold, released) = (Arc::new(Barrier::new(MAX_HANGING + 1)), Arc::new(AtomicUsize::new(0)));
+        for _ in 0..MAX_HANGING {
             let (hold, released) = (Arc::clone(&hold), Arc::clone(&released));
             let outcome = keychain.call(move || {
                 hold.wait();
@@ -224,7 +224,7 @@ mod tests {
         while UNDER_WAY.load(Ordering::SeqCst) > 0 {
             thread::yield_now();
         }
-        assert_eq!(released.load(Ordering::SeqCst), MOST_HANGING);
+        assert_eq!(released.load(Ordering::SeqCst), MAX_HANGING);
         assert_eq!(patient.call(|| Ok(7)), Ok(7), "works again once they came back");
         let panicked: Result<(), _> = patient.call(|| panic!("inside the store's crate"));
         assert_eq!(panicked, Err(KeychainError::Unavailable));

@@ -10,7 +10,7 @@ use super::{
     anchor::{self, KnownAnchor},
     custody::{self, Planned},
     edit::Committed,
-    format::{Hex, MOST_SLOTS, Slot},
+    format::{Hex, MAX_SLOTS, Slot},
     keyslots,
     opened::{Draft, VaultKeys},
     reading::{Fresh, UnverifiedVault},
@@ -244,7 +244,7 @@ impl Vault {
     ) -> Result<Committed<Created>, VaultError> {
         let (kept, gone): (Vec<Slot>, Vec<Slot>) = draft.header.slots.drain(..).partition(|slot| keep(slot));
         refuse_unopenable(kept.iter().map(Slot::kind).chain(new.iter().map(NewSlot::kind)))?;
-        if kept.len() + new.len() > MOST_SLOTS {
+        if kept.len() + new.len() > MAX_SLOTS {
             return Err(VaultError::Full("it has 16 slots"));
         }
         let vault_id = held.opened.header.vault_id;

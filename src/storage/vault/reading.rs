@@ -6,7 +6,7 @@ use super::{
     FILE, SlotInfo, SlotKind, Unlock, UnlockedVault, Vault, VaultError, VaultFreshness,
     anchor::{self, KnownAnchor},
     custody::{self, open_slot},
-    format::{self, Header, LONGEST_FILE, VERSION, VaultFile},
+    format::{self, Header, MAX_FILE, VERSION, VaultFile},
     keyslots::{self, RecoveryCode, UnwrapError},
     opened::{Opened, VaultKeys},
     seal::SealKey,
@@ -17,7 +17,7 @@ use crate::storage::{
 };
 
 /// How often a file is read that others replace all the time, until what it says and what is beside it belong together.
-const READS: usize = 16;
+const MAX_READS: usize = 16;
 
 /// Whether a file that looks unchanged has to be read all the same.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -124,7 +124,7 @@ impl Vault {
             match self.open_read(folder, session, &anchor, read) {
                 // Another process was between the file and its key file.
                 Err(VaultError::Locked { .. })
-                    if session.is_some() && reads < READS && folder.stamp(FILE)? != Some(stamp) => {}
+                    if session.is_some() && reads < MAX_READS && folder.stamp(FILE)? != Some(stamp) => {}
                 outcome => return outcome,
             }
         }
@@ -194,7 +194,7 @@ impl Vault {
 
     /// The file's parts, bounded and well formed, not yet authenticated; `None` where there is no file.
     pub(super) fn read_file(&self, folder: &Folder) -> Result<Option<UnverifiedVault>, VaultError> {
-        let (bytes, stamp) = match folder.read(FILE, LONGEST_FILE) {
+        let (bytes, stamp) = match folder.read(FILE, MAX_FILE) {
             Ok(Some(read)) => read,
             Ok(None) => return Ok(None),
             Err(FileError::TooLarge { .. }) => return Err(self.damaged("the file is too long")),

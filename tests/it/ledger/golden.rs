@@ -9,7 +9,7 @@ use api_keys::{
 };
 
 /// The newest version.
-const NEWEST: u32 = 3;
+const NEWEST: u32 = 4;
 
 fn golden(version: u32) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/ledger-{version}/ledger.db"))
@@ -17,7 +17,7 @@ fn golden(version: u32) -> PathBuf {
 
 /// What is in the ledger of that version.
 fn records(version: u32) -> Vec<UsageRecord> {
-    let openai = UsageRecord {
+    let mut openai = UsageRecord {
         at: at(-40 * DAY),
         model: "openai/gpt-made-up".parse().unwrap(),
         label: Some("work".parse().unwrap()),
@@ -46,6 +46,10 @@ fn records(version: u32) -> Vec<UsageRecord> {
         cost: RecordedCost::Unpriced,
         ..request()
     };
+    if version >= 4 {
+        openai.agent = Some("claude-code".to_owned());
+        openai.tags = "team=search,ticket=K-7".parse().unwrap();
+    }
     let mut stated = request();
     if version >= 3 {
         stated.cost = RecordedCost::Stated {
@@ -109,7 +113,7 @@ fn every_version_is_read_and_written_on() {
         make(newest.parent().unwrap());
         panic!("made {}: look at it, and commit it", newest.display());
     }
-    for (version, leased) in [(1, 0), (2, 77), (NEWEST, 77)] {
+    for (version, leased) in [(1, 0), (2, 77), (3, 77), (NEWEST, 77)] {
         expect_readable(version, leased);
     }
 }

@@ -37,6 +37,8 @@ fn record() -> impl Strategy<Value = UsageRecord> {
         maybe(&["default", "one", "two"]),
         maybe(&["editor", "one"]),
         prop::sample::select(&UsageSource::ALL[..]),
+        maybe(&["codex", "one"]),
+        prop::sample::select(&["", "a=1", "a=1,b=2", "b=2"][..]),
     );
     let happened = (
         // Ten days around noon, to the millisecond.
@@ -47,22 +49,26 @@ fn record() -> impl Strategy<Value = UsageRecord> {
         prop::option::weighted(0.3, 0..8_u8),
     );
     (about, happened).prop_map(
-        |((model, label, task, project, client, source), (moment, tokens, success, nano, request_id))| UsageRecord {
-            at: at(0) + SignedDuration::from_millis(moment),
-            model: model.parse().unwrap(),
-            label: label.map(|label| label.parse().unwrap()),
-            task,
-            project,
-            client,
-            source,
-            tokens,
-            outcome: RequestOutcome {
-                success,
-                ..request().outcome
-            },
-            cost: nano.map_or(RecordedCost::Unpriced, cost),
-            request_id: request_id.map(|number| format!("req_{number}")),
-            ..request()
+        |((model, label, task, project, client, source, agent, tags), (moment, tokens, success, nano, request_id))| {
+            UsageRecord {
+                at: at(0) + SignedDuration::from_millis(moment),
+                model: model.parse().unwrap(),
+                label: label.map(|label| label.parse().unwrap()),
+                task,
+                project,
+                client,
+                agent,
+                tags: tags.parse().unwrap(),
+                source,
+                tokens,
+                outcome: RequestOutcome {
+                    success,
+                    ..request().outcome
+                },
+                cost: nano.map_or(RecordedCost::Unpriced, cost),
+                request_id: request_id.map(|number| format!("req_{number}")),
+                ..request()
+            }
         },
     )
 }
@@ -97,6 +103,9 @@ fn value(record: &UsageRecord, by: Dimension) -> Option<String> {
         }),
         Dimension::Client => record.client.clone(),
         Dimension::Source => Some(record.source.as_str().to_owned()),
+        Dimension::Agent => record.agent.clone(),
+        // In groups of their own: see `life`.
+        Dimension::Tag | Dimension::Session => None,
     }
 }
 
@@ -108,16 +117,20 @@ fn filters() -> impl Strategy<Value = Filter> {
     (
         maybe(&["anthropic", "openai", "groq"]),
         maybe(&["editor", "one", "none"]),
+        maybe(&["a=1", "b=2", "c=3"]),
     )
-        .prop_map(|(provider, client)| Filter {
+        .prop_map(|(provider, client, tag)| Filter {
             provider: provider.map(|provider| provider.parse().unwrap()),
             client,
+            tag,
         })
 }
 
 fn lets_through(filter: &Filter, record: &UsageRecord) -> bool {
     filter.provider.as_ref().is_none_or(|it| *it == record.model.provider)
         && (filter.client.is_none() || filter.client == record.client)
+        && (filter.tag.as_deref())
+            .is_none_or(|tag| record.tags.text().unwrap_or_default().split(',').any(|it| it == tag))
 }
 
 fn zones() -> impl Strategy<Value = TimeZone> {
@@ -226,7 +239,7 @@ proptest! {
         let kept: Vec<_> = exported(&other).into_iter().map(|exported| exported.record).collect();
         prop_assert_eq!(&kept, &counted);
         prop_assert_eq!(total(&ledger), sum(&counted));
-        for by in Dimension::ALL {
+        for by in Dimension::ALL.into_iter().filter(|by| !matches!(by, Dimension::Tag | Dimension::Session)) {
             let mut groups: BTreeMap<Option<String>, Totals> = BTreeMap::new();
             for record in counted.iter().filter(|record| lets_through(&filter, record)) {
                 *groups.entry(value(record, by)).or_default() += Totals::of(record);

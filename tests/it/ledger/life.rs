@@ -227,16 +227,71 @@ fn requests_are_told_apart_by_whatever_is_known_of_them() {
     }
     let of = |provider: &str| Filter {
         provider: Some(provider.parse().unwrap()),
-        client: None,
+        ..Filter::default()
     };
     assert_eq!(groups(Dimension::Task, &of("openai")), "-=2");
     assert_eq!(groups(Dimension::Task, &of("groq")), "", "of which there are none");
     assert_eq!(ledger.windows(&[always()], &of("groq")).unwrap(), [Totals::default()]);
     let of_client = Filter {
-        provider: None,
         client: Some("an editor".to_owned()),
+        ..Filter::default()
     };
     assert_eq!(groups(Dimension::Provider, &of_client), "openai=2");
+}
+
+#[test]
+fn requests_are_told_apart_by_agent_session_and_tag() {
+    let home = tempfile::tempdir().unwrap();
+    let ledger = Ledger::new(home.path());
+    let tagged = |tags: &str, session: &str, agent: &str| UsageRecord {
+        tags: tags.parse().unwrap(),
+        session: Some(session.to_owned()),
+        agent: Some(agent.to_owned()),
+        ..request()
+    };
+    record_all(
+        &ledger,
+        &[
+            tagged("team=a", "one", "codex"),
+            tagged("team=a,ticket=7", "one", "codex"),
+            tagged("team=ab", "two", "claude-code"),
+            request(),
+        ],
+    );
+    let groups = |by, filter: &Filter| {
+        let groups = ledger.grouped(always(), filter, by).unwrap().into_iter();
+        let groups = groups.map(|(name, totals)| (name.unwrap_or_default(), totals.requests));
+        groups.collect::<Vec<_>>()
+    };
+    let named = |pairs: &[(&str, u64)]| -> Vec<(String, u64)> {
+        pairs
+            .iter()
+            .map(|(name, requests)| ((*name).to_owned(), *requests))
+            .collect()
+    };
+    let all = Filter::default();
+    assert_eq!(
+        groups(Dimension::Agent, &all),
+        named(&[("", 1), ("claude-code", 1), ("codex", 2)])
+    );
+    assert_eq!(
+        groups(Dimension::Session, &all),
+        named(&[("a session", 1), ("one", 2), ("two", 1)])
+    );
+    let tags = [("", 1), ("team=a", 2), ("team=ab", 1), ("ticket=7", 1)];
+    assert_eq!(groups(Dimension::Tag, &all), named(&tags));
+    let of_team = Filter {
+        tag: Some("team=a".to_owned()),
+        ..Filter::default()
+    };
+    assert_eq!(groups(Dimension::Session, &of_team), named(&[("one", 2)]));
+    assert_eq!(ledger.totals(always(), &of_team).unwrap().requests, 2);
+    let by_session = ledger.grouped(always(), &all, Dimension::Session).unwrap();
+    let sum = by_session.iter().fold(Totals::default(), |mut sum, (_, totals)| {
+        sum += *totals;
+        sum
+    });
+    assert_eq!(sum, ledger.totals(always(), &all).unwrap());
 }
 
 /// Days of 23, 24½ and 25 hours, and days that begin at a quarter to the hour.

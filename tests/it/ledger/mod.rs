@@ -4,7 +4,7 @@ use std::path::Path;
 
 use api_keys::{
     domain::{
-        Label, OwnCost, RecordedCost, RequestOutcome, Service, Span, Task, TokenCounts, Tokens, UsageRecord,
+        Label, OwnCost, RecordedCost, RequestOutcome, Service, Span, Tags, Task, TokenCounts, Tokens, UsageRecord,
         UsageSource, Usd,
     },
     storage::ledger::{
@@ -72,6 +72,8 @@ pub(crate) fn request() -> UsageRecord {
         project: Some("a project".to_owned()),
         session: Some("a session".to_owned()),
         client: None,
+        agent: None,
+        tags: Tags::default(),
         source: UsageSource::Reported,
         service: Service::Standard,
         tokens: Tokens::new(TokenCounts {

@@ -18,7 +18,7 @@ use crate::domain::{
 /// The bytes before a payload.
 pub(super) const HEAD: usize = 4 + 4 + 8 + 1;
 /// The longest payload that is believed.
-const LONGEST: usize = 1 << 20;
+const MAX_PAYLOAD_BYTES: usize = 1 << 20;
 
 /// What is known of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +62,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<JournalEntry<'_>> {
     let (length, rest) = bytes.split_first_chunk()?;
     let (checksum, rest) = rest.split_first_chunk()?;
     let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
-    let checked = rest.get(..HEAD - 8 + length).filter(|_| length <= LONGEST)?;
+    let checked = rest.get(..HEAD - 8 + length).filter(|_| length <= MAX_PAYLOAD_BYTES)?;
     if crc32fast::hash(checked) != u32::from_le_bytes(*checksum) {
         return None;
     }
@@ -102,6 +102,10 @@ struct StoredEntry<'a> {
     session: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     client: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    agent: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tags: Option<Cow<'a, str>>,
     source: Cow<'a, str>,
     service: Cow<'a, str>,
     /// Input, output, cache reads, cache writes, those for an hour, reasoning.
@@ -138,6 +142,8 @@ pub(super) fn encode(record: &UsageRecord) -> Vec<u8> {
         project: borrowed(record.project.as_ref()),
         session: borrowed(record.session.as_ref()),
         client: borrowed(record.client.as_ref()),
+        agent: borrowed(record.agent.as_ref()),
+        tags: record.tags.text().map(Cow::Borrowed),
         source: record.source.as_str().into(),
         service: record.service.as_str().into(),
         tokens: [
@@ -192,6 +198,8 @@ pub(super) fn decode(payload: &[u8]) -> Option<UsageRecord> {
         project: owned(stored.project),
         session: owned(stored.session),
         client: owned(stored.client),
+        agent: owned(stored.agent),
+        tags: stored.tags.and_then(|tags| tags.parse().ok()).unwrap_or_default(),
         source: one_of(&UsageSource::ALL, UsageSource::as_str, &stored.source)?,
         service: one_of(&Service::ALL, Service::as_str, &stored.service)?,
         tokens: Tokens::new(TokenCounts {

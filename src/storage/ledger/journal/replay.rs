@@ -24,9 +24,9 @@ use crate::{
 };
 
 /// The longest segment that is read.
-const LONGEST: u64 = 1 << 30;
+const MAX_SEGMENT_BYTES: u64 = 1 << 30;
 /// How long others that write are waited for, before another time.
-const PATIENCE: Duration = Duration::from_millis(200);
+const BUSY_TIMEOUT: Duration = Duration::from_millis(200);
 /// What is added to the name of a segment that cannot be read to its end.
 const DAMAGED: &str = ".damaged";
 
@@ -88,7 +88,7 @@ impl Ledger {
                 damaged.push(segment.name.clone());
             }
         }
-        let ledger = self.with_patience(PATIENCE);
+        let ledger = self.with_patience(BUSY_TIMEOUT);
         ledger.write_only(Survives::PowerCut, |transaction| transaction.replay(holder, &contents))?;
         for segment in &segments {
             if damaged.contains(&segment.name) {
@@ -150,10 +150,14 @@ fn lock_all(folder: &Folder, holder: &str, segments: &BTreeMap<u64, String>) -> 
 fn read(folder: &Folder, segment: &mut Abandoned) -> LedgerResult<Vec<u8>> {
     let path = folder.path().join(&segment.name);
     let mut bytes = Vec::new();
-    let read = (&mut segment.file).take(LONGEST + 1).read_to_end(&mut bytes);
+    let read = (&mut segment.file).take(MAX_SEGMENT_BYTES + 1).read_to_end(&mut bytes);
     read.map_err(|source| FileError::from_io(&path, "read", source))?;
-    if bytes.len() as u64 > LONGEST {
-        return Err(FileError::TooLarge { path, limit: LONGEST }.into());
+    if bytes.len() as u64 > MAX_SEGMENT_BYTES {
+        return Err(FileError::TooLarge {
+            path,
+            limit: MAX_SEGMENT_BYTES,
+        }
+        .into());
     }
     Ok(bytes)
 }

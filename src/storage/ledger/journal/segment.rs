@@ -18,7 +18,7 @@ pub(super) const SEGMENT: usize = 4 << 20;
 /// What each begins with.
 pub(super) const MAGIC: &[u8; 32] = b"api-keys journal 1\n\0\0\0\0\0\0\0\0\0\0\0\0\0";
 /// How often it is tried to make one while others remove what killed processes have left.
-const TRIES: u32 = 5;
+const MAX_TRIES: u32 = 5;
 /// What a segment's name ends in.
 const ENDING: &str = ".journal";
 
@@ -47,7 +47,7 @@ impl Segment {
     pub(super) fn make(folder: &Path, holder: &str, number: u64, length: usize) -> Result<Self, FileError> {
         let folder = Folder::create(folder)?;
         let length = MAGIC.len() + length;
-        let mut left = TRIES;
+        let mut left = MAX_TRIES;
         loop {
             left -= 1;
             match Self::make_once(&folder, holder, number, length) {

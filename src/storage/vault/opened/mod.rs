@@ -10,9 +10,7 @@ use zeroize::Zeroizing;
 use super::{
     anchor::VaultFreshness,
     error::VaultError,
-    format::{
-        Header, Hex, LAST_GENERATION, LONGEST_FILE, MOST_RECORDS, Sealed, SealedRecord, Slot, VERSION, VaultFile,
-    },
+    format::{Header, Hex, LAST_GENERATION, MAX_FILE, MAX_RECORDS, Sealed, SealedRecord, Slot, VERSION, VaultFile},
     seal::{self, SealError, SealKey},
 };
 use crate::{
@@ -305,7 +303,7 @@ impl Draft {
         if self.header.generation > LAST_GENERATION {
             return Err(VaultError::Full("it was written too often"));
         }
-        if self.sealed.len() > MOST_RECORDS {
+        if self.sealed.len() > MAX_RECORDS {
             return Err(VaultError::Full("it holds 10,000 secrets"));
         }
         let named = |(key_id, version): &(KeyId, u32)| {
@@ -339,7 +337,7 @@ impl Draft {
         let file = VaultFile::new(&self.header, sealed, records.clone());
         let mac = file.authenticate(&self.keys.mac);
         let bytes = file.with_mac(mac).to_bytes();
-        if bytes.len() as u64 > LONGEST_FILE {
+        if bytes.len() as u64 > MAX_FILE {
             return Err(VaultError::Full("its file would be longer than 16 MiB"));
         }
         let contents = VaultContents {

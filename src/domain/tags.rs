@@ -1,0 +1,110 @@
+//! What a caller marks requests with, to tell them apart later: `team=search,ticket=K-7`.
+
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+/// The most tags of one request.
+const MOST: usize = 10;
+/// The longest name or value, in characters.
+const LONGEST: usize = 80;
+
+/// The tags of a request, as one text: `name=value` pairs, sorted by name, with commas between them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tags(String);
+
+/// Why a text is not a list of tags.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TagsError {
+    NotAPair,
+    Twice,
+    TooLong,
+    TooMany,
+}
+
+impl Tags {
+    /// The text; nothing where there are no tags.
+    pub fn text(&self) -> Option<&str> {
+        (!self.0.is_empty()).then_some(self.0.as_str())
+    }
+}
+
+impl FromStr for Tags {
+    type Err = TagsError;
+
+    fn from_str(text: &str) -> Result<Self, TagsError> {
+        let mut tags = BTreeMap::new();
+        for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').ok_or(TagsError::NotAPair)?;
+            let (name, value) = (name.trim(), value.trim());
+            let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | ':' | '/');
+            if name.is_empty() || value.is_empty() || !name.chars().all(is_name) || value.chars().any(char::is_control)
+            {
+                return Err(TagsError::NotAPair);
+            }
+            if name.chars().count() > LONGEST || value.chars().count() > LONGEST {
+                return Err(TagsError::TooLong);
+            }
+            if tags.insert(name, value).is_some() {
+                return Err(TagsError::Twice);
+            }
+        }
+        if tags.len() > MOST {
+            return Err(TagsError::TooMany);
+        }
+        let pairs: Vec<String> = tags.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        Ok(Self(pairs.join(",")))
+    }
+}
+
+impl fmt::Display for TagsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAPair => f.write_str("a tag is not of the form name=value"),
+            Self::Twice => f.write_str("a tag has two values"),
+            Self::TooLong => write!(f, "a tag's name or value is longer than {LONGEST} characters"),
+            Self::TooMany => write!(f, "there are more than {MOST} tags"),
+        }
+    }
+}
+
+impl std::error::Error for TagsError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_sorted_and_spelled_one_way() {
+        for (text, spelled) in [
+            ("", None),
+            (" , ", None),
+            ("b=2,a=1", Some("a=1,b=2")),
+            (" team = search team , ticket=K-7", Some("team=search team,ticket=K-7")),
+            ("x=a=b", Some("x=a=b")),
+        ] {
+            let tags: Tags = text.parse().expect(text);
+            assert_eq!(tags.text(), spelled, "{text}");
+            assert_eq!(
+                tags.text().unwrap_or_default().parse(),
+                Ok(tags.clone()),
+                "its own text"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_list_of_tags_is_refused() {
+        for (text, why) in [
+            ("a", TagsError::NotAPair),
+            ("a=", TagsError::NotAPair),
+            ("=b", TagsError::NotAPair),
+            ("a b=c", TagsError::NotAPair),
+            ("a=b\u{7}", TagsError::NotAPair),
+            ("a=1,a=2", TagsError::Twice),
+        ] {
+            assert_eq!(text.parse::<Tags>(), Err(why), "{text}");
+        }
+        assert_eq!(format!("a={}", "x".repeat(81)).parse::<Tags>(), Err(TagsError::TooLong));
+        let many: Vec<String> = (0..11).map(|number| format!("t{number}=x")).collect();
+        assert_eq!(many.join(",").parse::<Tags>(), Err(TagsError::TooMany));
+    }
+}
