@@ -378,8 +378,8 @@ fn identity(line: &ClaudeLine<'_>, at: i64, counts: &TokenCounts) -> (String, Op
         ..
     } = counts;
     match (message, line.request_id.get(), line.uuid.get()) {
-        (Some(message), Some(request), _) => (format!("{message}:{request}"), None),
-        (None, Some(request), _) => (request.to_owned(), None),
+        (Some(message), Some(request), _) => (format!("{request}:{message}"), None),
+        (None, Some(request), _) => (format!("{request}:"), None),
         (Some(message), None, _) => {
             let identity = format!("{message}@{at}:{input}.{output}.{cache_read}.{cache_write}");
             (identity, Some(message.to_owned()))

@@ -17,6 +17,7 @@ mod export;
 mod forgiving;
 mod gateway;
 mod help;
+mod import;
 mod key_name;
 mod logging;
 mod look;

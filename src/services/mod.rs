@@ -10,6 +10,7 @@ pub mod health;
 pub mod keys;
 pub mod last_use;
 mod ledger_writes;
+pub mod log_import;
 mod new_secret;
 pub mod price_lookup;
 pub mod price_updates;

@@ -10,7 +10,7 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        Label, ModelRef, OwnCost, ProviderId, RecordedCost, RequestOutcome, Service, Span, Tags, Task, Tokens,
+        Billing, Label, ModelRef, OwnCost, ProviderId, RecordedCost, RequestOutcome, Service, Span, Tags, Task, Tokens,
         UsageRecord, UsageSource, Usd, Window, last_days, months_of,
     },
     error::{Code, Error, Result},
@@ -142,7 +142,9 @@ pub async fn track(app: &App, told: Told) -> Result<Tracked> {
         tokens: told.tokens,
         outcome: told.outcome,
         cost,
+        billing: Billing::Billed,
         request_id: told.request_id,
+        upstream_id: None,
     };
     let recorded = ledger_writes::turn(app, |ledger| ledger.record(&record)).await?;
     if !recorded.duplicate && now.duration_since(at) < OUTCOME_MAX_AGE {

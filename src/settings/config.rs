@@ -22,6 +22,7 @@ pub struct Config {
     pub routing: RoutingConfig,
     pub budget: BudgetConfig,
     pub gateway: GatewayConfig,
+    pub agent_logs: AgentLogsConfig,
     pub prices: Vec<PriceOverride>,
     pub quality: Vec<QualityOverride>,
     /// Which keys belong to which folders.
@@ -115,6 +116,15 @@ pub struct GatewayConfig {
     pub cache: CacheConfig,
 }
 
+/// The logs of coding agents.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AgentLogsConfig {
+    /// Whether what is new in them is imported whenever usage is shown.
+    pub auto_import: bool,
+    /// The agents that are billed by the token; a plan covers all others.
+    pub billed: Vec<String>,
+}
+
 /// The gateway's cache of answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CacheConfig {
@@ -170,6 +180,9 @@ impl Config {
         }
         if let Some(budget) = root.section("budget")? {
             config.budget = reading::budget(budget)?;
+        }
+        if let Some(logs) = root.section("agent_logs")? {
+            config.agent_logs = reading::agent_logs(logs)?;
         }
         if let Some(gateway) = root.section("gateway")? {
             config.gateway = reading::gateway(gateway)?;

@@ -7,6 +7,7 @@
 
 use std::{
     collections::BTreeMap,
+    ops::AddAssign,
     path::{Path, PathBuf},
 };
 
@@ -17,17 +18,36 @@ use super::{
     names::{NameId, SeriesId},
     totals::Totals,
 };
-use crate::domain::{RecordedCost, UsageRecord, UsageSource};
+use crate::domain::{RecordedCost, TokenCounts, UsageRecord, UsageSource, Usd};
 
 /// How long before and after a log's line its request may have been recorded by others, in milliseconds.
-const WINDOW: i64 = 10 * 60 * 1000;
+const WINDOW_MS: i64 = 10 * 60 * 1000;
 
-/// A request from a log. Its identity is the record's `request_id`.
+/// A request from a log. Its identity is the record's `request_id`, and begins with the provider's id where the log has
+/// that, and a colon.
 #[derive(Debug, Clone)]
 pub struct LogEntry {
     pub record: UsageRecord,
-    /// Whether it may be a copy, which owns the request only where there is no original.
-    pub is_copy: bool,
+    /// The provider's own id of it.
+    pub upstream_id: Option<String>,
+    pub role: EntryRole,
+}
+
+/// What an entry is to the request that it tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryRole {
+    Original,
+    /// It may be a copy, which owns the request only where there is no original.
+    Copy,
+    /// It is another's: should it have been counted, it is taken back.
+    NotOurs,
+}
+
+/// What a session had used in all when it was last read, and what that cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LogCounter {
+    pub counts: TokenCounts,
+    pub cost: Usd,
 }
 
 /// Up to where a log is read.
@@ -47,22 +67,63 @@ pub struct LogPosition {
 #[derive(Debug, Default)]
 pub struct LogBatch {
     pub entries: Vec<LogEntry>,
+    /// Counters as they are then: the agent, the session.
+    pub counters: Vec<((String, String), LogCounter)>,
     /// The files that are read once `entries` are taken in.
     pub files: Vec<(PathBuf, LogPosition)>,
 }
 
-/// What became of requests from logs.
+/// What becomes of a request from a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    New,
+    /// More is known of it now.
+    Updated,
+    /// Nothing is new about it.
+    Known,
+    /// It passed the gateway, and was recorded there.
+    Covered,
+    /// It was reported, and is now recorded as the log has it.
+    Replaces,
+    /// It was counted, and turned out to be another's.
+    TakenBack,
+}
+
+impl From<Fate> for Imported {
+    fn from(fate: Fate) -> Self {
+        let mut one = Self::default();
+        *match fate {
+            Fate::New => &mut one.new,
+            Fate::Updated => &mut one.updated,
+            Fate::Known => &mut one.known,
+            Fate::Covered => &mut one.covered,
+            Fate::Replaces => &mut one.replaced,
+            Fate::TakenBack => &mut one.taken_back,
+        } = 1;
+        one
+    }
+}
+
+/// What became of requests from logs: how many met each [`Fate`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Imported {
     pub new: u64,
-    /// More is known of them now.
     pub updated: u64,
-    /// Nothing is new about them.
     pub known: u64,
-    /// They passed the gateway, and were recorded there.
     pub covered: u64,
-    /// They were reported, and are now recorded as the log has them.
     pub replaced: u64,
+    pub taken_back: u64,
+}
+
+impl AddAssign for Imported {
+    fn add_assign(&mut self, other: Self) {
+        self.new += other.new;
+        self.updated += other.updated;
+        self.known += other.known;
+        self.covered += other.covered;
+        self.replaced += other.replaced;
+        self.taken_back += other.taken_back;
+    }
 }
 
 /// A record by another source that may be of the same request as an entry.
@@ -70,9 +131,12 @@ struct Rival {
     id: i64,
     at: i64,
     series: SeriesId,
-    source: UsageSource,
-    counts: [u64; 3],
+    is_reported: bool,
+    cache_read: u64,
 }
+
+/// Records of other sources by their input and output.
+type Rivals = BTreeMap<(u64, u64), Vec<Rival>>;
 
 /// Says of two sessions whether the second owns a request that both have.
 pub type OwnsRather<'a> = &'a dyn Fn(&str, &str) -> bool;
@@ -81,20 +145,44 @@ impl Ledger {
     /// Takes in what logs tell; whole, or not at all.
     ///
     /// `dry` only says what would become of it.
-    pub fn import(&self, batch: &LogBatch, owns_rather: OwnsRather<'_>, dry: bool) -> LedgerResult<Imported> {
-        let mut imported = Imported::default();
+    pub fn import(&self, batch: &LogBatch, owns_rather: OwnsRather<'_>, dry: bool) -> LedgerResult<Vec<Fate>> {
+        let mut fates = Vec::with_capacity(batch.entries.len());
         let done = self.write(Survives::Kill, |transaction| {
-            imported = transaction.import(batch, owns_rather)?;
+            transaction.import(batch, owns_rather, &mut fates)?;
+            // A dry run is rolled back.
             if dry {
-                // Rolls it back.
-                return Err(rusqlite::Error::StatementChangedRows(0));
+                Err(rusqlite::Error::StatementChangedRows(0))
+            } else {
+                Ok(())
             }
-            Ok(())
         });
         match done {
-            Err(_) if dry && imported != Imported::default() => Ok(imported),
-            done => done.map(|()| imported),
+            Err(_) if dry && fates.len() == batch.entries.len() => Ok(fates),
+            done => done.map(|()| fates),
         }
+    }
+
+    /// What each session had used in all when it was last read.
+    pub fn log_counters(&self, agent: &str) -> LedgerResult<BTreeMap<String, LogCounter>> {
+        self.read(|transaction| {
+            let mut statement = transaction.sql.prepare_cached(
+                "SELECT session, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, reasoning_tokens, cost
+                 FROM log_counter WHERE agent = ?1",
+            )?;
+            let rows = statement.query_map([agent], |row| {
+                let counts = TokenCounts {
+                    input: row.get(1)?,
+                    output: row.get(2)?,
+                    cache_read: row.get(3)?,
+                    cache_write: row.get(4)?,
+                    cache_write_1h: 0,
+                    reasoning: row.get(5)?,
+                };
+                let cost = Usd::from_nano(row.get(6)?);
+                Ok((row.get(0)?, LogCounter { counts, cost }))
+            })?;
+            rows.collect()
+        })
     }
 
     /// Compares what was recorded since the last time with what logs had told before.
@@ -103,7 +191,7 @@ impl Ledger {
         if !is_due {
             return Ok(Imported::default());
         }
-        self.write(Survives::Kill, Transaction::compare_with_logs)
+        self.write(Survives::Kill, |transaction| transaction.compare_with_logs())
     }
 
     /// Up to where each log is read.
@@ -131,51 +219,78 @@ impl Ledger {
 }
 
 impl Transaction<'_> {
-    fn import(&mut self, batch: &LogBatch, owns_rather: OwnsRather<'_>) -> rusqlite::Result<Imported> {
-        let mut imported = Imported::default();
+    fn import(&mut self, batch: &LogBatch, owns_rather: OwnsRather<'_>, fates: &mut Vec<Fate>) -> rusqlite::Result<()> {
+        // Whatever others recorded up to now has been held against earlier logs; here it is held against these.
+        self.compare_with_logs()?;
         let mut rivals = self.rivals(&batch.entries)?;
         for entry in &batch.entries {
-            let count = match self.take_in(entry, &mut rivals, owns_rather)? {
-                Fate::New => &mut imported.new,
-                Fate::Updated => &mut imported.updated,
-                Fate::Known => &mut imported.known,
-                Fate::Covered => &mut imported.covered,
-                Fate::Replaces => &mut imported.replaced,
-            };
-            *count += 1;
+            fates.push(self.take_in(entry, &mut rivals, owns_rather)?);
         }
         self.add_up()?;
+        self.all_compared()?;
         for (path, position) in &batch.files {
             self.set_log_position(path, position)?;
         }
-        Ok(imported)
+        for ((agent, session), counter) in &batch.counters {
+            self.set_log_counter(agent, session, counter)?;
+        }
+        Ok(())
     }
 
-    fn take_in(&mut self, entry: &LogEntry, rivals: &mut Vec<Rival>, owns_rather: OwnsRather<'_>) -> rusqlite::Result<Fate> {
+    fn take_in(
+        &mut self,
+        entry: &LogEntry,
+        rivals: &mut Rivals,
+        owns_rather: OwnsRather<'_>,
+    ) -> rusqlite::Result<Fate> {
         let record = &entry.record;
         let identity = record.request_id.as_deref().unwrap_or_default();
         let provider = self.names.of(self.sql, record.model.provider.as_str())?;
-        if let Some(id) = self.find_request(provider, identity)? {
+        let known = self.find_request(provider, identity)?;
+        if entry.role == EntryRole::NotOurs {
+            return self.take_back_copy(known);
+        }
+        if let Some(id) = known {
             return self.meet_again(id, entry, owns_rather);
         }
-        if let Some(rival) = self.rival_of(provider, record, rivals)? {
-            return self.decide(&rival, provider, record);
+        if let Some(rival) = self.rival_of(provider, entry, rivals)? {
+            return self.decide(rival, provider, record);
         }
         self.insert_new(record, provider)?;
         Ok(Fate::New)
     }
 
+    /// What was counted as a log's own request, and is another's, goes.
+    fn take_back_copy(&mut self, known: Option<i64>) -> rusqlite::Result<Fate> {
+        let Some(id) = known else { return Ok(Fate::Known) };
+        match self.record_of(id)? {
+            Some(record) if record.source.is_log() => {
+                self.remove(id, &record)?;
+                Ok(Fate::TakenBack)
+            }
+            Some(_) | None => Ok(Fate::Known),
+        }
+    }
+
     /// A record with the entry's identity is there: the larger state of both stays.
     fn meet_again(&mut self, id: i64, entry: &LogEntry, owns_rather: OwnsRather<'_>) -> rusqlite::Result<Fate> {
         // It was pruned, or has another name.
-        let Some(known) = self.record_of(id)? else { return Ok(Fate::Known) };
+        let Some(known) = self.record_of(id)? else {
+            return Ok(Fate::Known);
+        };
         if !known.source.is_log() {
             return Ok(Fate::Known);
         }
         let new = &entry.record;
         let size = |it: &UsageRecord| {
             let tokens = &it.tokens;
-            [tokens.output(), tokens.input(), tokens.cache_read(), tokens.cache_write(), tokens.reasoning()]
+            [
+                tokens.output(),
+                tokens.input(),
+                tokens.cache_read(),
+                tokens.cache_write(),
+                tokens.reasoning(),
+            ]
         };
         let mut merged = if size(new) > size(&known) || (size(new) == size(&known) && new.at < known.at) {
             new.clone()
@@ -184,7 +299,7 @@ impl Transaction<'_> {
         };
         // One transcript owns it, whichever has the larger state.
         let is_owner = match (known.session.as_deref(), new.session.as_deref()) {
-            (Some(before), Some(now)) if before != now => owns_rather(before, now),
+            (Some(before), Some(now)) if before != now => entry.role == EntryRole::Original && owns_rather(before, now),
             _ => true,
         };
         let owner = if is_owner { new } else { &known };
@@ -198,8 +313,10 @@ impl Transaction<'_> {
     }
 
     /// Of a log's entry and the record of another source, the better one stays.
-    fn decide(&mut self, rival: &Rival, provider: NameId, record: &UsageRecord) -> rusqlite::Result<Fate> {
-        let Some(known) = self.record_of(rival.id)? else { return Ok(Fate::Known) };
+    fn decide(&mut self, rival: i64, provider: NameId, record: &UsageRecord) -> rusqlite::Result<Fate> {
+        let Some(known) = self.record_of(rival)? else {
+            return Ok(Fate::Known);
+        };
         let identity = record.request_id.as_deref().unwrap_or_default();
         if known.source.rank(&known.cost) >= record.source.rank(&record.cost) {
             // What the better source does not say, the log does.
@@ -214,24 +331,25 @@ impl Transaction<'_> {
                 merged.cost = record.cost.clone();
             }
             if merged != known {
-                self.replace(rival.id, &known, &merged)?;
+                self.replace(rival, &known, &merged)?;
             }
-            self.note_name(provider, identity, rival.id)?;
+            self.note_name(provider, identity, rival)?;
             return Ok(Fate::Covered);
         }
-        self.remove(rival.id, &known)?;
+        self.remove(rival, &known)?;
         let id = self.insert_new(&with_marks_of(record, &known), provider)?;
         if let Some(name) = &known.request_id {
             self.note_name(provider, name, id)?;
         }
-        self.rename(rival.id, id)?;
+        self.rename(rival, id)?;
         Ok(Fate::Replaces)
     }
 
     fn insert_new(&mut self, record: &UsageRecord, provider: NameId) -> rusqlite::Result<i64> {
         let (series_id, series) = self.names.series_of(self.sql, record)?;
         let id = self.insert(record, series_id, provider)?;
-        self.additions.add(record.at, series_id, series.client, Totals::of(record));
+        self.additions
+            .add(record.at, series_id, series.client, Totals::of(record));
         Ok(id.cast_signed())
     }
 
@@ -267,33 +385,57 @@ impl Transaction<'_> {
             .map(drop)
     }
 
+    /// The record that a log, or the gateway, has of the request that the provider calls `id`.
+    pub(super) fn find_upstream(&self, provider: NameId, id: &str) -> rusqlite::Result<Option<i64>> {
+        let found = self
+            .sql
+            .prepare_cached("SELECT id FROM record WHERE provider = ?1 AND upstream_id = ?2")?
+            .query_row(params![provider, id], |row| row.get(0))
+            .optional()?;
+        if found.is_some() {
+            return Ok(found);
+        }
+        self.find_logged(provider, id)
+    }
+
+    /// The record of the log's entry whose identity begins with the provider's id.
+    fn find_logged(&self, provider: NameId, id: &str) -> rusqlite::Result<Option<i64>> {
+        self.sql
+            .prepare_cached(
+                "SELECT id FROM record WHERE provider = ?1 AND request_id >= ?2 || ':' AND request_id < ?2 || ';'",
+            )?
+            .query_row(params![provider, id], |row| row.get(0))
+            .optional()
+    }
+
     /// Records of other sources from about the time of `entries`.
-    fn rivals(&mut self, entries: &[LogEntry]) -> rusqlite::Result<Vec<Rival>> {
+    fn rivals(&mut self, entries: &[LogEntry]) -> rusqlite::Result<Rivals> {
         let times = entries.iter().map(|entry| entry.record.at.as_millisecond());
+        let mut rivals = Rivals::new();
         let (Some(first), Some(last)) = (times.clone().min(), times.max()) else {
-            return Ok(Vec::new());
+            return Ok(rivals);
         };
         let sources = self.other_series()?;
         if sources.is_empty() {
-            return Ok(Vec::new());
+            return Ok(rivals);
         }
         let mut statement = self.sql.prepare_cached(
-            "SELECT id, at, series, input_tokens, output_tokens, cache_read_tokens FROM record
-             WHERE at >= ?1 AND at <= ?2 AND NOT EXISTS (SELECT 1 FROM same_request WHERE same_request.record = record.id
-                AND same_request.record <> 0)",
+            "SELECT id, at, series, cache_read_tokens, input_tokens, output_tokens FROM record
+             WHERE at >= ?1 AND at <= ?2
+                AND NOT EXISTS (SELECT 1 FROM same_request WHERE same_request.record = record.id AND record <> 0)",
         )?;
-        let mut rows = statement.query([first - WINDOW, last + WINDOW])?;
-        let mut rivals = Vec::new();
+        let mut rows = statement.query([first - WINDOW_MS, last + WINDOW_MS])?;
         while let Some(row) = rows.next()? {
             let series: SeriesId = row.get(2)?;
             if let Some(source) = sources.get(&series) {
-                rivals.push(Rival {
+                let rival = Rival {
                     id: row.get(0)?,
                     at: row.get(1)?,
                     series,
-                    source: *source,
-                    counts: [row.get(3)?, row.get(4)?, row.get(5)?],
-                });
+                    is_reported: *source == UsageSource::Reported,
+                    cache_read: row.get(3)?,
+                };
+                rivals.entry((row.get(4)?, row.get(5)?)).or_default().push(rival);
             }
         }
         Ok(rivals)
@@ -315,34 +457,46 @@ impl Transaction<'_> {
     }
 
     /// The record of another source that is of the same request: by the provider's id, else by model, counts and time.
-    fn rival_of(&mut self, provider: NameId, record: &UsageRecord, rivals: &mut Vec<Rival>) -> rusqlite::Result<Option<Rival>> {
+    fn rival_of(&mut self, provider: NameId, entry: &LogEntry, rivals: &mut Rivals) -> rusqlite::Result<Option<i64>> {
         if rivals.is_empty() {
             return Ok(None);
         }
-        if let Some(upstream) = &record.upstream_id {
-            let by_id = self
-                .sql
-                .prepare_cached("SELECT id FROM record WHERE provider = ?1 AND (upstream_id = ?2 OR request_id = ?2)")?
-                .query_row(params![provider, upstream], |row| row.get::<_, i64>(0))
-                .optional()?;
-            if let Some(at) = by_id.and_then(|id| rivals.iter().position(|rival| rival.id == id)) {
-                return Ok(Some(rivals.swap_remove(at)));
+        if let Some(upstream) = &entry.upstream_id {
+            let mut by_id = self.sql.prepare_cached(
+                "SELECT id, input_tokens, output_tokens FROM record WHERE provider = ?1 AND upstream_id = ?2
+                 UNION ALL
+                 SELECT id, input_tokens, output_tokens FROM record WHERE provider = ?1 AND request_id = ?2",
+            )?;
+            let mut rows = by_id.query(params![provider, upstream])?;
+            while let Some(row) = rows.next()? {
+                let id: i64 = row.get(0)?;
+                if let Some(alike) = rivals.get_mut(&(row.get(1)?, row.get(2)?))
+                    && let Some(at) = alike.iter().position(|rival| rival.id == id)
+                {
+                    alike.swap_remove(at);
+                    return Ok(Some(id));
+                }
             }
         }
+        let record = &entry.record;
         let (at, tokens) = (record.at.as_millisecond(), &record.tokens);
-        let counts = [tokens.input(), tokens.output(), tokens.cache_read()];
+        let Some(alike) = rivals.get_mut(&(tokens.input(), tokens.output())) else {
+            return Ok(None);
+        };
         let mut nearest: Option<(usize, i64)> = None;
-        for (index, rival) in rivals.iter().enumerate() {
+        for (index, rival) in alike.iter().enumerate() {
             let away = (rival.at - at).abs();
-            if away <= WINDOW
-                && rival.has_counts(counts)
+            // Cached input is not always reported.
+            let is_alike = rival.cache_read == tokens.cache_read() || (rival.is_reported && rival.cache_read == 0);
+            if away <= WINDOW_MS
+                && is_alike
                 && nearest.is_none_or(|(_, least)| away < least)
                 && self.is_same_model(provider, rival.series, record)?
             {
                 nearest = Some((index, away));
             }
         }
-        Ok(nearest.map(|(index, _)| rivals.swap_remove(index)))
+        Ok(nearest.map(|(index, _)| alike.swap_remove(index).id))
     }
 
     /// Whether a series is of the record's model, which one of both may call by a longer name, with its date.
@@ -371,41 +525,66 @@ impl Transaction<'_> {
             .map(drop)
     }
 
+    fn set_log_counter(&self, agent: &str, session: &str, counter: &LogCounter) -> rusqlite::Result<()> {
+        let counts = &counter.counts;
+        self.sql
+            .prepare_cached("INSERT OR REPLACE INTO log_counter VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")?
+            .execute(params![
+                agent,
+                session,
+                counts.input.cast_signed(),
+                counts.output.cast_signed(),
+                counts.cache_read.cast_signed(),
+                counts.cache_write.cast_signed(),
+                counts.reasoning.cast_signed(),
+                counter.cost.nano(),
+            ])
+            .map(drop)
+    }
+
     fn has_uncompared(&mut self) -> rusqlite::Result<bool> {
         let mut is_due = self.sql.prepare_cached("SELECT compared < records FROM meta")?;
         is_due.query_row([], |row| row.get(0))
     }
 
+    fn all_compared(&self) -> rusqlite::Result<()> {
+        let mut done = self
+            .sql
+            .prepare_cached("UPDATE meta SET compared = records WHERE compared <> records")?;
+        done.execute([]).map(drop)
+    }
+
     /// Holds each record of another source since the last time against those from logs.
     fn compare_with_logs(&mut self) -> rusqlite::Result<Imported> {
-        let others = self.other_series()?;
         let mut imported = Imported::default();
+        if !self.has_uncompared()? {
+            return Ok(imported);
+        }
+        let others = self.other_series()?;
         let fresh: Vec<(i64, SeriesId)> = self
             .sql
-            .prepare_cached("SELECT id, series FROM record WHERE id > (SELECT compared FROM meta)")?
+            .prepare_cached(
+                "SELECT id, series FROM record WHERE id > (SELECT compared FROM meta)
+                    AND NOT EXISTS (SELECT 1 FROM same_request WHERE same_request.record = record.id AND record <> 0)",
+            )?
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<rusqlite::Result<_>>()?;
         for (id, _) in fresh.iter().filter(|(_, series)| others.contains_key(series)) {
             let Some(record) = self.record_of(*id)? else { continue };
             let provider = self.names.of(self.sql, record.model.provider.as_str())?;
-            let Some(logged) = self.logged_as(provider, &record)? else { continue };
-            let Some(entry) = self.record_of(logged)? else { continue };
-            let rival = Rival {
-                id: *id,
-                at: record.at.as_millisecond(),
-                series: 0,
-                source: record.source,
-                counts: [0; 3],
+            let Some(logged) = self.logged_as(provider, &record)? else {
+                continue;
             };
+            let Some(entry) = self.record_of(logged)? else { continue };
             self.remove(logged, &entry)?;
-            self.decide(&rival, provider, &entry)?;
-            match record.source {
-                UsageSource::Gateway => imported.covered += 1,
-                UsageSource::Reported | UsageSource::Log | UsageSource::CumulativeLog => imported.replaced += 1,
+            match self.decide(*id, provider, &entry)? {
+                Fate::Covered => imported.covered += 1,
+                Fate::Replaces => imported.replaced += 1,
+                Fate::New | Fate::Updated | Fate::Known | Fate::TakenBack => {}
             }
         }
         self.add_up()?;
-        self.sql.prepare_cached("UPDATE meta SET compared = records")?.execute([])?;
+        self.all_compared()?;
         Ok(imported)
     }
 
@@ -413,14 +592,7 @@ impl Transaction<'_> {
     fn logged_as(&mut self, provider: NameId, record: &UsageRecord) -> rusqlite::Result<Option<i64>> {
         let ids = [record.upstream_id.as_deref(), record.request_id.as_deref()];
         for id in ids.into_iter().flatten() {
-            // Identities begin with the provider's id where there is one.
-            let found = self
-                .sql
-                .prepare_cached(
-                    "SELECT id FROM record WHERE provider = ?1 AND request_id >= ?2 || ':' AND request_id < ?2 || ';'",
-                )?
-                .query_row(params![provider, id], |row| row.get(0))
-                .optional()?;
+            let found = self.find_logged(provider, id)?;
             if found.is_some() {
                 return Ok(found);
             }
@@ -432,9 +604,10 @@ impl Transaction<'_> {
                 "SELECT id, series, cache_read_tokens FROM record
                  WHERE at >= ?1 AND at <= ?2 AND input_tokens = ?3 AND output_tokens = ?4 ORDER BY abs(at - ?5)",
             )?
-            .query_map(params![at - WINDOW, at + WINDOW, tokens.input(), tokens.output(), at], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-            })?
+            .query_map(
+                params![at - WINDOW_MS, at + WINDOW_MS, tokens.input(), tokens.output(), at],
+                |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
+            )?
             .collect::<rusqlite::Result<_>>()?;
         for (id, series, cache_read) in candidates {
             let known = self.names.series(self.sql, series)?;
@@ -452,41 +625,21 @@ impl Transaction<'_> {
 
     /// Writes `new` over the record `id`, which is `known`.
     fn replace(&mut self, id: i64, known: &UsageRecord, new: &UsageRecord) -> rusqlite::Result<()> {
-        self.take_back(known)?;
+        self.remove(id, known)?;
         let (series_id, series) = self.names.series_of(self.sql, new)?;
         let provider = self.names.of(self.sql, new.model.provider.as_str())?;
-        self.write_over(id, new, series_id, provider)?;
+        self.insert_as(id.cast_unsigned(), new, series_id, provider)?;
         self.additions.add(new.at, series_id, series.client, Totals::of(new));
         Ok(())
     }
 
     /// Removes the record `id`, which is `known`, with its part of the sums.
     fn remove(&mut self, id: i64, known: &UsageRecord) -> rusqlite::Result<()> {
-        self.take_back(known)?;
-        self.sql.prepare_cached("DELETE FROM record WHERE id = ?1")?.execute([id]).map(drop)
-    }
-
-    fn take_back(&mut self, known: &UsageRecord) -> rusqlite::Result<()> {
         let (series_id, series) = self.names.series_of(self.sql, known)?;
-        self.additions.subtract(known.at, series_id, series.client, Totals::of(known));
-        Ok(())
-    }
-}
-
-/// What becomes of a request from a log.
-enum Fate {
-    New,
-    Updated,
-    Known,
-    Covered,
-    Replaces,
-}
-
-impl Rival {
-    /// Whether it is of a request with these counts: input, output, cache reads, which are not always reported.
-    fn has_counts(&self, counts: [u64; 3]) -> bool {
-        let is_cache_untold = self.source == UsageSource::Reported && self.counts[2] == 0;
-        self.counts[..2] == counts[..2] && (is_cache_untold || self.counts[2] == counts[2])
+        self.additions
+            .subtract(known.at, series_id, series.client, Totals::of(known));
+        let mut delete = self.sql.prepare_cached("DELETE FROM record WHERE id = ?1")?;
+        delete.execute([id]).map(drop)
     }
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::EntryId;
 use crate::domain::{
-    OwnCost, RecordedCost, RequestOutcome, Service, Task, TokenCounts, Tokens, UsageRecord, UsageSource, Usd,
+    Billing, OwnCost, RecordedCost, RequestOutcome, Service, Task, TokenCounts, Tokens, UsageRecord, UsageSource, Usd,
 };
 
 /// The bytes before a payload.
@@ -125,6 +125,12 @@ struct StoredEntry<'a> {
     own_cost: Option<i64>,
     price: Option<Cow<'a, str>>,
     request_id: Option<Cow<'a, str>>,
+    /// The provider's own id of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    upstream_id: Option<Cow<'a, str>>,
+    /// Whether a plan covers it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    planned: bool,
 }
 
 /// The payload for `record`.
@@ -173,6 +179,8 @@ pub(super) fn encode(record: &UsageRecord) -> Vec<u8> {
         },
         price: record.cost.price().map(Cow::Borrowed),
         request_id: borrowed(record.request_id.as_ref()),
+        upstream_id: borrowed(record.upstream_id.as_ref()),
+        planned: record.billing == Billing::Plan,
     };
     // Numbers and texts can always be written.
     serde_json::to_vec(&stored).unwrap_or_default()
@@ -229,6 +237,8 @@ pub(super) fn decode(payload: &[u8]) -> Option<UsageRecord> {
             Some(cost) => RecordedCost::Computed { cost, price },
             None => RecordedCost::Unpriced,
         },
+        billing: if stored.planned { Billing::Plan } else { Billing::Billed },
         request_id: owned(stored.request_id),
+        upstream_id: owned(stored.upstream_id),
     })
 }

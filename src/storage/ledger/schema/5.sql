@@ -35,5 +35,17 @@ CREATE TABLE log_file (
     read_to  INTEGER NOT NULL,                  -- where reading goes on; 0 where it is read whole
     checksum INTEGER NOT NULL                   -- of its beginning, and of what stands before `read_to`
 ) STRICT, WITHOUT ROWID;
+-- What sessions had used in all when they were last read, of agents that log no requests.
+CREATE TABLE log_counter (
+    agent              TEXT    NOT NULL,
+    session            TEXT    NOT NULL,
+    input_tokens       INTEGER NOT NULL,
+    output_tokens      INTEGER NOT NULL,
+    cache_read_tokens  INTEGER NOT NULL,
+    cache_write_tokens INTEGER NOT NULL,
+    reasoning_tokens   INTEGER NOT NULL,
+    cost               INTEGER NOT NULL,        -- nano-dollars
+    PRIMARY KEY (agent, session)
+) STRICT, WITHOUT ROWID;
 -- The last record that was compared with those from logs.
 ALTER TABLE meta ADD COLUMN compared INTEGER NOT NULL DEFAULT 0;
