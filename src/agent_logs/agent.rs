@@ -1,4 +1,4 @@
-//! What an agent's row says, and all rows.
+//! What an agent's row says.
 
 use std::{
     collections::BTreeSet,
@@ -6,12 +6,9 @@ use std::{
 };
 
 use super::{
-    claude_code, cline, codex, copilot_cli,
     fault::LogFault,
     files::LogFile,
-    gemini_cli, kimi_code, opencode, pi, qwen_code,
-    request::{LoggedRequest, Reading},
-    session_totals,
+    request::{LogReading, LoggedRequest},
 };
 use crate::settings::Machine;
 
@@ -36,40 +33,11 @@ pub struct Agent {
 /// Reads an agent's logs, on any thread.
 pub trait LogReader: Send + Sync {
     /// Gives the requests of `file` from the byte `from` on to `each`.
-    fn read(&self, file: &LogFile, from: u64, each: &mut dyn FnMut(LoggedRequest)) -> Result<Reading, LogFault>;
+    fn read(&self, file: &LogFile, from: u64, each: &mut dyn FnMut(LoggedRequest)) -> Result<LogReading, LogFault>;
 
     /// The files whose requests depend on what is in `changed`, besides those themselves.
     fn follows_from(&self, _changed: &BTreeSet<&Path>) -> Vec<PathBuf> {
         Vec::new()
-    }
-}
-
-/// Every agent, most used first.
-pub const AGENTS: &[Agent] = &[
-    claude_code::AGENT,
-    codex::AGENT,
-    opencode::OPENCODE,
-    copilot_cli::AGENT,
-    gemini_cli::AGENT,
-    kimi_code::AGENT,
-    pi::PI,
-    qwen_code::AGENT,
-    cline::CLINE,
-    cline::ROO_CODE,
-    cline::KILO_CODE,
-    opencode::KILO_CLI,
-    opencode::MIMO_CODE,
-    pi::OPENCLAW,
-    session_totals::GOOSE,
-    session_totals::DROID,
-    session_totals::CRUSH,
-    session_totals::ZED,
-];
-
-impl Agent {
-    /// The agent of that name.
-    pub fn named(name: &str) -> Option<&'static Self> {
-        AGENTS.iter().find(|agent| agent.name == name)
     }
 }
 

@@ -15,7 +15,7 @@ use super::{
     files::{self, LogFile},
     json::{Count, Text},
     lines,
-    request::{LogKind, LoggedRequest, Reading},
+    request::{LogKind, LogReading, LoggedRequest},
 };
 use crate::{
     domain::{Service, TokenCounts},
@@ -160,9 +160,9 @@ struct ClaudeIteration<'a> {
 }
 
 impl LogReader for ClaudeLogs {
-    fn read(&self, file: &LogFile, from: u64, each: &mut dyn FnMut(LoggedRequest)) -> Result<Reading, LogFault> {
+    fn read(&self, file: &LogFile, from: u64, each: &mut dyn FnMut(LoggedRequest)) -> Result<LogReading, LogFault> {
         let mut transcript = Transcript::of(file);
-        let mut reading = Reading::default();
+        let mut reading = LogReading::default();
         let end = lines::each_with(&file.path, from, &[WORD], |line| {
             let taken = transcript.take(line.bytes, line.at, each);
             // The last line may still be written.

@@ -12,7 +12,7 @@ use super::{
     fault::LogFault,
     files::{self, LogFile},
     json,
-    request::{LoggedRequest, Reading, with_cache_beside},
+    request::{LogReading, LoggedRequest, with_cache_beside},
 };
 use crate::settings::Machine;
 
@@ -80,8 +80,8 @@ fn tasks(folder: &Path) -> Vec<LogFile> {
 struct ClineLogs;
 
 impl LogReader for ClineLogs {
-    fn read(&self, file: &LogFile, _: u64, each: &mut dyn FnMut(LoggedRequest)) -> Result<Reading, LogFault> {
-        let mut reading = Reading::default();
+    fn read(&self, file: &LogFile, _: u64, each: &mut dyn FnMut(LoggedRequest)) -> Result<LogReading, LogFault> {
+        let mut reading = LogReading::default();
         let task = file
             .path
             .parent()

@@ -13,7 +13,7 @@ use super::{
     fault::LogFault,
     files::{self, LogFile, LogForm},
     json, lines,
-    request::{LogKind, LoggedRequest, Reading, with_cache_within, with_reasoning},
+    request::{LogKind, LogReading, LoggedRequest, with_cache_within, with_reasoning},
 };
 
 pub(super) const AGENT: Agent = Agent {
@@ -60,8 +60,8 @@ impl CopilotLogs {
         Self { stored }
     }
 
-    fn read_store(file: &LogFile, from: u64, each: &mut dyn FnMut(LoggedRequest)) -> Result<Reading, LogFault> {
-        let mut reading = Reading {
+    fn read_store(file: &LogFile, from: u64, each: &mut dyn FnMut(LoggedRequest)) -> Result<LogReading, LogFault> {
+        let mut reading = LogReading {
             read_to: from,
             unreadable: 0,
         };
@@ -118,14 +118,14 @@ impl CopilotLogs {
     }
 
     /// The totals at the ends of a session's legs.
-    fn read_ends(&self, file: &LogFile, each: &mut dyn FnMut(LoggedRequest)) -> Result<Reading, LogFault> {
+    fn read_ends(&self, file: &LogFile, each: &mut dyn FnMut(LoggedRequest)) -> Result<LogReading, LogFault> {
         let session = file
             .path
             .parent()
             .and_then(|folder| folder.file_name())
             .and_then(|name| name.to_str());
         let session = session.unwrap_or_default();
-        let mut reading = Reading::default();
+        let mut reading = LogReading::default();
         if self.stored.contains(session) {
             return Ok(reading);
         }
@@ -174,7 +174,7 @@ impl CopilotLogs {
 }
 
 impl LogReader for CopilotLogs {
-    fn read(&self, file: &LogFile, from: u64, each: &mut dyn FnMut(LoggedRequest)) -> Result<Reading, LogFault> {
+    fn read(&self, file: &LogFile, from: u64, each: &mut dyn FnMut(LoggedRequest)) -> Result<LogReading, LogFault> {
         match file.form {
             LogForm::Database => Self::read_store(file, from, each),
             LogForm::Lines => self.read_ends(file, each),

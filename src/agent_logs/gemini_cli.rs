@@ -9,7 +9,7 @@ use super::{
     fault::LogFault,
     files::{self, LogFile},
     json, lines,
-    request::{LoggedRequest, Reading, with_cache_within, with_reasoning},
+    request::{LogReading, LoggedRequest, with_cache_within, with_reasoning},
 };
 
 pub(super) const AGENT: Agent = Agent {
@@ -39,8 +39,8 @@ pub(super) const AGENT: Agent = Agent {
 struct GeminiLogs;
 
 impl LogReader for GeminiLogs {
-    fn read(&self, file: &LogFile, _: u64, each: &mut dyn FnMut(LoggedRequest)) -> Result<Reading, LogFault> {
-        let mut reading = Reading::default();
+    fn read(&self, file: &LogFile, _: u64, each: &mut dyn FnMut(LoggedRequest)) -> Result<LogReading, LogFault> {
+        let mut reading = LogReading::default();
         let mut session = file.stem().to_owned();
         // The last state of each message.
         let mut messages: BTreeMap<String, LoggedRequest> = BTreeMap::new();

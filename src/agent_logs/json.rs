@@ -6,9 +6,9 @@ use jiff::Timestamp;
 
 use serde::{
     Deserialize, Deserializer,
-    de::{self, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
-use serde_json::{Value, error::Category, value::RawValue};
+use serde_json::{Value, error::Category};
 
 use super::fault::LogFault;
 use crate::domain::{Billionths, Usd};
@@ -25,10 +25,6 @@ pub(super) struct Count(pub(super) u64);
 /// A text that is borrowed from its line where it can be; what is not a text is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Text<'a>(Option<Cow<'a, str>>);
-
-/// An amount of US dollars; what is not one is none.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Dollars(pub(super) Option<Usd>);
 
 impl Text<'_> {
     pub(super) fn get(&self) -> Option<&str> {
@@ -120,14 +116,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
             }
         }
         deserializer.deserialize_any(TextVisitor(std::marker::PhantomData))
-    }
-}
-
-impl<'de> Deserialize<'de> for Dollars {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // From its digits: no float holds money.
-        let raw = <&RawValue>::deserialize(deserializer).map_err(D::Error::custom)?;
-        Ok(Self(dollars(raw.get().trim_matches('"'))))
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     fault::LogFault,
     files::{self, LogFile},
     json, lines,
-    request::{LoggedRequest, Reading, with_cache_beside},
+    request::{LogReading, LoggedRequest, with_cache_beside},
 };
 
 pub(super) const AGENT: Agent = Agent {
@@ -41,7 +41,7 @@ const USUAL_MODEL: &str = "kimi-for-coding";
 struct KimiLogs;
 
 impl LogReader for KimiLogs {
-    fn read(&self, file: &LogFile, from: u64, each: &mut dyn FnMut(LoggedRequest)) -> Result<Reading, LogFault> {
+    fn read(&self, file: &LogFile, from: u64, each: &mut dyn FnMut(LoggedRequest)) -> Result<LogReading, LogFault> {
         let names: Vec<&str> = file.path.iter().filter_map(|name| name.to_str()).collect();
         let folder = |up: usize| names.iter().rev().nth(up).copied();
         // `SESSION/agents/AGENT/wire.jsonl`, `SESSION/subagents/AGENT/wire.jsonl` or `SESSION/wire.jsonl`.
@@ -50,7 +50,7 @@ impl LogReader for KimiLogs {
             _ => (folder(1), None),
         };
         let place = format!("{}:{}", session.unwrap_or_default(), agent.unwrap_or_default());
-        let mut reading = Reading::default();
+        let mut reading = LogReading::default();
         reading.read_to = lines::each_with(&file.path, from, &[b"\"usage.record\"", b"\"StatusUpdate\""], |line| {
             let Ok(value) = serde_json::from_slice::<Value>(line.bytes) else {
                 reading.unreadable += u64::from(line.is_whole);

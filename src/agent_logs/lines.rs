@@ -20,7 +20,7 @@ const LONGEST: usize = 256 << 20;
 
 /// Where a line stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Line<'a> {
+pub(super) struct LogLine<'a> {
     /// The line without its end.
     pub(super) bytes: &'a [u8],
     /// Where it begins in the file.
@@ -37,7 +37,7 @@ pub(super) fn each_with(
     path: &Path,
     from: u64,
     words: &[&[u8]],
-    mut each: impl FnMut(Line<'_>),
+    mut each: impl FnMut(LogLine<'_>),
 ) -> Result<u64, LogFault> {
     let mut file = File::open(path)?;
     if from > 0 {
@@ -78,7 +78,7 @@ pub(super) fn each_with(
     }
     let last = &buffer[..filled];
     if !last.is_empty() && finders.iter().any(|finder| finder.find(last).is_some()) {
-        each(Line {
+        each(LogLine {
             bytes: last,
             at,
             is_whole: false,
@@ -107,7 +107,7 @@ pub(super) fn first_with(path: &Path, word: &[u8]) -> Result<Option<Vec<u8>>, Lo
 }
 
 /// Gives the lines of `block` that one of the words stands in to `each`; the block ends with a newline.
-fn matching(block: &[u8], at: u64, finders: &[memmem::Finder<'_>], each: &mut impl FnMut(Line<'_>)) {
+fn matching(block: &[u8], at: u64, finders: &[memmem::Finder<'_>], each: &mut impl FnMut(LogLine<'_>)) {
     let find = |finder: &memmem::Finder<'_>, from: usize| finder.find(&block[from..]).map(|hit| from + hit);
     let mut hits: Vec<Option<usize>> = finders.iter().map(|finder| find(finder, 0)).collect();
     while let Some(hit) = hits.iter().flatten().min().copied() {
@@ -115,7 +115,7 @@ fn matching(block: &[u8], at: u64, finders: &[memmem::Finder<'_>], each: &mut im
         let Some(end) = memchr(b'\n', &block[hit..]).map(|end| hit + end) else {
             return;
         };
-        each(Line {
+        each(LogLine {
             bytes: &block[start..end],
             at: at + start as u64,
             is_whole: true,

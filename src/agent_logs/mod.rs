@@ -22,10 +22,12 @@ mod pi;
 mod qwen_code;
 mod request;
 mod session_totals;
+mod table;
 
 pub use self::{
-    agent::{AGENTS, Agent, LogReader},
+    agent::{Agent, LogReader},
     fault::LogFault,
     files::{FileMark, LogFile, LogForm},
-    request::{LogKind, LoggedRequest, Reading},
+    request::{LogKind, LogReading, LoggedRequest},
+    table::{AGENTS, agent_named},
 };

@@ -14,7 +14,7 @@ use super::{
     fault::LogFault,
     files::{self, LogFile, LogForm},
     json,
-    request::{LoggedRequest, Reading, with_cache_beside, with_reasoning},
+    request::{LogReading, LoggedRequest, with_cache_beside, with_reasoning},
 };
 use crate::settings::Machine;
 
@@ -78,8 +78,8 @@ fn find(machine: &Machine, variable: &str, folder: &str, name: &str) -> Vec<LogF
 struct OpenCodeLogs;
 
 impl LogReader for OpenCodeLogs {
-    fn read(&self, file: &LogFile, _: u64, each: &mut dyn FnMut(LoggedRequest)) -> Result<Reading, LogFault> {
-        let mut reading = Reading::default();
+    fn read(&self, file: &LogFile, _: u64, each: &mut dyn FnMut(LoggedRequest)) -> Result<LogReading, LogFault> {
+        let mut reading = LogReading::default();
         if file.form == LogForm::Lines {
             let message = json::file(&file.path)?;
             each_message(&message, None, file.mark.modified / 1_000_000, each);

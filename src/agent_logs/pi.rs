@@ -9,7 +9,7 @@ use super::{
     fault::LogFault,
     files::{self, LogFile},
     json, lines,
-    request::{LoggedRequest, Reading, with_cache_beside},
+    request::{LogReading, LoggedRequest, with_cache_beside},
 };
 
 pub(super) const PI: Agent = Agent {
@@ -67,8 +67,8 @@ struct PiContext {
 }
 
 impl LogReader for PiLogs {
-    fn read(&self, file: &LogFile, _: u64, each: &mut dyn FnMut(LoggedRequest)) -> Result<Reading, LogFault> {
-        let mut reading = Reading::default();
+    fn read(&self, file: &LogFile, _: u64, each: &mut dyn FnMut(LoggedRequest)) -> Result<LogReading, LogFault> {
+        let mut reading = LogReading::default();
         let mut context = PiContext::default();
         let words: [&[u8]; 4] = [b"\"usage\"", b"\"session\"", b"\"model_change\"", b"\"model-snapshot\""];
         lines::each_with(&file.path, 0, &words, |line| {

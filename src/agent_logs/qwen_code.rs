@@ -9,7 +9,7 @@ use super::{
     fault::LogFault,
     files::{self, LogFile},
     json, lines,
-    request::{LoggedRequest, Reading, with_cache_within, with_reasoning},
+    request::{LogReading, LoggedRequest, with_cache_within, with_reasoning},
 };
 
 pub(super) const AGENT: Agent = Agent {
@@ -38,8 +38,8 @@ pub(super) const AGENT: Agent = Agent {
 struct QwenLogs;
 
 impl LogReader for QwenLogs {
-    fn read(&self, file: &LogFile, from: u64, each: &mut dyn FnMut(LoggedRequest)) -> Result<Reading, LogFault> {
-        let mut reading = Reading::default();
+    fn read(&self, file: &LogFile, from: u64, each: &mut dyn FnMut(LoggedRequest)) -> Result<LogReading, LogFault> {
+        let mut reading = LogReading::default();
         reading.read_to =
             lines::each_with(
                 &file.path,

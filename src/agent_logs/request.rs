@@ -46,7 +46,7 @@ pub enum LogKind {
 
 /// How far a log was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Reading {
+pub struct LogReading {
     /// Where reading goes on when the log has grown; 0 where it is read whole each time.
     pub read_to: u64,
     /// Lines or entries that should tell of a request and could not be read.

@@ -12,7 +12,7 @@ use super::{
     fault::LogFault,
     files::{self, LogFile},
     json,
-    request::{LogKind, LoggedRequest, Reading, with_cache_beside, with_cache_within, with_reasoning},
+    request::{LogKind, LogReading, LoggedRequest, with_cache_beside, with_cache_within, with_reasoning},
 };
 use crate::settings::Machine;
 
@@ -37,7 +37,7 @@ pub(super) const GOOSE: Agent = Agent {
             .filter_map(|folder| database::find(folder.join("sessions/sessions.db")))
             .collect()
     },
-    reader: |_| Box::new(Totals(read_goose)),
+    reader: |_| Box::new(SessionTotals(read_goose)),
 };
 
 pub(super) const DROID: Agent = Agent {
@@ -52,7 +52,7 @@ pub(super) const DROID: Agent = Agent {
         let is_log = |path: &Path| path.to_str().is_some_and(|path| path.ends_with(".settings.json"));
         files::below(&root, &is_log)
     },
-    reader: |_| Box::new(Totals(read_droid)),
+    reader: |_| Box::new(SessionTotals(read_droid)),
 };
 
 pub(super) const CRUSH: Agent = Agent {
@@ -62,7 +62,7 @@ pub(super) const CRUSH: Agent = Agent {
     variable: Some("CRUSH_GLOBAL_DATA"),
     what: "what each session used in all, with what it cost",
     find: find_crush,
-    reader: |_| Box::new(Totals(read_crush)),
+    reader: |_| Box::new(SessionTotals(read_crush)),
 };
 
 pub(super) const ZED: Agent = Agent {
@@ -79,19 +79,19 @@ pub(super) const ZED: Agent = Agent {
         let databases = folders.into_iter().map(|folder| folder.join("threads/threads.db"));
         databases.filter_map(database::find).collect()
     },
-    reader: |_| Box::new(Totals(read_zed)),
+    reader: |_| Box::new(SessionTotals(read_zed)),
 };
 
 /// The largest conversation of Zed that is unpacked.
 const MOST_UNPACKED: u64 = 256 << 20;
 
 /// Gives what the sessions in a file used in all; says how many could not be read.
-type ReadTotals = fn(&LogFile, &mut Vec<LoggedRequest>) -> Result<u64, LogFault>;
+type ReadSessionTotals = fn(&LogFile, &mut Vec<LoggedRequest>) -> Result<u64, LogFault>;
 
-struct Totals(ReadTotals);
+struct SessionTotals(ReadSessionTotals);
 
-impl LogReader for Totals {
-    fn read(&self, file: &LogFile, _: u64, each: &mut dyn FnMut(LoggedRequest)) -> Result<Reading, LogFault> {
+impl LogReader for SessionTotals {
+    fn read(&self, file: &LogFile, _: u64, each: &mut dyn FnMut(LoggedRequest)) -> Result<LogReading, LogFault> {
         let mut found = Vec::new();
         let unreadable = (self.0)(file, &mut found)?;
         for total in found
@@ -103,7 +103,7 @@ impl LogReader for Totals {
                 ..total
             });
         }
-        Ok(Reading { read_to: 0, unreadable })
+        Ok(LogReading { read_to: 0, unreadable })
     }
 }
 

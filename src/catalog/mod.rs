@@ -7,7 +7,9 @@
 //! costed by a name that merely looks alike.
 
 mod book;
+mod error;
 mod form;
+mod limits;
 mod model;
 mod packed;
 mod quality;
@@ -16,7 +18,8 @@ pub mod sets;
 
 pub use self::{
     book::{Catalog, FoundModel, Matched},
-    form::{CatalogError, Overlay},
+    error::CatalogError,
+    form::Overlay,
     model::{Capabilities, DatedPrice, Days, Hours, Model, ModelStatus, Origin},
     quality::{Figures, ModelQuality, Points, QualityVariant, normalized, version},
 };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{CatalogError, Model};
+use super::{error::CatalogError, model::Model};
 use crate::domain::{Capability, ModelKind, Rate, Rates};
 
 /// The most prices that a model may have.

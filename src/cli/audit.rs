@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     error::{Code, Error, ExitCode as Ending, Result},
-    services::vault,
+    services::vault_access,
     storage::audit::{Break, BreakKind, Record},
     tools::view::{self, Block, Cell, Column, Tone, View},
 };
@@ -93,7 +93,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
 /// Checks the chain with the vault's key: without it a forged line could not be recognized.
 fn verify(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     let caller = Terminal::new(session, matches);
-    wait(vault::open(&session.app, &caller))?;
+    wait(vault_access::open(&session.app, &caller))?;
     let report = session.app.vault().verify_audit()?;
     let fault = report.fault.as_ref();
     if session.console.is_json() {

@@ -11,7 +11,7 @@ use super::{
     help::HelpSection,
 };
 use crate::{
-    agent_logs::{AGENTS, Agent},
+    agent_logs::{AGENTS, Agent, agent_named},
     error::{Code, Error, ExitCode as Ending, Result},
     services::log_import::{self, AgentImport, LogImport},
     tools::view::{Block, Cell, Column, Tone, View, count},
@@ -66,7 +66,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
         return Err(Error::new(Code::Internal, "a command was parsed that does not exist"));
     };
     let agents: Vec<&'static Agent> = match matches.get_many::<String>("agent") {
-        Some(named) => named.filter_map(|name| Agent::named(name)).collect(),
+        Some(named) => named.filter_map(|name| agent_named(name)).collect(),
         None => AGENTS.iter().collect(),
     };
     let wanted = LogImport {

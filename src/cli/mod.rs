@@ -32,6 +32,7 @@ mod run;
 mod scan;
 mod secret_source;
 mod serve;
+mod sessions;
 mod setup;
 mod start;
 mod statusline;

@@ -227,7 +227,11 @@ impl Health {
         let old = match state {
             // The key was changed, found valid, or not probed for long: its past is dropped.
             HealthState::Healthy if self.trouble.is_some() => Self::recovered(self.since),
-            _ => *self,
+            HealthState::Healthy
+            | HealthState::Due { .. }
+            | HealthState::Cooling { .. }
+            | HealthState::Probing { .. }
+            | HealthState::Out { .. } => *self,
         };
         match (signal, state) {
             // A probe that learned nothing runs out by itself, and another request may probe.

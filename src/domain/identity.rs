@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 const MAX_LENGTH: usize = 64;
 
 /// Why a text cannot be an id or a label; never says what the text was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{what} must be {rule}")]
 pub struct IdentityError {
     what: &'static str,
     rule: &'static str,
@@ -19,14 +20,6 @@ impl IdentityError {
         Self { what, rule }
     }
 }
-
-impl fmt::Display for IdentityError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} must be {}", self.what, self.rule)
-    }
-}
-
-impl std::error::Error for IdentityError {}
 
 /// A provider's name, such as `anthropic`: lower-case letters, digits and hyphens.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

@@ -4,8 +4,6 @@
 //! (`gen_ai.usage.input_tokens`); cache reads and writes are parts of it, reasoning is a part of
 //! `output`. Providers differ: whoever reads their answers converts, once.
 
-use std::fmt;
-
 /// The highest count that is taken for one request.
 pub const MAX_TOKENS: u64 = 1_000_000_000_000;
 
@@ -37,9 +35,11 @@ pub struct TokenCounts {
 }
 
 /// Counts that cannot be true.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokensError {
+    #[error("argument `{field}` is out of range: the maximum is {}", MAX_TOKENS)]
     TooMany { field: &'static str },
+    #[error("{part} cannot exceed `{whole}`, of which they are a part")]
     PartExceedsWhole { part: &'static str, whole: &'static str },
 }
 
@@ -118,19 +118,6 @@ impl Tokens {
         self.input - self.cache_read - self.cache_write
     }
 }
-
-impl fmt::Display for TokensError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooMany { field } => write!(f, "argument `{field}` is out of range: the maximum is {MAX_TOKENS}"),
-            Self::PartExceedsWhole { part, whole } => {
-                write!(f, "{part} cannot exceed `{whole}`, of which they are a part")
-            }
-        }
-    }
-}
-
-impl std::error::Error for TokensError {}
 
 #[cfg(test)]
 mod tests {

@@ -34,15 +34,19 @@ pub struct UsageRecord {
 }
 
 /// Who says so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize, schemars::JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
 pub enum UsageSource {
-    /// A client or a person told us.
+    // A client or a person told us.
     Reported,
-    /// It passed through the gateway.
+    // It passed through the gateway.
     Gateway,
-    /// An agent's log has it as a request.
+    // An agent's log has it as a request.
     Log,
-    /// An agent's log has it in a sum: it may have been several requests.
+    // An agent's log has it in a sum: it may have been several requests.
     CumulativeLog,
 }
 

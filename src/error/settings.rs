@@ -6,11 +6,8 @@ use crate::settings::{ConfigError, SettingsError, UnknownProvider, VariableError
 impl From<SettingsError> for Error {
     fn from(why: SettingsError) -> Self {
         match why {
-            SettingsError::HomeMissing => Self::new(
-                Code::HomeMissing,
-                "no folder for the files could be determined: neither API_KEYS_HOME nor a home folder is set",
-            )
-            .hint("set API_KEYS_HOME to a folder of your own, or HOME to your home folder"),
+            SettingsError::HomeMissing => Self::new(Code::HomeMissing, why.to_string())
+                .hint("set API_KEYS_HOME to a folder of your own, or HOME to your home folder"),
         }
     }
 }

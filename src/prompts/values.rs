@@ -4,7 +4,7 @@ use crate::{
     app::App,
     domain::{Label, ModelRef, ProviderId, Task},
     providers::Provider,
-    services::{keys, vault},
+    services::{keys, vault_access},
 };
 
 /// Where the values of an argument come from.
@@ -63,7 +63,7 @@ fn models(app: &App, provider: &Provider) -> Vec<ModelRef> {
 
 /// The labels of the stored keys of a provider, or of all; none while the vault is locked.
 async fn labels(app: &App, provider: Option<&ProviderId>) -> Vec<String> {
-    let records = match vault::open_unasked(app).await {
+    let records = match vault_access::open_unasked(app).await {
         Ok(()) => keys::list(app).unwrap_or_default(),
         Err(_) => Vec::new(),
     };

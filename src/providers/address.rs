@@ -1,7 +1,5 @@
 //! Where a key may be sent: https anywhere, http only to this machine.
 
-use std::fmt;
-
 use bytes::Bytes;
 use hyper::{
     Uri,
@@ -25,12 +23,16 @@ pub struct Address {
 }
 
 /// Why a text cannot be a provider's address; never says what the text was.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
+    #[error("must be an address such as https://api.example.com/v1")]
     NotAnAddress,
     /// Neither https nor this machine.
+    #[error("must begin with https, or name this machine (localhost, 127.0.0.1 or [::1])")]
     Insecure,
+    #[error("must not hold a user name or password")]
     Credentials,
+    #[error("must not hold a query or fragment")]
     Query,
 }
 
@@ -120,19 +122,6 @@ fn climbs(segment: &str) -> bool {
     let decoded = percent_decode_str(segment);
     decoded.clone().eq(*b".") || decoded.eq(*b"..")
 }
-
-impl fmt::Display for AddressError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NotAnAddress => "must be an address such as https://api.example.com/v1",
-            Self::Insecure => "must begin with https, or name this machine (localhost, 127.0.0.1 or [::1])",
-            Self::Credentials => "must not hold a user name or password",
-            Self::Query => "must not hold a query or fragment",
-        })
-    }
-}
-
-impl std::error::Error for AddressError {}
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,7 @@ use super::{
     answer::{Account, KeyVerdict, ProviderResponse},
     by_route::ByRoute,
     http::{Failure, credential},
-    installed,
+    model_list::LISTING_TIMEOUT,
     refusal::{self, RefusalKind},
 };
 use crate::domain::{ApiKey, KeyStatus};
@@ -131,7 +131,7 @@ impl Checker {
                 let is_good = response.status().is_success();
                 Ok((read(response, MAX_LIST_BYTES).await?.0, is_good))
             };
-            let answered = tokio::time::timeout(installed::LISTING_TIMEOUT, asked).await;
+            let answered = tokio::time::timeout(LISTING_TIMEOUT, asked).await;
             answered.unwrap_or(Err(Failure::TimedOut))
         };
         let base = address.as_str();
@@ -149,7 +149,7 @@ impl Checker {
             let answer = ask(format!("{root}{path}"), body);
             async move { answer.await.ok().filter(|(_, is_good)| *is_good).map(|(body, _)| body) }
         };
-        list.detail.complete(&mut models, said).await;
+        list.complete(&mut models, said).await;
         ModelListing::Models(models.into())
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::{
     answer::{KeyVerdict, ProviderResponse},
-    installed::ModelList,
+    model_list::ModelList,
     refusal::RefusalRule,
 };
 

@@ -2,7 +2,7 @@
 
 use aho_corasick::{AhoCorasick, MatchKind};
 
-use super::shape::{ADMIN, PREFIXES, STRANGERS, TailRule};
+use super::key_prefixes::{ADMIN, PREFIXES, STRANGERS, TailRule};
 use crate::domain::{ApiKey, Secret};
 
 /// The longest that is taken for one key, in bytes.

@@ -2,7 +2,7 @@
 //!
 //! Keys turn up where they do not belong: in descriptions, names, and the configuration.
 
-use super::shape::{ADMIN, PREFIXES, TailRule};
+use super::key_prefixes::{ADMIN, PREFIXES, TailRule};
 
 /// The shortest text without a known prefix that is taken for a key.
 const RANDOM: usize = 32;

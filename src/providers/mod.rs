@@ -15,8 +15,10 @@ mod decoding;
 mod finder;
 mod http;
 mod installed;
+mod key_prefixes;
 mod local_servers;
 mod lookalike;
+mod model_list;
 mod provider;
 mod rate_limits;
 mod readings;
@@ -35,9 +37,10 @@ pub use self::{
     declaration::{Auth, Check, KeyUse, Method, ProviderDef, Wire},
     finder::{FoundKey, KeyFinder, MAX_FOUND, is_token},
     http::Failure,
-    installed::{Installed, Listings, ModelList, ModelListing, kind},
+    installed::Listings,
     local_servers::LocalServer,
     lookalike::{has_key_form, looks_like_key, may_be_key},
+    model_list::{Installed, ModelList, ModelListing, kind},
     provider::{KeyConfig, Provider, ProviderKind, QuotaHolder},
     rate_limits::{QuotaUnit, Remaining, remaining, retry_after, retry_after_in},
     refusal::{ErrorPattern, RefusalKind, RefusalRule, Refused, RetryWith, read_refusal, refusal_in},

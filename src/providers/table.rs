@@ -6,7 +6,7 @@
 
 use super::{
     declaration::{Auth, Check, KeyUse, ProviderDef, Wire},
-    installed::ModelList,
+    model_list::ModelList,
     readings,
     refusal::{
         RefusalKind::{

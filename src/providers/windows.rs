@@ -1,12 +1,7 @@
 //! How long a prompt the models of a server on this machine take: by its list, else by what it says when asked for more.
 
-use futures_util::future::join_all;
 use serde_json::Value;
 
-use super::Installed;
-
-/// The most models that are asked about one by one.
-pub(super) const MAX_ASKED: usize = 50;
 /// Where lists have it, as JSON pointers into an item: LM Studio, vLLM, and others that follow them.
 const LISTED: &[&str] = &[
     "/loaded_context_length",
@@ -33,7 +28,7 @@ pub(super) fn listed(item: &Value) -> Option<u64> {
 
 impl Detail {
     /// The path of the request and its body, for the model of that name.
-    fn request(self, model: &str) -> (&'static str, Option<String>) {
+    pub(super) fn request(self, model: &str) -> (&'static str, Option<String>) {
         match self {
             Self::Show => ("/api/show", Some(serde_json::json!({"model": model}).to_string())),
             Self::Props => ("/props", None),
@@ -41,32 +36,12 @@ impl Detail {
     }
 
     /// The size that the answer says.
-    fn read(self, body: &[u8]) -> Option<u64> {
+    pub(super) fn read(self, body: &[u8]) -> Option<u64> {
         let answer: Value = serde_json::from_slice(body).ok()?;
         match self {
             Self::Show => shown(&answer),
             Self::Props => size(answer.pointer("/default_generation_settings/n_ctx")?),
         }
-    }
-
-    /// Fills in what the list left open, with what `ask` answers for a path and a body.
-    pub(super) async fn complete<A, F>(self, models: &mut [Installed], ask: A)
-    where
-        A: Fn(&'static str, Option<String>) -> F,
-        F: Future<Output = Option<Vec<u8>>>,
-    {
-        let open = models.iter_mut().filter(|model| model.context_window.is_none());
-        let most = match self {
-            Self::Show => MAX_ASKED,
-            // It serves one model, whatever it lists.
-            Self::Props => 1,
-        };
-        let asked = open.take(most).map(|model| {
-            let (path, body) = self.request(model.id.as_str());
-            let answer = ask(path, body);
-            async move { model.context_window = answer.await.and_then(|body| self.read(&body)) }
-        });
-        join_all(asked).await;
     }
 }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::{ResourceDef, written};
+use super::resource::{ResourceDef, written};
 use crate::{
     app::App,
     domain::{HealthState, ProviderId, zone_text},

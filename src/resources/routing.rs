@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{ResourceDef, written};
+use super::resource::{ResourceDef, written};
 use crate::{
     app::App,
     domain::Task,

@@ -2,13 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::{ResourceDef, written};
+use super::resource::{ResourceDef, written};
 use crate::{
     app::App,
     domain::Window,
     error::Result,
     services::{
-        budget_status, usage,
+        budget_status, usage_report,
         usage_views::{BudgetReport, TotalsView},
     },
     storage::ledger,
@@ -30,7 +30,7 @@ fn read(app: &App) -> Result<Value> {
     let window = |window| -> Result<Value> {
         let mut all = ledger::Totals::default();
         let mut by_provider = Vec::new();
-        for (provider, totals) in usage::now_by_provider(app, window)? {
+        for (provider, totals) in usage_report::now_by_provider(app, window)? {
             all += totals;
             let mut row = sums(&totals)?;
             row["provider"] = provider.into();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::{caller::Caller, keys, sdks, vault};
+use super::{caller::Caller, keys, sdks, vault_access};
 use crate::{
     app::App,
     domain::{ApiKey, KeyRecord, KeyState, Label, ProviderId},
@@ -41,7 +41,7 @@ pub struct LeftOut {
 ///
 /// Nothing is revealed: this is what a dry run shows.
 pub async fn select(app: &App, caller: &dyn Caller, wanted: &[(ProviderId, Label)]) -> Result<Selection> {
-    let contents = vault::contents(app, caller)
+    let contents = vault_access::contents(app, caller)
         .await
         .map_err(|error| match wanted.first() {
             Some((provider, label)) => keys::without_vault(error, provider, label),

@@ -12,7 +12,7 @@ use tokio::sync::OnceCell;
 
 use super::{
     caller::{Caller, CallerKind, Question},
-    health, keys, vault,
+    health, keys, vault_access,
 };
 use crate::{
     app::App,
@@ -70,7 +70,7 @@ impl<D: for<'k> From<&'k ApiKey>> KeyRing<D> {
         loop {
             let contents = match app.vault().contents() {
                 Ok(contents) => contents,
-                Err(_) => match vault::contents_unasked(app).await {
+                Err(_) => match vault_access::contents_unasked(app).await {
                     Ok(contents) => contents,
                     // A server that needs no key can be asked while the vault is closed.
                     Err(_) if !provider.needs_key() => return Ok(Vec::new()),
@@ -137,7 +137,7 @@ impl<D: for<'k> From<&'k ApiKey>> KeyRing<D> {
         let revealed = Arc::clone(self.held().entry(name).or_default());
         if !revealed.initialized() {
             // Each waits for itself, so that none waits for another's waiting.
-            vault::turn(app).await?;
+            vault_access::turn(app).await?;
         }
         let why = "for requests through the gateway";
         let reveal = async || {

@@ -44,9 +44,10 @@ pub fn observe(
         .cloned()
         .unwrap_or_else(|| usual_label(records.iter().map(|record| &record.label)));
     let known = all(app)?;
-    let last = match signal {
-        Signal::Failed { .. } => last_signals(app, &provider.id, &label, now)?,
-        _ => Vec::new(),
+    let last = if matches!(signal, Signal::Failed { .. }) {
+        last_signals(app, &provider.id, &label, now)?
+    } else {
+        Vec::new()
     };
     let news = |of_pool: &Label, before: Health| {
         if *of_pool != label && !concerns_the_pool(signal, before.trouble) {

@@ -6,7 +6,7 @@ pub use super::new_secret::{NewSecretSource, judge};
 use super::{
     caller::{Caller, CallerKind, Question},
     new_secret::{asked, given},
-    vault,
+    vault_access,
 };
 use crate::{
     app::App,
@@ -65,14 +65,14 @@ pub async fn add(app: &App, caller: &dyn Caller, new: NewKey) -> Result<Added> {
         }
         given => given,
     };
-    let mut warnings = vault::open_or_create(app, caller).await?;
+    let mut warnings = vault_access::open_or_create(app, caller).await?;
     let secret = match given {
         Some(secret) => secret,
         None => asked(caller, &provider, question).await?,
     };
     let fresh_id = KeyId::from_random(app.random()?);
     let entry = entry(app, caller, Action::AddKey, &provider.id, &label, None);
-    let ((record, replaced, found), notices) = vault::change(app, &entry, |edit, now| {
+    let ((record, replaced, found), notices) = vault_access::change(app, &entry, |edit, now| {
         let fingerprint = edit.fingerprint(&secret.key);
         let mut found = Vec::new();
         if let Some(twin) = twin(edit, &provider.id, &label, &fingerprint) {
@@ -148,12 +148,12 @@ pub async fn add(app: &App, caller: &dyn Caller, new: NewKey) -> Result<Added> {
 /// Works also for a provider that the configuration no longer has.
 pub async fn remove(app: &App, caller: &dyn Caller, provider: &str, label: &Label) -> Result<(KeyRecord, Vec<String>)> {
     let provider = &stored_provider(app, caller, provider).await?;
-    let stored = vault::contents(app, caller)
+    let stored = vault_access::contents(app, caller)
         .await
         .map_err(|error| without_vault(error, provider, label))?;
     expect(stored.keys.values(), provider, label)?;
     let entry = entry(app, caller, Action::RemoveKey, provider, label, None);
-    vault::change(app, &entry, |edit, now| {
+    vault_access::change(app, &entry, |edit, now| {
         let mut record = expect(edit.contents().keys.values(), provider, label)?.clone();
         edit.concerns(&record);
         record.removed_at = Some(now);
@@ -168,7 +168,7 @@ pub async fn remove(app: &App, caller: &dyn Caller, provider: &str, label: &Labe
 /// Works also for a provider that the configuration no longer has.
 pub async fn stored(app: &App, caller: &dyn Caller, provider: &str, label: &Label) -> Result<KeyRecord> {
     let provider = stored_provider(app, caller, provider).await?;
-    vault::open(app, caller)
+    vault_access::open(app, caller)
         .await
         .map_err(|error| without_vault(error, &provider, label))?;
     expect(list(app)?.iter(), &provider, label).cloned()
@@ -181,7 +181,7 @@ pub async fn stored_provider(app: &App, caller: &dyn Caller, name: &str) -> Resu
         Err(unknown) => unknown,
     };
     if let Ok(id) = name.parse::<ProviderId>()
-        && let Ok(contents) = vault::contents(app, caller).await
+        && let Ok(contents) = vault_access::contents(app, caller).await
         && contents.keys.values().any(|record| record.provider == id)
     {
         return Ok(id);
@@ -198,7 +198,7 @@ pub(super) async fn reveal(
     why: &str,
 ) -> Result<ApiKey> {
     let entry = entry_of(app, caller, Action::RevealKey, record, Some(why));
-    vault::in_turn(app, |vault| match vault.reveal(&entry, record, version) {
+    vault_access::in_turn(app, |vault| match vault.reveal(&entry, record, version) {
         // It was there when the record was read.
         Err(VaultError::NoSuchKey(_) | VaultError::NoSuchSecret { .. }) => Err(changed_meanwhile()),
         outcome => Ok(outcome?),

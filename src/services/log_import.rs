@@ -21,7 +21,7 @@ use std::{
 
 use super::price_lookup::{self, Pricing};
 use crate::{
-    agent_logs::{Agent, LogFault, LogFile, LogForm, LogKind, LogReader, LoggedRequest, Reading},
+    agent_logs::{AGENTS, Agent, LogFault, LogFile, LogForm, LogKind, LogReader, LogReading, LoggedRequest},
     app::App,
     catalog::Catalog,
     domain::{
@@ -95,7 +95,7 @@ struct DueFile {
 enum Parcel {
     Requests(usize, Vec<LoggedRequest>),
     /// A file is read; where it is read to.
-    Done(usize, Result<(Reading, LogPosition), LogFault>),
+    Done(usize, Result<(LogReading, LogPosition), LogFault>),
 }
 
 /// Imports what is new in the logs of `wanted`; nothing where another import holds the lock for the whole time waited.
@@ -161,7 +161,7 @@ pub fn import(
     if due.is_empty() {
         return Ok(Some(reports));
     }
-    let mut intake = Intake::new(app, wanted.is_dry, owners, reports)?;
+    let mut intake = LogIntake::new(app, wanted.is_dry, owners, reports)?;
     read_all(&due, &readers, |parcels| {
         let mut state = ImportProgress {
             of_files: due.len(),
@@ -185,6 +185,28 @@ pub fn import(
     })?;
     intake.flush()?;
     Ok(Some(intake.reports))
+}
+
+/// Imports what is new in all logs, if the configuration asks for that and nobody else does it just now.
+///
+/// What goes wrong holds nothing up: it is logged, and tried again next time.
+pub fn refresh(app: &App) {
+    if !app.settings().current().agent_logs.auto_import {
+        return;
+    }
+    let wanted = LogImport {
+        agents: AGENTS.iter().collect(),
+        is_dry: false,
+        patience: Duration::ZERO,
+    };
+    match import(app, &wanted, &mut |_| {}) {
+        Ok(reports) => {
+            for (path, fault) in reports.iter().flatten().flat_map(|report| &report.faults) {
+                tracing::warn!(path = %path.display(), %fault, "a log is not imported");
+            }
+        }
+        Err(why) => tracing::warn!(error = why.code().as_str(), "logs were not imported"),
+    }
 }
 
 /// The right to import, if nobody else does.
@@ -236,14 +258,14 @@ fn read_all(
 }
 
 /// Nobody takes parcels any more.
-struct Abandoned;
+struct ReceiverGone;
 
 fn read_one(
     index: usize,
     due: &DueFile,
     reader: &dyn LogReader,
     sender: &SyncSender<Parcel>,
-) -> std::result::Result<(), Abandoned> {
+) -> std::result::Result<(), ReceiverGone> {
     let from = due.known.map_or(0, |known| where_to_go_on(&due.file, &known));
     let mut requests = Vec::new();
     let mut is_abandoned = false;
@@ -256,10 +278,10 @@ fn read_one(
         }
     });
     if is_abandoned {
-        return Err(Abandoned);
+        return Err(ReceiverGone);
     }
     let outcome = read.and_then(|reading| Ok((reading, position(&due.file, reading.read_to)?)));
-    let send = |parcel| sender.send(parcel).map_err(|_| Abandoned);
+    let send = |parcel| sender.send(parcel).map_err(|_| ReceiverGone);
     if !requests.is_empty() {
         send(Parcel::Requests(index, requests))?;
     }
@@ -326,7 +348,7 @@ impl Owners {
 }
 
 /// Takes in what was read.
-struct Intake<'a> {
+struct LogIntake<'a> {
     app: &'a App,
     is_dry: bool,
     owners: Owners,
@@ -341,7 +363,7 @@ struct Intake<'a> {
     names: HashMap<Arc<str>, Option<String>>,
 }
 
-impl<'a> Intake<'a> {
+impl<'a> LogIntake<'a> {
     fn new(app: &'a App, is_dry: bool, owners: Owners, reports: Vec<AgentImport>) -> Result<Self> {
         let (config, catalog) = app.in_force()?;
         Ok(Self {
@@ -387,7 +409,7 @@ impl<'a> Intake<'a> {
         }
     }
 
-    fn done(&mut self, due: &DueFile, outcome: Result<(Reading, LogPosition), LogFault>) {
+    fn done(&mut self, due: &DueFile, outcome: Result<(LogReading, LogPosition), LogFault>) {
         let report = &mut self.reports[due.agent];
         match outcome {
             Ok((reading, position)) => {

@@ -1,5 +1,16 @@
-//! What the product does, for tools, commands and resources.
+//! What the product does, for tools, commands, resources and the gateway.
+//!
+//! - Keys: [`keys`] stores and lists them, [`validation`] asks their providers, [`rotation`] and [`undo`] change them;
+//!   [`child_environment`] and [`gateway_keys`] use them; [`vault_access`] opens the vault for all of them.
+//! - Prices: [`price_lookup`] is what a model costs, [`cost_estimate`] what a request would cost, [`price_updates`] where
+//!   newer prices come from.
+//! - Usage: [`usage_tracking`] records a request, [`usage_report`] sums requests up, [`usage_views`] is the form of both
+//!   in results.
+//! - Budgets: [`budget_status`] is what is spent and left, [`budget_claim`] what a request must reserve.
+//! - Routing: [`routing`] decides by what [`health`] has learned.
+//! - The gateway's clients: [`gateway_clients`].
 
+pub mod budget_claim;
 pub mod budget_status;
 pub mod caller;
 pub mod child_environment;
@@ -19,7 +30,9 @@ pub mod routing;
 pub mod scan;
 pub mod sdks;
 pub mod undo;
-pub mod usage;
+pub mod usage_blocks;
+pub mod usage_report;
+pub mod usage_tracking;
 pub mod usage_views;
 pub mod validation;
-pub mod vault;
+pub mod vault_access;

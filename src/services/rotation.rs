@@ -9,7 +9,7 @@ use super::{
     caller::{Caller, Question},
     keys,
     new_secret::{NewSecret, NewSecretSource, asked, given},
-    validation, vault,
+    validation, vault_access,
 };
 use crate::{
     app::App,
@@ -43,7 +43,7 @@ pub struct Rotated {
 /// Gives a key a new secret that the provider accepts, and keeps the old one through its grace.
 pub async fn rotate(app: &App, caller: &dyn Caller, ask: Rotation, source: NewSecretSource) -> Result<Rotated> {
     let Rotation { provider, label, .. } = &ask;
-    let contents = vault::contents(app, caller)
+    let contents = vault_access::contents(app, caller)
         .await
         .map_err(|error| keys::without_vault(error, &provider.id, label))?;
     let before = keys::expect(contents.keys.values(), &provider.id, label)?;
@@ -125,7 +125,7 @@ async fn stage(
 ) -> Result<(KeyVersion, Vec<String>)> {
     let provider = &ask.provider;
     let entry = keys::entry_of(app, caller, Action::RotateKey, before, Some("staged"));
-    vault::change(app, &entry, |edit, now| {
+    vault_access::change(app, &entry, |edit, now| {
         let fingerprint = edit.fingerprint(&secret.key);
         let mut record = as_it_stands(edit, provider, before)?;
         if let Some(known) = record
@@ -172,7 +172,7 @@ async fn unstage(
     staged: &KeyVersion,
 ) -> Result<()> {
     let entry = keys::entry_of(app, caller, Action::RotateKey, before, Some("refused"));
-    vault::change(app, &entry, |edit, _| {
+    vault_access::change(app, &entry, |edit, _| {
         let mut record = as_it_stands(edit, &ask.provider, before)?;
         let refused = record
             .versions
@@ -239,7 +239,7 @@ async fn promote(
         None
     };
     let entry = keys::entry_of(app, caller, Action::PromoteKey, before, None);
-    let ((record, previous), notices) = vault::change(app, &entry, |edit, now| {
+    let ((record, previous), notices) = vault_access::change(app, &entry, |edit, now| {
         let fingerprint = |account: &Account| edit.account_fingerprint(account.as_str());
         let account = checked.account.as_ref().map(fingerprint);
         let mut record = as_it_stands(edit, provider, before)?;

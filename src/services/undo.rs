@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{caller::Caller, keys, vault};
+use super::{caller::Caller, keys, vault_access};
 use crate::{
     app::App,
     domain::{KeyRecord, Label, ProviderId, VersionState},
@@ -26,7 +26,7 @@ pub async fn undo(
     caller: &dyn Caller,
     key: Option<(&ProviderId, &Label)>,
 ) -> Result<(KeyRecord, Undone, Vec<String>)> {
-    vault::open(app, caller).await.map_err(|error| {
+    vault_access::open(app, caller).await.map_err(|error| {
         if error.code() == Code::VaultAbsent {
             nothing()
         } else {
@@ -37,7 +37,7 @@ pub async fn undo(
         Some((provider, label)) => keys::entry(app, caller, Action::Undo, provider, label, None),
         None => keys::general_entry(app, caller, Action::Undo),
     };
-    let ((record, undone, displaced), mut warnings) = vault::change(app, &entry, |edit, now| {
+    let ((record, undone, displaced), mut warnings) = vault_access::change(app, &entry, |edit, now| {
         let mut record = last_changed(edit.contents().keys.values(), key)
             .cloned()
             .ok_or_else(nothing)?;

@@ -10,7 +10,7 @@ use super::{
     caller::{Caller, CallerKind},
     keys,
     new_secret::{self, NewSecret, chat_warning},
-    vault,
+    vault_access,
 };
 use crate::{
     app::App,
@@ -57,7 +57,7 @@ struct StoredSecret {
 
 /// Asks the provider about a stored key and writes the answer down beside it.
 pub async fn validate(app: &App, caller: &dyn Caller, provider: &Provider, label: &Label) -> Result<ValidationReport> {
-    let stored = match vault::contents(app, caller).await {
+    let stored = match vault_access::contents(app, caller).await {
         Ok(contents) => keys::expect(contents.keys.values(), &provider.id, label).cloned(),
         Err(error) => Err(keys::without_vault(error, &provider.id, label)),
     };
@@ -121,10 +121,10 @@ pub async fn validate_given(
 /// Asks about every stored key, at most four at a time, and never longer than twelve seconds in all.
 pub async fn validate_all(app: &App, caller: &dyn Caller) -> Result<(Vec<ValidationReport>, Vec<String>)> {
     let mut since = Instant::now();
-    match vault::open_unasked(app).await {
+    match vault_access::open_unasked(app).await {
         Err(error) if error.code() == Code::VaultAbsent => return Ok((Vec::new(), Vec::new())),
         Err(error) if error.code() == Code::VaultLocked => {
-            vault::open(app, caller).await?;
+            vault_access::open(app, caller).await?;
             // Whoever types a passphrase takes the time that it takes.
             since = Instant::now();
         }
@@ -250,7 +250,7 @@ async fn store(app: &App, caller: &dyn Caller, reports: &[ValidationReport], end
         }
         _ => keys::general_entry(app, caller, Action::ValidateKey),
     };
-    let stored = vault::change(app, &entry, |edit, _| {
+    let stored = vault_access::change(app, &entry, |edit, _| {
         for (target, validation) in answers {
             let Some(mut record) = edit.contents().keys.get(&target.key_id).cloned() else {
                 continue;

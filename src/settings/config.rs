@@ -4,10 +4,7 @@ use std::{collections::BTreeMap, fmt, sync::OnceLock, time::Duration};
 
 use jiff::tz::TimeZone;
 
-use super::{
-    ConfigError, Project, environment, reading,
-    section::{self, Section},
-};
+use super::{environment, projects::Project};
 use crate::{
     domain::{Billionths, Label, ModelId, ModelRef, Objective, ProviderId, Rates, Task, Usd},
     providers::{self, Address, KeyConfig, PROVIDERS, Provider},
@@ -162,44 +159,6 @@ pub struct UnknownProvider {
 }
 
 impl Config {
-    /// The configuration that `text` spells.
-    pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        // The mark that some editors put before a text.
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let table = section::parse(text)?;
-        let mut root = Section::root(text, table.get_ref());
-        let mut config = Self::default();
-        if let Some(vault) = root.section("vault")? {
-            config.vault = reading::vault(vault)?;
-        }
-        if let Some(all) = root.section("providers")? {
-            config.providers = reading::providers(&all)?;
-        }
-        if let Some(routing) = root.section("routing")? {
-            config.routing = reading::routing(routing, &config.providers)?;
-        }
-        if let Some(budget) = root.section("budget")? {
-            config.budget = reading::budget(budget)?;
-        }
-        if let Some(logs) = root.section("agent_logs")? {
-            config.agent_logs = reading::agent_logs(logs)?;
-        }
-        if let Some(gateway) = root.section("gateway")? {
-            config.gateway = reading::gateway(gateway)?;
-        }
-        if let Some(projects) = root.section("projects")? {
-            config.projects = reading::projects(&projects)?;
-        }
-        if let Some(prices) = root.field("prices") {
-            config.prices = reading::prices(prices)?;
-        }
-        if let Some(quality) = root.field("quality") {
-            config.quality = reading::quality(quality)?;
-        }
-        root.finish()?;
-        Ok(config)
-    }
-
     /// The provider called `name`, as the configuration has it.
     pub fn provider(&self, name: &str) -> Result<Provider, UnknownProvider> {
         let id: Option<ProviderId> = name.parse().ok();

@@ -48,20 +48,18 @@ pub const VARIABLES: &[Variable] = &[HOME, PASSPHRASE, LOG, SESSION, PROJECT];
 pub struct Environment(Option<Arc<BTreeMap<String, OsString>>>);
 
 /// Why a variable gives no secret; never says what it holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum VariableError {
     /// The name is not one that a variable can have, or looks like a key, and is not repeated.
+    #[error("that is not the name of an environment variable")]
     BadName,
-    NotSet {
-        name: String,
-    },
-    Empty {
-        name: String,
-    },
+    #[error("the environment variable {name} is not set")]
+    NotSet { name: String },
+    #[error("the environment variable {name} is empty")]
+    Empty { name: String },
     /// The value is not UTF-8.
-    NotText {
-        name: String,
-    },
+    #[error("the environment variable {name} does not hold text")]
+    NotText { name: String },
 }
 
 impl Environment {
@@ -177,19 +175,6 @@ impl fmt::Debug for Environment {
         })
     }
 }
-
-impl fmt::Display for VariableError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BadName => f.write_str("that is not the name of an environment variable"),
-            Self::NotSet { name } => write!(f, "the environment variable {name} is not set"),
-            Self::Empty { name } => write!(f, "the environment variable {name} is empty"),
-            Self::NotText { name } => write!(f, "the environment variable {name} does not hold text"),
-        }
-    }
-}
-
-impl std::error::Error for VariableError {}
 
 #[cfg(test)]
 mod tests {

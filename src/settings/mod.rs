@@ -6,6 +6,7 @@
 
 mod config;
 mod environment;
+mod error;
 mod machine;
 mod paths;
 mod projects;
@@ -21,19 +22,13 @@ pub use self::{
         ProviderConfig, QualityOverride, RoutingConfig, UnknownProvider, VaultConfig,
     },
     environment::{Environment, HOME, VARIABLES, Variable, VariableError},
+    error::SettingsError,
     machine::Machine,
     paths::Paths,
     projects::Project,
     section::ConfigError,
 };
 use crate::domain::{Passphrase, Secret};
-
-/// Why there are no settings.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SettingsError {
-    /// Neither `API_KEYS_HOME` nor a home folder says where the files belong.
-    HomeMissing,
-}
 
 /// The settings in force, re-read when the file changes.
 #[derive(Debug)]

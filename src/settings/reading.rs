@@ -7,11 +7,11 @@ use jiff::tz::TimeZone;
 use super::{
     ConfigError, Project,
     config::{
-        AgentLogsConfig, BudgetConfig, CacheConfig, GatewayConfig, KeysInChat, MasterKey, PriceOverride,
+        AgentLogsConfig, BudgetConfig, CacheConfig, Config, GatewayConfig, KeysInChat, MasterKey, PriceOverride,
         ProviderConfig, QualityOverride, RoutingConfig, VaultConfig,
     },
     environment,
-    section::{Field, Section},
+    section::{self, Field, Section},
 };
 use crate::{
     domain::{Billionths, Label, ModelId, ModelRef, Objective, ProviderId, Rate, Rates, Task},
@@ -33,7 +33,47 @@ const MAX_MEBIBYTES: u32 = 2_048;
 /// The most providers, models of a provider, or prices that a file may list.
 const MAX_ENTRIES: usize = 1_000;
 
-pub(super) fn vault(mut section: Section<'_, '_>) -> Result<VaultConfig, ConfigError> {
+impl Config {
+    /// The configuration that `text` spells.
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        // The mark that some editors put before a text.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let table = section::parse(text)?;
+        let mut root = Section::root(text, table.get_ref());
+        let mut config = Self::default();
+        if let Some(vault) = root.section("vault")? {
+            config.vault = self::vault(vault)?;
+        }
+        if let Some(all) = root.section("providers")? {
+            config.providers = providers(&all)?;
+        }
+        if let Some(routing) = root.section("routing")? {
+            config.routing = self::routing(routing, &config.providers)?;
+        }
+        if let Some(budget) = root.section("budget")? {
+            config.budget = self::budget(budget)?;
+        }
+        if let Some(logs) = root.section("agent_logs")? {
+            config.agent_logs = agent_logs(logs)?;
+        }
+        if let Some(gateway) = root.section("gateway")? {
+            config.gateway = self::gateway(gateway)?;
+        }
+        if let Some(projects) = root.section("projects")? {
+            config.projects = self::projects(&projects)?;
+        }
+        if let Some(prices) = root.field("prices") {
+            config.prices = self::prices(prices)?;
+        }
+        if let Some(quality) = root.field("quality") {
+            config.quality = self::quality(quality)?;
+        }
+        root.finish()?;
+        Ok(config)
+    }
+}
+
+fn vault(mut section: Section<'_, '_>) -> Result<VaultConfig, ConfigError> {
     let mut vault = VaultConfig::default();
     if let Some(field) = section.field("master_key") {
         vault.master_key = field.choice(&[
@@ -57,7 +97,7 @@ pub(super) fn vault(mut section: Section<'_, '_>) -> Result<VaultConfig, ConfigE
     Ok(vault)
 }
 
-pub(super) fn providers(all: &Section<'_, '_>) -> Result<BTreeMap<ProviderId, ProviderConfig>, ConfigError> {
+fn providers(all: &Section<'_, '_>) -> Result<BTreeMap<ProviderId, ProviderConfig>, ConfigError> {
     let mut providers = BTreeMap::new();
     for (name, field) in all.each() {
         let id: ProviderId = name
@@ -75,7 +115,7 @@ pub(super) fn providers(all: &Section<'_, '_>) -> Result<BTreeMap<ProviderId, Pr
     Ok(providers)
 }
 
-pub(super) fn projects(all: &Section<'_, '_>) -> Result<Vec<Project>, ConfigError> {
+fn projects(all: &Section<'_, '_>) -> Result<Vec<Project>, ConfigError> {
     let mut projects = Vec::new();
     for (pattern, field) in all.each() {
         Project::check(&pattern).map_err(|rule| field.wrong(format!("is a folder whose pattern {rule}")))?;
@@ -174,7 +214,7 @@ fn weight(field: &Field<'_, '_>) -> Result<u32, ConfigError> {
     weight.ok_or_else(|| field.wrong(format!("must be a whole number from 1 to {MAX_WEIGHT}")))
 }
 
-pub(super) fn routing(
+fn routing(
     mut section: Section<'_, '_>,
     configured: &BTreeMap<ProviderId, ProviderConfig>,
 ) -> Result<RoutingConfig, ConfigError> {
@@ -219,7 +259,7 @@ pub(super) fn routing(
     Ok(routing)
 }
 
-pub(super) fn budget(mut section: Section<'_, '_>) -> Result<BudgetConfig, ConfigError> {
+fn budget(mut section: Section<'_, '_>) -> Result<BudgetConfig, ConfigError> {
     let mut budget = BudgetConfig::default();
     if let Some(field) = section.field("enabled") {
         budget.enabled = field.switch()?;
@@ -248,7 +288,7 @@ pub(super) fn budget(mut section: Section<'_, '_>) -> Result<BudgetConfig, Confi
     Ok(budget)
 }
 
-pub(super) fn gateway(mut section: Section<'_, '_>) -> Result<GatewayConfig, ConfigError> {
+fn gateway(mut section: Section<'_, '_>) -> Result<GatewayConfig, ConfigError> {
     let mut gateway = GatewayConfig::default();
     if let Some(field) = section.field("max_wait") {
         gateway.max_wait = seconds(&field)?;
@@ -294,7 +334,7 @@ fn cache(mut section: Section<'_, '_>) -> Result<CacheConfig, ConfigError> {
     Ok(cache)
 }
 
-pub(super) fn prices(field: Field<'_, '_>) -> Result<Vec<PriceOverride>, ConfigError> {
+fn prices(field: Field<'_, '_>) -> Result<Vec<PriceOverride>, ConfigError> {
     let too_many = field.wrong(format!("has too many entries: at most {MAX_ENTRIES}"));
     let items = field.items()?;
     if items.len() > MAX_ENTRIES {
@@ -345,7 +385,7 @@ pub(super) fn prices(field: Field<'_, '_>) -> Result<Vec<PriceOverride>, ConfigE
     Ok(prices)
 }
 
-pub(super) fn quality(field: Field<'_, '_>) -> Result<Vec<QualityOverride>, ConfigError> {
+fn quality(field: Field<'_, '_>) -> Result<Vec<QualityOverride>, ConfigError> {
     let too_many = field.wrong(format!("has too many entries: at most {MAX_ENTRIES}"));
     let items = field.items()?;
     if items.len() > MAX_ENTRIES {

@@ -72,16 +72,16 @@ pub struct ClientStore {
 }
 
 /// Why the clients are not known, or not changed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum ClientsError {
     /// The file is corrupted or was modified.
-    Damaged {
-        path: PathBuf,
-    },
-    TooNew {
-        path: PathBuf,
-    },
-    File(FileError),
+    #[error("{} is corrupted or was modified", .path.display())]
+    Damaged { path: PathBuf },
+    #[error("{} was written by a newer version", .path.display())]
+    TooNew { path: PathBuf },
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
     Lock(LockError),
 }
 
@@ -219,22 +219,3 @@ mod amount {
             .transpose()
     }
 }
-
-impl From<FileError> for ClientsError {
-    fn from(why: FileError) -> Self {
-        Self::File(why)
-    }
-}
-
-impl fmt::Display for ClientsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Damaged { path } => write!(f, "{} is corrupted or was modified", path.display()),
-            Self::TooNew { path } => write!(f, "{} was written by a newer version", path.display()),
-            Self::File(why) => why.fmt(f),
-            Self::Lock(why) => why.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for ClientsError {}

@@ -1,7 +1,6 @@
 //! One writer at a time: a lock on a file that is never renamed or removed.
 
 use std::{
-    fmt,
     fs::{File, TryLockError},
     hash::{BuildHasher, RandomState},
     thread,
@@ -23,12 +22,14 @@ pub struct Lock {
 }
 
 /// Why the right to write was not given.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum LockError {
     /// Another process, or another thread, kept it for the whole time waited.
+    #[error("another process held the vault for {} ms", .waited.as_millis())]
     Busy { waited: Duration },
     /// The lock file itself is the trouble.
-    File(FileError),
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 /// Takes the lock on the file `name` of `folder`, waiting for at most about `wait`.
@@ -65,30 +66,6 @@ pub fn acquire(folder: &Folder, name: &str, wait: Duration) -> Result<Lock, Lock
 pub(super) fn jittered(pause: Duration) -> Duration {
     let chance = u32::try_from(RandomState::new().hash_one(()) % 1024).unwrap_or_default();
     pause / 2 + pause / 2 * chance / 1024
-}
-
-impl From<FileError> for LockError {
-    fn from(why: FileError) -> Self {
-        Self::File(why)
-    }
-}
-
-impl fmt::Display for LockError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Busy { waited } => write!(f, "another process held the vault for {} ms", waited.as_millis()),
-            Self::File(why) => why.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for LockError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Busy { .. } => None,
-            Self::File(why) => why.source(),
-        }
-    }
 }
 
 #[cfg(test)]

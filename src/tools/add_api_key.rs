@@ -57,11 +57,8 @@ impl Tool for AddApiKey {
     const SEARCH_HINT: &'static str =
         "save store add set up my openai anthropic google gemini api key credential token";
     const HINTS: Hints = Hints {
-        read_only: false,
-        destructive: false,
         idempotent: true,
-        open_world: false,
-        requires_user: false,
+        ..Hints::WRITES
     };
     const TAKES_KEY: bool = true;
     type Output = AddedView;
@@ -70,7 +67,7 @@ impl Tool for AddApiKey {
         let provider = app.settings().current().provider(&self.provider)?;
         let new = NewKey {
             provider,
-            label: super::label(self.label.as_deref())?,
+            label: super::labels::label(self.label.as_deref())?,
             description: self.description.as_deref().map(keys::description).transpose()?,
             expires_at: self
                 .expiration_date
@@ -102,6 +99,6 @@ impl Tool for AddApiKey {
             "`api-keys validate {}:{}` checks that it works",
             key.provider, key.label
         )));
-        super::with_warnings(view, warnings)
+        super::view::with_warnings(view, warnings)
     }
 }

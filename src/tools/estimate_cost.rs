@@ -325,7 +325,7 @@ impl Tool for EstimateCost {
         if let Some(alternatives) = &output.alternatives {
             view = compared(view, output, alternatives);
         }
-        super::with_warnings(view, &output.warnings)
+        super::view::with_warnings(view, &output.warnings)
     }
 }
 

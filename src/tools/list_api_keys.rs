@@ -17,7 +17,7 @@ use crate::{
         caller::{Caller, CallerKind},
         keys,
         last_use::last_uses,
-        vault,
+        vault_access,
     },
     storage::vault::VaultStatus,
 };
@@ -93,9 +93,9 @@ impl Tool for ListApiKeys {
 
     async fn call(self, app: &App, caller: &dyn Caller) -> Result<Listed> {
         let opened = match caller.kind() {
-            CallerKind::Cli => vault::open(app, caller).await,
+            CallerKind::Cli => vault_access::open(app, caller).await,
             // Listing keys does not prompt: a client is told that the vault is locked.
-            CallerKind::Mcp { .. } | CallerKind::Gateway => vault::open_unasked(app).await,
+            CallerKind::Mcp { .. } | CallerKind::Gateway => vault_access::open_unasked(app).await,
         };
         let (state, mut hint) = match (opened, caller.kind()) {
             (Ok(()), _) => (Openness::Unlocked, None),
@@ -108,7 +108,7 @@ impl Tool for ListApiKeys {
             (Err(error), _) => return Err(error),
         };
         if state == Openness::Unlocked {
-            hint = vault::standing(app)?;
+            hint = vault_access::standing(app)?;
         }
         let now = app.now();
         let mut records = if state == Openness::Unlocked {
@@ -167,7 +167,7 @@ impl Tool for ListApiKeys {
         if output.keys.is_empty() {
             let view = View::line(Tone::Plain, "No keys stored")
                 .and(Block::Hint("add one with `api-keys add anthropic`".to_owned()));
-            return super::with_warnings(view, output.vault.hint.as_slice());
+            return super::view::with_warnings(view, output.vault.hint.as_slice());
         }
         let mut attention: Vec<String> = output.vault.hint.iter().cloned().collect();
         let rows = output.keys.iter().map(|listing| match listing {
@@ -189,7 +189,7 @@ impl Tool for ListApiKeys {
         let rows: Vec<_> = rows.collect();
         let columns = rows.first().map_or(0, Vec::len);
         let columns = KeyView::COLUMNS.into_iter().take(columns);
-        super::with_warnings(View::default().and(Block::table(columns, rows)), &attention)
+        super::view::with_warnings(View::default().and(Block::table(columns, rows)), &attention)
     }
 }
 

@@ -39,16 +39,14 @@ impl Tool for RemoveApiKey {
     const TITLE: &'static str = "Remove API key";
     const SEARCH_HINT: &'static str = "delete forget remove an api key from this machine";
     const HINTS: Hints = Hints {
-        read_only: false,
         destructive: true,
-        idempotent: false,
-        open_world: false,
         requires_user: true,
+        ..Hints::WRITES
     };
     type Output = Removed;
 
     async fn call(self, app: &App, caller: &dyn Caller) -> Result<Removed> {
-        let label = super::label(self.label.as_deref())?;
+        let label = super::labels::label(self.label.as_deref())?;
         let (record, warnings) = keys::remove(app, caller, &self.provider, &label).await?;
         Ok(Removed {
             removed: true,
@@ -67,6 +65,6 @@ impl Tool for RemoveApiKey {
             "`api-keys undo {}:{}` restores it within 30 days; revoke it at the provider to disable it",
             key.provider, key.label
         )));
-        super::with_warnings(view, &output.warnings)
+        super::view::with_warnings(view, &output.warnings)
     }
 }

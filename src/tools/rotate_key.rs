@@ -67,11 +67,9 @@ impl Tool for RotateKey {
     const TITLE: &'static str = "Rotate API key";
     const SEARCH_HINT: &'static str = "rotate replace renew roll an api key, leaked or compromised key";
     const HINTS: Hints = Hints {
-        read_only: false,
         destructive: true,
-        idempotent: false,
         open_world: true,
-        requires_user: false,
+        ..Hints::WRITES
     };
     const TAKES_KEY: bool = true;
     type Output = RotatedView;
@@ -80,7 +78,7 @@ impl Tool for RotateKey {
         let source = NewSecretSource::of(self.new_api_key, self.env_var)?;
         let ask = Rotation {
             provider: app.settings().current().provider(&self.provider)?,
-            label: super::label(self.label.as_deref())?,
+            label: super::labels::label(self.label.as_deref())?,
             grace: SignedDuration::from_hours(if self.revoke_now { 0 } else { self.grace_hours }),
             expires_at: self
                 .expiration_date
@@ -116,6 +114,6 @@ impl Tool for RotateKey {
             "`api-keys undo {}:{}` restores the old key within 30 days",
             key.provider, key.label
         )));
-        super::with_warnings(view, warnings)
+        super::view::with_warnings(view, warnings)
     }
 }

@@ -93,7 +93,7 @@ impl Tool for RouteRequest {
         let session = self
             .session
             .as_deref()
-            .map(|name| super::name("session", name))
+            .map(|name| super::labels::name("session", name))
             .transpose()?;
         let wanted = Wanted {
             task: self.task_type,

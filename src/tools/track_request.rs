@@ -13,7 +13,7 @@ use crate::{
     domain::{Label, MAX_TOKENS, RequestOutcome, Service, Task, TokenCounts, Tokens, Usd},
     error::{Code, Error, Result},
     providers,
-    services::{caller::Caller, price_lookup, usage, usage_views::AlertView},
+    services::{caller::Caller, price_lookup, usage_tracking, usage_views::AlertView},
 };
 
 /// Record what a request to a provider used, and what it cost. Input tokens include cached ones
@@ -157,13 +157,7 @@ impl Tool for TrackRequest {
     const COMMAND: &'static str = "track";
     const TITLE: &'static str = "Track request";
     const SEARCH_HINT: &'static str = "record the usage of a request, what tokens it used, usage tracking";
-    const HINTS: Hints = Hints {
-        read_only: false,
-        destructive: false,
-        idempotent: false,
-        open_world: false,
-        requires_user: false,
-    };
+    const HINTS: Hints = Hints::WRITES;
     type Output = RecordedView;
 
     fn holds_key(name: &str, text: &str) -> bool {
@@ -191,7 +185,7 @@ impl Tool for TrackRequest {
             let message = format!("argument `cost_usd` is out of range: the maximum is {MAX_COST_USD}");
             return Err(Error::new(Code::InvalidArgument, message).hint("give the cost in US dollars"));
         }
-        let told = usage::Told {
+        let reported = usage_tracking::ReportedRequest {
             model: model.clone(),
             occurred_at: self.occurred_at.as_deref().map(moment).transpose()?,
             service: self.service_tier,
@@ -201,7 +195,7 @@ impl Tool for TrackRequest {
             project: self
                 .project
                 .as_deref()
-                .map(|name| super::name("project", name))
+                .map(|name| super::labels::name("project", name))
                 .transpose()?,
             tokens,
             outcome: RequestOutcome {
@@ -215,10 +209,10 @@ impl Tool for TrackRequest {
             request_id: self
                 .request_id
                 .as_deref()
-                .map(|id| super::name("request_id", id))
+                .map(|id| super::labels::name("request_id", id))
                 .transpose()?,
         };
-        let tracked = usage::track(app, told).await?;
+        let tracked = usage_tracking::track(app, reported).await?;
         let budgets = &tracked.budgets;
         let mut warnings = Vec::new();
         if let Some(why) = tracked.unpriced {
@@ -258,6 +252,6 @@ impl Tool for TrackRequest {
             Tone::Faint,
             format!("{} this month: {}", output.provider, output.provider_total_usd),
         ));
-        usage_cells::with_alerts(super::with_warnings(view, &output.warnings), &output.alerts)
+        usage_cells::with_alerts(super::view::with_warnings(view, &output.warnings), &output.alerts)
     }
 }

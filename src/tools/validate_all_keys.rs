@@ -39,11 +39,9 @@ impl Tool for ValidateAllKeys {
     const TITLE: &'static str = "Validate all API keys";
     const SEARCH_HINT: &'static str = "check all my api keys, key health";
     const HINTS: Hints = Hints {
-        read_only: false,
-        destructive: false,
         idempotent: true,
         open_world: true,
-        requires_user: false,
+        ..Hints::WRITES
     };
     type Output = AllValidated;
 
@@ -102,6 +100,6 @@ impl Tool for ValidateAllKeys {
             .and(Block::Line(tone, sum));
         let of_keys = output.results.iter().flat_map(|result| &result.warnings);
         let warnings: Vec<String> = of_keys.chain(&output.warnings).cloned().collect();
-        super::with_warnings(view, &warnings)
+        super::view::with_warnings(view, &warnings)
     }
 }

@@ -61,17 +61,15 @@ impl Tool for ValidateKey {
     const TITLE: &'static str = "Validate API key";
     const SEARCH_HINT: &'static str = "check test verify whether my openai anthropic google api key works or is valid";
     const HINTS: Hints = Hints {
-        read_only: false,
-        destructive: false,
         idempotent: true,
         open_world: true,
-        requires_user: false,
+        ..Hints::WRITES
     };
     type Output = Validated;
 
     async fn call(self, app: &App, caller: &dyn Caller) -> Result<Validated> {
         let provider = app.settings().current().provider(&self.provider)?;
-        let label = super::label(self.label.as_deref())?;
+        let label = super::labels::label(self.label.as_deref())?;
         let report = match &self.api_key {
             Some(text) => validation::validate_given(app, caller, &provider, &label, text).await?,
             None => validation::validate(app, caller, &provider, &label).await?,
@@ -87,7 +85,7 @@ impl Tool for ValidateKey {
             output.status.as_str(),
             output.message
         );
-        super::with_warnings(View::line(key::tone(output.status), line), &output.warnings)
+        super::view::with_warnings(View::line(key::tone(output.status), line), &output.warnings)
     }
 }
 

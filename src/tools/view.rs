@@ -229,6 +229,13 @@ impl From<&str> for Cell {
     }
 }
 
+/// The view with its warnings below.
+pub(super) fn with_warnings(view: View, warnings: &[String]) -> View {
+    warnings
+        .iter()
+        .fold(view, |view, warning| view.and(Block::Warning(warning.clone())))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

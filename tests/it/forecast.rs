@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use api_keys::{
     app::{App, Clock},
     domain::{Outlook, PastDay, RequestOutcome, Service, TokenCounts, Tokens, Usd, forecast},
-    services::{budget_status, usage},
+    services::{budget_status, usage_tracking},
     settings::{Environment, Settings},
 };
 
@@ -161,7 +161,7 @@ async fn spend(app: &App, tokens: u64) {
         input: tokens,
         ..TokenCounts::default()
     };
-    let told = usage::Told {
+    let reported = usage_tracking::ReportedRequest {
         model: "openai/test".parse().expect("a model"),
         occurred_at: None,
         service: Service::Standard,
@@ -178,7 +178,7 @@ async fn spend(app: &App, tokens: u64) {
         retry_after: None,
         request_id: None,
     };
-    usage::track(app, told).await.expect("recorded");
+    usage_tracking::track(app, reported).await.expect("recorded");
 }
 
 #[tokio::test]

@@ -139,7 +139,7 @@ fn a_key_that_is_added_is_there_for_every_later_process() {
     assert_eq!(injected(&stage.at(1)).unwrap(), FIRST);
     let listed = {
         let app = stage.at(1);
-        wait(api_keys::services::vault::open(&app, &Silent)).unwrap();
+        wait(api_keys::services::vault_access::open(&app, &Silent)).unwrap();
         keys::list(&app).unwrap()
     };
     assert_eq!(listed.len(), 1);
@@ -218,7 +218,7 @@ fn a_key_that_turns_up_in_a_chat_is_exposed_although_it_was_stored_before() {
 fn the_expiry_date_stays_with_its_key() {
     let stage = Stage::new();
     let expiry = |app: &App| {
-        wait(api_keys::services::vault::open(app, &Silent)).unwrap();
+        wait(api_keys::services::vault_access::open(app, &Silent)).unwrap();
         keys::list(app).unwrap().remove(0).expires_at
     };
     let says_cleared = |warnings: &[String]| warnings.iter().any(|warning| warning.contains("expiry"));
@@ -328,7 +328,7 @@ fn rotation_keeps_the_old_secret_through_its_grace_and_then_archives_it() {
     let later = add(&stage.at(26), "other", THIRD).unwrap();
     drop(later);
     let app = stage.at(26);
-    wait(api_keys::services::vault::open(&app, &Silent)).unwrap();
+    wait(api_keys::services::vault_access::open(&app, &Silent)).unwrap();
     let record = keys::list(&app)
         .unwrap()
         .into_iter()
@@ -342,7 +342,7 @@ fn rotation_keeps_the_old_secret_through_its_grace_and_then_archives_it() {
     // Thirty days on, the old secret is gone.
     add(&stage.at(26 + 31 * 24), "third", "sk-fourth-0123456789abcdefghijklmno").unwrap();
     let app = stage.at(26 + 31 * 24);
-    wait(api_keys::services::vault::open(&app, &Silent)).unwrap();
+    wait(api_keys::services::vault_access::open(&app, &Silent)).unwrap();
     let record = keys::list(&app)
         .unwrap()
         .into_iter()
@@ -512,7 +512,9 @@ fn a_vault_whose_file_is_gone_is_an_error_and_never_a_fresh_start() {
     std::fs::remove_file(&file).unwrap();
     let app = stage.at(1);
     assert_eq!(
-        wait(api_keys::services::vault::open(&app, &Silent)).unwrap_err().code(),
+        wait(api_keys::services::vault_access::open(&app, &Silent))
+            .unwrap_err()
+            .code(),
         Code::VaultMissing
     );
     assert_eq!(add(&app, "default", SECOND).unwrap_err().code(), Code::VaultMissing);
@@ -531,9 +533,9 @@ fn a_vault_file_from_the_past_is_readable_and_says_so() {
     add(&stage.at(1), "work", SECOND).unwrap();
     std::fs::write(&file, old).unwrap();
     let app = stage.at(2);
-    wait(api_keys::services::vault::open(&app, &Silent)).unwrap();
+    wait(api_keys::services::vault_access::open(&app, &Silent)).unwrap();
     assert!(
-        api_keys::services::vault::standing(&app)
+        api_keys::services::vault_access::standing(&app)
             .unwrap()
             .unwrap()
             .contains("older")
@@ -614,7 +616,7 @@ fn a_process_with_an_open_vault_goes_on_after_another_has_replaced_its_key() {
     let stage = Stage::new();
     let (one, other) = (stage.at(0), stage.at(0));
     add(&one, "default", FIRST).unwrap();
-    wait(api_keys::services::vault::open(&other, &Silent)).unwrap();
+    wait(api_keys::services::vault_access::open(&other, &Silent)).unwrap();
     for key in [SECOND, THIRD] {
         let kinds = [SlotKind::KeyFile];
         let rekeyed = one.vault().rekey(one.now(), "test", &kinds, &[NewSlot::KeyFile]);

@@ -18,7 +18,7 @@ use api_keys::{
         keys::{self, NewKey, NewSecretSource},
         rotation::{self, Rotation},
         undo::{self, Undone},
-        vault,
+        vault_access,
     },
     settings::{Environment, Settings},
     storage::vault::{NewSlot, SlotKind},
@@ -141,7 +141,7 @@ impl Op {
                 Ok(format!("undone {what} {}", active(&record)))
             }
             Self::Rekey => {
-                wait(vault::open(app, &Silent))?;
+                wait(vault_access::open(app, &Silent))?;
                 let kinds = [SlotKind::KeyFile];
                 let done = app.vault().rekey(app.now(), "test", &kinds, &[NewSlot::KeyFile])?;
                 drop(done.into_inner());
@@ -286,7 +286,7 @@ fn shape<T: Ord + Copy>(keys: impl Iterator<Item = (usize, u32, Vec<(u32, T)>, O
 /// The state of the vault in `home`, as a process that has just started sees it.
 fn found(home: &Path) -> Shape {
     let app = app(home);
-    wait(vault::open(&app, &Silent)).expect("the vault opens");
+    wait(vault_access::open(&app, &Silent)).expect("the vault opens");
     let contents = app.vault().contents().expect("the vault is whole");
     let report = app.vault().verify_audit().expect("the audit trail is readable");
     assert_eq!(report.fault, None);

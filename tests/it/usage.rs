@@ -4,7 +4,7 @@ use api_keys::{
     app::{App, Clock},
     domain::Usd,
     error::{Code, Error},
-    services::budget_status,
+    services::{budget_claim, budget_status},
     settings::{Environment, Settings},
     storage::ledger::{Fold, Granted, LeaseChange},
 };
@@ -850,7 +850,7 @@ fn money_is_set_aside_only_for_what_costs_and_never_for_nothing() {
     let code = |outcome: Result<bool, Error>| outcome.map_err(|why| why.code());
     // Whether there was anything to set aside.
     let reserve = |app: &App, most| {
-        let claim = budget_status::claim(&app.settings().current().budget, None, most, app.now())?;
+        let claim = budget_claim::claim(&app.settings().current().budget, None, most, app.now())?;
         let lease = LeaseChange {
             id: None,
             client: None,

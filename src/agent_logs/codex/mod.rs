@@ -4,6 +4,7 @@
 //! that were forked, and those of subagents, begin with a copy of their parent's lines, or where the parent's counter
 //! stood: what a thread used itself follows from its parent's lines alone ([`walk`]). A long thread is several files.
 
+mod thread;
 mod threads;
 mod walk;
 

@@ -8,14 +8,17 @@ use std::{
 
 use serde::Deserialize;
 
-use super::walk::{self, Base, ThreadEvent};
+use super::{
+    thread::{Base, Thread},
+    walk::{self, ThreadEvent},
+};
 use crate::agent_logs::{
     agent::LogReader,
     fault::LogFault,
     files::LogFile,
     json::{Count, Text},
     lines,
-    request::{LoggedRequest, Reading},
+    request::{LogReading, LoggedRequest},
 };
 
 /// How many ancestors a thread has at most.
@@ -27,18 +30,6 @@ pub(super) struct Threads {
     by_file: BTreeMap<PathBuf, String>,
     /// The events of threads that others came from, once they are read.
     read: Mutex<BTreeMap<String, Arc<Vec<ThreadEvent>>>>,
-}
-
-/// A thread, by the beginnings of its files.
-#[derive(Debug, Default)]
-pub(super) struct Thread {
-    /// In the order in which they were written.
-    pub(super) pages: Vec<PathBuf>,
-    pub(super) parent: Option<String>,
-    /// Up to where it shares its parent's history.
-    pub(super) base: Option<Base>,
-    pub(super) folder: Option<String>,
-    pub(super) provider: Option<String>,
 }
 
 /// The first line of a file.
@@ -138,12 +129,12 @@ impl Threads {
 }
 
 impl LogReader for Threads {
-    fn read(&self, file: &LogFile, _: u64, each: &mut dyn FnMut(LoggedRequest)) -> Result<Reading, LogFault> {
+    fn read(&self, file: &LogFile, _: u64, each: &mut dyn FnMut(LoggedRequest)) -> Result<LogReading, LogFault> {
         let Some(id) = self.by_file.get(&file.path) else {
-            return Ok(Reading::default());
+            return Ok(LogReading::default());
         };
         let Some(thread) = self.threads.get(id) else {
-            return Ok(Reading::default());
+            return Ok(LogReading::default());
         };
         let parent = match &thread.parent {
             Some(parent) if self.threads.contains_key(parent) => Some(self.events(parent, MOST_ANCESTORS)?),
@@ -171,7 +162,7 @@ impl LogReader for Threads {
             &events,
             each,
         );
-        Ok(Reading { read_to: 0, unreadable })
+        Ok(LogReading { read_to: 0, unreadable })
     }
 
     fn follows_from(&self, changed: &BTreeSet<&Path>) -> Vec<PathBuf> {

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc};
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::threads::Thread;
+use super::thread::{Base, Thread};
 use crate::{
     agent_logs::{
         fault::LogFault,
@@ -22,13 +22,6 @@ const LEAST_ANSWER_MS: i64 = 1_000;
 const LEAST_BURST: usize = 3;
 /// The model of requests that come before any line that names one.
 const UNKNOWN: &str = "unknown";
-
-/// Up to where a thread shares its parent's history.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Base {
-    pub(super) ordinal: Option<u64>,
-    pub(super) offset: Option<u64>,
-}
 
 /// A state of a thread's counter.
 #[derive(Debug, Clone)]

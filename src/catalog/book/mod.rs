@@ -1,6 +1,7 @@
 //! The models in force, and how one is found by the name that a request has for it.
 
 mod fingerprint;
+mod found;
 mod names;
 mod section;
 mod shelf;
@@ -13,6 +14,7 @@ use std::{
 
 use jiff::civil::Date;
 
+pub use self::found::{FoundModel, Matched};
 use self::{
     fingerprint::{Fingerprint, SEED},
     names::distance,
@@ -36,23 +38,6 @@ pub struct Catalog {
 const MAX_SUGGESTIONS: usize = 3;
 /// Where the user's own prices are from.
 const CONFIG: &str = "config.toml";
-
-/// A model that was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FoundModel<'c> {
-    pub model: &'c Model,
-    pub matched: Matched,
-}
-
-/// By which name a model was found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Matched {
-    Exact,
-    /// By another name that the provider takes it by.
-    Alias,
-    /// By the name without the date at its end.
-    WithoutDate,
-}
 
 impl Catalog {
     /// The catalog that is built in: what is kept by hand is read once, the public layer by provider when it is asked for.

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use jiff::civil::Date;
 
 use super::{
-    FoundModel, Matched,
+    found::{FoundModel, Matched},
     names::{plain, without_date},
     shelf::Shelf,
 };

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::civil::Date;
 
-use super::{FoundModel, Matched};
+use super::found::{FoundModel, Matched};
 use crate::{
     catalog::{DatedPrice, Model, ModelStatus},
     domain::{ModelId, ModelKind, ModelRef},

@@ -2,14 +2,19 @@
 
 mod scalars;
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 
 use self::scalars::{Amount, Minute};
-use super::{Capabilities, DatedPrice, Days, Hours, Model, ModelStatus, Origin, rules::check_names};
-use crate::domain::{Billionths, Capability, ModelId, ModelKind, ModelRef, Price, Rate, Rates, Tier};
+use super::{
+    error::CatalogError,
+    limits::MAX_MODELS,
+    model::{Capabilities, DatedPrice, Days, Hours, Model, ModelStatus, Origin},
+    rules::check_names,
+};
+use crate::domain::{Capability, ModelId, ModelKind, ModelRef, Price, Rate, Rates, Tier};
 
 /// The version of both formats that is written, and the only one that is read.
 const VERSION: u32 = 1;
@@ -17,34 +22,8 @@ const VERSION: u32 = 1;
 const BUILT_IN_FORMAT: &str = "api-keys catalogue";
 /// The name of the format of the file that `prices update` writes.
 const OVERLAY: &str = "api-keys prices";
-/// The highest price that is taken, in US dollars per million tokens.
-pub(super) const MAX_PER_MILLION: Billionths = Billionths(100_000 * Billionths::ONE.0);
-/// The most models that a file may list.
-pub(super) const MAX_MODELS: usize = 20_000;
 /// The most prices of a model, tiers of a price and hours of a day that are taken.
 const MAX_PARTS: usize = 100;
-
-/// Why a file of models and prices is not one; never quotes what stands in it but a model's name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum CatalogError {
-    /// Not JSON, or not of this form.
-    Form {
-        line: usize,
-        column: usize,
-    },
-    /// Another kind of file.
-    Format,
-    /// Written by a newer version.
-    TooNew {
-        version: u32,
-    },
-    TooManyModels,
-    /// Something of a model breaks a rule.
-    Model {
-        model: ModelRef,
-        rule: &'static str,
-    },
-}
 
 /// Prices and models that lie over the built-in ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -448,17 +427,3 @@ impl FromIterator<Capability> for Capabilities {
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
-
-impl fmt::Display for CatalogError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Form { line, column } => write!(f, "it is not of the expected form at line {line}, column {column}"),
-            Self::Format => f.write_str("it is another kind of file"),
-            Self::TooNew { version } => write!(f, "it has version {version}, which this program does not know"),
-            Self::TooManyModels => write!(f, "it lists more than {MAX_MODELS} models"),
-            Self::Model { model, rule } => write!(f, "{model} {rule}"),
-        }
-    }
-}
-
-impl std::error::Error for CatalogError {}

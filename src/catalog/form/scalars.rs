@@ -3,8 +3,7 @@
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use serde_json::value::RawValue;
 
-use super::MAX_PER_MILLION;
-use crate::domain::Billionths;
+use crate::{catalog::limits::MAX_PER_MILLION, domain::Billionths};
 
 /// A price as JSON spells it, read from its digits and not through a float.
 #[derive(Clone, Copy)]

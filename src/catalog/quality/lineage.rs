@@ -1,6 +1,5 @@
 //! Which models follow each other, by the numbers in their names.
 
-use super::normalized;
 use crate::domain::ModelId;
 
 /// A normalized name, taken apart: `claude-opus-5-5` is of the line `claude-opus`, and its version is 5, 5.
@@ -32,6 +31,12 @@ impl Lineage {
         }
         it
     }
+}
+
+/// A model's name without its maker's, and with one sign for all that separates.
+pub fn normalized(name: &str) -> String {
+    let name = name.rsplit('/').next().unwrap_or(name);
+    name.to_ascii_lowercase().replace(['.', ':', '_'], "-")
 }
 
 /// The numbers in a model's name, such as 5 and 5 of `claude-opus-5-5`: of two models of a line, the newer one has more.

@@ -19,7 +19,7 @@ use std::{
 use serde::Deserialize;
 
 use self::lineage::Lineage;
-pub use self::lineage::version;
+pub use self::lineage::{normalized, version};
 use crate::domain::{Billionths, Effort, ModelId, Task};
 
 /// What a file of figures says that it is.
@@ -429,12 +429,6 @@ fn lines(models: &BTreeMap<String, Arc<[QualityVariant]>>) -> BTreeMap<Vec<Strin
         }
     }
     lines
-}
-
-/// A model's name without its maker's, and with one sign for all that separates.
-pub fn normalized(name: &str) -> String {
-    let name = name.rsplit('/').next().unwrap_or(name);
-    name.to_ascii_lowercase().replace(['.', ':', '_'], "-")
 }
 
 #[cfg(test)]

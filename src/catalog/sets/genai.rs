@@ -7,9 +7,9 @@ use jiff::civil::Date;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{RawFields, SetEntry, SetError, SetModel, Skip, is_free, misformed, rate, shown, tidied};
+use super::entry::{RawFields, SetEntry, SetError, SetModel, Skip, is_free, misformed, rate, shown, tidied};
 use crate::{
-    catalog::{ModelStatus, form::MAX_MODELS},
+    catalog::{ModelStatus, limits::MAX_MODELS},
     domain::{ModelId, ModelKind, ModelRef, Price, ProviderId, Rate, Rates, Service, Tier},
 };
 

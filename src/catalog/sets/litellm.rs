@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::{RawFields, SetEntry, SetError, SetModel, Skip, is_free, misformed, rate, shown, tidied};
+use super::entry::{RawFields, SetEntry, SetError, SetModel, Skip, is_free, misformed, rate, shown, tidied};
 use crate::{
-    catalog::{ModelStatus, form::MAX_MODELS},
+    catalog::{ModelStatus, limits::MAX_MODELS},
     domain::{Capability, ModelId, ModelKind, ModelRef, Price, ProviderId, Rate, Rates, Tier},
 };
 

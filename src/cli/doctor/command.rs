@@ -57,7 +57,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     findings.extend(project(app));
     findings.extend(files::folders(app));
     findings.push(prices::in_force(app));
-    let open = wait(services::vault::open_unasked(app));
+    let open = wait(services::vault_access::open_unasked(app));
     findings.push(vault::the_vault(app, &open));
     findings.extend(vault::ways_in(app));
     if open.is_ok() {

@@ -20,7 +20,7 @@ use crate::{
     domain::Label,
     error::{Code, Error, Result},
     gateway::{self, Options},
-    services::vault,
+    services::vault_access,
     tools::view::{Block, Tone, View},
 };
 
@@ -113,7 +113,7 @@ pub(in crate::cli) fn private(project: Option<Label>) -> Options {
 
 /// Opens the vault, where there is one: keys may come later, and models on this machine need none.
 pub(in crate::cli) async fn open_vault(app: &App, caller: &Terminal) -> Result<()> {
-    match vault::open(app, caller).await {
+    match vault_access::open(app, caller).await {
         Err(error) if error.code() == Code::VaultAbsent => Ok(()),
         outcome => outcome,
     }

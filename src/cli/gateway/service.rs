@@ -21,7 +21,7 @@ use super::{
 use crate::mcp_clients::Launch;
 use crate::{
     error::{Code, Error, Result},
-    services::vault,
+    services::vault_access,
     storage::{
         files::ForeignFolder,
         vault::{SlotKind, VaultStatus},
@@ -156,7 +156,7 @@ fn check_vault(session: &Session) -> Result<()> {
         .hint("add the keychain (`api-keys vault add-slot keychain`) or a key file (`api-keys vault add-slot key-file`), or run `api-keys gateway` in a terminal"));
     }
     // That it opens now does not promise it for later, but that it does not is better known at once.
-    wait(vault::open_unasked(&session.app))
+    wait(vault_access::open_unasked(&session.app))
 }
 
 impl SystemService {

@@ -21,7 +21,7 @@ use crate::{
     app::App,
     error::Result,
     mcp_clients::{CLIENTS, Launch},
-    services::vault,
+    services::vault_access,
     storage::vault::VaultStatus,
 };
 
@@ -82,7 +82,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
 fn make_vault(session: &Session, matches: &ArgMatches, report: &mut SetupReport) -> Result<bool> {
     let app = &session.app;
     let existed = !matches!(app.vault().status()?, VaultStatus::Absent);
-    let warnings = wait(vault::open_or_create(app, &Terminal::new(session, matches)))?;
+    let warnings = wait(vault_access::open_or_create(app, &Terminal::new(session, matches)))?;
     let file = app.settings().paths().vault_file();
     let done = if existed { "opened" } else { "created" };
     report.step("Vault", &format!("{done} {}", file.display()))?;

@@ -19,7 +19,7 @@ use crate::{
     providers::{LocalServer, Provider},
     services::{
         keys::{self, NewKey, NewSecretSource},
-        vault,
+        vault_access,
     },
     tools::view::Tone,
 };
@@ -61,7 +61,7 @@ impl OfferedKey {
 ///
 /// A person is asked; a script is told the commands. No value is shown.
 pub(super) fn keys(session: &Session, matches: &ArgMatches, report: &mut SetupReport) -> Result<()> {
-    let stored = match wait(vault::open_unasked(&session.app)) {
+    let stored = match wait(vault_access::open_unasked(&session.app)) {
         Ok(()) => keys::list(&session.app)?,
         Err(error) if matches!(error.code(), Code::VaultAbsent | Code::VaultLocked) => Vec::new(),
         Err(error) => return Err(error),

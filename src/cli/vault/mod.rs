@@ -23,7 +23,7 @@ use crate::{
     error::{Code, Error, Result},
     services::{
         caller::{Caller, Question},
-        vault,
+        vault_access,
     },
     settings::MasterKey,
     storage::vault::{Committed, NewSlot, SlotInfo, SlotKind, Unlock, VaultError, VaultFreshness, VaultStatus},
@@ -72,7 +72,7 @@ impl Work<'_> {
     fn init(&self) -> Result<()> {
         let app = &self.session.app;
         let master_key = self.master_key().unwrap_or(app.settings().required()?.vault.master_key);
-        let (mut made, warnings) = wait(vault::create(app, &self.caller, master_key))?;
+        let (mut made, warnings) = wait(vault_access::create(app, &self.caller, master_key))?;
         if self.matches.get_flag("recovery-code") {
             let now = app.now();
             let recovery = self.settled(app.vault().add_slot(now, ACTOR, NewSlot::Recovery)?);
@@ -108,7 +108,7 @@ impl Work<'_> {
             self.tell(&json!({"state": "absent", "file": file, "slots": []}), &view)?;
             return Ok(ExitCode::SUCCESS);
         }
-        let opened = wait(vault::open_unasked(app)).and_then(|()| vault::standing(app));
+        let opened = wait(vault_access::open_unasked(app)).and_then(|()| vault_access::standing(app));
         let status = app.vault().status()?;
         let slots = slots_of(&status);
         let (state, said, tone) = match &opened {
@@ -162,7 +162,7 @@ impl Work<'_> {
         let vault = self.session.app.vault();
         let contents = vault.contents()?;
         let view = View::line(Tone::Good, format!("The vault opens (version {})", contents.generation));
-        let warning = vault::standing(&self.session.app)?.map(Block::Warning);
+        let warning = vault_access::standing(&self.session.app)?.map(Block::Warning);
         let view = warning.into_iter().fold(view, View::and);
         self.tell(
             &json!({"state": "unlocked", "generation": contents.generation, "standing": standing(contents.standing)}),
@@ -329,7 +329,7 @@ impl Work<'_> {
     }
 
     fn open(&self) -> Result<()> {
-        wait(vault::open(&self.session.app, &self.caller))
+        wait(vault_access::open(&self.session.app, &self.caller))
     }
 
     fn ask(&self, question: Question) -> Result<Passphrase> {
@@ -355,7 +355,7 @@ impl Work<'_> {
 
     /// The value of a change that is made, with a warning where a power cut could still take it back.
     fn settled<T>(&self, committed: Committed<T>) -> T {
-        let (value, warnings) = vault::settle(committed);
+        let (value, warnings) = vault_access::settle(committed);
         for warning in &warnings {
             self.warn(warning);
         }

@@ -17,7 +17,7 @@ use crate::{
         metrics::Metrics,
         request::{client_request::ClientRequest, prepared_request::PreparedRequest},
     },
-    services::budget_status::{self, Claim},
+    services::budget_claim::{self, Claim},
     settings::BudgetConfig,
     storage::gateway_clients::GatewayClient,
 };
@@ -122,11 +122,14 @@ impl Accounts {
 
 /// What the request takes of the budgets in force.
 fn claim(app: &App, budget: &BudgetConfig, client: &GatewayClient, prepared: &PreparedRequest) -> Result<Claim> {
-    budget_status::claim(budget, Some(client), prepared.most, app.now()).map_err(|why| match why.code() {
-        Code::PriceUnknown if prepared.is_deferred => why.hint(
-            "its usage is known only later: send the request synchronously, or set \
-             `budget.unpriced_cap` to the amount reserved for such requests",
-        ),
-        _ => why,
+    budget_claim::claim(budget, Some(client), prepared.most, app.now()).map_err(|why| {
+        if prepared.is_deferred && why.code() == Code::PriceUnknown {
+            why.hint(
+                "its usage is known only later: send the request synchronously, or set \
+                 `budget.unpriced_cap` to the amount reserved for such requests",
+            )
+        } else {
+            why
+        }
     })
 }

@@ -23,7 +23,7 @@ use crate::{
     domain::{UsageRecord, Usd},
     error::{Code, Error, Result},
     gateway::keys::health::KeyHealth,
-    services::budget_status::Claim,
+    services::budget_claim::Claim,
     storage::{
         gateway_clients::GatewayClient,
         ledger::{BUSY_TIMEOUT, Encoded, EntryId, Fold, Granted, Journal, Ledger, LedgerError, Position, Spent},

@@ -63,7 +63,55 @@ impl ErrorResponse {
             Code::ProviderTooSlow => StatusCode::GATEWAY_TIMEOUT,
             Code::Internal => StatusCode::INTERNAL_SERVER_ERROR,
             // What is wrong with the vault, a key or the ledger is for the person at the gateway to fix.
-            _ => StatusCode::SERVICE_UNAVAILABLE,
+            Code::NoRoute
+            | Code::MalformedKey
+            | Code::KeyInWrongPlace
+            | Code::KeyInChatRefused
+            | Code::KeyRequired
+            | Code::InputPending
+            | Code::InputDeclined
+            | Code::VariableMissing
+            | Code::KeyNotFound
+            | Code::LabelTaken
+            | Code::KeyExpired
+            | Code::KeyUnchanged
+            | Code::KeyRejected
+            | Code::OtherAccount
+            | Code::NothingToUndo
+            | Code::VaultAbsent
+            | Code::VaultExists
+            | Code::VaultMissing
+            | Code::VaultLocked
+            | Code::WrongPassphrase
+            | Code::VaultDamaged
+            | Code::VaultTooNew
+            | Code::VaultForeign
+            | Code::VaultRolledBack
+            | Code::VaultForked
+            | Code::VaultFull
+            | Code::SlotNotFound
+            | Code::LastSlot
+            | Code::KeychainUnavailable
+            | Code::KeychainEntryMissing
+            | Code::KeyFileMissing
+            | Code::AuditBroken
+            | Code::LedgerDamaged
+            | Code::LedgerTooNew
+            | Code::ClientsDamaged
+            | Code::ClientNotFound
+            | Code::ClientExists
+            | Code::AddressUnavailable
+            | Code::UnsafeFile
+            | Code::StorageFailed
+            | Code::Busy
+            | Code::ConfigInvalid
+            | Code::PriceOverlayInvalid
+            | Code::PriceOverlayDamaged
+            | Code::HomeMissing
+            | Code::ClientConfigInvalid
+            | Code::ServerNameTaken
+            | Code::CommandFailed
+            | Code::Interrupted => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 

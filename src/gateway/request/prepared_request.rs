@@ -90,9 +90,10 @@ impl PreparedRequest {
         let asks_for_counts = call.endpoint == Endpoint::Chat
             && provider.def.usage_on_request
             && fields.stream.is_some_and(|stream| stream.get() == "true");
-        let (body, strips) = match call.endpoint {
-            Endpoint::Native(_) => (body.clone(), false),
-            _ => rewritten(body, fields, &model.model, asks_for_counts),
+        let (body, strips) = if matches!(call.endpoint, Endpoint::Native(_)) {
+            (body.clone(), false)
+        } else {
+            rewritten(body, fields, &model.model, asks_for_counts)
         };
         let most = match &pricing {
             _ if !is_metered => Some(Usd::ZERO),

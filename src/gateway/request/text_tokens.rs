@@ -65,7 +65,7 @@ fn word(run: &[u8]) -> usize {
             Some(ByteClass::Lower) => letters(piece, 0),
             Some(ByteClass::Upper) if piece.len() == 1 => 1,
             Some(ByteClass::Upper) => (piece.len() * 2).div_ceil(3),
-            _ => piece.len(),
+            Some(ByteClass::Digit | ByteClass::Space | ByteClass::Single) | None => piece.len(),
         };
         begins_with_capital = at == 0 && piece.len() == 1 && piece.first().is_some_and(u8::is_ascii_uppercase);
     }

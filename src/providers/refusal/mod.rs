@@ -5,11 +5,15 @@
 //! for codes that many use. A rule matches a machine-readable code, or how a message begins: words somewhere in a message
 //! prove nothing, because messages quote the request.
 
+mod rule;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+pub use self::rule::{ErrorPattern, RefusalKind, RefusalRule, RetryWith};
+pub(super) use self::rule::{code, message};
 use super::{Provider, ProviderDef, rate_limits};
 use crate::domain::RequestOutcome;
 
@@ -28,51 +32,6 @@ pub struct Refused {
     pub retry_after: Option<Duration>,
     /// The status of the response, or the one in its body.
     status: u16,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum RefusalKind {
-    /// The account has no credit, reached its spending limit or was disabled.
-    NoCredit,
-    /// The provider does not accept the key.
-    KeyRefused,
-    /// The key is accepted, but may not be used for this.
-    NotAllowed,
-    RateLimited,
-    /// The provider does not serve the region or network that the request came from; nothing about the key.
-    RegionBlocked,
-    /// The provider does not have the model, or not any more, or not for this account.
-    ModelMissing,
-    /// The provider is overloaded or failed.
-    ServerFailed,
-    /// The request cannot be answered as it is, by any key.
-    RequestFault,
-}
-
-/// Which attempt may succeed after a refusal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RetryWith {
-    /// One with another key of the provider, or with another provider.
-    AnotherKey,
-    /// One with another provider or model.
-    AnotherProvider,
-    Nothing,
-}
-
-/// What a provider says in an error, and what it means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RefusalRule {
-    pub said: ErrorPattern,
-    pub kind: RefusalKind,
-}
-
-/// How an error is recognized; upper and lower case are the same.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ErrorPattern {
-    /// A whole code, type, status or reason of the error.
-    Code(&'static str),
-    /// A message that begins with the first part and has the others later, in this order.
-    Message(&'static [&'static str]),
 }
 
 /// Rules for every provider, after its own.
@@ -124,18 +83,6 @@ static WITHOUT_STATUS: &[RefusalRule] = &[
     code("content_filter", RefusalKind::RequestFault),
     code("request_too_large", RefusalKind::RequestFault),
 ];
-
-/// A rule for errors with that code.
-pub(super) const fn code(code: &'static str, kind: RefusalKind) -> RefusalRule {
-    let said = ErrorPattern::Code(code);
-    RefusalRule { said, kind }
-}
-
-/// A rule for errors with a message of those parts, in lower case.
-pub(super) const fn message(parts: &'static [&'static str], kind: RefusalKind) -> RefusalRule {
-    let said = ErrorPattern::Message(parts);
-    RefusalRule { said, kind }
-}
 
 /// What the response of `provider` with that status and body refuses; nothing where it is an answer.
 pub fn read_refusal(provider: &Provider, status: u16, body: &[u8], now: Timestamp) -> Option<Refused> {
@@ -370,19 +317,6 @@ impl Refused {
                 self.status
             }
             RefusalKind::RequestFault => 400,
-        }
-    }
-}
-
-impl RefusalKind {
-    /// Which attempt may succeed after it.
-    pub fn retry(self) -> RetryWith {
-        match self {
-            Self::NoCredit | Self::KeyRefused | Self::NotAllowed | Self::RateLimited | Self::ServerFailed => {
-                RetryWith::AnotherKey
-            }
-            Self::RegionBlocked | Self::ModelMissing => RetryWith::AnotherProvider,
-            Self::RequestFault => RetryWith::Nothing,
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::{
         budget_status,
         caller::{Caller, CallerKind},
         health::{self, Healths},
-        price_lookup, vault,
+        price_lookup, vault_access,
     },
     settings::Config,
     storage::{ledger::Outcomes, vault::VaultContents},
@@ -71,7 +71,7 @@ enum KnownKeys {
 pub async fn open_for(app: &App, caller: &dyn Caller) -> Result<()> {
     match caller.kind() {
         CallerKind::Mcp { .. } | CallerKind::Gateway => Ok(()),
-        CallerKind::Cli => match vault::open(app, caller).await {
+        CallerKind::Cli => match vault_access::open(app, caller).await {
             Err(error) if error.code() == Code::VaultAbsent => Ok(()),
             outcome => outcome,
         },
@@ -94,7 +94,7 @@ impl RoutingSnapshot {
     /// Opens the vault only by what needs nobody, and asks only servers on this machine.
     pub async fn of(app: &App) -> Result<Arc<Self>> {
         let config = app.settings().current();
-        let keys = match vault::contents_unasked(app).await {
+        let keys = match vault_access::contents_unasked(app).await {
             Ok(contents) => KnownKeys::Known(Some(contents)),
             Err(error) if error.code() == Code::VaultAbsent => KnownKeys::Known(None),
             Err(error) => KnownKeys::Closed(error),

@@ -126,16 +126,11 @@ fn passed_over(decision: &Decision<'_>, chosen: &Candidate<'_>) -> Vec<String> {
 
 /// What stands in a candidate's way: of its provider, or of its model alone.
 pub(super) fn obstacle(it: &Candidate<'_>) -> String {
-    let provider = &it.supply.provider;
-    match it.verdict {
-        Verdict::NotForTask
-        | Verdict::NotServed
-        | Verdict::NotInstalled
-        | Verdict::Lacks(_)
-        | Verdict::ContextTooSmall { .. }
-        | Verdict::OverBudget
-        | Verdict::Unpriced => format!("{provider}/{} {}", it.offer.model, phrase(it.verdict)),
-        _ => format!("{provider} {}", phrase(it.verdict)),
+    let (provider, phrase) = (&it.supply.provider, phrase(it.verdict));
+    if it.verdict.is_of_provider() {
+        format!("{provider} {phrase}")
+    } else {
+        format!("{provider}/{} {phrase}", it.offer.model)
     }
 }
 

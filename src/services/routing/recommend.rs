@@ -231,7 +231,22 @@ fn providers(state: &RoutingSnapshot, supplies: &[Supply], warnings: &mut Vec<No
             )),
             Verdict::Unreachable if is_wanted => Some(note(FAILING, format!("start the server of {id}"))),
             Verdict::NoKey if is_wanted => Some(note("no_key", format!("`api-keys add {id}`"))),
-            _ => None,
+            Verdict::Chosen
+            | Verdict::Outranked
+            | Verdict::Disabled
+            | Verdict::NoAddress
+            | Verdict::VaultClosed
+            | Verdict::NoKey
+            | Verdict::KeyExpired
+            | Verdict::Unreachable
+            | Verdict::NotForTask
+            | Verdict::NotServed
+            | Verdict::NotInstalled
+            | Verdict::NoModels
+            | Verdict::Lacks(_)
+            | Verdict::ContextTooSmall { .. }
+            | Verdict::OverBudget
+            | Verdict::Unpriced => None,
         });
     }
 }

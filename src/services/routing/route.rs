@@ -565,13 +565,15 @@ impl Considered {
             effort: None,
             verdict: verdict.as_str(),
             until: verdict.until().map(utc_text),
-            limit: match verdict {
-                Verdict::ContextTooSmall { limit } => Some(limit),
-                _ => None,
+            limit: if let Verdict::ContextTooSmall { limit } = verdict {
+                Some(limit)
+            } else {
+                None
             },
-            lacks: match verdict {
-                Verdict::Lacks(need) => Some(need),
-                _ => None,
+            lacks: if let Verdict::Lacks(need) = verdict {
+                Some(need)
+            } else {
+                None
             },
             quality: None,
             quality_of: None,

@@ -176,92 +176,73 @@ pub enum Verdict {
     Unpriced,
 }
 
+/// What a verdict is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Concern {
+    /// The candidate could have been used.
+    Usable,
+    /// The provider, with all its models.
+    Provider,
+    /// The model, as many others of the provider.
+    ManyModels,
+    /// The model alone.
+    Model,
+}
+
 impl Verdict {
+    /// The verdict as results spell it, and what it is about.
+    fn facts(self) -> (&'static str, Concern) {
+        match self {
+            Self::Chosen => ("chosen", Concern::Usable),
+            Self::Outranked => ("outranked", Concern::Usable),
+            Self::Disabled => ("disabled", Concern::Provider),
+            Self::NoAddress => ("no_address", Concern::Provider),
+            Self::VaultClosed => ("vault_closed", Concern::Provider),
+            Self::NoKey => ("no_key", Concern::Provider),
+            Self::KeyExpired => ("key_expired", Concern::Provider),
+            Self::KeyRefused => ("key_refused", Concern::Provider),
+            Self::NoCredit => ("no_credit", Concern::Provider),
+            Self::OtherAddress => ("other_address", Concern::Provider),
+            Self::Unreachable => ("unreachable", Concern::Provider),
+            Self::RateLimited { .. } => ("rate_limited", Concern::Provider),
+            Self::Unhealthy { .. } => ("unhealthy", Concern::Provider),
+            Self::NotForTask => ("not_for_task", Concern::ManyModels),
+            Self::NotServed => ("not_served", Concern::ManyModels),
+            Self::NotInstalled => ("not_installed", Concern::Model),
+            Self::NoModels => ("no_models", Concern::Provider),
+            Self::Lacks(_) => ("lacks", Concern::Model),
+            Self::ContextTooSmall { .. } => ("context_too_small", Concern::Model),
+            Self::OverBudget => ("over_budget", Concern::Model),
+            Self::Unpriced => ("unpriced", Concern::Model),
+        }
+    }
+
     /// The verdict as results spell it.
     pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Chosen => "chosen",
-            Self::Outranked => "outranked",
-            Self::Disabled => "disabled",
-            Self::NoAddress => "no_address",
-            Self::VaultClosed => "vault_closed",
-            Self::NoKey => "no_key",
-            Self::KeyExpired => "key_expired",
-            Self::KeyRefused => "key_refused",
-            Self::NoCredit => "no_credit",
-            Self::OtherAddress => "other_address",
-            Self::Unreachable => "unreachable",
-            Self::RateLimited { .. } => "rate_limited",
-            Self::Unhealthy { .. } => "unhealthy",
-            Self::NotForTask => "not_for_task",
-            Self::NotServed => "not_served",
-            Self::NotInstalled => "not_installed",
-            Self::NoModels => "no_models",
-            Self::Lacks(_) => "lacks",
-            Self::ContextTooSmall { .. } => "context_too_small",
-            Self::OverBudget => "over_budget",
-            Self::Unpriced => "unpriced",
-        }
+        self.facts().0
     }
 
     /// Whether the candidate could have been used.
     pub fn is_usable(self) -> bool {
-        match self {
-            Self::Chosen | Self::Outranked => true,
-            Self::Disabled
-            | Self::NoAddress
-            | Self::VaultClosed
-            | Self::NoKey
-            | Self::KeyExpired
-            | Self::KeyRefused
-            | Self::NoCredit
-            | Self::OtherAddress
-            | Self::Unreachable
-            | Self::RateLimited { .. }
-            | Self::Unhealthy { .. }
-            | Self::NotForTask
-            | Self::NotServed
-            | Self::NotInstalled
-            | Self::NoModels
-            | Self::Lacks(_)
-            | Self::ContextTooSmall { .. }
-            | Self::OverBudget
-            | Self::Unpriced => false,
-        }
+        self.facts().1 == Concern::Usable
+    }
+
+    /// Whether it is about the provider, not about one of its models.
+    pub fn is_of_provider(self) -> bool {
+        matches!(self.facts().1, Concern::Usable | Concern::Provider)
     }
 
     /// Whether it holds for many models of a provider alike.
     pub fn is_of_all(self) -> bool {
-        match self {
-            Self::Chosen
-            | Self::Outranked
-            | Self::NotInstalled
-            | Self::Lacks(_)
-            | Self::ContextTooSmall { .. }
-            | Self::OverBudget
-            | Self::Unpriced => false,
-            Self::Disabled
-            | Self::NoAddress
-            | Self::VaultClosed
-            | Self::NoKey
-            | Self::KeyExpired
-            | Self::KeyRefused
-            | Self::NoCredit
-            | Self::OtherAddress
-            | Self::Unreachable
-            | Self::RateLimited { .. }
-            | Self::Unhealthy { .. }
-            | Self::NotForTask
-            | Self::NotServed
-            | Self::NoModels => true,
-        }
+        matches!(self.facts().1, Concern::Provider | Concern::ManyModels)
     }
 
     /// When it may be over by itself.
     pub fn until(self) -> Option<Timestamp> {
-        match self {
-            Self::RateLimited { until } | Self::Unhealthy { until } => Some(until),
-            _ => None,
+        if let Self::RateLimited { until } | Self::Unhealthy { until } = self {
+            Some(until)
+        } else {
+            None
         }
     }
 }

@@ -14,7 +14,7 @@ use std::{
 pub use files::{Scanned, scan_files, usual_places};
 pub use text::{LeakFinding, Needles, scan_text};
 
-use super::{caller::Caller, keys, vault};
+use super::{caller::Caller, keys, vault_access};
 use crate::{
     app::App,
     domain::{KeyId, KeyRecord},
@@ -29,7 +29,7 @@ pub async fn needles(app: &App) -> Result<(Needles, Option<Error>)> {
     let built = |needles: Option<Needles>| {
         needles.ok_or_else(|| Error::new(Code::Internal, "the rules for keys could not be put together"))
     };
-    match vault::contents_unasked(app).await {
+    match vault_access::contents_unasked(app).await {
         Ok(contents) => {
             let recognizer = app.vault().recognizer()?;
             Ok((built(Needles::new(&contents.keys, Some(recognizer)))?, None))
@@ -55,7 +55,7 @@ pub async fn mark_exposed(app: &App, caller: &dyn Caller, found: &BTreeSet<(KeyI
         return Ok(0);
     }
     let entry = keys::general_entry(app, caller, Action::ExposeKey);
-    vault::change(app, &entry, |edit, _| {
+    vault_access::change(app, &entry, |edit, _| {
         for (id, number) in &news {
             let Some(mut record) = edit.contents().keys.get(id).cloned() else {
                 continue;

@@ -132,35 +132,13 @@ pub enum BreakKind {
 }
 
 /// Why the trail could not be written or read.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum AuditError {
-    File(FileError),
+    #[error(transparent)]
+    File(#[from] FileError),
     /// More numbered files than can be counted.
+    #[error("the audit trail has no free file name")]
     Full,
-}
-
-impl From<FileError> for AuditError {
-    fn from(why: FileError) -> Self {
-        Self::File(why)
-    }
-}
-
-impl fmt::Display for AuditError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::File(why) => why.fmt(f),
-            Self::Full => f.write_str("the audit trail has no free file name"),
-        }
-    }
-}
-
-impl std::error::Error for AuditError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::File(why) => why.source(),
-            Self::Full => None,
-        }
-    }
 }
 
 impl fmt::Display for Break {

@@ -6,21 +6,28 @@ use std::{
 };
 
 /// Why a file could not be read or written; the causes are told apart by what the user can do.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It is not a file or folder of ours alone.
+    #[error("{} {why}", .path.display())]
     Unsafe { path: PathBuf, why: Hazard },
     /// It is longer than such a file can be, in bytes.
+    #[error("{} is longer than {limit} bytes", .path.display())]
     TooLarge { path: PathBuf, limit: u64 },
-    /// Somebody else changed it while we were at it.
+    /// It was changed by another program meanwhile.
+    #[error("{} was changed by another program just now", .path.display())]
     Changed { path: PathBuf },
     /// Another program kept its lock for the whole time waited.
+    #[error("{} is locked by another program", .path.display())]
     Locked { path: PathBuf },
     /// The system does not let us write there.
+    #[error("no permission for {}: {}", .path.display(), plain(.source))]
     ReadOnly { path: PathBuf, source: io::Error },
     /// The disk, the quota or the limit on a file's size is used up.
+    #[error("no space to write {}: {}", .path.display(), plain(.source))]
     NoSpace { path: PathBuf, source: io::Error },
     /// Anything else that the system said while we were `doing` it.
+    #[error("could not {doing} {}: {}", .path.display(), plain(.source))]
     Io {
         path: PathBuf,
         doing: &'static str,
@@ -61,30 +68,6 @@ impl FileError {
             | Self::ReadOnly { path, .. }
             | Self::NoSpace { path, .. }
             | Self::Io { path, .. } => path,
-        }
-    }
-}
-
-impl fmt::Display for FileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path().display();
-        match self {
-            Self::Unsafe { why, .. } => write!(f, "{path} {why}"),
-            Self::TooLarge { limit, .. } => write!(f, "{path} is longer than {limit} bytes"),
-            Self::Changed { .. } => write!(f, "{path} was changed by another program just now"),
-            Self::Locked { .. } => write!(f, "{path} is locked by another program"),
-            Self::ReadOnly { source, .. } => write!(f, "no permission for {path}: {}", plain(source)),
-            Self::NoSpace { source, .. } => write!(f, "no space to write {path}: {}", plain(source)),
-            Self::Io { doing, source, .. } => write!(f, "could not {doing} {path}: {}", plain(source)),
-        }
-    }
-}
-
-impl std::error::Error for FileError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Unsafe { .. } | Self::TooLarge { .. } | Self::Changed { .. } | Self::Locked { .. } => None,
-            Self::ReadOnly { source, .. } | Self::NoSpace { source, .. } | Self::Io { source, .. } => Some(source),
         }
     }
 }

@@ -10,15 +10,18 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior, config::DbConfig};
 
 use super::{
-    FILE, LedgerError, LedgerResult,
+    additions::Additions,
+    error::{LedgerError, LedgerResult},
     names::Names,
     schema::{self, DatabaseKind},
-    totals::Additions,
 };
 use crate::storage::{
     files::{Folder, Stamp},
     lock::jittered,
 };
+
+/// The ledger's file.
+pub const FILE: &str = "ledger.db";
 
 /// About how long other writers are waited for.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(10);

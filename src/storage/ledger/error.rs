@@ -1,7 +1,7 @@
 //! Why the ledger did not do what it was asked.
 
 use std::{
-    fmt, io,
+    io,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -10,32 +10,29 @@ use rusqlite::ErrorCode;
 
 use crate::storage::files::FileError;
 
+pub(super) type LedgerResult<T, E = LedgerError> = Result<T, E>;
+
 /// Why the ledger did not do what it was asked; nothing was changed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// The file is corrupted or was modified.
-    Damaged {
-        path: PathBuf,
-        what: String,
-    },
+    #[error("{} is corrupted or was modified: {what}", .path.display())]
+    Damaged { path: PathBuf, what: String },
     /// It is a database, and another program's.
-    Foreign {
-        path: PathBuf,
-    },
+    #[error("{} is a database of another program", .path.display())]
+    Foreign { path: PathBuf },
     /// The `-wal` file beside it is of another ledger.
-    ForeignWal {
-        path: PathBuf,
-    },
+    #[error("{} is of another ledger than the file beside it", .path.display())]
+    ForeignWal { path: PathBuf },
     /// The file was written by a newer version.
-    TooNew {
-        path: PathBuf,
-        version: i64,
-    },
+    #[error("{} has format {version}, which is newer than this program supports",
+                .path.display())]
+    TooNew { path: PathBuf, version: i64 },
     /// Other processes wrote for the whole time waited.
-    Busy {
-        waited: Duration,
-    },
-    File(FileError),
+    #[error("other processes wrote to the ledger for {} s", rounded(.waited))]
+    Busy { waited: Duration },
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 impl LedgerError {
@@ -70,8 +67,8 @@ impl LedgerError {
 }
 
 /// In whole seconds.
-fn rounded(waited: Duration) -> u64 {
-    (waited + Duration::from_millis(500)).as_secs()
+fn rounded(waited: &Duration) -> u64 {
+    (*waited + Duration::from_millis(500)).as_secs()
 }
 
 /// What SQLite says, without the statement.
@@ -80,41 +77,5 @@ fn plain(why: &rusqlite::Error) -> String {
         rusqlite::Error::SqliteFailure(_, Some(said)) => said.clone(),
         rusqlite::Error::SqlInputError { msg, .. } => msg.clone(),
         other => other.to_string(),
-    }
-}
-
-impl fmt::Display for LedgerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Damaged { path, what } => write!(f, "{} is corrupted or was modified: {what}", path.display()),
-            Self::Foreign { path } => write!(f, "{} is a database of another program", path.display()),
-            Self::ForeignWal { path } => write!(f, "{} is of another ledger than the file beside it", path.display()),
-            Self::TooNew { path, version } => write!(
-                f,
-                "{} has format {version}, which is newer than this program supports",
-                path.display()
-            ),
-            Self::Busy { waited } => write!(f, "other processes wrote to the ledger for {} s", rounded(*waited)),
-            Self::File(why) => why.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for LedgerError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::File(why) => why.source(),
-            Self::Damaged { .. }
-            | Self::Foreign { .. }
-            | Self::ForeignWal { .. }
-            | Self::TooNew { .. }
-            | Self::Busy { .. } => None,
-        }
-    }
-}
-
-impl From<FileError> for LedgerError {
-    fn from(why: FileError) -> Self {
-        Self::File(why)
     }
 }

@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::{
     Ledger, LedgerResult, Survives, Transaction,
-    records::{strange, time},
+    columns::{strange, time},
 };
 use crate::domain::{Label, ProviderId};
 

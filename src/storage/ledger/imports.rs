@@ -15,8 +15,8 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{
     Ledger, LedgerResult, Survives, Transaction,
+    additions::Totals,
     names::{NameId, SeriesId},
-    totals::Totals,
 };
 use crate::domain::{RecordedCost, TokenCounts, UsageRecord, UsageSource, Usd};
 

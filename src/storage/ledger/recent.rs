@@ -1,10 +1,10 @@
 //! How the last requests ended, kept in memory: whoever asks again has only those read that are new.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{collections::BTreeMap, sync::Arc};
 
 use jiff::Timestamp;
 
-use super::{Ledger, LedgerResult, Missing, Transaction, names::SeriesId, records::time};
+use super::{columns::time, connection::Transaction, names::SeriesId};
 use crate::domain::{Label, ModelRef, RequestOutcome};
 
 /// How many records are looked back at, at most.
@@ -35,8 +35,8 @@ pub struct Asked {
 #[derive(Debug, Clone, Default)]
 pub struct Outcomes {
     /// Nothing where there is no ledger.
-    newest: Option<Arc<Vec<Past>>>,
-    since: Timestamp,
+    pub(super) newest: Option<Arc<Vec<Past>>>,
+    pub(super) since: Timestamp,
 }
 
 /// What is kept of the newest records, beside the connection that they were read through.
@@ -48,23 +48,6 @@ pub(super) struct Recent {
     /// The record among them of the earliest time.
     earliest: Option<u64>,
     asked: BTreeMap<SeriesId, Arc<Asked>>,
-}
-
-impl Ledger {
-    /// How requests since `since` ended; only the newest 2,000 of all are looked at.
-    pub fn outcomes(&self, since: Timestamp) -> LedgerResult<Outcomes> {
-        self.look_at_journals();
-        let begun = Instant::now();
-        let mut held = self.held();
-        let Some(held) = self.opened(&mut held, Missing::Leave)? else {
-            return Ok(Outcomes::default());
-        };
-        let newest = held.open.read(|transaction| held.recent.newest(transaction));
-        Ok(Outcomes {
-            newest: Some(newest.map_err(|why| self.failed(&why, begun))?),
-            since,
-        })
-    }
 }
 
 impl Outcomes {
@@ -96,7 +79,7 @@ impl Transaction<'_> {
 
 impl Recent {
     /// The newest records as the ledger has them now.
-    fn newest(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<Arc<Vec<Past>>> {
+    pub(super) fn newest(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<Arc<Vec<Past>>> {
         let changes = transaction.changes()?;
         if self.changes != Some(changes) {
             if !self.is_whole(transaction)? {

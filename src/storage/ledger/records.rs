@@ -2,13 +2,14 @@
 
 use std::time::Instant;
 
-use jiff::Timestamp;
-use rusqlite::{OptionalExtension, Row, params, types::Type};
+use rusqlite::{OptionalExtension, Row, params};
 
 use super::{
     Ledger, LedgerError, LedgerResult, Survives, Transaction,
+    additions::Totals,
+    columns::{strange, time},
     names::Series,
-    totals::{Filter, Totals},
+    totals::Filter,
 };
 use crate::domain::{
     Billing, ModelRef, OwnCost, ProviderId, RecordedCost, RequestOutcome, Service, Span, Task, TokenCounts, Tokens,
@@ -316,14 +317,4 @@ fn stored_cost(
 /// A stored amount, in nano-dollars.
 pub(super) fn cost_of(nano: Option<i64>) -> Option<Usd> {
     nano.map(Usd::from_nano)
-}
-
-/// A stored time, in milliseconds.
-pub(super) fn time(millisecond: i64) -> rusqlite::Result<Timestamp> {
-    Timestamp::from_millisecond(millisecond).map_err(|_| strange("a time"))
-}
-
-/// A value that this program did not write.
-pub(super) fn strange(what: &'static str) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(0, Type::Null, format!("{what} that it cannot hold").into())
 }

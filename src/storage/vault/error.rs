@@ -1,6 +1,6 @@
 //! Why the vault did not do what it was asked.
 
-use std::{fmt, path::PathBuf};
+use std::path::PathBuf;
 
 use super::{
     format::FormatError,
@@ -14,91 +14,97 @@ use crate::{
 };
 
 /// Why the vault did not do what it was asked; nothing was changed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum VaultError {
     /// There is no vault.
+    #[error("there is no vault")]
     Absent,
     /// There is one already.
-    Exists {
-        path: PathBuf,
-    },
+    #[error("the vault already exists: {}", .path.display())]
+    Exists { path: PathBuf },
     /// There is no vault file, but something of one: a new vault could make it impossible to get the old one back.
-    Remains {
-        path: PathBuf,
-    },
+    #[error("vault.json is missing, but other vault files exist: {}",
+                .path.display())]
+    Remains { path: PathBuf },
     /// The keys are not in memory; these slots would give them.
-    Locked {
-        slots: Vec<SlotInfo>,
-    },
+    #[error("the vault is locked")]
+    Locked { slots: Vec<SlotInfo> },
     /// No passphrase slot opens with that passphrase.
+    #[error("the passphrase does not open the vault")]
     WrongPassphrase,
     /// A passphrase slot cannot be made of nothing.
+    #[error("the passphrase is empty")]
     EmptyPassphrase,
     /// It is a recovery code, and not of this vault.
+    #[error("the recovery code does not belong to this vault")]
     WrongRecoveryCode,
     /// It is not a whole recovery code: a symbol is missing or another.
+    #[error("the recovery code is incomplete or mistyped")]
     MistypedRecoveryCode,
     /// The vault has no slot of that kind.
+    #[error("the vault has no {0} slot")]
     NoSlotOfKind(SlotKind),
     /// The vault has no slot with that id.
+    #[error("the vault has no slot {0}")]
     NoSuchSlot(SlotId),
     /// Without that slot nothing would open the vault but, at most, a recovery code.
+    #[error("without that keyslot only a recovery code, or nothing, would open the vault")]
     LastSlot,
     /// The vault has other kinds of slots than the caller has seen.
+    #[error("another process changed what opens the vault at the same time")]
     SlotsChanged,
     /// The file is corrupted or was modified.
-    Damaged {
-        path: PathBuf,
-        what: &'static str,
-    },
+    #[error("{} is corrupted or was modified: {what}", .path.display())]
+    Damaged { path: PathBuf, what: &'static str },
     /// The file needs a newer version to be read or changed.
-    TooNew {
-        path: PathBuf,
-        version: u32,
-    },
+    #[error("{} has format {version}, which is newer than this program supports",
+                    .path.display())]
+    TooNew { path: PathBuf, version: u32 },
     /// The file is of another vault than the one last written here.
-    Foreign {
-        path: PathBuf,
-    },
+    #[error("{} is not the vault last written here", .path.display())]
+    Foreign { path: PathBuf },
     /// The file is older than the last one written here.
-    RolledBack {
-        path: PathBuf,
-        found: u64,
-        newest: u64,
-    },
+    #[error("{} is older than the last one written here: version {found} of {newest}",
+                .path.display())]
+    RolledBack { path: PathBuf, found: u64, newest: u64 },
     /// The file is as old as the last one written here and not the same.
-    Forked {
-        path: PathBuf,
-    },
+    #[error("{} differs from the last one written here", .path.display())]
+    Forked { path: PathBuf },
     /// The vault would be larger than its format allows.
+    #[error("the vault is full: {0}")]
     Full(&'static str),
     /// No key of that id is in the vault.
+    #[error("no key {0} is in the vault")]
     NoSuchKey(KeyId),
     /// That version of the key has no secret any more.
-    NoSuchSecret {
-        key_id: KeyId,
-        version: u32,
-    },
+    #[error("version {version} of {key_id} has no secret in the vault")]
+    NoSuchSecret { key_id: KeyId, version: u32 },
     /// The caller broke a rule of [`super::Edit`].
+    #[error("an edit of the vault broke a rule: {0}")]
     Misused(&'static str),
     /// The key file of the vault's slot is gone.
-    KeyFileMissing {
-        path: PathBuf,
-    },
+    #[error("the key file that opens the vault is missing: {}", .path.display())]
+    KeyFileMissing { path: PathBuf },
     /// The key file is not the one of the vault's slot.
-    KeyFileWrong {
-        path: PathBuf,
-    },
+    #[error("{} is not the key file of this vault", .path.display())]
+    KeyFileWrong { path: PathBuf },
     /// The keychain works and no longer has the entry of the vault's slot.
+    #[error("the keychain no longer has the entry that opens the vault")]
     KeychainEntryMissing,
     /// The keychain's entry is not the one of the vault's slot.
+    #[error("the keychain's entry is not the one that opens the vault")]
     KeychainEntryWrong,
     /// The keychain gave no answer that tells anything of the entry.
+    #[error(transparent)]
     Keychain(KeychainError),
-    Seal(SealError),
-    File(FileError),
-    Lock(LockError),
-    Audit(AuditError),
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    #[error(transparent)]
+    File(#[from] FileError),
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    #[error(transparent)]
+    Audit(#[from] AuditError),
 }
 
 impl VaultError {
@@ -107,127 +113,5 @@ impl VaultError {
             FormatError::Malformed(what) => Self::Damaged { path, what },
             FormatError::TooNew(version) => Self::TooNew { path, version },
         }
-    }
-}
-
-impl fmt::Display for VaultError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Absent => f.write_str("there is no vault"),
-            Self::Exists { path } => write!(f, "the vault already exists: {}", path.display()),
-            Self::Remains { path } => write!(
-                f,
-                "vault.json is missing, but other vault files exist: {}",
-                path.display()
-            ),
-            Self::Locked { .. } => f.write_str("the vault is locked"),
-            Self::WrongPassphrase => f.write_str("the passphrase does not open the vault"),
-            Self::EmptyPassphrase => f.write_str("the passphrase is empty"),
-            Self::WrongRecoveryCode => f.write_str("the recovery code does not belong to this vault"),
-            Self::MistypedRecoveryCode => f.write_str("the recovery code is incomplete or mistyped"),
-            Self::NoSlotOfKind(kind) => write!(f, "the vault has no {kind} slot"),
-            Self::NoSuchSlot(id) => write!(f, "the vault has no slot {id}"),
-            Self::LastSlot => {
-                f.write_str("without that keyslot only a recovery code, or nothing, would open the vault")
-            }
-            Self::SlotsChanged => f.write_str("another process changed what opens the vault at the same time"),
-            Self::Damaged { path, what } => write!(f, "{} is corrupted or was modified: {what}", path.display()),
-            Self::TooNew { path, version } => {
-                write!(
-                    f,
-                    "{} has format {version}, which is newer than this program supports",
-                    path.display()
-                )
-            }
-            Self::Foreign { path } => {
-                write!(f, "{} is not the vault last written here", path.display())
-            }
-            Self::RolledBack { path, found, newest } => write!(
-                f,
-                "{} is older than the last one written here: version {found} of {newest}",
-                path.display()
-            ),
-            Self::Forked { path } => {
-                write!(f, "{} differs from the last one written here", path.display())
-            }
-            Self::Full(limit) => write!(f, "the vault is full: {limit}"),
-            Self::NoSuchKey(key_id) => write!(f, "no key {key_id} is in the vault"),
-            Self::NoSuchSecret { key_id, version } => {
-                write!(f, "version {version} of {key_id} has no secret in the vault")
-            }
-            Self::Misused(rule) => write!(f, "an edit of the vault broke a rule: {rule}"),
-            Self::KeyFileMissing { path } => {
-                write!(f, "the key file that opens the vault is missing: {}", path.display())
-            }
-            Self::KeyFileWrong { path } => write!(f, "{} is not the key file of this vault", path.display()),
-            Self::KeychainEntryMissing => f.write_str("the keychain no longer has the entry that opens the vault"),
-            Self::KeychainEntryWrong => f.write_str("the keychain's entry is not the one that opens the vault"),
-            Self::Keychain(why) => why.fmt(f),
-            Self::Seal(why) => why.fmt(f),
-            Self::File(why) => why.fmt(f),
-            Self::Lock(why) => why.fmt(f),
-            Self::Audit(why) => why.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for VaultError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Keychain(why) => Some(why),
-            Self::Seal(why) => Some(why),
-            Self::File(why) => Some(why),
-            Self::Lock(why) => Some(why),
-            Self::Audit(why) => Some(why),
-            Self::Absent
-            | Self::Exists { .. }
-            | Self::Remains { .. }
-            | Self::Locked { .. }
-            | Self::WrongPassphrase
-            | Self::EmptyPassphrase
-            | Self::WrongRecoveryCode
-            | Self::MistypedRecoveryCode
-            | Self::NoSlotOfKind(_)
-            | Self::NoSuchSlot(_)
-            | Self::LastSlot
-            | Self::SlotsChanged
-            | Self::Damaged { .. }
-            | Self::TooNew { .. }
-            | Self::Foreign { .. }
-            | Self::RolledBack { .. }
-            | Self::Forked { .. }
-            | Self::Full(_)
-            | Self::NoSuchKey(_)
-            | Self::NoSuchSecret { .. }
-            | Self::Misused(_)
-            | Self::KeyFileMissing { .. }
-            | Self::KeyFileWrong { .. }
-            | Self::KeychainEntryMissing
-            | Self::KeychainEntryWrong => None,
-        }
-    }
-}
-
-impl From<SealError> for VaultError {
-    fn from(why: SealError) -> Self {
-        Self::Seal(why)
-    }
-}
-
-impl From<FileError> for VaultError {
-    fn from(why: FileError) -> Self {
-        Self::File(why)
-    }
-}
-
-impl From<LockError> for VaultError {
-    fn from(why: LockError) -> Self {
-        Self::Lock(why)
-    }
-}
-
-impl From<AuditError> for VaultError {
-    fn from(why: AuditError) -> Self {
-        Self::Audit(why)
     }
 }

@@ -360,16 +360,9 @@ impl<const N: usize> std::str::FromStr for Hex<N> {
 }
 
 /// A text is not the lower-case hexadecimal form of the right number of bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not lower-case hexadecimal digits of the right number")]
 pub struct NotHex;
-
-impl fmt::Display for NotHex {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not lower-case hexadecimal digits of the right number")
-    }
-}
-
-impl std::error::Error for NotHex {}
 
 impl<const N: usize> Serialize for Hex<N> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

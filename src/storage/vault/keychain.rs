@@ -4,7 +4,6 @@
 //! the secret.
 
 use std::{
-    fmt,
     sync::{
         atomic::{AtomicUsize, Ordering},
         mpsc,
@@ -33,17 +32,22 @@ pub struct Keychain {
 }
 
 /// Why the store did not do what it was asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeychainError {
     /// The store works and has no such entry.
+    #[error("the system's keychain has no such entry")]
     NoEntry,
     /// The store is there but closed, or the person at the screen said no.
+    #[error("the system's keychain is locked")]
     Locked,
     /// There is no store to talk to, or this build has no support for it.
+    #[error("there is no system keychain to talk to")]
     Unavailable,
     /// The store did not answer in time.
+    #[error("the system's keychain did not answer in time")]
     TimedOut,
     /// The entry is not one that this program wrote, or there are several.
+    #[error("the entry in the system's keychain was not written by this program")]
     Foreign,
 }
 
@@ -184,20 +188,6 @@ mod system {
         Err(KeychainError::Unavailable)
     }
 }
-
-impl fmt::Display for KeychainError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoEntry => "the system's keychain has no such entry",
-            Self::Locked => "the system's keychain is locked",
-            Self::Unavailable => "there is no system keychain to talk to",
-            Self::TimedOut => "the system's keychain did not answer in time",
-            Self::Foreign => "the entry in the system's keychain was not written by this program",
-        })
-    }
-}
-
-impl std::error::Error for KeychainError {}
 
 #[cfg(test)]
 mod tests {

@@ -7,18 +7,14 @@
 //! Readers take no lock: the file is replaced whole. Writers hold `vault.lock`: read again → change → audit intent →
 //! file → audit outcome → anchor.
 
-use std::{
-    fmt,
-    path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 mod anchor;
 mod custody;
 mod edit;
 mod error;
 mod format;
+mod handle;
 pub mod keychain;
 mod keyslots;
 mod maintenance;
@@ -32,6 +28,7 @@ pub use anchor::VaultFreshness;
 pub use edit::{Committed, Edit};
 pub use error::VaultError;
 pub use format::Hex;
+pub use handle::{FILE, Unlock, Vault, VaultPlaces};
 pub use keyslots::{NewSlot, SlotId, SlotInfo, SlotKind};
 pub use maintenance::Created;
 pub use opened::VaultContents;
@@ -39,42 +36,19 @@ pub use recognizer::Recognizer;
 pub use seal::SealError;
 
 use anchor::KnownAnchor;
+use handle::{LOCK, UnlockedVault};
 use opened::{Opened, VaultKeys};
 use reading::{Fresh, UnverifiedVault, current, infos};
 use writing::WriteAccess;
 
 use crate::{
-    domain::{ApiKey, KeyRecord, Passphrase, Secret},
+    domain::{ApiKey, KeyRecord},
     storage::{
         audit::{self, AuditEntry, AuditOutcome},
-        files::{self, Folder, Stamp},
+        files::{self, Folder},
         lock::{self, LockError},
     },
 };
-
-/// The vault's file.
-pub const FILE: &str = "vault.json";
-/// The file that writers lock; never renamed, never removed.
-const LOCK: &str = "vault.lock";
-
-/// Where the vault is, and how long it may wait for others.
-#[derive(Debug, Clone)]
-pub struct VaultPlaces {
-    /// The folder of vault, anchor and audit trail.
-    pub data: PathBuf,
-    /// The folder of key files; may be the same.
-    pub key_folder: PathBuf,
-    /// How long one answer of the keychain may take.
-    pub keychain_deadline: Duration,
-    /// How long another writer is waited for.
-    pub lock_wait: Duration,
-}
-
-/// A handle on the vault: cheap to make, shared between threads, with the keys in memory once it is unlocked.
-pub struct Vault {
-    places: VaultPlaces,
-    session: Mutex<Option<UnlockedVault>>,
-}
 
 /// How the vault can be worked with, without asking anybody for anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,24 +73,6 @@ pub struct VaultOutline {
     pub slots: Vec<SlotInfo>,
 }
 
-/// What to unlock the vault with.
-#[derive(Debug, Clone, Copy)]
-pub enum Unlock<'a> {
-    /// Whatever opens by itself: key file, then keychain.
-    Automatic,
-    Passphrase(&'a Passphrase),
-    Recovery(&'a Secret),
-}
-
-/// The vault's keys in memory, and the file as it was last read.
-struct UnlockedVault {
-    keys: Arc<VaultKeys>,
-    by: SlotKind,
-    /// The keychain's anchor, when the keychain gave the key.
-    known: KnownAnchor,
-    cached: Option<(Stamp, Arc<Opened>)>,
-}
-
 /// What `bytes`, read from somewhere, tell of themselves if they are a well-formed vault file.
 pub fn inspect(bytes: &[u8]) -> Result<VaultOutline, VaultError> {
     let (_, header) = format::parse(bytes).map_err(|why| VaultError::from_format(FILE.into(), why))?;
@@ -128,33 +84,7 @@ pub fn inspect(bytes: &[u8]) -> Result<VaultOutline, VaultError> {
     })
 }
 
-impl VaultPlaces {
-    /// Everything in `folder`, with the usual patience.
-    pub fn in_folder(folder: impl Into<PathBuf>) -> Self {
-        let data = folder.into();
-        Self {
-            key_folder: data.clone(),
-            data,
-            keychain_deadline: Duration::from_secs(3),
-            lock_wait: Duration::from_secs(10),
-        }
-    }
-}
-
 impl Vault {
-    /// A handle on the vault in `places`; touches nothing.
-    pub fn new(places: VaultPlaces) -> Self {
-        Self {
-            places,
-            session: Mutex::new(None),
-        }
-    }
-
-    /// The path of the vault file, whether or not it exists.
-    pub fn path(&self) -> PathBuf {
-        self.places.data.join(FILE)
-    }
-
     /// Whether there is a vault and whether it is unlocked; opens nothing, asks nobody.
     ///
     /// A vault whose file is gone is not absent: that is [`VaultError::Remains`].
@@ -358,19 +288,6 @@ impl Vault {
         let session = session?;
         let (stamp, opened) = session.cached.as_ref()?;
         files::is_unchanged(&self.path(), Some(*stamp)).then_some((session, opened))
-    }
-
-    fn session(&self) -> MutexGuard<'_, Option<UnlockedVault>> {
-        // A panic elsewhere leaves nothing half done in here.
-        self.session.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for Vault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Vault")
-            .field("places", &self.places)
-            .finish_non_exhaustive()
     }
 }
 

@@ -9,7 +9,7 @@ use api_keys::{
     services::{
         keys::{self, NewKey, NewSecretSource},
         routing::{self, Advice, Note, Route, RoutingHealth, RoutingSnapshot, Wanted},
-        usage::{self, Told},
+        usage_tracking::{self, ReportedRequest},
         validation,
     },
     settings::{Environment, Settings},
@@ -133,7 +133,7 @@ impl World {
             output: tokens.1,
             ..TokenCounts::default()
         };
-        let told = Told {
+        let reported = ReportedRequest {
             model: model.parse::<ModelRef>().unwrap(),
             occurred_at: None,
             service: api_keys::domain::Service::Standard,
@@ -150,7 +150,7 @@ impl World {
             retry_after: retry_after.map(SignedDuration::from_secs),
             request_id: None,
         };
-        wait(usage::track(&self.at(second), told)).unwrap();
+        wait(usage_tracking::track(&self.at(second), reported)).unwrap();
     }
 
     fn advice(&self, second: i64) -> Advice {

@@ -10,7 +10,6 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::EntryId;
 use crate::domain::{
     Billing, OwnCost, RecordedCost, RequestOutcome, Service, Task, TokenCounts, Tokens, UsageRecord, UsageSource, Usd,
 };
@@ -19,6 +18,10 @@ use crate::domain::{
 pub(super) const HEAD: usize = 4 + 4 + 8 + 1;
 /// The longest payload that is believed.
 const MAX_PAYLOAD_BYTES: usize = 1 << 20;
+
+/// A request in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct EntryId(pub(super) u64);
 
 /// What is known of a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -23,6 +23,7 @@ use crate::{
     storage::files::{FileError, Folder},
 };
 
+pub use entry::EntryId;
 use entry::{EntryState, HEAD};
 use segment::SEGMENT;
 pub use segment::{Position, Segment};
@@ -31,10 +32,6 @@ pub use segment::{Position, Segment};
 const FOLDER: &str = "journal";
 /// What an entry may be longer than the one that the same request began with.
 const GROWTH: usize = 512;
-
-/// A request in the journal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct EntryId(u64);
 
 /// A record in the form in which it is appended.
 #[derive(Debug, Clone)]

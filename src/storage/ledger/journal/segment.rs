@@ -7,10 +7,7 @@ use std::{
     path::Path,
 };
 
-use super::{
-    EntryId,
-    entry::{self, EntryState},
-};
+use super::entry::{self, EntryId, EntryState};
 use crate::storage::files::{FileError, Folder, TEMPORARY};
 
 /// The usual length of a segment, in bytes.

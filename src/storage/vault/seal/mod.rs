@@ -18,13 +18,16 @@ const NONCE: usize = 24;
 pub(super) const OVERHEAD: usize = NONCE + 16;
 
 /// Why a cryptographic operation gave nothing; never says what it worked on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
     /// The sealed bytes are corrupted, modified, or belong elsewhere.
+    #[error("the sealed bytes are not authentic")]
     NotAuthentic,
     /// The system gives no random bytes.
+    #[error("the system gives no random bytes")]
     NoRandomness,
     /// The system gives not enough memory to stretch a passphrase.
+    #[error("not enough memory to stretch the passphrase")]
     NoMemory,
 }
 
@@ -101,18 +104,6 @@ impl std::fmt::Debug for SealKey {
         f.write_str("[redacted]")
     }
 }
-
-impl std::fmt::Display for SealError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::NotAuthentic => "the sealed bytes are not authentic",
-            Self::NoRandomness => "the system gives no random bytes",
-            Self::NoMemory => "not enough memory to stretch the passphrase",
-        })
-    }
-}
-
-impl std::error::Error for SealError {}
 
 /// Random bytes from the system, as many as the array holds.
 pub(super) fn make_random<const N: usize>() -> Result<[u8; N], SealError> {

@@ -1,4 +1,4 @@
-//! Getting at the vault: opening it by whatever opens it, making one where there is none.
+//! Opening the vault by what opens it, creating one where there is none, and changing it in turn.
 
 use std::{sync::Arc, time::Duration};
 
@@ -70,11 +70,12 @@ pub async fn open_unasked(app: &App) -> Result<()> {
     }
     let variable = &app.settings().current().vault.passphrase_env;
     match app.settings().passphrase_from_environment() {
-        Some(passphrase) => unlock(app, Some(passphrase)).await.map_err(|error| match error.code() {
-            Code::WrongPassphrase => {
+        Some(passphrase) => unlock(app, Some(passphrase)).await.map_err(|error| {
+            if error.code() == Code::WrongPassphrase {
                 error.hint(format!("it came from {variable}: correct it, or unset it to be asked"))
+            } else {
+                error
             }
-            _ => error,
         }),
         None => Err(locked(variable)),
     }
