@@ -17,6 +17,9 @@ pub mod storage;
 // The providers, and the only HTTP client.
 pub mod providers;
 
+// Requests and responses from one provider's format to another's.
+pub mod translation;
+
 // Configuration, environment and places.
 pub mod settings;
 

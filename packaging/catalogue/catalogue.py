@@ -5,7 +5,8 @@ It has two layers: src/catalog/models.json, whose facts are kept by hand, and ov
 the sets say of them, in src/catalog/public (the rules of that layer are at the top of `public.py`).
 
     pip download --no-deps --dest sets -r requirements.txt     # nothing of the packages is run
-    catalogue.py sets --check     print what the sets say otherwise; exit 1 if a rebuild would change the catalogue
+    catalogue.py sets --check     print what the sets say otherwise; exit 1 if a rebuild would change the
+                                  catalogue, or a provider's live models are covered less than promised
     catalogue.py sets --write     rebuild it; review the difference before committing it
 
 The rules, in one place:
@@ -23,8 +24,10 @@ The rules, in one place:
 - Here a cache write is charged *instead of* input. A set that gives it less than input means a charge for storage *on
   top of* input (OpenRouter's documentation of Gemini says so; DeepSeek's 0 is the same): the two are added.
 - A model that makes pictures is priced as if all its output were pictures, and its thinking as text.
+- Fees for searches are taken where the provider's responses count them; Perplexity's for a request, which depends on how
+  much of the web it draws on, are litellm's.
 - What only the catalogue knows of a price survives for as long as its plain input and output rates do.
-- What cannot be counted in text tokens (searches, sound, pictures, minutes) is listed under `not_costed`.
+- What responses do not count (minutes, searches of most providers) is listed under `not_costed`.
 
 Amounts are decimal numbers from end to end; no float is involved.
 """
@@ -36,6 +39,7 @@ import pathlib
 import sys
 
 import public
+from coverage import coverage, report
 from rules import differences, document, fill, in_force, not_costed, parse, spelled, tidy
 from sets import genai_model, genai_prices, litellm_model, litellm_price, read_genai, read_litellm
 
@@ -50,7 +54,7 @@ def rebuilt(model, sets, today):
     provider, name = model["id"].split("/", 1)
     genai = genai_model(sets["genai-prices"], provider, name)
     litellm = litellm_model(sets["litellm"], provider, name)
-    by_genai = [tidy(model["kind"], entry) for entry in (genai_prices(genai) if genai else [])]
+    by_genai = [tidy(model["kind"], entry) for entry in (genai_prices(provider, genai) if genai else [])]
     by_litellm = litellm_price(litellm) if litellm else None
     by_litellm = tidy(model["kind"], by_litellm) if by_litellm else None
     old, by_hand = model["prices"], {price["source"] for price in model["prices"]} - {"genai-prices", "litellm"}
@@ -66,7 +70,7 @@ def rebuilt(model, sets, today):
     said = {"genai-prices": in_force(by_genai, today), "litellm": by_litellm}
     said = {name: entry for name, entry in said.items() if entry and current}
     compared = {name: ", ".join(differences(current, entry)) or "agrees" for name, entry in said.items()}
-    also = not_costed(genai, litellm, current)
+    also = not_costed(provider, model["kind"], genai, litellm)
     if litellm and litellm.get("deprecation_date"):
         model = {"retires_on": litellm["deprecation_date"], **model}
     facts = {key: model[key] for key in FACTS if key in model}
@@ -119,7 +123,7 @@ def main():
     catalogue = parse(before)
     if asked.check:
         asked.today = catalogue["as_of"]
-    changed, models = 0, []
+    changed, models, everything = 0, [], []
     for model in catalogue["models"]:
         new, genai, litellm = rebuilt(model, sets, asked.today)
         models.append(new)
@@ -140,6 +144,7 @@ def main():
     for provider in public.LITELLM:
         kept = [model for model in models if model["id"].startswith(f"{provider}/")]
         layer, further = public.layer(provider, kept, sets, asked.today)
+        everything += layer
         files[PUBLIC / f"{provider}.json"] = document({**head, "sources": versions, "models": layer})
         for model in kept:
             if names := further[model["id"]]:
@@ -153,13 +158,14 @@ def main():
     for path in differing:
         print(f"{path.relative_to(ROOT)}: a rebuild changes this file")
     print(f"{len(models)} models, {changed} that a rebuild changes")
+    is_covered = report(*coverage([*models, *everything], sets, asked.today))
     if asked.write:
         PUBLIC.mkdir(exist_ok=True)
         for path, text in files.items():
             path.write_text(text)
         for path in stale:
             path.unlink()
-    return 1 if asked.check and differing else 0
+    return 1 if asked.check and (differing or not is_covered) else 0
 
 
 if __name__ == "__main__":

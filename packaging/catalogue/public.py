@@ -113,7 +113,7 @@ def from_genai(provider, providers):
     entries = []
     for model in listed.models if listed else ():
         kind = genai_kind(model)
-        prices = [tidy(kind, entry) for entry in genai_prices(model)]
+        prices = [tidy(kind, entry) for entry in genai_prices(provider, model)]
         names = [name for name in genai_names(model) if NAME.fullmatch(name)]
         if is_nothing(prices):
             names = [name for name in names if name.endswith(":free")]
@@ -126,7 +126,7 @@ def from_genai(provider, providers):
 def free_in_genai(provider, providers):
     """The models that the set prices at nothing."""
     listed = providers.get(GENAI.get(provider, provider))
-    return [model for model in (listed.models if listed else ()) if is_nothing(genai_prices(model))]
+    return [model for model in (listed.models if listed else ()) if is_nothing(genai_prices(provider, model))]
 
 
 def genai_names(model):
@@ -165,7 +165,7 @@ def hugging_face(providers):
             continue
         served_by = id.removeprefix("huggingface_")
         for model in listed.models:
-            prices = [tidy(genai_kind(model), entry) for entry in genai_prices(model)]
+            prices = [tidy(genai_kind(model), entry) for entry in genai_prices("huggingface", model)]
             if is_nothing(prices) or not NAME.fullmatch(model.id):
                 continue
             entry = Entry(genai_kind(model), prices, "genai-prices", [f"{model.id}:{served_by}"], model)
@@ -286,7 +286,7 @@ def described(provider, names, entry, today):
         "can": can if entry.kind == "chat" and litellm else None,
         "status": "deprecated" if genai and genai.get("deprecated") else None,
         "retires_on": litellm.get("deprecation_date"),
-        "not_costed": not_costed(genai, entry.litellm, None),
+        "not_costed": not_costed(provider, entry.kind, genai, entry.litellm),
         "compared": {"litellm": entry.differs} if entry.differs else None,
     }
     if entry.kind not in ("chat", "image"):

@@ -6,9 +6,15 @@ The rules themselves are told at the top of `catalogue.py`.
 import json
 from decimal import Decimal
 
-from sets import MILLION, SERVICES, Node
+from sets import COUNTS_SEARCHES, GENAI_RATES, MILLION, SERVICES, Node
 
-RATES = ("input", "output", "cache_read", "cache_write", "cache_write_1h", "reasoning")
+RATES = (
+    *("input", "output", "cache_read", "cache_write", "cache_write_1h", "reasoning"),
+    *("audio_input", "audio_cache_read", "image_input", "audio_output", "image_output", "citations"),
+    *("searches", "requests"),
+)
+# Not by the token: the same in every service and tier, and part of the standard one's rates in the sets.
+FEES = ("searches", "requests")
 
 
 def tidied(kind, rates):
@@ -17,8 +23,12 @@ def tidied(kind, rates):
     if kind in ("embedding", "rerank"):
         rates = {"input": rates["input"]}
     pictures = rates.pop("pictures", None)
-    if kind == "image" and pictures is not None:
-        rates["reasoning"], rates["output"] = rates["output"], pictures
+    if pictures is not None:
+        rates["image_output"] = pictures
+        if kind == "image":
+            rates["reasoning"], rates["output"] = rates["output"], pictures
+    if rates.get("image_input") == rates["input"]:
+        del rates["image_input"]
     for write in ("cache_write", "cache_write_1h"):
         if write in rates and rates[write] < rates["input"]:
             rates[write] += rates["input"]
@@ -26,20 +36,23 @@ def tidied(kind, rates):
             del rates[write]
     if rates.get("reasoning") == rates.get("output"):
         rates.pop("reasoning", None)
-    return {rate: rates[rate].quantize(Decimal("1e-9")).normalize() for rate in RATES if rate in rates}
+    nano = lambda amount: amount.quantize(Decimal("1e-9")).normalize()
+    exact = lambda value: [nano(amount) for amount in value] if isinstance(value, list) else nano(value)
+    return {rate: exact(rates[rate]) for rate in RATES if rate in rates}
 
 
-def tidy(kind, entry):
-    """A price entry with its parts tidied and in order."""
+def tidy(kind, entry, fees={}):
+    """A price entry with its parts tidied and in order, and with the same fees everywhere."""
     # A set that knows the price of pictures knows it of each service, or that service is not for pictures.
     known = "pictures" not in entry["standard"] or kind != "image"
     offered = [service for service in SERVICES if service in entry and (known or "pictures" in entry[service])]
-    services = {service: tidied(kind, entry[service]) for service in offered}
+    fees = {**{fee: entry["standard"][fee] for fee in FEES if fee in entry["standard"]}, **fees}
+    services = {service: tidied(kind, {**entry[service], **fees}) for service in offered}
     head = {key: entry[key] for key in ("from", "source") if key in entry}
-    tiers = [{"from_input_tokens": tier["from_input_tokens"], **tidy(kind, tier)} for tier in entry.get("tiers", ())]
+    tiers = [{"from_input_tokens": tier["from_input_tokens"], **tidy(kind, tier, fees)} for tier in entry.get("tiers", ())]
     times = ("from", "to", "days")
     hours = [
-        {**{key: window[key] for key in times if key in window}, "standard": tidied(kind, window["standard"])}
+        {**{key: window[key] for key in times if key in window}, "standard": tidied(kind, {**window["standard"], **fees})}
         for window in entry.get("hours", ())
     ]
     return {**head, **services, **({"tiers": tiers} if tiers else {}), **({"hours": hours} if hours else {})}
@@ -66,8 +79,6 @@ def fill(entry, other):
 
 
 NOT_COSTED = {
-    "requests_kcount": "requests: ${} per 1,000",
-    "output_citation_mtok": "citations: ${} per million tokens",
     "audio_hours": "time connected: ${} per hour",
     "web_searches_kcount": "web searches: ${} per 1,000",
     "storage_searches_kcount": "searches of stored files: ${} per 1,000",
@@ -80,14 +91,16 @@ NOT_COSTED = {
 }
 
 
-def not_costed(genai, litellm, entry):
-    """What a model also costs, in words."""
+def not_costed(provider, kind, genai, litellm):
+    """What a model also costs that is no part of its price, in words."""
     said = []
     if genai:
         prices = genai.prices if isinstance(genai.prices, Node) else genai.prices[-1].prices
         for key, words in NOT_COSTED.items():
             value = prices.get(key)
-            if value is not None and value != prices.get("input_mtok"):
+            is_fee = GENAI_RATES.get(key) in FEES
+            is_rate = key in GENAI_RATES and (provider in COUNTS_SEARCHES if is_fee else kind in ("chat", "image"))
+            if value is not None and value != prices.get("input_mtok") and not is_rate:
                 said.append(words.format(number(value)))
     if litellm:
         if "input_cost_per_query" in litellm:
@@ -110,7 +123,7 @@ def differences(ours, theirs):
     found = []
     for service in SERVICES:
         for rate, value in theirs.get(service, {}).items():
-            if service in ours and value != ours[service].get(rate, value):
+            if service in ours and rate not in FEES and value != ours[service].get(rate, value):
                 found.append(f"{service} {rate} {number(value)}")
     tiers = lambda entry: {tier["from_input_tokens"]: tier for tier in entry.get("tiers", ())}
     ours_by, theirs_by = tiers(ours), tiers(theirs)
@@ -153,6 +166,7 @@ def parse(text):
     """The catalogue, with every price a decimal number."""
 
     def exact(fields):
-        return {key: Decimal(value) if key in RATES else value for key, value in fields.items()}
+        each = lambda value: [Decimal(amount) for amount in value] if isinstance(value, list) else Decimal(value)
+        return {key: each(value) if key in RATES else value for key, value in fields.items()}
 
     return json.loads(text, parse_float=Decimal, object_hook=exact)

@@ -17,6 +17,8 @@ GENAI = {
 }
 LITELLM = {"google": "gemini"}
 SERVICES = ("standard", "batch", "flex", "priority", "fast")
+# Whose responses count searches of the web; of others a fee for them could never be charged.
+COUNTS_SEARCHES = ("anthropic", "perplexity")
 MILLION = Decimal(1_000_000)
 
 
@@ -97,6 +99,12 @@ GENAI_RATES = {
     "cache_write_1h_mtok": "cache_write_1h",
     "output_reasoning_mtok": "reasoning",
     "output_image_mtok": "pictures",
+    "input_audio_mtok": "audio_input",
+    "cache_audio_read_mtok": "audio_cache_read",
+    "input_image_mtok": "image_input",
+    "output_audio_mtok": "audio_output",
+    "output_citation_mtok": "citations",
+    "web_searches_kcount": "searches",
 }
 GENAI_SERVICES = {
     ("processing", "batch"): "batch",
@@ -107,8 +115,8 @@ GENAI_SERVICES = {
 }
 
 
-def genai_prices(model):
-    """The prices of one model of genai-prices in the catalogue's form, oldest first."""
+def genai_prices(provider, model):
+    """The prices of one of the provider's models in genai-prices in the catalogue's form, oldest first."""
     priced = model.prices
     if isinstance(priced, Node):
         priced = [Node("ConditionalPrice", [], {"prices": priced})]
@@ -132,7 +140,7 @@ def genai_prices(model):
                     if key not in ("name", "positional") and key not in fresh:
                         merged.__dict__[key] = value
                         fresh.add(key)
-        price = tariff({service: lambda key, prices=prices: prices.get(key) for service, prices in tables.items()})
+        price = tariff(provider, {service: lambda key, prices=prices: prices.get(key) for service, prices in tables.items()})
         if not price:
             continue
         if begins(entry) != datetime.date.min:
@@ -142,7 +150,8 @@ def genai_prices(model):
         hours = []
         for entry in hourly:
             window = constraint(entry)
-            rates = {GENAI_RATES[key]: value for key, value in entry.prices.__dict__.items() if key in GENAI_RATES}
+            known = entry.prices.__dict__.items()
+            rates = {GENAI_RATES[key]: value for key, value in known if GENAI_RATES.get(key, "searches") != "searches"}
             times = {"from": f"{window.start_time:%H:%M}", "to": f"{window.end_time:%H:%M}"}
             hours.append({**times, **weekdays(model), "standard": rates})
         entries[-1]["hours"] = hours
@@ -154,7 +163,7 @@ def weekdays(model):
     return {"days": "monday_to_friday"} if "weekend" in (model.get("price_comments") or "").lower() else {}
 
 
-def tariff(tables):
+def tariff(provider, tables):
     """One price of the catalogue from a table of prices by service."""
     base, tiers = {}, {}
     for service in SERVICES:
@@ -167,7 +176,7 @@ def tariff(tables):
                 for tier in value.tiers:
                     above.setdefault(tier.get("start"), {})[rate] = tier.get("price")
                 value = value.base
-            if value is not None:
+            if value is not None and (rate != "searches" or provider in COUNTS_SEARCHES):
                 rates[rate] = value
         if "input" not in rates:
             continue
@@ -208,6 +217,11 @@ LITELLM_RATES = {
     "cache_write_1h": "cache_creation_input_token_cost_above_1hr",
     "reasoning": "output_cost_per_reasoning_token",
     "pictures": "output_cost_per_image_token",
+    "audio_input": "input_cost_per_audio_token",
+    "audio_cache_read": "cache_read_input_audio_token_cost",
+    "image_input": "input_cost_per_image_token",
+    "audio_output": "output_cost_per_audio_token",
+    "citations": "citation_cost_per_token",
 }
 LITELLM_SERVICES = {"standard": "", "batch": "_batches", "flex": "_flex", "priority": "_priority"}
 
@@ -228,9 +242,21 @@ def litellm_price(entry):
             base[service] = found
     if "standard" not in base:
         return None
+    base["standard"] |= litellm_fees(entry)
     for thousands in above:
         found = {service: rates(f"_above_{thousands}k_tokens", suffix) for service, suffix in LITELLM_SERVICES.items()}
         tier = {service: rates for service, rates in found.items() if rates}
         tiers[thousands * 1000 + 1] = tier
     ordered = [{"from_input_tokens": start, **tiers[start]} for start in sorted(tiers)]
     return {**base, **({"tiers": ordered} if ordered else {})}
+
+
+def litellm_fees(entry):
+    """Fees for searches, or for requests by how much of the web they draw on; per thousand."""
+    fees = entry.get("search_context_cost_per_query")
+    if not fees or entry["litellm_provider"] not in COUNTS_SEARCHES:
+        return {}
+    fees = [Decimal(fees[f"search_context_size_{size}"]) * 1000 for size in ("low", "medium", "high")]
+    # Perplexity charges a fee for the request, and for each search only where the model makes many.
+    by_request = entry["litellm_provider"] == "perplexity" and "citation_cost_per_token" not in entry
+    return {"requests": fees} if by_request else {"searches": fees[0]}

@@ -25,7 +25,9 @@ pub(super) const AGENT: Agent = Agent {
                 .parent()
                 .and_then(Path::file_name)
                 .is_some_and(|folder| folder == "chats");
-            is_in_chats && name.starts_with("session-") && (name.ends_with(".json") || name.ends_with(".jsonl"))
+            is_in_chats
+                && name.starts_with("session-")
+                && (files::ends_with(path, "json") || files::ends_with(path, "jsonl"))
         };
         let roots = super::agent::roots(machine, "GEMINI_DATA_DIR", &[".gemini"]);
         roots
@@ -57,7 +59,9 @@ impl LogReader for GeminiLogs {
             let Some(all) = chat["messages"].as_array() else {
                 return Err(LogFault::UnknownForm("it has no messages"));
             };
-            all.iter().for_each(|message| take(&session, message));
+            for message in all {
+                take(&session, message);
+            }
         } else {
             lines::each_with(&file.path, 0, &[b"\"sessionId\"", b"\"tokens\""], |line| {
                 let Ok(value) = serde_json::from_slice::<Value>(line.bytes) else {

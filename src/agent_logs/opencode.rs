@@ -62,7 +62,7 @@ fn find(machine: &Machine, variable: &str, folder: &str, name: &str) -> Vec<LogF
         .unwrap_or_else(|| super::agent::data_folder(machine).join(folder));
     let is_database = |path: &Path| {
         let file = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        file.starts_with(name) && file.ends_with(".db") && path.parent() == Some(&root)
+        file.starts_with(name) && files::ends_with(path, "db") && path.parent() == Some(&root)
     };
     let databases: Vec<LogFile> = files::below_to(&root, &is_database, 0)
         .into_iter()

@@ -45,7 +45,9 @@ pub(super) const OPENCLAW: Agent = Agent {
                 .and_then(Path::file_name)
                 .is_some_and(|folder| folder == "sessions");
             is_in_sessions
-                && (name.ends_with(".jsonl") || name.contains(".jsonl.reset.") || name.contains(".jsonl.deleted."))
+                && (files::ends_with(path, "jsonl")
+                    || name.contains(".jsonl.reset.")
+                    || name.contains(".jsonl.deleted."))
         };
         roots
             .iter()

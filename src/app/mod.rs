@@ -116,7 +116,7 @@ impl App {
 
     /// The models and prices in force: built in, over them what `prices update` took in, over both `config.toml`.
     ///
-    /// A damaged `prices.json` is an error for whoever needs a price: nobody is told another one in its place.
+    /// A damaged `prices.json` is an error where a price is needed: no other price takes its place.
     pub fn catalog(&self) -> Result<Arc<Catalog>> {
         self.in_force().map(|(_, catalog)| catalog)
     }
@@ -133,7 +133,7 @@ impl App {
         self.quality.in_force(&self.settings)
     }
 
-    /// What was kept last of this type; whoever takes it sees whether it still holds.
+    /// What was kept last of this type; the caller checks whether it still holds.
     pub(crate) fn kept<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         Arc::clone(kept.get(&TypeId::of::<T>())?).downcast().ok()

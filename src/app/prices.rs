@@ -74,11 +74,8 @@ pub(crate) fn overlay(folder: &Folder) -> Result<Option<Overlay>> {
 /// The user's own prices.
 fn overrides(config: &Config) -> Vec<(ModelRef, Price)> {
     let own = |price: &crate::settings::PriceOverride| {
-        let of_it = Price {
-            standard: price.standard,
-            batch: price.batch,
-            ..Price::FREE
-        };
+        let mut of_it = Price::of(price.standard);
+        of_it.offered.batch = price.batch;
         (price.model.clone(), of_it)
     };
     config.prices.iter().map(own).collect()

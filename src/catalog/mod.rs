@@ -2,7 +2,7 @@
 //!
 //! Built in is the catalog that `packaging/catalogue` makes from public sets, in two layers: some
 //! two hundred models whose facts are kept by hand, and all others that the sets know, which are read
-//! by provider when one is asked for. Over it lies what `api-keys prices update` took in, and over
+//! by provider when one is needed. Over it lies what `api-keys prices update` took in, and over
 //! both the prices of `config.toml`. A model that is not found has no price, and nothing is ever
 //! costed by a name that merely looks alike.
 

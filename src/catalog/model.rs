@@ -18,11 +18,11 @@ pub struct Model {
     pub kind: ModelKind,
     /// Other names by which the provider takes it.
     pub aliases: Vec<ModelId>,
-    /// The most tokens that input and output may have together; nothing where nobody says.
+    /// The most tokens that input and output may have together, where that is known.
     pub context_window: Option<u64>,
     pub max_input: Option<u64>,
     pub max_output: Option<u64>,
-    /// Nothing where nobody says what it can do.
+    /// What it can do, where that is known.
     pub capabilities: Option<Capabilities>,
     pub status: ModelStatus,
     /// When the provider stops serving it, where that is announced.
@@ -124,7 +124,7 @@ impl Capabilities {
 }
 
 impl Model {
-    /// Whether it can do `capability`; nothing where nobody says.
+    /// Whether it can do `capability`, where that is known.
     pub fn can(&self, capability: Capability) -> Option<bool> {
         self.capabilities.map(|it| it.can(capability))
     }
@@ -154,7 +154,7 @@ impl DatedPrice {
         let at = Offset::UTC.to_datetime(at);
         let mut price = self.price.clone();
         if let Some(hours) = self.hours.iter().find(|hours| hours.include(at)) {
-            price.standard = hours.rates;
+            price.offered.standard = hours.rates;
         }
         price
     }

@@ -1,4 +1,4 @@
-//! The public layer: what the public sets say of models whose facts nobody keeps by hand, packed by provider.
+//! The public layer: what the public sets say of models whose facts are not kept by hand, packed by provider.
 
 use std::io::Read;
 

@@ -62,7 +62,7 @@ impl Model {
         let gives_text = matches!(self.kind, ModelKind::Chat | ModelKind::Image);
         let nonsense =
             |rates: &Rates| rates.output != Rate::ZERO || rates.cache_write.is_some() || rates.reasoning.is_some();
-        if !gives_text && prices.iter().any(|dated| nonsense(&dated.price.standard)) {
+        if !gives_text && prices.iter().any(|dated| nonsense(&dated.price.offered.standard)) {
             return Some("gives no text, and has a price for text");
         }
         if !gives_text && self.can(Capability::Tools) == Some(true) {

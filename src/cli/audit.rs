@@ -18,7 +18,7 @@ use crate::{
     tools::view::{self, Block, Cell, Column, Tone, View},
 };
 
-/// How many entries are shown unless asked otherwise.
+/// How many entries are shown by default.
 const SHOWN: &str = "50";
 /// How many entries are read for each line that is shown: most are steps of one action, or uses of one key.
 const READ_PER_LINE: usize = 50;

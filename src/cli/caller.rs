@@ -37,7 +37,7 @@ impl Terminal {
         }
     }
 
-    /// Passphrases and recovery codes come from where the command's options say: no key is asked for.
+    /// Passphrases and recovery codes come from where the command's options say: no key is prompted for.
     pub(super) fn for_passphrases(session: &Session, matches: &ArgMatches) -> Self {
         Self {
             app: Arc::clone(&session.app),

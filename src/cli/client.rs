@@ -88,9 +88,9 @@ fn add(session: &Session, matches: &ArgMatches) -> Result<()> {
     // EXPOSE: shown once to the person who made it; nothing else knows it
     let key = key.expose();
     if session.console.is_json() {
-        let mut told = about(&client);
-        told["client_key"] = key.into();
-        return Console::json(&told);
+        let mut result = about(&client);
+        result["client_key"] = key.into();
+        return Console::json(&result);
     }
     session.console.view(
         &View::line(Tone::Plain, key).and(Block::Hint(format!(
@@ -103,13 +103,13 @@ fn add(session: &Session, matches: &ArgMatches) -> Result<()> {
 fn list(session: &Session) -> Result<()> {
     let clients = gateway_clients::list(&session.app)?;
     if session.console.is_json() {
-        let told = clients.iter().map(|spending| {
-            let mut told = about(&spending.client);
-            told["spent_today_usd"] = spending.today.to_json();
-            told["spent_this_month_usd"] = spending.this_month.to_json();
-            told
+        let result = clients.iter().map(|spending| {
+            let mut result = about(&spending.client);
+            result["spent_today_usd"] = spending.today.to_json();
+            result["spent_this_month_usd"] = spending.this_month.to_json();
+            result
         });
-        return Console::json(&json!({ "clients": told.collect::<Vec<Value>>() }));
+        return Console::json(&json!({ "clients": result.collect::<Vec<Value>>() }));
     }
     if clients.is_empty() {
         return session.console.view(

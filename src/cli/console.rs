@@ -25,7 +25,7 @@ pub(super) const SEPARATOR: &str = render::SEPARATOR;
 /// The option that answers [`Console::confirm`].
 pub(super) const YES: &str = "yes";
 
-/// The option not to be asked.
+/// The option that answers prompts with yes.
 pub(super) fn yes() -> Arg {
     Arg::new(YES)
         .long(YES)
@@ -34,7 +34,7 @@ pub(super) fn yes() -> Arg {
         .help("Don't ask for confirmation")
 }
 
-/// Standard output and standard error, in the form that was asked for.
+/// Standard output and standard error, in the requested form.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Console {
     look: Look,
@@ -50,7 +50,7 @@ impl Console {
         self.look.json
     }
 
-    /// Prints a result in the form that was asked for.
+    /// Prints a result in the requested form.
     pub(super) fn answer(self, answer: &ToolOutput) -> Result<()> {
         if self.is_json() {
             Self::json(&answer.json)
@@ -92,7 +92,7 @@ impl Console {
         )
     }
 
-    /// Asks a person whether to go on; scripts, and those who said `--yes`, are not asked.
+    /// Asks a person whether to go on; not with `--yes`, and not in scripts.
     pub(super) fn confirm(self, question: &str, matches: &ArgMatches) -> Result<()> {
         let sure = matches
             .try_get_one::<bool>(YES)
@@ -137,7 +137,7 @@ impl Console {
     /// Says what went wrong and what can be done: on stderr, and on stdout too where a program reads that.
     pub(super) fn error(self, error: &Error) {
         if self.is_json() {
-            // The error is on its way already: that it cannot be told changes nothing.
+            // The error is on its way already: that it cannot be printed changes nothing.
             let _ = Self::json(&error.to_json());
         }
         tracing::debug!(code = error.code().as_str(), "the command failed");

@@ -57,7 +57,7 @@ fn whatever_happens<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 
 fn run(console: Console, matches: &ArgMatches) -> Result<process::ExitCode> {
     let environment = Environment::process();
-    // The gateway runs unattended: its warnings are logged without being asked for.
+    // The gateway runs unattended: its warnings are logged by default.
     let usual = (matches.subcommand_name() == Some("gateway")).then_some("warn");
     logging::start(environment.log_filter().as_deref().or(usual));
     let session = || {

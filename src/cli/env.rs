@@ -118,7 +118,7 @@ fn json(base: &str, name: &Label, key: Option<&Secret>) -> Result<()> {
     }
     if let Some(key) = key {
         for name in sdks::keys() {
-            // EXPOSE: shown once to the person who asked for it with `--new`
+            // EXPOSE: shown once to the person who ran the command with `--new`
             variables.insert(name.to_owned(), key.expose().into());
         }
     }
@@ -149,7 +149,7 @@ impl EnvFormat {
         }
         if let Some(key) = key {
             for name in sdks::keys() {
-                // EXPOSE: shown once to the person who asked for it with `--new`
+                // EXPOSE: shown once to the person who ran the command with `--new`
                 self.line(text, name, key.expose())?;
             }
             return Ok(());

@@ -42,7 +42,7 @@ impl EnvFile {
         Self::of_bytes(named_file::read(path, MAX_FILE_BYTES, "the file with variables", HINT)?)
     }
 
-    /// Reads what was found without anybody naming it: an ordinary file.
+    /// Reads a file that was found, not named by the user: an ordinary one.
     pub(super) fn found(path: &Path) -> Result<Self> {
         if fs::metadata(path).is_ok_and(|found| found.is_file()) {
             Self::read(path)

@@ -1,4 +1,4 @@
-//! `usage --export`: every record of the days asked for, for spreadsheets and scripts.
+//! `usage --export`: every record of the requested days, for spreadsheets and scripts.
 
 use std::process::ExitCode;
 
@@ -78,7 +78,7 @@ pub(super) fn option(command: Command) -> Command {
     )
 }
 
-/// Prints the records, if that was asked for.
+/// Prints the records, if that was requested.
 pub(super) fn run(session: &Session, matches: &ArgMatches) -> Option<Result<ExitCode>> {
     let format = *matches.try_get_one::<ExportFormat>(EXPORT).ok().flatten()?;
     Some(export(session, matches, format).map(|()| ExitCode::SUCCESS))

@@ -19,7 +19,7 @@ use crate::{
     settings,
 };
 
-/// The protocol revision asked for: one that every client still speaks.
+/// The requested protocol revision: one that every client still speaks.
 const REVISION: &str = "2025-11-25";
 /// How long one answer may take; a keychain that asks its user is slower than a server should be.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);

@@ -26,7 +26,7 @@ pub(super) const COMMAND: CommandDef = CommandDef {
     section: HelpSection::Keys,
     define: |command| {
         command
-            .about("Find leaked keys in transcripts, .env files, shell histories and work trees")
+            .about("Find leaked keys in transcripts, .env files and shell histories")
             .long_about(
                 "Find leaked keys: the stored ones, by keyed fingerprints, and anything else with the prefix of a key or token\n\n\
                  Without PATH: this folder, the transcripts of agents, and shell histories. No value is shown. A stored key that is found is marked as exposed. \

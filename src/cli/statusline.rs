@@ -1,6 +1,6 @@
 //! `statusline`: today's spending, the budget and what needs attention, in one line for a client's status line.
 //!
-//! Drawn again and again, so nothing slow is asked: no keychain, no provider, no person.
+//! Drawn again and again, so it waits for nothing slow: no keychain, no provider, no person.
 
 use std::{
     io::{IsTerminal, Read, stdin},

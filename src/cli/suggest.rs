@@ -3,9 +3,7 @@
 use clap::{Arg, Command};
 
 use super::command_line::flag_of;
-
-/// From how alike two names are taken for each other, from 0 to 1.
-const ALIKE: f64 = 0.75;
+use crate::domain::nearest;
 
 /// What people call commands that have another name here.
 const SYNONYMS: &[(&str, &str)] = &[
@@ -69,29 +67,4 @@ fn spellings(argument: &Arg) -> Vec<String> {
     let id = argument.get_id().as_str().replace('_', "-");
     let flag = flag_of(argument);
     if flag == id { vec![flag] } else { vec![flag, id] }
-}
-
-/// The name that is most like `typed`, where one is like it.
-#[expect(clippy::float_arithmetic, reason = "likeness is a ratio; no money is counted here")]
-fn nearest<'a>(typed: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let likeness = |name: &str| {
-        if typed.len() > 1 && name.starts_with(typed) {
-            1.0
-        } else {
-            // What is begun alike is more alike, as Winkler has it, but without his threshold: `expires` is meant for
-            // `expiration-date`.
-            let alike = strsim::jaro(typed, name);
-            let begun = typed
-                .chars()
-                .zip(name.chars())
-                .take(4)
-                .take_while(|(one, other)| one == other);
-            begun.fold(alike, |likeness, _| likeness + 0.1 * (1.0 - alike))
-        }
-    };
-    names
-        .map(|name| (likeness(name), name))
-        .filter(|(likeness, _)| *likeness >= ALIKE)
-        .max_by(|(one, _), (other, _)| one.total_cmp(other))
-        .map(|(_, name)| name)
 }

@@ -92,7 +92,7 @@ fn confirm(session: &Session, tool: &ToolDef, matches: &ArgMatches) -> Result<()
         .confirm(&format!("{}: {name} {masked}?", tool.title), matches)
 }
 
-/// Whether a person is asked before the tool does its work; typing a key is confirmation enough.
+/// Whether a person confirms before the tool does its work; typing a key is confirmation enough.
 pub(super) fn is_confirmed(tool: &ToolDef) -> bool {
     tool.hints.destructive && !tool.takes_key
 }

@@ -35,7 +35,7 @@ impl ApiKey {
         self.0.expose()
     }
 
-    /// A form that people recognise and nobody can use: the public `prefix`, where the key has it, and the last four characters.
+    /// A form that people recognize and that opens nothing: the public `prefix`, where the key has it, and the last four characters.
     pub fn masked(&self, prefix: &str) -> String {
         // EXPOSE: only the published prefix and four characters of a long key leave
         let text = self.0.expose();

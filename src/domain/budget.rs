@@ -2,7 +2,7 @@
 
 use super::{Billionths, Forecast, Span, Usd, Window};
 
-/// The parts of a limit, in percent, at which people are told, besides the configured one.
+/// The parts of a limit, in percent, at which an alert is due, besides the configured one.
 const THRESHOLDS: [u8; 4] = [50, 80, 95, 100];
 
 /// A budget at one moment.
@@ -31,7 +31,7 @@ impl BudgetStatus {
         self.spent > self.limit
     }
 
-    /// Whether so much is spent that somebody should know; `threshold` is a part of the limit from 0 to 1.
+    /// Whether so much is spent that an alert is due; `threshold` is a part of the limit from 0 to 1.
     pub fn is_alert(&self, threshold: Billionths) -> bool {
         self.spent > Usd::ZERO && self.spent >= self.limit.scaled(threshold.0, Billionths::ONE.0)
     }

@@ -1,4 +1,4 @@
-//! How long a model is asked to think before it answers.
+//! How long a model is to think before it answers.
 
 use std::str::FromStr;
 

@@ -109,7 +109,7 @@ pub struct LastRequests {
 }
 
 impl Signal {
-    /// What `outcome` says, with the wait that the provider asked for.
+    /// What `outcome` says, with the wait that the provider requested.
     pub fn of(outcome: &RequestOutcome, retry_after: Option<SignedDuration>) -> Self {
         match outcome.status_code {
             Some(RequestOutcome::CLIENT_CLOSED_REQUEST | RequestOutcome::REGION_BLOCKED) => Self::NoVerdict,
@@ -243,16 +243,16 @@ impl Health {
             (Signal::NoCredit, _) => old.out(Trouble::NoCredit, now),
             (
                 Signal::RateLimited {
-                    retry_after: Some(told),
+                    retry_after: Some(wait),
                 },
                 _,
-            ) => old.cooling(Trouble::RateLimited, believed(told), now),
+            ) => old.cooling(Trouble::RateLimited, believed(wait), now),
             (
                 Signal::Failed {
-                    retry_after: Some(told),
+                    retry_after: Some(wait),
                 },
                 _,
-            ) => old.cooling(Trouble::Failing, believed(told), now),
+            ) => old.cooling(Trouble::Failing, believed(wait), now),
             // Answers to requests from before the cooldown.
             (_, HealthState::Cooling { .. }) => old,
             // A rate limit is reported only to a key that is accepted.
@@ -321,8 +321,8 @@ impl Trouble {
 }
 
 /// A `Retry-After` within what is believed: a second to an hour.
-fn believed(told: SignedDuration) -> SignedDuration {
-    told.clamp(SignedDuration::from_secs(1), MAX_RETRY_AFTER)
+fn believed(wait: SignedDuration) -> SignedDuration {
+    wait.clamp(SignedDuration::from_secs(1), MAX_RETRY_AFTER)
 }
 
 #[cfg(test)]
@@ -336,7 +336,7 @@ mod tests {
     const LIMITED: Signal = Signal::RateLimited { retry_after: None };
     const FAILED: Signal = Signal::Failed { retry_after: None };
 
-    fn told(seconds: i64) -> Signal {
+    fn wait(seconds: i64) -> Signal {
         Signal::RateLimited {
             retry_after: Some(SignedDuration::from_secs(seconds)),
         }
@@ -400,18 +400,18 @@ mod tests {
 
     #[test]
     fn a_longer_retry_after_extends_a_cooldown_and_a_shorter_one_never_shortens_it() {
-        assert_eq!(after(&[(0, told(100)), (10, told(300))]).until, at(310));
-        assert_eq!(after(&[(0, told(100)), (10, told(5))]).until, at(100));
-        assert_eq!(after(&[(0, told(100)), (10, LIMITED)]).until, at(100));
-        assert_eq!(after(&[(0, told(1_000_000))]).until, at(3600), "an hour is believed");
-        assert_eq!(after(&[(0, told(-7))]).until, at(1));
-        let late = after(&[(0, told(100)), (10, Signal::Success)]);
+        assert_eq!(after(&[(0, wait(100)), (10, wait(300))]).until, at(310));
+        assert_eq!(after(&[(0, wait(100)), (10, wait(5))]).until, at(100));
+        assert_eq!(after(&[(0, wait(100)), (10, LIMITED)]).until, at(100));
+        assert_eq!(after(&[(0, wait(1_000_000))]).until, at(3600), "an hour is believed");
+        assert_eq!(after(&[(0, wait(-7))]).until, at(1));
+        let late = after(&[(0, wait(100)), (10, Signal::Success)]);
         assert!(matches!(late.state(None, at(11)), HealthState::Cooling { .. }));
     }
 
     #[test]
     fn one_request_probes_and_its_answer_decides() {
-        let cooling = after(&[(0, told(30))]);
+        let cooling = after(&[(0, wait(30))]);
         assert_eq!(cooling.claimed(at(29)), None);
         assert!(matches!(cooling.state(None, at(30)), HealthState::Due { .. }));
         let probing = cooling.claimed(at(30)).expect("due");
@@ -507,7 +507,7 @@ mod tests {
             Health::default(),
             after(&[(0, LIMITED)]),
             after(&[(0, Signal::Refused)]),
-            after(&[(0, told(30))]).claimed(at(30)).expect("due"),
+            after(&[(0, wait(30))]).claimed(at(30)).expect("due"),
         ] {
             for second in [1, 31, 10_000] {
                 let health = before.after(Signal::NoVerdict, window, None, at(second));
@@ -524,8 +524,8 @@ mod tests {
             for (pause, which, seconds) in steps {
                 now += SignedDuration::from_secs(pause);
                 let before = health.state(None, now);
-                let told = Some(SignedDuration::from_secs(seconds));
-                let signal = [Signal::Success, Signal::Rejected, FAILED, LIMITED, Signal::RateLimited { retry_after: told }, Signal::Failed { retry_after: told }, Signal::Refused, Signal::NoVerdict][which];
+                let wait = Some(SignedDuration::from_secs(seconds));
+                let signal = [Signal::Success, Signal::Rejected, FAILED, LIMITED, Signal::RateLimited { retry_after: wait }, Signal::Failed { retry_after: wait }, Signal::Refused, Signal::NoVerdict][which];
                 health = health.after(signal, LastRequests { requests: 6, failures: 6 }, None, now);
                 if let HealthState::Cooling { until, .. } = before {
                     match health.state(None, now) {

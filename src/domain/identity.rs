@@ -57,7 +57,7 @@ impl FromStr for ProviderId {
     }
 }
 
-/// Which of a provider's keys is meant; `default` where nobody said.
+/// Which of a provider's keys is meant; `default` where none is named.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Label(String);

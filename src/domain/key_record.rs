@@ -87,7 +87,7 @@ pub enum KeyState {
     Unfinished,
 }
 
-/// How near a key's expiry is, in the steps at which people are told.
+/// How near a key's expiry is, in the steps at which people are notified.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ExpiryNotice {
     Expired,
@@ -125,7 +125,7 @@ impl KeyRecord {
         self.removed_at.or_else(|| self.previous()?.retired_at())
     }
 
-    /// Takes the secret in use out of it, into `state`, with its expiry date; whoever comes next has another.
+    /// Takes the secret in use out of it, into `state`, with its expiry date; the next one replaces it.
     pub fn retire_active(&mut self, state: VersionState) {
         let expires_at = self.expires_at.take();
         for version in &mut self.versions {
@@ -159,7 +159,7 @@ impl KeyRecord {
         }
     }
 
-    /// How near the expiry is at `now`, if it is near enough to be told.
+    /// How near the expiry is at `now`, if it is near enough to be mentioned.
     pub fn expiry_notice(&self, now: Timestamp) -> Option<ExpiryNotice> {
         let left = self.expires_at?.duration_since(now);
         [
@@ -184,7 +184,7 @@ impl KeyRecord {
 }
 
 impl KeyVersion {
-    /// The state at `now`: grace that ran out counts as archived, whether or not anybody wrote that down.
+    /// The state at `now`: grace that ran out counts as archived, whether or not that was recorded.
     pub fn state_at(&self, now: Timestamp) -> VersionState {
         match self.state {
             VersionState::Grace {

@@ -202,6 +202,14 @@ impl Exact {
     }
 }
 
+impl Exact {
+    /// What is left of it without `part`.
+    #[must_use]
+    pub fn less(self, part: Self) -> Self {
+        Self(self.0.saturating_sub(part.0))
+    }
+}
+
 impl ops::Add for Exact {
     type Output = Self;
     fn add(self, other: Self) -> Self {

@@ -4,7 +4,7 @@
 //! second time as plain input; a long prompt prices the whole request, not only what is above the
 //! threshold; reasoning is output, unless it has a rate of its own.
 
-use super::{Exact, Rate, Tokens, Usd};
+use super::{Exact, ExtraRates, Extras, FullCost, Rate, Tokens, Usd};
 
 /// What each kind of token costs; what has no rate of its own costs what plain tokens do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -17,6 +17,8 @@ pub struct Rates {
     /// Writing to the cache, kept for an hour.
     pub cache_write_1h: Option<Rate>,
     pub reasoning: Option<Rate>,
+    /// Of what is not plain text.
+    pub extra: ExtraRates,
 }
 
 /// Other rates for requests with a long prompt: for the whole request.
@@ -24,15 +26,20 @@ pub struct Rates {
 pub struct Tier {
     /// The smallest prompt, cached or not, that the rates are for.
     pub from_input_tokens: u64,
-    /// Of the standard service.
-    pub rates: Rates,
+    pub offered: ServiceRates,
+}
+
+/// The rates of each service that is offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct ServiceRates {
+    pub standard: Rates,
     pub batch: Option<Rates>,
     pub flex: Option<Rates>,
     pub priority: Option<Rates>,
     pub fast: Option<Rates>,
 }
 
-/// How the provider is asked to process a request.
+/// How the provider is to process a request.
 #[derive(
     Debug,
     Clone,
@@ -65,13 +72,10 @@ pub enum Service {
 /// The price of a model at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Price {
-    pub standard: Rates,
+    /// For a prompt below all tiers.
+    pub offered: ServiceRates,
     /// By ascending threshold.
     pub tiers: Vec<Tier>,
-    pub batch: Option<Rates>,
-    pub flex: Option<Rates>,
-    pub priority: Option<Rates>,
-    pub fast: Option<Rates>,
 }
 
 /// What a request costs. Each part is rounded by itself, the total once from the exact sum.
@@ -86,34 +90,27 @@ pub struct Cost {
 }
 
 impl Price {
+    /// The price of the standard service alone, for prompts of any length.
+    pub fn of(standard: Rates) -> Self {
+        Self {
+            offered: ServiceRates {
+                standard,
+                ..ServiceRates::default()
+            },
+            tiers: Vec::new(),
+        }
+    }
+
     /// A price that is nothing.
-    pub const FREE: Self = Self {
-        standard: Rates {
-            input: Rate::ZERO,
-            output: Rate::ZERO,
-            cache_read: None,
-            cache_write: None,
-            cache_write_1h: None,
-            reasoning: None,
-        },
-        tiers: Vec::new(),
-        batch: None,
-        flex: None,
-        priority: None,
-        fast: None,
-    };
+    pub fn free() -> Self {
+        Self::default()
+    }
 
     /// The rates for a request of `input_tokens`, cached or not; nothing where the service has no known price.
     pub fn rates(&self, service: Service, input_tokens: u64) -> Option<&Rates> {
         let reached = |tier: &&Tier| tier.from_input_tokens <= input_tokens;
         let tier = self.tiers.iter().rev().find(reached);
-        let offered = tier.map_or_else(|| self.by_service(), Tier::by_service);
-        offered.into_iter().find(|(it, _)| *it == service)?.1
-    }
-
-    /// The rates of each service for a prompt below all tiers, in the order of [`Service::ALL`].
-    pub fn by_service(&self) -> [(Service, Option<&Rates>); 5] {
-        by_service(&self.standard, [&self.batch, &self.flex, &self.priority, &self.fast])
+        tier.map_or(&self.offered, |tier| &tier.offered).of(service)
     }
 
     /// What `tokens` cost; nothing where the service has no known price.
@@ -121,51 +118,62 @@ impl Price {
         self.rates(service, tokens.input()).map(|rates| rates.cost(tokens))
     }
 
+    /// What `tokens` cost with `extras`; nothing where the service has no known price.
+    pub fn full_cost(&self, service: Service, tokens: &Tokens, extras: &Extras) -> Option<FullCost> {
+        self.rates(service, tokens.input())
+            .map(|rates| rates.full_cost(tokens, extras))
+    }
+
     /// The same where flexible processing, unless it has rates of its own, costs what the standard one does.
     #[must_use]
     pub fn with_flex_at_standard_rates(mut self) -> Self {
-        self.flex = self.flex.or(Some(self.standard));
-        for tier in &mut self.tiers {
-            tier.flex = tier.flex.or(Some(tier.rates));
+        let tiers = self.tiers.iter_mut().map(|tier| &mut tier.offered);
+        for offered in std::iter::once(&mut self.offered).chain(tiers) {
+            offered.flex = offered.flex.or(Some(offered.standard));
         }
         self
     }
 
     /// Whether nothing costs anything.
     pub fn is_free(&self) -> bool {
-        *self == Self::FREE
+        *self == Self::free()
     }
 }
 
-impl Tier {
-    /// The rates of each service, in the order of [`Service::ALL`].
-    pub fn by_service(&self) -> [(Service, Option<&Rates>); 5] {
-        by_service(&self.rates, [&self.batch, &self.flex, &self.priority, &self.fast])
+impl ServiceRates {
+    /// The rates that `of` knows of each service; nothing where it knows none of the standard one.
+    pub fn from_each(mut of: impl FnMut(Service) -> Option<Rates>) -> Option<Self> {
+        Some(Self {
+            standard: of(Service::Standard)?,
+            batch: of(Service::Batch),
+            flex: of(Service::Flex),
+            priority: of(Service::Priority),
+            fast: of(Service::Fast),
+        })
     }
-}
 
-fn by_service<'a>(standard: &'a Rates, others: [&'a Option<Rates>; 4]) -> [(Service, Option<&'a Rates>); 5] {
-    let [batch, flex, priority, fast] = others.map(Option::as_ref);
-    [
-        (Service::Standard, Some(standard)),
-        (Service::Batch, batch),
-        (Service::Flex, flex),
-        (Service::Priority, priority),
-        (Service::Fast, fast),
-    ]
+    /// The rates of `service`, where it is offered.
+    pub fn of(&self, service: Service) -> Option<&Rates> {
+        match service {
+            Service::Standard => Some(&self.standard),
+            Service::Batch => self.batch.as_ref(),
+            Service::Flex => self.flex.as_ref(),
+            Service::Priority => self.priority.as_ref(),
+            Service::Fast => self.fast.as_ref(),
+        }
+    }
+
+    /// Each service that is offered, with its rates, in the order of [`Service::ALL`].
+    pub fn each(&self) -> impl Iterator<Item = (Service, &Rates)> {
+        let services = Service::ALL.into_iter();
+        services.filter_map(|service| Some((service, self.of(service)?)))
+    }
 }
 
 impl Rates {
     /// What `tokens` cost.
     pub fn cost(&self, tokens: &Tokens) -> Cost {
-        let cache_write_rate = self.cache_write.unwrap_or(self.input);
-        let long_writes = tokens.cache_write_1h();
-        let input = self.input.times(tokens.uncached_input());
-        let cache_read = self.cache_read.unwrap_or(self.input).times(tokens.cache_read());
-        let cache_write = cache_write_rate.times(tokens.cache_write() - long_writes)
-            + self.cache_write_1h.unwrap_or(cache_write_rate).times(long_writes);
-        let output = self.output.times(tokens.output() - tokens.reasoning())
-            + self.reasoning.unwrap_or(self.output).times(tokens.reasoning());
+        let [input, output, cache_read, cache_write] = self.parts(tokens);
         let total: Exact = [input, output, cache_read, cache_write].into_iter().sum();
         Cost {
             input: input.rounded(),
@@ -174,6 +182,28 @@ impl Rates {
             cache_write: cache_write.rounded(),
             total: total.rounded(),
         }
+    }
+
+    /// The same before it is rounded.
+    pub(super) fn exact(&self, tokens: &Tokens) -> Exact {
+        self.parts(tokens).into_iter().sum()
+    }
+
+    /// Plain input, output, cache reads and cache writes.
+    fn parts(&self, tokens: &Tokens) -> [Exact; 4] {
+        let cache_write_rate = self.cache_write.unwrap_or(self.input);
+        let long_writes = tokens.cache_write_1h();
+        let cache_write = cache_write_rate.times(tokens.cache_write() - long_writes)
+            + self.cache_write_1h.unwrap_or(cache_write_rate).times(long_writes);
+        let output = self.output.times(tokens.output() - tokens.reasoning())
+            + self.reasoning.unwrap_or(self.output).times(tokens.reasoning());
+        let cache_read = self.cache_read.unwrap_or(self.input).times(tokens.cache_read());
+        [
+            self.input.times(tokens.uncached_input()),
+            output,
+            cache_read,
+            cache_write,
+        ]
     }
 }
 
@@ -241,14 +271,15 @@ mod tests {
     #[test]
     fn a_long_prompt_prices_the_whole_request() {
         let price = Price {
-            standard: rates("1", "2"),
             tiers: vec![Tier {
                 from_input_tokens: 200_001,
-                rates: rates("2", "4"),
-                batch: Some(rates("1", "2")),
-                ..Tier::default()
+                offered: ServiceRates {
+                    standard: rates("2", "4"),
+                    batch: Some(rates("1", "2")),
+                    ..ServiceRates::default()
+                },
             }],
-            ..Price::FREE
+            ..Price::of(rates("1", "2"))
         };
         let cost = |input| {
             let counts = TokenCounts {
@@ -272,7 +303,7 @@ mod tests {
     #[test]
     fn a_service_without_a_price_has_no_cost() {
         let tokens = Tokens::default();
-        assert_eq!(Price::FREE.cost(Service::Batch, &tokens), None);
-        assert!(Price::FREE.is_free());
+        assert_eq!(Price::free().cost(Service::Batch, &tokens), None);
+        assert!(Price::free().is_free());
     }
 }

@@ -1,22 +1,26 @@
 //! What a caller marks requests with, to tell them apart later: `team=search,ticket=K-7`.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::{collections::BTreeMap, str::FromStr};
 
 /// The most tags of one request.
-const MOST: usize = 10;
+const MAX_TAGS: usize = 10;
 /// The longest name or value, in characters.
-const LONGEST: usize = 80;
+const MAX_LENGTH: usize = 80;
 
 /// The tags of a request, as one text: `name=value` pairs, sorted by name, with commas between them.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Tags(String);
 
 /// Why a text is not a list of tags.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TagsError {
+    #[error("a tag is not of the form name=value")]
     NotAPair,
+    #[error("a tag has two values")]
     Twice,
+    #[error("a tag's name or value is longer than {MAX_LENGTH} characters")]
     TooLong,
+    #[error("there are more than {MAX_TAGS} tags")]
     TooMany,
 }
 
@@ -40,33 +44,20 @@ impl FromStr for Tags {
             {
                 return Err(TagsError::NotAPair);
             }
-            if name.chars().count() > LONGEST || value.chars().count() > LONGEST {
+            if name.chars().count() > MAX_LENGTH || value.chars().count() > MAX_LENGTH {
                 return Err(TagsError::TooLong);
             }
             if tags.insert(name, value).is_some() {
                 return Err(TagsError::Twice);
             }
         }
-        if tags.len() > MOST {
+        if tags.len() > MAX_TAGS {
             return Err(TagsError::TooMany);
         }
         let pairs: Vec<String> = tags.iter().map(|(name, value)| format!("{name}={value}")).collect();
         Ok(Self(pairs.join(",")))
     }
 }
-
-impl fmt::Display for TagsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotAPair => f.write_str("a tag is not of the form name=value"),
-            Self::Twice => f.write_str("a tag has two values"),
-            Self::TooLong => write!(f, "a tag's name or value is longer than {LONGEST} characters"),
-            Self::TooMany => write!(f, "there are more than {MOST} tags"),
-        }
-    }
-}
-
-impl std::error::Error for TagsError {}
 
 #[cfg(test)]
 mod tests {

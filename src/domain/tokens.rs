@@ -2,7 +2,7 @@
 //!
 //! `input` includes cached input, as OpenTelemetry's GenAI conventions count
 //! (`gen_ai.usage.input_tokens`); cache reads and writes are parts of it, reasoning is a part of
-//! `output`. Providers differ: whoever reads their answers converts, once.
+//! `output`. Providers differ: their answers are converted where they are read, once.
 
 /// The highest count that is taken for one request.
 pub const MAX_TOKENS: u64 = 1_000_000_000_000;
@@ -18,7 +18,7 @@ pub struct Tokens {
     reasoning: u64,
 }
 
-/// Counts as they were told, before anybody checked them.
+/// Counts as they were reported, before they are checked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct TokenCounts {
     /// All input, cached or not.

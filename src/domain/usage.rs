@@ -40,7 +40,7 @@ pub struct UsageRecord {
 #[serde(rename_all = "snake_case")]
 #[value(rename_all = "snake_case")]
 pub enum UsageSource {
-    // A client or a person told us.
+    // A client or a person reported it.
     Reported,
     // It passed through the gateway.
     Gateway,
@@ -93,7 +93,7 @@ pub struct OwnCost {
 /// Tokens of one request that are billed together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Portion {
-    /// The model that they are billed at, where it is another one than was asked.
+    /// The model that they are billed at, where it is not the requested one.
     pub model: Option<ModelId>,
     pub tokens: Tokens,
 }

@@ -33,6 +33,9 @@ impl From<VariableError> for Error {
 
 impl From<UnknownProvider> for Error {
     fn from(why: UnknownProvider) -> Self {
-        Self::new(Code::UnknownProvider, why.to_string()).hint(format!("the providers are: {}", why.known.join(", ")))
+        let meant = why.nearest.as_ref();
+        let meant = meant.map(|name| format!("did you mean `{name}`? ")).unwrap_or_default();
+        let known = why.known.join(", ");
+        Self::new(Code::UnknownProvider, why.to_string()).hint(format!("{meant}the providers are: {known}"))
     }
 }

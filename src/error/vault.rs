@@ -3,7 +3,7 @@
 use super::{Code, Error};
 use crate::storage::vault::{SealError, SlotInfo, SlotKind, VaultError};
 
-/// The way out where the file was put there by somebody.
+/// The way out where a person put the file there.
 const READ_ONLY: &str = "keys can be read but not changed; restore the newest file, or, if you put this one there on purpose: `api-keys vault accept-rollback`, with `--recovery` if only the recovery code opens it";
 
 impl From<VaultError> for Error {

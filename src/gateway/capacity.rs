@@ -13,7 +13,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 /// The most connections, where the system allows so many files.
 const MAX_CONNECTIONS: usize = 16_384;
-/// How long a connection that is asked to close may take, before the next one is asked.
+/// How long a connection may take to close before the next one is closed.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// The concurrency limits.
@@ -47,7 +47,7 @@ pub(super) struct ConnectionPermit {
 #[derive(Debug)]
 pub(super) struct RequestPermit {
     connection: Arc<ConnectionPermit>,
-    /// Its slot among the requests that need a provider, which whoever speaks with the provider holds too.
+    /// Its slot among the requests that need a provider, which the connection to the provider holds too.
     slot: Option<Arc<OwnedSemaphorePermit>>,
 }
 
@@ -102,7 +102,7 @@ impl Capacity {
         self.idle.close_longest();
     }
 
-    /// Waits until one more request may be under way; `permit` holds the slot, and so does whoever holds the response.
+    /// Waits until one more request may be under way; `permit` holds the slot, and so does the response.
     pub(super) async fn request(&self, permit: &mut RequestPermit) -> Option<Arc<OwnedSemaphorePermit>> {
         let slot = Arc::clone(&self.requests.free).acquire_owned().await.ok()?;
         Some(Arc::clone(permit.slot.insert(Arc::new(slot))))

@@ -60,7 +60,7 @@ struct Histogram {
 }
 
 impl Metrics {
-    /// Counts a request that a provider was asked.
+    /// Counts a request that was sent to a provider.
     pub(super) fn count(&self, operation: &'static str, record: &UsageRecord, took: Duration) {
         let error = (!record.outcome.success).then(|| {
             let status = record.outcome.status_code;
@@ -81,7 +81,7 @@ impl Metrics {
         });
     }
 
-    /// Counts a request that no provider was asked.
+    /// Counts a request that was sent to no provider.
     pub(super) fn count_refused(&self, status: u16) {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         *refused.entry(status).or_default() += 1;

@@ -144,7 +144,7 @@ fn could_not_start(why: std::io::Error) -> Error {
     Error::new(Code::StorageFailed, "could not start the gateway's threads").caused_by(why)
 }
 
-/// As [`TcpListener::bind`], which lets no more than 128 wait: of more at once some would try again only after a second.
+/// As [`TcpListener::bind`], which queues at most 128: with more at once, some would retry only after a second.
 fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
     let socket = if address.is_ipv4() {
         TcpSocket::new_v4()?

@@ -1,4 +1,4 @@
-//! What a person sees: HTML without a script, made of what is asked for and never of what was typed.
+//! What a person sees: HTML without a script, made of what is requested and never of what was typed.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! The loopback server behind the page: it listens only while somebody is being asked.
+//! The loopback server behind the page: it listens only while a page is open.
 
 use std::{
     convert::Infallible,
@@ -116,7 +116,7 @@ impl Intake {
         self.tickets.state().find(question)
     }
 
-    /// Takes the page down, and wipes what was typed if nobody has fetched it.
+    /// Takes the page down, and wipes what was typed if it was not fetched.
     pub fn close(&self, ticket: &Arc<Ticket>) {
         self.tickets.close(ticket);
     }
@@ -151,7 +151,7 @@ async fn accept(listener: TcpListener, tickets: Weak<TicketStore>, authority: St
         };
         connections.retain(|connection| !connection.task.is_finished());
         if connections.len() >= MAX_CONNECTIONS {
-            // Browsers, and whoever wants to be in the way, open connections and say nothing: the first of those goes.
+            // Browsers, and attackers, open connections and send nothing: the oldest of those is closed.
             let is_silent = |connection: &Connection| !connection.has_asked.load(Ordering::Relaxed);
             match connections.iter().position(is_silent) {
                 Some(silent) => connections.remove(silent).task.abort(),

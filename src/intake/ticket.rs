@@ -25,7 +25,7 @@ const CODE_ALPHABET: &[u8; 32] = b"23456789ABCDEFGHJKLMNPQRSTUVWXYZ";
 /// Characters in a code.
 const CODE_LENGTH: usize = 6;
 
-/// Says why a secret cannot be what is asked for; the answer never holds the secret.
+/// Says why a secret cannot be the requested one; the answer never holds the secret.
 pub type Judge = Box<dyn Fn(&Secret) -> Result<()> + Send + Sync>;
 
 /// What a page asks for.
@@ -119,7 +119,7 @@ impl Ticket {
         }
     }
 
-    /// The page's address, which is a secret too: whoever has it can answer.
+    /// The page's address, which is a secret too: anyone who has it can answer.
     pub fn address(&self) -> &str {
         &self.address
     }
@@ -134,7 +134,7 @@ impl Ticket {
         self.opened.elapsed()
     }
 
-    /// The right to ask the person for it, unless somebody is asking already.
+    /// The right to prompt the person for it, unless another call does so already.
     pub fn turn(&self) -> Option<AskPermit<'_>> {
         (!self.asking.swap(true, Ordering::AcqRel)).then_some(AskPermit(&self.asking))
     }

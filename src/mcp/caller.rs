@@ -1,4 +1,4 @@
-//! The client as a caller: how the person behind it is asked for a secret, and told of progress.
+//! The client as a caller: how the person behind it is prompted for a secret, and sees progress.
 
 use std::{
     future::Future,
@@ -34,7 +34,7 @@ use crate::{
 /// How long a call waits for a person: some clients give up at 60 s without a word.
 pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(45);
 
-/// Nobody reads a question in less.
+/// No person reads a question in less.
 pub(super) const MIN_READING_TIME: Duration = Duration::from_millis(50);
 
 /// The client behind one call.
@@ -150,7 +150,7 @@ impl McpCaller<'_> {
         }
     }
 
-    /// Protocol 2026-07-28 and later: the client is told what is needed, and calls again.
+    /// Protocol 2026-07-28 and later: the client gets what is needed, and calls again.
     async fn answer_in_rounds(&self, question: &Question) -> Result<(Arc<Ticket>, Secret)> {
         let resumed = lock(&self.resumed).take();
         if let Some(Resumed { ticket, action }) = resumed
@@ -173,7 +173,7 @@ impl McpCaller<'_> {
         Err(self.pending(question))
     }
 
-    /// Protocol 2025-11-25 and earlier: the client is asked while the call waits.
+    /// Protocol 2025-11-25 and earlier: the client is prompted while the call waits.
     async fn answer_in_session(&self, question: &Question) -> Result<(Arc<Ticket>, Secret)> {
         let ticket = self.desk.intake.open(request(self.app, question))?;
         let Some(_turn) = ticket.turn() else {
@@ -221,7 +221,7 @@ impl McpCaller<'_> {
             return Err(Error::new(Code::InputDeclined, "the user declined to enter it")
                 .hint("do not ask again unless the user wants it"));
         }
-        // Clients without anybody in front of them cancel at once.
+        // Clients that no person sits at cancel at once.
         Err(self.required(ticket.question(), "the page was not opened"))
     }
 
@@ -351,7 +351,7 @@ fn message(question: &Question, ticket: &Ticket) -> String {
     format!("Code {code}. Type {what} on this local page; the assistant does not see it.")
 }
 
-/// What is asked for, for people.
+/// What is requested, for people.
 fn what(question: &Question) -> String {
     match question {
         Question::NewKey {

@@ -1,7 +1,7 @@
 //! Lines of JSON in both directions, as the library's transport.
 //!
 //! The library's own drops what it cannot read, knows no batches, begins every call that it has read and reads on
-//! while nobody takes the answers.
+//! while the client does not read the answers.
 
 use std::{future::Future, io};
 

@@ -98,13 +98,13 @@ where
         () = ends.unread.cancelled() => return timeout(SHUTDOWN_TIMEOUT, session).await.unwrap_or(Ok(())),
         () = ends.gone.cancelled() => {}
     }
-    // What was asked before the end is answered. Whoever waits for a person has given up by now.
+    // Requests from before the end are answered. Those that wait for a person have given up by now.
     tokio::select! {
         outcome = timeout(EXIT_DEADLINE, &mut session) => if let Ok(outcome) = outcome { return outcome },
         () = &mut signal => return Ok(()),
         () = ends.unread.cancelled() => return Ok(()),
     }
-    // The rest is told that it was too late.
+    // The rest gets the error that it was too late.
     ends.over.cancel();
     timeout(SHUTDOWN_TIMEOUT, session).await.unwrap_or(Ok(()))
 }

@@ -19,7 +19,7 @@ use super::caller::lock;
 /// How many messages may wait to be written before no more requests are read.
 const MAX_WAITING: usize = 64;
 
-/// Where messages wait until the client reads them; whoever writes takes along what others have put in meanwhile.
+/// Where messages wait until the client reads them; each write takes along what others have put in meanwhile.
 pub(super) struct Outbox<W>(Arc<OutboxState<W>>);
 
 struct OutboxState<W> {
@@ -28,7 +28,7 @@ struct OutboxState<W> {
     /// Messages that are not written yet.
     waiting: AtomicUsize,
     written: Notify,
-    /// Cancelled once nobody reads any more.
+    /// Cancelled once the client no longer reads.
     unread: CancellationToken,
 }
 
@@ -106,7 +106,7 @@ impl<W: AsyncWrite + Unpin + Send> Outbox<W> {
         }
     }
 
-    /// Returns once nobody reads any more.
+    /// Returns once the client no longer reads.
     pub(super) async fn is_unread(&self) {
         self.0.unread.cancelled().await;
     }

@@ -1,4 +1,4 @@
-//! Calls that take two rounds: the client is told what is needed, and calls again.
+//! Calls that take two rounds: the client gets what is needed, and calls again.
 //!
 //! What comes back is whatever the client sends. So the state between the rounds is sealed with a
 //! key of this process, bound to the tool and its arguments, good for as long as its page, and used once.

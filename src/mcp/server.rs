@@ -105,7 +105,7 @@ impl ServerHandler for Server {
 
     /// Refuses without repeating the method's name, which may be anything.
     ///
-    /// A request of ours whose parameters nobody could read comes here as well.
+    /// A request of ours with unreadable parameters comes here as well.
     async fn on_custom_request(
         &self,
         request: CustomRequest,

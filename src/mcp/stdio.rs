@@ -35,7 +35,7 @@ pub(super) fn streams() -> (Reader, OutputStream) {
     (Reader::Standard(reader), OutputStream::Standard(writer))
 }
 
-/// Returns once nobody reads standard output any more, where the system tells: only a pipe does without being written to.
+/// Returns once standard output is no longer read, where the system reports that: only a pipe does without being written to.
 pub(super) async fn output_is_closed() {
     #[cfg(target_os = "linux")]
     {

@@ -15,7 +15,7 @@ use crate::{
     resources::{RESOURCES, ResourceDef},
 };
 
-/// How often files are looked at while somebody is subscribed; other processes tell nobody.
+/// How often files are checked while a client is subscribed; other processes do not report their changes.
 const INTERVAL: Duration = Duration::from_secs(1);
 
 /// Who wants to know of what in this session.
@@ -34,7 +34,7 @@ struct SessionWatch {
     is_looked_at: bool,
 }
 
-/// Resources, and how each was when it was last looked at.
+/// Resources, and how each was when it was last checked.
 #[derive(Default)]
 struct Watch(BTreeMap<&'static str, String>);
 
@@ -52,7 +52,7 @@ impl Subscriptions {
         }
     }
 
-    /// Says that something may have changed, so that nobody waits for the next look.
+    /// Says that something may have changed, so that no client waits for the next check.
     pub(super) fn look_again(&self) {
         self.changed.notify_waiters();
     }
@@ -72,7 +72,7 @@ impl Subscriptions {
         self.session().watch.0.remove(def.uri);
     }
 
-    /// Tells `peer` of every change until it wants to know of nothing, or cannot be told.
+    /// Notifies `peer` of every change until it is subscribed to nothing, or cannot be reached.
     async fn tell(&self, app: &App, peer: &Peer<RoleServer>) {
         while self.pause().await {
             let changed = {
@@ -128,7 +128,7 @@ impl Watch {
         self.0.insert(def.uri, (def.stamp)(app));
     }
 
-    /// What has changed since it was last looked at.
+    /// What has changed since the last check.
     fn changed(&mut self, app: &App) -> Vec<&'static str> {
         let mut changed = Vec::new();
         for (uri, last) in &mut self.0 {

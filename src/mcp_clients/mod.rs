@@ -1,7 +1,7 @@
 //! Registering this program with the MCP clients on the machine: their settings are theirs, and are changed with care.
 //!
 //! A client's settings are read, one entry is put in or taken out, and everything else stays, with its comments and
-//! in its order. What cannot be changed safely is told, with what to do by hand.
+//! in its order. What cannot be changed safely is reported, with what to do by hand.
 
 mod client;
 mod document;

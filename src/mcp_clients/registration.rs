@@ -1,4 +1,4 @@
-//! This server's entry in the settings of one client: looked at, planned, made.
+//! This server's entry in the settings of one client: read, planned, written.
 
 use std::path::{Path, PathBuf};
 

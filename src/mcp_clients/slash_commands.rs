@@ -1,4 +1,4 @@
-//! The slash commands of a coding client: files in a folder of its own, kept current while nobody changes them.
+//! The slash commands of a coding client: files in a folder of its own, kept current unless they were changed.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +10,7 @@ use crate::{
     storage::files::{FileContents, FileError, ForeignFolder},
 };
 
-/// The longest file that is looked at, in bytes.
+/// The longest file that is read, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 /// What stands before and behind the sum in the last line of a file of ours.
 const MARK: (&str, &str) = (
@@ -33,7 +33,7 @@ pub enum CommandState {
     Current,
     /// Ours, of another version, and unchanged.
     Outdated,
-    /// Changed by somebody, or never ours.
+    /// Changed by the user, or never ours.
     Foreign,
 }
 
@@ -71,7 +71,7 @@ impl SlashCommand {
         })
     }
 
-    /// Writes the file or takes it away, unless it has become somebody's own meanwhile.
+    /// Writes the file or takes it away, unless it was changed meanwhile.
     pub fn apply(&self, intent: Intent) -> Result<bool> {
         let refused = |why| self.refused(why);
         let folder = ForeignFolder::create(self.folder()).map_err(refused)?;
@@ -136,12 +136,12 @@ impl SlashCommand {
     }
 }
 
-/// `text` with a last line that tells later whether somebody changed it.
+/// `text` with a last line that shows later whether it was changed.
 fn marked(text: &str) -> String {
     format!("{text}\n{}{:016x}{}", MARK.0, sum(text), MARK.1)
 }
 
-/// The text of a file of ours that nobody changed.
+/// The text of a file of ours that was not changed.
 fn unmarked(text: &str) -> Option<&str> {
     let (text, mark) = text.rsplit_once(MARK.0)?;
     let text = text.strip_suffix('\n')?;
@@ -149,7 +149,7 @@ fn unmarked(text: &str) -> Option<&str> {
     (found == format!("{:016x}", sum(text))).then_some(text)
 }
 
-/// FNV-1a: the same in every version, and nobody gains by forging it.
+/// FNV-1a: the same in every version, and forging it gains nothing.
 fn sum(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
         (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)

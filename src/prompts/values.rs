@@ -20,7 +20,7 @@ pub enum Values {
 }
 
 impl Values {
-    /// The values that begin with what was `typed`, sorted as people expect. Asks nobody to unlock the vault.
+    /// The values that begin with what was `typed`, sorted as people expect. Never prompts to unlock the vault.
     pub async fn complete(self, app: &App, typed: &str, provider: Option<&str>) -> Vec<String> {
         let typed = typed.trim().to_lowercase();
         let mut values = self.all(app, provider).await;

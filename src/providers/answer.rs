@@ -1,4 +1,4 @@
-//! An answer of a provider, and what can be learnt from it without repeating it.
+//! A response of a provider, and what can be read from it without repeating it.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ const MAX_SCOPES: usize = 32;
 /// The shortest piece of a key that must not be repeated.
 const PIECE: usize = 8;
 
-/// What a provider answered, as far as it is looked at.
+/// What a provider answered, as far as it is used.
 pub struct ProviderResponse<'a> {
     title: &'a str,
     http_status: u16,
@@ -24,9 +24,9 @@ pub struct ProviderResponse<'a> {
     body: BodyKind,
     /// The body in lower case, for looking for words and never for showing.
     text: String,
-    /// The provider's id of the account, where a header tells.
+    /// The provider's id of the account, where a header names it.
     account_header: Option<&'a str>,
-    /// The key that was sent, to keep it out of what is learnt.
+    /// The key that was sent, to keep it out of what is read.
     key: Option<&'a ApiKey>,
 }
 

@@ -78,12 +78,12 @@ impl Checker {
 
     /// Asks `provider` whether `key`, which was added for `origin`, works.
     ///
-    /// Never fails: what cannot be asked is `unreachable`, with the reason in the message. Sends
+    /// Never fails: a provider that cannot be reached is `unreachable`, with the reason in the message. Sends
     /// nothing where `origin` is not the provider's origin any more.
     pub async fn check(&self, provider: &Provider, key: Option<&ApiKey>, origin: &str) -> Checked {
         let title = &provider.title;
         let not_asked = |why: &str| {
-            let message = format!("{title} was not asked: {why}");
+            let message = format!("{title} was not contacted: {why}");
             Checked::new(KeyVerdict::new(KeyStatus::Unreachable, message), None, 0)
         };
         let Some(check) = &provider.def.check else {

@@ -1,4 +1,4 @@
-//! Responses that come as gzip although none was asked for.
+//! Responses that come as gzip although that was not requested.
 
 use std::io::{self, BufRead, Read};
 
@@ -14,7 +14,7 @@ const DECODED_CHUNK: usize = 32 << 10;
 pub(super) enum ContentEncoding {
     Identity,
     Gzip,
-    /// Something that was not asked for and cannot be read.
+    /// An encoding that was not requested and cannot be read.
     Unknown,
 }
 

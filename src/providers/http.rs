@@ -29,7 +29,7 @@ pub enum Failure {
     Untrusted,
     NotConnected,
     BrokenOff,
-    /// The response is compressed in a way that was not asked for and cannot be read.
+    /// The response is compressed in a way that was not requested and cannot be read.
     Compressed,
 }
 
@@ -127,7 +127,7 @@ impl Failure {
     pub fn message(&self) -> &'static str {
         match self {
             Self::NoClient => "could not be reached: no trusted certificates on this system",
-            Self::BadPath => "could not be asked: the path is none below its address",
+            Self::BadPath => "could not be contacted: the path is not below its address",
             Self::TimedOut => "did not answer in time; check the network and try again",
             Self::Untrusted => "could not be reached: TLS certificate not trusted",
             Self::NotConnected => "could not be reached; check the network, the proxy and base_url",

@@ -1,4 +1,4 @@
-//! Which models a server on this machine has: asked of itself, over its own API, and not too often.
+//! Which models a server on this machine has: read from its own API, and not too often.
 
 use std::{
     collections::BTreeMap,
@@ -9,14 +9,14 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Checker, ModelListing, Provider};
 
-/// How long an answer stands before the server is asked again.
+/// How long an answer is kept before the server is asked again.
 const MAX_AGE: SignedDuration = SignedDuration::from_secs(30);
 
 /// The last answers of the servers on this machine.
 #[derive(Debug, Default)]
 pub struct Listings(Mutex<BTreeMap<String, Arc<CachedListing>>>);
 
-/// What one server said, and when; whoever asks holds the lock, so that others wait for the same answer.
+/// What one server said, and when; the first request holds the lock, so that others wait for the same answer.
 type CachedListing = tokio::sync::Mutex<Option<(Timestamp, ModelListing)>>;
 
 impl Listings {

@@ -105,6 +105,18 @@ pub(super) const STRANGERS: &[Stranger] = &[
 /// What stands inside every key of OpenAI's older forms.
 const OPENAI_MARK: &str = "T3BlbkFJ";
 
+/// Whether `text` has the form of the secret of an access key of AWS; other random text may have it too.
+pub(super) fn is_aws_secret(text: &str) -> bool {
+    let has = |is: fn(&u8) -> bool| text.bytes().any(|byte| is(&byte));
+    text.len() == 40
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"+/".contains(&byte))
+        && has(u8::is_ascii_uppercase)
+        && has(u8::is_ascii_lowercase)
+        && has(u8::is_ascii_digit)
+}
+
 /// The providers whose keys begin as `key` does; none where no provider is known to issue such keys.
 pub(super) fn owners(key: &str) -> &'static [&'static str] {
     let longest = PREFIXES

@@ -4,7 +4,7 @@ use futures_util::future::join_all;
 
 use super::{Address, Checker, ModelListing, Provider};
 
-/// A program that serves models on this machine, where it listens unless told otherwise.
+/// A program that serves models on this machine, and where it listens by default.
 #[derive(Debug, Clone)]
 pub struct LocalServer {
     pub title: &'static str,

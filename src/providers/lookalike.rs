@@ -6,7 +6,7 @@ use super::key_prefixes::{ADMIN, PREFIXES, TailRule};
 
 /// The shortest text without a known prefix that is taken for a key.
 const RANDOM: usize = 32;
-/// How much of what follows a prefix is looked at.
+/// How much of what follows a prefix is read.
 const TAIL: usize = 256;
 
 /// Whether `text` holds something that looks like an API key.
@@ -40,7 +40,7 @@ const MAX_WORD: usize = 64;
 /// The shortest run of letters and digits that may be a key without a prefix: the shortest key there is.
 const RUN: usize = 16;
 
-/// No token shorter than the shortest prefix with its tail is looked at.
+/// The length of the shortest prefix with its tail; shorter tokens are skipped.
 const MIN_TOKEN: usize = 15;
 
 fn is_token(c: char) -> bool {

@@ -15,7 +15,7 @@ use crate::domain::{ModelId, ModelKind};
 pub(super) const LISTING_TIMEOUT: Duration = Duration::from_millis(300);
 /// The most models that are listened to.
 const MAX_MODELS: usize = 1_000;
-/// The most models that are asked about one by one.
+/// The most models that are looked up one by one.
 const MAX_ASKED: usize = 50;
 /// What embedding models are called, or their families.
 const EMBEDDING: &[&str] = &["embed", "bert", "minilm", "bge-", "gte-", "e5-"];

@@ -165,7 +165,7 @@ impl Provider {
             .collect()
     }
 
-    /// The form of `key` that people recognise and nobody can use.
+    /// The form of `key` that people recognize and that opens nothing.
     pub fn masked(&self, key: &ApiKey) -> String {
         // EXPOSE: compared with published prefixes, only one of which leaves
         let text = key.expose();

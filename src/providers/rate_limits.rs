@@ -91,7 +91,7 @@ pub fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     let precise = text(headers, &RETRY_AFTER_MS).and_then(|text| decimal(text, -3));
     precise.or_else(|| {
         let text = text(headers, &header::RETRY_AFTER)?;
-        // More seconds than that are more than anybody believes.
+        // More seconds than that are not plausible.
         let whole = text.parse().ok().map(Duration::from_secs);
         whole.or_else(|| decimal(text, 0)).or_else(|| {
             let until = httpdate::parse_http_date(text).ok()?;

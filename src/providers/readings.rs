@@ -85,7 +85,7 @@ pub(super) fn openai(answer: &ProviderResponse<'_>) -> KeyVerdict {
 
 pub(super) fn google(answer: &ProviderResponse<'_>) -> KeyVerdict {
     let verdict = google_by_status(answer);
-    // Of keys that begin so nobody need wonder any more what is wrong with them.
+    // Keys that begin so need no further check.
     match verdict.status {
         KeyStatus::Invalid if answer.is_of_key("AIza") => answer.invalid_because(
             "does not accept the key: since September 2026 it refuses standard keys (`AIza…`); make a new one, which begins with `AQ.`",
@@ -125,7 +125,7 @@ fn google_by_status(answer: &ProviderResponse<'_>) -> KeyVerdict {
     }
 }
 
-/// Reachable is all that is asked of an endpoint that needs no key.
+/// An endpoint that needs no key only has to be reachable.
 pub(super) fn ollama(answer: &ProviderResponse<'_>) -> KeyVerdict {
     match answer.http_status() {
         200..=299 if answer.is_json() => answer.reachable(),

@@ -5,7 +5,7 @@
 
 use super::{
     PROVIDERS, Provider, ProviderKind,
-    key_prefixes::{ADMIN, STRANGERS, SUBSCRIPTION, Stranger, owners},
+    key_prefixes::{ADMIN, STRANGERS, SUBSCRIPTION, Stranger, is_aws_secret, owners},
 };
 use crate::domain::ApiKey;
 
@@ -91,6 +91,7 @@ fn credential_of_another_sort(provider: &Provider, text: &str) -> Option<(&'stat
         && text
             .bytes()
             .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit());
+    let is_aws_secret = provider.kind == ProviderKind::BuiltIn && text.contains(['/', '+']) && is_aws_secret(text);
     // Elsewhere keys may have that form.
     let is_login = LOGINS.contains(&provider.id.as_str()) && text.starts_with("eyJ") && text.matches('.').count() == 2;
     if let Some(stranger) = stranger {
@@ -98,6 +99,11 @@ fn credential_of_another_sort(provider: &Provider, text: &str) -> Option<(&'stat
     } else if is_aws {
         Some((
             "the id of an access key of AWS",
+            "Amazon Bedrock has API keys of its own: make one in its console, and add that",
+        ))
+    } else if is_aws_secret {
+        Some((
+            "the secret of an access key of AWS",
             "Amazon Bedrock has API keys of its own: make one in its console, and add that",
         ))
     } else {

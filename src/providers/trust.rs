@@ -1,4 +1,4 @@
-//! The certificates that are trusted besides the system's: a company's own, as node's programs are told of them.
+//! The certificates that are trusted besides the system's: a company's own, by the variable that Node.js programs read.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! How long a prompt the models of a server on this machine take: by its list, else by what it says when asked for more.
+//! How long a prompt the models of a server on this machine take: by its list, else by what it says of each model.
 
 use serde_json::Value;
 

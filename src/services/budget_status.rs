@@ -24,7 +24,7 @@ const QUARTER: i64 = 900;
 pub struct Budgets {
     /// Whether limits are on; where they are off, nothing alerts and nothing is exceeded.
     pub enabled: bool,
-    /// The part of a limit at which people are told, from 0 to 1.
+    /// The part of a limit at which an alert is due, from 0 to 1.
     pub alert_threshold: Billionths,
     /// Where days and months begin.
     pub time_zone: String,

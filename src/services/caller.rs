@@ -1,4 +1,4 @@
-//! Who asks for a service, and how that caller can be asked for a secret.
+//! Who calls a service, and how that caller is prompted for a secret.
 
 use std::{future::Future, pin::Pin};
 

@@ -187,8 +187,8 @@ fn nothing_usable(left_out: &[LeftOut]) -> Error {
     Error::new(Code::KeyNotFound, format!("{message}: {}", reasons.join(", "))).hint(ways_out.join("; "))
 }
 
-/// The variables in which the same libraries would look for another key, and which must not be there beside `variables`.
-pub fn in_the_way(app: &App, variables: &[KeyVariable]) -> Result<BTreeSet<String>> {
+/// The variables in which the same libraries would find another key, and which a command with `variables` must not see.
+pub fn conflicting_variables(app: &App, variables: &[KeyVariable]) -> Result<BTreeSet<String>> {
     let settings = app.settings().required()?;
     let mut names = BTreeSet::new();
     for KeyVariable { name, record } in variables {

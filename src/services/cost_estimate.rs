@@ -181,7 +181,7 @@ fn middle_model(catalog: &Catalog, provider: &Provider, kind: ModelKind, now: Ti
         .proposed_of(&provider.id)
         .into_iter()
         .filter(|model| model.kind == kind && model.is_served_at(now))
-        .filter_map(|model| Some((typical_cost(model.price_at(now)?.standard), &model.id.model)))
+        .filter_map(|model| Some((typical_cost(model.price_at(now)?.offered.standard), &model.id.model)))
         .collect();
     models.sort_unstable();
     models.get(models.len() / 2).map(|(_, model)| (*model).clone())
@@ -216,7 +216,7 @@ fn most_used(app: &App, catalog: &Catalog, ask: &CostQuery) -> Result<Option<Mod
     Ok(most.map(|(model, _)| model.model))
 }
 
-/// What a million tokens cost, a fifth of them output: tells models of different price apart.
+/// What a million tokens cost, a fifth of them output: orders models by price.
 fn typical_cost(rates: Rates) -> Usd {
     (rates.input.times(800_000) + rates.output.times(200_000)).rounded()
 }

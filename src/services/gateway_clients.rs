@@ -54,7 +54,7 @@ pub struct Spending {
     pub this_month: Usd,
 }
 
-/// Adds a client, and forgets those that have expired; its key is in nobody's hands but the caller's afterwards.
+/// Adds a client, and forgets those that have expired; only the caller has its key afterwards.
 pub fn add(app: &App, new: NewClient) -> Result<(GatewayClient, Secret)> {
     let random = zeroize::Zeroizing::new(app.random::<32>()?);
     let text = zeroize::Zeroizing::new(format!("{PREFIX}{}", BASE64URL_NOPAD.encode(random.as_slice())));
@@ -115,7 +115,7 @@ pub fn add_for_command(app: &App, command: &str, providers: &BTreeSet<ProviderId
     }
 }
 
-/// Keeps the key of a command alive, once half of its time is over; one that somebody removed stays removed.
+/// Keeps the key of a command alive, once half of its time is over; one that was removed stays removed.
 ///
 /// Where the machine slept for longer than that, the client may be forgotten already: it is there again.
 pub fn renew(app: &App, client: &mut GatewayClient) -> Result<()> {

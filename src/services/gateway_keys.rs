@@ -22,7 +22,7 @@ use crate::{
     storage::vault::VaultContents,
 };
 
-/// How often keys that others change meanwhile are looked at again.
+/// How often keys that other processes change meanwhile are read again.
 const MAX_TRIES: usize = 3;
 
 /// The keys that were revealed, by record and fingerprint: a version's number can come again.
@@ -50,7 +50,7 @@ pub struct Lent<D> {
     pub restored_at: Option<Timestamp>,
 }
 
-/// The gateway as a caller: nobody sits there who could be asked.
+/// The gateway as a caller: no person is there to be prompted.
 #[derive(Debug)]
 struct Unattended;
 

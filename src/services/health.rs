@@ -13,10 +13,10 @@ use crate::{
     storage::ledger::{Ledger, LedgerError, StoredHealth as Row},
 };
 
-/// What is remembered of every key that has had troubles.
+/// The health of every key that has failed.
 pub type Healths = BTreeMap<(ProviderId, Label), Health>;
 
-/// What is remembered of every key that has had troubles.
+/// The health of every key that has failed.
 pub fn all(app: &App) -> Result<Healths> {
     let rows = app.ledger().health()?.into_iter();
     Ok(rows
@@ -26,7 +26,7 @@ pub fn all(app: &App) -> Result<Healths> {
 
 /// Learns from how a request to `provider` ended, once it is recorded.
 ///
-/// `label` is the key that it was made with; where nobody said, the only one there is. What a provider says of a quota
+/// `label` is the key that it was made with; where that was not said, the only one there is. What a provider says of a quota
 /// holds for all keys of the same pool. It is written to `ledger` at a time, or not at all.
 pub fn observe(
     app: &App,
@@ -111,7 +111,7 @@ pub fn restored_at(record: &KeyRecord) -> Option<Timestamp> {
     Some(active.added_at).max(validated.map(|validation| validation.validated_at))
 }
 
-/// The key that is meant where nobody says: the only one there is, else the default one.
+/// The key that is meant where none is named: the only one there is, else the default one.
 pub fn usual_label<'a>(mut labels: impl Iterator<Item = &'a Label>) -> Label {
     match (labels.next(), labels.next()) {
         (Some(only), None) => only.clone(),

@@ -58,7 +58,7 @@ pub async fn add(app: &App, caller: &dyn Caller, new: NewKey) -> Result<Added> {
         rotation: false,
     };
     let given = match given(app, caller, &provider, source)? {
-        // On a command line that has no key either, none is a reason for a new vault. A client is asked in several
+        // On a command line that has no key either, none is a reason for a new vault. A client is prompted in several
         // rounds, of which each must leave something behind.
         None if caller.kind() == CallerKind::Cli && app.vault().status()? == VaultStatus::Absent => {
             Some(asked(caller, &provider, question.clone()).await?)
@@ -265,7 +265,7 @@ fn not_found(provider: &ProviderId, label: &Label) -> Error {
     ))
 }
 
-/// Without a vault there is no key either, which is what the person asked about.
+/// Without a vault there is no key either, which is what the person needs to know.
 pub(super) fn without_vault(error: Error, provider: &ProviderId, label: &Label) -> Error {
     if error.code() == Code::VaultAbsent {
         not_found(provider, label)
@@ -283,7 +283,7 @@ pub fn command(verb: &str, provider: &ProviderId, label: &Label) -> String {
     }
 }
 
-/// What to know of the key's expiry at `now`, if it is near enough to be told.
+/// What to know of the key's expiry at `now`, if it is near enough to be mentioned.
 pub(super) fn expiry_warning(record: &KeyRecord, now: Timestamp) -> Option<String> {
     let notice = record.expiry_notice(now)?;
     let name = format!("{}:{}", record.provider, record.label);

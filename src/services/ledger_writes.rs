@@ -11,7 +11,7 @@ use crate::{
 /// The pause between two tries.
 const RETRY_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Does `work`, which writes once, as soon as nobody else is writing, and holds up no other call meanwhile.
+/// Does `work`, which writes once, as soon as no other process is writing, without holding up other calls.
 ///
 /// A process that was stopped in the middle keeps its right to write: fails with `busy` after the ledger's patience.
 pub(super) async fn turn<T, E>(app: &App, mut work: impl FnMut(&Ledger) -> Result<T, E>) -> Result<T>

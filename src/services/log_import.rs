@@ -104,7 +104,7 @@ pub fn import(
     wanted: &LogImport,
     progress: &mut dyn FnMut(ImportProgress),
 ) -> Result<Option<Vec<AgentImport>>> {
-    let Some(_lock) = only_one(app, wanted)? else {
+    let Some(_turn) = turn(app, wanted)? else {
         return Ok(None);
     };
     let machine = app.settings().machine()?;
@@ -209,14 +209,19 @@ pub fn refresh(app: &App) {
     }
 }
 
+/// The right to import; a dry run needs no lock.
+struct Turn {
+    _lock: Option<Lock>,
+}
+
 /// The right to import, if nobody else does.
-fn only_one(app: &App, wanted: &LogImport) -> Result<Option<Option<Lock>>> {
+fn turn(app: &App, wanted: &LogImport) -> Result<Option<Turn>> {
     if wanted.is_dry {
-        return Ok(Some(None));
+        return Ok(Some(Turn { _lock: None }));
     }
     let folder = Folder::create(app.settings().paths().data_folder())?;
     match lock::acquire(&folder, LOCK, wanted.patience) {
-        Ok(lock) => Ok(Some(Some(lock))),
+        Ok(lock) => Ok(Some(Turn { _lock: Some(lock) })),
         Err(LockError::Busy { .. }) => Ok(None),
         Err(LockError::File(why)) => Err(why.into()),
     }

@@ -18,7 +18,7 @@ pub enum NewSecretSource {
     Argument(Secret),
     /// In an environment variable of this process.
     Variable(String),
-    /// From the person, asked by the caller.
+    /// From the person, prompted by the caller.
     Ask,
 }
 

@@ -29,7 +29,7 @@ pub enum Pricing {
 /// A price that is known.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Priced {
-    /// The model as the catalog calls it; as it was asked for where only its provider decides.
+    /// The model as the catalog calls it; as it was named where only its provider decides.
     pub model: ModelRef,
     pub price: Price,
     pub matched: Matched,
@@ -64,7 +64,7 @@ pub enum Unpriced {
     UnknownModel,
     /// It is charged by something else than tokens.
     NotByTokens,
-    /// It is asked for in a service, such as a priority tier, that no price is known for.
+    /// It is requested in a service, such as a priority tier, that no price is known for.
     UnknownService,
 }
 
@@ -78,7 +78,7 @@ pub fn price_of(catalog: &Catalog, config: &Config, model: &ModelRef, at: Timest
     {
         return Pricing::Priced(Priced {
             model: model.clone(),
-            price: Price::FREE,
+            price: Price::free(),
             matched: Matched::Exact,
             origin: None,
             source: source.to_owned(),
@@ -109,7 +109,7 @@ pub fn price_of(catalog: &Catalog, config: &Config, model: &ModelRef, at: Timest
 pub fn price_at(provider: &Provider, model: Option<&Model>, at: Timestamp) -> Option<Price> {
     match model {
         Some(model) if is_own_word(model, at) || free(provider).is_none() => model.price_at(at),
-        Some(_) | None => free(provider).map(|_| Price::FREE),
+        Some(_) | None => free(provider).map(|_| Price::free()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! Rotation: a new secret for the same key, in steps that each are one commit.
 //!
 //! stage → validate → promote → grace → archived. A process killed between two steps leaves a state
-//! from which the next call goes on: with the staged secret, which nobody has to find and type again.
+//! from which the next call goes on: with the staged secret, which need not be found and typed again.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -22,7 +22,7 @@ use crate::{
 /// The longest grace, in hours: 30 days.
 pub const MAX_GRACE: i64 = 720;
 
-/// What is asked for.
+/// What is requested.
 #[derive(Debug)]
 pub struct Rotation {
     pub provider: Provider,
@@ -54,7 +54,7 @@ pub async fn rotate(app: &App, caller: &dyn Caller, ask: Rotation, source: NewSe
         .find(|version| version.state == VersionState::Staged);
     let secret = match (given(app, caller, provider, source)?, unfinished) {
         (Some(secret), _) => secret,
-        // Providers show a key once: whoever began this rotation may have it nowhere else.
+        // Providers show a key once: this may be the only copy.
         (None, Some(staged)) => resume(app, caller, before, staged).await?,
         (None, None) => {
             let question = Question::NewKey {
@@ -92,7 +92,7 @@ pub async fn rotate(app: &App, caller: &dyn Caller, ask: Rotation, source: NewSe
             })
         }
         Err(error) => {
-            // What is nobody's word on the key may be over the next time: it stays staged for that.
+            // What says nothing about the key may be over the next time: it stays staged for that.
             if matches!(error.code(), Code::KeyRejected | Code::OtherAccount) {
                 drop(unstage(app, caller, &ask, before, &staged).await);
             }
@@ -190,7 +190,7 @@ async fn unstage(
 
 /// Whether the provider's answer lets the new secret in.
 ///
-/// A provider that cannot be asked does not stop a rotation: a compromised key must be replaceable offline.
+/// A provider that cannot be reached does not stop a rotation: a compromised key must be replaceable offline.
 fn accept(checked: &Checked, warnings: &mut Vec<String>) -> Result<()> {
     match checked.status {
         KeyStatus::Valid => {
@@ -231,7 +231,7 @@ async fn promote(
     checked: &Checked,
 ) -> Result<(KeyRecord, KeyVersion, Vec<String>)> {
     let provider = &ask.provider;
-    // An old secret that was never asked about is asked about now.
+    // An old secret that was never checked is checked now.
     let unknown = before.active().is_some_and(|active| active.account.is_none());
     let old_account = if checked.account.is_some() && unknown {
         validation::ask_account(app, caller, before, provider).await?

@@ -42,7 +42,7 @@ pub enum GroupBy {
 pub struct UsageReport {
     pub span: Span,
     pub totals: Totals,
-    /// Most expensive first; days and months in order. Nothing is the name of what nobody named.
+    /// Most expensive first; days and months in order. `None` is the name of what was not named.
     pub groups: Vec<(Option<String>, Totals)>,
     /// How many groups more there are.
     pub omitted: usize,

@@ -20,13 +20,13 @@ use crate::{
     storage::audit::{Action, AuditEntry},
 };
 
-/// How long an answer stands before the provider is asked again.
+/// How long a result is kept before the provider is asked again.
 const MAX_AGE: SignedDuration = SignedDuration::from_secs(60);
 /// How many providers are asked at the same time.
 const MAX_CONCURRENT: usize = 4;
 /// Why a secret is revealed here, as the audit trail says it.
 const TO_ASK: &str = "to ask the provider about it";
-/// When a round of questions ends, whoever has not answered: writing the answers down comes after.
+/// When a round of checks ends, even where some have not answered: the results are recorded afterwards.
 const ROUND_TIMEOUT: Duration = Duration::from_secs(11);
 
 /// What is known of one key after asking.
@@ -39,7 +39,7 @@ pub struct ValidationReport {
     /// Whether the answer is one of the last minute, not a new one.
     pub cached: bool,
     pub warnings: Vec<String>,
-    /// What to do where the provider could not be asked.
+    /// What to do where the provider could not be reached.
     pub hint: Option<String>,
     /// Where the answer is to be written down, if it is new and about a stored key.
     target: Option<StoredSecret>,
@@ -69,7 +69,7 @@ pub async fn validate(app: &App, caller: &dyn Caller, provider: &Provider, label
             report.warnings.extend(notices);
             Ok(report)
         }
-        // A server that needs no key can be asked without one.
+        // A server that needs no key is checked without one.
         Err(error) if error.code() == Code::KeyNotFound && !provider.needs_key() => {
             let checked = app.checker().check(provider, None, &provider.origin).await;
             Ok(report(provider, label, of(&checked, app.now())))
@@ -182,7 +182,7 @@ async fn ask_until(app: &App, caller: &dyn Caller, record: KeyRecord, end: Insta
     }
 }
 
-/// The account that the stored secret belongs to, where the provider tells.
+/// The account that the stored secret belongs to, where the provider says so.
 pub(super) async fn ask_account(
     app: &App,
     caller: &dyn Caller,
@@ -266,7 +266,7 @@ async fn store(app: &App, caller: &dyn Caller, reports: &[ValidationReport], end
             if let Some(account) = &target.account {
                 version.account = Some(edit.account_fingerprint(account.as_str()));
             }
-            // What the provider says of the expiry is better than what anybody noted.
+            // What the provider says of the expiry is better than what was noted.
             record.expires_at = target.expires_at.or(record.expires_at);
             edit.record(record);
         }

@@ -57,7 +57,7 @@ fn is_open(app: &App) -> bool {
     matches!(app.vault().status(), Ok(VaultStatus::Unlocked { .. }))
 }
 
-/// Opens the vault by what needs nobody: the keychain, the key file, or the passphrase of the environment.
+/// Opens the vault by what needs no person: the keychain, the key file, or the passphrase of the environment.
 pub async fn open_unasked(app: &App) -> Result<()> {
     match app.vault().status()? {
         VaultStatus::Unlocked { .. } => return Ok(()),
@@ -72,7 +72,9 @@ pub async fn open_unasked(app: &App) -> Result<()> {
     match app.settings().passphrase_from_environment() {
         Some(passphrase) => unlock(app, Some(passphrase)).await.map_err(|error| {
             if error.code() == Code::WrongPassphrase {
-                error.hint(format!("it came from {variable}: correct it, or unset it to be asked"))
+                error.hint(format!(
+                    "it came from {variable}: correct it, or unset it to be prompted"
+                ))
             } else {
                 error
             }
@@ -243,7 +245,7 @@ pub(super) async fn in_turn<T>(app: &App, mut work: impl FnMut(&Vault) -> Result
 
 /// Makes one change to the vault, after writing down what time has done to its keys.
 ///
-/// `edit` is told the time of the change: later than that of every change before it, whatever the clocks of the
+/// `edit` gets the time of the change: later than that of every change before it, whatever the clocks of the
 /// processes say, because undo goes by it.
 pub(super) async fn change<T>(
     app: &App,
@@ -272,7 +274,7 @@ pub(super) async fn change<T>(
     .await?;
     let ((value, lapsed), notices) = settle(committed);
     for entry in &lapsed {
-        // It has happened: a trail that cannot tell is no reason to undo what was asked for.
+        // It has happened: a trail that cannot be written is no reason to undo the change.
         drop(app.vault().record(entry));
     }
     Ok((value, notices))
@@ -289,7 +291,7 @@ pub fn settle<T>(committed: Committed<T>) -> (T, Vec<String>) {
     (committed.into_inner(), notices)
 }
 
-/// Ends grace that ran out, and forgets what is past bringing back; tells what it did as the audit trail does.
+/// Ends grace that ran out, and forgets what is past bringing back; returns what it did, as the audit trail says it.
 fn tidy(edit: &mut Edit, now: Timestamp) -> Vec<AuditEntry> {
     let records: Vec<KeyRecord> = edit.contents().keys.values().cloned().collect();
     let mut lapsed = Vec::new();
@@ -338,5 +340,5 @@ fn absent() -> Error {
 
 fn locked(variable: &str) -> Error {
     Error::new(Code::VaultLocked, "the vault is locked: it needs its passphrase")
-        .hint(format!("set {variable} where the server is started, or use a tool that changes keys: the passphrase is then asked for on a local page"))
+        .hint(format!("set {variable} where the server is started, or use a tool that changes keys: a local page then prompts for the passphrase"))
 }

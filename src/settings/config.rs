@@ -1,12 +1,12 @@
 //! What `config.toml` can say.
 
-use std::{collections::BTreeMap, fmt, sync::OnceLock, time::Duration};
+use std::{collections::BTreeMap, sync::OnceLock, time::Duration};
 
 use jiff::tz::TimeZone;
 
 use super::{environment, projects::Project};
 use crate::{
-    domain::{Billionths, Label, ModelId, ModelRef, Objective, ProviderId, Rates, Task, Usd},
+    domain::{Billionths, Label, ModelId, ModelRef, Objective, ProviderId, Rates, Task, Usd, nearest},
     providers::{self, Address, KeyConfig, PROVIDERS, Provider},
 };
 
@@ -27,7 +27,7 @@ pub struct Config {
     in_force: InForce,
 }
 
-/// The providers as they are in force: put together when they are first asked for, as every call asks for some.
+/// The providers as they are in force: put together when they are first needed, as every call needs some.
 #[derive(Debug, Clone, Default)]
 struct InForce(OnceLock<Vec<Provider>>);
 
@@ -43,7 +43,7 @@ impl Eq for InForce {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VaultConfig {
     pub master_key: MasterKey,
-    /// The variable that holds the passphrase where nobody can type.
+    /// The variable that holds the passphrase where there is no terminal.
     pub passphrase_env: String,
     pub keys_in_chat: KeysInChat,
 }
@@ -101,7 +101,7 @@ pub struct BudgetConfig {
     pub alert_threshold: Billionths,
     /// Where days and months begin.
     pub time_zone: TimeZone,
-    /// What is set aside for a request whose price nobody knows; without it such requests are refused where the limits
+    /// What is set aside for a request of unknown price; without it such requests are refused where the limits
     /// are enforced.
     pub unpriced_cap: Option<Usd>,
 }
@@ -151,10 +151,13 @@ pub struct QualityOverride {
 }
 
 /// A provider that is neither built in nor configured.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", unknown(.name.as_deref()))]
 pub struct UnknownProvider {
     /// The name, where it can be repeated: a key typed in its place cannot.
     pub name: Option<String>,
+    /// The provider that was probably meant.
+    pub nearest: Option<String>,
     pub known: Vec<String>,
 }
 
@@ -163,9 +166,14 @@ impl Config {
     pub fn provider(&self, name: &str) -> Result<Provider, UnknownProvider> {
         let id: Option<ProviderId> = name.parse().ok();
         let known = id.as_ref().and_then(|id| self.known(id)).cloned();
-        known.ok_or_else(|| UnknownProvider {
-            name: id.map(String::from).filter(|name| !providers::may_be_key(name)),
-            known: self.providers().iter().map(|known| known.id.to_string()).collect(),
+        known.ok_or_else(|| {
+            let name = id.map(String::from).filter(|name| !providers::may_be_key(name));
+            let known = || self.providers().iter().map(|known| known.id.as_str());
+            UnknownProvider {
+                nearest: name.as_ref().and_then(|name| nearest(name, known())).map(str::to_owned),
+                name,
+                known: known().map(str::to_owned).collect(),
+            }
         })
     }
 
@@ -297,13 +305,9 @@ impl MasterKey {
     }
 }
 
-impl fmt::Display for UnknownProvider {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.name {
-            Some(name) => write!(f, "unknown provider `{name}`"),
-            None => f.write_str("that is not the name of a provider"),
-        }
-    }
+fn unknown(name: Option<&str>) -> String {
+    name.map_or_else(
+        || "that is not the name of a provider".to_owned(),
+        |name| format!("unknown provider `{name}`"),
+    )
 }
-
-impl std::error::Error for UnknownProvider {}

@@ -85,7 +85,7 @@ impl Environment {
         value.filter(|value| !value.is_empty())
     }
 
-    /// The certificates that node's programs are told to trust, and so we.
+    /// The certificates that Node.js programs are configured to trust; we trust them too.
     pub fn extra_certificates(&self) -> ExtraCertificates {
         ExtraCertificates::of_file(self.value("NODE_EXTRA_CA_CERTS").map(PathBuf::from))
     }

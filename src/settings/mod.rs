@@ -88,7 +88,7 @@ impl Settings {
     /// The configuration in force, or the error of a file that has not been good since it is there.
     ///
     /// For everything that stores or sends a key: what is built in must not stand in for rules
-    /// that somebody wrote and mistyped.
+    /// that were written and mistyped.
     pub fn required(&self) -> Result<Arc<Config>, ConfigError> {
         self.source.required()
     }

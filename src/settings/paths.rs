@@ -26,7 +26,7 @@ impl Paths {
                 is_named: true,
             });
         }
-        // Without HOME the system's user table would still name a folder: nobody who cleared the
+        // Without HOME the system's user table would still name a folder: someone who cleared the
         // environment expects a vault there.
         if cfg!(unix) && environment.value("HOME").is_none() {
             return Err(SettingsError::HomeMissing);

@@ -11,11 +11,11 @@ use super::{
         ProviderConfig, QualityOverride, RoutingConfig, VaultConfig,
     },
     environment,
-    section::{self, Field, Section},
+    section::{self, Field, Section, meant},
 };
 use crate::{
     domain::{Billionths, Label, ModelId, ModelRef, Objective, ProviderId, Rate, Rates, Task},
-    providers::{Address, KeyConfig, Provider},
+    providers::{Address, KeyConfig, PROVIDERS, Provider},
 };
 
 /// The highest rate limit that is taken, in requests per minute.
@@ -132,8 +132,11 @@ fn projects(all: &Section<'_, '_>) -> Result<Vec<Project>, ConfigError> {
 }
 
 fn provider(id: &ProviderId, field: Field<'_, '_>) -> Result<ProviderConfig, ConfigError> {
-    let unknown = field
-        .wrong("is not a built-in provider; for an endpoint of your own set kind = \"openai-compatible\" and base_url");
+    let built_in = PROVIDERS.iter().map(|def| def.id);
+    let unknown = field.wrong(format!(
+        "is not a built-in provider{}; for an endpoint of your own set kind = \"openai-compatible\" and base_url",
+        meant(id.as_str(), built_in)
+    ));
     let no_address = field.wrong("needs a base_url");
     let is_built_in = Provider::built_in(id).is_some();
     let mut section = field.section()?;
@@ -222,7 +225,16 @@ fn routing(
     let known = |name: &str, field: &Field<'_, '_>| {
         let id: Option<ProviderId> = name.parse().ok();
         id.filter(|id| configured.contains_key(id) || Provider::built_in(id).is_some())
-            .ok_or_else(|| field.wrong("names a provider that is neither built in nor configured"))
+            .ok_or_else(|| {
+                let all = PROVIDERS
+                    .iter()
+                    .map(|def| def.id)
+                    .chain(configured.keys().map(ProviderId::as_str));
+                let meant = meant(name, all);
+                field.wrong(format!(
+                    "names a provider that is neither built in nor configured{meant}"
+                ))
+            })
     };
     if let Some(field) = section.field("fallback_order") {
         routing.fallback_order.clear();
@@ -367,6 +379,7 @@ fn prices(field: Field<'_, '_>) -> Result<Vec<PriceOverride>, ConfigError> {
             cache_write: price("cache_write")?,
             cache_write_1h: price("cache_write_1h")?,
             reasoning: price("reasoning")?,
+            ..Rates::default()
         };
         let (batch_input, batch_output) = (price("batch_input")?, price("batch_output")?);
         section.finish()?;

@@ -1,16 +1,20 @@
-//! One table of the configuration, read field by field; what nobody asked for is an error.
+//! One table of the configuration, read field by field; an unknown field is an error.
 
-use std::{fmt, ops::Range};
+use std::ops::Range;
 
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
 };
 
-use crate::{domain::Billionths, providers};
+use crate::{
+    domain::{Billionths, nearest},
+    providers,
+};
 
 /// A mistake in the configuration file: where, and by which rule; never a value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("config.toml{} {problem}", place(*.line, .field))]
 pub struct ConfigError {
     /// Counts from 1; 0 where the whole file is meant.
     pub line: usize,
@@ -20,23 +24,26 @@ pub struct ConfigError {
     pub problem: String,
 }
 
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("config.toml")?;
-        if self.line > 0 {
-            write!(f, " line {}", self.line)?;
-        }
-        if !self.field.is_empty() {
-            write!(f, ": `{}`", self.field)?;
-            return write!(f, " {}", self.problem);
-        }
-        write!(f, ": {}", self.problem)
+fn place(line: usize, field: &str) -> String {
+    let line = if line > 0 {
+        format!(" line {line}")
+    } else {
+        String::new()
+    };
+    if field.is_empty() {
+        line + ":"
+    } else {
+        format!("{line}: `{field}`")
     }
 }
 
-impl std::error::Error for ConfigError {}
+/// The question whether one of `names` was meant; nothing where none is like it.
+pub(super) fn meant<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    let name = nearest(typed, names);
+    name.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+}
 
-/// A table, and which of its fields were asked for.
+/// A table, and which of its fields were read.
 pub(super) struct Section<'t, 'i> {
     text: &'i str,
     name: String,
@@ -82,15 +89,16 @@ impl<'t, 'i> Section<'t, 'i> {
             .map(|(name, value)| (name.get_ref().to_string(), self.at(name.get_ref(), value)))
     }
 
-    /// An error where the table has a field that was not asked for.
+    /// An error where the table has a field that was not read.
     pub(super) fn finish(self) -> Result<(), ConfigError> {
         for (name, _) in self.table {
             if !self.asked.contains(&name.get_ref().as_ref()) {
                 let known = self.asked.join(", ");
+                let meant = meant(name.get_ref(), self.asked.iter().copied());
                 return Err(ConfigError {
                     line: line(self.text, name.span().start),
                     field: self.full_name(name.get_ref()),
-                    problem: format!("is not a setting; known here: {known}"),
+                    problem: format!("is not a setting{meant}; known here: {known}"),
                 });
             }
         }

@@ -1,6 +1,6 @@
 //! Who may use the gateway: `clients.json`, private, with the hash of each client's key and never the key.
 //!
-//! A key is 256 random bits, so a plain SHA-256 of it tells nobody anything. Read again when the file has changed.
+//! A key is 256 random bits, so a plain SHA-256 of it reveals nothing. Read again when the file has changed.
 
 use std::{
     collections::BTreeSet,
@@ -64,7 +64,7 @@ impl GatewayClient {
 #[serde(try_from = "String", into = "String")]
 pub struct KeyHash([u8; 32]);
 
-/// The clients in a folder; reads nothing until asked.
+/// The clients in a folder; reads nothing until needed.
 #[derive(Debug)]
 pub struct ClientStore {
     folder: PathBuf,

@@ -27,7 +27,7 @@ pub enum LockError {
     /// Another process, or another thread, kept it for the whole time waited.
     #[error("another process held the vault for {} ms", .waited.as_millis())]
     Busy { waited: Duration },
-    /// The lock file itself is the trouble.
+    /// The lock file itself cannot be used.
     #[error(transparent)]
     File(#[from] FileError),
 }
@@ -42,7 +42,7 @@ pub fn acquire(folder: &Folder, name: &str, wait: Duration) -> Result<Lock, Lock
                 if folder.stamp(name)?.is_some_and(|named| named.is_same_file(opened)) {
                     return Ok(Lock { _file: file });
                 }
-                // Somebody removed the file, and others may have locked a new one: only the named one counts.
+                // The file was removed, and others may have locked a new one: only the named one counts.
                 (file, opened) = folder.open_lock(name)?;
             }
             Err(TryLockError::WouldBlock) => {}

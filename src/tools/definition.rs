@@ -38,11 +38,11 @@ pub enum Input<'a> {
 /// What a call answers.
 #[derive(Debug, Default)]
 pub struct ToolOutput {
-    /// The structured result, for whoever gave a command line.
+    /// The structured result, for a command line.
     pub json: Value,
     /// The same as JSON text, for a client.
     pub text: String,
-    /// Its form for people, for whoever gave a command line.
+    /// Its form for people, for a command line.
     pub view: View,
 }
 
@@ -117,7 +117,7 @@ fn call<'a, T: Tool>(
         }
     };
     Box::pin(async move {
-        // A configuration that was never good must not be taken for none: it may forbid what is asked for.
+        // A configuration that was never valid must not be taken for none: it may forbid the call.
         let outcome = match (app.settings().required(), tool) {
             (Ok(_), Ok(tool)) => tool.call(app, caller).await,
             (Err(why), Ok(_)) => Err(why.into()),

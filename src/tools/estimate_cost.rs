@@ -191,7 +191,7 @@ impl EstimateCost {
         })?)
     }
 
-    /// What is asked about, its estimate, and how the text was counted: by the tokenizer of the model that is meant.
+    /// The request, its estimate, and how the text was counted: by the tokenizer of the model that is meant.
     async fn estimate(&self, app: &App) -> Result<(CostQuery, CostEstimate, Option<TokenEstimate>)> {
         let (prompt, output) = self.request()?;
         let mut ask = CostQuery {
@@ -235,7 +235,7 @@ impl Tool for EstimateCost {
     type Output = Estimated;
 
     fn holds_key(name: &str, text: &str) -> bool {
-        // A prompt holds anything; it is measured, and neither kept nor told.
+        // A prompt holds anything; it is measured, and neither kept nor shown.
         name != "text" && providers::looks_like_key(text)
     }
 
@@ -329,7 +329,7 @@ impl Tool for EstimateCost {
     }
 }
 
-/// The view with the request at other models and at the one asked for, cheapest first.
+/// The view with the request at other models and at the requested one, cheapest first.
 fn compared(view: View, output: &Estimated, alternatives: &[Alternative]) -> View {
     let row = |tone, provider: &str, model: String, quality: Option<&str>, cost: Usd| {
         vec![
@@ -366,7 +366,7 @@ fn compared(view: View, output: &Estimated, alternatives: &[Alternative]) -> Vie
     let mut shown = view.and(Block::table(columns, rows));
     if output.alternatives_omitted > 0 {
         let between = if is_beyond {
-            "; some of them cost less than the model asked for"
+            "; some of them cost less than the requested model"
         } else {
             ""
         };

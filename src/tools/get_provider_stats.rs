@@ -19,7 +19,7 @@ use crate::{
     },
 };
 
-/// Show which providers can be used, and how they fare: health, latency, success, models, prices
+/// Show which providers can be used, and how they are doing: health, latency, success, models, prices
 #[derive(Debug, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GetProviderStats {
@@ -83,10 +83,7 @@ impl Tool for GetProviderStats {
             && output.total_providers == 1
         {
             for key in &only.key_states {
-                let until = key
-                    .until
-                    .as_ref()
-                    .map_or_else(String::new, |until| format!(" until {until}"));
+                let until = until(key.until.as_deref());
                 let pool = key
                     .pool
                     .as_ref()
@@ -108,6 +105,12 @@ impl Tool for GetProviderStats {
     }
 }
 
+/// The end of a cooldown, for people: the time of day, as none is longer than an hour.
+fn until(at: Option<&str>) -> String {
+    let time = at.map(|at| at.get(11..16).unwrap_or(at));
+    time.map_or_else(String::new, |time| format!(" until {time} UTC"))
+}
+
 fn row(it: &ProviderStats) -> Vec<Cell> {
     let (tone, state) = if it.available {
         (Tone::Good, "ready".to_owned())
@@ -119,8 +122,7 @@ fn row(it: &ProviderStats) -> Vec<Cell> {
         "unknown" => Cell::new(Tone::Faint, ""),
         "failing" => Cell::new(Tone::Bad, "failing"),
         other => {
-            let until = it.health.cooldown_until.as_ref();
-            let until = until.map_or_else(String::new, |until| format!(" until {until}"));
+            let until = until(it.health.cooldown_until.as_deref());
             Cell::new(Tone::Attention, format!("{other}{until}"))
         }
     };

@@ -1,4 +1,4 @@
-//! `get_usage`: what was used, by whom and for what?
+//! `get_usage`: what was used, and for what?
 
 use std::cmp::Ordering;
 

@@ -94,7 +94,7 @@ impl Tool for ListApiKeys {
     async fn call(self, app: &App, caller: &dyn Caller) -> Result<Listed> {
         let opened = match caller.kind() {
             CallerKind::Cli => vault_access::open(app, caller).await,
-            // Listing keys does not prompt: a client is told that the vault is locked.
+            // Listing keys does not prompt: a client gets the error that the vault is locked.
             CallerKind::Mcp { .. } | CallerKind::Gateway => vault_access::open_unasked(app).await,
         };
         let (state, mut hint) = match (opened, caller.kind()) {

@@ -404,6 +404,46 @@ fn no_command_shows_a_key() {
 }
 
 #[test]
+fn a_scan_says_where_keys_are_and_shows_none() {
+    let provider = echo();
+    let home = home(&provider);
+    let stored = canary(1);
+    let added = home.run_with(loud(home.command(["add", "openai", "--stdin"]), &home), &stored);
+    assert_eq!(added.code, Some(0));
+    let folder = home.beside("leaked");
+    fs::create_dir(&folder).unwrap();
+    let kinds = [
+        stored.clone(),
+        misplaced(),
+        format!("MISTRAL_API_KEY={CORE}"),
+        format!("aws_secret_access_key = {CORE}/+{}", &CORE[..14]),
+        format!("sk-ant-admin01-{CORE}"),
+        format!("ghp_{CORE}{CORE}"),
+        format!("{{\"text\":\"\\n{stored}\\n\"}}"),
+    ];
+    for (number, text) in kinds.iter().enumerate() {
+        fs::write(folder.join(format!("file-{number}")), text).unwrap();
+    }
+    fs::write(folder.join(misplaced()), &stored).unwrap();
+    let path = folder.to_str().unwrap();
+    for arguments in [
+        &["scan", path][..],
+        &["scan", path, "--json"],
+        &["scan", &format!("{path}/{}", misplaced())],
+        &["scan", &format!("/nonexistent/{}", misplaced()), "--json"],
+    ] {
+        let ended = home.run_with(loud(home.command(arguments), &home), "");
+        assert_clean_run("scan", &ended);
+        if arguments == ["scan", path, "--json"] {
+            let findings = ended.json()["findings"].as_array().map(Vec::len);
+            assert_eq!(findings, Some(kinds.len() + 1), "{ended:?}");
+        }
+    }
+    fs::remove_dir_all(&folder).unwrap();
+    assert_clean_files(&home.path());
+}
+
+#[test]
 fn a_child_gets_the_key_and_nobody_else_does() {
     let provider = echo();
     let home = home(&provider);

@@ -37,7 +37,10 @@ fn price_of(app: &App, model: &str, time: &str) -> Pricing {
 /// Input in US dollars per million tokens, and who says so.
 fn input(app: &App, model: &str) -> (String, Option<Origin>) {
     match price_of(app, model, NOW) {
-        Pricing::Priced(priced) => (priced.price.standard.input.per_million().to_string(), priced.origin),
+        Pricing::Priced(priced) => (
+            priced.price.offered.standard.input.per_million().to_string(),
+            priced.origin,
+        ),
         Pricing::Unpriced(why) => panic!("{model}: {why:?}"),
     }
 }
@@ -119,7 +122,7 @@ fn what_runs_here_costs_nothing_unless_somebody_says_otherwise() {
     let app = app(&home);
     for model in ["local/llama3.3", "my-vllm/anything"] {
         let priced = price_of(&app, model, NOW).priced().unwrap();
-        assert_eq!((priced.price, priced.origin), (Price::FREE, None), "{model}");
+        assert_eq!((priced.price, priced.origin), (Price::free(), None), "{model}");
     }
     assert_eq!(input(&app, "my-vllm/dear").0, "3");
     assert_eq!(input(&app, "local/dear").0, "5");
@@ -155,19 +158,19 @@ fn a_set_of_litellm_is_read_in_full() {
     );
     let model = &taken.overlay.models[0];
     let price = &model.prices[0].price;
-    assert_eq!(price.standard.input, rate("1.25"));
-    assert_eq!(price.standard.cache_read, Some(rate("0.125")));
+    assert_eq!(price.offered.standard.input, rate("1.25"));
+    assert_eq!(price.offered.standard.cache_read, Some(rate("0.125")));
     assert_eq!(
-        price.standard.cache_write,
+        price.offered.standard.cache_write,
         Some(rate("1.291666667")),
         "storage is charged on top of input"
     );
-    assert_eq!(price.batch.unwrap().output, rate("5"));
+    assert_eq!(price.offered.batch.unwrap().output, rate("5"));
     assert_eq!(
-        (price.tiers[0].from_input_tokens, price.tiers[0].rates.output),
+        (price.tiers[0].from_input_tokens, price.tiers[0].offered.standard.output),
         (200_001, rate("20"))
     );
-    assert_eq!(price.tiers[0].batch, None, "nothing is made up");
+    assert_eq!(price.tiers[0].offered.batch, None, "nothing is made up");
     assert_eq!((model.context_window, model.max_output), (Some(400_000), Some(9)));
     assert!(model.capabilities.unwrap().vision);
 }
@@ -191,14 +194,17 @@ fn a_set_of_genai_prices_is_read_in_full() {
     let model = catalog.find(&"openai/gpt-nine".parse().unwrap()).unwrap().model;
     let then = model.price_at(at("2026-05-31T23:59:59Z")).unwrap();
     let now = model.price_at(at("2026-06-01T00:00:00Z")).unwrap();
-    assert_eq!((then.standard.input, then.batch), (rate("3"), None));
-    assert_eq!((now.standard.input, now.standard.output), (rate("1"), rate("4")));
+    assert_eq!((then.offered.standard.input, then.offered.batch), (rate("3"), None));
     assert_eq!(
-        (now.tiers[0].from_input_tokens, now.tiers[0].rates.input),
+        (now.offered.standard.input, now.offered.standard.output),
+        (rate("1"), rate("4"))
+    );
+    assert_eq!(
+        (now.tiers[0].from_input_tokens, now.tiers[0].offered.standard.input),
         (200_001, rate("2"))
     );
-    assert_eq!(now.tiers[0].rates.cache_read, Some(rate("0.1")));
-    let batch = now.batch.unwrap();
+    assert_eq!(now.tiers[0].offered.standard.cache_read, Some(rate("0.1")));
+    let batch = now.offered.batch.unwrap();
     assert_eq!(
         (batch.input, batch.cache_read),
         (rate("0.5"), Some(rate("0.1"))),
@@ -329,13 +335,13 @@ fn the_first_version_of_the_stored_form_is_still_read() {
         (priced.source.as_str(), priced.as_of),
         ("litellm 2026-11-24", Some("2026-11-24".parse().unwrap()))
     );
-    assert_eq!(priced.price.batch.unwrap().output, rate("5"));
+    assert_eq!(priced.price.offered.batch.unwrap().output, rate("5"));
     assert_eq!(
         priced.price.rates(Service::Priority, 272_001).unwrap().cache_read,
         Some(rate("0.5"))
     );
     let night = price_of(&app, "openai/gpt-9", "2026-11-25T01:30:00Z").priced().unwrap();
-    assert_eq!(night.price.standard.input, rate("2.5"));
+    assert_eq!(night.price.offered.standard.input, rate("2.5"));
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn find(machine: &Machine) -> Vec<LogFile> {
     };
     let is_log = |path: &Path| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        name.starts_with("rollout-") && name.ends_with(".jsonl")
+        name.starts_with("rollout-") && files::ends_with(path, "jsonl")
     };
     // A thread that was archived may still be among the active ones, which are newer.
     let mut found: BTreeMap<String, LogFile> = BTreeMap::new();

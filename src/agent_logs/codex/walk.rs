@@ -193,12 +193,11 @@ pub(super) fn requests(walked: &Walked<'_>, events: &[ThreadEvent], each: &mut d
     for event in &events[copied..] {
         let used = match (event.total, event.last, state) {
             (Some(total), _, Some(before)) if total == before => continue,
-            (Some(_), Some(last), None) => last,
+            (Some(_), Some(last), None) | (None, Some(last), _) => last,
             // A counter that fell began anew.
             (Some(total), last, Some(before)) => total.since(before).or(last).unwrap_or(total),
             // Where its counter stood before is unknown.
             (Some(_), None, None) => Counter::default(),
-            (None, Some(last), _) => last,
             (None, None, _) => continue,
         };
         state = event.total.or(state);

@@ -37,22 +37,3 @@ pub(super) fn without_date(name: &ModelId) -> Option<ModelId> {
     };
     ends("-2025-11-01".len()).or_else(|| ends("-20251101".len()))
 }
-
-/// How many letters must be put in, taken out or changed to make `a` into `b`.
-pub(super) fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (at, from) in a.chars().enumerate() {
-        let mut diagonal = at;
-        let mut left = at + 1;
-        for (column, to) in b.iter().enumerate() {
-            let above = row[column + 1];
-            let changed = diagonal + usize::from(from != *to);
-            left = changed.min(above + 1).min(left + 1);
-            diagonal = above;
-            row[column + 1] = left;
-        }
-        row[0] = at + 1;
-    }
-    row[b.len()]
-}

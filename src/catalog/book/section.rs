@@ -1,4 +1,4 @@
-//! The models of one provider: those that are kept by hand at once, the others when one of them is asked for.
+//! The models of one provider: those that are kept by hand at once, the others when one of them is needed.
 
 use std::sync::{Arc, OnceLock};
 
@@ -22,7 +22,7 @@ pub(super) struct CatalogSection {
     others: Arc<Others>,
 }
 
-/// Models that are read when one of them is asked for.
+/// Models that are read when one of them is needed.
 #[derive(Debug, Default)]
 struct Others {
     source: Source,
@@ -115,7 +115,7 @@ impl CatalogSection {
         }
     }
 
-    /// The names of what is kept, and of the others too if asked for.
+    /// The names of what is kept, and of the others too where `all` is set.
     pub(super) fn names(&self, and_of_others: bool) -> impl Iterator<Item = &ModelId> {
         let others = and_of_others.then(|| self.others.shelf().names());
         self.kept.names().chain(others.into_iter().flatten())

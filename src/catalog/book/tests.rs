@@ -9,14 +9,11 @@ fn model(name: &str) -> ModelRef {
 
 fn price(input: u64, output: u64) -> Price {
     let dollars = |dollars: u64| Rate::from(Billionths(dollars * Billionths::ONE.0));
-    Price {
-        standard: Rates {
-            input: dollars(input),
-            output: dollars(output),
-            ..Rates::default()
-        },
-        ..Price::FREE
-    }
+    Price::of(Rates {
+        input: dollars(input),
+        output: dollars(output),
+        ..Rates::default()
+    })
 }
 
 /// What a million tokens of plain input cost at `at`.
@@ -62,18 +59,16 @@ fn the_built_in_catalog_keeps_every_rule() {
         );
         if model.kind == ModelKind::Embedding {
             assert!(
-                price.is_some_and(|price| price.standard.input > Rate::ZERO),
+                price.is_some_and(|price| price.offered.standard.input > Rate::ZERO),
                 "{}",
                 model.id
             );
         }
         // Batch never costs more than usual.
         for dated in &model.prices {
-            let batch = dated
-                .price
-                .batch
-                .map_or(dated.price.standard.input, |batch| batch.input);
-            assert!(batch <= dated.price.standard.input, "{}", model.id);
+            let offered = &dated.price.offered;
+            let batch = offered.batch.map_or(offered.standard.input, |batch| batch.input);
+            assert!(batch <= offered.standard.input, "{}", model.id);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use jiff::civil::Date;
 
-use crate::domain::{Price, Rate, Rates, Service, Tier};
+use crate::domain::{ExtraRates, Price, Rate, Rates, Service, ServiceRates, Tier};
 
 /// One rate that is another one now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,12 +19,10 @@ pub struct RateChange {
     pub after: Option<Rate>,
 }
 
-type Offered<'a> = [(Service, Option<&'a Rates>); 5];
-
 /// A rate's name, the rate where it is one of its own, and what stands in for it.
 type Kind = (&'static str, fn(&Rates) -> Option<Rate>, fn(&Rates) -> Rate);
 
-const KINDS: [Kind; 6] = [
+const KINDS: [Kind; 14] = [
     ("input", |it| Some(it.input), |it| it.input),
     ("output", |it| Some(it.output), |it| it.output),
     ("cache_read", |it| it.cache_read, |it| it.input),
@@ -35,11 +33,27 @@ const KINDS: [Kind; 6] = [
         |it| it.cache_write.unwrap_or(it.input),
     ),
     ("reasoning", |it| it.reasoning, |it| it.output),
+    ("audio_input", |it| it.extra.audio_input, |it| it.input),
+    ("audio_cache_read", |it| it.extra.audio_cache_read, cached),
+    ("image_input", |it| it.extra.image_input, |it| it.input),
+    ("audio_output", |it| it.extra.audio_output, |it| it.output),
+    ("image_output", |it| it.extra.image_output, |it| it.output),
+    ("citations", |it| it.extra.citations, |_| Rate::ZERO),
+    ("searches", |it| it.extra.searches, |_| Rate::ZERO),
+    (
+        "requests",
+        |it| it.extra.requests.map(|[_, _, high]| high),
+        |_| Rate::ZERO,
+    ),
 ];
+
+fn cached(rates: &Rates) -> Rate {
+    rates.cache_read.unwrap_or(rates.input)
+}
 
 /// Every rate that differs, by what it comes to: where a rate has none of its own, what stands in for it.
 pub(super) fn between(before: &Price, after: &Price, from: Option<Date>) -> Vec<RateChange> {
-    let mut changes = changed(before.by_service(), after.by_service());
+    let mut changes = changed(Some(&before.offered), Some(&after.offered));
     let tiers = before.tiers.iter().chain(&after.tiers);
     let mut starts: Vec<u64> = tiers.map(|tier| tier.from_input_tokens).collect();
     starts.sort_unstable();
@@ -58,15 +72,16 @@ pub(super) fn between(before: &Price, after: &Price, from: Option<Date>) -> Vec<
 }
 
 /// What the tier from `start` has, by service; nothing where there is no such tier.
-fn offered(price: &Price, start: u64) -> Offered<'_> {
+fn offered(price: &Price, start: u64) -> Option<&ServiceRates> {
     let mut tiers = price.tiers.iter();
     let tier = tiers.find(|tier| is_same_start(tier.from_input_tokens, start));
-    tier.map_or(Service::ALL.map(|service| (service, None)), Tier::by_service)
+    tier.map(|tier| &tier.offered)
 }
 
-fn changed(before: Offered<'_>, after: Offered<'_>) -> Vec<RateChange> {
+fn changed(before: Option<&ServiceRates>, after: Option<&ServiceRates>) -> Vec<RateChange> {
     let mut changes = Vec::new();
-    for ((service, before), (_, after)) in before.into_iter().zip(after) {
+    for service in Service::ALL {
+        let [before, after] = [before, after].map(|offered| offered?.of(service));
         for (rate, own, instead) in KINDS {
             let [own_before, own_after] = [before, after].map(|rates| rates.and_then(own));
             let [before, after] =
@@ -95,7 +110,10 @@ pub(super) fn filled(said: &Price, known: &Price) -> Price {
             let mut known = known.tiers.iter();
             known
                 .find(|known| is_same_start(known.from_input_tokens, said.from_input_tokens))
-                .map_or(*said, |known| filled_tier(said, known))
+                .map_or(*said, |known| Tier {
+                    offered: filled_offer(&said.offered, &known.offered),
+                    ..*said
+                })
         })
         .collect();
     for known in &known.tiers {
@@ -103,37 +121,29 @@ pub(super) fn filled(said: &Price, known: &Price) -> Price {
             .iter()
             .any(|said| is_same_start(said.from_input_tokens, known.from_input_tokens));
         // Long prompts never cost less.
-        if !is_said && is_at_most(&said.standard, &known.rates) {
+        if !is_said && is_at_most(&said.offered.standard, &known.offered.standard) {
             tiers.push(*known);
         }
     }
     tiers.sort_by_key(|tier| tier.from_input_tokens);
-    let standard = filled_rates(said.standard, &known.standard);
-    let slower = |said: Option<Rates>, known: Option<Rates>| slower(said, known, &standard);
-    let faster = |said: Option<Rates>, known: Option<Rates>| faster(said, known, &standard);
     Price {
-        batch: slower(said.batch, known.batch),
-        flex: slower(said.flex, known.flex),
-        priority: faster(said.priority, known.priority),
-        fast: faster(said.fast, known.fast),
-        standard,
+        offered: filled_offer(&said.offered, &known.offered),
         tiers,
     }
 }
 
-fn filled_tier(said: &Tier, known: &Tier) -> Tier {
-    let rates = filled_rates(said.rates, &known.rates);
-    Tier {
-        from_input_tokens: said.from_input_tokens,
-        batch: slower(said.batch, known.batch, &rates),
-        flex: slower(said.flex, known.flex, &rates),
-        priority: faster(said.priority, known.priority, &rates),
-        fast: faster(said.fast, known.fast, &rates),
-        rates,
+fn filled_offer(said: &ServiceRates, known: &ServiceRates) -> ServiceRates {
+    let standard = filled_rates(said.standard, &known.standard);
+    ServiceRates {
+        batch: slower(said.batch, known.batch, &standard),
+        flex: slower(said.flex, known.flex, &standard),
+        priority: faster(said.priority, known.priority, &standard),
+        fast: faster(said.fast, known.fast, &standard),
+        standard,
     }
 }
 
-/// A service that nobody pays more for than the standard one.
+/// A service that costs at most what the standard one does.
 fn slower(said: Option<Rates>, known: Option<Rates>, standard: &Rates) -> Option<Rates> {
     match (said, known) {
         (Some(said), Some(known)) => Some(filled_rates(said, &known)),
@@ -162,7 +172,24 @@ fn filled_rates(said: Rates, known: &Rates) -> Rates {
             .cache_write_1h
             .or(known.cache_write_1h.filter(|write| *write >= said.input)),
         reasoning: said.reasoning.or(known.reasoning.filter(|_| is_same_output)),
+        extra: filled_extras(&said, known),
         ..said
+    }
+}
+
+/// Rates of sound and images stay as long as those of text do; fees do not depend on them.
+fn filled_extras(said: &Rates, known: &Rates) -> ExtraRates {
+    let (of_input, of_output) = (said.input == known.input, said.output == known.output);
+    let (said, known) = (&said.extra, &known.extra);
+    ExtraRates {
+        audio_input: said.audio_input.or(known.audio_input.filter(|_| of_input)),
+        audio_cache_read: said.audio_cache_read.or(known.audio_cache_read.filter(|_| of_input)),
+        image_input: said.image_input.or(known.image_input.filter(|_| of_input)),
+        audio_output: said.audio_output.or(known.audio_output.filter(|_| of_output)),
+        image_output: said.image_output.or(known.image_output.filter(|_| of_output)),
+        citations: said.citations.or(known.citations),
+        searches: said.searches.or(known.searches),
+        requests: said.requests.or(known.requests),
     }
 }
 

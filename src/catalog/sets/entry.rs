@@ -105,7 +105,18 @@ pub(super) fn tidied(kind: ModelKind, mut rates: Rates) -> Rates {
         .and_then(instead_of_input)
         .filter(other_than(rates.input));
     rates.reasoning = rates.reasoning.filter(other_than(rates.output));
+    rates.extra.image_input = rates.extra.image_input.filter(other_than(rates.input));
     rates
+}
+
+/// Whether the provider's responses count its searches; of others a fee for them would never be charged.
+pub(super) fn counts_searches(provider: &ProviderId) -> bool {
+    matches!(provider.as_str(), "anthropic" | "perplexity")
+}
+
+/// A fee for each million, of one for each thousand.
+pub(super) fn of_a_million(of_a_thousand: Rate) -> Rate {
+    Rate::from(Billionths(of_a_thousand.per_million().0.saturating_mul(1_000)))
 }
 
 /// The price that `raw` spells in US dollars per ten to the power of `shift` less than a million tokens.

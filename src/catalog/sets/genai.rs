@@ -7,10 +7,13 @@ use jiff::civil::Date;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::entry::{RawFields, SetEntry, SetError, SetModel, Skip, is_free, misformed, rate, shown, tidied};
+use super::entry::{
+    RawFields, SetEntry, SetError, SetModel, Skip, counts_searches, is_free, misformed, of_a_million, rate, shown,
+    tidied,
+};
 use crate::{
     catalog::{ModelStatus, limits::MAX_MODELS},
-    domain::{ModelId, ModelKind, ModelRef, Price, ProviderId, Rate, Rates, Service, Tier},
+    domain::{ExtraRates, ModelId, ModelKind, ModelRef, Price, ProviderId, Rate, Rates, Service, ServiceRates, Tier},
 };
 
 /// What the set calls the built-in providers, where the names differ.
@@ -188,10 +191,12 @@ fn model(provider: &ProviderId, form: &GenaiModel<'_>) -> Result<SetEntry, SetEr
             }
             Some(rates)
         };
-        let Some(price) = price(kind, standard, of) else {
+        let Some(price) = price(provider, kind, standard, of) else {
             return Ok(Err(Skip::NotByTokens));
         };
-        if (price.standard.input, price.standard.output) == (Rate::ZERO, Rate::ZERO) && !is_free(&form.id) {
+        if (price.offered.standard.input, price.offered.standard.output) == (Rate::ZERO, Rate::ZERO)
+            && !is_free(&form.id)
+        {
             return Ok(Err(Skip::Nothing));
         }
         prices.push((*from, price));
@@ -291,7 +296,12 @@ fn table(id: &ModelRef, fields: &RawFields<'_>) -> Result<Table, SetError> {
     Ok(table)
 }
 
-fn price(kind: ModelKind, standard: &Table, of: impl Fn(Service) -> Option<Table>) -> Option<Price> {
+fn price(
+    provider: &ProviderId,
+    kind: ModelKind,
+    standard: &Table,
+    of: impl Fn(Service) -> Option<Table>,
+) -> Option<Price> {
     let rates = |table: &Table, input_tokens: u64| {
         let rate = |name: &str| {
             table.get(name).map(|rate| {
@@ -299,6 +309,7 @@ fn price(kind: ModelKind, standard: &Table, of: impl Fn(Service) -> Option<Table
                 reached.map_or(rate.base, |(_, rate)| *rate)
             })
         };
+        let fee = |name: &str| rate(name).filter(|_| counts_searches(provider)).map(of_a_million);
         let rates = Rates {
             input: rate("input_mtok")?,
             output: rate("output_mtok").unwrap_or_default(),
@@ -306,6 +317,16 @@ fn price(kind: ModelKind, standard: &Table, of: impl Fn(Service) -> Option<Table
             cache_write: rate("cache_write_mtok"),
             cache_write_1h: rate("cache_write_1h_mtok"),
             reasoning: rate("output_reasoning_mtok"),
+            extra: ExtraRates {
+                audio_input: rate("input_audio_mtok"),
+                audio_cache_read: rate("cache_audio_read_mtok"),
+                image_input: rate("input_image_mtok"),
+                audio_output: rate("output_audio_mtok"),
+                image_output: rate("output_image_mtok"),
+                citations: rate("output_citation_mtok"),
+                searches: fee("web_searches_kcount"),
+                requests: fee("requests_kcount").map(|fee| [fee; 3]),
+            },
         };
         Some(tidied(kind, rates))
     };
@@ -314,11 +335,14 @@ fn price(kind: ModelKind, standard: &Table, of: impl Fn(Service) -> Option<Table
         Service::Batch | Service::Flex | Service::Priority | Service::Fast => of(service),
     });
     let at = |input_tokens: u64| {
-        services
-            .each_ref()
-            .map(|table| table.as_ref().and_then(|table| rates(table, input_tokens)))
+        ServiceRates::from_each(|service| {
+            let table = Service::ALL
+                .iter()
+                .position(|it| *it == service)
+                .and_then(|at| services[at].as_ref());
+            rates(table?, input_tokens)
+        })
     };
-    let [standard, batch, flex, priority, fast] = at(0);
     let mut starts: Vec<u64> = services
         .iter()
         .flatten()
@@ -329,22 +353,14 @@ fn price(kind: ModelKind, standard: &Table, of: impl Fn(Service) -> Option<Table
     starts.dedup();
     let tier = |start: u64| {
         let from_input_tokens = start.saturating_add(1);
-        let [standard, batch, flex, priority, fast] = at(from_input_tokens);
+        let offered = at(from_input_tokens)?;
         Some(Tier {
             from_input_tokens,
-            rates: standard?,
-            batch,
-            flex,
-            priority,
-            fast,
+            offered,
         })
     };
     Some(Price {
-        standard: standard?,
+        offered: at(0)?,
         tiers: starts.into_iter().filter_map(tier).collect(),
-        batch,
-        flex,
-        priority,
-        fast,
     })
 }

@@ -8,7 +8,9 @@ use serde_json::value::RawValue;
 use super::entry::{RawFields, SetEntry, SetError, SetModel, Skip, is_free, misformed, rate, shown, tidied};
 use crate::{
     catalog::{ModelStatus, limits::MAX_MODELS},
-    domain::{Capability, ModelId, ModelKind, ModelRef, Price, ProviderId, Rate, Rates, Tier},
+    domain::{
+        Capability, ExtraRates, ModelId, ModelKind, ModelRef, Price, ProviderId, Rate, Rates, ServiceRates, Tier,
+    },
 };
 
 /// What LiteLLM calls the built-in providers.
@@ -132,7 +134,7 @@ fn model(name: &str, fields: &LitellmModel<'_>) -> Result<SetEntry, SetError> {
     let Some(price) = price(&id, kind, fields)? else {
         return Ok(Err(Skip::NotByTokens));
     };
-    if (price.standard.input, price.standard.output) == (Rate::ZERO, Rate::ZERO) && !is_free(bare) {
+    if (price.offered.standard.input, price.offered.standard.output) == (Rate::ZERO, Rate::ZERO) && !is_free(bare) {
         return Ok(Err(Skip::Nothing));
     }
     let can = CAPABILITIES
@@ -200,10 +202,33 @@ fn price(id: &ModelRef, kind: ModelKind, fields: &LitellmModel<'_>) -> Result<Op
             cache_write: rate("cache_creation_input_token_cost")?,
             cache_write_1h: rate("cache_creation_input_token_cost_above_1hr")?,
             reasoning: rate("output_cost_per_reasoning_token")?,
+            extra: ExtraRates {
+                audio_input: rate("input_cost_per_audio_token")?,
+                audio_cache_read: rate("cache_read_input_audio_token_cost")?,
+                image_input: rate("input_cost_per_image_token")?,
+                audio_output: rate("output_cost_per_audio_token")?,
+                image_output: rate("output_cost_per_image_token")?,
+                citations: rate("citation_cost_per_token")?,
+                // Fees are spelled in ways that differ by provider: what is known of them stays.
+                searches: None,
+                requests: None,
+            },
         };
         Ok(Some(tidied(kind, rates)))
     };
-    let Some(standard) = rates("", "")? else {
+    let offered = |above: &str| -> Result<Option<ServiceRates>, SetError> {
+        let Some(standard) = rates(above, "")? else {
+            return Ok(None);
+        };
+        Ok(Some(ServiceRates {
+            standard,
+            batch: rates(above, "_batches")?,
+            flex: rates(above, "_flex")?,
+            priority: rates(above, "_priority")?,
+            fast: None,
+        }))
+    };
+    let Some(usual) = offered("")? else {
         return Ok(None);
     };
     let mut thresholds: Vec<u64> = fields
@@ -219,29 +244,18 @@ fn price(id: &ModelRef, kind: ModelKind, fields: &LitellmModel<'_>) -> Result<Op
     thresholds.sort_unstable();
     let mut tiers = Vec::with_capacity(thresholds.len());
     for thousands in thresholds {
-        let above = format!("_above_{thousands}k_tokens");
-        if let Some(standard) = rates(&above, "")? {
+        if let Some(offered) = offered(&format!("_above_{thousands}k_tokens"))? {
+            let from_input_tokens = thousands.saturating_mul(1_000).saturating_add(1);
             tiers.push(Tier {
-                from_input_tokens: thousands.saturating_mul(1_000).saturating_add(1),
-                rates: standard,
-                batch: rates(&above, "_batches")?,
-                flex: rates(&above, "_flex")?,
-                priority: rates(&above, "_priority")?,
-                fast: None,
+                from_input_tokens,
+                offered,
             });
         }
     }
-    Ok(Some(Price {
-        standard,
-        tiers,
-        batch: rates("", "_batches")?,
-        flex: rates("", "_flex")?,
-        priority: rates("", "_priority")?,
-        fast: None,
-    }))
+    Ok(Some(Price { offered: usual, tiers }))
 }
 
-/// The field `name`, where it has the type that is asked for.
+/// The field `name`, where it has the requested type.
 fn value<T: DeserializeOwned>(fields: &LitellmModel<'_>, name: &str) -> Option<T> {
     serde_json::from_str(fields.get(name)?.get()).ok()
 }

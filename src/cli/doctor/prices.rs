@@ -66,3 +66,34 @@ fn taken_from(over: &Overlay) -> String {
     let sets = over.sets.iter().map(|(set, day)| format!("from {set} of {day}"));
     sets.collect::<Vec<_>>().join(" and ")
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::ToSpan;
+
+    use super::*;
+    use crate::{
+        app::Clock,
+        settings::{Environment, Settings},
+    };
+
+    /// What is found so many days after the built-in prices were looked up.
+    fn after(days: i32) -> Finding {
+        let home = tempfile::tempdir().expect("a folder");
+        let environment = Environment::of([("API_KEYS_HOME", home.path().to_str().expect("a path"))]);
+        let settings = Settings::open(&environment).expect("settings");
+        let day = Catalog::built_in().as_of().checked_add(days.days()).expect("a day");
+        let now = day.to_zoned(TimeZone::UTC).expect("a time").timestamp();
+        in_force(&App::new(settings, Clock::Fixed(now)))
+    }
+
+    #[test]
+    fn prices_are_old_from_the_sixty_first_day_on() {
+        for days in [-1, 0, 60] {
+            assert_eq!(after(days).health, Severity::Good, "{days}");
+        }
+        for days in [61, 400] {
+            assert_eq!(after(days).health, Severity::Notice, "{days}");
+        }
+    }
+}

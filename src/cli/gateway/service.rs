@@ -34,7 +34,7 @@ const SYSTEMD: &str = "api-keys-gateway.service";
 const LAUNCHD: &str = "api-keys.gateway";
 /// What a file of ours begins with, after what its format wants first.
 const MARK: &str = "Written by `api-keys gateway install`; `api-keys gateway uninstall` takes it away.";
-/// The longest file that is looked at for that, in bytes.
+/// The longest file that is read for that, in bytes.
 const MAX_FILE_BYTES: u64 = 64 * 1024;
 
 /// A service as the system wants it.
@@ -45,7 +45,7 @@ struct SystemService {
     /// What makes the system take the file, and what makes it let go.
     start: Vec<Vec<String>>,
     stop: Vec<Vec<String>>,
-    /// Whether anybody has seen it work.
+    /// Whether it was tested.
     is_tried: bool,
 }
 
@@ -155,7 +155,7 @@ fn check_vault(session: &Session) -> Result<()> {
         )
         .hint("add the keychain (`api-keys vault add-slot keychain`) or a key file (`api-keys vault add-slot key-file`), or run `api-keys gateway` in a terminal"));
     }
-    // That it opens now does not promise it for later, but that it does not is better known at once.
+    // That it opens now is no promise for later, but that it does not is better known now.
     wait(vault_access::open_unasked(&session.app))
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     app::App,
     catalog::{DatedPrice, Days, Hours, Model, Origin},
-    domain::{Capability, Price, Rate, Rates, Service, Tier},
+    domain::{Billionths, Capability, ExtraRates, Price, Rate, Rates, Service, ServiceRates, Tier},
     error::Result,
     services::{
         price_lookup::{self, Priced, Pricing},
@@ -22,22 +22,22 @@ pub(super) fn explain(app: &App, name: &str) -> Result<(Value, View)> {
     let pricing = price_lookup::price_of(&catalog, &config, &asked, now);
     let found = catalog.find(&asked);
     let model = found.map(|found| found.model);
-    let mut told = json!({
+    let mut result = json!({
         "model": model.map_or(&asked, |model| &model.id).to_string(),
         "asked": asked.to_string(),
         "matched": found.map(|found| found.matched.as_str()),
     });
     let mut view = View::default();
-    if let (Value::Object(told), Some(model)) = (&mut told, model) {
-        told.extend(facts(model, now));
+    if let (Value::Object(result), Some(model)) = (&mut result, model) {
+        result.extend(facts(model, now));
         view = view.and(headline(model, now));
     }
     match &pricing {
         Pricing::Priced(priced) => {
             let others = model.map(|model| other_times(model, priced)).unwrap_or_default();
             let hours = model.and_then(|model| model.dated_price_at(now)).map(hours_json);
-            insert(&mut told, "price", price_json(&priced.price, priced));
-            insert(&mut told, "hours", hours.unwrap_or_else(|| json!([])));
+            insert(&mut result, "price", price_json(&priced.price, priced));
+            insert(&mut result, "hours", hours.unwrap_or_else(|| json!([])));
             let dated = |keep: fn(Option<Date>, Option<Date>) -> bool| {
                 others
                     .iter()
@@ -45,13 +45,13 @@ pub(super) fn explain(app: &App, name: &str) -> Result<(Value, View)> {
                     .map(|dated| dated_json(dated))
                     .collect::<Vec<_>>()
             };
-            insert(&mut told, "before", json!(dated(|from, now| from < now)));
-            insert(&mut told, "next", json!(dated(|from, now| from > now)));
+            insert(&mut result, "before", json!(dated(|from, now| from < now)));
+            insert(&mut result, "next", json!(dated(|from, now| from > now)));
             view = people(view, priced, model, &others);
         }
         Pricing::Unpriced(why) => {
-            insert(&mut told, "price", Value::Null);
-            insert(&mut told, "unpriced", json!(why.as_str()));
+            insert(&mut result, "price", Value::Null);
+            insert(&mut result, "unpriced", json!(why.as_str()));
             view = view.and(Block::Line(Tone::Attention, format!("Not priced: {}", why.as_str())));
         }
     }
@@ -59,13 +59,13 @@ pub(super) fn explain(app: &App, name: &str) -> Result<(Value, View)> {
         let words = model.not_costed.join("; ");
         view = view.and(Block::Line(Tone::Faint, format!("Not included: {words}")));
     }
-    insert(&mut told, "version", json!(catalog.digest()));
-    Ok((told, view))
+    insert(&mut result, "version", json!(catalog.digest()));
+    Ok((result, view))
 }
 
-fn insert(told: &mut Value, name: &str, value: Value) {
-    if let Value::Object(told) = told {
-        told.insert(name.to_owned(), value);
+fn insert(result: &mut Value, name: &str, value: Value) {
+    if let Value::Object(result) = result {
+        result.insert(name.to_owned(), value);
     }
 }
 
@@ -92,61 +92,102 @@ fn facts(model: &Model, now: Timestamp) -> Map<String, Value> {
 }
 
 fn price_json(price: &Price, priced: &Priced) -> Value {
-    let mut told = by_service(price.by_service());
-    insert(&mut told, "tiers", tiers(price));
-    insert(&mut told, "from", json!(priced.from));
-    insert(&mut told, "origin", json!(priced.origin.map(Origin::as_str)));
-    insert(&mut told, "source", json!(priced.source));
-    insert(&mut told, "as_of", json!(priced.as_of));
-    told
+    let mut result = by_service(&price.offered);
+    insert(&mut result, "tiers", tiers(price));
+    insert(&mut result, "from", json!(priced.from));
+    insert(&mut result, "origin", json!(priced.origin.map(Origin::as_str)));
+    insert(&mut result, "source", json!(priced.source));
+    insert(&mut result, "as_of", json!(priced.as_of));
+    result
 }
 
 fn dated_json(dated: &DatedPrice) -> Value {
-    let mut told = by_service(dated.price.by_service());
-    insert(&mut told, "tiers", tiers(&dated.price));
-    insert(&mut told, "from", json!(dated.from));
-    insert(&mut told, "source", json!(dated.source));
-    told
+    let mut result = by_service(&dated.price.offered);
+    insert(&mut result, "tiers", tiers(&dated.price));
+    insert(&mut result, "from", json!(dated.from));
+    insert(&mut result, "source", json!(dated.source));
+    result
 }
 
 /// The hours of the day with rates of their own.
 fn hours_json(dated: &DatedPrice) -> Value {
-    let told = |hours: &Hours| json!({"at": at_hours(hours), "standard": rates(&hours.rates)});
-    dated.hours.iter().map(told).collect()
+    let result = |hours: &Hours| json!({"at": at_hours(hours), "standard": rates(&hours.rates)});
+    dated.hours.iter().map(result).collect()
 }
 
 fn tiers(price: &Price) -> Value {
     let tier = |tier: &Tier| {
-        let mut told = by_service(tier.by_service());
-        insert(&mut told, "from_input_tokens", json!(tier.from_input_tokens));
-        told
+        let mut result = by_service(&tier.offered);
+        insert(&mut result, "from_input_tokens", json!(tier.from_input_tokens));
+        result
     };
     price.tiers.iter().map(tier).collect()
 }
 
 /// US dollars per million tokens, by service.
-fn by_service(offered: [(Service, Option<&Rates>); 5]) -> Value {
-    let known = offered
-        .into_iter()
-        .filter_map(|(service, rates)| Some((service, rates?)));
-    known
+fn by_service(offered: &ServiceRates) -> Value {
+    offered
+        .each()
         .map(|(service, of_it)| (service.as_str().to_owned(), rates(of_it)))
         .collect()
 }
 
 fn rates(rates: &Rates) -> Value {
-    let mut told = json!({"input": rates.input, "output": rates.output});
+    let mut result = json!({"input": rates.input, "output": rates.output});
     for (name, rate) in [
         ("cache_read", rates.cache_read),
         ("cache_write", rates.cache_write),
         ("cache_write_1h", rates.cache_write_1h),
         ("reasoning", rates.reasoning),
+        ("audio_input", rates.extra.audio_input),
+        ("audio_cache_read", rates.extra.audio_cache_read),
+        ("image_input", rates.extra.image_input),
+        ("audio_output", rates.extra.audio_output),
+        ("image_output", rates.extra.image_output),
+        ("citations", rates.extra.citations),
+        ("per_1000_searches", rates.extra.searches.map(of_a_thousand)),
     ] {
         if let Some(rate) = rate {
-            insert(&mut told, name, json!(rate));
+            insert(&mut result, name, json!(rate));
         }
     }
-    told
+    if let Some(fees) = rates.extra.requests {
+        let [low, medium, high] = fees.map(of_a_thousand);
+        let by_context = json!({"low": low, "medium": medium, "high": high});
+        insert(&mut result, "per_1000_requests", by_context);
+    }
+    result
+}
+
+/// What a thousand cost, of what a million do.
+fn of_a_thousand(of_a_million: Rate) -> Rate {
+    Rate::from(Billionths(of_a_million.per_million().0 / 1_000))
+}
+
+/// What the standard service charges beside text, in words.
+fn beside_text(rates: &ExtraRates) -> Vec<String> {
+    let per_million = [
+        ("sound as input", rates.audio_input),
+        ("cached sound", rates.audio_cache_read),
+        ("images as input", rates.image_input),
+        ("sound as output", rates.audio_output),
+        ("images as output", rates.image_output),
+        ("citations", rates.citations),
+    ];
+    let known = per_million.into_iter().filter_map(|(of, rate)| Some((of, rate?)));
+    let mut words: Vec<String> = known
+        .map(|(of, rate)| format!("{of}: ${} per million tokens", rate.per_million()))
+        .collect();
+    if let Some(fee) = rates.searches.map(of_a_thousand) {
+        words.push(format!("web searches: ${} per 1,000", fee.per_million()));
+    }
+    if let Some(fees) = rates.requests {
+        let [low, medium, high] = fees.map(|fee| of_a_thousand(fee).per_million());
+        words.push(format!(
+            "requests: ${low}, ${medium} or ${high} per 1,000, by how much of the web they draw on"
+        ));
+    }
+    words
 }
 
 /// The model's prices of other dates than the one in force.
@@ -220,6 +261,10 @@ fn people(mut view: View, priced: &Priced, model: Option<&Model>, others: &[&Dat
             priced.source
         ),
     ));
+    let beside = beside_text(&price.offered.standard.extra);
+    if !beside.is_empty() {
+        view = view.and(Block::Line(Tone::Plain, format!("Also charged: {}", beside.join("; "))));
+    }
     let Some(model) = model else { return view };
     for (set, says) in &model.compared {
         if says != "agrees" {
@@ -235,22 +280,20 @@ fn people(mut view: View, priced: &Priced, model: Option<&Model>, others: &[&Dat
 /// The lines of one price: by service, for long prompts, and at some hours.
 fn rows(when: &str, tone: Tone, price: &Price, hours: &[Hours]) -> Vec<Vec<Cell>> {
     let mut lines: Vec<(String, Rates)> = Vec::new();
-    let mut offer = |prompts: &str, offered: [(Service, Option<&Rates>); 5]| {
-        for (service, rates) in offered {
+    let mut offer = |prompts: &str, offered: &ServiceRates| {
+        for (service, rates) in offered.each() {
             let of = match (service, prompts) {
                 (Service::Standard, prompts) => prompts.to_owned(),
                 (service, "") => service.as_str().to_owned(),
                 (service, prompts) => format!("{}, {prompts}", service.as_str()),
             };
-            lines.extend(rates.map(|rates| (of, *rates)));
+            lines.push((of, *rates));
         }
     };
-    offer("", price.by_service());
+    offer("", &price.offered);
     for tier in &price.tiers {
-        offer(
-            &format!("prompts from {}", count(tier.from_input_tokens)),
-            tier.by_service(),
-        );
+        let prompts = format!("prompts from {}", count(tier.from_input_tokens));
+        offer(&prompts, &tier.offered);
     }
     lines.extend(hours.iter().map(|hours| (at_hours(hours), hours.rates)));
     let cell = |rate: Option<Rate>| Cell::number(rate.map_or_else(String::new, |rate| rate.per_million().to_string()));

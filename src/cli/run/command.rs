@@ -88,17 +88,17 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
         .map(|name| key_name::parse(app, name))
         .collect::<Result<Vec<_>>>()?;
     let Selection { variables, left_out } = wait(child_environment::select(app, &caller, &wanted))?;
-    let in_the_way = child_environment::in_the_way(app, &variables)?;
+    let conflicting = child_environment::conflicting_variables(app, &variables)?;
     if matches.get_flag("dry-run") {
-        return show(session, &variables, &left_out, &in_the_way);
+        return show(session, &variables, &left_out, &conflicting);
     }
     tell_left_out(session, &left_out);
     let mut command = command(app, matches)?;
-    for name in in_the_way {
+    for name in conflicting {
         command.env_remove(name);
     }
     for (name, key) in wait(child_environment::reveal(app, &caller, variables))? {
-        // EXPOSE: the child's environment, which is what the user asked for; nothing of ours reads it back
+        // EXPOSE: the child's environment, as the user requested; nothing of ours reads it back
         command.env(name, key.expose());
     }
     start(&mut command).or_else(|why| Ok(cannot_start(session, why)))
@@ -117,10 +117,10 @@ fn show(
     session: &Session,
     variables: &[KeyVariable],
     left_out: &[LeftOut],
-    in_the_way: &BTreeSet<String>,
+    conflicting: &BTreeSet<String>,
 ) -> Result<ExitCode> {
     let environment = session.app.settings().environment();
-    let removed: Vec<&String> = in_the_way.iter().filter(|name| environment.is_set(name)).collect();
+    let removed: Vec<&String> = conflicting.iter().filter(|name| environment.is_set(name)).collect();
     if session.console.is_json() {
         let variables: Vec<_> = variables
             .iter()

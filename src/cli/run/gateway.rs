@@ -30,7 +30,7 @@ use crate::{
 
 /// How long a gateway may take to say that it is there.
 const START_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often the key's life is looked at.
+/// How often the key's expiry is checked.
 const KEY_CHECK_INTERVAL: Duration = Duration::from_mins(1);
 
 /// The gateway that the command uses.
@@ -108,7 +108,7 @@ async fn attend(
     Ok(status.map(code_of))
 }
 
-/// Waits for the command; what this process is told meanwhile is passed on, and the client's key is kept alive.
+/// Waits for the command; signals to this process are passed on, and the client's key is kept alive.
 async fn until_end(
     app: &App,
     child: &mut Child,
@@ -143,7 +143,7 @@ fn code_of(status: ExitStatus) -> ExitCode {
 
 /// Puts the gateway into the command's environment in place of every provider's key.
 fn dress(app: &App, command: &mut std::process::Command, base: &str, key: &Secret) -> Result<()> {
-    for name in in_the_way(app)? {
+    for name in key_variables(app)? {
         command.env_remove(name);
     }
     command.envs(sdks::addresses(base));
@@ -161,7 +161,7 @@ fn dress(app: &App, command: &mut std::process::Command, base: &str, key: &Secre
 }
 
 /// The variables of providers' keys, whether they are set or not.
-fn in_the_way(app: &App) -> Result<BTreeSet<String>> {
+fn key_variables(app: &App) -> Result<BTreeSet<String>> {
     let config = app.settings().required()?;
     let names = config.providers().iter().flat_map(|provider| provider.env_vars());
     Ok(names
@@ -193,7 +193,7 @@ pub(super) fn show(session: &Session) -> Result<ExitCode> {
         .chain(sdks::keys())
         .collect();
     let environment = session.app.settings().environment();
-    let removed: Vec<String> = in_the_way(&session.app)?
+    let removed: Vec<String> = key_variables(&session.app)?
         .into_iter()
         .filter(|name| environment.is_set(name) && !set.contains(name.as_str()))
         .collect();
@@ -234,7 +234,7 @@ fn status(address: SocketAddr, path: &str, key: Option<&Secret>) -> io::Result<u
     stream.set_read_timeout(Some(START_TIMEOUT))?;
     let mut request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
     if let Some(key) = key {
-        // EXPOSE: shown to the gateway that the user named, which is asked whether it knows it
+        // EXPOSE: shown to the gateway that the user named, to check that it knows it
         request.extend(["authorization: Bearer ", key.expose(), "\r\n"]);
     }
     request.push_str("\r\n");
@@ -250,7 +250,7 @@ fn status(address: SocketAddr, path: &str, key: Option<&Secret>) -> io::Result<u
 
 #[cfg(unix)]
 mod signals {
-    //! What this process is told, for the command.
+    //! Signals to this process, for the command.
 
     use std::task::Poll;
 

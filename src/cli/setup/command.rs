@@ -100,7 +100,7 @@ fn would_make_vault(session: &Session, report: &mut SetupReport) -> Result<()> {
     report.step("Vault", &format!("{said} {}", file.display()))
 }
 
-/// Says what is in force without anybody having asked for it.
+/// Shows what is in force by default.
 fn tell_budget(app: &App, report: &mut SetupReport) -> Result<()> {
     let budget = &app.settings().current().budget;
     let (day, month) = (budget.daily_limit, budget.monthly_limit);

@@ -64,7 +64,7 @@ impl Wish {
 struct Plan<'a> {
     entries: Vec<(Registration<'a>, String)>,
     commands: Vec<SlashCommand>,
-    /// What programs are told of those that need nothing, or cannot be helped.
+    /// What `--json` says of those that need nothing, or cannot be changed.
     rows: Vec<Value>,
 }
 

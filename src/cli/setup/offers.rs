@@ -57,9 +57,9 @@ impl OfferedKey {
     }
 }
 
-/// Offers to take in the keys of known providers that the environment and `.env` files of this folder hold.
+/// Offers to import the keys of known providers from the environment and the `.env` files of this folder.
 ///
-/// A person is asked; a script is told the commands. No value is shown.
+/// A person is prompted; a script gets the commands. No value is shown.
 pub(super) fn keys(session: &Session, matches: &ArgMatches, report: &mut SetupReport) -> Result<()> {
     let stored = match wait(vault_access::open_unasked(&session.app)) {
         Ok(()) => keys::list(&session.app)?,

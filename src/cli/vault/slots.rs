@@ -1,4 +1,4 @@
-//! Keyslots as they are asked for, named and shown.
+//! Keyslots as they are requested, named and shown.
 
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::{
 /// Slots of these kinds; those that need a passphrase share one.
 pub(super) fn new_slots<'a>(kinds: &[SlotKind], passphrase: Option<&'a Passphrase>) -> Vec<NewSlot<'a>> {
     let mut kinds = kinds.to_vec();
-    // Two recovery codes could not be told apart, nor two passphrases that are the same.
+    // Two recovery codes could not be distinguished, nor two equal passphrases.
     kinds.sort_unstable();
     kinds.dedup();
     kinds

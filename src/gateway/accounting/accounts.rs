@@ -69,7 +69,7 @@ impl Accounts {
 
     /// Records what is left, and ends; what is booked after that is lost.
     ///
-    /// What the ledger does not take now stays in the journal, for whoever opens it next. Fails where even that is not so.
+    /// What the ledger does not take now stays in the journal until it is opened next. Fails where even that fails.
     pub(in crate::gateway) fn close(&self) -> Result<()> {
         self.writer.close();
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);

@@ -11,8 +11,8 @@ use super::writer::{Ended, HeldReservation, LedgerWriter};
 use crate::{
     app::App,
     domain::{
-        Billing, Label, OwnCost, Portion, RecordedCost, RequestOutcome, Service, Task, Tokens, UsageRecord,
-        UsageSource, Usd,
+        Billing, Extras, FullCost, Label, OwnCost, Portion, RecordedCost, RequestOutcome, Service, Task, Tokens,
+        UsageRecord, UsageSource, Usd,
     },
     gateway::{
         metrics::Metrics,
@@ -69,12 +69,12 @@ pub(in crate::gateway) struct Ending {
     pub(in crate::gateway) success: bool,
     pub(in crate::gateway) status: Option<u16>,
     pub(in crate::gateway) tokens: Tokens,
-    /// The tokens by the model that they are billed at; nothing where that is the one that was asked.
+    /// The tokens by the model that they are billed at; nothing where that is the requested one.
     pub(in crate::gateway) portions: Vec<Portion>,
     /// Whether the tokens are an estimate, because the provider did not say.
     pub(in crate::gateway) is_estimated: bool,
-    /// Whether more is charged than for the tokens.
-    pub(in crate::gateway) has_more_charged: bool,
+    /// What was used beside plain text.
+    pub(in crate::gateway) extras: Extras,
     /// What the provider says that it cost.
     pub(in crate::gateway) stated_cost: Option<Usd>,
     pub(in crate::gateway) service: Option<Service>,
@@ -101,7 +101,7 @@ impl Ending {
             tokens: Tokens::default(),
             portions: Vec::new(),
             is_estimated: false,
-            has_more_charged: false,
+            extras: Extras::default(),
             stated_cost: None,
             service: None,
             retry_after,
@@ -262,10 +262,12 @@ impl Booking {
     pub(super) fn ended(&self, ending: &Ending) -> UsageRecord {
         let service = ending.service.unwrap_or(self.service);
         let own = self.own_cost(service, ending);
+        let is_whole = own.as_ref().is_none_or(|(_, is_whole)| *is_whole);
+        let own = own.map(|(own, _)| own);
         let cost = match (believed(ending.stated_cost, own.as_ref()), own) {
             (Some(cost), own) => RecordedCost::Stated { cost, own },
             (None, Some(OwnCost { cost, price })) if ending.is_estimated => RecordedCost::Estimated { cost, price },
-            (None, Some(OwnCost { cost, price })) if ending.has_more_charged && cost > Usd::ZERO => {
+            (None, Some(OwnCost { cost, price })) if !is_whole && cost > Usd::ZERO => {
                 RecordedCost::LowerBound { cost, price }
             }
             (None, Some(OwnCost { cost, price })) => RecordedCost::Computed { cost, price },
@@ -285,22 +287,27 @@ impl Booking {
         }
     }
 
-    /// What our prices make of the tokens, each portion at its own model; nothing where one of them has no price.
-    fn own_cost(&self, service: Service, ending: &Ending) -> Option<OwnCost> {
+    /// What our prices make of the usage, each portion at its own model, and whether that is all of it; nothing where a
+    /// portion has no price.
+    fn own_cost(&self, service: Service, ending: &Ending) -> Option<(OwnCost, bool)> {
         let Pricing::Priced(priced) = &self.pricing else {
             return None;
         };
-        let cost = if ending.portions.is_empty() {
-            priced.price.cost(service, &ending.tokens)?.total
-        } else {
-            let costs = ending.portions.iter().map(|portion| self.cost_of(service, portion));
-            costs.sum::<Option<Usd>>()?
+        let full = match ending.portions.split_first() {
+            None => priced.price.full_cost(service, &ending.tokens, &ending.extras)?,
+            Some((main, others)) => {
+                let main = self.cost_of(service, main, &ending.extras)?;
+                others.iter().try_fold(main, |sum, portion| {
+                    let cost = self.cost_of(service, portion, &Extras::default())?;
+                    Some(sum.and(cost))
+                })?
+            }
         };
-        let price = priced.version.clone();
-        Some(OwnCost { cost, price })
+        let (cost, price) = (full.cost, priced.version.clone());
+        Some((OwnCost { cost, price }, full.is_whole))
     }
 
-    fn cost_of(&self, service: Service, portion: &Portion) -> Option<Usd> {
+    fn cost_of(&self, service: Service, portion: &Portion, extras: &Extras) -> Option<FullCost> {
         let asked = || match &self.pricing {
             Pricing::Priced(priced) => Some(priced.price.clone()),
             Pricing::Unpriced(_) => None,
@@ -316,9 +323,8 @@ impl Booking {
             _ => asked()?,
         };
         // An advisor may have no rates for a service of the model that asks it.
-        let cost = price.cost(service, &portion.tokens);
-        let cost = cost.or_else(|| price.cost(Service::Standard, &portion.tokens));
-        cost.map(|cost| cost.total)
+        let cost = |service| price.full_cost(service, &portion.tokens, extras);
+        cost(service).or_else(|| cost(Service::Standard))
     }
 }
 

@@ -47,7 +47,7 @@ struct Lease {
     reserved: Usd,
     /// What requests have cost that are not recorded in the ledger yet.
     settled: Usd,
-    /// What was left of the budgets when the ledger was asked last.
+    /// What was left of the budgets when the ledger was last read.
     left: Usd,
     /// From then on others may have it.
     until: Timestamp,
@@ -131,7 +131,7 @@ impl Leases {
         self.settle(reservation, Usd::ZERO);
     }
 
-    /// What is to become of each lease once all that was settled is recorded: what is asked for is added, what is
+    /// What is to become of each lease once all that was settled is recorded: what is requested is added, what is
     /// not needed is given back; `all` of what is unused where requests would be refused else.
     pub(super) fn changes(
         &mut self,
@@ -172,7 +172,7 @@ impl Leases {
         changes
     }
 
-    /// The ledger has made `change`; what was asked for is reserved.
+    /// The ledger has made `change`; what was requested is reserved.
     pub(super) fn changed(&mut self, change: &PlannedLease, state: &LeaseState, until: Timestamp) {
         let Some(lease) = self.all.get_mut(&change.key) else {
             return;
@@ -439,7 +439,7 @@ mod tests {
         Reserve(i64),
         /// The request of that place among those under way ends, for a part of what it reserved, in percent.
         Settle(usize, u64),
-        /// The ledger is asked, for what could not be reserved; it takes some steps until it answers.
+        /// The ledger is asked for what could not be reserved; its answer takes some steps.
         Begin {
             all: bool,
             renews: bool,
@@ -469,8 +469,8 @@ mod tests {
             let limits = limits(most);
             let mut under_way = Vec::new();
             let mut asks: BTreeMap<LeaseKey, Vec<Usd>> = BTreeMap::new();
-            // What requests have cost that the ledger does not know of, and has been told of.
-            let (mut unrecorded, mut told) = (Usd::ZERO, Usd::ZERO);
+            // What requests have cost that the ledger does not know of, and that was reported to it.
+            let (mut unrecorded, mut reported) = (Usd::ZERO, Usd::ZERO);
             let mut flying: Option<Vec<PlannedLease>> = None;
             for step in steps {
                 match step {
@@ -486,15 +486,15 @@ mod tests {
                     }
                     Step::Begin { all, renews } if flying.is_none() => {
                         flying = Some(leases.changes(std::mem::take(&mut asks), all, renews));
-                        told = std::mem::take(&mut unrecorded);
+                        reported = std::mem::take(&mut unrecorded);
                     }
                     Step::Answer { fails: true } => for change in flying.take().into_iter().flatten() {
                         leases.failed(&change);
                         asks.entry(change.key).or_default().extend(change.asks);
-                        unrecorded = unrecorded + std::mem::take(&mut told);
+                        unrecorded = unrecorded + std::mem::take(&mut reported);
                     },
                     Step::Answer { fails: false } => if let Some(changes) = flying.take() {
-                        budget.recorded = budget.recorded + std::mem::take(&mut told);
+                        budget.recorded = budget.recorded + std::mem::take(&mut reported);
                         for change in changes {
                             let state = budget.change(&change, change.key.0);
                             leases.changed(&change, &state, at(EXPIRY));
@@ -510,7 +510,7 @@ mod tests {
                 let reserved: Usd = under_way.iter().map(|reservation| reservation.amount).sum();
                 let leased: Usd = budget.leased.values().copied().sum();
                 prop_assert_eq!(leases.all.values().map(|lease| lease.reserved).sum::<Usd>(), reserved);
-                prop_assert!(reserved + unrecorded + told <= leased);
+                prop_assert!(reserved + unrecorded + reported <= leased);
                 prop_assert!(budget.left() >= Usd::ZERO);
             }
         }

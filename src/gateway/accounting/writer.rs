@@ -129,7 +129,7 @@ enum Activity {
     Sleeps,
 }
 
-/// Ends the accounts with the folding thread, even one that panics: nobody waits for it any more.
+/// Ends the accounts with the folding thread, even one that panics, so that no request waits for it.
 struct FoldingEnds<'a>(&'a LedgerWriter);
 
 /// Why the ledger takes nothing.
@@ -297,7 +297,7 @@ impl LedgerWriter {
         self.state().unsaved
     }
 
-    /// Takes over what has ended and grants what is asked for, until the accounts are closed: the folding thread.
+    /// Takes over what has ended and grants what is requested, until the accounts are closed: the folding thread.
     pub(super) fn run(self: &Arc<Self>) {
         let _ends = FoldingEnds(self);
         let ledger = self.app.ledger().with_patience(TRY_TIMEOUT);
@@ -430,13 +430,13 @@ impl LedgerWriter {
         Ok(())
     }
 
-    /// Writes `batch`; returns whom nothing was granted, with the reason.
+    /// Writes `batch`; returns the requests that were granted nothing, with the reason.
     fn fold_once(
         self: &Arc<Self>,
         ledger: &Ledger,
         mut batch: Batch,
     ) -> Result<Vec<(PendingReservation, ReservationOutcome)>, Code> {
-        // After a fault an empty transaction tells whether the ledger works again.
+        // After a fault an empty transaction shows whether the ledger works again.
         if batch.ended.is_empty() && batch.changes.is_empty() && self.state().fault.is_none() {
             return Ok(Vec::new());
         }
@@ -475,7 +475,7 @@ impl LedgerWriter {
                             lease: change.key,
                             amount: ask.amount,
                         });
-                        // Whoever has asked may be gone: dropping it needs the state.
+                        // The request may be gone: dropping it needs the state.
                         drop(state);
                         let _ = ask.outcome.send(ReservationOutcome::Granted(held));
                         state = self.state();

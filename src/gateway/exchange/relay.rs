@@ -48,7 +48,7 @@ pub(super) struct Flow {
     pub(super) status: u16,
     /// What the response refuses, where it has a status for that or was read whole; the reader knows of streams.
     pub(super) refused: Option<Refused>,
-    /// Whether it is what was asked for: no error, and no page of a proxy.
+    /// Whether it is the requested response: no error, and no page of a proxy.
     pub(super) is_usable: bool,
     pub(super) retry_after: Option<Duration>,
     /// Until it is settled.
@@ -92,7 +92,7 @@ pub(super) enum Extent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stopped {
     AtEnd,
-    /// Where that was asked for, before the end.
+    /// Where that was requested, before the end.
     AtExtent,
     /// More may follow.
     AtLimit,
@@ -215,7 +215,7 @@ impl Flow {
             },
             portions: stated.map(|_| meter.portions()).unwrap_or_default(),
             is_estimated: stated.is_none() && !(is_refused && meter.is_trusted()),
-            has_more_charged: meter.has_more_charged(),
+            extras: meter.extras(),
             stated_cost: meter.stated_cost(),
             service: meter.service(),
             retry_after: self.retry_after,

@@ -19,7 +19,7 @@ pub(in crate::gateway) struct ErrorResponse {
     pub(in crate::gateway) retry_after: Option<Duration>,
 }
 
-/// Whose format an error is told in.
+/// Whose API a client speaks: errors and lists of models are in its form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::gateway) enum ErrorFormat {
     OpenAi,
@@ -56,6 +56,7 @@ impl ErrorResponse {
             Code::ForeignRequest | Code::ProviderNotAllowed | Code::OriginChanged => StatusCode::FORBIDDEN,
             Code::NoSuchRoute | Code::UnknownModel | Code::UnknownProvider => StatusCode::NOT_FOUND,
             Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Code::UpgradeRefused => StatusCode::UPGRADE_REQUIRED,
             Code::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::InvalidArgument => StatusCode::BAD_REQUEST,
             Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
@@ -137,7 +138,7 @@ impl ErrorResponse {
     }
 }
 
-/// A wait as `Retry-After` tells it: in whole seconds, rather too long than too short.
+/// A wait as `Retry-After` says it: in whole seconds, rather too long than too short.
 pub(in crate::gateway) fn in_seconds(wait: Duration) -> u64 {
     wait.as_secs() + u64::from(wait.subsec_nanos() > 0)
 }

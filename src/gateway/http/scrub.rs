@@ -68,7 +68,7 @@ pub(in crate::gateway) struct Scrubber {
 enum Comparison {
     /// They begin with it, in so many bytes.
     Match(usize),
-    /// They end before it can be told.
+    /// They end before it can be decided.
     Incomplete,
     Differs,
 }
@@ -78,7 +78,7 @@ enum Comparison {
 enum Escape {
     /// The character, and how many bytes the escape has.
     Of(u8, usize),
-    /// The bytes end before it can be told.
+    /// The bytes end before it can be decided.
     Incomplete,
     /// There is none.
     Absent,

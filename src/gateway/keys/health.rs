@@ -62,7 +62,7 @@ impl KeyHealth {
                 }
                 Some(HealthState::Out { .. }) => (3, None),
             };
-            // A wait that another process was asked for, or this gateway before a restart, holds as well; but a cooldown
+            // A wait that another process got, or this gateway before a restart, holds as well; but a cooldown
             // without a stated length does not keep the only key from being tried.
             let cooling = cooling.filter(|_| !headroom.is_unexplained);
             let cooling = cooling.and_then(|until| Duration::try_from(until.duration_since(now)).ok());

@@ -2,7 +2,7 @@
 //! provider has to refuse.
 //!
 //! Kept in the memory of this gateway alone. A provider counts the requests of every process, and says with each response
-//! what they left; what is learnt of a refused is shared through the ledger besides, by [`super::health`].
+//! what they left; what a refusal says of the key is shared through the ledger as well, by [`super::health`].
 
 use std::{
     collections::BTreeMap,
@@ -66,7 +66,7 @@ impl Quotas {
             return Headroom::default();
         };
         let now = Instant::now();
-        let told = known.until.and_then(|until| until.checked_duration_since(now));
+        let stated = known.until.and_then(|until| until.checked_duration_since(now));
         let limited = known.limit.as_ref();
         let limited = limited.and_then(|limit| limit.wait(prepared.provider.rate_limit_of(label)));
         let left = known.left.get(&prepared.model.model).into_iter();
@@ -82,7 +82,7 @@ impl Quotas {
                 .filter(|wait| one.left == 0 && !wait.is_zero())
         });
         Headroom {
-            wait: told.into_iter().chain(limited).chain(waits).max(),
+            wait: stated.into_iter().chain(limited).chain(waits).max(),
             is_unexplained: known
                 .unexplained
                 .is_some_and(|at| now.duration_since(at) < MAX_GUESSED_WAIT),
@@ -128,10 +128,10 @@ impl Quotas {
                 None => return Ok(()),
             },
         };
-        let told = known
+        let stated = known
             .until
             .and_then(|until| until.checked_duration_since(Instant::now()));
-        match (told, per_minute) {
+        match (stated, per_minute) {
             (Some(wait), _) => Err(wait),
             (None, Some(per_minute)) => RequestLimit::take(&mut known.limit, per_minute),
             (None, None) => Ok(()),
@@ -143,9 +143,9 @@ impl Quotas {
         &self,
         prepared: &PreparedRequest,
         label: Option<&Label>,
-        told: Duration,
+        stated: Duration,
     ) -> Duration {
-        let wait = told.clamp(MIN_WAIT, MAX_WAIT);
+        let wait = stated.clamp(MIN_WAIT, MAX_WAIT);
         let until = Instant::now() + wait;
         let mut known = self.known();
         let known = known.entry(holder(prepared, label)).or_default();

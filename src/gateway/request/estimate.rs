@@ -3,7 +3,9 @@
 use super::fields::BodyFields;
 use crate::{
     catalog::Model,
-    domain::{Billionths, Exact, MAX_TOKENS, ProviderId, Rate, Service, TokenCounts, Tokens, Usd},
+    domain::{
+        Billionths, Exact, Extras, MAX_TOKENS, ProviderId, Rate, SearchContext, Service, TokenCounts, Tokens, Usd,
+    },
     services::price_lookup::Pricing,
 };
 
@@ -16,7 +18,7 @@ const MAX_WINDOW: u64 = 1_050_000;
 /// Bytes in a token of usual text, at least.
 const USUAL_BYTES: u64 = 3;
 
-/// Input and output of a dear model, in dollars per million tokens.
+/// Input and output of an expensive model, in dollars per million tokens.
 const DEAR_RATES: [u64; 2] = [15, 75];
 
 /// The most tokens of one image: 10,000 patches at OpenAI's detail `original`, 4,784 of Anthropic's in high resolution,
@@ -54,6 +56,8 @@ pub(super) struct RequestTokens {
     pub(super) most_input: u64,
     pub(super) most_output: u64,
     writes_long_cache: bool,
+    /// Whether anything in the prompt is no text.
+    has_files: bool,
 }
 
 impl RequestTokens {
@@ -84,17 +88,38 @@ impl RequestTokens {
             most_input: if prompt.is_open { input.max(window) } else { input },
             most_output: of_all(limit.unwrap_or(of_model)),
             writes_long_cache: prompt.names_cache_time,
+            has_files: prompt.is_open || prompt.files > 0 || prompt.images > 0,
         }
     }
 
     /// What is reserved where the price is unknown, and the provider states what it charged: the tokens to plan with, at
-    /// the rates of models that are dear.
+    /// the rates of expensive models.
     pub(super) fn most_stated_cost(&self) -> Usd {
         let [input, output] = DEAR_RATES.map(|per_million| Rate::from(Billionths(per_million * Billionths::ONE.0)));
         let cost: Exact = [input.times(self.most_input), output.times(self.output)]
             .into_iter()
             .sum();
         cost.rounded()
+    }
+
+    /// What a request may be but plain text: input that is not may be sound or images, and so may any output.
+    fn most_extras(&self) -> [Extras; 3] {
+        let input = if self.has_files { self.most_input } else { 0 };
+        let text = Extras {
+            search_context: Some(SearchContext::High),
+            ..Extras::default()
+        };
+        let sound = Extras {
+            audio_input: input,
+            audio_output: self.most_output,
+            ..text
+        };
+        let images = Extras {
+            image_input: input,
+            image_output: self.most_output,
+            ..text
+        };
+        [text, sound, images]
     }
 
     /// What it costs if every token that may be used is, each at its highest rate; nothing where that is unknown.
@@ -120,10 +145,10 @@ impl RequestTokens {
         for service in [Service::Standard, service?] {
             for (cache_write, cache_write_1h) in [(0, 0), (self.most_input, 0), (self.most_input, long)] {
                 for reasoning in [0, self.most_output] {
-                    let cost = priced
-                        .price
-                        .cost(service, &counts(cache_write, cache_write_1h, reasoning)?)?;
-                    most = most.max(cost.total);
+                    let tokens = counts(cache_write, cache_write_1h, reasoning)?;
+                    for extras in &self.most_extras() {
+                        most = most.max(priced.price.full_cost(service, &tokens, extras)?.cost);
+                    }
                 }
             }
         }

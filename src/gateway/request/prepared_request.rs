@@ -1,4 +1,4 @@
-//! A request as it goes to a provider: to whom, with which body, and what it may cost.
+//! A request as it is sent to a provider: the provider, the body, and what it may cost.
 
 use bytes::Bytes;
 use hyper::Method;
@@ -28,7 +28,7 @@ pub(in crate::gateway) struct PreparedRequest {
     pub(in crate::gateway) label: Option<Label>,
     /// What goes on: with the provider's own name of the model in it.
     pub(in crate::gateway) body: Bytes,
-    /// Whether the counts at the end of the stream were asked for by us alone.
+    /// Whether only we requested the counts at the end of the stream.
     pub(in crate::gateway) strips: bool,
     /// Whether it uses tokens at all.
     pub(in crate::gateway) is_metered: bool,
@@ -41,7 +41,7 @@ pub(in crate::gateway) struct PreparedRequest {
     pub(in crate::gateway) pricing: Pricing,
     /// The most that it can cost; nothing where that is unknown.
     pub(in crate::gateway) most: Option<Usd>,
-    /// Whether its usage is reported only later, to whoever asks for it.
+    /// Whether its usage is only reported later, on request.
     pub(in crate::gateway) is_deferred: bool,
 }
 
@@ -63,7 +63,7 @@ impl PreparedRequest {
         let Target { provider, model, label } = target;
         let is_metered = match &call.endpoint {
             Endpoint::CountTokens => false,
-            Endpoint::Native(_) => request.method == Method::POST && !is_free(&call.path),
+            Endpoint::Further(_) | Endpoint::Native(_) => request.method == Method::POST && !is_free(&call.path),
             Endpoint::Chat | Endpoint::Responses | Endpoint::Embeddings | Endpoint::Messages => true,
         };
         check_configuration(&provider, &model, is_metered)?;
@@ -158,6 +158,8 @@ fn is_free(path: &str) -> bool {
         "/cancel",
         "/files",
         "/uploads",
+        "/parts",
+        "/complete",
         "/api/show",
         "/api/pull",
     ]

@@ -19,9 +19,9 @@ use crate::domain::RequestOutcome;
 
 /// The longest error body that is read, in bytes.
 const MAX_BODY: usize = 64 << 10;
-/// How many errors of one body are looked at.
+/// How many errors of one body are read.
 const MAX_ERRORS: usize = 8;
-/// The longest message that is looked at, in bytes.
+/// The longest message that is read, in bytes.
 const MAX_MESSAGE: usize = 2_000;
 
 /// Why a provider did not answer a request.
@@ -122,7 +122,7 @@ pub fn refusal_in(def: &ProviderDef, status: u16, event: &Value, now: Timestamp)
     Some(facts.refused(def, status, rate_limits::retry_after_in(event, now)))
 }
 
-/// Whether a body, or an event of a stream, tells of an error.
+/// Whether a body, or an event of a stream, reports an error.
 pub(super) fn is_error(event: &Value) -> bool {
     let Value::Object(fields) = event else {
         return match event {
@@ -164,7 +164,7 @@ fn says_something(error: &Value) -> bool {
     }
 }
 
-/// What is looked at of an error.
+/// What is read of an error.
 #[derive(Debug, Default)]
 struct Facts {
     codes: Vec<String>,

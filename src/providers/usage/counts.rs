@@ -33,6 +33,8 @@ pub(super) static COUNTS: &[&str] = &[
     "totalTokens",
     "cacheReadInputTokens",
     "cacheWriteInputTokens",
+    "input_token_count",
+    "output_token_count",
     "inputTokenCount",
     "outputTokenCount",
     "cacheReadInputTokenCount",
@@ -69,21 +71,24 @@ pub(super) static PARTS: &[&str] = &[
     "output_token_details",
     "cache_creation",
     "cache_creation_token_details",
+    "cached_tokens_details",
     "server_tool_use",
     "billed_units",
     "tokens",
 ];
-/// Lists of counts by modality.
+/// Lists of counts by modality, of Gemini and its interactions.
 const MODALITIES: &[&str] = &[
     "promptTokensDetails",
+    "toolUsePromptTokensDetails",
+    "cacheTokensDetails",
     "candidatesTokensDetails",
     "responseTokensDetails",
     "input_tokens_by_modality",
+    "cached_tokens_by_modality",
     "output_tokens_by_modality",
 ];
-/// What sums over lists are kept as, among the names above.
+/// What the sum over Amazon Bedrock's list of cache writes is kept as, among the names above.
 pub(super) const CACHE_WRITE_1H: &str = "cacheWrite1h";
-pub(super) const OTHER_MODALITIES: &str = "otherModalities";
 
 /// Merges the counts of `usage` into what is `known`; false where one cannot be true.
 pub(super) fn merge(known: &mut Map<String, Value>, usage: &Map<String, Value>) -> bool {
@@ -134,18 +139,25 @@ fn merge_sum<'v>(known: &mut Map<String, Value>, name: &str, values: impl Iterat
     sum.is_some_and(|sum| merge_count(known, name, &sum.into()))
 }
 
-/// Merges what a list counts of sound, and of images that were made: both have prices of their own.
+/// Merges what a list counts of each modality that may have a price of its own, as an object of the list's name.
 fn merge_modalities(known: &mut Map<String, Value>, list: &str, entries: &[Value]) -> bool {
-    let is_output = !list.starts_with(['p', 'i']);
-    let is_other = |entry: &&Value| {
-        let modality = entry["modality"].as_str().unwrap_or_default();
-        modality.eq_ignore_ascii_case("audio") || is_output && !modality.eq_ignore_ascii_case("text")
+    const NAMES: [&str; 3] = ["tokenCount", "tokens", "token_count"];
+    let by_modality = known.entry(list).or_insert_with(|| Value::Object(Map::new()));
+    let Value::Object(by_modality) = by_modality else {
+        return false;
     };
-    let counts = entries.iter().filter(is_other).map(|entry| {
-        let names = ["tokenCount", "tokens", "token_count"];
-        names.iter().find_map(|name| entry.get(*name)).unwrap_or(&Value::Null)
-    });
-    merge_sum(known, OTHER_MODALITIES, counts)
+    ["audio", "image", "video"].into_iter().all(|modality| {
+        let is_one = |entry: &&Value| {
+            let named = entry["modality"].as_str();
+            named.is_some_and(|named| named.eq_ignore_ascii_case(modality))
+        };
+        let count = |entry| NAMES.iter().find_map(|name| Value::get(entry, *name));
+        let counts = entries
+            .iter()
+            .filter(is_one)
+            .map(|entry| count(entry).unwrap_or(&Value::Null));
+        merge_sum(by_modality, modality, counts)
+    })
 }
 
 /// A count that can be true: a whole number up to [`MAX_PER_REQUEST`], also where it is written as `12.0` or `"12"`.

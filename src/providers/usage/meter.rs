@@ -3,13 +3,15 @@
 use serde_json::{Map, Value};
 
 use super::{
-    conversion::{ReportedCounts, has_more_charged, reported},
+    conversion::{ReportedCounts, reported},
     counts::{self, MAX_ENTRIES, merge, merge_count, true_counts, within_whole},
+    extras,
+    known::Known,
     scan::ScannedUsage,
     stated_cost::StatedCost,
 };
 use crate::{
-    domain::{ModelId, Portion, Service, TokenCounts, Tokens, Usd},
+    domain::{Extras, ModelId, Portion, SearchContext, Service, TokenCounts, Tokens, Usd},
     providers::refusal,
 };
 
@@ -23,14 +25,15 @@ pub struct Meter {
     usage: Map<String, Value>,
     /// What is billed beside those counts, by the last event that lists it.
     iterations: Vec<Iteration>,
-    /// The model that answered in place of the one that was asked.
+    /// The model that answered in place of the requested one.
     fallback: Option<ModelId>,
     stated_cost: StatedCost,
     tier: Option<Service>,
     /// Whether the faster mode was used, where the provider says.
     is_fast: Option<bool>,
-    /// Whether a tool, or a place, was used that is charged beside the tokens.
+    /// Whether a tool, or a place, was used that is charged beside the tokens, and not counted.
     has_surcharge: bool,
+    search_context: Option<SearchContext>,
     /// Characters of text so far.
     chars: u64,
     /// The first event, or the body, that reports an error.
@@ -43,7 +46,7 @@ pub struct Meter {
 /// Tokens that Anthropic bills beside the counts at the top.
 #[derive(Debug, Clone, PartialEq)]
 struct Iteration {
-    /// Where it is another one than was asked.
+    /// Where it is not the requested one.
     model: Option<ModelId>,
     counts: TokenCounts,
 }
@@ -72,7 +75,7 @@ impl Meter {
         true_counts(self.with_iterations(reported.counts))
     }
 
-    /// Those counts by the model that each part is billed at; nothing where all are of the model that was asked.
+    /// Those counts by the model that each part is billed at; nothing where all are of the requested model.
     pub fn portions(&self) -> Vec<Portion> {
         if self.iterations.is_empty() && self.fallback.is_none() || self.tokens().is_none() {
             return Vec::new();
@@ -134,16 +137,20 @@ impl Meter {
         self.stated_cost.usd()
     }
 
-    /// Whether something is charged beside the tokens, or at rates of its own: searches, sound, images.
-    pub fn has_more_charged(&self) -> bool {
-        self.has_surcharge || has_more_charged(&self.usage)
+    /// What was used beside plain text: searches, sound, images.
+    pub fn extras(&self) -> Extras {
+        let counted = extras::extras(Known(&self.usage), self.search_context);
+        Extras {
+            has_uncounted: self.has_surcharge || counted.has_uncounted,
+            ..counted
+        }
     }
 
     /// The service that the provider names.
     pub fn service(&self) -> Option<Service> {
         match (self.is_fast, self.tier) {
             (Some(true), _) => Some(Service::Fast),
-            // Another one was asked for, and not granted.
+            // Another one was requested, and not granted.
             (Some(false), None) => Some(Service::Standard),
             (_, tier) => tier,
         }
@@ -241,6 +248,11 @@ impl Meter {
                     self.read_usage(usage);
                 }
             }
+            // Of Replicate's predictions; others measure other things.
+            let metrics = holder.get("metrics").filter(|it| it["output_token_count"].is_number());
+            if let Some(metrics) = metrics {
+                self.read_usage(metrics);
+            }
             self.read_tier(holder.get("service_tier").or(holder.get("serviceTier")));
         }
         // Of Cohere's older API, and of its embeddings.
@@ -291,6 +303,8 @@ impl Meter {
                         .or(usage.get("serviceTier"))
                         .or(usage.get("trafficType")),
                 );
+                let context = usage.get("search_context_size").and_then(Value::as_str);
+                self.search_context = context.and_then(extras::search_context).or(self.search_context);
                 self.is_fast = match usage.get("speed").and_then(Value::as_str) {
                     Some("fast") => Some(true),
                     Some("standard") => Some(false),

@@ -11,7 +11,9 @@
 mod chunks;
 mod conversion;
 mod counts;
+mod extras;
 mod frames;
+mod known;
 mod meter;
 mod reader;
 mod scan;

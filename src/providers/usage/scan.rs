@@ -44,6 +44,8 @@ const WHOLE: &[&str] = &[
     "provider_metadata",
     "providerMetadata",
     "amazon-bedrock-invocationMetrics",
+    // Of Replicate's predictions.
+    "metrics",
 ];
 /// Fields that are kept, with such fields in them.
 const KNOWN: &[&str] = &[

@@ -9,7 +9,7 @@ use super::{
     *,
 };
 use crate::{
-    domain::{Portion, Service, TokenCounts, Tokens},
+    domain::{Extras, Portion, SearchContext, Service, TokenCounts, Tokens},
     providers::refusal,
 };
 
@@ -183,6 +183,40 @@ fn every_provider_is_read_in_its_own_way_of_counting() {
                 output: 50,
                 cache_read: 60,
                 cache_write: 40,
+                ..counts()
+            },
+        ),
+        (
+            "Replicate",
+            json!({"id": "p", "model": "meta/llama", "status": "succeeded", "output": ["a", "b"], "metrics": {
+                "input_token_count": 100, "output_token_count": 50, "predict_time": 1.25, "time_to_first_token": 0.2}}),
+            TokenCounts {
+                input: 100,
+                output: 50,
+                ..counts()
+            },
+        ),
+        (
+            "MiniMax",
+            json!({"base_resp": {"status_code": 0, "status_msg": ""}, "usage": {"total_tokens": 150, "total_characters": 0,
+                "prompt_tokens": 100, "completion_tokens": 50, "prompt_tokens_details": {"cached_tokens": 60},
+                "completion_tokens_details": {"reasoning_tokens": 20}}}),
+            TokenCounts {
+                input: 100,
+                output: 50,
+                cache_read: 60,
+                reasoning: 20,
+                ..counts()
+            },
+        ),
+        (
+            "Z.ai",
+            json!({"request_id": "r", "usage": {"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150,
+                "prompt_tokens_details": {"cached_tokens": 60}}, "web_search": []}),
+            TokenCounts {
+                input: 100,
+                output: 50,
+                cache_read: 60,
                 ..counts()
             },
         ),
@@ -834,34 +868,126 @@ fn what_another_model_used_is_billed_at_that_model() {
 }
 
 #[test]
-fn what_is_charged_beside_the_tokens_is_known() {
-    for usage in [
-        json!({"usage": {"input_tokens": 1, "output_tokens": 1, "server_tool_use": {"web_search_requests": 2}}}),
-        json!({"usage": {"prompt_tokens": 9, "completion_tokens": 1, "prompt_tokens_details": {"audio_tokens": 3}}}),
-        json!({"usage": {"prompt_tokens": 9, "completion_tokens": 1, "num_search_queries": 3}}),
-        json!({"usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 1, "promptTokensDetails": [
-            {"modality": "TEXT", "tokenCount": 2}, {"modality": "AUDIO", "tokenCount": 7}]}}),
-        json!({"usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 1, "candidatesTokensDetails": [
-            {"modality": "IMAGE", "tokenCount": 7}]}}),
-        json!({"usage": {"total_input_tokens": 9, "total_output_tokens": 1, "input_tokens_by_modality": [
-            {"modality": "audio", "tokens": 7}]}}),
-        json!({"usage": {"input_tokens": 9, "output_tokens": 1, "inference_geo": "us"}}),
-        json!({"output": [{"type": "web_search_call"}, {"type": "message"}], "usage": {"input_tokens": 9,
-            "output_tokens": 1}}),
-        json!({"candidates": [{"groundingMetadata": {"webSearchQueries": ["x"]}}], "usageMetadata": {
-            "promptTokenCount": 9, "candidatesTokenCount": 1}}),
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn what_is_used_beside_text_is_counted() {
+    let searches = |searches| Extras {
+        searches,
+        ..Extras::default()
+    };
+    let sound = |audio_input| Extras {
+        audio_input,
+        ..Extras::default()
+    };
+    let uncounted = Extras {
+        has_uncounted: true,
+        ..Extras::default()
+    };
+    for (answer, extras) in [
+        (
+            json!({"usage": {"input_tokens": 1, "output_tokens": 1, "server_tool_use": {"web_search_requests": 2}}}),
+            searches(2),
+        ),
+        (
+            json!({"usage": {"input_tokens": 1, "output_tokens": 1, "server_tool_use": {"web_search_requests": 0}}}),
+            searches(0),
+        ),
+        (
+            json!({"usage": {"input_tokens": 1, "output_tokens": 1, "server_tool_use": null}}),
+            searches(0),
+        ),
+        (
+            json!({"usage": {"prompt_tokens": 9, "completion_tokens": 1, "num_search_queries": 3,
+                "citation_tokens": 50, "search_context_size": "medium"}}),
+            Extras {
+                citations: 50,
+                search_context: Some(SearchContext::Medium),
+                ..searches(3)
+            },
+        ),
+        (
+            json!({"usage": {"prompt_tokens": 9, "completion_tokens": 8, "prompt_tokens_details": {"audio_tokens": 3},
+                "completion_tokens_details": {"audio_tokens": 5, "text_tokens": 3}}}),
+            Extras {
+                audio_output: 5,
+                ..sound(3)
+            },
+        ),
+        (
+            json!({"usage": {"input_tokens": 9, "output_tokens": 1, "input_token_details": {"audio_tokens": 7,
+                "cached_tokens": 4, "cached_tokens_details": {"audio_tokens": 4}}}}),
+            Extras {
+                audio_cache_read: 4,
+                ..sound(7)
+            },
+        ),
+        (
+            json!({"usage": {"input_tokens": 90, "output_tokens": 80, "input_tokens_details": {"image_tokens": 70,
+                "text_tokens": 20}, "output_tokens_details": {"image_tokens": 80}}}),
+            Extras {
+                image_input: 70,
+                image_output: 80,
+                ..Extras::default()
+            },
+        ),
+        (
+            json!({"usageMetadata": {"promptTokenCount": 19, "candidatesTokenCount": 1, "cachedContentTokenCount": 5,
+                "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 2}, {"modality": "AUDIO", "tokenCount": 7},
+                    {"modality": "IMAGE", "tokenCount": 10}],
+                "cacheTokensDetails": [{"modality": "AUDIO", "tokenCount": 5}]}}),
+            Extras {
+                audio_cache_read: 5,
+                image_input: 10,
+                ..sound(7)
+            },
+        ),
+        (
+            json!({"usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 8, "candidatesTokensDetails": [
+                {"modality": "IMAGE", "tokenCount": 7}, {"modality": "TEXT", "tokenCount": 1}]}}),
+            Extras {
+                image_output: 7,
+                ..Extras::default()
+            },
+        ),
+        (
+            json!({"usage": {"total_input_tokens": 9, "total_output_tokens": 6, "input_tokens_by_modality": [
+                {"modality": "audio", "tokens": 7}], "output_tokens_by_modality": [{"modality": "audio", "tokens": 6}]}}),
+            Extras {
+                audio_output: 6,
+                ..sound(7)
+            },
+        ),
+        (
+            json!({"usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 8, "candidatesTokensDetails": [
+                {"modality": "VIDEO", "tokenCount": 7}]}}),
+            uncounted,
+        ),
+        (
+            json!({"usage": {"input_tokens": 9, "output_tokens": 1, "inference_geo": "us"}}),
+            uncounted,
+        ),
+        (
+            json!({"usage": {"input_tokens": 9, "output_tokens": 1, "inference_geo": "global"}}),
+            Extras::default(),
+        ),
+        (
+            json!({"output": [{"type": "web_search_call"}, {"type": "message"}], "usage": {"input_tokens": 9,
+                "output_tokens": 1}}),
+            uncounted,
+        ),
+        (
+            json!({"candidates": [{"groundingMetadata": {"webSearchQueries": ["x"]}}], "usageMetadata": {
+                "promptTokenCount": 9, "candidatesTokenCount": 1}}),
+            uncounted,
+        ),
     ] {
-        let meter = whole(&usage);
-        assert!(meter.tokens().is_some() && meter.has_more_charged(), "{usage}");
+        let meter = whole(&answer);
+        assert!(meter.tokens().is_some(), "{answer}");
+        assert_eq!(meter.extras(), extras, "{answer}");
     }
-    for usage in [
-        json!({"usage": {"input_tokens": 1, "output_tokens": 1, "server_tool_use": {"web_search_requests": 0}}}),
-        json!({"usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 1, "promptTokensDetails": [
-            {"modality": "IMAGE", "tokenCount": 7}, {"modality": "TEXT", "tokenCount": 2}]}}),
-        json!({"usage": {"input_tokens": 9, "output_tokens": 1, "inference_geo": "global"}}),
-    ] {
-        assert!(!whole(&usage).has_more_charged(), "{usage}");
-    }
+    let modalities = json!([{"modality": "AUDIO", "tokenCount": -1}]);
+    let absurd = json!({"usageMetadata": {"promptTokenCount": 9, "candidatesTokenCount": 1,
+        "promptTokensDetails": modalities}});
+    assert_eq!(whole(&absurd).tokens(), None, "a count that cannot be true");
 }
 
 #[test]

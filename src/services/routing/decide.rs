@@ -41,7 +41,7 @@ pub struct Candidate<'a> {
 /// When a provider's turn is: earlier ones are taken while they can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Precedence {
-    /// The caller asked for it.
+    /// The caller requested it.
     Preferred,
     /// The configuration names it, or one of equal rank, for the task.
     Task,
@@ -193,7 +193,7 @@ impl Order<'_> {
             .map_or(Precedence::Rest, Precedence::Fallback)
     }
 
-    /// What ranks before any objective: the model asked for, whose turn it is, the model the configuration names for the
+    /// What ranks before any objective: the requested model, whose turn it is, the model that the configuration names for the
     /// task, whether it is there to stay, and the place in the provider's own list where the caller names no objective.
     fn place(&self, turn: Precedence, offer: &Offer) -> (bool, Precedence, bool, bool, u16) {
         let is_other = self.ask.model.as_ref().is_some_and(|model| *model != offer.model);
@@ -203,7 +203,7 @@ impl Order<'_> {
         (is_other, turn, is_unnamed, offer.is_retiring, place)
     }
 
-    /// The preferred provider, else the first that has the model asked for, else the task's.
+    /// The preferred provider, else the first that has the requested model, else the task's.
     fn original(&self, supplies: &[Supply]) -> ProviderId {
         let having = supplies.iter().filter(|supply| {
             let wanted = self.ask.model.as_ref();
@@ -219,7 +219,7 @@ impl Order<'_> {
     }
 }
 
-/// Why the model cannot do what is asked, if it cannot.
+/// Why the model cannot serve the request, if it cannot.
 ///
 /// What is longer than any known context window fits no model of unknown size either. An assumed window rules out what
 /// is known to be longer, and not what is typical.

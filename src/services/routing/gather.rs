@@ -56,7 +56,7 @@ pub struct RoutingSnapshot {
     supplies: Mutex<BTreeMap<SuppliesFor, Arc<Vec<Supply>>>>,
 }
 
-/// For what supplies are: the task, the provider that was asked for, and whether only what can be used is whole.
+/// What supplies are for: the task, the requested provider, and whether only what can be used is complete.
 type SuppliesFor = (Task, Option<ProviderId>, bool);
 
 /// What is known of the stored keys.
@@ -67,7 +67,7 @@ enum KnownKeys {
     Closed(Error),
 }
 
-/// Opens the vault for a person at a terminal, who can be asked; a client is told what is closed.
+/// Opens the vault for a person at a terminal, who can be asked; a client sees what is closed.
 pub async fn open_for(app: &App, caller: &dyn Caller) -> Result<()> {
     match caller.kind() {
         CallerKind::Mcp { .. } | CallerKind::Gateway => Ok(()),
@@ -91,7 +91,7 @@ impl KnownKeys {
 impl RoutingSnapshot {
     /// The state now: what was gathered for another call, while it holds.
     ///
-    /// Opens the vault only by what needs nobody, and asks only servers on this machine.
+    /// Opens the vault only without a person, and contacts only servers on this machine.
     pub async fn of(app: &App) -> Result<Arc<Self>> {
         let config = app.settings().current();
         let keys = match vault_access::contents_unasked(app).await {
@@ -178,7 +178,7 @@ impl RoutingSnapshot {
         }
     }
 
-    /// The last 30 days, today included: what models, tasks and providers are in use is told of these.
+    /// The last 30 days, today included: what models, tasks and providers are in use comes from these.
     pub fn last_days(&self) -> Span {
         let zone = &self.config.budget.time_zone;
         let days = last_days(USED_DAYS, self.now, zone);
@@ -217,7 +217,7 @@ impl RoutingSnapshot {
         self.config.known(id)
     }
 
-    /// All providers with what they could do for `task`, besides those that nobody has set up or asked for and that
+    /// All providers with what they could do for `task`, besides those that are neither set up nor asked for and that
     /// have no models. Of those that cannot be used, one model stands for all unless they are wanted `whole`.
     pub fn supplies(&self, task: Task, asked: Option<&ProviderId>, whole: bool) -> Arc<Vec<Supply>> {
         let key = (task, asked.cloned(), whole);
@@ -331,7 +331,7 @@ impl RoutingSnapshot {
         let configured = provider.keys.get(label);
         let limit = configured.map_or(provider.rate_limit, |key| key.rate_limit);
         let pool = health::pool(provider, label);
-        // Requests of which nobody said which key they were made with are the usual one's.
+        // Requests without a label count for the usual key.
         let unnamed = pool.contains(usual).then_some(None);
         let times = tail.times(&provider.id, pool.iter().map(Some).chain(unnamed));
         let used = times.iter().map(|times| times.len()).sum();
@@ -430,7 +430,7 @@ impl Offering<'_> {
     }
 
     /// The models of the catalog that are worth proposing; where none of the provider's is kept by hand, those of the
-    /// public layer that somebody measured, or their family. They are not read for a provider that is out.
+    /// public layer that were measured, or whose family was. They are not read for a provider that is out.
     fn of_catalog(&self) -> impl Iterator<Item = &Model> {
         let (catalog, provider) = (&self.state.catalog, &self.provider.id);
         let mut models: Vec<&Model> = catalog.kept_of(provider).collect();
@@ -449,7 +449,7 @@ impl Offering<'_> {
     fn costs_no_more(&self, model: Option<&Model>, other: &str) -> bool {
         let mut others = self.state.catalog.kept_of(&self.provider.id);
         let other = others.find(|it| normalized(it.id.model.as_str()) == other);
-        let rates = |model: Option<&Model>| Some(model?.price_at(self.state.now)?.standard);
+        let rates = |model: Option<&Model>| Some(model?.price_at(self.state.now)?.offered.standard);
         rates(model)
             .zip(rates(other))
             .is_some_and(|(new, old)| new.input <= old.input && new.output <= old.output)
@@ -515,7 +515,7 @@ fn is_of_use(model: &Model) -> bool {
     }
 }
 
-/// The efforts at which a model can be asked, each with its figure for `task`; nothing where nobody measured it.
+/// The efforts at which a model can be asked, each with its figure for `task`; none where it was not measured.
 fn variants(
     figures: &Figures,
     model: &ModelId,

@@ -146,7 +146,7 @@ fn which(
         model = format!("{model} at effort {}", effort.as_str());
     }
     if ask.model.as_ref() == Some(&chosen.offer.model) {
-        return format!("{model} is the model asked for");
+        return format!("{model} is the requested model");
     }
     if chosen.turn == Precedence::Task && policy.task.1.as_ref() == Some(&chosen.offer.model) {
         return format!("{model} is the model set for the task");

@@ -17,7 +17,7 @@ use crate::{
     catalog::{Figures, Model, ModelStatus, Points},
     domain::{
         ExpiryNotice, KeyRecord, ModelRef, Price, ProviderId, Service, Task, TokenCounts, Tokens, Usd, Window,
-        thousands, utc_text,
+        thousands,
     },
     error::Result,
     services::{budget_status, price_lookup},
@@ -26,7 +26,7 @@ use crate::{
 
 /// How many usable providers besides the first a task should have.
 const ENOUGH_FALLBACKS: usize = 2;
-/// How long ahead the end of a model is told.
+/// How long ahead the end of a model is announced.
 const SOON: SignedDuration = SignedDuration::from_hours(60 * 24);
 /// The smallest saving in a month that is worth a word.
 const MIN_SAVING: Usd = Usd::from_nano(1_000_000_000);
@@ -216,7 +216,7 @@ fn providers(state: &RoutingSnapshot, supplies: &[Supply], warnings: &mut Vec<No
                 FAILING,
                 format!("wait; another key or a lower `rate_limit` under [providers.{id}] helps if it happens often"),
             )),
-            Verdict::Unhealthy { .. } => Some(note(FAILING, "wait; it is tried again by itself".to_owned())),
+            Verdict::Unhealthy { .. } => Some(note(FAILING, "wait; it is retried automatically".to_owned())),
             Verdict::NoCredit => Some(note(
                 FAILING,
                 format!("top up the account, then `api-keys validate {id}`"),
@@ -263,12 +263,16 @@ fn keys(state: &RoutingSnapshot, warnings: &mut Vec<Note>, recommendations: &mut
         let notice = record.expiry_notice(state.now).zip(record.expires_at);
         if let Some((notice, at)) = notice {
             let (r#type, said) = match notice {
-                ExpiryNotice::Expired => ("key_expired", "has expired on"),
+                ExpiryNotice::Expired => ("key_expired", "expired on"),
                 ExpiryNotice::Within1Day | ExpiryNotice::Within7Days | ExpiryNotice::Within30Days => {
                     ("key_expiring", "expires on")
                 }
             };
-            let note = Note::new(r#type, format!("the key {key} {said} {}", utc_text(at)), rotate);
+            let note = Note::new(
+                r#type,
+                format!("the key {key} {said} {}", at.strftime("%Y-%m-%d")),
+                rotate,
+            );
             warnings.push(note.of_provider(&record.provider));
         }
         if is_unvalidated(record) {

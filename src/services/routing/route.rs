@@ -36,7 +36,7 @@ const MAX_KNOWN: usize = 64;
 /// How many providers an error names.
 const MAX_NAMED: usize = 5;
 
-/// A route that somebody wants.
+/// A route that is wanted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Wanted {
     pub task: Task,
@@ -245,7 +245,7 @@ pub fn look(state: &RoutingSnapshot, task: Task) -> Result<Route> {
     answer(state, &decision, &ask, false)
 }
 
-/// What there is for it; models are told apart only where one of them is named.
+/// What there is for it; models differ only where one of them is named.
 fn supplies(state: &RoutingSnapshot, wanted: &Wanted) -> Arc<Vec<Supply>> {
     let whole = wanted.lists_all || wanted.model.is_some();
     state.supplies(wanted.task, wanted.preferred.as_ref(), whole)
@@ -304,7 +304,7 @@ fn resolve(
         if let Some(found) = has(state, supply, &id) {
             return Ok((Some(provider), found));
         }
-        // An endpoint of the user's own that nobody can ask for its models is taken at the caller's word.
+        // An endpoint of the user's own whose models are unknown is taken at the caller's word.
         let is_own = |it: &providers::Provider| it.kind == ProviderKind::OpenAiCompatible;
         if supply.offers.is_empty() && state.provider(&provider).is_some_and(is_own) {
             if let Some(supply) = Arc::make_mut(supplies).get_mut(at) {
@@ -426,7 +426,7 @@ fn considered(decision: &Decision<'_>) -> (Vec<Considered>, usize) {
         listed = lines(decision, |verdict| !verdict.is_usable());
     }
     let all = listed.len();
-    // What is left out is not what tells most: the outranked at the end, not the reasons against others.
+    // What matters least is left out: the outranked at the end, not the reasons against others.
     let reasons = listed.iter().filter(|it| it.verdict != Verdict::Outranked).count();
     let mut room = MAX_CONSIDERED.saturating_sub(reasons);
     listed.retain(|it| {

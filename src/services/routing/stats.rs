@@ -25,7 +25,7 @@ use crate::{
     storage::ledger::{Dimension, Filter, Past, Totals},
 };
 
-/// How many models of each provider are named where all providers are asked for: of those that can be used, and others.
+/// How many models of each provider are named where all providers are shown: of those that can be used, and of the others.
 const MAX_MODELS: [usize; 2] = [12, 3];
 /// How long a price holds at least, in seconds.
 const HOUR: i64 = 3_600;
@@ -318,7 +318,7 @@ fn is_failing(past: &[&Past]) -> bool {
 /// How many of the last requests say how a provider fares.
 const LAST_REQUESTS: u32 = 20;
 
-/// What the typical models cost, kept for an hour: to find one, all prices of a provider are looked at.
+/// What the typical models cost, kept for an hour: finding one reads all prices of a provider.
 #[derive(Debug)]
 struct TypicalPrices {
     config: Arc<Config>,
@@ -371,7 +371,7 @@ fn price(state: &RoutingSnapshot, provider: &Provider) -> PriceStats {
     let free = price_lookup::free(provider).map(|_| Rate::ZERO);
     PriceStats {
         model: model.map(|model| model.to_string()),
-        input_per_million: price.as_ref().map(|price| price.standard.input).or(free),
-        output_per_million: price.as_ref().map(|price| price.standard.output).or(free),
+        input_per_million: price.as_ref().map(|price| price.offered.standard.input).or(free),
+        output_per_million: price.as_ref().map(|price| price.offered.standard.output).or(free),
     }
 }

@@ -1,4 +1,4 @@
-//! What a decision is made of: the providers with their keys and models, what is asked, and the policy.
+//! What a decision is made of: the providers with their keys and models, the request, and the policy.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -33,7 +33,7 @@ pub struct KeySupply {
     pub label: Label,
     /// Why it cannot be used by what is stored of it, if it cannot.
     pub obstacle: Option<Verdict>,
-    /// What is remembered of its troubles.
+    /// Its health.
     pub health: Health,
     /// When it was last changed or found valid.
     pub restored_at: Option<Timestamp>,
@@ -63,7 +63,7 @@ pub struct Offer {
     pub assumes_window: bool,
     pub max_input: Option<u64>,
     pub max_output: Option<u64>,
-    /// Nothing where nobody says what it can do.
+    /// What it can do, where that is known.
     pub capabilities: Option<Capabilities>,
     /// Nothing where it is not known.
     pub price: Option<Box<Price>>,
@@ -75,7 +75,7 @@ pub struct Offer {
     pub place: u16,
     /// The median of its last answers.
     pub latency_ms: Option<u32>,
-    /// The efforts it can be asked with; never empty.
+    /// The efforts it supports; never empty.
     pub variants: Arc<[Variant]>,
 }
 
@@ -111,7 +111,7 @@ pub struct Expected {
     pub input: u64,
     /// Without reasoning.
     pub output: u64,
-    /// Whether these are what is typical of the task, because nobody said.
+    /// Whether these are what is typical of the task, because none were given.
     pub are_typical: bool,
 }
 
@@ -248,7 +248,7 @@ impl Verdict {
 }
 
 impl Expected {
-    /// What a request of that kind usually has: our assumption, where nobody says.
+    /// What a request of that kind usually has: our assumption, where none is given.
     pub fn typical(task: Task) -> Self {
         let (input, output) = match task {
             Task::CodeGeneration => (4_000, 1_500),

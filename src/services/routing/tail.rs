@@ -9,7 +9,7 @@ use crate::{
     storage::ledger::{Asked, Past},
 };
 
-/// How far back requests are looked at.
+/// How far back requests count.
 pub(super) const MAX_AGE: SignedDuration = SignedDuration::from_hours(24);
 /// How far back a model's absence is believed.
 const ABSENCE_MAX_AGE: SignedDuration = SignedDuration::from_hours(1);

@@ -16,9 +16,9 @@ use crate::{providers::MAX_FOUND, settings::Machine};
 
 /// How much of a file is read at a time, in bytes.
 const PART: usize = 1 << 20;
-/// How many files are looked through at once.
+/// How many files are searched at once.
 const THREADS: usize = 2;
-/// Folders in which nobody looks for keys: of version control, and of what others have written or built.
+/// Folders that are not searched: of version control, and of dependencies and build output.
 const SKIPPED: [&str; 8] = [
     ".git",
     ".hg",
@@ -60,7 +60,7 @@ pub struct Scanned {
     pub unread: Vec<PathBuf>,
 }
 
-/// Where keys end up without anybody wanting it: this folder, and what agents and shells keep at home.
+/// Where keys end up by accident: this folder, and what agents and shells keep at home.
 pub fn usual_places(machine: &Machine) -> Vec<PathBuf> {
     let at_home = USUAL.iter().map(|name| machine.home().join(name));
     let mut places = vec![machine.working().to_owned()];

@@ -1,90 +1,14 @@
 //! Looking for keys where they do not belong: transcripts of agents, `.env` files, histories of shells, work trees.
 //!
-//! Stored keys are told by keyed fingerprints and their last four characters, which their masked form shows; everything
+//! Stored keys are recognized by keyed fingerprints and their last four characters, which their masked form shows; everything
 //! else by how keys and tokens begin. No value leaves this module.
 
+mod exposure;
 mod files;
 mod text;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::{Path, PathBuf},
+pub use self::{
+    exposure::{mark_exposed, needles, shown},
+    files::{Scanned, scan_files, usual_places},
+    text::{LeakFinding, Needles, scan_text},
 };
-
-pub use files::{Scanned, scan_files, usual_places};
-pub use text::{LeakFinding, Needles, scan_text};
-
-use super::{caller::Caller, keys, vault_access};
-use crate::{
-    app::App,
-    domain::{KeyId, KeyRecord},
-    error::{Code, Error, Result},
-    storage::audit::Action,
-};
-
-/// What is looked for: every secret of the vault, where that is open, and everything that begins as keys do.
-///
-/// Opens the vault by what needs nobody; `None` beside the needles says that it stayed closed, and why.
-pub async fn needles(app: &App) -> Result<(Needles, Option<Error>)> {
-    let built = |needles: Option<Needles>| {
-        needles.ok_or_else(|| Error::new(Code::Internal, "the rules for keys could not be put together"))
-    };
-    match vault_access::contents_unasked(app).await {
-        Ok(contents) => {
-            let recognizer = app.vault().recognizer()?;
-            Ok((built(Needles::new(&contents.keys, Some(recognizer)))?, None))
-        }
-        Err(why) if why.code() == Code::VaultAbsent => Ok((built(Needles::new(&BTreeMap::new(), None))?, None)),
-        Err(why) => Ok((built(Needles::new(&BTreeMap::new(), None))?, Some(why))),
-    }
-}
-
-/// Notes beside the keys that were found that they are exposed; returns how many that was news of.
-pub async fn mark_exposed(app: &App, caller: &dyn Caller, found: &BTreeSet<(KeyId, u32)>) -> Result<usize> {
-    let contents = app.vault().contents()?;
-    let is_news = |record: &KeyRecord, number: u32| {
-        let mut versions = record.versions.iter();
-        versions.any(|version| version.version == number && !version.exposed)
-    };
-    let news: Vec<(KeyId, u32)> = found
-        .iter()
-        .copied()
-        .filter(|(id, number)| contents.keys.get(id).is_some_and(|record| is_news(record, *number)))
-        .collect();
-    if news.is_empty() {
-        return Ok(0);
-    }
-    let entry = keys::general_entry(app, caller, Action::ExposeKey);
-    vault_access::change(app, &entry, |edit, _| {
-        for (id, number) in &news {
-            let Some(mut record) = edit.contents().keys.get(id).cloned() else {
-                continue;
-            };
-            for version in record.versions.iter_mut().filter(|version| version.version == *number) {
-                version.exposed = true;
-            }
-            if news.len() == 1 {
-                edit.concerns(&record);
-            }
-            edit.record(record);
-        }
-        Ok(())
-    })
-    .await?;
-    Ok(news.len())
-}
-
-/// A path as it may be shown: not where it holds a key itself.
-pub fn shown(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    if crate::providers::has_key_form(&text) {
-        let parent: PathBuf = path.parent().map(Path::to_owned).unwrap_or_default();
-        if crate::providers::has_key_form(&parent.to_string_lossy()) {
-            "(a name not shown)".to_owned()
-        } else {
-            format!("{}/(a name not shown)", parent.display())
-        }
-    } else {
-        text.chars().filter(|c| !c.is_control()).collect()
-    }
-}

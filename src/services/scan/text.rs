@@ -31,7 +31,7 @@ struct StoredKeys {
     keys: BTreeMap<(KeyId, u32), KnownKey>,
 }
 
-/// What is told of a stored key.
+/// What a finding says of a stored key.
 #[derive(Debug, Clone)]
 struct KnownKey {
     name: String,

@@ -14,7 +14,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct AuditEntry {
     pub at: Timestamp,
-    /// Who asked: `cli`, or the MCP client by its name.
+    /// The caller: `cli`, or the MCP client by its name.
     pub actor: String,
     pub action: Action,
     pub provider: Option<ProviderId>,

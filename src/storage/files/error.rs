@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Why a file could not be read or written; the causes are told apart by what the user can do.
+/// Why a file could not be read or written; the variants differ in what the user can do.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     /// It is not a file or folder of ours alone.

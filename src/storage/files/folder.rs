@@ -20,7 +20,7 @@ use super::{
 /// What a temporary file's name ends in; with the dot in front, nothing of a user's looks like it.
 pub(in crate::storage) const TEMPORARY: &str = ".api-keys-tmp";
 
-/// A private folder: a real directory, ours, and closed to everybody else.
+/// A private folder: a real directory, ours, and closed to all other users.
 ///
 /// It stays with the directory that was checked, even when the path comes to mean another one: open it anew for each
 /// operation.
@@ -54,7 +54,7 @@ pub enum Written {
 
 /// Whether the file at `path` is in the state that a [`Folder`] found it in, `None` if it found none.
 ///
-/// For whoever holds what was read then: nothing is opened. Anything else is to be looked at through a folder.
+/// For callers that hold what was read then: nothing is opened. Anything else is to be read through a folder.
 pub(crate) fn is_unchanged(path: &Path, found: Option<Stamp>) -> bool {
     is_still(path, found, |now, found| now == found)
 }
@@ -413,7 +413,7 @@ impl Folder {
         if metadata.others == OthersAccess::None {
             return Ok(());
         }
-        // Such as /tmp: shared on purpose. And `/srv` or `/data` may be somebody else's to use.
+        // Such as /tmp: shared on purpose. And `/srv` or `/data` may be for other users.
         let shared = metadata.sticky
             || metadata.others == OthersAccess::Write
             || self.path.parent().is_none_or(|up| up.parent().is_none());

@@ -116,7 +116,7 @@ impl ForeignFolder {
     fn writable(&self, name: &str) -> Result<Option<fs::Metadata>, FileError> {
         let path = self.0.path().join(name);
         match fs::symlink_metadata(&path) {
-            // The new file would not be read-only, and whoever made this one so meant it.
+            // The new file would not be read-only, and this one was made so on purpose.
             Ok(found) if found.permissions().readonly() => Err(FileError::ReadOnly {
                 path,
                 source: io::ErrorKind::PermissionDenied.into(),

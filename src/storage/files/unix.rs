@@ -43,7 +43,7 @@ impl Directory {
     pub(super) fn open_file(&self, name: &str, how: OpenFor) -> io::Result<File> {
         let flags = match how {
             OpenFor::Read => OFlags::RDONLY,
-            // Readable too, so that it can be locked and looked at.
+            // Readable too, so that it can be locked and read.
             OpenFor::Append => OFlags::RDWR | OFlags::APPEND,
             OpenFor::CreateNew => OFlags::RDWR | OFlags::APPEND | OFlags::CREATE | OFlags::EXCL,
             OpenFor::Lock => OFlags::RDWR | OFlags::CREATE,

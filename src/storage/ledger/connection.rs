@@ -36,9 +36,9 @@ pub(super) const WAL: &str = "ledger.db-wal";
 
 /// Settings of a connection.
 ///
-/// A checkpoint syncs the database while somebody waits for his commit, so it comes seldom (`wal_autocheckpoint`).
+/// A checkpoint syncs the database while a commit is waited for, so it comes seldom (`wal_autocheckpoint`).
 /// A record that was acknowledged survives a power cut (`synchronous`, and `fullfsync` where the system needs it). Nothing
-/// is written outside of our folder (`temp_store`), and a file that somebody prepared runs nothing (`trusted_schema`).
+/// is written outside of our folder (`temp_store`), and a prepared file runs nothing (`trusted_schema`).
 const SETTINGS: &str = "
     PRAGMA synchronous = FULL;
     PRAGMA fullfsync = ON;
@@ -146,7 +146,7 @@ impl OpenDatabase {
         self.transact(TransactionBehavior::Deferred, work)
     }
 
-    /// Moves what is in the WAL into the database, as far as nobody need wait for that.
+    /// Moves what is in the WAL into the database, as far as that makes no one wait.
     pub(super) fn checkpoint(&self) -> rusqlite::Result<()> {
         self.sql.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
     }
@@ -170,7 +170,7 @@ impl OpenDatabase {
             let before = transaction.sql.total_changes();
             let value = work(transaction)?;
             if transaction.sql.total_changes() != before {
-                // Every WAL file so tells whose it is, and everybody sees that there was a change.
+                // Every WAL file so says whose it is, and all processes see that there was a change.
                 transaction
                     .sql
                     .prepare_cached("UPDATE meta SET changes = changes + 1")?
@@ -265,7 +265,7 @@ fn refuse_strange(found: DatabaseKind, path: &Path) -> LedgerResult<()> {
     }
 }
 
-/// Readers and a writer at the same time. Not even the busy handler is asked when two processes set it at once.
+/// Readers and a writer at the same time. Not even the busy handler is called when two processes set it at once.
 fn use_wal(sql: &Connection) -> rusqlite::Result<()> {
     let mut tries = 0;
     loop {

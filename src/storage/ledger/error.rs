@@ -1,4 +1,4 @@
-//! Why the ledger did not do what it was asked.
+//! Why a ledger operation failed.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use crate::storage::files::FileError;
 
 pub(super) type LedgerResult<T, E = LedgerError> = Result<T, E>;
 
-/// Why the ledger did not do what it was asked; nothing was changed.
+/// Why a ledger operation failed; nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
     /// The file is corrupted or was modified.

@@ -26,7 +26,7 @@ use crate::{
     storage::{files::is_in_place, lock::jittered},
 };
 
-/// How often the journals of other processes are looked at.
+/// How often the journals of other processes are checked.
 const JOURNAL_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A handle on the ledger: cheap to make, shared between threads; it opens the file when it is first needed.
@@ -35,7 +35,7 @@ const JOURNAL_CHECK_INTERVAL: Duration = Duration::from_secs(1);
 pub struct Ledger {
     pub(super) folder: PathBuf,
     held: Arc<Mutex<Option<OpenLedger>>>,
-    /// When the journals of other processes were looked at last.
+    /// When the journals of other processes were last checked.
     looked: Arc<Mutex<Option<Instant>>>,
     /// The length of the `-wal` file after the last fold, in bytes.
     pub(super) wal_length: Arc<AtomicU64>,
@@ -89,7 +89,7 @@ impl Ledger {
         .unwrap_or_else(|why| why.to_string())
     }
 
-    /// How requests since `since` ended; only the newest 2,000 of all are looked at.
+    /// How requests since `since` ended; only the newest 2,000 of all count.
     pub fn outcomes(&self, since: Timestamp) -> LedgerResult<Outcomes> {
         self.look_at_journals();
         let begun = Instant::now();
@@ -104,7 +104,7 @@ impl Ledger {
         })
     }
 
-    /// What everybody's requests of each of `spans` came to; `name` says which spans they are.
+    /// What all requests of each of `spans` came to; `name` says which spans they are.
     pub fn kept_windows(
         &self,
         name: (Timestamp, Timestamp),
@@ -158,7 +158,7 @@ impl Ledger {
         self.write_only(survives, work)
     }
 
-    /// The same, where the journals have been looked at.
+    /// The same, where the journals were checked before.
     pub(super) fn write_only<T>(
         &self,
         survives: Survives,
@@ -180,7 +180,7 @@ impl Ledger {
         }
     }
 
-    /// The same where nobody else is writing; `work` is left where somebody is.
+    /// The same where no other process is writing; `work` is left where one is.
     fn write_at_once<T>(
         &self,
         survives: Survives,
@@ -248,7 +248,7 @@ impl Ledger {
         std::fs::metadata(self.folder.join(WAL)).map_or(0, |wal| wal.len())
     }
 
-    /// Replays what processes that are gone have left, if nobody has looked for a moment.
+    /// Replays what processes that are gone have left, unless that was done a moment ago.
     fn look_at_journals(&self) {
         {
             let mut looked = self.looked.lock().unwrap_or_else(PoisonError::into_inner);
@@ -257,7 +257,7 @@ impl Ledger {
             }
             *looked = Some(Instant::now());
         }
-        // It is tried again; whoever asks now is told what is recorded.
+        // It is tried again; this read returns what is recorded.
         if let Err(why) = self.replay() {
             tracing::warn!(%why, "usage of a process that exited is not recorded yet");
         }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::domain::{Label, ProviderId};
 
-/// What is remembered of one key's troubles; times are kept to the millisecond.
+/// What is stored of one key's health; times are kept to the millisecond.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredHealth {
     /// What is wrong, if anything is.

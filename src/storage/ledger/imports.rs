@@ -187,11 +187,18 @@ impl Ledger {
 
     /// Compares what was recorded since the last time with what logs had told before.
     pub fn compare_with_logs(&self) -> LedgerResult<Imported> {
-        let is_due = self.read(|transaction| transaction.has_uncompared())?;
+        let is_due = self.read(|transaction| {
+            let is_due = transaction.has_uncompared()?;
+            Ok(is_due && !transaction.other_series()?.is_empty())
+        })?;
         if !is_due {
             return Ok(Imported::default());
         }
-        self.write(Survives::Kill, |transaction| transaction.compare_with_logs())
+        self.write(Survives::Kill, |transaction| {
+            let imported = transaction.compare_with_logs()?;
+            transaction.all_compared()?;
+            Ok(imported)
+        })
     }
 
     /// Up to where each log is read.
@@ -584,7 +591,6 @@ impl Transaction<'_> {
             }
         }
         self.add_up()?;
-        self.all_compared()?;
         Ok(imported)
     }
 

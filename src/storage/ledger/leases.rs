@@ -1,4 +1,4 @@
-//! What was spent, and money leased to processes: asked and taken in one transaction, so that no number of processes
+//! What was spent, and money leased to processes: checked and taken in one transaction, so that no number of processes
 //! together passes a budget.
 //!
 //! A lease counts as spent until its holder gives it back. What its requests have cost is recorded in the same
@@ -45,7 +45,7 @@ pub struct Spent {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SpendingLimit {
     pub span: Span,
-    /// Only what the same client spends counts, not what everybody does.
+    /// Only what the same client spends counts, not what all clients do.
     pub of_client: bool,
     pub most: Usd,
 }
@@ -137,7 +137,7 @@ impl Ledger {
         Journal::new(&self.folder, holder)
     }
 
-    /// What was spent in each of `spans`, and is leased at `now`: by everybody, or by one of the gateway's clients.
+    /// What was spent in each of `spans`, and is leased at `now`: by all clients, or by one of the gateway's.
     pub fn spent(&self, client: Option<&str>, spans: &[Span], now: Timestamp) -> LedgerResult<Vec<Spent>> {
         let spent: Vec<Spent> = self.read(|transaction| {
             let client = match client {
@@ -195,7 +195,7 @@ impl Ledger {
         }
     }
 
-    /// Puts on the disk what [`Ledger::fold`] has done; it holds up nobody who writes meanwhile.
+    /// Puts on the disk what [`Ledger::fold`] has done; it does not hold up other writers.
     pub fn sync(&self) -> LedgerResult<()> {
         // What is in the database itself was synced on its way there.
         if let Some(folder) = Folder::open(&self.folder)? {
@@ -422,7 +422,7 @@ impl OpenLeases {
 }
 
 impl OpenLease {
-    /// Its amount, where it is of that client (0: of anybody) and that time.
+    /// Its amount, where it is of that client (0: of any) and that time.
     fn within(&self, client: NameId, span: Span) -> Usd {
         let is_within = (client == 0 || client == self.client)
             && (span.from.as_millisecond()..span.to.as_millisecond()).contains(&self.at);

@@ -1,4 +1,4 @@
-//! How the last requests ended, kept in memory: whoever asks again has only those read that are new.
+//! How the last requests ended, kept in memory, so that only new ones are read again.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -58,7 +58,7 @@ impl Outcomes {
         newest.filter(|past| past.at >= self.since)
     }
 
-    /// Whether the ledger has not been changed in between, by anybody.
+    /// Whether the ledger has not been changed in between.
     pub fn is_the_same(&self, other: &Self) -> bool {
         match (&self.newest, &other.newest) {
             // Whoever holds one of them keeps it from being written anew.

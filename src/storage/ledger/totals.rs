@@ -18,7 +18,7 @@ pub(super) const SESSION_SUMS: &str =
     coalesce(sum(iif(is_planned, 0, coalesce(own_cost, cost))), 0), sum(is_planned),
     coalesce(sum(iif(is_planned, cost, 0)), 0), sum(cost IS NULL AND is_planned), series, session";
 
-/// Which requests are looked at; the default is all.
+/// Which requests count; the default is all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Filter {
     pub provider: Option<ProviderId>,
@@ -32,7 +32,7 @@ pub struct Filter {
     pub sources: Vec<UsageSource>,
 }
 
-/// What requests can be told apart by.
+/// What requests can be grouped by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Dimension {
     Provider,
@@ -40,7 +40,7 @@ pub enum Dimension {
     Model,
     Task,
     Project,
-    /// `provider:label`; the provider alone where nobody said which key.
+    /// `provider:label`; the provider alone where the key is unknown.
     Key,
     Client,
     Source,
@@ -177,7 +177,7 @@ impl Transaction<'_> {
         Ok(sum)
     }
 
-    /// The sum of one client's requests, or everybody's (0).
+    /// The sum of one client's requests, or of all (0).
     pub(super) fn total(&self, span: Span, client: NameId) -> rusqlite::Result<Totals> {
         let mut sum = Totals::default();
         let mut statement = self.sql.prepare_cached(

@@ -7,7 +7,7 @@ use rusqlite::params;
 
 use super::{Ledger, LedgerError, LedgerResult, Survives, Transaction};
 
-/// How many records are looked at in one transaction that removes some.
+/// How many records are read in one transaction that removes some.
 const MAX_BATCH_RECORDS: u64 = 10_000;
 /// How many pages are given back to the file system in one transaction.
 const MAX_PAGES: u32 = 1_000;

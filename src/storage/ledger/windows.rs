@@ -1,4 +1,4 @@
-//! Sums over past spans that are asked for again and again, kept while nothing changes.
+//! Sums over past spans that are needed again and again, kept while nothing changes.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
 //! The rollback anchor: which vault was last written here, kept beside it and in the keychain.
 //!
 //! A file cannot tell that it is an old copy of itself. The anchor is written after the vault file, and read before
-//! it: a file that is older than an anchor read earlier was put back by somebody.
-//! The anchor is not authenticated, because whoever can write it can also put an old one back; only the copy in the
+//! it: a file that is older than an anchor read earlier was put back.
+//! The anchor is not authenticated, because anyone who can write it can also put an old one back; only the copy in the
 //! keychain withstands that.
 
 use serde::{Deserialize, Serialize};
@@ -40,13 +40,13 @@ pub(super) struct Anchor {
 pub enum VaultFreshness {
     /// It is that one, or follows it; or nothing is known of an earlier one.
     Current,
-    /// It is older: readable, not writable until somebody accepts it.
+    /// It is older: readable, not writable until it is accepted.
     RolledBack { newest: u64 },
-    /// It is as old and another: readable, not writable until somebody accepts it.
+    /// It is as old and another: readable, not writable until it is accepted.
     Forked,
-    /// It is another vault: neither, until somebody accepts it.
+    /// It is another vault: neither, until it is accepted.
     Foreign,
-    /// The anchor cannot be read: readable, not writable until somebody accepts it.
+    /// The anchor cannot be read: readable, not writable until it is accepted.
     AnchorDamaged,
 }
 
@@ -81,7 +81,7 @@ impl Anchor {
             },
             Some(0) if *mac != self.mac.0 => VaultFreshness::Forked,
             Some(1) if header.prev_mac != self.mac => VaultFreshness::Forked,
-            // Newer by more: its descent is not told by the header, see `is_far_behind`.
+            // Newer by more: the header does not show its descent, see `is_far_behind`.
             Some(_) => VaultFreshness::Current,
         }
     }

@@ -50,7 +50,7 @@ struct Moving {
     store: Store,
 }
 
-/// What holds the secret of a slot that nobody has to remember.
+/// What holds the secret of a slot that no person has to remember.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Store {
@@ -69,7 +69,7 @@ impl<'a> Planned<'a> {
         let mut has_recovery = false;
         slots
             .iter()
-            // One code is shown: of a second slot nobody would ever know the code.
+            // One code is shown: that of a second slot would never be known.
             .filter(|new| new.kind() != SlotKind::Recovery || !std::mem::replace(&mut has_recovery, true))
             .map(|new| {
                 Ok(Self {
@@ -143,7 +143,7 @@ pub(super) fn settle_pending(
                     keys.remove(&key_file_name(moving.id))?;
                 }
             }
-            // An entry that stays is in nobody's way: its name is never used again.
+            // An entry that stays does no harm: its name is never used again.
             Store::Keychain => {
                 let _ = keychain(places).remove(&account(pending.vault_id, moving.id));
             }

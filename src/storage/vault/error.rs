@@ -1,4 +1,4 @@
-//! Why the vault did not do what it was asked.
+//! Why a vault operation failed.
 
 use std::path::PathBuf;
 
@@ -13,7 +13,7 @@ use crate::{
     storage::{audit::AuditError, files::FileError, lock::LockError},
 };
 
-/// Why the vault did not do what it was asked; nothing was changed.
+/// Why a vault operation failed; nothing was changed.
 #[derive(Debug, thiserror::Error)]
 pub enum VaultError {
     /// There is no vault.
@@ -94,7 +94,7 @@ pub enum VaultError {
     /// The keychain's entry is not the one of the vault's slot.
     #[error("the keychain's entry is not the one that opens the vault")]
     KeychainEntryWrong,
-    /// The keychain gave no answer that tells anything of the entry.
+    /// The keychain's answer says nothing of the entry.
     #[error(transparent)]
     Keychain(KeychainError),
     #[error(transparent)]

@@ -22,7 +22,7 @@ const SERVICE: &str = "api-keys";
 /// How many calls may hang before further ones fail at once.
 const MAX_HANGING: usize = 4;
 
-/// Calls that have not come back, also those nobody waits for any more.
+/// Calls that have not come back, also those that are no longer waited for.
 static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
 
 /// The operating system's credential store.
@@ -31,7 +31,7 @@ pub struct Keychain {
     deadline: Duration,
 }
 
-/// Why the store did not do what it was asked.
+/// Why the store failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeychainError {
     /// The store works and has no such entry.
@@ -52,7 +52,7 @@ pub enum KeychainError {
 }
 
 impl Keychain {
-    /// A store that gets `deadline` for each answer. Calls nobody yet.
+    /// A store that gets `deadline` for each answer. Makes no call yet.
     pub fn new(deadline: Duration) -> Self {
         Self { deadline }
     }

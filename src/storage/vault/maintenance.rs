@@ -25,10 +25,10 @@ use crate::{
     },
 };
 
-/// What was made: slots, and the recovery code if one was asked for.
+/// What was made: slots, and the recovery code if one was requested.
 #[derive(Debug)]
 pub struct Created {
-    /// The slots that were made, in the order asked for; of several recovery slots only the first is made.
+    /// The slots that were made, in the requested order; of several recovery slots only the first is made.
     pub slots: Vec<SlotInfo>,
     /// To be shown once: the vault does not keep it.
     pub recovery_code: Option<Secret>,
@@ -127,7 +127,7 @@ impl Vault {
 
     /// Replaces the data key, seals everything anew, and makes `slots` the only ways to open the vault.
     ///
-    /// Old slots cannot carry over: whoever had the old data key would have the new one. [`Vault::status`] tells the
+    /// Old slots cannot carry over: the old data key would give the new one. [`Vault::status`] tells the
     /// kinds that there are, for asking for each again; `seen` are those that the caller knows. Nothing is done where
     /// there are others by now: a recovery code that another process has just shown would be worth nothing.
     pub fn rekey(

@@ -50,7 +50,7 @@ use crate::{
     },
 };
 
-/// How the vault can be worked with, without asking anybody for anything.
+/// How the vault can be worked with, without asking for anything.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VaultStatus {
     /// There is no vault file.
@@ -61,7 +61,7 @@ pub enum VaultStatus {
     Unlocked { slots: Vec<SlotInfo>, by: SlotKind },
 }
 
-/// What a vault file tells of itself without being opened; nothing of it is authenticated.
+/// What a vault file says of itself without being opened; nothing of it is authenticated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VaultOutline {
     /// The version of the format.
@@ -85,7 +85,7 @@ pub fn inspect(bytes: &[u8]) -> Result<VaultOutline, VaultError> {
 }
 
 impl Vault {
-    /// Whether there is a vault and whether it is unlocked; opens nothing, asks nobody.
+    /// Whether there is a vault and whether it is unlocked; opens nothing, asks for nothing.
     ///
     /// A vault whose file is gone is not absent: that is [`VaultError::Remains`].
     pub fn status(&self) -> Result<VaultStatus, VaultError> {
@@ -133,7 +133,7 @@ impl Vault {
         let read = self.read_file(&folder)?.ok_or(VaultError::Absent)?;
         let stamp = read.stamp;
         match self.unlock_read(&folder, read, with) {
-            // Another process may have changed what opens the vault meanwhile; nobody does while the lock is ours.
+            // Another process may have changed what opens the vault meanwhile; none does while the lock is ours.
             Err(_) if folder.stamp(FILE)?.is_some_and(|now| now != stamp) => {
                 let _lock = lock::acquire(&folder, LOCK, self.places.lock_wait)?;
                 let read = self.read_file(&folder)?.ok_or(VaultError::Absent)?;
@@ -193,7 +193,7 @@ impl Vault {
         Ok(Arc::clone(&opened.contents))
     }
 
-    /// Whether somebody is writing right now; who asks before writing need not wait where waiting holds up others.
+    /// Whether another process is writing right now, for callers whose waiting would hold up others.
     pub fn is_held(&self) -> Result<bool, VaultError> {
         let Some(folder) = Folder::open(&self.places.data)? else {
             return Ok(false);

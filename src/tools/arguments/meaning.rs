@@ -1,4 +1,4 @@
-//! What a model meant by a value of another kind than the one that is asked for.
+//! What a model meant by a value of another type than the schema's.
 
 use serde_json::{Number, Value};
 

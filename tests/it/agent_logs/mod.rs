@@ -34,7 +34,8 @@ fn put(home: &Home, path: &str, text: &str) {
 }
 
 fn lines(values: &[Value]) -> String {
-    values.iter().map(|value| format!("{value}\n")).collect()
+    let lines: Vec<String> = values.iter().map(Value::to_string).collect();
+    lines.join("\n") + "\n"
 }
 
 /// Imports all logs, and says what came of it.

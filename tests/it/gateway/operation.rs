@@ -4,6 +4,7 @@
 use std::{
     io::{BufRead, BufReader},
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use api_keys::{
@@ -407,4 +408,48 @@ fn a_service_says_what_goes_wrong_without_being_asked() {
         home.gateway_log().contains("the configuration file is broken")
     };
     eventually(is_said, "it is in the log");
+}
+
+#[test]
+fn a_vault_that_is_encrypted_anew_keeps_the_gateway_and_commands_going() {
+    let scene = Scene::new(StandIn::start(|_| Reply::json(200, &completion())));
+    let asked = AtomicBool::new(true);
+    std::thread::scope(|scope| {
+        let sent: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut statuses = Vec::new();
+                    while asked.load(Ordering::Relaxed) {
+                        statuses.push(scene.chat(chat()).status);
+                    }
+                    statuses
+                })
+            })
+            .collect();
+        let mut failed = Vec::new();
+        for round in 0..5 {
+            failed.push(scene.home.run(["vault", "rekey", "--yes", "--json"]));
+            // What is read afterwards is sealed with the new key only.
+            let label = format!("round-{round}");
+            scene
+                .home
+                .key(&["openai", "--label", &label], &format!("{SECOND}{round}"));
+            failed.push(scene.home.run(["list", "--json"]));
+            failed.push(
+                scene
+                    .home
+                    .run(["remove", "openai", "--label", &label, "--yes", "--json"]),
+            );
+        }
+        asked.store(false, Ordering::Relaxed);
+        failed.retain(|ended| ended.code != Some(0));
+        assert!(failed.is_empty(), "{failed:?}");
+        for statuses in sent {
+            let statuses = statuses.join().expect("no panic");
+            assert!(
+                statuses.len() > 5 && statuses.iter().all(|status| *status == 200),
+                "{statuses:?}"
+            );
+        }
+    });
 }

@@ -20,6 +20,9 @@ const PROVIDERS: &[(&str, &str)] = &[
     ("perplexity", "pplx-0123456789abcdef0123456789"),
     ("bedrock", "ABSK0123456789abcdef0123456789"),
     ("groq", "gsk_0123456789abcdef0123456789"),
+    ("minimax", "minimax-0123456789abcdef0123456789"),
+    ("zai", "zai-0123456789abcdef0123456789abcdef"),
+    ("replicate", "r8_0123456789abcdef0123456789abcdef"),
 ];
 
 /// A gateway before a provider that answers as it is told to.
@@ -294,6 +297,123 @@ fn what_an_advisor_uses_is_billed_at_its_own_model_and_each_part_by_its_own_leng
         (&row["cost_usd"], &row["cost_source"]),
         (&json!(0.002), &json!("lower_bound"))
     );
+}
+
+#[test]
+fn what_is_used_beside_text_is_paid_for_at_its_own_price() {
+    let mut stage = Stage::new("[budget]\nenabled = false\n");
+    let chat = |model: &str| json!({"model": model, "messages": []});
+    for (path, ask, answer, cost, source) in [
+        (
+            "/v1/messages",
+            json!({"model": "anthropic/claude-sonnet-5", "max_tokens": 100, "messages": []}),
+            json!({"usage": {"input_tokens": 100, "output_tokens": 10, "server_tool_use": {"web_search_requests": 2}}}),
+            0.0203,
+            "computed",
+        ),
+        (
+            "/p/google/v1beta/models/gemini-2.5-flash:generateContent",
+            json!({"contents": []}),
+            json!({"usageMetadata": {"promptTokenCount": 100, "candidatesTokenCount": 10, "totalTokenCount": 110,
+                "promptTokensDetails": [{"modality": "TEXT", "tokenCount": 20}, {"modality": "AUDIO", "tokenCount": 80}]}}),
+            0.000_111,
+            "computed",
+        ),
+        (
+            "/v1/chat/completions",
+            chat("openai/gpt-audio"),
+            json!({"usage": {"prompt_tokens": 100, "completion_tokens": 50,
+                "completion_tokens_details": {"audio_tokens": 40, "text_tokens": 10}}}),
+            0.002_91,
+            "computed",
+        ),
+        (
+            "/v1/chat/completions",
+            chat("perplexity/sonar"),
+            json!({"usage": {"prompt_tokens": 100, "completion_tokens": 10, "search_context_size": "low"}}),
+            0.005_11,
+            "computed",
+        ),
+        (
+            "/v1/chat/completions",
+            chat("perplexity/sonar"),
+            json!({"usage": {"prompt_tokens": 100, "completion_tokens": 10}}),
+            0.000_11,
+            "lower_bound",
+        ),
+        (
+            "/v1/chat/completions",
+            chat("perplexity/sonar-deep-research"),
+            json!({"usage": {"prompt_tokens": 33, "completion_tokens": 7163, "total_tokens": 7196,
+                "citation_tokens": 20_016, "num_search_queries": 21, "reasoning_tokens": 193_893}}),
+            0.784_081,
+            "computed",
+        ),
+    ] {
+        let (_, row) = stage.ask(("POST", path), &ask, Reply::json(200, &answer));
+        assert_eq!(
+            (&row["cost_usd"], &row["cost_source"]),
+            (&json!(cost), &json!(source)),
+            "{answer}"
+        );
+    }
+}
+
+#[test]
+fn minimax_zai_and_replicate_are_counted_whole_and_streamed() {
+    let mut stage = Stage::new("[budget]\nenabled = false\n");
+    let counts = json!({"prompt_tokens": 100, "completion_tokens": 50, "total_tokens": 150,
+        "prompt_tokens_details": {"cached_tokens": 60}});
+    let first = json!({"choices": [{"index": 0, "delta": {"role": "assistant", "content": "hi"}}]});
+    let last = json!({"choices": [{"index": 0, "finish_reason": "stop", "delta": {"role": "assistant", "content": ""}}],
+        "usage": counts, "base_resp": {"status_code": 0, "status_msg": ""}});
+    let whole = json!({"choices": [{"finish_reason": "stop", "message": {"content": "hi"}}], "usage": counts});
+    for model in ["minimax/t", "zai/t"] {
+        let ask = json!({"model": model, "messages": []});
+        let events = [format!("data: {first}\n\n"), format!("data: {last}\n\n")];
+        for reply in [Reply::json(200, &whole), Reply::stream(&events)] {
+            let (_, row) = stage.ask(("POST", "/v1/chat/completions"), &ask, reply);
+            assert_eq!(
+                (&row["input_tokens"], &row["cache_read_tokens"], &row["output_tokens"]),
+                (&json!(100), &json!(60), &json!(50)),
+                "{model}"
+            );
+            assert_eq!(
+                (&row["cost_usd"], &row["estimated"], &row["success"]),
+                (&json!(0.005_46), &json!(false), &json!(true)),
+                "{model}: 40 at 10, 60 at 1, 50 at 100"
+            );
+        }
+    }
+    let no_money = json!({"choices": null, "base_resp": {"status_code": 1008, "status_msg": "insufficient balance"}});
+    let ask = json!({"model": "minimax/t", "messages": []});
+    let (_, row) = stage.ask(("POST", "/v1/chat/completions"), &ask, Reply::json(200, &no_money));
+    assert_eq!((&row["success"], &row["output_tokens"]), (&json!(false), &json!(0)));
+
+    let prediction = json!({"id": "p", "status": "succeeded", "output": ["hi"], "metrics": {"predict_time": 1.5,
+        "input_token_count": 100, "output_token_count": 50}});
+    let path = "/p/replicate/v1/models/t/predictions";
+    let (_, row) = stage.ask(
+        ("POST", path),
+        &json!({"input": {"prompt": "hi"}}),
+        Reply::json(201, &prediction),
+    );
+    assert_eq!(
+        (
+            &row["input_tokens"],
+            &row["output_tokens"],
+            &row["cost_usd"],
+            &row["estimated"]
+        ),
+        (&json!(100), &json!(50), &json!(0.006), &json!(false))
+    );
+    let started = json!({"id": "p", "status": "starting", "output": null, "metrics": {"predict_time": null}});
+    let (_, row) = stage.ask(
+        ("POST", path),
+        &json!({"input": {"prompt": "hi"}}),
+        Reply::json(201, &started),
+    );
+    assert_eq!(row["estimated"], true);
 }
 
 #[test]

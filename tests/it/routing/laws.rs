@@ -96,14 +96,11 @@ fn offers() -> impl Strategy<Value = Offer> {
                 made.place = place;
                 made.latency_ms = latency_ms;
                 made.price = price.map(|rate| {
-                    Box::new(Price {
-                        standard: Rates {
-                            input: Billionths(rate).into(),
-                            output: Billionths(rate * 4).into(),
-                            ..Rates::default()
-                        },
-                        ..Price::FREE
-                    })
+                    Box::new(Price::of(Rates {
+                        input: Billionths(rate).into(),
+                        output: Billionths(rate * 4).into(),
+                        ..Rates::default()
+                    }))
                 });
                 made.capabilities = made.capabilities.zip(abilities).map(|(mut it, (tools, vision))| {
                     (it.tools, it.vision, it.reasoning) = (tools, vision, vision);
@@ -311,7 +308,7 @@ proptest! {
         let mut dearer = supplies.clone();
         let raised = &mut dearer[supply].offers[offer];
         if let Some(price) = &mut raised.price {
-            for rate in [&mut price.standard.input, &mut price.standard.output] {
+            for rate in [&mut price.offered.standard.input, &mut price.offered.standard.output] {
                 *rate = Billionths(rate.per_million().0 * times + 1).into();
             }
         }

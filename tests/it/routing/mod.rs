@@ -63,14 +63,11 @@ fn offer(model: &str, dollars: u64, points: u32) -> Offer {
             reasoning: false,
             prompt_caching: true,
         }),
-        price: Some(Box::new(Price {
-            standard: Rates {
-                input: rate(dollars),
-                output: rate(5 * dollars),
-                ..Rates::default()
-            },
-            ..Price::FREE
-        })),
+        price: Some(Box::new(Price::of(Rates {
+            input: rate(dollars),
+            output: rate(5 * dollars),
+            ..Rates::default()
+        }))),
         absence: None,
         is_retiring: false,
         place: 0,

@@ -37,7 +37,7 @@ fn usual() -> Vec<Supply> {
 
 fn free(model: &str, points: u32) -> api_keys::services::routing::Offer {
     let mut offer = offer(model, 0, points);
-    offer.price = Some(Box::new(Price::FREE));
+    offer.price = Some(Box::new(Price::free()));
     offer
 }
 
@@ -327,7 +327,7 @@ fn scenarios() -> Vec<Scenario> {
                 ("openai/gpt-large", "outranked"),
                 ("local/llama", "outranked"),
             ],
-            reason: "openai serves gpt-small, and gpt-small is the model asked for",
+            reason: "openai serves gpt-small, and gpt-small is the requested model",
             ..base("the caller names a model")
         },
         Scenario {

@@ -69,7 +69,7 @@ impl Ledger {
         }
         let mut replayed = Ok(0);
         for (holder, segments) in holders(&names) {
-            // One journal that cannot be read is not in the way of the others.
+            // One journal that cannot be read does not stop the others.
             let one = lock_all(&folder, &holder, &segments).and_then(|locked| match locked {
                 Some(segments) => self.replay_one(&folder, &holder, segments).map(|()| 1),
                 None => Ok(0),

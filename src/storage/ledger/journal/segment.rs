@@ -14,7 +14,7 @@ use crate::storage::files::{FileError, Folder, TEMPORARY};
 pub(super) const SEGMENT: usize = 4 << 20;
 /// What each begins with.
 pub(super) const MAGIC: &[u8; 32] = b"api-keys journal 1\n\0\0\0\0\0\0\0\0\0\0\0\0\0";
-/// How often it is tried to make one while others remove what killed processes have left.
+/// How many attempts are made while others remove what killed processes have left.
 const MAX_TRIES: u32 = 5;
 /// What a segment's name ends in.
 const ENDING: &str = ".journal";
@@ -38,9 +38,9 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// Makes the file, with space for `length` bytes of entries, or fails: none of that space can be taken by anybody else.
+    /// Makes the file, with space for `length` bytes of entries, or fails: none of that space can be taken by others.
     ///
-    /// It gets its name when it is locked, so that nobody takes it for one that was left behind.
+    /// It gets its name when it is locked, so that it is not taken for one that was left behind.
     pub(super) fn make(folder: &Path, holder: &str, number: u64, length: usize) -> Result<Self, FileError> {
         let folder = Folder::create(folder)?;
         let length = MAGIC.len() + length;
@@ -117,9 +117,9 @@ impl Segment {
         })
     }
 
-    /// Removes the file, which nobody needs any more; `folder` is that of the journals.
+    /// Removes the file, which is no longer needed; `folder` is that of the journals.
     pub fn remove(self, folder: &Path) {
-        // Where that fails, it is removed by whoever replays it: nothing in it is new.
+        // Where that fails, the next replay removes it: nothing in it is new.
         if let Ok(Some(folder)) = Folder::open(folder) {
             let _ = folder.remove_unsynced(&self.name);
         }

@@ -127,7 +127,7 @@ impl Slot {
     }
 }
 
-/// A slot that gives `data_key` to whoever has `secret`.
+/// A slot that gives `data_key` for `secret`.
 pub(super) fn wrap(
     vault_id: &Hex<16>,
     id: SlotId,
@@ -153,7 +153,7 @@ pub(super) fn wrap(
     Ok(slot)
 }
 
-/// The data key in `slot`, for whoever has its secret.
+/// The data key in `slot`, by the slot's secret.
 pub(super) fn unwrap(vault_id: &Hex<16>, slot: &Slot, secret: &[u8]) -> Result<SealKey, UnwrapError> {
     let (commitment, wrapping) = derive_keys(vault_id, slot.id, secret);
     if !seal::equal(commitment.as_bytes(), &slot.commitment.0) {

@@ -160,7 +160,7 @@ impl Lasting {
         seal::mac(&self.audit, parts)
     }
 
-    /// A keyed hash: tells whether two texts of one sort are equal, to nobody without the vault.
+    /// A keyed hash: shows whether two texts of one sort are equal, but only with the vault.
     pub(super) fn fingerprint(&self, sort: &str, text: &str) -> String {
         Hex(seal::mac(&self.fingerprints, &[sort.as_bytes(), text.as_bytes()])).to_string()
     }

@@ -1,25 +1,20 @@
-//! What a budget's window will have cost at its end: a range, where there is enough to make one of.
-//!
-//! Past days, cut at the time of day that it is now, say what is usual for the rest of today and for each day after it;
-//! weekends count apart once there are two weeks. A single burst among them counts as the second highest day, and days
-//! that are like today so far say more or less by how today compares. How far they lie apart gives the width; so does
-//! how much the last week differs from the one before. The factors were set by simulated ledgers
-//! (`tests/it/forecast.rs`): steady, by working hours, bursty, sparse and growing ones, of which eight in ten windows
-//! have to end within the range.
+//! The range in which a window ends.
 
-use super::Usd;
+use super::{
+    days::{PastDay, Sample, after, before, mean, of_kind, total, without_burst},
+    growth::Growth,
+};
+use crate::domain::Usd;
 
 /// How many past days make a range.
 const MIN_DAYS: usize = 3;
-/// From how many past days on weekends count apart.
-const WEEKLY_FROM: usize = 14;
-/// How many days of its kind that takes.
-const MIN_OF_KIND: usize = 3;
-/// From how many past days on the last week is compared with the one before.
+/// From how many past days on the last week is compared with the one before, where growth is not certain.
 const TREND_FROM: usize = 10;
+/// The largest part of what is still to come that a single burst adds to the upper end, as a divisor.
+const BURST_SHARE: i128 = 4;
 /// What is usual is wider for one day than a bell curve's 80%, and narrower for a sum of days, in thousandths.
-const DAY_WIDTH: i128 = 950;
-const SUM_WIDTH: i128 = 1_100;
+const DAY_WIDTH: i128 = 850;
+const SUM_WIDTH: i128 = 1_060;
 /// Student's t for 80% in the middle, by the number of samples, in thousandths; what follows is nearly normal.
 const T80: [i128; 15] = [
     6_314, 6_314, 3_078, 1_886, 1_638, 1_533, 1_476, 1_440, 1_415, 1_397, 1_383, 1_372, 1_363, 1_356, 1_350,
@@ -32,14 +27,6 @@ pub struct Forecast {
     pub low: Usd,
     pub expected: Usd,
     pub high: Usd,
-}
-
-/// A past day, cut at the time of day that it is now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PastDay {
-    pub is_weekend: bool,
-    pub before: Usd,
-    pub after: Usd,
 }
 
 /// What is known of a window that is not over.
@@ -99,16 +86,18 @@ fn by_pace(outlook: &Outlook<'_>) -> Option<Remainder> {
 }
 
 fn by_days(outlook: &Outlook<'_>) -> Remainder {
-    let today = of_kind(outlook.past, outlook.is_weekend);
-    let (before, after) = (Sample::of(&today, before), Sample::of(&today, after));
-    let rest = after.scaled_by_pace(before.mean, i128::from(outlook.today.nano()));
+    let growth = Growth::of(outlook.past);
+    let past = &growth.at_todays_level(outlook.past);
+    let today = of_kind(past, outlook.is_weekend);
+    let rest = rest_of_today(&today, i128::from(outlook.today.nano()));
     let mut expected = rest.mean;
     let mut variance = rest.of_sum(1);
     let mut count = rest.count;
     let mut width = DAY_WIDTH;
+    let all_ahead = outlook.ahead[0] + outlook.ahead[1];
     for (is_weekend, days) in [(false, outlook.ahead[0]), (true, outlook.ahead[1])] {
         if days > 0 {
-            let whole = Sample::of(&of_kind(outlook.past, is_weekend), total);
+            let whole = growth.ahead(Sample::of(&of_kind(past, is_weekend), total), all_ahead);
             let days = i128::from(days);
             expected = expected.saturating_add(whole.mean.saturating_mul(days));
             variance = variance.saturating_add(whole.of_sum(days));
@@ -116,116 +105,73 @@ fn by_days(outlook: &Outlook<'_>) -> Remainder {
             width = SUM_WIDTH;
         }
     }
-    let days = i128::from(outlook.ahead[0]) + i128::from(outlook.ahead[1]);
-    if let Some(trend) = Trend::of(outlook.past).filter(|_| days > 0) {
+    let days = i128::from(all_ahead);
+    if let Some(trend) = Trend::of(past).filter(|_| days > 0) {
         expected = expected.saturating_add(trend.above_usual.saturating_mul(days) / 2);
         let change = trend.change.saturating_mul(days);
         variance = variance.saturating_add(change.saturating_mul(change) / 2);
     }
+    let doubt = growth.doubt(expected, outlook.past.len(), days);
+    variance = variance.saturating_add(doubt.saturating_mul(doubt));
     let deviation = i128::try_from(variance.unsigned_abs().isqrt()).unwrap_or(i128::MAX);
     let t = usize::try_from(count).ok().and_then(|count| T80.get(count)).copied();
     let spread = (deviation / 1_000_000).saturating_mul(t.unwrap_or(T80_OF_MANY) * width)
         + (deviation % 1_000_000) * t.unwrap_or(T80_OF_MANY) * width / 1_000_000;
+    // A single burst is not usual, but may come again.
+    let again = if days > 0 {
+        burst(past).min(expected / BURST_SHARE)
+    } else {
+        0
+    };
     Remainder {
         expected,
         spread,
-        spread_up: spread,
+        spread_up: spread.saturating_add(again),
     }
 }
 
-/// The past days of that kind, or all where there are too few to tell.
-fn of_kind(past: &[PastDay], is_weekend: bool) -> Vec<PastDay> {
-    let of_kind: Vec<PastDay> = past
+/// How far the highest day is above the second highest.
+fn burst(past: &[PastDay]) -> i128 {
+    let mut totals: Vec<i128> = past.iter().map(total).collect();
+    totals.sort_unstable_by(|one, other| other.cmp(one));
+    match totals.as_slice() {
+        [first, second, _, _, ..] => first - second,
+        _ => 0,
+    }
+}
+
+/// What follows on days like `past` on which it cost `today` so far: more or less by how that compares with what was usual,
+/// half of it believed, from half to twice; and how far past days were from the same rule.
+fn rest_of_today(past: &[PastDay], today: i128) -> Sample {
+    let (usual, rest) = (Sample::of(past, before).mean, Sample::of(past, after));
+    if usual <= 0 {
+        return rest;
+    }
+    let whole = rest.mean.saturating_add(usual);
+    let of = usual.saturating_mul(2).saturating_add(whole);
+    let pace = |so_far: i128| {
+        so_far
+            .saturating_mul(2)
+            .saturating_add(whole)
+            .clamp(of / 2, of.saturating_mul(2))
+    };
+    let scaled = |value: i128, pace: i128| value / of * pace + value % of * pace / of;
+    let missed = past.iter().map(|day| after(day) - scaled(rest.mean, pace(before(day))));
+    let missed = without_burst(missed.map(i128::abs).collect());
+    let squares = missed
         .iter()
-        .filter(|day| day.is_weekend == is_weekend)
-        .copied()
-        .collect();
-    if past.len() >= WEEKLY_FROM && of_kind.len() >= MIN_OF_KIND {
-        of_kind
-    } else {
-        past.to_vec()
-    }
-}
-
-fn before(day: &PastDay) -> i128 {
-    i128::from(day.before.nano())
-}
-
-fn after(day: &PastDay) -> i128 {
-    i128::from(day.after.nano())
-}
-
-fn total(day: &PastDay) -> i128 {
-    before(day) + after(day)
-}
-
-/// `values` with the highest as high as the second highest, in their order.
-fn without_burst(mut values: Vec<i128>) -> Vec<i128> {
-    let mut sorted = values.clone();
-    sorted.sort_unstable_by(|one, other| other.cmp(one));
-    if let [_, second, _, _, ..] = sorted.as_slice() {
-        for value in &mut values {
-            *value = (*value).min(*second);
-        }
-    }
-    values
-}
-
-fn mean(values: &[i128]) -> i128 {
-    let count = i128::try_from(values.len().max(1)).unwrap_or(1);
-    values.iter().sum::<i128>() / count
-}
-
-/// Some days' costs, without a single burst.
-#[derive(Debug, Clone, Copy)]
-struct Sample {
-    count: i128,
-    mean: i128,
-    variance: i128,
-}
-
-impl Sample {
-    fn of(days: &[PastDay], cost: fn(&PastDay) -> i128) -> Self {
-        let values = without_burst(days.iter().map(cost).collect());
-        let mean = mean(&values);
-        let squares = values
-            .iter()
-            .map(|value| (value - mean).saturating_mul(value - mean))
-            .fold(0_i128, i128::saturating_add);
-        let count = i128::try_from(values.len()).unwrap_or(i128::MAX);
-        Self {
-            count,
-            mean,
-            variance: squares / (count - 1).max(1),
-        }
-    }
-
-    /// More or less by how today so far compares with what was usual before, half of it believed: from half to twice.
-    fn scaled_by_pace(self, usual: i128, today: i128) -> Self {
-        if usual <= 0 {
-            return self;
-        }
-        let whole = self.mean.saturating_add(usual);
-        let (mut pace, of) = (today.saturating_mul(2).saturating_add(whole), usual * 2 + whole);
-        pace = pace.clamp(of / 2, of.saturating_mul(2));
-        let scaled = |value: i128| value / of * pace + value % of * pace / of;
-        Self {
-            mean: scaled(self.mean),
-            variance: if pace > of {
-                scaled(scaled(self.variance))
-            } else {
-                self.variance
-            },
-            ..self
-        }
-    }
-
-    /// The variance of a sum of so many days like these, the mean being none too certain itself.
-    fn of_sum(self, days: i128) -> i128 {
-        let share = days.saturating_mul(days) / self.count.max(1);
-        self.variance
-            .saturating_mul(days)
-            .saturating_add(self.variance.saturating_mul(share.max(1)))
+        .map(|off| off.saturating_mul(*off))
+        .fold(0, i128::saturating_add);
+    let variance = (squares / (rest.count - 1).max(1)).min(rest.variance);
+    let pace = pace(today);
+    Sample {
+        mean: scaled(rest.mean, pace),
+        variance: if pace > of {
+            scaled(scaled(variance, pace), pace)
+        } else {
+            variance
+        },
+        ..rest
     }
 }
 

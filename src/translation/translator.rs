@@ -1,0 +1,315 @@
+//! A request in one format, and its response back.
+
+use serde_json::Value;
+
+use super::{
+    chat::{self, ChatReader, ChatWriter},
+    event::{AnswerEvent, AnswerFailure, FailureKind},
+    event_stream::EventReader,
+    loss::{Losses, Untranslatable},
+    messages::{self, MessagesReader, MessagesWriter},
+    responses::{self, ResponsesReader},
+};
+use crate::domain::Effort;
+
+/// A format of requests and responses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WireFormat {
+    /// OpenAI's chat completions.
+    Chat,
+    /// OpenAI's responses.
+    Responses,
+    /// Anthropic's messages.
+    Messages,
+}
+
+/// What is known of the model that answers.
+#[derive(Debug, Clone, Copy)]
+pub struct TargetModel<'a> {
+    /// The provider's id.
+    pub provider: &'a str,
+    /// As the provider names it.
+    pub model: &'a str,
+    /// The most that it writes, in tokens, where that is known.
+    pub max_output: Option<u64>,
+    /// The efforts that it knows.
+    pub efforts: &'a [Effort],
+    /// About how many tokens the prompt has.
+    pub input_estimate: u64,
+    /// Seconds since 1970.
+    pub now: i64,
+}
+
+/// A request in the provider's format.
+#[derive(Debug)]
+pub struct TranslatedRequest {
+    pub body: Vec<u8>,
+    /// What was left out.
+    pub losses: Losses,
+    /// For the response.
+    pub answer: AnswerTranslator,
+}
+
+/// Translates one response.
+#[derive(Debug)]
+pub struct AnswerTranslator {
+    events: EventReader,
+    reader: AnswerReader,
+    writer: AnswerWriter,
+    to: WireFormat,
+    now: i64,
+    /// A body that is no stream where one was asked for, until it has ended.
+    whole: Option<Vec<u8>>,
+    is_begun: bool,
+    has_failed: bool,
+}
+
+#[derive(Debug)]
+enum AnswerReader {
+    Chat(ChatReader),
+    Responses(ResponsesReader),
+    Messages(MessagesReader),
+}
+
+#[derive(Debug)]
+enum AnswerWriter {
+    Chat(ChatWriter),
+    Messages(MessagesWriter),
+}
+
+/// Translates the request `body` of a client that speaks `from`, for a provider that speaks `to`.
+pub fn translate(
+    from: WireFormat,
+    to: WireFormat,
+    body: &[u8],
+    target: &TargetModel<'_>,
+) -> Result<TranslatedRequest, Untranslatable> {
+    let no_such_pair = Untranslatable::NoSuchPair {
+        from: from.as_str(),
+        to: to.as_str(),
+    };
+    let body = serde_json::from_slice(body).map_err(|_| Untranslatable::NotJson)?;
+    let mut losses = Losses::default();
+    let conversation = match from {
+        WireFormat::Messages => messages::read_request(body, &mut losses)?,
+        WireFormat::Chat => chat::read_request(body, &mut losses)?,
+        WireFormat::Responses => return Err(no_such_pair),
+    };
+    let writer = match from {
+        WireFormat::Messages => AnswerWriter::Messages(MessagesWriter::new(target.input_estimate)),
+        WireFormat::Chat | WireFormat::Responses => {
+            AnswerWriter::Chat(ChatWriter::new(target.now, conversation.wants_usage))
+        }
+    };
+    let (body, reader) = match to {
+        WireFormat::Chat => (
+            chat::write_request(conversation, target, &mut losses)?,
+            AnswerReader::Chat(ChatReader::new(target.provider)),
+        ),
+        WireFormat::Responses => (
+            responses::write_request(conversation, target, &mut losses)?,
+            AnswerReader::Responses(ResponsesReader::new(target.provider)),
+        ),
+        WireFormat::Messages => (
+            messages::write_request(conversation, target, &mut losses)?,
+            AnswerReader::Messages(MessagesReader::default()),
+        ),
+    };
+    Ok(TranslatedRequest {
+        body: body.to_string().into_bytes(),
+        losses,
+        answer: AnswerTranslator {
+            events: EventReader::default(),
+            reader,
+            writer,
+            to: from,
+            now: target.now,
+            whole: None,
+            is_begun: false,
+            has_failed: false,
+        },
+    })
+}
+
+impl WireFormat {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Chat => "openai-chat",
+            Self::Responses => "openai-responses",
+            Self::Messages => "anthropic-messages",
+        }
+    }
+}
+
+impl TargetModel<'_> {
+    /// The limit of the response's tokens: no more than the model writes.
+    pub(super) fn output_limit(&self, asked: Option<u64>, losses: &mut Losses) -> Option<u64> {
+        match (asked, self.max_output) {
+            (Some(asked), Some(max)) if asked > max => {
+                losses.add("max_tokens");
+                Some(max)
+            }
+            (asked, _) => asked,
+        }
+    }
+
+    /// The name of that limit in the chat format.
+    pub(super) fn limit_field(&self) -> &'static str {
+        if matches!(self.provider, "openai" | "azure-openai") {
+            "max_completion_tokens"
+        } else {
+            "max_tokens"
+        }
+    }
+
+    /// The effort, or the nearest lower one that the model knows.
+    pub(super) fn effort(&self, asked: Option<Effort>, losses: &mut Losses) -> Option<&'static str> {
+        let asked = asked?;
+        let known = self
+            .efforts
+            .iter()
+            .filter(|effort| **effort != Effort::Thinking && **effort <= asked)
+            .max();
+        if known != Some(&asked) && asked != Effort::None {
+            losses.add("effort");
+        }
+        known.map(|effort| effort.as_str())
+    }
+}
+
+impl AnswerTranslator {
+    /// Translates a piece of a stream.
+    pub fn pass(&mut self, piece: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        if !self.is_begun && !piece.trim_ascii().is_empty() {
+            self.is_begun = true;
+            if piece.trim_ascii_start().starts_with(b"{") {
+                self.whole = Some(Vec::new());
+            }
+        }
+        if let Some(whole) = &mut self.whole {
+            whole.extend_from_slice(piece);
+            return out;
+        }
+        if self.has_failed {
+            return out;
+        }
+        let mut events = Vec::new();
+        let reader = &mut self.reader;
+        if self
+            .events
+            .read(piece, |data| reader.read_event(data, &mut events))
+            .is_err()
+        {
+            self.has_failed = true;
+            events.push(AnswerEvent::Failure(AnswerFailure {
+                kind: FailureKind::Server,
+                message: "the provider sent an event that is too long".to_owned(),
+            }));
+        }
+        self.write_all(events, &mut out);
+        out
+    }
+
+    /// Translates what ended with the stream.
+    pub fn finish(&mut self) -> Vec<u8> {
+        let (mut events, mut out) = (Vec::new(), Vec::new());
+        if let Some(body) = self.whole.take() {
+            self.reader.read_whole(&body, &mut events);
+        } else {
+            let reader = &mut self.reader;
+            self.events.finish(|data| reader.read_event(data, &mut events));
+        }
+        self.reader.finish(&mut events);
+        self.write_all(events, &mut out);
+        out
+    }
+
+    /// Translates a response that was read whole; fails with the body of an error where it is none.
+    pub fn whole(mut self, body: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
+        let mut events = Vec::new();
+        if body.trim_ascii_start().starts_with(b"{") {
+            self.reader.read_whole(body, &mut events);
+        } else {
+            let reader = &mut self.reader;
+            let read = self.events.read(body, |data| reader.read_event(data, &mut events));
+            if read.is_ok() {
+                self.events.finish(|data| reader.read_event(data, &mut events));
+            }
+        }
+        self.reader.finish(&mut events);
+        let written = match self.to {
+            WireFormat::Messages => messages::write_whole(events),
+            WireFormat::Chat | WireFormat::Responses => chat::write_whole(events, self.now),
+        };
+        let bytes = |value: Value| value.to_string().into_bytes();
+        written.map(bytes).map_err(|failure| bytes(self.failure(&failure)))
+    }
+
+    /// Translates the body of an error with this status.
+    pub fn error(&self, status: u16, body: &[u8]) -> Vec<u8> {
+        let body: Value = serde_json::from_slice(body).unwrap_or_default();
+        let texts = ["/error/message", "/message", "/error", "/detail"].map(|path| body.pointer(path));
+        let text = texts.into_iter().flatten().find_map(Value::as_str);
+        let failure = AnswerFailure {
+            kind: FailureKind::of_status(status),
+            message: text.unwrap_or("the provider gave no reason").to_owned(),
+        };
+        self.failure(&failure).to_string().into_bytes()
+    }
+
+    fn failure(&self, failure: &AnswerFailure) -> Value {
+        match self.to {
+            WireFormat::Messages => messages::write_error(failure),
+            WireFormat::Chat | WireFormat::Responses => chat::write_error(failure),
+        }
+    }
+
+    fn write_all(&mut self, events: Vec<AnswerEvent>, out: &mut Vec<u8>) {
+        for event in events {
+            match &mut self.writer {
+                AnswerWriter::Chat(writer) => writer.write(event, out),
+                AnswerWriter::Messages(writer) => writer.write(event, out),
+            }
+        }
+    }
+}
+
+impl AnswerReader {
+    /// Reads the data of an event.
+    fn read_event(&mut self, data: &[u8], out: &mut Vec<AnswerEvent>) {
+        if data == b"[DONE]" {
+            if let Self::Chat(reader) = self {
+                reader.read_done();
+            }
+            return;
+        }
+        let Ok(event) = serde_json::from_slice(data) else {
+            return;
+        };
+        match self {
+            Self::Chat(reader) => reader.read(event, out),
+            Self::Responses(reader) => reader.read_event(event, out),
+            Self::Messages(reader) => reader.read_event(event, out),
+        }
+    }
+
+    fn read_whole(&mut self, body: &[u8], out: &mut Vec<AnswerEvent>) {
+        let Ok(response) = serde_json::from_slice(body) else {
+            return;
+        };
+        match self {
+            Self::Chat(reader) => reader.read(response, out),
+            Self::Responses(reader) => reader.read_whole(response, out),
+            Self::Messages(reader) => reader.read_whole(response, out),
+        }
+    }
+
+    fn finish(&mut self, out: &mut Vec<AnswerEvent>) {
+        match self {
+            Self::Chat(reader) => reader.finish(out),
+            Self::Responses(reader) => reader.finish(out),
+            Self::Messages(reader) => reader.finish(out),
+        }
+    }
+}
