@@ -210,18 +210,18 @@ pub fn refresh(app: &App) {
 }
 
 /// The right to import; a dry run needs no lock.
-struct Turn {
+struct ImportTurn {
     _lock: Option<Lock>,
 }
 
 /// The right to import, if nobody else does.
-fn turn(app: &App, wanted: &LogImport) -> Result<Option<Turn>> {
+fn turn(app: &App, wanted: &LogImport) -> Result<Option<ImportTurn>> {
     if wanted.is_dry {
-        return Ok(Some(Turn { _lock: None }));
+        return Ok(Some(ImportTurn { _lock: None }));
     }
     let folder = Folder::create(app.settings().paths().data_folder())?;
     match lock::acquire(&folder, LOCK, wanted.patience) {
-        Ok(lock) => Ok(Some(Turn { _lock: Some(lock) })),
+        Ok(lock) => Ok(Some(ImportTurn { _lock: Some(lock) })),
         Err(LockError::Busy { .. }) => Ok(None),
         Err(LockError::File(why)) => Err(why.into()),
     }

@@ -71,7 +71,7 @@ pub(super) struct Usage {
     daily: Vec<Day>,
     /// The five-hour windows that are open, where groups are made by them
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    open_blocks: Vec<OpenBlock>,
+    open_blocks: Vec<OpenWindow>,
     /// For people, where the period's beginning is a moment in UTC.
     #[serde(skip)]
     first_day: String,
@@ -96,7 +96,7 @@ struct Group {
 
 /// A window that has not ended.
 #[derive(Debug, Serialize, JsonSchema)]
-struct OpenBlock {
+struct OpenWindow {
     /// Null where no agent is named
     agent: Option<String>,
     from: String,
@@ -188,7 +188,7 @@ impl Tool for GetUsage {
                 .collect(),
             groups_omitted: report.omitted,
             daily,
-            open_blocks: report.open_blocks.iter().filter_map(OpenBlock::of).collect(),
+            open_blocks: report.open_blocks.iter().filter_map(OpenWindow::of).collect(),
             first_day: report
                 .days
                 .first()
@@ -279,7 +279,7 @@ impl Tool for GetUsage {
     }
 }
 
-impl OpenBlock {
+impl OpenWindow {
     fn of(block: &UsageBlock) -> Option<Self> {
         let rate = block.rate?;
         Some(Self {
