@@ -11,8 +11,8 @@ use super::writer::{Ended, HeldReservation, LedgerWriter};
 use crate::{
     app::App,
     domain::{
-        Extras, FullCost, Label, OwnCost, Portion, RecordedCost, RequestOutcome, Service, Task, Tokens, UsageRecord,
-        UsageSource, Usd,
+        Billing, Extras, FullCost, Label, OwnCost, Portion, RecordedCost, RequestOutcome, Service, Task, Tokens,
+        UsageRecord, UsageSource, Usd,
     },
     gateway::{
         metrics::Metrics,
@@ -155,6 +155,8 @@ impl Booking {
                     latency_ms: None,
                 },
                 cost: RecordedCost::Unpriced,
+                billing: Billing::Billed,
+                upstream_id: None,
                 request_id: Some(noted.request_id),
             },
             pricing: prepared.pricing.clone(),
