@@ -25,6 +25,8 @@ pub struct NewClient {
     pub name: Label,
     /// The only providers that it may use; none named is all.
     pub providers: BTreeSet<ProviderId>,
+    /// The only models that it may use, with `*` for anything; none named is all.
+    pub models: BTreeSet<String>,
     pub daily_limit: Option<Usd>,
     pub monthly_limit: Option<Usd>,
     pub requests_per_minute: Option<NonZeroU32>,
@@ -38,6 +40,7 @@ impl NewClient {
         Self {
             name,
             providers: BTreeSet::new(),
+            models: BTreeSet::new(),
             daily_limit: None,
             monthly_limit: None,
             requests_per_minute: None,
@@ -64,6 +67,7 @@ pub fn add(app: &App, new: NewClient) -> Result<(GatewayClient, Secret)> {
         key_hash: KeyHash::of(&key),
         created_at: app.now(),
         providers: new.providers,
+        models: new.models,
         daily_limit: new.daily_limit,
         monthly_limit: new.monthly_limit,
         requests_per_minute: new.requests_per_minute,

@@ -23,6 +23,7 @@ use crate::{
             headers,
         },
         keys::LentKey,
+        models,
         request::{
             client_request::ClientRequest,
             fields::BodyFields,
@@ -99,6 +100,12 @@ impl Attempts<'_> {
             );
             return Err(Error::new(Code::ProviderNotAllowed, message)
                 .hint("its providers were named when it was added: `api-keys client add`")
+                .into());
+        }
+        if !models::may_use(&request.client, &prepared.model) {
+            let message = format!("the client {} may not use {}", request.client.name, prepared.model);
+            return Err(Error::new(Code::ProviderNotAllowed, message)
+                .hint("its models were named when it was added: `api-keys client add --model`")
                 .into());
         }
         self.cacheable = state.cache.cacheable(request, self.fields, &prepared);

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use crate::{
     app::App,
-    catalog::Catalog,
     domain::{Label, ModelId, ProviderId},
     error::{Code, Error, Result},
     gateway::{
@@ -16,7 +15,12 @@ use crate::{
     settings::Config,
 };
 
-use super::{client_request::ClientRequest, estimate, fields::BodyFields};
+use super::{
+    client_request::ClientRequest,
+    estimate,
+    fields::BodyFields,
+    resolver::{Resolver, language, other_language},
+};
 
 /// What the model is called of a request that names none.
 pub(super) const UNNAMED: &str = "unnamed";
@@ -67,23 +71,33 @@ pub(in crate::gateway) async fn targets(
             label: maker.label,
         }]);
     }
-    let (provider, model) = if let Endpoint::Native(id) = &call.endpoint {
-        (
-            config.provider(id.as_str())?,
-            native_model(&call.path, named.as_deref())?,
-        )
+    let found = if let Endpoint::Native(id) = &call.endpoint {
+        let model = native_model(&call.path, named.as_deref())?;
+        vec![(config.provider(id.as_str())?, model)]
     } else {
         let named = named.ok_or_else(|| {
             Error::new(Code::InvalidArgument, "`model` is missing, or not a string")
                 .hint("name it as `provider/model`, or as the catalog does: see /v1/models")
         })?;
-        resolve(config, &request.catalog, dialect, &named)?
+        let resolver = Resolver {
+            config,
+            catalog: &request.catalog,
+            client: &request.client,
+            dialect,
+        };
+        resolver.with_fallbacks(&named)?
     };
     // What is stored of the conversation so far is stored in one account.
-    let label = earlier()
-        .filter(|maker| maker.provider == provider.id)
-        .and_then(|maker| maker.label);
-    Ok(vec![Target { provider, model, label }])
+    let made_by = earlier();
+    let targets = found.into_iter().map(|(provider, model)| {
+        let maker = made_by.as_ref().filter(|maker| maker.provider == provider.id);
+        Target {
+            label: maker.and_then(|maker| maker.label.clone()),
+            provider,
+            model,
+        }
+    });
+    Ok(targets.collect())
 }
 
 /// Where a request goes that names neither a model nor anything that was made before: the only provider that the client
@@ -124,80 +138,6 @@ fn routed(config: &Config, dialect: Dialect, route: &Route) -> Result<Vec<Target
         .hint("`api-keys route TASK` shows the candidates; name a model as `provider/model`"));
     }
     Ok(targets)
-}
-
-/// The provider and its model that `name` means: `provider/model`, or a name of the catalog.
-fn resolve(config: &Config, catalog: &Catalog, dialect: Dialect, name: &str) -> Result<(Provider, ModelId)> {
-    if let Some((provider, model)) = name.split_once('/')
-        && let Ok(provider) = config.provider(provider)
-    {
-        if provider.speaks(dialect).is_none() {
-            return Err(other_language(&provider.id, dialect));
-        }
-        return Ok((provider, model_id(model)?));
-    }
-    let model = model_id(name)?;
-    let found = catalog.find_everywhere(&model);
-    let knows = |provider: &Provider| {
-        found.iter().any(|found| found.model.id.provider == provider.id)
-            || provider.models.as_ref().is_some_and(|models| models.contains(&model))
-    };
-    let mut providers: Vec<&Provider> = config.providers().iter().collect();
-    let order = &config.routing.fallback_order;
-    providers.sort_by_key(|provider| {
-        order
-            .iter()
-            .position(|equals| equals.contains(&provider.id))
-            .unwrap_or(order.len())
-    });
-    providers.retain(|provider| knows(provider));
-    let speaks = |provider: &&&Provider| provider.speaks(dialect).is_some();
-    let mut speaking = providers.iter().filter(speaks);
-    let best = speaking
-        .clone()
-        .find(|provider| provider.enabled)
-        .or_else(|| speaking.next());
-    match (best, providers.first()) {
-        (Some(best), _) => Ok(((*best).clone(), model)),
-        (None, Some(other)) => Err(other_language(&other.id, dialect)),
-        (None, None) => Err(unknown(catalog, name)),
-    }
-}
-
-fn model_id(name: &str) -> Result<ModelId> {
-    let named: Result<ModelId> = name.parse().map_err(Error::from);
-    named.map_err(|why| why.hint("/v1/models lists the models that can be requested"))
-}
-
-fn other_language(provider: &ProviderId, dialect: Dialect) -> Error {
-    let language = language(dialect);
-    Error::new(
-        Code::UnknownModel,
-        format!("{provider} is not known to support {language}"),
-    )
-    .hint(format!("send the request in its own format, at /p/{provider}/"))
-}
-
-fn language(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::Anthropic => "Anthropic's API",
-        Dialect::Responses => "OpenAI's Responses API",
-        Dialect::OpenAi | Dialect::Native => "OpenAI's API",
-    }
-}
-
-fn unknown(catalog: &Catalog, name: &str) -> Error {
-    let near: Vec<String> = catalog.near(name).iter().map(ToString::to_string).collect();
-    let meant = if near.is_empty() {
-        String::new()
-    } else {
-        format!("did you mean {}? ", near.join(", "))
-    };
-    // The name is the client's own and goes back to it alone.
-    let short: String = name.chars().take(100).collect();
-    Error::new(Code::UnknownModel, format!("no model `{short}` is known")).hint(format!(
-        "{meant}name any other as `provider/model`; /v1/models lists what is known"
-    ))
 }
 
 /// The model of a request to a provider's own API: what the body names, or the path, as Gemini's
