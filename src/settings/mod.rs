@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 pub use self::{
     config::{
-        BudgetConfig, CacheConfig, Config, GatewayConfig, KeysInChat, MasterKey, ModelAliases, PriceOverride,
-        ProviderConfig, QualityOverride, RoutingConfig, UnknownProvider, VaultConfig, fits,
+        AgentLogsConfig, BudgetConfig, CacheConfig, Config, GatewayConfig, KeysInChat, MasterKey, ModelAliases,
+        PriceOverride, ProviderConfig, QualityOverride, RoutingConfig, UnknownProvider, VaultConfig, fits,
     },
     environment::{Environment, HOME, VARIABLES, Variable, VariableError},
     error::SettingsError,
