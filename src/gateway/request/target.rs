@@ -19,7 +19,8 @@ use super::{
     client_request::ClientRequest,
     estimate,
     fields::BodyFields,
-    resolver::{Resolver, language, other_language},
+    resolver::{Resolver, WantedApi},
+    translated::SentAs,
 };
 
 /// What the model is called of a request that names none.
@@ -32,6 +33,7 @@ pub(in crate::gateway) struct Target {
     pub(in crate::gateway) model: ModelId,
     /// The key to begin with, where routing has chosen one.
     pub(in crate::gateway) label: Option<Label>,
+    pub(super) form: SentAs,
 }
 
 /// Where the request may go, in this order.
@@ -42,7 +44,10 @@ pub(in crate::gateway) async fn targets(
     known_ids: &KnownIds,
 ) -> Result<Vec<Target>> {
     let (config, call) = (request.config.as_ref(), &request.call);
-    let dialect = call.endpoint.dialect();
+    let api = WantedApi {
+        endpoint: &call.endpoint,
+        translates: config.gateway.translate,
+    };
     if let Some(task) = fields.task(&call.endpoint)? {
         let wanted = Wanted {
             input_tokens: Some(estimate::usual_input(fields, &request.body)),
@@ -51,7 +56,7 @@ pub(in crate::gateway) async fn targets(
             ..Wanted::of(task)
         };
         let route = routing::route(app, &wanted).await?;
-        return routed(config, dialect, &route);
+        return routed(config, api, &route);
     }
     let named = fields.model_name();
     let earlier = || {
@@ -60,20 +65,22 @@ pub(in crate::gateway) async fn targets(
         ids.find_map(|id| known_ids.maker(&id))
     };
     if let (Endpoint::Further(_), None) = (&call.endpoint, &named) {
-        let maker = earlier().unwrap_or_else(|| IdMaker::from(usual_provider(request, dialect)));
+        let maker = earlier().unwrap_or_else(|| IdMaker::from(usual_provider(request, call.endpoint.dialect())));
         let provider = config.provider(maker.provider.as_str())?;
-        if provider.speaks(dialect).is_none() {
-            return Err(other_language(&provider.id, dialect));
-        }
         return Ok(vec![Target {
+            form: api.offered_by(&provider)?,
             provider,
             model: UNNAMED.parse()?,
             label: maker.label,
         }]);
     }
     let found = if let Endpoint::Native(id) = &call.endpoint {
-        let model = native_model(&call.path, named.as_deref())?;
-        vec![(config.provider(id.as_str())?, model)]
+        let provider = config.provider(id.as_str())?;
+        vec![(
+            api.offered_by(&provider)?,
+            provider,
+            native_model(&call.path, named.as_deref())?,
+        )]
     } else {
         let named = named.ok_or_else(|| {
             Error::new(Code::InvalidArgument, "`model` is missing, or not a string")
@@ -83,18 +90,19 @@ pub(in crate::gateway) async fn targets(
             config,
             catalog: &request.catalog,
             client: &request.client,
-            dialect,
+            api,
         };
         resolver.with_fallbacks(&named)?
     };
     // What is stored of the conversation so far is stored in one account.
     let made_by = earlier();
-    let targets = found.into_iter().map(|(provider, model)| {
+    let targets = found.into_iter().map(|(form, provider, model)| {
         let maker = made_by.as_ref().filter(|maker| maker.provider == provider.id);
         Target {
             label: maker.and_then(|maker| maker.label.clone()),
             provider,
             model,
+            form,
         }
     });
     Ok(targets.collect())
@@ -114,15 +122,16 @@ fn usual_provider(request: &ClientRequest, dialect: Dialect) -> ProviderId {
     }
 }
 
-/// The providers of a route that speak `dialect`: the chosen one, then those to fall back to.
-fn routed(config: &Config, dialect: Dialect, route: &Route) -> Result<Vec<Target>> {
+/// The providers of a route that take the request: the chosen one, then those to fall back to.
+fn routed(config: &Config, api: WantedApi<'_>, route: &Route) -> Result<Vec<Target>> {
     let chosen = (&route.provider, &route.model, route.label.as_ref());
     let fallbacks = route.fallbacks.iter().map(|it| (&it.provider, &it.model, None));
     let mut targets = Vec::new();
     for (provider, model, label) in std::iter::once(chosen).chain(fallbacks) {
         let provider = config.provider(provider)?;
-        if provider.speaks(dialect).is_some() {
+        if let Some(form) = api.form(&provider) {
             targets.push(Target {
+                form,
                 provider,
                 model: model.parse()?,
                 label: label.and_then(|label| label.parse().ok()),
@@ -130,10 +139,9 @@ fn routed(config: &Config, dialect: Dialect, route: &Route) -> Result<Vec<Target
         }
     }
     if targets.is_empty() {
-        let language = language(dialect);
         return Err(Error::new(
             Code::UnknownModel,
-            format!("no provider that could take the request supports {language}"),
+            format!("no provider that could take the request supports {}", api.name()),
         )
         .hint("`api-keys route TASK` shows the candidates; name a model as `provider/model`"));
     }
