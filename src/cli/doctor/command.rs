@@ -34,7 +34,7 @@ pub(in crate::cli) const COMMAND: CommandDef = CommandDef {
                 Arg::new("offline")
                     .long("offline")
                     .action(ArgAction::SetTrue)
-                    .help("Skip asking the providers whether the keys work"),
+                    .help("Do not check the keys with their providers"),
             )
             .arg(
                 Arg::new("deep")
