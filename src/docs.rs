@@ -89,6 +89,15 @@ fn table(name: &str, commands: &clap::Command) -> String {
                 .iter()
                 .map(|exit| vec![(*exit as u8).to_string(), exit.meaning().to_owned()]),
         ),
+        "doors" => rows(
+            &["provider", "OpenAI's API", "Responses", "Anthropic's API"],
+            PROVIDERS.iter().filter_map(|provider| {
+                let doors = [provider.openai, provider.responses, provider.anthropic];
+                let spoken = doors.map(|door| door.map_or("", |_| "yes").to_owned());
+                let is_spoken = doors.iter().any(Option::is_some);
+                is_spoken.then(|| std::iter::once(format!("`{}`", provider.id)).chain(spoken).collect())
+            }),
+        ),
         "sdks" => rows(
             &["library", "finds the gateway by", "as", "and the client key in"],
             SDKS.iter().map(|sdk| {

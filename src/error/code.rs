@@ -52,6 +52,7 @@ pub enum Code {
     ForeignRequest,
     NoSuchRoute,
     MethodNotAllowed,
+    UpgradeRefused,
     RequestTooLarge,
     ProviderNotAllowed,
     ProviderUnreachable,
@@ -134,6 +135,7 @@ impl Code {
         Self::ForeignRequest,
         Self::NoSuchRoute,
         Self::MethodNotAllowed,
+        Self::UpgradeRefused,
         Self::RequestTooLarge,
         Self::ProviderNotAllowed,
         Self::ProviderUnreachable,
@@ -335,6 +337,11 @@ impl Code {
                 Failed,
             ),
             Self::NoSuchRoute => ("no_such_route", "the gateway does not serve that path", Failed),
+            Self::UpgradeRefused => (
+                "upgrade_refused",
+                "the gateway speaks HTTP alone, and no WebSocket",
+                ExitCode::Failed,
+            ),
             Self::MethodNotAllowed => (
                 "method_not_allowed",
                 "the gateway does not support that HTTP method on the path; see the `allow` header",

@@ -78,6 +78,7 @@ impl Code {
             Self::ForeignRequest => "use the address that the gateway prints",
             Self::NoSuchRoute => "check the base URL; `/p/PROVIDER/…` reaches everything else",
             Self::MethodNotAllowed => "use a method from the `allow` header",
+            Self::UpgradeRefused => "send the request over HTTP; agents do so by themselves",
             Self::RequestTooLarge => "send less than 32 MiB",
             Self::ProviderNotAllowed => "add the client again with that `--provider`, or enable the provider",
             Self::ProviderUnreachable => "check the network, the proxy and `base_url`, and try again",

@@ -18,9 +18,10 @@ use super::{
     exchange::attempts,
     http::{
         body::{self, ResponseBody},
+        decoding,
         error_response::{ErrorFormat, ErrorResponse},
         headers,
-        route::{self, GatewayRoute},
+        route::{self, Endpoint, GatewayRoute, ProviderCall},
     },
     keys::wait,
     models,
@@ -32,6 +33,7 @@ use crate::{
     app::App,
     domain::Secret,
     error::{Code, Error, Result},
+    providers::Dialect,
     services::gateway_clients,
     storage::gateway_clients::GatewayClient,
 };
@@ -43,6 +45,8 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The slowest body, in bytes a second.
 const MIN_BODY_RATE: u64 = 16 << 10;
 
+/// The header that every request in Anthropic's format has.
+const ANTHROPIC_VERSION: &str = "anthropic-version";
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-api-keys-request-id");
 
 /// The response to a request, whatever becomes of it.
@@ -71,6 +75,10 @@ pub(super) async fn handle(
         if status == StatusCode::METHOD_NOT_ALLOWED {
             let allowed = HeaderValue::from_static(allowed.unwrap_or(route::PASSING));
             response.headers_mut().insert(header::ALLOW, allowed);
+        }
+        if status == StatusCode::UPGRADE_REQUIRED {
+            let http = HeaderValue::from_static("HTTP/1.1");
+            response.headers_mut().insert(header::UPGRADE, http);
         }
         response
     });
@@ -103,6 +111,14 @@ async fn admit(
         .hint("use http://127.0.0.1 or http://localhost, with the gateway's port")
         .into());
     }
+    // Agents try a WebSocket first, and use HTTP at once where they are told that there is none.
+    if request.headers().contains_key(header::UPGRADE) {
+        return Err(
+            Error::new(Code::UpgradeRefused, "the gateway speaks HTTP alone, and no WebSocket")
+                .hint("send the request over HTTP")
+                .into(),
+        );
+    }
     let route = GatewayRoute::of(request.method(), request.uri())?;
     match &route {
         GatewayRoute::Health => return Ok(text("ok\n".to_owned(), "text/plain; charset=utf-8")),
@@ -113,15 +129,24 @@ async fn admit(
     let call = match route {
         GatewayRoute::Health | GatewayRoute::Metrics => return Ok(metrics(state)),
         GatewayRoute::Models(only) => {
-            let for_anthropic = request.headers().contains_key("anthropic-version");
-            return Ok(models::answer(&state.app, &client, only.as_deref(), for_anthropic)?);
+            let format = models_format(request.uri().path(), request.headers());
+            return Ok(models::answer(&state.app, &client, only.as_deref(), format)?);
         }
         GatewayRoute::Call(call) => call,
     };
+    // Anthropic has files of its own, at the same path.
+    let call = match call.endpoint {
+        Endpoint::Further(Dialect::OpenAi) if request.headers().contains_key(ANTHROPIC_VERSION) => ProviderCall {
+            endpoint: Endpoint::Further(Dialect::Anthropic),
+            ..call
+        },
+        _ => call,
+    };
     let attribution = Attribution::of(request.headers())?;
     state.client_limits.admit(&client)?;
-    let (head, body) = request.into_parts();
+    let (mut head, body) = request.into_parts();
     let body = read(&head.headers, body).await?;
+    let body = decoding::decoded(&mut head.headers, body, MAX_BODY_BYTES)?;
     let (config, catalog) = state.app.in_force()?;
     let request = ClientRequest {
         id: id.to_owned(),
@@ -137,6 +162,17 @@ async fn admit(
         attribution,
     };
     exchange(state, request, permit).await
+}
+
+/// Whose list of models the client reads, by its path, or by the headers that only its library sends.
+fn models_format(path: &str, headers: &HeaderMap) -> ErrorFormat {
+    if path.starts_with("/v1beta/") || headers.contains_key("x-goog-api-key") {
+        ErrorFormat::Google
+    } else if headers.contains_key(ANTHROPIC_VERSION) {
+        ErrorFormat::Anthropic
+    } else {
+        ErrorFormat::OpenAi
+    }
 }
 
 /// Has the request answered by a provider, and waits for a free key as long as its caller would.

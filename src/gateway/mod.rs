@@ -14,6 +14,7 @@ mod exchange;
 mod handler;
 mod http;
 mod keys;
+mod known_ids;
 mod metrics;
 mod models;
 mod request;

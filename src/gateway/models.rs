@@ -8,7 +8,10 @@ use hyper::{
 };
 use serde_json::{Value, json};
 
-use super::http::body::{self, ResponseBody};
+use super::http::{
+    body::{self, ResponseBody},
+    error_response::ErrorFormat,
+};
 use crate::{
     app::App,
     domain::{KeyState, ModelRef, ProviderId},
@@ -17,50 +20,65 @@ use crate::{
     storage::gateway_clients::GatewayClient,
 };
 
-/// The models that `client` can ask for, in Anthropic's form or in OpenAI's; or the one that is named.
+/// The provider whose own API is Gemini's.
+const GEMINI: &str = "google";
+
+/// The models that `client` can ask for, in the form of its library, or the one that is named.
 pub(super) fn answer(
     app: &App,
     client: &GatewayClient,
     only: Option<&str>,
-    for_anthropic: bool,
+    format: ErrorFormat,
 ) -> Result<Response<ResponseBody>> {
-    let dialect = if for_anthropic {
-        Dialect::Anthropic
-    } else {
-        Dialect::OpenAi
+    let dialect = match format {
+        ErrorFormat::Anthropic => Dialect::Anthropic,
+        ErrorFormat::OpenAi => Dialect::OpenAi,
+        ErrorFormat::Google => Dialect::Native,
     };
     let models = models(app, client, dialect)?;
-    let entry = |model: &ModelRef| {
-        if for_anthropic {
-            json!({
-                "type": "model",
-                "id": model.to_string(),
-                "display_name": model.to_string(),
-                "created_at": "1970-01-01T00:00:00Z",
-            })
-        } else {
-            json!({"id": model.to_string(), "object": "model", "created": 0, "owned_by": model.provider.as_str()})
-        }
-    };
     let list = if let Some(name) = only {
         let named = |model: &&ModelRef| model.to_string() == name || model.model.as_str() == name;
-        models.iter().find(named).map(entry).ok_or_else(|| {
+        let found = models.iter().find(named).map(|model| entry(model, format));
+        found.ok_or_else(|| {
             Error::new(Code::UnknownModel, "no model of that name can be requested")
                 .hint("/v1/models lists those that can")
         })?
     } else {
-        let data: Vec<Value> = models.iter().map(entry).collect();
+        let data: Vec<Value> = models.iter().map(|model| entry(model, format)).collect();
         let id = |model: Option<&ModelRef>| model.map(ToString::to_string);
-        if for_anthropic {
-            json!({"data": data, "has_more": false, "first_id": id(models.first()), "last_id": id(models.last())})
-        } else {
-            json!({"object": "list", "data": data})
+        match format {
+            ErrorFormat::Anthropic => {
+                json!({"data": data, "has_more": false, "first_id": id(models.first()), "last_id": id(models.last())})
+            }
+            ErrorFormat::OpenAi => json!({"object": "list", "data": data}),
+            ErrorFormat::Google => json!({"models": data}),
         }
     };
     let mut response = Response::new(body::full(list.to_string()));
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     Ok(response)
+}
+
+/// One model, as that API describes it.
+fn entry(model: &ModelRef, format: ErrorFormat) -> Value {
+    match format {
+        ErrorFormat::Anthropic => json!({
+            "type": "model",
+            "id": model.to_string(),
+            "display_name": model.to_string(),
+            "created_at": "1970-01-01T00:00:00Z",
+        }),
+        ErrorFormat::OpenAi => {
+            json!({"id": model.to_string(), "object": "model", "created": 0, "owned_by": model.provider.as_str()})
+        }
+        // Its clients put the name into a path of Google's own API.
+        ErrorFormat::Google => json!({
+            "name": format!("models/{}", model.model),
+            "displayName": model.model.as_str(),
+            "supportedGenerationMethods": ["generateContent", "streamGenerateContent", "countTokens"],
+        }),
+    }
 }
 
 /// Every model of a provider that is on, allowed, spoken with in that dialect, and has a key if it needs one.
@@ -79,6 +97,7 @@ fn models(app: &App, client: &GatewayClient, dialect: Dialect) -> Result<Vec<Mod
     let mut models = Vec::new();
     for provider in config.providers() {
         let is_open = provider.enabled
+            && (dialect != Dialect::Native || provider.id.as_str() == GEMINI)
             && provider.speaks(dialect).is_some()
             && (with_key.contains(&provider.id) || !provider.needs_key())
             && (client.providers.is_empty() || client.providers.contains(&provider.id));

@@ -10,6 +10,7 @@ use super::{
     capacity::Capacity,
     http::scrub::KeySpellings,
     keys::{health::KeyHealth, missing_models::MissingModels, quota::Quotas, rate_limit::ClientLimits},
+    known_ids::KnownIds,
     metrics::Metrics,
     tasks::Tasks,
 };
@@ -45,6 +46,7 @@ pub(super) struct GatewayState {
     pub(super) quotas: Arc<Quotas>,
     pub(super) client_limits: Arc<ClientLimits>,
     pub(super) cache: Arc<ResponseCache>,
+    pub(super) known_ids: Arc<KnownIds>,
     pub(super) tasks: Tasks,
     pub(super) stopping: CancellationToken,
     pub(super) capacity: Arc<Capacity>,
@@ -67,6 +69,7 @@ impl GatewayState {
             quotas: Arc::default(),
             client_limits: Arc::default(),
             cache: Arc::default(),
+            known_ids: Arc::default(),
             tasks: Tasks::default(),
             stopping: CancellationToken::new(),
             capacity: Arc::new(Capacity::for_files(process::allow_many_files())),

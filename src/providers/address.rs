@@ -91,17 +91,19 @@ impl Address {
         self.is_https
     }
 
-    /// The address of `path`, which may have a query, below `base` on this host; none where it is no such path.
+    /// The address of `path`, which may have a query, below `base` on this host, where `base` takes the place of `end` if
+    /// the address ends so; none where it is no such path.
     ///
     /// Scheme, host and port are those of this address whatever `path` says.
-    pub(super) fn below(&self, base: &str, path: &str) -> Option<Uri> {
+    pub(super) fn beside(&self, end: &str, base: &str, path: &str) -> Option<Uri> {
         let (segments, _) = path.split_once('?').unwrap_or((path, ""));
         let is_rooted = segments.is_empty() || segments.starts_with('/');
         // A fragment would be cut off, and some servers take a backslash for a slash.
         if !is_rooted || path.contains('#') || segments.contains('\\') || segments.split('/').any(climbs) {
             return None;
         }
-        let mut path = [self.path.as_str(), base, path].concat();
+        let start = self.path.strip_suffix(end).unwrap_or(&self.path);
+        let mut path = [start, base, path].concat();
         if !path.starts_with('/') {
             path.insert(0, '/');
         }
@@ -186,7 +188,7 @@ mod tests {
             ),
         ] {
             let address = Address::parse(text).expect(text);
-            let uri = address.below(base, path).expect(path);
+            let uri = address.beside("", base, path).expect(path);
             assert_eq!(uri.to_string(), expected);
             assert_eq!(
                 Url::parse(expected).expect("good").origin().ascii_serialization(),
@@ -211,7 +213,7 @@ mod tests {
             "/\u{7f}",
             "*",
         ] {
-            assert_eq!(address.below("", path), None, "{path:?}");
+            assert_eq!(address.beside("", "", path), None, "{path:?}");
         }
     }
 

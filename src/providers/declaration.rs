@@ -22,8 +22,10 @@ pub struct ProviderDef {
     pub sites: &'static [&'static str],
     pub key: KeyUse,
     pub auth: Auth,
-    /// Where it speaks OpenAI's API, if it does.
+    /// Where it speaks OpenAI's API, with chat completions and embeddings, if it does.
     pub openai: Option<Wire>,
+    /// Where it speaks OpenAI's Responses API, if it does.
+    pub responses: Option<Wire>,
     /// Where it speaks Anthropic's API, if it does.
     pub anthropic: Option<Wire>,
     /// Whether its streams in OpenAI's format report usage only on request.
@@ -72,6 +74,8 @@ pub enum Auth {
 pub struct Wire {
     /// What comes between the base URL and, say, `/chat/completions`.
     pub path: &'static str,
+    /// The end of the base URL that `path` takes the place of, where that API lies beside the provider's own.
+    pub instead_of: &'static str,
     pub auth: Auth,
 }
 

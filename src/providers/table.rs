@@ -25,16 +25,26 @@ const NO_SUCH_EMBEDDING_MODEL: &str = r#"{"model":"no-such-model","input":["x"]}
 /// Counts the tokens of one letter, which uses none.
 const TOKENIZE: &str = r#"{"model":"glm-4.6","messages":[{"role":"user","content":"x"}]}"#;
 
-/// OpenAI's API at `path` below the base URL.
+/// OpenAI's API, or its Responses, at `path` below the base URL.
 const fn openai(path: &'static str) -> Wire {
-    let auth = Auth::Bearer;
-    Wire { path, auth }
+    bearer("", path)
 }
 
-/// Anthropic's API at `path` below the base URL.
+/// Anthropic's API at `path` below the base URL, with the key in Anthropic's own header.
 const fn anthropic(path: &'static str) -> Wire {
-    let auth = Auth::Header("x-api-key");
-    Wire { path, auth }
+    Wire {
+        auth: Auth::Header("x-api-key"),
+        ..bearer("", path)
+    }
+}
+
+/// An API at `path` in the place of `instead_of` at the base URL's end.
+const fn bearer(instead_of: &'static str, path: &'static str) -> Wire {
+    Wire {
+        path,
+        instead_of,
+        auth: Auth::Bearer,
+    }
 }
 
 /// What most rows have in common.
@@ -47,6 +57,7 @@ const COMMON: ProviderDef = ProviderDef {
     key: KeyUse::Required,
     auth: Auth::Bearer,
     openai: Some(openai("")),
+    responses: None,
     anthropic: None,
     usage_on_request: true,
     unmetered: None,
@@ -102,6 +113,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
             message(&["you have insufficient permissions for this operation"], NotAllowed),
             code("ip_not_authorized", NotAllowed),
         ],
+        responses: Some(openai("")),
         ..COMMON
     },
     ProviderDef {
@@ -146,6 +158,8 @@ pub static PROVIDERS: &[ProviderDef] = &[
         openai: Some(openai("/v1")),
         check: Some(Check::get(&["/api/version", "/api/tags"])),
         read: readings::ollama,
+        responses: Some(openai("/v1")),
+        anthropic: Some(bearer("", "/v1")),
         ..COMMON
     },
     ProviderDef {
@@ -173,6 +187,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
             message(&["access denied. please check your network settings"], RegionBlocked),
         ],
         flex_at_standard_rates: true,
+        responses: Some(openai("")),
         ..COMMON
     },
     ProviderDef {
@@ -188,6 +203,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
             message(&["insufficient balance"], NoCredit),
             message(&["model not exist"], ModelMissing),
         ],
+        responses: Some(openai("")),
         ..COMMON
     },
     ProviderDef {
@@ -205,6 +221,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
             message(&["your newly created team"], NoCredit),
         ],
         states_cost: true,
+        responses: Some(openai("")),
         ..COMMON
     },
     ProviderDef {
@@ -222,6 +239,8 @@ pub static PROVIDERS: &[ProviderDef] = &[
             message(&["this model is not available in your region"], RegionBlocked),
         ],
         states_cost: true,
+        responses: Some(openai("")),
+        anthropic: Some(bearer("", "")),
         ..COMMON
     },
     ProviderDef {
@@ -258,6 +277,8 @@ pub static PROVIDERS: &[ProviderDef] = &[
             message(&["account ", " is suspended"], NoCredit),
             message(&["account ", "spending limit"], NoCredit),
         ],
+        responses: Some(openai("")),
+        anthropic: Some(bearer("", "")),
         ..COMMON
     },
     ProviderDef {
@@ -339,6 +360,8 @@ pub static PROVIDERS: &[ProviderDef] = &[
         console: "https://platform.moonshot.ai/console/api-keys",
         check: Some(Check::get(&["/models"])),
         read: readings::vague_403,
+        responses: Some(openai("")),
+        anthropic: Some(bearer("/v1", "/anthropic/v1")),
         ..COMMON
     },
     ProviderDef {
@@ -382,6 +405,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
             code("1261", RequestFault),
             code("1301", RequestFault),
         ],
+        anthropic: Some(bearer("/paas/v4", "/anthropic/v1")),
         ..COMMON
     },
     ProviderDef {
@@ -416,6 +440,8 @@ pub static PROVIDERS: &[ProviderDef] = &[
             code("1042", RequestFault),
             code("2013", RequestFault),
         ],
+        responses: Some(openai("")),
+        anthropic: Some(bearer("/v1", "/anthropic/v1")),
         ..COMMON
     },
     ProviderDef {
@@ -428,6 +454,8 @@ pub static PROVIDERS: &[ProviderDef] = &[
         check: Some(Check::get(&["/credits"])),
         read: readings::vague_403,
         states_cost: true,
+        responses: Some(openai("")),
+        anthropic: Some(bearer("", "")),
         ..COMMON
     },
     ProviderDef {
@@ -476,6 +504,8 @@ pub static PROVIDERS: &[ProviderDef] = &[
         openai: Some(openai("/v1")),
         unmetered: Some("is paid for by a subscription"),
         console: "https://ollama.com/settings/keys",
+        responses: Some(openai("/v1")),
+        anthropic: Some(bearer("", "/v1")),
         ..COMMON
     },
 ];
@@ -493,6 +523,9 @@ pub(super) static OPENAI_COMPATIBLE: ProviderDef = ProviderDef {
     }),
     check: Some(Check::get(&["/models"])),
     refusals: &[message(&["insufficient balance"], NoCredit)],
+    // LM Studio, llama.cpp, vLLM and LiteLLM have them; of others a 404 says that they have not.
+    responses: Some(openai("")),
+    anthropic: Some(bearer("", "")),
     ..COMMON
 };
 
@@ -503,7 +536,7 @@ mod tests {
     use super::*;
     use crate::{
         domain::ProviderId,
-        providers::{Address, Auth, Provider},
+        providers::{Address, Auth, Dialect, Provider},
         settings::Config,
     };
 
@@ -538,6 +571,68 @@ mod tests {
             for path in def.check.iter().flat_map(|check| check.paths) {
                 assert!(path.starts_with('/'), "{}", def.id);
             }
+        }
+    }
+
+    #[test]
+    fn second_doors_are_where_the_providers_document_them() {
+        let config = Config::parse(
+            "[providers.mine]\nkind = \"openai-compatible\"\nbase_url = \"http://127.0.0.1:8000/v1\"\n\
+             [providers.moonshot]\nbase_url = \"https://api.moonshot.cn/v1\"\n",
+        )
+        .expect("a configuration");
+        for (id, url, auth) in [
+            (
+                "anthropic",
+                "https://api.anthropic.com/v1/messages",
+                Auth::Header("x-api-key"),
+            ),
+            (
+                "deepseek",
+                "https://api.deepseek.com/anthropic/v1/messages",
+                Auth::Header("x-api-key"),
+            ),
+            ("openrouter", "https://openrouter.ai/api/v1/messages", Auth::Bearer),
+            (
+                "moonshot",
+                "https://api.moonshot.cn/anthropic/v1/messages",
+                Auth::Bearer,
+            ),
+            ("zai", "https://api.z.ai/api/anthropic/v1/messages", Auth::Bearer),
+            ("minimax", "https://api.minimax.io/anthropic/v1/messages", Auth::Bearer),
+            ("vercel", "https://ai-gateway.vercel.sh/v1/messages", Auth::Bearer),
+            (
+                "fireworks",
+                "https://api.fireworks.ai/inference/v1/messages",
+                Auth::Bearer,
+            ),
+            ("local", "http://127.0.0.1:11434/v1/messages", Auth::Bearer),
+            ("ollama-cloud", "https://ollama.com/v1/messages", Auth::Bearer),
+            ("mine", "http://127.0.0.1:8000/v1/messages", Auth::Bearer),
+        ] {
+            let provider = config.provider(id).expect(id);
+            let wire = provider.speaks(Dialect::Anthropic).expect(id);
+            let address = provider.address.as_ref().expect(id);
+            let there = address.beside(wire.instead_of, wire.path, "/messages").expect(id);
+            assert_eq!((there.to_string().as_str(), wire.auth), (url, auth));
+        }
+        for (id, url) in [
+            ("openai", Some("https://api.openai.com/v1/responses")),
+            ("openrouter", Some("https://openrouter.ai/api/v1/responses")),
+            ("local", Some("http://127.0.0.1:11434/v1/responses")),
+            ("mine", Some("http://127.0.0.1:8000/v1/responses")),
+            ("mistral", None),
+            ("anthropic", None),
+        ] {
+            let provider = config.provider(id).expect(id);
+            let there = provider.speaks(Dialect::Responses).map(|wire| {
+                let address = provider.address.as_ref().expect(id);
+                address
+                    .beside(wire.instead_of, wire.path, "/responses")
+                    .expect(id)
+                    .to_string()
+            });
+            assert_eq!(there.as_deref(), url, "{id}");
         }
     }
 

@@ -16,7 +16,7 @@ use hyper::{
 use tokio::time::{Instant, Sleep};
 
 use super::{
-    Auth, ExtraCertificates, Provider,
+    ExtraCertificates, Provider, Wire,
     by_route::ByRoute,
     connector::PooledClient,
     decoding::{ContentEncoding, Decoded, Gunzip},
@@ -30,7 +30,10 @@ const GZIP: [u8; 2] = [0x1f, 0x8b];
 /// Which API a request speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Dialect {
+    /// OpenAI's, with chat completions and embeddings.
     OpenAi,
+    /// OpenAI's Responses.
+    Responses,
     Anthropic,
     /// The provider's own.
     Native,
@@ -85,13 +88,17 @@ pub struct UpstreamBody {
 
 impl Provider {
     /// Where requests of that dialect go, and how they carry the key; nothing where the provider does not speak it.
-    pub fn speaks(&self, dialect: Dialect) -> Option<(&'static str, Auth)> {
-        let wire = match dialect {
-            Dialect::OpenAi => self.def.openai?,
-            Dialect::Anthropic => self.def.anthropic?,
-            Dialect::Native => return Some(("", self.def.auth)),
-        };
-        Some((wire.path, wire.auth))
+    pub fn speaks(&self, dialect: Dialect) -> Option<Wire> {
+        match dialect {
+            Dialect::OpenAi => self.def.openai,
+            Dialect::Responses => self.def.responses,
+            Dialect::Anthropic => self.def.anthropic,
+            Dialect::Native => Some(Wire {
+                path: "",
+                instead_of: "",
+                auth: self.def.auth,
+            }),
+        }
     }
 }
 
@@ -107,19 +114,21 @@ impl Upstream {
     ///
     /// Goes nowhere but to the provider's origin, and with a key only where that is the origin it was added for.
     pub async fn send(&self, request: UpstreamRequest<'_>) -> Result<UpstreamResponse, Failure> {
-        let (base, auth) = request.provider.speaks(request.dialect).ok_or(Failure::NoClient)?;
+        let wire = request.provider.speaks(request.dialect).ok_or(Failure::NoClient)?;
         let address = request.provider.address.as_ref().ok_or(Failure::NoClient)?;
         if request.key.is_some_and(|(_, added_for)| added_for != address.origin()) {
             return Err(Failure::NoClient);
         }
-        let uri = address.below(base, request.path).ok_or(Failure::BadPath)?;
+        let uri = address
+            .beside(wire.instead_of, wire.path, request.path)
+            .ok_or(Failure::BadPath)?;
         let client = self.pools.client(address).await.ok_or(Failure::NoClient)?;
         let mut sent = Request::new(Full::new(request.body));
         *sent.method_mut() = request.method;
         *sent.uri_mut() = uri;
         *sent.headers_mut() = with_defaults(request.headers);
         if let Some((key, _)) = request.key {
-            let (name, value) = credential(auth, key).ok_or(Failure::NoClient)?;
+            let (name, value) = credential(wire.auth, key).ok_or(Failure::NoClient)?;
             sent.headers_mut().insert(name, value);
         }
         let response = tokio::time::timeout(request.first_byte_timeout, client.request(sent))

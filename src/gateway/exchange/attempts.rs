@@ -52,7 +52,7 @@ pub(in crate::gateway) async fn exchange(
     request: &mut ClientRequest,
 ) -> Result<Response<ResponseBody>, ErrorResponse> {
     let fields = BodyFields::read(&request.body, &request.call)?;
-    let mut targets = target::targets(&state.app, request, &fields).await?;
+    let mut targets = target::targets(&state.app, request, &fields, &state.known_ids).await?;
     // Stable: the others keep their order.
     let now = Instant::now();
     targets.sort_by_cached_key(|target| state.missing_models.contains(&target.provider.id, &target.model, now));

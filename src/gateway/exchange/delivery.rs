@@ -23,8 +23,10 @@ use crate::{
             body::{self, ResponseBody},
             error_response::{ErrorResponse, in_seconds},
             headers,
+            route::Endpoint,
         },
         keys::{LentKey, quota, wait},
+        known_ids::IdMaker,
         request::{client_request::ClientRequest, prepared_request::PreparedRequest},
         state::GatewayState,
     },
@@ -278,6 +280,7 @@ impl Delivery<'_> {
     /// A stream that has ended before anything of it was passed on.
     fn ended(&self, mut begun: Begun, held: VecDeque<Bytes>) -> Delivered {
         let head = self.head(&mut begun);
+        self.note_id(&begun.flow, held.front().map_or(&[], |chunk| chunk));
         let mut ready = filtered(&mut begun.flow, held);
         begun.flow.finish(&mut ready);
         Delivered::Response(self.relayed(head, ready, None))
@@ -293,6 +296,8 @@ impl Delivery<'_> {
         if let Some(cost) = cost.and_then(|cost| HeaderValue::try_from(cost.digits()).ok()) {
             head.headers_mut().insert(COST, cost);
         }
+        self.note_id(flow, &bytes);
+        let flow = &mut begun.flow;
         let mut body = flow.key_filter.pass(bytes);
         let rest = flow.key_filter.finish();
         if !rest.is_empty() {
@@ -309,8 +314,20 @@ impl Delivery<'_> {
     /// A response that is passed on as it arrives, after the chunks that are read already.
     fn relay(&self, mut begun: Begun, read: VecDeque<Bytes>) -> Delivered {
         let head = self.head(&mut begun);
+        self.note_id(&begun.flow, read.front().map_or(&[], |chunk| chunk));
         let ready = filtered(&mut begun.flow, read);
         Delivered::Response(self.relayed(head, ready, Some(begun.flow)))
+    }
+
+    /// Remembers who made what a later request may refer to.
+    fn note_id(&self, flow: &Flow, start: &[u8]) {
+        if matches!(self.request.call.endpoint, Endpoint::Responses | Endpoint::Further(_)) && flow.status < 300 {
+            let maker = IdMaker {
+                provider: self.prepared.provider.id.clone(),
+                label: flow.key_filter.label().cloned(),
+            };
+            self.state.known_ids.note(start, maker);
+        }
     }
 
     fn relayed(

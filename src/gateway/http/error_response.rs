@@ -19,7 +19,7 @@ pub(in crate::gateway) struct ErrorResponse {
     pub(in crate::gateway) retry_after: Option<Duration>,
 }
 
-/// Whose format an error is written in.
+/// Whose API a client speaks: errors and lists of models are in its form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::gateway) enum ErrorFormat {
     OpenAi,
@@ -56,6 +56,7 @@ impl ErrorResponse {
             Code::ForeignRequest | Code::ProviderNotAllowed | Code::OriginChanged => StatusCode::FORBIDDEN,
             Code::NoSuchRoute | Code::UnknownModel | Code::UnknownProvider => StatusCode::NOT_FOUND,
             Code::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Code::UpgradeRefused => StatusCode::UPGRADE_REQUIRED,
             Code::RequestTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Code::InvalidArgument => StatusCode::BAD_REQUEST,
             Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,

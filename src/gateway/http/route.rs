@@ -35,6 +35,8 @@ pub(in crate::gateway) enum Endpoint {
     Embeddings,
     Messages,
     CountTokens,
+    /// What else that API has: files, batches, recordings, pictures, stored responses.
+    Further(Dialect),
     /// The provider's own API.
     Native(ProviderId),
 }
@@ -43,52 +45,98 @@ pub(in crate::gateway) enum Endpoint {
 const READING: &str = "GET, HEAD";
 /// Methods of a provider's own API. What else HTTP knows is for proxies, or returns the request with the key in it.
 pub(in crate::gateway) const PASSING: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
+/// Where agents and monitors look whether the gateway is there.
+const PROBES: &[&str] = &["/", "/health", "/healthz", "/livez", "/readyz", "/ping"];
+/// Gemini's API as its clients spell it at the gateway's own address.
+const GEMINI: &str = "/v1beta/models/";
+/// The first segments of paths that some clients ask for without `/v1`.
+const OPTIONAL_VERSION: &[&str] = &[
+    "chat",
+    "completions",
+    "responses",
+    "embeddings",
+    "messages",
+    "models",
+    "moderations",
+    "audio",
+    "images",
+    "files",
+    "batches",
+    "uploads",
+];
+/// What the APIs have besides, by the beginning of its path.
+const FURTHER: &[(&str, Dialect)] = &[
+    ("/v1/responses", Dialect::Responses),
+    ("/v1/messages/batches", Dialect::Anthropic),
+    ("/v1/completions", Dialect::OpenAi),
+    ("/v1/moderations", Dialect::OpenAi),
+    ("/v1/audio", Dialect::OpenAi),
+    ("/v1/images", Dialect::OpenAi),
+    ("/v1/videos", Dialect::OpenAi),
+    ("/v1/files", Dialect::OpenAi),
+    ("/v1/uploads", Dialect::OpenAi),
+    ("/v1/batches", Dialect::OpenAi),
+    ("/v1/conversations", Dialect::Responses),
+    ("/v1/vector_stores", Dialect::OpenAi),
+];
 /// How often a path may be percent-encoded: a path that is not plain text then is refused.
 const MAX_DECODINGS: usize = 4;
 
 impl GatewayRoute {
     /// What `method` at `uri` asks for.
     pub(in crate::gateway) fn of(method: &Method, uri: &Uri) -> Result<Self> {
-        let path = uri.path();
+        let spelled = usual(uri.path());
+        let path = spelled.as_str();
         if !is_among(method, Self::allowed(path).unwrap_or(PASSING)) {
             return Err(Error::new(Code::MethodNotAllowed, "the path does not take that method")
                 .hint("the header `allow` lists those it takes"));
         }
         Ok(match path {
-            "/healthz" => Self::Health,
+            _ if PROBES.contains(&path) => Self::Health,
             "/metrics" => Self::Metrics,
-            "/v1/models" => Self::Models(None),
-            "/v1/chat/completions" => Self::call(Endpoint::Chat, uri),
-            "/v1/responses" => Self::call(Endpoint::Responses, uri),
-            "/v1/embeddings" => Self::call(Endpoint::Embeddings, uri),
-            "/v1/messages" => Self::call(Endpoint::Messages, uri),
-            "/v1/messages/count_tokens" => Self::call(Endpoint::CountTokens, uri),
-            _ => match (path.strip_prefix("/v1/models/"), path.strip_prefix("/p/")) {
-                (Some(model), _) => Self::Models(Some(decoded(model))),
-                (None, Some(rest)) => return native(rest, uri),
-                (None, None) => return Err(nothing_there()),
-            },
+            "/v1/models" | "/v1beta/models" => Self::Models(None),
+            "/v1/chat/completions" => Self::call(Endpoint::Chat, path, uri),
+            "/v1/responses" => Self::call(Endpoint::Responses, path, uri),
+            "/v1/embeddings" => Self::call(Endpoint::Embeddings, path, uri),
+            "/v1/messages" => Self::call(Endpoint::Messages, path, uri),
+            "/v1/messages/count_tokens" => Self::call(Endpoint::CountTokens, path, uri),
+            _ => {
+                if let Some(model) = path.strip_prefix("/v1/models/") {
+                    Self::Models(Some(decoded(model)))
+                } else if let Some(rest) = path.strip_prefix("/p/") {
+                    return native(rest, uri);
+                } else if path.starts_with(GEMINI) {
+                    return native(&["google", path].concat(), uri);
+                } else if let Some(dialect) = further(path) {
+                    expect_plain(path)?;
+                    Self::call(Endpoint::Further(dialect), path, uri)
+                } else {
+                    return Err(nothing_there());
+                }
+            }
         })
     }
 
     /// The methods that `path` takes, as the header `Allow` lists them; nothing where there is no such path.
     pub(in crate::gateway) fn allowed(path: &str) -> Option<&'static str> {
-        match path {
-            "/healthz" | "/metrics" | "/v1/models" => Some(READING),
+        let path = usual(path);
+        match path.as_str() {
+            path if PROBES.contains(&path) => Some(READING),
+            "/metrics" | "/v1/models" | "/v1beta/models" => Some(READING),
             "/v1/chat/completions"
             | "/v1/responses"
             | "/v1/embeddings"
             | "/v1/messages"
             | "/v1/messages/count_tokens" => Some("POST"),
-            _ if path.starts_with("/v1/models/") => Some(READING),
-            _ => path.starts_with("/p/").then_some(PASSING),
+            path if path.starts_with("/v1/models/") => Some(READING),
+            path => (path.starts_with("/p/") || path.starts_with(GEMINI) || further(path).is_some()).then_some(PASSING),
         }
     }
 
-    fn call(endpoint: Endpoint, uri: &Uri) -> Self {
+    fn call(endpoint: Endpoint, path: &str, uri: &Uri) -> Self {
         Self::Call(ProviderCall {
             endpoint,
-            path: with_query(uri.path().trim_start_matches("/v1"), uri),
+            path: with_query(path.strip_prefix("/v1").unwrap_or(path), uri),
         })
     }
 
@@ -99,9 +147,11 @@ impl GatewayRoute {
             Some("google" | "gemini") => ErrorFormat::Google,
             _ => ErrorFormat::OpenAi,
         };
+        let path = usual(path);
         match path.strip_prefix("/p/") {
             Some(rest) => of_provider(rest),
             None if path.starts_with("/v1/messages") => ErrorFormat::Anthropic,
+            None if path.starts_with("/v1beta/") => ErrorFormat::Google,
             None => ErrorFormat::OpenAi,
         }
     }
@@ -110,7 +160,9 @@ impl GatewayRoute {
 impl Endpoint {
     pub(in crate::gateway) fn dialect(&self) -> Dialect {
         match self {
-            Self::Chat | Self::Responses | Self::Embeddings => Dialect::OpenAi,
+            Self::Chat | Self::Embeddings => Dialect::OpenAi,
+            Self::Responses => Dialect::Responses,
+            Self::Further(dialect) => *dialect,
             Self::Messages | Self::CountTokens => Dialect::Anthropic,
             Self::Native(_) => Dialect::Native,
         }
@@ -121,7 +173,7 @@ impl Endpoint {
         match self {
             Self::Embeddings => "embeddings",
             Self::Chat | Self::Responses | Self::Messages | Self::CountTokens => "chat",
-            Self::Native(_) => "generate_content",
+            Self::Further(_) | Self::Native(_) => "generate_content",
         }
     }
 }
@@ -130,15 +182,46 @@ impl Endpoint {
 fn native(rest: &str, uri: &Uri) -> Result<GatewayRoute> {
     let (provider, path) = rest.split_once('/').ok_or_else(nothing_there)?;
     let provider: ProviderId = provider.parse().map_err(|_| nothing_there())?;
-    // What is read of the path must be what the provider gets, and that lies below its address.
-    if leads_elsewhere(path) {
-        let message = "the path has segments that lead elsewhere, or characters that no path has";
-        return Err(Error::new(Code::InvalidArgument, message).hint("spell it as the provider's documentation does"));
-    }
+    expect_plain(path)?;
     Ok(GatewayRoute::Call(ProviderCall {
         endpoint: Endpoint::Native(provider),
         path: with_query(&format!("/{path}"), uri),
     }))
+}
+
+/// Fails where a provider could read the path as another one: what is read of it here must be what the provider gets,
+/// and that lies below its address.
+fn expect_plain(path: &str) -> Result<()> {
+    if leads_elsewhere(path) {
+        let message = "the path has segments that lead elsewhere, or characters that no path has";
+        return Err(Error::new(Code::InvalidArgument, message).hint("spell it as the provider's documentation does"));
+    }
+    Ok(())
+}
+
+/// The path with `/v1` once at its beginning, where a client leaves it out or has it twice.
+fn usual(path: &str) -> String {
+    let mut rest = path;
+    while let Some(after) = rest.strip_prefix("/v1").filter(|after| after.starts_with('/')) {
+        rest = after;
+    }
+    let first = rest.split('/').nth(1).unwrap_or_default();
+    if rest.len() < path.len() || OPTIONAL_VERSION.contains(&first) {
+        format!("/v1{rest}")
+    } else {
+        path.to_owned()
+    }
+}
+
+/// Whose API has that path beside those that are read.
+fn further(path: &str) -> Option<Dialect> {
+    FURTHER
+        .iter()
+        .find(|(start, _)| {
+            path.strip_prefix(start)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })
+        .map(|(_, dialect)| *dialect)
 }
 
 /// Whether `method` is in a list as [`GatewayRoute::allowed`] returns it.
@@ -260,6 +343,55 @@ mod tests {
     }
 
     #[test]
+    fn a_version_that_is_left_out_or_there_twice_changes_nothing() {
+        for (text, endpoint, path) in [
+            ("/messages?beta=true", Endpoint::Messages, "/messages?beta=true"),
+            ("/v1/v1/messages", Endpoint::Messages, "/messages"),
+            ("/chat/completions", Endpoint::Chat, "/chat/completions"),
+            ("/responses", Endpoint::Responses, "/responses"),
+            (
+                "/v1/responses/compact",
+                Endpoint::Further(Dialect::Responses),
+                "/responses/compact",
+            ),
+            (
+                "/responses/resp_1/cancel",
+                Endpoint::Further(Dialect::Responses),
+                "/responses/resp_1/cancel",
+            ),
+            ("/v1/completions", Endpoint::Further(Dialect::OpenAi), "/completions"),
+            ("/v1/audio/speech", Endpoint::Further(Dialect::OpenAi), "/audio/speech"),
+            (
+                "/v1/messages/batches",
+                Endpoint::Further(Dialect::Anthropic),
+                "/messages/batches",
+            ),
+            (
+                "/v1beta/models/g:generateContent",
+                Endpoint::Native("google".parse().expect("a provider")),
+                "/v1beta/models/g:generateContent",
+            ),
+        ] {
+            let Ok(GatewayRoute::Call(call)) = route(text) else {
+                panic!("a call: {text}");
+            };
+            assert_eq!((call.endpoint, call.path.as_str()), (endpoint, path), "{text}");
+        }
+        for text in [
+            "/v1/filesystem",
+            "/v1/audiox",
+            "/v1/files/../x",
+            "/v1/responses/%2e%2e/x",
+        ] {
+            assert!(route(text).is_err(), "{text}");
+        }
+        for text in ["/", "/healthz", "/health"] {
+            let found = GatewayRoute::of(&Method::HEAD, &text.parse().expect("a path"));
+            assert_eq!(found.ok(), Some(GatewayRoute::Health), "{text}");
+        }
+    }
+
+    #[test]
     fn a_path_that_leads_elsewhere_is_refused() {
         for path in [
             "/p/google/v1beta/models/cheap/../expensive:generateContent",
@@ -316,7 +448,6 @@ mod tests {
     #[test]
     fn what_is_not_served_is_said() {
         for path in [
-            "/",
             "/v1",
             "/p/openai",
             "/p//x",

@@ -29,6 +29,7 @@ const ENDS: &[(&str, BodyFormat)] = &[
     ("/chat/completions", BodyFormat::Chat),
     ("/completions", BodyFormat::Completions),
     ("/responses", BodyFormat::Responses),
+    ("/responses/compact", BodyFormat::Responses),
     ("/embeddings", BodyFormat::Embeddings),
     ("/embed", BodyFormat::Embeddings),
     ("/rerank", BodyFormat::Embeddings),
@@ -53,7 +54,7 @@ impl BodyFormat {
             Endpoint::Responses => Self::Responses,
             Endpoint::Embeddings => Self::Embeddings,
             Endpoint::Messages | Endpoint::CountTokens => Self::Messages,
-            Endpoint::Native(_) => {
+            Endpoint::Further(_) | Endpoint::Native(_) => {
                 let path = path.split('?').next().unwrap_or(path);
                 let found = ENDS.iter().find(|(end, _)| path.ends_with(end));
                 found.map_or(Self::Other, |(_, format)| *format)

@@ -59,9 +59,13 @@ pub(in crate::gateway) struct BodyFields<'b> {
     background: Option<&'b RawValue>,
     #[serde(borrow)]
     conversation: Option<&'b RawValue>,
+    #[serde(borrow)]
+    previous_response_id: Option<&'b RawValue>,
+    #[serde(borrow)]
+    input_file_id: Option<&'b RawValue>,
     /// The model that a form names.
     #[serde(skip)]
-    form_model: Option<&'b str>,
+    pub(super) form_model: Option<&'b str>,
     #[serde(skip)]
     format: BodyFormat,
     #[serde(skip)]
@@ -81,7 +85,7 @@ impl<'b> BodyFields<'b> {
             prompt: Prompt::measure(body),
             ..Self::default()
         };
-        let is_native = matches!(call.endpoint, Endpoint::Native(_));
+        let is_native = matches!(call.endpoint, Endpoint::Further(_) | Endpoint::Native(_));
         if is_native && let Some(form) = Form::read(body)? {
             return Ok(Self {
                 format,
@@ -119,6 +123,12 @@ impl<'b> BodyFields<'b> {
         self.form_model.map(Cow::Borrowed).or_else(|| self.model.and_then(text))
     }
 
+    /// The ids of what an earlier request has made that the body refers to.
+    pub(super) fn earlier_ids(&self) -> impl Iterator<Item = Cow<'b, str>> {
+        let ids = [self.previous_response_id, self.input_file_id];
+        ids.into_iter().flatten().filter_map(text)
+    }
+
     pub(super) fn prompt(&self) -> &Prompt {
         &self.prompt
     }
@@ -130,7 +140,7 @@ impl<'b> BodyFields<'b> {
             return Ok(None);
         };
         match (rest.strip_prefix(':'), endpoint) {
-            (_, Endpoint::Native(_)) => Ok(None),
+            (_, Endpoint::Further(_) | Endpoint::Native(_)) => Ok(None),
             (None, _) if !rest.is_empty() => Ok(None),
             (None, Endpoint::Embeddings) => Ok(Some(Task::Embeddings)),
             (None, _) => Ok(Some(Task::Chat)),
@@ -159,7 +169,7 @@ impl<'b> BodyFields<'b> {
                         .into_iter()
                         .all(is_off)
             }
-            Endpoint::CountTokens | Endpoint::Native(_) => false,
+            Endpoint::CountTokens | Endpoint::Further(_) | Endpoint::Native(_) => false,
         }
     }
 

@@ -63,7 +63,7 @@ impl PreparedRequest {
         let Target { provider, model, label } = target;
         let is_metered = match &call.endpoint {
             Endpoint::CountTokens => false,
-            Endpoint::Native(_) => request.method == Method::POST && !is_free(&call.path),
+            Endpoint::Further(_) | Endpoint::Native(_) => request.method == Method::POST && !is_free(&call.path),
             Endpoint::Chat | Endpoint::Responses | Endpoint::Embeddings | Endpoint::Messages => true,
         };
         check_configuration(&provider, &model, is_metered)?;
@@ -158,6 +158,8 @@ fn is_free(path: &str) -> bool {
         "/cancel",
         "/files",
         "/uploads",
+        "/parts",
+        "/complete",
         "/api/show",
         "/api/pull",
     ]

@@ -31,9 +31,12 @@ pub fn probe(path: &str, body: &[u8], model: &str) -> Option<Probe> {
     let fields = BodyFields::read(&body, &call).ok()?;
     let provider: ProviderId = match &call.endpoint {
         Endpoint::Native(provider) => provider.clone(),
-        Endpoint::Chat | Endpoint::Responses | Endpoint::Embeddings | Endpoint::Messages | Endpoint::CountTokens => {
-            "openai".parse().ok()?
-        }
+        Endpoint::Chat
+        | Endpoint::Responses
+        | Endpoint::Embeddings
+        | Endpoint::Messages
+        | Endpoint::CountTokens
+        | Endpoint::Further(_) => "openai".parse().ok()?,
     };
     let model: ModelId = model.parse().ok()?;
     let estimate = RequestTokens::of(&fields, &provider, model.as_str(), None);

@@ -15,11 +15,17 @@ pub(super) fn rewritten(
     asks_for_counts: bool,
 ) -> (Bytes, bool) {
     let mut changes: Vec<(usize, usize, String)> = Vec::new();
-    let mut replace = |old: &RawValue, new: String| {
+    let mut replace_text = |old: &str, new: String| {
         // The value is a part of the body.
-        let start = old.get().as_ptr().addr() - body.as_ptr().addr();
-        changes.push((start, start + old.get().len(), new));
+        let start = old.as_ptr().addr() - body.as_ptr().addr();
+        changes.push((start, start + old.len(), new));
     };
+    if let Some(old) = fields.form_model
+        && old != model.as_str()
+    {
+        replace_text(old, model.as_str().to_owned());
+    }
+    let mut replace = |old: &RawValue, new: String| replace_text(old.get(), new);
     if let Some(old) = fields.model
         && text(old).is_none_or(|old| old != model.as_str())
     {

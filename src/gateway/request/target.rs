@@ -1,11 +1,16 @@
 //! Which provider and model a request goes to: the one it names, or those that routing finds for its task.
 
+use std::borrow::Cow;
+
 use crate::{
     app::App,
     catalog::Catalog,
     domain::{Label, ModelId, ProviderId},
     error::{Code, Error, Result},
-    gateway::http::route::{Endpoint, decoded},
+    gateway::{
+        http::route::{Endpoint, decoded},
+        known_ids::{IdMaker, KnownIds},
+    },
     providers::{Dialect, Provider},
     services::routing::{self, Route, Wanted},
     settings::Config,
@@ -30,6 +35,7 @@ pub(in crate::gateway) async fn targets(
     app: &App,
     request: &ClientRequest,
     fields: &BodyFields<'_>,
+    known_ids: &KnownIds,
 ) -> Result<Vec<Target>> {
     let (config, call) = (request.config.as_ref(), &request.call);
     let dialect = call.endpoint.dialect();
@@ -44,6 +50,23 @@ pub(in crate::gateway) async fn targets(
         return routed(config, dialect, &route);
     }
     let named = fields.model_name();
+    let earlier = || {
+        let path = call.path.split(['/', '?', '&', '=']).map(Cow::Borrowed);
+        let mut ids = fields.earlier_ids().chain(path);
+        ids.find_map(|id| known_ids.maker(&id))
+    };
+    if let (Endpoint::Further(_), None) = (&call.endpoint, &named) {
+        let maker = earlier().unwrap_or_else(|| IdMaker::from(usual_provider(request, dialect)));
+        let provider = config.provider(maker.provider.as_str())?;
+        if provider.speaks(dialect).is_none() {
+            return Err(other_language(&provider.id, dialect));
+        }
+        return Ok(vec![Target {
+            provider,
+            model: UNNAMED.parse()?,
+            label: maker.label,
+        }]);
+    }
     let (provider, model) = if let Endpoint::Native(id) = &call.endpoint {
         (
             config.provider(id.as_str())?,
@@ -56,11 +79,25 @@ pub(in crate::gateway) async fn targets(
         })?;
         resolve(config, &request.catalog, dialect, &named)?
     };
-    Ok(vec![Target {
-        provider,
-        model,
-        label: None,
-    }])
+    // What is stored of the conversation so far is stored in one account.
+    let label = earlier()
+        .filter(|maker| maker.provider == provider.id)
+        .and_then(|maker| maker.label);
+    Ok(vec![Target { provider, model, label }])
+}
+
+/// Where a request goes that names neither a model nor anything that was made before: the only provider that the client
+/// may use, else the one whose API it is.
+fn usual_provider(request: &ClientRequest, dialect: Dialect) -> ProviderId {
+    let mut allowed = request.client.providers.iter();
+    let usual = match dialect {
+        Dialect::Anthropic => "anthropic",
+        Dialect::OpenAi | Dialect::Responses | Dialect::Native => "openai",
+    };
+    match (allowed.next(), allowed.next()) {
+        (Some(only), None) => only.clone(),
+        _ => usual.parse().expect("a name of PROVIDERS"),
+    }
 }
 
 /// The providers of a route that speak `dialect`: the chosen one, then those to fall back to.
@@ -144,6 +181,7 @@ fn other_language(provider: &ProviderId, dialect: Dialect) -> Error {
 fn language(dialect: Dialect) -> &'static str {
     match dialect {
         Dialect::Anthropic => "Anthropic's API",
+        Dialect::Responses => "OpenAI's Responses API",
         Dialect::OpenAi | Dialect::Native => "OpenAI's API",
     }
 }

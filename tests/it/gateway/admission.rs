@@ -163,7 +163,7 @@ fn what_is_no_request_is_told_so_in_the_clients_own_words() {
     );
     assert_eq!(send("/v1/nothing", b"{}"), is(404, "no_such_route"));
     assert_eq!(send("/p/nobody/x", b"{}"), is(404, "unknown_provider"));
-    assert_eq!(send("/", b"{}"), is(404, "no_such_route"));
+    assert_eq!(send("/", b"{}"), is(405, "method_not_allowed"));
     let long = vec![b' '; (32 << 20) + 1];
     let headers = format!(
         "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\nauthorization: {bearer}\r\ncontent-length: {}\r\n\r\n",

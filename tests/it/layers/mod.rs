@@ -27,7 +27,9 @@ const HOMES: &[(&str, &[&str])] = &[
     ("rustls_platform_verifier::", &["providers/"]),
     ("globset::", &["settings/"]),
     ("httpdate::", &["providers/"]),
-    ("hashlink::", &["gateway/cache.rs"]),
+    ("hashlink::", &["gateway/cache.rs", "gateway/known_ids.rs"]),
+    ("ruzstd::", &["gateway/http/decoding.rs"]),
+    ("brotli_decompressor::", &["gateway/http/decoding.rs"]),
     (
         "aho_corasick::",
         &["gateway/http/scrub.rs", "providers/finder.rs", "services/scan/"],
@@ -36,6 +38,7 @@ const HOMES: &[(&str, &[&str])] = &[
         "memchr::",
         &[
             "gateway/http/scrub.rs",
+            "gateway/known_ids.rs",
             "gateway/request/multipart.rs",
             "mcp/inbox.rs",
             "providers/usage/",
@@ -48,7 +51,10 @@ const HOMES: &[(&str, &[&str])] = &[
     ("hyper::", &["intake/", "gateway/", "providers/"]),
     ("hyper_rustls::", &["providers/"]),
     ("tower_service::", &["providers/"]),
-    ("flate2::", &["providers/", "catalog/packed.rs"]),
+    (
+        "flate2::",
+        &["providers/", "catalog/packed.rs", "gateway/http/decoding.rs"],
+    ),
     ("jsonc_parser::", &["mcp_clients/"]),
     ("toml_edit::", &["mcp_clients/"]),
     ("rpassword::", &["cli/"]),
@@ -205,7 +211,7 @@ const GATEWAY: &[&[&str]] = &[
     &["cache", "keys", "models"],
     &["request"],
     &["http"],
-    &["capacity", "metrics", "tasks"],
+    &["capacity", "known_ids", "metrics", "tasks"],
 ];
 
 /// The row of [`GATEWAY`] that a file belongs to.
