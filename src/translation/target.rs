@@ -1,5 +1,6 @@
 //! The model that a request is translated for.
 
+use super::loss::Losses;
 use crate::domain::Effort;
 
 /// What is known of the model that answers.
