@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
-use super::rule::{ErrorPattern, RefusalKind, RefusalRule, RetryWith, code, message};
+use super::rule::{ErrorPattern, RefusalKind, RefusalRule, code, message};
 use crate::{
     domain::RequestOutcome,
     providers::{Provider, ProviderDef, rate_limits},
