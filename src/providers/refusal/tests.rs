@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::{RefusalKind::*, *};
+use crate::providers::RetryWith;
 
 fn provider(id: &str) -> Provider {
     let id = id.parse().expect("a name");
