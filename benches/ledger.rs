@@ -22,8 +22,8 @@ use std::{
 
 use api_keys::{
     domain::{
-        Label, RecordedCost, RequestOutcome, Service, Span, Tags, Task, TokenCounts, Tokens, UsageRecord, UsageSource,
-        Usd, Window, last_days,
+        Billing, Label, RecordedCost, RequestOutcome, Service, Span, Tags, Task, TokenCounts, Tokens, UsageRecord,
+        UsageSource, Usd, Window, last_days,
     },
     storage::ledger::{Depth, Dimension, Filter, Fold, LeaseChange, LeaseId, Ledger, SpendingLimit},
 };
@@ -288,6 +288,8 @@ fn request(number: u64, variety: Variety) -> UsageRecord {
         client: None,
         agent: None,
         tags: Tags::default(),
+        billing: Billing::Billed,
+        upstream_id: None,
         source: UsageSource::Reported,
         service: Service::Standard,
         tokens: Tokens::new(TokenCounts {

@@ -18,7 +18,9 @@ use std::{
 
 use api_keys::{
     app::{App, Clock},
-    domain::{ModelRef, RecordedCost, RequestOutcome, Secret, Service, Tags, Task, Tokens, UsageRecord, UsageSource},
+    domain::{
+        Billing, ModelRef, RecordedCost, RequestOutcome, Secret, Service, Tags, Task, Tokens, UsageRecord, UsageSource,
+    },
     error::{Code, Error, Result},
     services::{
         caller::{Caller, CallerKind, Question},
@@ -152,6 +154,8 @@ fn world(folder: &Path, config: &str, keys: &[String]) -> App {
             client: None,
             agent: None,
             tags: Tags::default(),
+            billing: Billing::Billed,
+            upstream_id: None,
             source: UsageSource::Reported,
             service: Service::Standard,
             tokens: Tokens::default(),

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use crate::{
+    agent_logs::AGENTS,
     error::{Code, ExitCode},
     prompts::PROMPTS,
     providers::PROVIDERS,
@@ -110,6 +111,23 @@ fn table(name: &str, commands: &clap::Command) -> String {
                 };
                 let base = format!("`http://127.0.0.1:8787{}`", sdk.path);
                 vec![sdk.title.to_owned(), names(sdk.bases), base, names(sdk.keys)]
+            }),
+        ),
+        "agents" => rows(
+            &["agent", "name", "logs", "variable", "what is read"],
+            AGENTS.iter().map(|agent| {
+                let code = |text: &&str| match text.split_once(' ') {
+                    Some((path, rest)) => format!("`{path}` {rest}"),
+                    None => format!("`{text}`"),
+                };
+                let places: Vec<String> = agent.places.iter().map(code).collect();
+                vec![
+                    agent.title.to_owned(),
+                    format!("`{}`", agent.name),
+                    places.join(", "),
+                    agent.variable.map(|name| format!("`{name}`")).unwrap_or_default(),
+                    agent.what.to_owned(),
+                ]
             }),
         ),
         // An unknown name leaves an empty table, which the documentation's test notices.

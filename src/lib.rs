@@ -23,6 +23,9 @@ pub mod translation;
 // Configuration, environment and places.
 pub mod settings;
 
+// The logs that agents write on this machine.
+pub mod agent_logs;
+
 // The one error that crosses borders.
 pub mod error;
 

@@ -6,6 +6,7 @@ The rules, beside those of `catalogue.py`:
   pattern names. A pattern lends its price to a name only where litellm lists that very name with the same plain rates.
 - Where genai-prices has the name, its price is taken, and what only litellm knows of it is added; else litellm's.
 - Where the two differ on the price in force, the model says so under `compared`.
+- A model that reads text out is one where litellm has its price by the character.
 - What has no price of input and output is left out: nothing may mean unknown. It is free where the name ends in `:free`,
   where both sets say nothing, or where the provider's own page says so.
 - Models of the hand-kept catalogue are left out; names that only the sets know for one become its aliases, if the price
@@ -28,7 +29,7 @@ LITELLM = {
     "cerebras": ["cerebras"],
     "cohere": ["cohere_chat", "cohere"],
     "deepseek": ["deepseek"],
-    "elevenlabs": [],
+    "elevenlabs": ["elevenlabs"],
     "fireworks": ["fireworks_ai", "fireworks_ai-embedding-models"],
     "google": [
         "gemini",
@@ -61,7 +62,14 @@ LITELLM = {
     "xai": ["xai"],
     "zai": ["zai"],
 }
-KINDS = {"chat": "chat", "completion": "chat", "responses": "chat", "embedding": "embedding", "rerank": "rerank"}
+KINDS = {
+    "chat": "chat",
+    "completion": "chat",
+    "responses": "chat",
+    "embedding": "embedding",
+    "rerank": "rerank",
+    "audio_speech": "speech",
+}
 CAN = {
     "supports_function_calling": "tools",
     "supports_vision": "vision",
@@ -198,7 +206,9 @@ def add_litellm(provider, entries, models, free, today):
         kind = KINDS.get(model.get("mode"))
         if kind is None:
             continue
-        said = litellm_price(model)
+        said = spoken_price(model) if kind == "speech" else litellm_price(model)
+        if kind == "speech" and (said is None or name.lower() in by_name):
+            continue
         said = tidy(kind, said) if said else None
         is_free = said is not None and is_nothing([said])
         entry = by_name.get(name.lower()) or lent(entries, name, said, today)
@@ -240,8 +250,15 @@ def plain(price):
     return (price["standard"].get("input"), price["standard"].get("output")) if price else None
 
 
+def spoken_price(model):
+    """The price of a model that reads text out, where it is by the character."""
+    rate = model.get("input_cost_per_character")
+    return {"standard": {"input": Decimal(0), "characters": Decimal(rate) * MILLION}} if rate else None
+
+
 def is_nothing(prices):
-    return not prices or all(not any(price["standard"].get(rate) for rate in ("input", "output")) for price in prices)
+    rates = ("input", "output", "characters")
+    return not prices or all(not any(price["standard"].get(rate) for rate in rates) for price in prices)
 
 
 # --- together -------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from sets import COUNTS_SEARCHES, GENAI_RATES, MILLION, SERVICES, Node
 RATES = (
     *("input", "output", "cache_read", "cache_write", "cache_write_1h", "reasoning"),
     *("audio_input", "audio_cache_read", "image_input", "audio_output", "image_output", "citations"),
-    *("searches", "requests"),
+    *("characters", "searches", "requests"),
 )
 # Not by the token: the same in every service and tier, and part of the standard one's rates in the sets.
 FEES = ("searches", "requests")

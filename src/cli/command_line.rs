@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use clap::{Arg, ArgAction, ArgMatches, ColorChoice, Command, value_parser};
 
 use super::{
-    audit, client, command::CommandDef, completions, console, doctor, env, gateway, help, look::ours, prices, prune,
-    run, scan, secret_source::SecretSource, serve, setup, statusline, tool, undo, vault,
+    audit, client, command::CommandDef, completions, console, doctor, env, gateway, help, import, look::ours, prices,
+    prune, run, scan, secret_source::SecretSource, serve, setup, statusline, tool, undo, vault,
 };
 use crate::tools::{TOOLS, ToolDef};
 
@@ -17,6 +17,7 @@ pub(super) const COMMANDS: &[CommandDef] = &[
     audit::COMMAND,
     scan::COMMAND,
     prices::COMMAND,
+    import::COMMAND,
     prune::COMMAND,
     statusline::COMMAND,
     gateway::COMMAND,

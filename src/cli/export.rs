@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::{command::Session, console::Console};
 use crate::{
-    domain::{Label, RecordedCost, Span, Task, UsageRecord, Usd, last_days},
+    domain::{Billing, Label, RecordedCost, Span, Task, UsageRecord, Usd, last_days},
     error::{Code, Error, Result},
     storage::ledger::{Exported, Filter},
 };
@@ -60,6 +60,10 @@ struct Row<'a> {
     agent: Option<&'a str>,
     /// `name=value` pairs, with commas between them
     tags: Option<&'a str>,
+    /// What it would cost at API prices, where a plan covers it; `cost_usd` is empty then
+    plan_cost_usd: Option<Usd>,
+    /// The provider's own id of the request
+    upstream_id: Option<&'a str>,
 }
 
 /// The option that makes `usage` an export.
@@ -169,8 +173,11 @@ impl<'a> Row<'a> {
             tokens,
             outcome,
             cost,
+            billing,
             request_id,
+            upstream_id,
         } = &exported.record;
+        let is_planned = *billing == Billing::Plan;
         Self {
             id: exported.id,
             at: *at,
@@ -188,7 +195,7 @@ impl<'a> Row<'a> {
             cache_read_tokens: tokens.cache_read(),
             cache_write_tokens: tokens.cache_write(),
             reasoning_tokens: tokens.reasoning(),
-            cost_usd: cost.usd(),
+            cost_usd: cost.usd().filter(|_| !is_planned),
             estimated: matches!(cost, RecordedCost::Estimated { .. }),
             success: outcome.success,
             status_code: outcome.status_code,
@@ -196,9 +203,11 @@ impl<'a> Row<'a> {
             request_id: request_id.as_deref(),
             cache_write_1h_tokens: tokens.cache_write_1h(),
             cost_source: cost.basis(),
-            own_cost_usd: cost.own(),
+            own_cost_usd: cost.own().filter(|_| !is_planned),
             agent: agent.as_deref(),
             tags: tags.text(),
+            plan_cost_usd: cost.usd().filter(|_| is_planned),
+            upstream_id: upstream_id.as_deref(),
         }
     }
 }

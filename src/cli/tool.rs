@@ -10,11 +10,12 @@ use super::{
     command::{Session, exit, wait},
     export, key_name,
     secret_source::SecretSource,
+    sessions,
 };
 use crate::{
     domain::Label,
     error::{ExitCode as Ending, Result},
-    services::keys,
+    services::{keys, log_import},
     storage::vault::VaultStatus,
     tools::{
         Input, ToolDef,
@@ -28,7 +29,7 @@ const CHECK: &str = "check";
 /// The command of `tool` with what only the shell can do.
 pub(super) fn options(tool: &ToolDef, command: Command) -> Command {
     match tool.command {
-        "usage" => export::option(command),
+        "usage" => sessions::subcommand(export::option(command)),
         "budget" => command.arg(
             Arg::new(CHECK)
                 .long(CHECK)
@@ -40,7 +41,10 @@ pub(super) fn options(tool: &ToolDef, command: Command) -> Command {
 }
 
 pub(super) fn run(session: &Session, tool: &ToolDef, matches: &ArgMatches) -> Result<ExitCode> {
-    if let Some(done) = export::run(session, matches) {
+    if matches!(tool.command, "usage" | "budget") {
+        log_import::refresh(&session.app);
+    }
+    if let Some(done) = sessions::run(session, matches).or_else(|| export::run(session, matches)) {
         return done;
     }
     if is_confirmed(tool) {

@@ -19,6 +19,8 @@ pub struct Extras {
     pub citations: u64,
     /// Searches of the web that the provider made.
     pub searches: u64,
+    /// Characters of text that were read out.
+    pub characters: u64,
     /// How much of the web the answer drew on, where the provider charges a fee for that.
     pub search_context: Option<SearchContext>,
     /// Whether something was used that no count tells of.
@@ -44,6 +46,8 @@ pub struct ExtraRates {
     pub audio_output: Option<Rate>,
     pub image_output: Option<Rate>,
     pub citations: Option<Rate>,
+    /// Of a million characters that are read out.
+    pub characters: Option<Rate>,
     /// Of a million searches.
     pub searches: Option<Rate>,
     /// Of a million requests, by how much of the web they draw on, from low to high.

@@ -53,6 +53,8 @@ impl Rates {
             part(image_output, rates.image_output, self.output),
             part(extras.citations, rates.citations, Rate::ZERO),
             part(searches, rates.searches, Rate::ZERO),
+            // Text that is not priced so is priced by its tokens.
+            rates.characters.unwrap_or_default().times(extras.characters),
         ];
         let fee = match (rates.requests, extras.search_context) {
             (Some([low, _, _]), Some(SearchContext::Low)) => low.times(1),
@@ -181,6 +183,27 @@ mod tests {
         };
         assert_eq!(cost(fee, &tokens, used), ("1.005".to_owned(), true));
         assert_eq!(cost(fee, &tokens, Extras::default()), ("1".to_owned(), false));
+    }
+
+    #[test]
+    fn text_that_is_read_out_is_charged_by_the_character_where_it_is_priced_so() {
+        let by_character = Rates {
+            extra: ExtraRates {
+                characters: Some(rate("80")),
+                ..ExtraRates::default()
+            },
+            ..Rates::default()
+        };
+        let used = Extras {
+            characters: 1_000,
+            ..Extras::default()
+        };
+        let spoken = by_character.full_cost(&million(1, 0, 0), &used);
+        assert_eq!((spoken.cost.digits(), spoken.is_whole), ("0.08".to_owned(), true));
+        assert_eq!(
+            cost(ExtraRates::default(), &million(1, 0, 0), used),
+            ("1".to_owned(), true)
+        );
     }
 
     #[test]

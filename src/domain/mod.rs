@@ -44,5 +44,5 @@ pub use tags::{Tags, TagsError};
 pub use task::{Objective, Task};
 pub use tokenizer::{ModelFamily, TokenEstimate, Tokenizer};
 pub use tokens::{MAX_TOKENS, TokenCounts, Tokens, TokensError};
-pub use usage::{OwnCost, Portion, RecordedCost, RequestOutcome, UsageRecord, UsageSource};
+pub use usage::{Billing, OwnCost, Portion, RecordedCost, RequestOutcome, UsageRecord, UsageSource};
 pub use validation::{KeyStatus, Validation};

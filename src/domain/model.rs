@@ -30,6 +30,7 @@ pub enum ModelKind {
     Embedding,
     Rerank,
     Image,
+    Speech,
 }
 
 /// What a request may need of a model.
@@ -121,6 +122,7 @@ impl ModelKind {
             Self::Embedding => "embedding",
             Self::Rerank => "rerank",
             Self::Image => "image",
+            Self::Speech => "speech",
         }
     }
 }

@@ -26,17 +26,38 @@ pub struct UsageRecord {
     pub tokens: Tokens,
     pub outcome: RequestOutcome,
     pub cost: RecordedCost,
+    pub billing: Billing,
     /// The caller's or the provider's own name for the request: of one provider it counts once.
     pub request_id: Option<String>,
+    /// The provider's own id of it, where that is known beside another name.
+    pub upstream_id: Option<String>,
 }
 
 /// Who says so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Deserialize, schemars::JsonSchema, clap::ValueEnum,
+)]
+#[serde(rename_all = "snake_case")]
+#[value(rename_all = "snake_case")]
 pub enum UsageSource {
-    /// A client or a person reported it.
+    // A client or a person reported it.
     Reported,
-    /// It passed through the gateway.
+    // It passed through the gateway.
     Gateway,
+    // An agent's log has it as a request.
+    Log,
+    // An agent's log has it in a sum: it may have been several requests.
+    CumulativeLog,
+}
+
+/// Who pays for a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Billing {
+    /// It is billed by the token.
+    #[default]
+    Billed,
+    /// A plan covers it: its cost is what it would be at API prices, and is in no sum of what is spent.
+    Plan,
 }
 
 /// How a request ended.
@@ -129,14 +150,47 @@ impl RecordedCost {
     }
 }
 
+impl Billing {
+    /// Who pays, as results and files spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Billed => "billed",
+            Self::Plan => "plan",
+        }
+    }
+}
+
 impl UsageSource {
-    pub const ALL: [Self; 2] = [Self::Reported, Self::Gateway];
+    pub const ALL: [Self; 4] = [Self::Reported, Self::Gateway, Self::Log, Self::CumulativeLog];
 
     /// The source as results and files spell it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Reported => "reported",
             Self::Gateway => "gateway",
+            Self::Log => "log",
+            Self::CumulativeLog => "cumulative_log",
+        }
+    }
+
+    /// Whether an agent's log says so.
+    pub fn is_log(self) -> bool {
+        match self {
+            Self::Log | Self::CumulativeLog => true,
+            Self::Reported | Self::Gateway => false,
+        }
+    }
+
+    /// How good the source is for a request of that cost: of two records of one request the higher one stays.
+    pub fn rank(self, cost: &RecordedCost) -> u8 {
+        let is_stated = matches!(cost, RecordedCost::Stated { .. });
+        match self {
+            // The provider's own figure is better than any that is computed; what a log states, an agent computed.
+            Self::Reported | Self::Gateway if is_stated => 4,
+            Self::Gateway => 3,
+            Self::Log => 2,
+            Self::CumulativeLog => 1,
+            Self::Reported => 0,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use jiff::{Timestamp, civil::Date};
 
+use super::usage_blocks::{self, UsageBlock};
 use crate::{
     app::App,
     domain::{ProviderId, Span, Window, last_days, months_of},
@@ -32,6 +33,8 @@ pub enum GroupBy {
     Session,
     Agent,
     Tag,
+    /// The five-hour windows of subscriptions.
+    Block,
 }
 
 /// Usage of some days.
@@ -45,6 +48,8 @@ pub struct UsageReport {
     pub omitted: usize,
     /// Every day, oldest first.
     pub days: Vec<(Date, Totals)>,
+    /// The five-hour windows that have not ended, where groups are made by them.
+    pub open_blocks: Vec<UsageBlock>,
 }
 
 /// The provider called `name`: one that is configured, or else one that usage is recorded of.
@@ -82,13 +87,18 @@ pub fn report(app: &App, filter: &Filter, days: u16, group_by: GroupBy) -> Resul
     let by = |dimension| -> Result<Vec<(Option<String>, Totals)>> {
         let mut groups = ledger.grouped(span, filter, dimension)?;
         groups.sort_by(|(one, a), (other, b)| {
-            let weight = |totals: &Totals| (totals.cost, totals.requests);
+            let weight = |totals: &Totals| (totals.cost + totals.plan_cost, totals.requests);
             weight(b).cmp(&weight(a)).then_with(|| one.cmp(other))
         });
         Ok(groups)
     };
     let used = |totals: &Totals| totals.requests > 0;
     let days = by_window(calendar)?;
+    let blocks = if group_by == GroupBy::Block {
+        usage_blocks::blocks(app, span, filter)?
+    } else {
+        Vec::new()
+    };
     let mut groups = match group_by {
         GroupBy::Provider => by(Dimension::Provider)?,
         GroupBy::Model => by(Dimension::Model)?,
@@ -99,6 +109,11 @@ pub fn report(app: &App, filter: &Filter, days: u16, group_by: GroupBy) -> Resul
         GroupBy::Session => by(Dimension::Session)?,
         GroupBy::Agent => by(Dimension::Agent)?,
         GroupBy::Tag => by(Dimension::Tag)?,
+        GroupBy::Block => blocks
+            .iter()
+            .rev()
+            .map(|block| (Some(block.name(&zone)), block.totals))
+            .collect(),
         GroupBy::Day => named(days.iter().rev().filter(|(_, day)| used(day)).copied(), "%Y-%m-%d"),
         GroupBy::Month => named(
             by_window(months_of(span, &zone))?
@@ -110,7 +125,7 @@ pub fn report(app: &App, filter: &Filter, days: u16, group_by: GroupBy) -> Resul
     };
     let omitted = groups.len().saturating_sub(MAX_GROUPS);
     groups.truncate(MAX_GROUPS);
-    if matches!(group_by, GroupBy::Day | GroupBy::Month) {
+    if matches!(group_by, GroupBy::Day | GroupBy::Month | GroupBy::Block) {
         groups.reverse();
     }
     Ok(UsageReport {
@@ -119,6 +134,7 @@ pub fn report(app: &App, filter: &Filter, days: u16, group_by: GroupBy) -> Resul
         groups,
         omitted,
         days,
+        open_blocks: blocks.into_iter().filter(|block| block.rate.is_some()).collect(),
     })
 }
 

@@ -11,8 +11,8 @@ use super::{
 use crate::{
     app::App,
     domain::{
-        Label, ModelRef, OwnCost, RecordedCost, RequestOutcome, Service, Tags, Task, Tokens, UsageRecord, UsageSource,
-        Usd,
+        Billing, Label, ModelRef, OwnCost, RecordedCost, RequestOutcome, Service, Tags, Task, Tokens, UsageRecord,
+        UsageSource, Usd,
     },
     error::{Code, Error, Result},
     storage::ledger::{Filter, Ledger},
@@ -108,7 +108,9 @@ pub async fn track(app: &App, reported: ReportedRequest) -> Result<Tracked> {
         tokens: reported.tokens,
         outcome: reported.outcome,
         cost,
+        billing: Billing::Billed,
         request_id: reported.request_id,
+        upstream_id: None,
     };
     let recorded = ledger_writes::turn(app, |ledger| ledger.record(&record)).await?;
     if !recorded.duplicate && now.duration_since(at) < OUTCOME_MAX_AGE {

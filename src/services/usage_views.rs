@@ -36,6 +36,12 @@ pub struct TotalsView {
     pub own_cost_usd: Usd,
     /// How much more the providers stated than our own prices make of it
     pub cost_difference_usd: Usd,
+    /// Requests that a plan covers; their cost is in none of the amounts above
+    pub plan_requests: u64,
+    /// What those would cost at API prices
+    pub plan_cost_usd: Usd,
+    /// Those for which no price is known
+    pub plan_unpriced_requests: u64,
 }
 
 impl From<&ledger::Totals> for TotalsView {
@@ -56,6 +62,9 @@ impl From<&ledger::Totals> for TotalsView {
             provider_cost_requests: totals.stated_requests,
             own_cost_usd: totals.own_cost,
             cost_difference_usd: totals.cost - totals.own_cost,
+            plan_requests: totals.plan_requests,
+            plan_cost_usd: totals.plan_cost,
+            plan_unpriced_requests: totals.plan_unpriced_requests,
         }
     }
 }

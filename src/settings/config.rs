@@ -19,6 +19,7 @@ pub struct Config {
     pub routing: RoutingConfig,
     pub budget: BudgetConfig,
     pub gateway: GatewayConfig,
+    pub agent_logs: AgentLogsConfig,
     pub prices: Vec<PriceOverride>,
     pub quality: Vec<QualityOverride>,
     /// Which keys belong to which folders.
@@ -110,6 +111,15 @@ pub struct GatewayConfig {
     /// How long a request may wait for a key to be free.
     pub max_wait: Duration,
     pub cache: CacheConfig,
+}
+
+/// The logs of coding agents.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AgentLogsConfig {
+    /// Whether what is new in them is imported whenever usage is shown.
+    pub auto_import: bool,
+    /// The agents that are billed by the token; a plan covers all others.
+    pub billed: Vec<String>,
 }
 
 /// The gateway's cache of answers.

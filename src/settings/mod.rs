@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 pub use self::{
     config::{
-        BudgetConfig, CacheConfig, Config, GatewayConfig, KeysInChat, MasterKey, PriceOverride, ProviderConfig,
-        QualityOverride, RoutingConfig, UnknownProvider, VaultConfig,
+        AgentLogsConfig, BudgetConfig, CacheConfig, Config, GatewayConfig, KeysInChat, MasterKey, PriceOverride,
+        ProviderConfig, QualityOverride, RoutingConfig, UnknownProvider, VaultConfig,
     },
     environment::{Environment, HOME, VARIABLES, Variable, VariableError},
     error::SettingsError,

@@ -7,8 +7,8 @@ use jiff::tz::TimeZone;
 use super::{
     ConfigError, Project,
     config::{
-        BudgetConfig, CacheConfig, Config, GatewayConfig, KeysInChat, MasterKey, PriceOverride, ProviderConfig,
-        QualityOverride, RoutingConfig, VaultConfig,
+        AgentLogsConfig, BudgetConfig, CacheConfig, Config, GatewayConfig, KeysInChat, MasterKey, PriceOverride,
+        ProviderConfig, QualityOverride, RoutingConfig, VaultConfig,
     },
     environment,
     section::{self, Field, Section, meant},
@@ -52,6 +52,9 @@ impl Config {
         }
         if let Some(budget) = root.section("budget")? {
             config.budget = self::budget(budget)?;
+        }
+        if let Some(logs) = root.section("agent_logs")? {
+            config.agent_logs = agent_logs(logs)?;
         }
         if let Some(gateway) = root.section("gateway")? {
             config.gateway = self::gateway(gateway)?;
@@ -307,6 +310,25 @@ fn gateway(mut section: Section<'_, '_>) -> Result<GatewayConfig, ConfigError> {
     }
     section.finish()?;
     Ok(gateway)
+}
+
+pub(super) fn agent_logs(mut section: Section<'_, '_>) -> Result<AgentLogsConfig, ConfigError> {
+    let mut logs = AgentLogsConfig::default();
+    if let Some(field) = section.field("auto_import") {
+        logs.auto_import = field.switch()?;
+    }
+    if let Some(field) = section.field("billed") {
+        for item in field.items()? {
+            let name = item.text()?;
+            let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+            if name.is_empty() || name.len() > 64 || !name.chars().all(is_name) {
+                return Err(item.wrong("must be an agent's name, such as \"claude-code\""));
+            }
+            logs.billed.push(name.to_owned());
+        }
+    }
+    section.finish()?;
+    Ok(logs)
 }
 
 fn cache(mut section: Section<'_, '_>) -> Result<CacheConfig, ConfigError> {

@@ -11,10 +11,11 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::{Usd, zone_text},
+    domain::{UsageSource, Usd, zone_text},
     error::Result,
     services::{
         caller::Caller,
+        usage_blocks::UsageBlock,
         usage_report::{self, GroupBy, MAX_DAYS},
         usage_views::TotalsView,
     },
@@ -24,7 +25,7 @@ use crate::{
 /// The most days whose spending is listed one by one.
 const LISTED_DAYS: usize = 62;
 
-/// Sum up requests, tokens and cost of the last days, grouped by provider, model, day, month, task, project, key, client, session, agent or tag
+/// Sum up requests, tokens and cost of the last days, grouped by provider, model, day, month, task, project, key, client, session, agent, tag or five-hour block
 #[derive(Debug, Deserialize, JsonSchema, clap::Args)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GetUsage {
@@ -42,6 +43,14 @@ pub(super) struct GetUsage {
     /// Only requests with this tag, `name=value`
     #[arg(long)]
     tag: Option<String>,
+    /// Only requests of this program, such as claude-code
+    #[schemars(length(max = 100))]
+    #[arg(long)]
+    agent: Option<String>,
+    /// Only what these sources say: reported, gateway, log, cumulative_log
+    #[serde(default)]
+    #[arg(long, value_enum, value_delimiter = ',')]
+    source: Vec<UsageSource>,
 }
 
 /// Usage of some days.
@@ -60,6 +69,9 @@ pub(super) struct Usage {
     /// What each day cost, oldest first, for up to 62 days
     #[serde(skip_serializing_if = "Vec::is_empty")]
     daily: Vec<Day>,
+    /// The five-hour windows that are open, where groups are made by them
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    open_blocks: Vec<OpenWindow>,
     /// For people, where the period's beginning is a moment in UTC.
     #[serde(skip)]
     first_day: String,
@@ -80,6 +92,23 @@ struct Group {
     name: Option<String>,
     #[serde(flatten)]
     totals: TotalsView,
+}
+
+/// A window that has not ended.
+#[derive(Debug, Serialize, JsonSchema)]
+struct OpenWindow {
+    /// Null where no agent is named
+    agent: Option<String>,
+    from: String,
+    to: String,
+    minutes_left: u64,
+    tokens_per_minute: u64,
+    cost_usd_per_hour: Usd,
+    /// At API prices, of what a plan covers
+    plan_cost_usd_per_hour: Usd,
+    /// At the window's end, if it goes on like that
+    projected_cost_usd: Usd,
+    projected_plan_cost_usd: Usd,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -121,6 +150,8 @@ impl Tool for GetUsage {
         let filter = Filter {
             provider: provider.clone(),
             tag: self.tag,
+            agent: self.agent,
+            sources: self.source,
             ..Filter::default()
         };
         let report = usage_report::report(app, &filter, self.days, self.group_by)?;
@@ -157,6 +188,7 @@ impl Tool for GetUsage {
                 .collect(),
             groups_omitted: report.omitted,
             daily,
+            open_blocks: report.open_blocks.iter().filter_map(OpenWindow::of).collect(),
             first_day: report
                 .days
                 .first()
@@ -175,9 +207,10 @@ impl Tool for GetUsage {
                 "`api-keys track PROVIDER MODEL INPUT OUTPUT` records one".to_owned(),
             ));
         }
+        let has_plan = output.totals.plan_requests > 0;
         let row = |name: Cell, totals: &TotalsView| {
             std::iter::once(name)
-                .chain(usage_cells::cells(totals))
+                .chain(usage_cells::cells(totals, has_plan))
                 .collect::<Vec<_>>()
         };
         let mut rows: Vec<Vec<Cell>> = output
@@ -200,6 +233,7 @@ impl Tool for GetUsage {
             GroupBy::Session => "SESSION",
             GroupBy::Agent => "AGENT",
             GroupBy::Tag => "TAG",
+            GroupBy::Block => "WINDOW",
         };
         let mut shown = View::line(
             Tone::Faint,
@@ -209,7 +243,7 @@ impl Tool for GetUsage {
             ),
         )
         .and(Block::table(
-            std::iter::once(Column::new(head)).chain(usage_cells::COLUMNS),
+            std::iter::once(Column::new(head)).chain(usage_cells::columns(has_plan)),
             rows,
         ));
         if output.groups_omitted > 0 {
@@ -218,6 +252,13 @@ impl Tool for GetUsage {
         }
         if output.daily.len() > 1 {
             shown = shown.and(Block::Line(Tone::Plain, by_day(&output.daily)));
+        }
+        for block in &output.open_blocks {
+            shown = shown.and(Block::Line(Tone::Plain, block.line()));
+        }
+        if has_plan {
+            let said = "at API prices: covered by plans, and not billed by the token";
+            shown = shown.and(Block::Line(Tone::Faint, said.to_owned()));
         }
         if output.totals.provider_cost_requests > 0 {
             shown = shown.and(Block::Line(Tone::Faint, stated(&output.totals)));
@@ -235,6 +276,48 @@ impl Tool for GetUsage {
             )));
         }
         shown
+    }
+}
+
+impl OpenWindow {
+    fn of(block: &UsageBlock) -> Option<Self> {
+        let rate = block.rate?;
+        Some(Self {
+            agent: block.agent.clone(),
+            from: key::time(block.from),
+            to: key::time(block.to),
+            minutes_left: rate.minutes_left,
+            tokens_per_minute: rate.tokens_per_minute,
+            cost_usd_per_hour: rate.cost_per_hour,
+            plan_cost_usd_per_hour: rate.plan_cost_per_hour,
+            projected_cost_usd: rate.projected_cost,
+            projected_plan_cost_usd: rate.projected_plan_cost,
+        })
+    }
+
+    fn line(&self) -> String {
+        let agent = self.agent.as_deref().unwrap_or("requests without an agent");
+        let (hours, minutes) = (self.minutes_left / 60, self.minutes_left % 60);
+        let mut amounts = Vec::new();
+        if self.cost_usd_per_hour > Usd::ZERO {
+            amounts.push(format!(
+                "{}/h, {} at its end",
+                self.cost_usd_per_hour, self.projected_cost_usd
+            ));
+        }
+        if self.plan_cost_usd_per_hour > Usd::ZERO {
+            amounts.push(format!(
+                "{}/h at API prices, {} at its end",
+                self.plan_cost_usd_per_hour, self.projected_plan_cost_usd
+            ));
+        }
+        let tokens = view::tokens(self.tokens_per_minute);
+        let amounts = if amounts.is_empty() {
+            String::new()
+        } else {
+            format!(", {}", amounts.join(", "))
+        };
+        format!("{agent}: {hours}h{minutes:02}m left, {tokens} tokens/min{amounts}")
     }
 }
 

@@ -21,7 +21,7 @@ mod route_request;
 mod schema;
 mod tool;
 mod track_request;
-mod usage_cells;
+pub(crate) mod usage_cells;
 mod validate_all_keys;
 mod validate_key;
 pub mod view;

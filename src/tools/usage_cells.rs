@@ -6,34 +6,52 @@ use crate::{
     services::usage_views::{AlertView, BudgetReport, BudgetView, TotalsView},
 };
 
-/// The columns that [`cells`] fills.
-pub(super) const COLUMNS: [Column; 6] = [
-    Column::new("REQUESTS").rank(2),
-    Column::new("ERRORS").rank(3),
-    Column::new("INPUT"),
-    Column::new("OUTPUT").rank(1),
-    Column::new("CACHED").rank(4),
-    Column::new("COST"),
-];
+/// The columns that [`cells`] fills; that of plans where a plan covers some of it.
+pub(crate) fn columns(has_plan: bool) -> Vec<Column> {
+    let mut columns = vec![
+        Column::new("REQUESTS").rank(2),
+        Column::new("ERRORS").rank(3),
+        Column::new("INPUT"),
+        Column::new("OUTPUT").rank(1),
+        Column::new("CACHED").rank(4),
+        Column::new("COST"),
+    ];
+    if has_plan {
+        columns.push(Column::new("AT API PRICES"));
+    }
+    columns
+}
 
 /// What was used, as fields of a row.
-pub(super) fn cells(totals: &TotalsView) -> [Cell; 6] {
+pub(crate) fn cells(totals: &TotalsView, has_plan: bool) -> Vec<Cell> {
     let number = |count: u64| Cell::number(if count == 0 { String::new() } else { view::tokens(count) });
-    let cost = if totals.requests == totals.unpriced_requests && totals.requests > 0 {
-        Cell::number("unknown").toned(Tone::Attention)
-    } else if totals.unpriced_requests > 0 {
-        Cell::number(format!("≥ {}", totals.cost_usd)).toned(Tone::Attention)
-    } else {
-        Cell::number(totals.cost_usd.to_string())
+    let amount = |cost: Usd, requests: u64, unpriced: u64| {
+        if requests == unpriced && requests > 0 {
+            Cell::number("unknown").toned(Tone::Attention)
+        } else if unpriced > 0 {
+            Cell::number(format!("≥ {cost}")).toned(Tone::Attention)
+        } else {
+            Cell::number(cost.to_string())
+        }
     };
-    [
+    let billed = totals.requests - totals.plan_requests.min(totals.requests);
+    let cost = amount(totals.cost_usd, billed, totals.unpriced_requests);
+    let plan = match totals.plan_requests {
+        0 => Cell::number(String::new()),
+        requests => amount(totals.plan_cost_usd, requests, totals.plan_unpriced_requests),
+    };
+    let mut cells = vec![
         Cell::number(view::count(totals.requests)),
         number(totals.errors).toned(Tone::Bad),
         number(totals.input_tokens),
         number(totals.output_tokens),
         number(totals.cache_read_tokens),
         cost,
-    ]
+    ];
+    if has_plan {
+        cells.push(plan);
+    }
+    cells
 }
 
 /// Both budgets as a table with bars.

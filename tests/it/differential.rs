@@ -92,7 +92,8 @@ const NOT_THERE: &[&str] = &[
     "openai/gpt-6-rosalind",
     "openrouter/moonshotai/kimi-k3.1-pro",
     "openrouter/openai/gpt-6.1-terra",
-    // And these are in other sets only.
+    // And these are in other sets only, or in none.
+    "openai/gpt-6.2-sol",
     "anthropic/claude-mythos-5",
     "anthropic/claude-mythos-5-1",
     "cohere/command-a-plus-05-2026",

@@ -8,6 +8,7 @@
     reason = "a test stops at what it does not expect"
 )]
 
+mod agent_logs;
 mod arguments;
 mod cli;
 mod cli_output;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::scalars::Amount;
 use crate::domain::{Billionths, ExtraRates, Rate, Rates, ServiceRates};
 
-/// US dollars per million tokens; of searches and requests, per thousand.
+/// US dollars per million tokens, or characters; of searches and requests, per thousand.
 #[derive(Clone, Copy, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RatesForm {
@@ -32,6 +32,8 @@ pub(super) struct RatesForm {
     image_output: Option<Amount>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     citations: Option<Amount>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    characters: Option<Amount>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     searches: Option<Amount>,
     /// By how much of the web an answer draws on: low, medium, high.
@@ -76,6 +78,7 @@ impl From<Rates> for RatesForm {
             audio_output: extra.audio_output.map(amount),
             image_output: extra.image_output.map(amount),
             citations: extra.citations.map(amount),
+            characters: extra.characters.map(amount),
             searches: extra.searches.map(fee),
             requests: extra.requests.map(|fees| fees.map(fee)),
         }
@@ -100,6 +103,7 @@ impl From<RatesForm> for Rates {
                 audio_output: form.audio_output.map(rate),
                 image_output: form.image_output.map(rate),
                 citations: form.citations.map(rate),
+                characters: form.characters.map(rate),
                 searches: form.searches.map(fee),
                 requests: form.requests.map(|fees| fees.map(fee)),
             },

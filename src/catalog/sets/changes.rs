@@ -22,7 +22,7 @@ pub struct RateChange {
 /// A rate's name, the rate where it is one of its own, and what stands in for it.
 type Kind = (&'static str, fn(&Rates) -> Option<Rate>, fn(&Rates) -> Rate);
 
-const KINDS: [Kind; 14] = [
+const KINDS: [Kind; 15] = [
     ("input", |it| Some(it.input), |it| it.input),
     ("output", |it| Some(it.output), |it| it.output),
     ("cache_read", |it| it.cache_read, |it| it.input),
@@ -39,6 +39,7 @@ const KINDS: [Kind; 14] = [
     ("audio_output", |it| it.extra.audio_output, |it| it.output),
     ("image_output", |it| it.extra.image_output, |it| it.output),
     ("citations", |it| it.extra.citations, |_| Rate::ZERO),
+    ("characters", |it| it.extra.characters, |_| Rate::ZERO),
     ("searches", |it| it.extra.searches, |_| Rate::ZERO),
     (
         "requests",
@@ -188,6 +189,7 @@ fn filled_extras(said: &Rates, known: &Rates) -> ExtraRates {
         audio_output: said.audio_output.or(known.audio_output.filter(|_| of_output)),
         image_output: said.image_output.or(known.image_output.filter(|_| of_output)),
         citations: said.citations.or(known.citations),
+        characters: said.characters.or(known.characters),
         searches: said.searches.or(known.searches),
         requests: said.requests.or(known.requests),
     }

@@ -324,6 +324,7 @@ fn price(
                 audio_output: rate("output_audio_mtok"),
                 image_output: rate("output_image_mtok"),
                 citations: rate("output_citation_mtok"),
+                characters: None,
                 searches: fee("web_searches_kcount"),
                 requests: fee("requests_kcount").map(|fee| [fee; 3]),
             },

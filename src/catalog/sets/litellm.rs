@@ -210,6 +210,7 @@ fn price(id: &ModelRef, kind: ModelKind, fields: &LitellmModel<'_>) -> Result<Op
                 image_output: rate("output_cost_per_image_token")?,
                 citations: rate("citation_cost_per_token")?,
                 // Fees are spelled in ways that differ by provider: what is known of them stays.
+                characters: None,
                 searches: None,
                 requests: None,
             },

@@ -145,6 +145,7 @@ fn rates(rates: &Rates) -> Value {
         ("audio_output", rates.extra.audio_output),
         ("image_output", rates.extra.image_output),
         ("citations", rates.extra.citations),
+        ("characters", rates.extra.characters),
         ("per_1000_searches", rates.extra.searches.map(of_a_thousand)),
     ] {
         if let Some(rate) = rate {
@@ -178,6 +179,9 @@ fn beside_text(rates: &ExtraRates) -> Vec<String> {
     let mut words: Vec<String> = known
         .map(|(of, rate)| format!("{of}: ${} per million tokens", rate.per_million()))
         .collect();
+    if let Some(rate) = rates.characters {
+        words.push(format!("text: ${} per million characters", rate.per_million()));
+    }
     if let Some(fee) = rates.searches.map(of_a_thousand) {
         words.push(format!("web searches: ${} per 1,000", fee.per_million()));
     }

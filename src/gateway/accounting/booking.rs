@@ -11,8 +11,8 @@ use super::writer::{Ended, HeldReservation, LedgerWriter};
 use crate::{
     app::App,
     domain::{
-        Extras, FullCost, Label, OwnCost, Portion, RecordedCost, RequestOutcome, Service, Task, Tokens, UsageRecord,
-        UsageSource, Usd,
+        Billing, Extras, FullCost, Label, OwnCost, Portion, RecordedCost, RequestOutcome, Service, Task, Tokens,
+        UsageRecord, UsageSource, Usd,
     },
     gateway::{
         metrics::Metrics,
@@ -44,6 +44,8 @@ pub(in crate::gateway) struct Booking {
     service: Service,
     /// The tokens of the prompt, as they were estimated.
     input: u64,
+    /// Characters of the text that is to be read out.
+    characters: u64,
     operation: &'static str,
     /// Whether it uses tokens: what does not is not recorded.
     is_metered: bool,
@@ -153,11 +155,14 @@ impl Booking {
                     latency_ms: None,
                 },
                 cost: RecordedCost::Unpriced,
+                billing: Billing::Billed,
+                upstream_id: None,
                 request_id: Some(noted.request_id),
             },
             pricing: prepared.pricing.clone(),
             service: prepared.service,
             input: prepared.input,
+            characters: prepared.characters,
             operation: prepared.operation,
             is_metered: prepared.is_metered,
             began: Instant::now(),
@@ -291,10 +296,16 @@ impl Booking {
         let Pricing::Priced(priced) = &self.pricing else {
             return None;
         };
+        // What was refused was not read out.
+        let is_done = ending.success || ending.is_estimated;
+        let extras = Extras {
+            characters: if is_done { self.characters } else { 0 },
+            ..ending.extras
+        };
         let full = match ending.portions.split_first() {
-            None => priced.price.full_cost(service, &ending.tokens, &ending.extras)?,
+            None => priced.price.full_cost(service, &ending.tokens, &extras)?,
             Some((main, others)) => {
-                let main = self.cost_of(service, main, &ending.extras)?;
+                let main = self.cost_of(service, main, &extras)?;
                 others.iter().try_fold(main, |sum, portion| {
                     let cost = self.cost_of(service, portion, &Extras::default())?;
                     Some(sum.and(cost))

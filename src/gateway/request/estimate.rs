@@ -56,6 +56,8 @@ pub(super) struct RequestTokens {
     pub(super) most_input: u64,
     pub(super) most_output: u64,
     writes_long_cache: bool,
+    /// Characters to be read out.
+    pub(super) characters: u64,
     /// Whether anything in the prompt is no text.
     has_files: bool,
 }
@@ -88,6 +90,7 @@ impl RequestTokens {
             most_input: if prompt.is_open { input.max(window) } else { input },
             most_output: of_all(limit.unwrap_or(of_model)),
             writes_long_cache: prompt.names_cache_time,
+            characters: fields.characters(),
             has_files: prompt.is_open || prompt.files > 0 || prompt.images > 0,
         }
     }
@@ -107,6 +110,7 @@ impl RequestTokens {
         let input = if self.has_files { self.most_input } else { 0 };
         let text = Extras {
             search_context: Some(SearchContext::High),
+            characters: self.characters,
             ..Extras::default()
         };
         let sound = Extras {

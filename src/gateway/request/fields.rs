@@ -18,6 +18,14 @@ use crate::{
 pub(in crate::gateway) struct BodyFields<'b> {
     #[serde(borrow)]
     pub(super) model: Option<&'b RawValue>,
+    /// ElevenLabs' name for it.
+    #[serde(borrow)]
+    model_id: Option<&'b RawValue>,
+    /// What is to be read out: OpenAI's name, and that of the others.
+    #[serde(borrow)]
+    input: Option<&'b RawValue>,
+    #[serde(borrow)]
+    text: Option<&'b RawValue>,
     #[serde(borrow)]
     pub(super) stream: Option<&'b RawValue>,
     #[serde(borrow)]
@@ -120,7 +128,14 @@ impl<'b> BodyFields<'b> {
 
     /// The model that the body names.
     pub(super) fn model_name(&self) -> Option<Cow<'b, str>> {
-        self.form_model.map(Cow::Borrowed).or_else(|| self.model.and_then(text))
+        let named = self.model.or(self.model_id);
+        self.form_model.map(Cow::Borrowed).or_else(|| named.and_then(text))
+    }
+
+    /// How many characters would be read out, were the model one that reads text out.
+    pub(super) fn characters(&self) -> u64 {
+        let said = [self.text, self.input].into_iter().flatten().find_map(text);
+        said.map_or(0, |said| said.chars().count() as u64)
     }
 
     /// The ids of what an earlier request has made that the body refers to.

@@ -36,6 +36,8 @@ pub(in crate::gateway) struct PreparedRequest {
     pub(in crate::gateway) service: Service,
     /// The tokens of what the prompt holds itself, at most.
     pub(in crate::gateway) input: u64,
+    /// Characters of the text that is to be read out.
+    pub(in crate::gateway) characters: u64,
     /// The output tokens to plan a quota with.
     pub(in crate::gateway) output: u64,
     pub(in crate::gateway) pricing: Pricing,
@@ -113,6 +115,7 @@ impl PreparedRequest {
             is_metered,
             operation: call.endpoint.operation(),
             input: estimate.input,
+            characters: estimate.characters,
             output: estimate.output,
             pricing,
             is_deferred,

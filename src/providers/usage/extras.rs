@@ -50,6 +50,8 @@ pub(super) fn extras(known: Known<'_>, search_context: Option<SearchContext>) ->
         citations: known.at("citation_tokens"),
         // Anthropic, then Perplexity.
         searches: known.first_of(&["server_tool_use.web_search_requests", "num_search_queries"]),
+        // The request says what is read out.
+        characters: 0,
         search_context,
         // xAI's sources are charged by a price of their own.
         has_uncounted: output("video") > 0 || known.at("num_sources_used") > 0,

@@ -511,7 +511,7 @@ impl Offering<'_> {
 fn is_of_use(model: &Model) -> bool {
     match model.kind {
         ModelKind::Chat | ModelKind::Embedding => true,
-        ModelKind::Rerank | ModelKind::Image => false,
+        ModelKind::Rerank | ModelKind::Image | ModelKind::Speech => false,
     }
 }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
 use super::names::{NameId, SeriesId};
-use crate::domain::{RecordedCost, UsageRecord, Usd};
+use crate::domain::{Billing, RecordedCost, UsageRecord, Usd};
 
 /// A quarter of an hour, in seconds: every time zone's day consists of whole ones.
 pub(super) const QUARTER: i64 = 900;
@@ -37,12 +37,25 @@ pub struct Totals {
     pub stated_requests: u64,
     /// What our own prices make of it all; the stated cost where there is no price.
     pub own_cost: Usd,
+    /// The requests that a plan covers; their cost is in none of the sums above.
+    pub plan_requests: u64,
+    /// What those would cost at API prices.
+    pub plan_cost: Usd,
+    /// Those whose cost is unknown.
+    pub plan_unpriced_requests: u64,
 }
 
 impl Totals {
     /// Those of one request.
     pub fn of(record: &UsageRecord) -> Self {
         let tokens = &record.tokens;
+        let is_planned = record.billing == Billing::Plan;
+        let (billed, planned) = if is_planned {
+            (None, record.cost.usd())
+        } else {
+            (record.cost.usd(), None)
+        };
+        let is_unpriced = record.cost.usd().is_none();
         Self {
             requests: 1,
             errors: u64::from(!record.outcome.success),
@@ -51,12 +64,15 @@ impl Totals {
             cache_read_tokens: tokens.cache_read(),
             cache_write_tokens: tokens.cache_write(),
             reasoning_tokens: tokens.reasoning(),
-            cost: record.cost.usd().unwrap_or_default(),
-            unpriced_requests: u64::from(record.cost.usd().is_none()),
+            cost: billed.unwrap_or_default(),
+            unpriced_requests: u64::from(is_unpriced && !is_planned),
             estimated_requests: u64::from(matches!(record.cost, RecordedCost::Estimated { .. })),
             lower_bound_requests: u64::from(matches!(record.cost, RecordedCost::LowerBound { .. })),
-            stated_requests: u64::from(matches!(record.cost, RecordedCost::Stated { .. })),
-            own_cost: record.cost.own().or(record.cost.usd()).unwrap_or_default(),
+            stated_requests: u64::from(matches!(record.cost, RecordedCost::Stated { .. }) && !is_planned),
+            own_cost: billed.map(|cost| record.cost.own().unwrap_or(cost)).unwrap_or_default(),
+            plan_requests: u64::from(is_planned),
+            plan_cost: planned.unwrap_or_default(),
+            plan_unpriced_requests: u64::from(is_unpriced && is_planned),
         }
     }
 
@@ -76,6 +92,9 @@ impl Totals {
             lower_bound_requests: row.get(10)?,
             stated_requests: row.get(11)?,
             own_cost: Usd::from_nano(row.get(12)?),
+            plan_requests: row.get(13)?,
+            plan_cost: Usd::from_nano(row.get(14)?),
+            plan_unpriced_requests: row.get(15)?,
         })
     }
 }
@@ -95,7 +114,10 @@ impl AddAssign for Totals {
         add(&mut self.lower_bound_requests, other.lower_bound_requests);
         add(&mut self.stated_requests, other.stated_requests);
         self.cost = self.cost + other.cost;
+        add(&mut self.plan_requests, other.plan_requests);
+        add(&mut self.plan_unpriced_requests, other.plan_unpriced_requests);
         self.own_cost = self.own_cost + other.own_cost;
+        self.plan_cost = self.plan_cost + other.plan_cost;
     }
 }
 
@@ -104,6 +126,8 @@ impl AddAssign for Totals {
 pub(super) struct Additions {
     by_series: BTreeMap<(i64, SeriesId), Totals>,
     by_client: BTreeMap<(i64, NameId), Totals>,
+    /// What is taken back, of records that are replaced.
+    taken_back: Vec<(Timestamp, SeriesId, NameId, Totals)>,
 }
 
 impl Additions {
@@ -115,6 +139,11 @@ impl Additions {
         if client != 0 {
             *self.by_client.entry((quarter, client)).or_default() += totals;
         }
+    }
+
+    /// Takes `totals`, which were added before, out of every sum that they belong to.
+    pub(super) fn subtract(&mut self, at: Timestamp, series: SeriesId, client: NameId, totals: Totals) {
+        self.taken_back.push((at, series, client, totals));
     }
 
     /// Writes what was added, and begins anew.
@@ -130,6 +159,15 @@ impl Additions {
                 add_to(sql, ADD_TO_TOTAL, [client, width, start], &totals)?;
             }
         }
+        for (at, series, client, totals) in std::mem::take(&mut self.taken_back) {
+            for (width, start) in widths(quarter(at)) {
+                add_to(sql, TAKE_FROM_ROLLUP, [width, start, series], &totals)?;
+                add_to(sql, TAKE_FROM_TOTAL, [0, width, start], &totals)?;
+                if client != 0 {
+                    add_to(sql, TAKE_FROM_TOTAL, [client, width, start], &totals)?;
+                }
+            }
+        }
         Ok(())
     }
 }
@@ -140,7 +178,8 @@ macro_rules! add_to {
         concat!(
             "INSERT INTO ",
             $table,
-            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+            " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,
+                ?19)
              ON CONFLICT DO UPDATE SET
                 requests = requests + excluded.requests,
                 errors = errors + excluded.errors,
@@ -154,10 +193,47 @@ macro_rules! add_to {
                 estimated_requests = estimated_requests + excluded.estimated_requests,
                 lower_bound_requests = lower_bound_requests + excluded.lower_bound_requests,
                 stated_requests = stated_requests + excluded.stated_requests,
-                own_cost = min(own_cost + excluded.own_cost, 9223372036854775807)"
+                own_cost = min(own_cost + excluded.own_cost, 9223372036854775807),
+                plan_requests = plan_requests + excluded.plan_requests,
+                plan_cost = min(plan_cost + excluded.plan_cost, 9223372036854775807),
+                plan_unpriced_requests = plan_unpriced_requests + excluded.plan_unpriced_requests"
         )
     };
 }
+/// Takes from the row with a key, of which the three columns are named.
+macro_rules! take_from {
+    ($table:literal, $first:literal, $second:literal, $third:literal) => {
+        concat!(
+            "UPDATE ",
+            $table,
+            " SET requests = requests - ?4,
+                errors = errors - ?5,
+                input_tokens = input_tokens - ?6,
+                output_tokens = output_tokens - ?7,
+                cache_read_tokens = cache_read_tokens - ?8,
+                cache_write_tokens = cache_write_tokens - ?9,
+                reasoning_tokens = reasoning_tokens - ?10,
+                cost = cost - ?11,
+                unpriced_requests = unpriced_requests - ?12,
+                estimated_requests = estimated_requests - ?13,
+                lower_bound_requests = lower_bound_requests - ?14,
+                stated_requests = stated_requests - ?15,
+                own_cost = own_cost - ?16,
+                plan_requests = plan_requests - ?17,
+                plan_cost = plan_cost - ?18,
+                plan_unpriced_requests = plan_unpriced_requests - ?19
+             WHERE ",
+            $first,
+            " = ?1 AND ",
+            $second,
+            " = ?2 AND ",
+            $third,
+            " = ?3"
+        )
+    };
+}
+const TAKE_FROM_ROLLUP: &str = take_from!("rollup", "width", "start", "series");
+const TAKE_FROM_TOTAL: &str = take_from!("total", "client", "width", "start");
 const ADD_TO_ROLLUP: &str = add_to!("rollup");
 const ADD_TO_TOTAL: &str = add_to!("total");
 
@@ -185,6 +261,9 @@ fn add_to(
         signed(totals.lower_bound_requests),
         signed(totals.stated_requests),
         totals.own_cost.nano(),
+        signed(totals.plan_requests),
+        totals.plan_cost.nano(),
+        signed(totals.plan_unpriced_requests),
     ])?;
     Ok(())
 }

@@ -5,7 +5,7 @@
 //! of an hour and its UTC day (`records`, `totals`): sums outlive the records that [`Ledger::prune`] removes. Budgets are
 //! checked and leased from in one step (`leases`); what a gateway's requests use comes in by its `journal`. How the last
 //! requests ended is kept in memory, and only what is new is read (`recent`). `schema/` is what the database looks like,
-//! `connection` how it is opened.
+//! `connection` how it is opened. What agents' logs tell comes in by `imports`.
 
 mod additions;
 mod alerts;
@@ -14,12 +14,14 @@ mod connection;
 mod error;
 mod handle;
 mod health;
+mod imports;
 mod journal;
 mod leases;
 mod names;
 mod recent;
 mod records;
 mod schema;
+mod sessions;
 mod totals;
 mod upkeep;
 mod windows;
@@ -29,11 +31,13 @@ pub use connection::{BUSY_TIMEOUT, FILE};
 pub use error::LedgerError;
 pub use handle::Ledger;
 pub use health::StoredHealth;
+pub use imports::{EntryRole, Fate, Imported, LogBatch, LogCounter, LogEntry, LogPosition, OwnsRather};
 pub use journal::{Encoded, EntryId, Journal, Position, Segment};
 pub use leases::{BUDGET_PARTS, Fold, Folded, Granted, LeaseChange, LeaseId, LeaseState, SpendingLimit, Spent};
 pub use recent::{Asked, Outcomes, Past};
 pub use records::{Exported, Recorded};
 pub use schema::marks;
+pub use sessions::{QuarterUsage, SessionUsage};
 pub use totals::{Dimension, Filter};
 pub use upkeep::{Condition, Depth};
 

@@ -9,6 +9,8 @@ use crate::domain::{Label, ModelRef, RequestOutcome};
 
 /// How many records are looked back at, at most.
 const MAX_RECORDS: usize = 2_000;
+/// How many records are passed over at most: those from logs say nothing of how requests end.
+const MAX_LOOKED_AT: usize = 50_000;
 
 /// How a request of the past ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -105,10 +107,14 @@ impl Recent {
     /// The records that are not yet among them, newest first.
     fn unread(&mut self, transaction: &mut Transaction<'_>) -> rusqlite::Result<Vec<Past>> {
         let mut statement = transaction.sql.prepare_cached(
-            "SELECT id, at, series, success, status_code, latency_ms FROM record WHERE id > ?1 ORDER BY id DESC LIMIT ?2",
+            "SELECT id, at, series, success, status_code, latency_ms FROM record
+             WHERE id > max(?1, (SELECT records FROM meta) - ?3) AND series NOT IN (
+                SELECT series.id FROM series JOIN name ON name.id = series.source
+                WHERE name.text IN ('log', 'cumulative_log'))
+             ORDER BY id DESC LIMIT ?2",
         )?;
         let last = self.newest.last().map_or(0, |past| past.id);
-        let mut rows = statement.query((last, MAX_RECORDS))?;
+        let mut rows = statement.query((last, MAX_RECORDS, MAX_LOOKED_AT))?;
         let mut unread = Vec::new();
         while let Some(row) = rows.next()? {
             unread.push(Past {

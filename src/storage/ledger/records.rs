@@ -12,8 +12,8 @@ use super::{
     totals::Filter,
 };
 use crate::domain::{
-    ModelRef, OwnCost, ProviderId, RecordedCost, RequestOutcome, Service, Span, Task, TokenCounts, Tokens, UsageRecord,
-    UsageSource, Usd,
+    Billing, ModelRef, OwnCost, ProviderId, RecordedCost, RequestOutcome, Service, Span, Task, TokenCounts, Tokens,
+    UsageRecord, UsageSource, Usd,
 };
 
 /// How a record was taken.
@@ -37,7 +37,7 @@ pub struct Exported {
 const RECORDS: &str = "
     SELECT id, at, series, session, service, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
         cache_write_1h_tokens, reasoning_tokens, cost, basis, price, success, status_code, latency_ms, request_id,
-        own_cost
+        own_cost, upstream_id, is_planned
     FROM record";
 
 impl Ledger {
@@ -80,19 +80,14 @@ impl Transaction<'_> {
     pub(super) fn record(&mut self, record: &UsageRecord) -> rusqlite::Result<Recorded> {
         let provider = self.names.of(self.sql, record.model.provider.as_str())?;
         if let Some(request_id) = &record.request_id {
-            let first = self
-                .sql
-                .prepare_cached("SELECT id, cost FROM record WHERE provider = ?1 AND request_id = ?2")?
-                .query_row(params![provider, request_id], |row| {
-                    Ok((row.get(0)?, cost_of(row.get(1)?)))
-                })
-                .optional()?;
-            if let Some((id, cost)) = first {
-                return Ok(Recorded {
-                    id,
-                    duplicate: true,
-                    cost,
-                });
+            if let Some(id) = self.find_request(provider, request_id)? {
+                return self.recorded_before(id);
+            }
+            // A log, or the gateway, has it by the provider's id.
+            if record.source == UsageSource::Reported
+                && let Some(id) = self.find_upstream(provider, request_id)?
+            {
+                return self.recorded_before(id);
             }
         }
         let (series_id, series) = self.names.series_of(self.sql, record)?;
@@ -106,7 +101,34 @@ impl Transaction<'_> {
         })
     }
 
-    fn insert(&mut self, record: &UsageRecord, series: i64, provider: i64) -> rusqlite::Result<u64> {
+    fn recorded_before(&self, id: i64) -> rusqlite::Result<Recorded> {
+        let cost: Option<Option<i64>> = self
+            .sql
+            .prepare_cached("SELECT cost FROM record WHERE id = ?1")?
+            .query_row([id], |row| row.get(0))
+            .optional()?;
+        Ok(Recorded {
+            id: id.cast_unsigned(),
+            duplicate: true,
+            cost: cost_of(cost.flatten()),
+        })
+    }
+
+    /// Inserts a record with the next number.
+    pub(super) fn insert(&mut self, record: &UsageRecord, series: i64, provider: i64) -> rusqlite::Result<u64> {
+        let id = self.next_record()?;
+        self.insert_as(id, record, series, provider)?;
+        Ok(id)
+    }
+
+    /// Inserts a record with a number that is free.
+    pub(super) fn insert_as(
+        &mut self,
+        id: u64,
+        record: &UsageRecord,
+        series: i64,
+        provider: i64,
+    ) -> rusqlite::Result<()> {
         let (basis, own_cost) = match &record.cost {
             RecordedCost::Computed { .. } | RecordedCost::Unpriced => (basis::COMPUTED, None),
             RecordedCost::Estimated { .. } => (basis::ESTIMATED, None),
@@ -116,12 +138,12 @@ impl Transaction<'_> {
         let session = self.names.of_maybe(self.sql, record.session.as_deref())?;
         let service = self.names.of(self.sql, record.service.as_str())?;
         let price = self.names.of_maybe(self.sql, record.cost.price())?;
-        let id = self.next_record()?;
         let (tokens, outcome) = (&record.tokens, &record.outcome);
         self.sql
             .prepare_cached(
                 "INSERT INTO record VALUES
-                    (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)",
+                    (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
+                        ?22)",
             )?
             .execute(params![
                 id,
@@ -144,8 +166,20 @@ impl Transaction<'_> {
                 provider,
                 record.request_id,
                 own_cost,
+                record.upstream_id,
+                record.billing == Billing::Plan,
             ])?;
-        Ok(id)
+        Ok(())
+    }
+
+    /// The record of that number, if it is still there.
+    pub(super) fn record_of(&mut self, id: i64) -> rusqlite::Result<Option<UsageRecord>> {
+        let sql = self.sql;
+        let mut statement = sql.prepare_cached(&format!("{RECORDS} WHERE id = ?1"))?;
+        let mut rows = statement.query([id])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let series = self.names.series(sql, row.get("series")?)?;
+        self.exported(row, &series).map(|exported| Some(exported.record))
     }
 
     /// The next record's number.
@@ -211,7 +245,13 @@ impl Transaction<'_> {
                 latency_ms: row.get("latency_ms")?,
             },
             cost: stored_cost(cost, row.get("basis")?, price, cost_of(row.get("own_cost")?))?,
+            billing: if row.get("is_planned")? {
+                Billing::Plan
+            } else {
+                Billing::Billed
+            },
             request_id: row.get("request_id")?,
+            upstream_id: row.get("upstream_id")?,
         };
         Ok(Exported {
             id: row.get("id")?,

@@ -7,7 +7,16 @@ use super::{
     additions::{DAY, QUARTER, Totals, quarter},
     names::{NameId, Series},
 };
-use crate::domain::{ProviderId, Span};
+use crate::domain::{ProviderId, Span, UsageSource};
+
+/// The columns of [`Totals`] over records of one series and session, and both of these.
+pub(super) const SESSION_SUMS: &str =
+    "count(*), sum(success = 0), sum(input_tokens), sum(output_tokens), sum(cache_read_tokens),
+    sum(cache_write_tokens), sum(reasoning_tokens), coalesce(sum(iif(is_planned, 0, cost)), 0),
+    sum(cost IS NULL AND NOT is_planned), sum(cost IS NOT NULL AND basis = 1),
+    sum(cost IS NOT NULL AND basis = 2), sum(cost IS NOT NULL AND basis = 3 AND NOT is_planned),
+    coalesce(sum(iif(is_planned, 0, coalesce(own_cost, cost))), 0), sum(is_planned),
+    coalesce(sum(iif(is_planned, cost, 0)), 0), sum(cost IS NULL AND is_planned), series, session";
 
 /// Which requests count; the default is all.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -17,6 +26,10 @@ pub struct Filter {
     pub client: Option<String>,
     /// A tag that they have, `name=value`.
     pub tag: Option<String>,
+    /// The program that made them.
+    pub agent: Option<String>,
+    /// Who said so; everybody where none is named.
+    pub sources: Vec<UsageSource>,
 }
 
 /// What requests can be grouped by.
@@ -44,6 +57,8 @@ pub(super) struct Resolved {
     client: Option<NameId>,
     /// The sets of tags that one of is wanted.
     tags: Option<BTreeSet<NameId>>,
+    agent: Option<NameId>,
+    sources: Option<BTreeSet<NameId>>,
 }
 
 /// Consecutive sums of one width.
@@ -116,10 +131,23 @@ impl Transaction<'_> {
         };
         let provider = number(filter.provider.as_ref().map(ProviderId::as_str))?;
         let client = number(filter.client.as_deref())?;
+        let agent = number(filter.agent.as_deref())?;
+        let mut sources = BTreeSet::new();
+        for source in &filter.sources {
+            sources.extend(self.names.find(self.sql, source.as_str())?);
+        }
+        let sources = (!filter.sources.is_empty()).then_some(sources);
         let tags = filter.tag.as_deref().map(|tag| self.tags_with(tag)).transpose()?;
         Ok(provider
             .zip(client)
-            .map(|(provider, client)| Resolved { provider, client, tags }))
+            .zip(agent)
+            .map(|((provider, client), agent)| Resolved {
+                provider,
+                client,
+                tags,
+                agent,
+                sources,
+            }))
     }
 
     /// The sets of tags that have `tag` among them.
@@ -141,7 +169,7 @@ impl Transaction<'_> {
     }
 
     fn sum(&mut self, span: Span, filter: &Resolved) -> rusqlite::Result<Totals> {
-        if filter.provider.is_none() && filter.tags.is_none() {
+        if filter.is_by_client_alone() {
             return self.total(span, filter.client.unwrap_or(0));
         }
         let mut sum = Totals::default();
@@ -155,7 +183,7 @@ impl Transaction<'_> {
         let mut statement = self.sql.prepare_cached(
             "SELECT requests, errors, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
                 reasoning_tokens, cost, unpriced_requests, estimated_requests, lower_bound_requests, stated_requests,
-                own_cost
+                own_cost, plan_requests, plan_cost, plan_unpriced_requests
              FROM total WHERE client = ?1 AND width = ?2 AND start >= ?3 AND start < ?4",
         )?;
         for Piece { width, from, to } in pieces(span) {
@@ -172,7 +200,7 @@ impl Transaction<'_> {
         let mut statement = self.sql.prepare_cached(
             "SELECT requests, errors, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
                 reasoning_tokens, cost, unpriced_requests, estimated_requests, lower_bound_requests, stated_requests,
-                own_cost, series
+                own_cost, plan_requests, plan_cost, plan_unpriced_requests, series
              FROM rollup WHERE width = ?1 AND start >= ?2 AND start < ?3 AND requests > 0",
         )?;
         for Piece { width, from, to } in pieces(span) {
@@ -187,6 +215,30 @@ impl Transaction<'_> {
         Ok(())
     }
 
+    /// Gives the sums of each quarter of an hour of `span` that `filter` lets through to `each`, with its number.
+    pub(super) fn each_quarter(
+        &mut self,
+        span: Span,
+        filter: &Resolved,
+        mut each: impl FnMut(i64, &Series, Totals),
+    ) -> rusqlite::Result<()> {
+        let sql = self.sql;
+        let mut statement = sql.prepare_cached(
+            "SELECT requests, errors, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens,
+                reasoning_tokens, cost, unpriced_requests, estimated_requests, lower_bound_requests, stated_requests,
+                own_cost, plan_requests, plan_cost, plan_unpriced_requests, series, start
+             FROM rollup WHERE width = 1 AND start >= ?1 AND start < ?2 AND requests > 0 ORDER BY start",
+        )?;
+        let mut rows = statement.query([quarter(span.from), quarter(span.to) + 1])?;
+        while let Some(row) = rows.next()? {
+            let series = self.names.series(sql, row.get("series")?)?;
+            if filter.lets_through(&series) {
+                each(row.get("start")?, &series, Totals::read(row)?);
+            }
+        }
+        Ok(())
+    }
+
     /// Gives what each session's records of `span` that `filter` lets through come to, by series, to `each`.
     fn each_session(
         &mut self,
@@ -194,13 +246,9 @@ impl Transaction<'_> {
         filter: &Resolved,
         mut each: impl FnMut(NameId, Totals),
     ) -> rusqlite::Result<()> {
-        let mut statement = self.sql.prepare_cached(
-            "SELECT count(*), sum(success = 0), sum(input_tokens), sum(output_tokens), sum(cache_read_tokens),
-                sum(cache_write_tokens), sum(reasoning_tokens), coalesce(sum(cost), 0), sum(cost IS NULL),
-                sum(cost IS NOT NULL AND basis = 1), sum(cost IS NOT NULL AND basis = 2),
-                sum(cost IS NOT NULL AND basis = 3), coalesce(sum(coalesce(own_cost, cost)), 0), series, session
-             FROM record WHERE at >= ?1 AND at < ?2 GROUP BY session, series",
-        )?;
+        let mut statement = self.sql.prepare_cached(&format!(
+            "SELECT {SESSION_SUMS} FROM record WHERE at >= ?1 AND at < ?2 GROUP BY session, series"
+        ))?;
         let mut rows = statement.query([span.from.as_millisecond(), span.to.as_millisecond()])?;
         while let Some(row) = rows.next()? {
             let series = self.names.series(self.sql, row.get("series")?)?;
@@ -261,6 +309,16 @@ impl Resolved {
         self.provider.is_none_or(|provider| provider == series.provider)
             && self.client.is_none_or(|client| client == series.client)
             && self.tags.as_ref().is_none_or(|tags| tags.contains(&series.tags))
+            && self.agent.is_none_or(|agent| agent == series.agent)
+            && self
+                .sources
+                .as_ref()
+                .is_none_or(|sources| sources.contains(&series.source))
+    }
+
+    /// Whether the sums over all series answer it.
+    fn is_by_client_alone(&self) -> bool {
+        self.provider.is_none() && self.tags.is_none() && self.agent.is_none() && self.sources.is_none()
     }
 }
 

@@ -73,6 +73,21 @@ impl Ledger {
         let mut removed = 0;
         for from in (first..=last).step_by(usize::try_from(MAX_BATCH_RECORDS).unwrap_or(usize::MAX)) {
             removed += self.write(Survives::Kill, |transaction| {
+                // What a log told stays known, so that it is not taken for new when the log is read again.
+                transaction
+                    .sql
+                    .prepare_cached(
+                        "INSERT OR IGNORE INTO same_request
+                         SELECT record.provider, request_id, 0 FROM record
+                            JOIN series ON series.id = record.series JOIN name ON name.id = series.source
+                         WHERE record.id >= ?1 AND record.id < ?2 AND at < ?3 AND request_id IS NOT NULL
+                            AND name.text IN ('log', 'cumulative_log')",
+                    )?
+                    .execute(params![
+                        from,
+                        from.saturating_add(MAX_BATCH_RECORDS),
+                        before.as_millisecond()
+                    ])?;
                 let batch = params![from, from.saturating_add(MAX_BATCH_RECORDS), before.as_millisecond()];
                 let removed = transaction
                     .sql

@@ -39,7 +39,11 @@ const ASKED: &[(&str, &str, &str)] = &[
     ("zai", "/v1/chat/completions", "glm-5.3"),
     ("minimax", "/v1/chat/completions", "MiniMax-M3"),
     ("vercel", "/v1/chat/completions", "zai/glm-4.6"),
-    ("elevenlabs", "/p/elevenlabs/v1/convai/chat", "eleven_realtime_v1_mini"),
+    (
+        "elevenlabs",
+        "/p/elevenlabs/v1/text-to-speech/voice",
+        "eleven_multilingual_v2",
+    ),
     ("nvidia", "/v1/chat/completions", "meta/llama-3.3-70b-instruct"),
     (
         "bedrock",

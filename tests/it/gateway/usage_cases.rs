@@ -23,6 +23,7 @@ const PROVIDERS: &[(&str, &str)] = &[
     ("minimax", "minimax-0123456789abcdef0123456789"),
     ("zai", "zai-0123456789abcdef0123456789abcdef"),
     ("replicate", "r8_0123456789abcdef0123456789abcdef"),
+    ("elevenlabs", "sk_0123456789abcdef0123456789abcdef"),
 ];
 
 /// A gateway before a provider that answers as it is told to.
@@ -414,6 +415,43 @@ fn minimax_zai_and_replicate_are_counted_whole_and_streamed() {
         Reply::json(201, &started),
     );
     assert_eq!(row["estimated"], true);
+}
+
+#[test]
+fn text_that_is_read_out_is_paid_for_by_the_character_within_the_default_budget() {
+    let mut stage = Stage::new("");
+    let sound = || Reply::new(200, &[0xff, 0xfb, 0x90, 0x00]).header("content-type", "audio/mpeg");
+    let words = "Grüße! ".repeat(100);
+    for (path, ask, cost) in [
+        (
+            "/p/elevenlabs/v1/text-to-speech/21m00Tcm4TlvDq8ikWAM",
+            json!({"text": words, "model_id": "eleven_multilingual_v2"}),
+            0.056,
+        ),
+        (
+            "/p/elevenlabs/v1/text-to-speech/21m00Tcm4TlvDq8ikWAM/stream",
+            json!({"text": words, "model_id": "eleven_flash_v2_5", "voice_settings": {"stability": 0.5}}),
+            0.028,
+        ),
+        (
+            "/p/openai/audio/speech",
+            json!({"model": "tts-1", "input": words, "voice": "alloy"}),
+            0.0105,
+        ),
+    ] {
+        let (answer, row) = stage.ask(("POST", path), &ask, sound());
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(
+            (&row["cost_usd"], &row["success"]),
+            (&json!(cost), &json!(true)),
+            "{path}"
+        );
+    }
+    let ask = json!({"text": words, "model_id": "eleven_multilingual_v2"});
+    let path = "/p/elevenlabs/v1/text-to-speech/21m00Tcm4TlvDq8ikWAM";
+    let refusal = Reply::json(422, &json!({"detail": [{"msg": "no such voice"}]}));
+    let (_, row) = stage.ask(("POST", path), &ask, refusal);
+    assert_eq!((&row["cost_usd"], &row["success"]), (&json!(0), &json!(false)));
 }
 
 #[test]

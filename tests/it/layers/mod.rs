@@ -21,14 +21,14 @@ const HOMES: &[(&str, &[&str])] = &[
     ("sha2::", &["storage/vault/seal/"]),
     ("keyring_core::", &["storage/vault/keychain.rs"]),
     ("zbus_secret_service_keyring_store::", &["storage/vault/keychain.rs"]),
-    ("rusqlite::", &["storage/ledger/"]),
+    ("rusqlite::", &["storage/ledger/", "agent_logs/"]),
     ("reqwest::", &["providers/"]),
     ("rustls::", &["providers/"]),
     ("rustls_platform_verifier::", &["providers/"]),
     ("globset::", &["settings/"]),
     ("httpdate::", &["providers/"]),
     ("hashlink::", &["gateway/cache.rs", "gateway/known_ids.rs"]),
-    ("ruzstd::", &["gateway/http/decoding.rs"]),
+    ("ruzstd::", &["agent_logs/", "gateway/http/decoding.rs"]),
     ("brotli_decompressor::", &["gateway/http/decoding.rs"]),
     (
         "aho_corasick::",
@@ -37,6 +37,7 @@ const HOMES: &[(&str, &[&str])] = &[
     (
         "memchr::",
         &[
+            "agent_logs/lines.rs",
             "gateway/http/scrub.rs",
             "gateway/known_ids.rs",
             "gateway/request/multipart.rs",

@@ -9,7 +9,7 @@ use api_keys::{
 };
 
 /// The newest version.
-const NEWEST: u32 = 4;
+const NEWEST: u32 = 5;
 
 fn golden(version: u32) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/ledger-{version}/ledger.db"))
@@ -49,6 +49,10 @@ fn records(version: u32) -> Vec<UsageRecord> {
     if version >= 4 {
         openai.agent = Some("claude-code".to_owned());
         openai.tags = "team=search,ticket=K-7".parse().unwrap();
+    }
+    if version >= 5 {
+        openai.upstream_id = Some("chatcmpl-golden".to_owned());
+        openai.billing = Billing::Plan;
     }
     let mut stated = request();
     if version >= 3 {
@@ -113,7 +117,7 @@ fn every_version_is_read_and_written_on() {
         make(newest.parent().unwrap());
         panic!("made {}: look at it, and commit it", newest.display());
     }
-    for (version, leased) in [(1, 0), (2, 77), (3, 77), (NEWEST, 77)] {
+    for (version, leased) in [(1, 0), (2, 77), (3, 77), (4, 77), (NEWEST, 77)] {
         expect_readable(version, leased);
     }
 }

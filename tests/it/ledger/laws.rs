@@ -36,7 +36,8 @@ fn record() -> impl Strategy<Value = UsageRecord> {
         prop::option::of(prop::sample::select(&Task::ALL[..])),
         maybe(&["default", "one", "two"]),
         maybe(&["editor", "one"]),
-        prop::sample::select(&UsageSource::ALL[..]),
+        // Those of logs come in another way: see `agent_logs`.
+        prop::sample::select(&[UsageSource::Reported, UsageSource::Gateway][..]),
         maybe(&["codex", "one"]),
         prop::sample::select(&["", "a=1", "a=1,b=2", "b=2"][..]),
     );
@@ -47,9 +48,13 @@ fn record() -> impl Strategy<Value = UsageRecord> {
         any::<bool>(),
         prop::option::of(0..1_000_000_000_i64),
         prop::option::weighted(0.3, 0..8_u8),
+        prop::sample::select(&[Billing::Billed, Billing::Plan][..]),
     );
     (about, happened).prop_map(
-        |((model, label, task, project, client, source, agent, tags), (moment, tokens, success, nano, request_id))| {
+        |(
+            (model, label, task, project, client, source, agent, tags),
+            (moment, tokens, success, nano, request_id, billing),
+        )| {
             UsageRecord {
                 at: at(0) + SignedDuration::from_millis(moment),
                 model: model.parse().unwrap(),
@@ -66,6 +71,7 @@ fn record() -> impl Strategy<Value = UsageRecord> {
                     ..request().outcome
                 },
                 cost: nano.map_or(RecordedCost::Unpriced, cost),
+                billing,
                 request_id: request_id.map(|number| format!("req_{number}")),
                 ..request()
             }
@@ -118,11 +124,15 @@ fn filters() -> impl Strategy<Value = Filter> {
         maybe(&["anthropic", "openai", "groq"]),
         maybe(&["editor", "one", "none"]),
         maybe(&["a=1", "b=2", "c=3"]),
+        maybe(&["codex", "none"]),
+        prop::sample::subsequence(&UsageSource::ALL[..], 0..=2),
     )
-        .prop_map(|(provider, client, tag)| Filter {
+        .prop_map(|(provider, client, tag, agent, sources)| Filter {
             provider: provider.map(|provider| provider.parse().unwrap()),
             client,
             tag,
+            agent,
+            sources,
         })
 }
 
@@ -131,6 +141,8 @@ fn lets_through(filter: &Filter, record: &UsageRecord) -> bool {
         && (filter.client.is_none() || filter.client == record.client)
         && (filter.tag.as_deref())
             .is_none_or(|tag| record.tags.text().unwrap_or_default().split(',').any(|it| it == tag))
+        && (filter.agent.is_none() || filter.agent == record.agent)
+        && (filter.sources.is_empty() || filter.sources.contains(&record.source))
 }
 
 fn zones() -> impl Strategy<Value = TimeZone> {

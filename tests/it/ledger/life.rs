@@ -78,6 +78,7 @@ fn a_record_is_counted_and_reads_back_as_it_was() {
             lower_bound_requests: 0,
             stated_requests: 0,
             own_cost: Usd::from_nano(13),
+            ..Totals::default()
         }
     );
     let records = [request(), bare, estimated];

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use api_keys::{
     domain::{
-        Label, OwnCost, RecordedCost, RequestOutcome, Service, Span, Tags, Task, TokenCounts, Tokens, UsageRecord,
-        UsageSource, Usd,
+        Billing, Label, OwnCost, RecordedCost, RequestOutcome, Service, Span, Tags, Task, TokenCounts, Tokens,
+        UsageRecord, UsageSource, Usd,
     },
     storage::ledger::{
         Depth, Exported, Filter, Fold, LeaseChange, LeaseState, Ledger, LedgerError, Recorded, SpendingLimit, Totals,
@@ -74,6 +74,8 @@ pub(crate) fn request() -> UsageRecord {
         client: None,
         agent: None,
         tags: Tags::default(),
+        billing: Billing::Billed,
+        upstream_id: None,
         source: UsageSource::Reported,
         service: Service::Standard,
         tokens: Tokens::new(TokenCounts {

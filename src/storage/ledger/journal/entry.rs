@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::{
-    OwnCost, RecordedCost, RequestOutcome, Service, Task, TokenCounts, Tokens, UsageRecord, UsageSource, Usd,
+    Billing, OwnCost, RecordedCost, RequestOutcome, Service, Task, TokenCounts, Tokens, UsageRecord, UsageSource, Usd,
 };
 
 /// The bytes before a payload.
@@ -128,6 +128,12 @@ struct StoredEntry<'a> {
     own_cost: Option<i64>,
     price: Option<Cow<'a, str>>,
     request_id: Option<Cow<'a, str>>,
+    /// The provider's own id of the request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    upstream_id: Option<Cow<'a, str>>,
+    /// Whether a plan covers it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    planned: bool,
 }
 
 /// The payload for `record`.
@@ -176,6 +182,8 @@ pub(super) fn encode(record: &UsageRecord) -> Vec<u8> {
         },
         price: record.cost.price().map(Cow::Borrowed),
         request_id: borrowed(record.request_id.as_ref()),
+        upstream_id: borrowed(record.upstream_id.as_ref()),
+        planned: record.billing == Billing::Plan,
     };
     // Numbers and texts can always be written.
     serde_json::to_vec(&stored).unwrap_or_default()
@@ -232,6 +240,8 @@ pub(super) fn decode(payload: &[u8]) -> Option<UsageRecord> {
             Some(cost) => RecordedCost::Computed { cost, price },
             None => RecordedCost::Unpriced,
         },
+        billing: if stored.planned { Billing::Plan } else { Billing::Billed },
         request_id: owned(stored.request_id),
+        upstream_id: owned(stored.upstream_id),
     })
 }

@@ -1,0 +1,142 @@
+//! The files that logs consist of.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    time::UNIX_EPOCH,
+};
+
+/// How deep logs lie below their root.
+const DEEPEST: usize = 12;
+
+/// A log file, as its folder lists it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFile {
+    pub path: PathBuf,
+    pub mark: FileMark,
+    /// When it was made, in nanoseconds since 1970, as far as the system tells.
+    pub created: i64,
+    pub form: LogForm,
+}
+
+/// How a log is read again once it has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogForm {
+    /// It grows at its end: from where it was read to, if what stands before is still the same.
+    Lines,
+    /// From the row that it was read to.
+    Database,
+}
+
+/// By what a file is known to be unchanged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FileMark {
+    pub device: u64,
+    pub inode: u64,
+    pub size: u64,
+    /// In nanoseconds since 1970.
+    pub modified: i64,
+}
+
+impl LogFile {
+    /// The file at `path`, if there is one.
+    pub(super) fn at(path: PathBuf) -> Option<Self> {
+        let found = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
+        Some(Self::of(path, &found))
+    }
+
+    fn of(path: PathBuf, found: &fs::Metadata) -> Self {
+        let mark = FileMark::of(found);
+        let created = found.created().ok().map_or(mark.modified, nanoseconds);
+        Self {
+            path,
+            mark,
+            created,
+            form: LogForm::Lines,
+        }
+    }
+
+    /// The name without its last ending.
+    pub(super) fn stem(&self) -> &str {
+        self.path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default()
+    }
+}
+
+impl FileMark {
+    pub(super) fn of(found: &fs::Metadata) -> Self {
+        #[cfg(unix)]
+        let (device, inode) = {
+            use std::os::unix::fs::MetadataExt;
+            (found.dev(), found.ino())
+        };
+        #[cfg(not(unix))]
+        let (device, inode) = (0, 0);
+        Self {
+            device,
+            inode,
+            size: found.len(),
+            modified: found.modified().map_or(0, nanoseconds),
+        }
+    }
+
+    /// Whether it is the same file, which may have grown.
+    pub fn is_same_file(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+}
+
+fn nanoseconds(time: std::time::SystemTime) -> i64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// The files below `root` that `is_log` lets through by their paths; none where there is no such folder.
+///
+/// Links to folders are not followed, but for `root` itself. What may not be looked into is left out with a warning.
+pub(super) fn below(root: &Path, is_log: &dyn Fn(&Path) -> bool) -> Vec<LogFile> {
+    below_to(root, is_log, DEEPEST)
+}
+
+/// The same down to `deepest` folders below `root`.
+pub(super) fn below_to(root: &Path, is_log: &dyn Fn(&Path) -> bool, deepest: usize) -> Vec<LogFile> {
+    let mut found = Vec::new();
+    collect(root, is_log, deepest, &mut found);
+    found
+}
+
+fn collect(folder: &Path, is_log: &dyn Fn(&Path) -> bool, deepest: usize, found: &mut Vec<LogFile>) {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(why) if matches!(why.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return,
+        Err(why) => {
+            tracing::warn!(folder = %folder.display(), %why, "a folder of logs cannot be looked into");
+            return;
+        }
+    };
+    for entry in entries.flatten() {
+        let Ok(kind) = entry.file_type() else { continue };
+        let path = entry.path();
+        if kind.is_dir() {
+            if deepest > 0 {
+                collect(&path, is_log, deepest - 1, found);
+            }
+        } else if is_log(&path) {
+            let metadata = if kind.is_symlink() {
+                fs::metadata(&path)
+            } else {
+                entry.metadata()
+            };
+            found.extend(
+                metadata
+                    .ok()
+                    .filter(fs::Metadata::is_file)
+                    .map(|it| LogFile::of(path, &it)),
+            );
+        }
+    }
+}
+
+/// Whether the name of `path` ends with `.ending`.
+pub(super) fn ends_with(path: &Path, ending: &str) -> bool {
+    path.extension().is_some_and(|found| found == ending)
+}
