@@ -110,6 +110,8 @@ pub struct BudgetConfig {
 pub struct GatewayConfig {
     /// How long a request may wait for a key to be free.
     pub max_wait: Duration,
+    /// Whether a request may be translated for a provider that does not offer its API.
+    pub translate: bool,
     pub cache: CacheConfig,
 }
 
@@ -278,6 +280,7 @@ impl Default for GatewayConfig {
     fn default() -> Self {
         Self {
             max_wait: Duration::from_secs(10),
+            translate: false,
             cache: CacheConfig::default(),
         }
     }

@@ -305,6 +305,9 @@ fn gateway(mut section: Section<'_, '_>) -> Result<GatewayConfig, ConfigError> {
     if let Some(field) = section.field("max_wait") {
         gateway.max_wait = seconds(&field)?;
     }
+    if let Some(field) = section.field("translate") {
+        gateway.translate = field.switch()?;
+    }
     if let Some(section) = section.section("cache")? {
         gateway.cache = cache(section)?;
     }

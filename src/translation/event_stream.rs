@@ -7,7 +7,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 const MAX_EVENT: usize = 32 << 20;
 
 /// Finds the data of events in pieces of a stream.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct EventReader {
     /// The line that has not ended yet.
     line: Vec<u8>,

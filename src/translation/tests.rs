@@ -496,19 +496,27 @@ fn a_response_that_comes_whole_is_written_whole_and_as_a_stream_says_the_same() 
         "usage": {"prompt_tokens": 9, "completion_tokens": 3},
     })
     .to_string();
-    let whole: Value =
-        serde_json::from_slice(&answer(Messages, Chat).whole(completion.as_bytes()).expect("whole")).expect("JSON");
+    let whole: Value = serde_json::from_slice(
+        &answer(Messages, Chat)
+            .translate_whole(200, completion.as_bytes())
+            .expect("whole"),
+    )
+    .expect("JSON");
     assert_eq!(whole["content"][1], json!({"type": "text", "text": "hi"}));
     assert_eq!(whole["content"][2]["input"], json!({"a": 1}));
     assert_eq!(assembled(&streamed(Messages, Chat, &completion)), whole);
     // And the other way about: a stream where the whole was asked for.
     let events = stream(&[serde_json::from_str(&completion).expect("JSON"), json!("[DONE]")]);
-    let from_stream: Value =
-        serde_json::from_slice(&answer(Messages, Chat).whole(events.as_bytes()).expect("whole")).expect("JSON");
+    let from_stream: Value = serde_json::from_slice(
+        &answer(Messages, Chat)
+            .translate_whole(200, events.as_bytes())
+            .expect("whole"),
+    )
+    .expect("JSON");
     assert_eq!(from_stream, whole);
 
     let back = answer(Chat, Messages)
-        .whole(whole.to_string().as_bytes())
+        .translate_whole(200, whole.to_string().as_bytes())
         .expect("whole");
     let back: Value = serde_json::from_slice(&back).expect("JSON");
     assert_eq!(back["choices"][0]["finish_reason"], "tool_calls");
@@ -522,7 +530,12 @@ fn a_response_that_comes_whole_is_written_whole_and_as_a_stream_says_the_same() 
 #[test]
 fn errors_are_told_in_the_format_of_the_caller() {
     let error = |from, to, status, body: &str| -> Value {
-        serde_json::from_slice(&answer(from, to).error(status, body.as_bytes())).expect("JSON")
+        serde_json::from_slice(
+            &answer(from, to)
+                .translate_whole(status, body.as_bytes())
+                .expect_err("an error"),
+        )
+        .expect("JSON")
     };
     assert_eq!(
         error(Messages, Chat, 429, r#"{"error":{"message":"slow down","type":"x"}}"#),
@@ -541,7 +554,9 @@ fn errors_are_told_in_the_format_of_the_caller() {
         error(Messages, Chat, 500, "<html>")["error"]["message"],
         "the provider gave no reason"
     );
-    let none = answer(Messages, Chat).whole(b"{}").expect_err("no response");
+    let none = answer(Messages, Chat)
+        .translate_whole(200, b"{}")
+        .expect_err("no response");
     assert!(String::from_utf8_lossy(&none).contains("ended early"));
     let in_stream = streamed(
         Messages,
@@ -680,8 +695,8 @@ proptest! {
             for to in [Messages, Chat, Responses] {
                 let _ = translate(from, to, &bytes, &TARGET);
                 if from != Responses {
-                    let _ = answer(from, to).whole(&bytes);
-                    let _ = answer(from, to).error(400, &bytes);
+                    let _ = answer(from, to).translate_whole(200, &bytes);
+                    let _ = answer(from, to).translate_whole(400, &bytes);
                 }
             }
         }

@@ -51,12 +51,13 @@ pub struct TranslatedRequest {
 }
 
 /// Translates one response.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct AnswerTranslator {
     events: EventReader,
     reader: AnswerReader,
     writer: AnswerWriter,
     to: WireFormat,
+    is_stream: bool,
     now: i64,
     /// A body that is no stream where one was asked for, until it has ended.
     whole: Option<Vec<u8>>,
@@ -64,14 +65,14 @@ pub struct AnswerTranslator {
     has_failed: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum AnswerReader {
     Chat(ChatReader),
     Responses(ResponsesReader),
     Messages(MessagesReader),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum AnswerWriter {
     Chat(ChatWriter),
     Messages(MessagesWriter),
@@ -101,6 +102,7 @@ pub fn translate(
             AnswerWriter::Chat(ChatWriter::new(target.now, conversation.wants_usage))
         }
     };
+    let is_stream = conversation.is_stream;
     let (body, reader) = match to {
         WireFormat::Chat => (
             chat::write_request(conversation, target, &mut losses)?,
@@ -123,6 +125,7 @@ pub fn translate(
             reader,
             writer,
             to: from,
+            is_stream,
             now: target.now,
             whole: None,
             is_begun: false,
@@ -225,8 +228,19 @@ impl AnswerTranslator {
         out
     }
 
-    /// Translates a response that was read whole; fails with the body of an error where it is none.
-    pub fn whole(mut self, body: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
+    /// Whether the client asked for a stream.
+    pub fn is_stream(&self) -> bool {
+        self.is_stream
+    }
+
+    /// Translates what was read whole and has this status; fails with the body of an error where it is no response.
+    pub fn translate_whole(mut self, status: u16, body: &[u8]) -> Result<Vec<u8>, Vec<u8>> {
+        if !(200..300).contains(&status) {
+            return Err(self.error(status, body));
+        }
+        if self.is_stream {
+            return Ok([self.pass(body), self.finish()].concat());
+        }
         let mut events = Vec::new();
         if body.trim_ascii_start().starts_with(b"{") {
             self.reader.read_whole(body, &mut events);
@@ -247,7 +261,7 @@ impl AnswerTranslator {
     }
 
     /// Translates the body of an error with this status.
-    pub fn error(&self, status: u16, body: &[u8]) -> Vec<u8> {
+    fn error(&self, status: u16, body: &[u8]) -> Vec<u8> {
         let body: Value = serde_json::from_slice(body).unwrap_or_default();
         let texts = ["/error/message", "/message", "/error", "/detail"].map(|path| body.pointer(path));
         let text = texts.into_iter().flatten().find_map(Value::as_str);

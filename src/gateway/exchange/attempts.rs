@@ -21,6 +21,7 @@ use crate::{
             body::{self, ResponseBody},
             error_response::ErrorResponse,
             headers,
+            route::Endpoint,
         },
         keys::LentKey,
         request::{
@@ -100,6 +101,9 @@ impl Attempts<'_> {
             return Err(Error::new(Code::ProviderNotAllowed, message)
                 .hint("its providers were named when it was added: `api-keys client add`")
                 .into());
+        }
+        if let (Endpoint::CountTokens, Some(translated)) = (&request.call.endpoint, &prepared.translated) {
+            return Ok(Some(translated.count()));
         }
         self.cacheable = state.cache.cacheable(request, self.fields, &prepared);
         if let Some(response) = self.cached(&prepared) {
@@ -199,14 +203,19 @@ impl Attempts<'_> {
         let (state, request) = (self.state, self.request);
         self.made += 1;
         booking.with_key(key.as_ref().map(|key| key.label.clone()));
+        let (dialect, path, body) = prepared.sent(&request.call);
+        let mut headers = headers::for_provider(&request.headers);
+        if let Some(translated) = &prepared.translated {
+            translated.set_headers(&mut headers);
+        }
         let upstream_request = UpstreamRequest {
             provider: &prepared.provider,
-            dialect: request.call.endpoint.dialect(),
+            dialect,
             key: key.as_ref().map(|key| (key.key.as_ref(), key.origin.as_str())),
             method: request.method.clone(),
-            path: &request.call.path,
-            headers: headers::for_provider(&request.headers),
-            body: prepared.body.clone(),
+            path,
+            headers,
+            body: body.clone(),
             first_byte_timeout: state.options.first_byte_timeout,
             idle_timeout: state.options.idle_timeout,
         };

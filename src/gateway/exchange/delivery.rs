@@ -122,6 +122,11 @@ impl Delivery<'_> {
             body: response.body,
             reader,
             key_filter: KeyFilter::new(self.prepared.provider.id.clone(), key),
+            answer: self
+                .prepared
+                .translated
+                .as_ref()
+                .map(|translated| translated.answer.clone()),
             def: self.prepared.provider.def,
             began_at: self.state.app.now(),
             status: response.status.as_u16(),
@@ -299,6 +304,20 @@ impl Delivery<'_> {
         if !rest.is_empty() {
             body = [body, rest].concat().into();
         }
+        if let (Some(answer), Some(translated)) = (flow.answer.take(), &self.prepared.translated) {
+            let is_stream = answer.is_stream() && begun.status.is_success();
+            translated.introduce(head.headers_mut(), is_stream);
+            body = match answer.translate_whole(begun.status.as_u16(), &body) {
+                Ok(translated) => translated.into(),
+                Err(error) => {
+                    // A response in which nothing is found of what was asked for.
+                    if begun.status.is_success() {
+                        *head.status_mut() = StatusCode::BAD_GATEWAY;
+                    }
+                    error.into()
+                }
+            };
+        }
         // A response without usage is not from a model.
         if let (Some(request), StatusCode::OK, true) = (self.cacheable, begun.status, is_counted) {
             let cache = &self.request.config.gateway.cache;
@@ -332,6 +351,10 @@ impl Delivery<'_> {
         ready: VecDeque<Bytes>,
         flow: Option<Flow>,
     ) -> Response<ResponseBody> {
+        let mut head = head;
+        if let Some(translated) = &self.prepared.translated {
+            translated.introduce(head.headers_mut(), true);
+        }
         let relay = Relay {
             ready,
             flow,
@@ -429,7 +452,7 @@ fn failed(mut flow: Flow, retry: Retry) -> Result<Delivered, ErrorResponse> {
 /// The chunks without the key.
 fn filtered(flow: &mut Flow, mut chunks: VecDeque<Bytes>) -> VecDeque<Bytes> {
     for chunk in &mut chunks {
-        *chunk = flow.key_filter.pass(std::mem::take(chunk));
+        *chunk = flow.for_client(std::mem::take(chunk));
     }
     chunks.retain(|chunk| !chunk.is_empty());
     chunks

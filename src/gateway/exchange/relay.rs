@@ -21,6 +21,7 @@ use crate::{
         tasks::Tasks,
     },
     providers::{self, Failure, Framing, ProviderDef, Refused, UpstreamBody, UsageReader},
+    translation::AnswerTranslator,
 };
 
 /// How long a stream is read on for its counts after the client has gone.
@@ -43,6 +44,8 @@ pub(super) struct Flow {
     pub(super) body: UpstreamBody,
     pub(super) reader: UsageReader,
     pub(super) key_filter: KeyFilter,
+    /// Where the client speaks another format than the provider.
+    pub(super) answer: Option<AnswerTranslator>,
     pub(super) def: &'static ProviderDef,
     pub(super) began_at: Timestamp,
     pub(super) status: u16,
@@ -155,7 +158,16 @@ impl Flow {
     fn pass(&mut self, chunk: Bytes) -> Bytes {
         let passed = self.reader.pass(chunk);
         self.account();
-        self.key_filter.pass(passed)
+        self.for_client(passed)
+    }
+
+    /// The chunk as the client gets it: without the key, in its own format.
+    pub(super) fn for_client(&mut self, chunk: Bytes) -> Bytes {
+        let filtered = self.key_filter.pass(chunk);
+        match &mut self.answer {
+            Some(answer) => answer.pass(&filtered).into(),
+            None => filtered,
+        }
     }
 
     /// Records what was used where the response is complete, else notes it now and then.
@@ -173,8 +185,18 @@ impl Flow {
     pub(super) fn finish(&mut self, ready: &mut VecDeque<Bytes>) {
         let rest = self.reader.finish();
         self.settle(StreamEnd::Complete);
-        let rest = [self.key_filter.pass(rest), self.key_filter.finish()];
-        ready.extend(rest.into_iter().filter(|chunk| !chunk.is_empty()));
+        let rest = [self.for_client(rest), self.held_back()];
+        let end = self.answer.as_mut().map(|answer| Bytes::from(answer.finish()));
+        ready.extend(rest.into_iter().chain(end).filter(|chunk| !chunk.is_empty()));
+    }
+
+    /// What was held back of the body, now that no more of it comes.
+    fn held_back(&mut self) -> Bytes {
+        let rest = self.key_filter.finish();
+        match &mut self.answer {
+            Some(answer) => answer.pass(&rest).into(),
+            None => rest,
+        }
     }
 
     /// Records what the response has used, unless that was done; returns what it cost, where that is known.
@@ -270,7 +292,7 @@ impl Relay {
                 }
                 Some(Err(why)) => {
                     flow.settle(StreamEnd::Broken);
-                    let rest = flow.key_filter.finish();
+                    let rest = flow.held_back();
                     self.ready.extend((!rest.is_empty()).then_some(rest));
                     self.flow = None;
                     let message = format!("the provider {}", why.message());

@@ -1,6 +1,6 @@
 //! A request: as the client sent it, and as it goes to a provider.
 //!
-//! `prepared_request` → `target`, `rewrite`, `estimate` → `fields` → `prompt` → `multipart`, `text_tokens`.
+//! `prepared_request` → `target`, `translated`, `rewrite`, `estimate` → `fields` → `prompt` → `multipart`, `text_tokens`.
 
 pub(in crate::gateway) mod attribution;
 mod body_format;
@@ -14,3 +14,4 @@ mod prompt;
 mod rewrite;
 pub(super) mod target;
 mod text_tokens;
+pub(super) mod translated;

@@ -6,17 +6,19 @@ use jiff::Timestamp;
 
 use super::{
     client_request::ClientRequest,
-    estimate::RequestTokens,
+    estimate::{self, RequestTokens},
     fields::BodyFields,
     rewrite::rewritten,
     target::{Target, UNNAMED},
+    translated::{EFFORTS, SentAs, TranslatedCall},
 };
 use crate::{
     domain::{Label, ModelId, ModelRef, Service, Usd},
     error::{Code, Error, Result},
-    gateway::http::route::Endpoint,
-    providers::Provider,
+    gateway::http::route::{Endpoint, ProviderCall},
+    providers::{Dialect, Provider},
     services::price_lookup::{self, Pricing, Unpriced},
+    translation::TargetModel,
 };
 
 /// A request that was understood.
@@ -45,6 +47,8 @@ pub(in crate::gateway) struct PreparedRequest {
     pub(in crate::gateway) most: Option<Usd>,
     /// Whether its usage is only reported later, on request.
     pub(in crate::gateway) is_deferred: bool,
+    /// How it goes on where the provider does not offer the client's API.
+    pub(in crate::gateway) translated: Option<TranslatedCall>,
 }
 
 impl PreparedRequest {
@@ -62,7 +66,12 @@ impl PreparedRequest {
             catalog,
             ..
         } = request;
-        let Target { provider, model, label } = target;
+        let Target {
+            provider,
+            model,
+            label,
+            form,
+        } = target;
         let is_metered = match &call.endpoint {
             Endpoint::CountTokens => false,
             Endpoint::Further(_) | Endpoint::Native(_) => request.method == Method::POST && !is_free(&call.path),
@@ -92,7 +101,23 @@ impl PreparedRequest {
         let asks_for_counts = call.endpoint == Endpoint::Chat
             && provider.def.usage_on_request
             && fields.stream.is_some_and(|stream| stream.get() == "true");
-        let (body, strips) = if matches!(call.endpoint, Endpoint::Native(_)) {
+        let translated = if let SentAs::Translated(translation) = form {
+            let target = TargetModel {
+                provider: provider.id.as_str(),
+                model: model.model.as_str(),
+                max_output: known.and_then(|model| model.max_output),
+                efforts: match known.and_then(|model| model.capabilities) {
+                    Some(can) if can.reasoning => EFFORTS,
+                    Some(_) | None => &[],
+                },
+                input_estimate: estimate::usual_input(fields, body),
+                now: now.as_second(),
+            };
+            Some(translation.call(body, &target)?)
+        } else {
+            None
+        };
+        let (body, strips) = if matches!(call.endpoint, Endpoint::Native(_)) || translated.is_some() {
             (body.clone(), false)
         } else {
             rewritten(body, fields, &model.model, asks_for_counts)
@@ -119,7 +144,18 @@ impl PreparedRequest {
             output: estimate.output,
             pricing,
             is_deferred,
+            translated,
         })
+    }
+}
+
+impl PreparedRequest {
+    /// In which API the request goes on, to which path, and with which body.
+    pub(in crate::gateway) fn sent<'a>(&'a self, call: &'a ProviderCall) -> (Dialect, &'a str, &'a Bytes) {
+        match &self.translated {
+            Some(translated) => (translated.dialect, translated.path, &translated.body),
+            None => (call.endpoint.dialect(), &call.path, &self.body),
+        }
     }
 }
 

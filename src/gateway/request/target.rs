@@ -16,7 +16,7 @@ use crate::{
     settings::Config,
 };
 
-use super::{client_request::ClientRequest, estimate, fields::BodyFields};
+use super::{client_request::ClientRequest, estimate, fields::BodyFields, translated::SentAs};
 
 /// What the model is called of a request that names none.
 pub(super) const UNNAMED: &str = "unnamed";
@@ -28,6 +28,15 @@ pub(in crate::gateway) struct Target {
     pub(in crate::gateway) model: ModelId,
     /// The key to begin with, where routing has chosen one.
     pub(in crate::gateway) label: Option<Label>,
+    pub(super) form: SentAs,
+}
+
+/// The API that a request is for.
+#[derive(Clone, Copy)]
+struct WantedApi<'a> {
+    endpoint: &'a Endpoint,
+    /// Whether it may be translated for a provider that does not offer it.
+    translates: bool,
 }
 
 /// Where the request may go, in this order.
@@ -38,7 +47,10 @@ pub(in crate::gateway) async fn targets(
     known_ids: &KnownIds,
 ) -> Result<Vec<Target>> {
     let (config, call) = (request.config.as_ref(), &request.call);
-    let dialect = call.endpoint.dialect();
+    let api = WantedApi {
+        endpoint: &call.endpoint,
+        translates: config.gateway.translate,
+    };
     if let Some(task) = fields.task(&call.endpoint)? {
         let wanted = Wanted {
             input_tokens: Some(estimate::usual_input(fields, &request.body)),
@@ -47,7 +59,7 @@ pub(in crate::gateway) async fn targets(
             ..Wanted::of(task)
         };
         let route = routing::route(app, &wanted).await?;
-        return routed(config, dialect, &route);
+        return routed(config, api, &route);
     }
     let named = fields.model_name();
     let earlier = || {
@@ -56,12 +68,10 @@ pub(in crate::gateway) async fn targets(
         ids.find_map(|id| known_ids.maker(&id))
     };
     if let (Endpoint::Further(_), None) = (&call.endpoint, &named) {
-        let maker = earlier().unwrap_or_else(|| IdMaker::from(usual_provider(request, dialect)));
+        let maker = earlier().unwrap_or_else(|| IdMaker::from(usual_provider(request, call.endpoint.dialect())));
         let provider = config.provider(maker.provider.as_str())?;
-        if provider.speaks(dialect).is_none() {
-            return Err(other_language(&provider.id, dialect));
-        }
         return Ok(vec![Target {
+            form: api.offered_by(&provider)?,
             provider,
             model: UNNAMED.parse()?,
             label: maker.label,
@@ -77,13 +87,50 @@ pub(in crate::gateway) async fn targets(
             Error::new(Code::InvalidArgument, "`model` is missing, or not a string")
                 .hint("name it as `provider/model`, or as the catalog does: see /v1/models")
         })?;
-        resolve(config, &request.catalog, dialect, &named)?
+        resolve(config, &request.catalog, api, &named)?
     };
     // What is stored of the conversation so far is stored in one account.
     let label = earlier()
         .filter(|maker| maker.provider == provider.id)
         .and_then(|maker| maker.label);
-    Ok(vec![Target { provider, model, label }])
+    Ok(vec![Target {
+        form: api.offered_by(&provider)?,
+        provider,
+        model,
+        label,
+    }])
+}
+
+impl WantedApi<'_> {
+    /// As what `provider` takes the request, if it does.
+    fn form(self, provider: &Provider) -> Option<SentAs> {
+        SentAs::to(provider, self.endpoint, self.translates)
+    }
+
+    fn offered_by(self, provider: &Provider) -> Result<SentAs> {
+        self.form(provider).ok_or_else(|| {
+            let id = &provider.id;
+            let may_be_translated = !self.translates && SentAs::to(provider, self.endpoint, true).is_some();
+            let also = if may_be_translated {
+                ", or set `translate = true` under [gateway] in config.toml"
+            } else {
+                ""
+            };
+            Error::new(
+                Code::UnknownModel,
+                format!("{id} is not known to support {}", self.name()),
+            )
+            .hint(format!("send the request in its own format, at /p/{id}/{also}"))
+        })
+    }
+
+    fn name(self) -> &'static str {
+        match self.endpoint.dialect() {
+            Dialect::Anthropic => "Anthropic's API",
+            Dialect::Responses => "OpenAI's Responses API",
+            Dialect::OpenAi | Dialect::Native => "OpenAI's API",
+        }
+    }
 }
 
 /// Where a request goes that names neither a model nor anything that was made before: the only provider that the client
@@ -100,15 +147,16 @@ fn usual_provider(request: &ClientRequest, dialect: Dialect) -> ProviderId {
     }
 }
 
-/// The providers of a route that speak `dialect`: the chosen one, then those to fall back to.
-fn routed(config: &Config, dialect: Dialect, route: &Route) -> Result<Vec<Target>> {
+/// The providers of a route that take the request: the chosen one, then those to fall back to.
+fn routed(config: &Config, api: WantedApi<'_>, route: &Route) -> Result<Vec<Target>> {
     let chosen = (&route.provider, &route.model, route.label.as_ref());
     let fallbacks = route.fallbacks.iter().map(|it| (&it.provider, &it.model, None));
     let mut targets = Vec::new();
     for (provider, model, label) in std::iter::once(chosen).chain(fallbacks) {
         let provider = config.provider(provider)?;
-        if provider.speaks(dialect).is_some() {
+        if let Some(form) = api.form(&provider) {
             targets.push(Target {
+                form,
                 provider,
                 model: model.parse()?,
                 label: label.and_then(|label| label.parse().ok()),
@@ -116,10 +164,9 @@ fn routed(config: &Config, dialect: Dialect, route: &Route) -> Result<Vec<Target
         }
     }
     if targets.is_empty() {
-        let language = language(dialect);
         return Err(Error::new(
             Code::UnknownModel,
-            format!("no provider that could take the request supports {language}"),
+            format!("no provider that could take the request supports {}", api.name()),
         )
         .hint("`api-keys route TASK` shows the candidates; name a model as `provider/model`"));
     }
@@ -127,13 +174,10 @@ fn routed(config: &Config, dialect: Dialect, route: &Route) -> Result<Vec<Target
 }
 
 /// The provider and its model that `name` means: `provider/model`, or a name of the catalog.
-fn resolve(config: &Config, catalog: &Catalog, dialect: Dialect, name: &str) -> Result<(Provider, ModelId)> {
+fn resolve(config: &Config, catalog: &Catalog, api: WantedApi<'_>, name: &str) -> Result<(Provider, ModelId)> {
     if let Some((provider, model)) = name.split_once('/')
         && let Ok(provider) = config.provider(provider)
     {
-        if provider.speaks(dialect).is_none() {
-            return Err(other_language(&provider.id, dialect));
-        }
         return Ok((provider, model_id(model)?));
     }
     let model = model_id(name)?;
@@ -151,39 +195,18 @@ fn resolve(config: &Config, catalog: &Catalog, dialect: Dialect, name: &str) -> 
             .unwrap_or(order.len())
     });
     providers.retain(|provider| knows(provider));
-    let speaks = |provider: &&&Provider| provider.speaks(dialect).is_some();
-    let mut speaking = providers.iter().filter(speaks);
-    let best = speaking
-        .clone()
-        .find(|provider| provider.enabled)
-        .or_else(|| speaking.next());
-    match (best, providers.first()) {
-        (Some(best), _) => Ok(((*best).clone(), model)),
-        (None, Some(other)) => Err(other_language(&other.id, dialect)),
-        (None, None) => Err(unknown(catalog, name)),
-    }
+    // One that is turned off, or does not offer the API, is a reason to say so rather than not to know the model.
+    let best = providers.into_iter().min_by_key(|provider| {
+        let form = api.form(provider);
+        (form.is_none(), !provider.enabled, form != Some(SentAs::Itself))
+    });
+    best.map(|best| (best.clone(), model))
+        .ok_or_else(|| unknown(catalog, name))
 }
 
 fn model_id(name: &str) -> Result<ModelId> {
     let named: Result<ModelId> = name.parse().map_err(Error::from);
     named.map_err(|why| why.hint("/v1/models lists the models that can be requested"))
-}
-
-fn other_language(provider: &ProviderId, dialect: Dialect) -> Error {
-    let language = language(dialect);
-    Error::new(
-        Code::UnknownModel,
-        format!("{provider} is not known to support {language}"),
-    )
-    .hint(format!("send the request in its own format, at /p/{provider}/"))
-}
-
-fn language(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::Anthropic => "Anthropic's API",
-        Dialect::Responses => "OpenAI's Responses API",
-        Dialect::OpenAi | Dialect::Native => "OpenAI's API",
-    }
 }
 
 fn unknown(catalog: &Catalog, name: &str) -> Error {

@@ -11,7 +11,7 @@ use crate::translation::{
 };
 
 /// Reads a response, whole or chunk by chunk.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::translation) struct ChatReader {
     provider: String,
     is_started: bool,
@@ -25,7 +25,7 @@ pub(in crate::translation) struct ChatReader {
 }
 
 /// A call whose parts may come in any order.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct PartialCall {
     id: String,
     /// Its number, once its name is known.

@@ -10,7 +10,7 @@ use crate::translation::{
 };
 
 /// Writes a response chunk by chunk.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::translation) struct ChatWriter {
     /// Seconds since 1970.
     created: i64,

@@ -11,7 +11,7 @@ use crate::translation::{
 };
 
 /// Reads a response, whole or event by event.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::translation) struct MessagesReader {
     /// The numbers of the tools' calls by the indexes of their blocks.
     calls: BTreeMap<u64, usize>,

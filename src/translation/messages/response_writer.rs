@@ -13,7 +13,7 @@ use crate::translation::{
 };
 
 /// Writes a response event by event: one block after another, with indexes from 0.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(in crate::translation) struct MessagesWriter {
     is_started: bool,
     is_ended: bool,
@@ -25,13 +25,13 @@ pub(in crate::translation) struct MessagesWriter {
     stop: Option<StopReason>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct OpenBlock {
     index: usize,
     content: OpenContent,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum OpenContent {
     Text,
     Thinking,
@@ -42,7 +42,7 @@ enum OpenContent {
     },
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 struct WaitingCall {
     id: String,
     name: String,

@@ -12,7 +12,7 @@ use crate::translation::{
 };
 
 /// Reads a response, whole or event by event.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(in crate::translation) struct ResponsesReader {
     provider: String,
     /// The calls by the place of their items, with whether arguments came in pieces.

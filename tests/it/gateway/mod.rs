@@ -22,6 +22,7 @@ mod refusals;
 mod routes;
 mod scrubbing;
 mod streams;
+mod translation;
 mod trouble;
 mod usage_cases;
 mod waiting;
