@@ -65,7 +65,7 @@ pub fn estimate(app: &App, ask: &CostQuery) -> Result<CostEstimate> {
         None => usual_model(app, &catalog, ask)?,
     };
     let model = ask.provider.id.model(&name);
-    let priced = match price_lookup::price_of(&catalog, &config, &model, now) {
+    let priced = match price_lookup::price_of(&catalog, &config, &model, now).of_tokens() {
         Pricing::Priced(priced) => priced,
         Pricing::Unpriced(why) => return Err(unpriced(&catalog, &model, why)),
     };
