@@ -564,7 +564,7 @@ impl LedgerWriter {
             state.journal.remove();
         }
         if let Err(why) = self.app.ledger().close_journal(&self.holder) {
-            tracing::warn!(%why, "what was reserved is given back only later");
+            tracing::warn!(%why, "the reservation is released later");
         }
     }
 

@@ -110,11 +110,17 @@ impl Delivery<'_> {
     ) -> Result<Delivered, ErrorResponse> {
         booking.answered_as(upstream_id(&response.headers, key.as_ref()));
         let is_success = response.status.is_success();
-        let declared = match framing(&response.headers) {
-            _ if !is_success => Framing::Whole,
-            // A response that costs nothing may be of any kind and length: a list, a file.
-            Framing::Whole | Framing::Unknown if !self.prepared.is_metered => Framing::Unread,
-            framing => framing,
+        let declared = if is_success {
+            framing(&response.headers)
+        } else {
+            Framing::Whole
+        };
+        // A response that costs nothing may be of any kind and length: a list, a file.
+        let is_free = is_success && !self.prepared.is_metered;
+        let declared = if is_free && matches!(declared, Framing::Whole | Framing::Unknown) {
+            Framing::Unread
+        } else {
+            declared
         };
         let mut reader = UsageReader::new(declared, self.prepared.strips);
         reader.read_head(&response.headers);
