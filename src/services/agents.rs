@@ -1,10 +1,14 @@
 //! What coding agents need besides the usual variables to go through the gateway: a row of data for each.
 //!
-//! Each was tried with the real program, or is from its documentation where [`Agent::is_tried`] says so.
+//! Each was tried with the real program, or is from its documentation where [`AgentProgram::is_tried`] says so.
+
+use std::path::PathBuf;
+
+use crate::{app::App, error::Result, storage::files::Folder};
 
 /// A coding agent.
 #[derive(Debug)]
-pub struct Agent {
+pub struct AgentProgram {
     /// The name that `env --for` takes, and that the ledger has.
     pub id: &'static str,
     pub title: &'static str,
@@ -40,7 +44,7 @@ pub struct AgentFile {
 }
 
 /// What most rows have in common.
-const COMMON: Agent = Agent {
+const COMMON: AgentProgram = AgentProgram {
     id: "",
     title: "",
     program: "",
@@ -52,8 +56,8 @@ const COMMON: Agent = Agent {
 };
 
 /// Every agent that needs more than the libraries' variables.
-pub const AGENTS: &[Agent] = &[
-    Agent {
+pub const AGENTS: &[AgentProgram] = &[
+    AgentProgram {
         id: "claude-code",
         title: "Claude Code",
         program: "claude",
@@ -63,7 +67,7 @@ pub const AGENTS: &[Agent] = &[
         is_tried: true,
         ..COMMON
     },
-    Agent {
+    AgentProgram {
         id: "codex",
         title: "Codex",
         program: "codex",
@@ -82,7 +86,7 @@ pub const AGENTS: &[Agent] = &[
         is_tried: true,
         ..COMMON
     },
-    Agent {
+    AgentProgram {
         id: "opencode",
         title: "OpenCode",
         program: "opencode",
@@ -98,7 +102,7 @@ pub const AGENTS: &[Agent] = &[
         is_tried: true,
         ..COMMON
     },
-    Agent {
+    AgentProgram {
         id: "gemini-cli",
         title: "Gemini CLI",
         program: "gemini",
@@ -114,7 +118,7 @@ pub const AGENTS: &[Agent] = &[
         is_tried: true,
         ..COMMON
     },
-    Agent {
+    AgentProgram {
         id: "aider",
         title: "Aider",
         program: "aider",
@@ -126,21 +130,21 @@ pub const AGENTS: &[Agent] = &[
         ],
         ..COMMON
     },
-    Agent {
+    AgentProgram {
         id: "llm",
         title: "llm",
         program: "llm",
         is_tried: true,
         ..COMMON
     },
-    Agent {
+    AgentProgram {
         id: "cline",
         title: "Cline CLI",
         program: "cline",
         variables: &[("CLINE_TELEMETRY_DISABLED", AgentValue::Text("1"))],
         ..COMMON
     },
-    Agent {
+    AgentProgram {
         id: "goose",
         title: "Goose",
         program: "goose",
@@ -155,7 +159,7 @@ pub const AGENTS: &[Agent] = &[
     },
 ];
 
-impl Agent {
+impl AgentProgram {
     /// The agent that a command of that name starts.
     pub fn of_program(program: &str) -> Option<&'static Self> {
         AGENTS.iter().find(|agent| agent.program == program)
@@ -166,6 +170,36 @@ impl Agent {
         AGENTS.iter().find(|agent| agent.id == id)
     }
 
+    /// Writes the settings that it reads from a file of its own, into a private folder of ours; returns the variable that
+    /// names the file, and the file.
+    pub fn write_settings(&self, app: &App) -> Result<Option<(&'static str, PathBuf)>> {
+        let Some(file) = self.file else {
+            return Ok(None);
+        };
+        let place = app.settings().paths().data_folder().join("agents").join(self.id);
+        let folder = Folder::create(&place)?;
+        let _ = folder.replace(file.name, file.contents.as_bytes())?;
+        Ok(Some((file.variable, place.join(file.name))))
+    }
+
+    /// The variables that it reads beside the libraries' own, but those for the key.
+    pub fn addresses(&self, base: &str) -> Vec<(&'static str, String)> {
+        let texts = self.variables.iter().filter_map(|(name, value)| match value {
+            AgentValue::Text(text) => Some((*name, with_base(text, base))),
+            AgentValue::Key => None,
+        });
+        texts.collect()
+    }
+
+    /// Its own variables for the client key.
+    pub fn keys(&self) -> impl Iterator<Item = &'static str> {
+        let is_key = |value: &AgentValue| matches!(value, AgentValue::Key);
+        self.variables
+            .iter()
+            .filter(move |(_, value)| is_key(value))
+            .map(|(name, _)| *name)
+    }
+
     /// What its command line begins with, for the gateway at `base`.
     pub fn arguments(&self, base: &str) -> Vec<String> {
         self.arguments.iter().map(|text| with_base(text, base)).collect()
@@ -173,7 +207,7 @@ impl Agent {
 }
 
 /// The text with the gateway's address in it.
-pub fn with_base(text: &str, base: &str) -> String {
+fn with_base(text: &str, base: &str) -> String {
     text.replace("{base}", base)
 }
 
