@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::{
     key_filter::KeyFilter,
     relay::{BodyStart, Extent, Flow, ReadUntil, Relay, Stopped, StreamEnd},
+    upstream_id::upstream_id,
 };
 use crate::{
     error::{Code, Error},
@@ -105,8 +106,9 @@ impl Delivery<'_> {
         &self,
         response: UpstreamResponse,
         key: Option<LentKey>,
-        booking: Booking,
+        mut booking: Booking,
     ) -> Result<Delivered, ErrorResponse> {
+        booking.answered_as(upstream_id(&response.headers, key.as_ref()));
         let is_success = response.status.is_success();
         let declared = if is_success {
             framing(&response.headers)

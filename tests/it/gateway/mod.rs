@@ -129,7 +129,9 @@ fn completion() -> Value {
 fn a_program_without_a_key_is_answered_and_what_it_used_is_recorded() {
     let scene = Scene::new(StandIn::routes([(
         "POST /v1/chat/completions",
-        Reply::json(200, &completion()).header("set-cookie", "a=b"),
+        Reply::json(200, &completion())
+            .header("set-cookie", "a=b")
+            .header("x-request-id", "req_of_the_provider"),
     )]));
     let answer = scene.chat(chat());
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -168,6 +170,11 @@ fn a_program_without_a_key_is_answered_and_what_it_used_is_recorded() {
     assert_eq!(
         (&totals["reasoning_tokens"], &totals["cost_usd"]),
         (&json!(20), &json!(0.00096))
+    );
+    let exported = scene.home.run(["usage", "--export", "jsonl"]).stdout;
+    assert!(
+        exported.contains("\"upstream_id\":\"req_of_the_provider\""),
+        "{exported}"
     );
     let by_key = scene.home.run(["usage", "--group-by", "key", "--json"]).json();
     assert_eq!(by_key["groups"][0]["name"], "openai:default", "{by_key}");
