@@ -185,7 +185,7 @@ impl Ledger {
         })
     }
 
-    /// Compares what was recorded since the last time with what logs had told before.
+    /// Compares what was recorded since the last time with what logs had reported before.
     pub fn compare_with_logs(&self) -> LedgerResult<Imported> {
         let is_due = self.read(|transaction| {
             let is_due = transaction.has_uncompared()?;
@@ -448,7 +448,7 @@ impl Transaction<'_> {
         Ok(rivals)
     }
 
-    /// The series whose requests no log told of.
+    /// The series whose requests no log reported.
     fn other_series(&mut self) -> rusqlite::Result<BTreeMap<SeriesId, UsageSource>> {
         let mut found = BTreeMap::new();
         for source in UsageSource::ALL.into_iter().filter(|source| !source.is_log()) {
