@@ -71,12 +71,21 @@ fn each_agents_files_are_read_by_its_own_rules() {
         "cacheCreationTokens": 2, "cacheReadTokens": 1, "thinkingTokens": 4}})
         .to_string(),
     );
+    let turn = json!({"timestamp": 1_763_632_800_u64, "params": {"update": {"sessionUpdate": "turn_completed",
+        "usage": {"inputTokens": 90, "outputTokens": 9, "cachedReadTokens": 40, "reasoningTokens": 2,
+        "costUsdTicks": 5_000_000_000_u64, "modelUsage": {"grok-made-up": {}}}}}});
+    put(
+        &home,
+        ".grok/sessions/%2Fhome%2Fme%2Facme/g1/updates.jsonl",
+        &lines(&[turn]),
+    );
     let told = import(&home);
-    assert_eq!((&told["new"], &told["unreadable"]), (&7.into(), &0.into()), "{told}");
+    assert_eq!((&told["new"], &told["unreadable"]), (&8.into(), &0.into()), "{told}");
     let expected = [
         "cline",
         "droid",
         "gemini-cli",
+        "grok-build",
         "kimi-code",
         "openclaw",
         "pi",
@@ -86,15 +95,15 @@ fn each_agents_files_are_read_by_its_own_rules() {
     assert_eq!(
         totals(&home),
         [
-            7,
-            102 + 50 + 16 + 10 + 3 + 24 + 33,
-            15 + 6 + 4 + 2 + 1 + 6 + 7,
-            30 + 20 + 5 + 1 + 4 + 1,
+            8,
+            102 + 50 + 16 + 10 + 3 + 24 + 33 + 90,
+            15 + 6 + 4 + 2 + 1 + 6 + 7 + 9,
+            30 + 20 + 5 + 1 + 4 + 1 + 40,
             1 + 1 + 2
         ]
     );
     import(&home);
-    assert_eq!(totals(&home)[0], 7);
+    assert_eq!(totals(&home)[0], 8);
     expect_whole(&home);
 }
 
