@@ -111,7 +111,7 @@ async fn admit(
         .hint("use http://127.0.0.1 or http://localhost, with the gateway's port")
         .into());
     }
-    // Agents try a WebSocket first, and use HTTP at once where they are told that there is none.
+    // Agents try a WebSocket first, and use HTTP at once where there is none.
     if request.headers().contains_key(header::UPGRADE) {
         return Err(
             Error::new(Code::UpgradeRefused, "the gateway speaks HTTP alone, and no WebSocket")

@@ -187,7 +187,7 @@ fn middle_model(catalog: &Catalog, provider: &Provider, kind: ModelKind, now: Ti
     models.get(models.len() / 2).map(|(_, model)| (*model).clone())
 }
 
-/// The provider's model that the most requests of the last days went to, of those that could be asked for: with a known
+/// The provider's model that the most requests of the last days went to, of those that can be used: with a known
 /// price, and for chats where there is an answer.
 fn most_used(app: &App, catalog: &Catalog, ask: &CostQuery) -> Result<Option<ModelId>> {
     let (now, settings) = (app.now(), app.settings().current());

@@ -187,7 +187,7 @@ pub fn import(
     Ok(Some(intake.reports))
 }
 
-/// Imports what is new in all logs, if the configuration asks for that and nobody else does it just now.
+/// Imports what is new in all logs, if the configuration enables that and no other process is importing.
 ///
 /// What goes wrong holds nothing up: it is logged, and tried again next time.
 pub fn refresh(app: &App) {
@@ -214,7 +214,7 @@ struct ImportTurn {
     _lock: Option<Lock>,
 }
 
-/// The right to import, if nobody else does.
+/// The right to import, unless another process is importing.
 fn turn(app: &App, wanted: &LogImport) -> Result<Option<ImportTurn>> {
     if wanted.is_dry {
         return Ok(Some(ImportTurn { _lock: None }));

@@ -42,7 +42,7 @@ pub struct AnswerTranslator {
     to: WireFormat,
     is_stream: bool,
     now: i64,
-    /// A body that is no stream where one was asked for, until it has ended.
+    /// A body that is no stream where one was requested, until it has ended.
     whole: Option<Vec<u8>>,
     is_begun: bool,
     has_failed: bool,
@@ -175,7 +175,7 @@ impl AnswerTranslator {
         out
     }
 
-    /// Whether the client asked for a stream.
+    /// Whether the client requested a stream.
     pub fn is_stream(&self) -> bool {
         self.is_stream
     }

@@ -4,9 +4,9 @@
 //! that were forked, and those of subagents, begin with a copy of their parent's lines, or where the parent's counter
 //! stood: what a thread used itself follows from its parent's lines alone ([`walk`]). A long thread is several files.
 
-mod declaration;
+mod places;
 mod thread;
 mod threads;
 mod walk;
 
-pub(super) use declaration::AGENT;
+pub(super) use self::places::AGENT;

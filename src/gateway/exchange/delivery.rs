@@ -316,7 +316,7 @@ impl Delivery<'_> {
             body = match answer.translate_whole(begun.status.as_u16(), &body) {
                 Ok(translated) => translated.into(),
                 Err(error) => {
-                    // A response in which nothing is found of what was asked for.
+                    // A response in which nothing of what was requested is found.
                     if begun.status.is_success() {
                         *head.status_mut() = StatusCode::BAD_GATEWAY;
                     }

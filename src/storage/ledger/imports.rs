@@ -196,7 +196,7 @@ impl Ledger {
         })
     }
 
-    /// Compares what was recorded since the last time with what logs had told before.
+    /// Compares what was recorded since the last time with what logs had reported before.
     pub fn compare_with_logs(&self) -> LedgerResult<Imported> {
         let is_due = self.read(|transaction| {
             let is_due = transaction.has_uncompared()?;
@@ -470,7 +470,7 @@ impl Transaction<'_> {
         Ok(rivals)
     }
 
-    /// The series whose requests logs told of, or those of all other sources.
+    /// The series whose requests logs reported, or those of all other sources.
     fn series_of(&mut self, is_log: bool) -> rusqlite::Result<BTreeMap<SeriesId, UsageSource>> {
         let mut found = BTreeMap::new();
         for source in UsageSource::ALL.into_iter().filter(|source| source.is_log() == is_log) {

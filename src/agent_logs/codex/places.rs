@@ -1,11 +1,11 @@
-//! Where Codex's logs are.
+//! Codex as an agent: where its logs are, and how they are read.
 
 use std::{collections::BTreeMap, path::Path};
 
 use super::threads::Threads;
 use crate::{
     agent_logs::{
-        agent::{self, Agent},
+        agent::Agent,
         files::{self, LogFile},
     },
     settings::Machine,
@@ -24,7 +24,13 @@ pub(in crate::agent_logs) const AGENT: Agent = Agent {
 const VARIABLE: &str = "CODEX_HOME";
 
 fn find(machine: &Machine) -> Vec<LogFile> {
-    let homes = agent::roots(machine, VARIABLE, &[".codex"]);
+    let homes = match machine.named_by(VARIABLE) {
+        Some(named) => {
+            let named = named.to_string_lossy().into_owned();
+            named.split(',').map(|home| Path::new(home.trim()).to_owned()).collect()
+        }
+        None => vec![machine.home().join(".codex")],
+    };
     let is_log = |path: &Path| {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         name.starts_with("rollout-") && files::ends_with(path, "jsonl")
