@@ -545,8 +545,12 @@ impl<'a> LogIntake<'a> {
     }
 
     fn flush(&mut self) -> Result<()> {
-        let batch = std::mem::take(&mut self.batch);
-        let agents = std::mem::take(&mut self.agents);
+        let mut batch = std::mem::take(&mut self.batch);
+        let mut entries: Vec<(LogEntry, usize)> = batch.entries.into_iter().zip(self.agents.drain(..)).collect();
+        // In the order of the ledger's index; states of one request stay in theirs.
+        entries.sort_by(|(one, _), (other, _)| one.record.request_id.cmp(&other.record.request_id));
+        let agents: Vec<usize>;
+        (batch.entries, agents) = entries.into_iter().unzip();
         let owners = &self.owners;
         let fates = self
             .app
