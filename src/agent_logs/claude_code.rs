@@ -37,8 +37,9 @@ pub(super) const AGENT: Agent = Agent {
 };
 
 const VARIABLE: &str = "CLAUDE_CONFIG_DIR";
-/// Stands in the lines that tell of usage, and in few others: in texts its quotation marks are escaped.
-const WORD: &[u8] = b"\"usage\"";
+/// The end of the name of every count: it stands in the lines that tell of usage, and in few others, as in texts the
+/// quotation mark is escaped.
+const WORD: &[u8] = b"_tokens\"";
 /// The model of messages that the program made up itself.
 const SYNTHETIC: &str = "<synthetic>";
 /// How many messages may be under way at once in one file.

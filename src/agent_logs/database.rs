@@ -1,8 +1,8 @@
 //! Other programs' databases: read as they are on the disk, without a lock, without a trace beside them.
 //!
-//! SQLite would make a `-shm` file, and a `-wal` file, for whoever only reads. Neither is made where the index of the WAL
+//! SQLite would make a `-shm` file, and a `-wal` file, for a mere reader. Neither is made where the index of the WAL
 //! is in memory (an exclusive connection) or the file is said not to change; locks are not taken at all. That this is so
-//! only as long as nobody writes into the database itself is checked before and after: what was read in between counts
+//! only as long as nothing writes into the database itself is checked before and after: what was read in between counts
 //! only if nothing changed.
 
 use std::{
@@ -20,7 +20,7 @@ use super::{
 };
 
 /// How often a database that changes while it is read is tried again.
-const MOST_TRIES: usize = 3;
+const MAX_TRIES: usize = 3;
 /// The length of a WAL's header, which is another one after each time that it begins anew.
 const WAL_HEADER: usize = 32;
 
@@ -51,7 +51,7 @@ pub(super) fn find(path: PathBuf) -> Option<LogFile> {
 
 /// What `work` reads of the database at `path`, if it did not change meanwhile.
 pub(super) fn read<T>(path: &Path, work: impl Fn(&Database) -> rusqlite::Result<T>) -> Result<T, LogFault> {
-    for _ in 0..MOST_TRIES {
+    for _ in 0..MAX_TRIES {
         let before = Stillness::of(path)?;
         if before.has_journal {
             return Err(LogFault::Locked);

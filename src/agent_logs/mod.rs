@@ -6,6 +6,7 @@
 //! [`services::log_import`](crate::services::log_import).
 
 mod agent;
+mod antigravity;
 mod claude_code;
 mod cline;
 mod codex;
@@ -14,6 +15,7 @@ mod database;
 mod fault;
 mod files;
 mod gemini_cli;
+mod grok_build;
 mod json;
 mod kimi_code;
 mod lines;

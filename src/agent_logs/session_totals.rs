@@ -83,7 +83,7 @@ pub(super) const ZED: Agent = Agent {
 };
 
 /// The largest conversation of Zed that is unpacked.
-const MOST_UNPACKED: u64 = 256 << 20;
+const MAX_UNPACKED_BYTES: u64 = 256 << 20;
 
 /// Gives what the sessions in a file used in all; says how many could not be read.
 type ReadSessionTotals = fn(&LogFile, &mut Vec<LoggedRequest>) -> Result<u64, LogFault>;
@@ -289,7 +289,7 @@ fn zed_thread([id, at, kind]: [Option<String>; 3], data: &[u8]) -> Option<Logged
         Some("zstd") => {
             use std::io::Read;
             let unpacked = ruzstd::decoding::StreamingDecoder::new(data).ok()?;
-            serde_json::from_reader(std::io::BufReader::new(unpacked.take(MOST_UNPACKED))).ok()?
+            serde_json::from_reader(std::io::BufReader::new(unpacked.take(MAX_UNPACKED_BYTES))).ok()?
         }
         _ => serde_json::from_slice(data).ok()?,
     };

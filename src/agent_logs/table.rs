@@ -1,8 +1,8 @@
 //! All agents.
 
 use super::{
-    agent::Agent, claude_code, cline, codex, copilot_cli, gemini_cli, kimi_code, opencode, pi, qwen_code,
-    session_totals,
+    agent::Agent, antigravity, claude_code, cline, codex, copilot_cli, gemini_cli, grok_build, kimi_code, opencode, pi,
+    qwen_code, session_totals,
 };
 
 /// Every agent, most used first.
@@ -11,7 +11,9 @@ pub const AGENTS: &[Agent] = &[
     codex::AGENT,
     opencode::OPENCODE,
     copilot_cli::AGENT,
+    antigravity::AGENT,
     gemini_cli::AGENT,
+    grok_build::AGENT,
     kimi_code::AGENT,
     pi::PI,
     qwen_code::AGENT,

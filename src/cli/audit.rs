@@ -48,7 +48,7 @@ pub(super) const COMMAND: CommandDef = CommandDef {
                 Arg::new("verify")
                     .long("verify")
                     .action(ArgAction::SetTrue)
-                    .help("Verify the whole trail instead; exit with 1 where it was changed"),
+                    .help("Verify the whole trail instead; exit with 1 if it was changed"),
             )
     },
     run: Run::With(run),

@@ -24,7 +24,7 @@ pub(super) const COMMAND: CommandDef = CommandDef {
             .about("Print a completion script for a shell")
             .long_about(
                 "Print a completion script for a shell\n\n\
-                 It completes commands and options, and what is known here: providers, stored keys, models, tasks and clients.",
+                 It completes commands, options, providers, stored keys, models, tasks and clients.",
             )
             .arg(
                 Arg::new("shell")

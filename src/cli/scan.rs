@@ -158,8 +158,11 @@ fn report(session: &Session, scanned: &Scanned) -> Result<()> {
 /// What is in the lines that git would commit.
 fn staged(needles: &Needles) -> Result<Scanned> {
     let failed = |why: &str| {
-        Error::new(Code::CommandFailed, format!("git does not say what is staged: {why}"))
-            .hint("run it in a git work tree; without `--staged` whole files are looked through")
+        Error::new(
+            Code::CommandFailed,
+            format!("git could not list the staged changes: {why}"),
+        )
+        .hint("run it in a git working tree, or scan whole files without `--staged`")
     };
     let output = Command::new("git")
         .args([

@@ -15,7 +15,7 @@ use super::{
 use crate::{app::App, error::Result, mcp, services::log_import, tools::view::Block};
 
 /// The pause between two imports.
-const BETWEEN_IMPORTS: Duration = Duration::from_mins(5);
+const IMPORT_INTERVAL: Duration = Duration::from_mins(5);
 
 pub(super) const COMMAND: CommandDef = CommandDef {
     name: "serve",
@@ -45,7 +45,7 @@ fn import_logs(app: &Arc<App>) {
     thread::spawn(move || {
         loop {
             log_import::refresh(&app);
-            thread::sleep(BETWEEN_IMPORTS);
+            thread::sleep(IMPORT_INTERVAL);
         }
     });
 }

@@ -44,7 +44,7 @@ pub(super) fn subcommand(command: Command) -> Command {
     )
 }
 
-/// Shows the sessions, if that was asked for.
+/// Shows the sessions, if that was requested.
 pub(super) fn run(session: &Session, matches: &ArgMatches) -> Option<Result<ExitCode>> {
     match matches.subcommand() {
         Some((SESSIONS, matches)) => Some(show(session, matches).map(|()| ExitCode::SUCCESS)),

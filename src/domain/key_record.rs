@@ -186,12 +186,15 @@ impl KeyRecord {
 impl KeyVersion {
     /// The state at `now`: grace that ran out counts as archived, whether or not that was recorded.
     pub fn state_at(&self, now: Timestamp) -> VersionState {
-        match self.state {
-            VersionState::Grace {
-                retired_at,
-                usable_until,
-            } if usable_until <= now => VersionState::Archived { retired_at },
-            state => state,
+        if let VersionState::Grace {
+            retired_at,
+            usable_until,
+        } = self.state
+            && usable_until <= now
+        {
+            VersionState::Archived { retired_at }
+        } else {
+            self.state
         }
     }
 

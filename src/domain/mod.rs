@@ -6,6 +6,7 @@ mod decimal;
 mod effort;
 mod extras;
 mod forecast;
+mod full_cost;
 mod health;
 mod identity;
 mod key_record;

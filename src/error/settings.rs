@@ -7,7 +7,7 @@ impl From<SettingsError> for Error {
     fn from(why: SettingsError) -> Self {
         match why {
             SettingsError::HomeMissing => Self::new(Code::HomeMissing, why.to_string())
-                .hint("set API_KEYS_HOME to a folder of your own, or HOME to your home folder"),
+                .hint("set API_KEYS_HOME to a folder that you own, or HOME to your home folder"),
         }
     }
 }

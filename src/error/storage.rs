@@ -23,7 +23,7 @@ impl From<FileError> for Error {
                         format!("move {path} away, or set API_KEYS_HOME to the folder itself")
                     }
                     Hazard::ForeignOwner => {
-                        format!("run as the owner of {path}, or set API_KEYS_HOME to a folder of yours")
+                        format!("run as the owner of {path}, or set API_KEYS_HOME to a folder that you own")
                     }
                     Hazard::OpenToOthers => {
                         format!("if its contents are yours, make it private: `chmod 600 '{path}'`")

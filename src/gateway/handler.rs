@@ -111,7 +111,7 @@ async fn admit(
         .hint("use http://127.0.0.1 or http://localhost, with the gateway's port")
         .into());
     }
-    // Agents try a WebSocket first, and use HTTP at once where they are told that there is none.
+    // Agents try a WebSocket first, and use HTTP at once where there is none.
     if request.headers().contains_key(header::UPGRADE) {
         return Err(
             Error::new(Code::UpgradeRefused, "the gateway speaks HTTP alone, and no WebSocket")
@@ -142,7 +142,8 @@ async fn admit(
         },
         _ => call,
     };
-    let attribution = Attribution::of(request.headers())?;
+    let mut attribution = Attribution::of(request.headers())?;
+    attribution.project = attribution.project.or_else(|| client.project.clone());
     state.client_limits.admit(&client)?;
     let (mut head, body) = request.into_parts();
     let body = read(&head.headers, body).await?;

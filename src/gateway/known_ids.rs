@@ -7,12 +7,12 @@ use memchr::memmem;
 
 use crate::domain::{Label, ProviderId};
 
-/// How many are remembered; those that were not asked for longest are forgotten first.
+/// How many are remembered; those that were not used for longest are forgotten first.
 const MAX_IDS: usize = 10_000;
 /// How much of a response is looked through for its id, in bytes.
 const START: usize = 16 << 10;
 /// The longest id.
-const LONGEST: usize = 200;
+const MAX_LENGTH: usize = 200;
 
 /// Who has made something.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +39,7 @@ impl From<ProviderId> for IdMaker {
 
 impl KnownIds {
     pub(super) fn maker(&self, id: &str) -> Option<IdMaker> {
-        if id.len() > LONGEST {
+        if id.len() > MAX_LENGTH {
             return None;
         }
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,7 +63,7 @@ fn first_id(response: &[u8]) -> Option<&str> {
     let length = value.iter().position(|byte| *byte == b'"')?;
     let id = std::str::from_utf8(&value[..length]).ok()?;
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | ':');
-    (!id.is_empty() && length <= LONGEST && id.chars().all(is_plain)).then_some(id)
+    (!id.is_empty() && length <= MAX_LENGTH && id.chars().all(is_plain)).then_some(id)
 }
 
 #[cfg(test)]

@@ -295,7 +295,7 @@ async fn a_no_and_a_cancel_are_told_apart_in_both_eras() {
         peer.call("store").await;
         let asked = peer.receive().await;
         // A person reads first; who answers at once is a machine.
-        tokio::time::sleep(super::caller::MIN_READING_TIME * 2).await;
+        tokio::time::sleep(crate::mcp::caller::MIN_READING_TIME * 2).await;
         peer.send(json!({"jsonrpc": "2.0", "id": asked["id"], "result": {"action": action}}))
             .await;
         let result = peer.result().await;
@@ -305,7 +305,7 @@ async fn a_no_and_a_cancel_are_told_apart_in_both_eras() {
         let mut peer = Peer::new("2026-07-28", with_urls(), LONG).await;
         peer.call("store").await;
         let needed = peer.result().await;
-        tokio::time::sleep(super::caller::MIN_READING_TIME * 2).await;
+        tokio::time::sleep(crate::mcp::caller::MIN_READING_TIME * 2).await;
         peer.request(
             "tools/call",
             json!({"name": "store", "arguments": {}, "requestState": needed["requestState"],

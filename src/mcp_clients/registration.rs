@@ -273,7 +273,7 @@ impl<'a> Registration<'a> {
                 "links are not followed: change the file that it points to, {}",
                 self.by_hand()
             ),
-            FileError::Unsafe { .. } => format!("see what is there, {}", self.by_hand()),
+            FileError::Unsafe { .. } => format!("check what is there, {}", self.by_hand()),
             FileError::TooLarge { .. } => format!("see why it is so long, {}", self.by_hand()),
             FileError::ReadOnly { .. } => format!(
                 "make it writable (`chmod u+w`) and run {}, {}",

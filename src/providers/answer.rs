@@ -284,7 +284,7 @@ impl ProviderResponse<'_> {
     pub(super) fn rate_limited(&self) -> KeyVerdict {
         self.verdict(
             KeyStatus::RateLimited,
-            "asks to slow down and says nothing of the key; try again later",
+            "limits the rate of checks; key status unknown, try again later",
         )
     }
 

@@ -182,7 +182,7 @@ impl Checker {
             let verdict = match refusal::kind_of(provider, http_status, &body) {
                 // Whatever the status: it is the network's or the account's, and no word on the key.
                 Some(RefusalKind::RegionBlocked) => {
-                    answer.undetermined("does not serve this region or network and says nothing of the key")
+                    answer.undetermined("does not serve this region or network; key status unknown")
                 }
                 Some(RefusalKind::NoCredit) if answer.is_json() => answer.no_credit(),
                 Some(_) | None => (provider.def.read)(&answer),

@@ -67,8 +67,8 @@ pub(super) struct Stranger {
     pub(super) hosts: &'static [&'static str],
 }
 
-const CONSOLE: &str = "make an API key in the provider's console, and add that";
-pub(super) const SUBSCRIPTION: &str = "a subscription's login stays with its own program; make an API key in the provider's console: those are billed by use";
+const CONSOLE: &str = "create an API key in the provider's console and add that";
+pub(super) const SUBSCRIPTION: &str = "a subscription's login stays with its own program; create an API key in the provider's console, which is billed by usage";
 const REVOKE: &str =
     "treat it as exposed if it was in a chat: revoke it where it was made; then add the key of the provider";
 const GITHUB: &[&str] = &["github.ai", "githubcopilot.com", "models.inference.ai.azure.com"];

@@ -86,11 +86,12 @@ pub(super) fn openai(answer: &ProviderResponse<'_>) -> KeyVerdict {
 pub(super) fn google(answer: &ProviderResponse<'_>) -> KeyVerdict {
     let verdict = google_by_status(answer);
     // Keys that begin so need no further check.
-    match verdict.status {
-        KeyStatus::Invalid if answer.is_of_key("AIza") => answer.invalid_because(
+    if verdict.status == KeyStatus::Invalid && answer.is_of_key("AIza") {
+        answer.invalid_because(
             "does not accept the key: since September 2026 it refuses standard keys (`AIza…`); make a new one, which begins with `AQ.`",
-        ),
-        _ => verdict,
+        )
+    } else {
+        verdict
     }
 }
 

@@ -99,12 +99,12 @@ fn credential_of_another_sort(provider: &Provider, text: &str) -> Option<(&'stat
     } else if is_aws {
         Some((
             "the id of an access key of AWS",
-            "Amazon Bedrock has API keys of its own: make one in its console, and add that",
+            "Amazon Bedrock has API keys of its own: create one in its console and add that",
         ))
     } else if is_aws_secret {
         Some((
             "the secret of an access key of AWS",
-            "Amazon Bedrock has API keys of its own: make one in its console, and add that",
+            "Amazon Bedrock has API keys of its own: create one in its console and add that",
         ))
     } else {
         is_login.then_some(("a token of a login (a JWT)", SUBSCRIPTION))

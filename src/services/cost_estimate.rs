@@ -65,7 +65,7 @@ pub fn estimate(app: &App, ask: &CostQuery) -> Result<CostEstimate> {
         None => usual_model(app, &catalog, ask)?,
     };
     let model = ask.provider.id.model(&name);
-    let priced = match price_lookup::price_of(&catalog, &config, &model, now) {
+    let priced = match price_lookup::price_of(&catalog, &config, &model, now).of_tokens() {
         Pricing::Priced(priced) => priced,
         Pricing::Unpriced(why) => return Err(unpriced(&catalog, &model, why)),
     };
@@ -187,7 +187,7 @@ fn middle_model(catalog: &Catalog, provider: &Provider, kind: ModelKind, now: Ti
     models.get(models.len() / 2).map(|(_, model)| (*model).clone())
 }
 
-/// The provider's model that the most requests of the last days went to, of those that could be asked for: with a known
+/// The provider's model that the most requests of the last days went to, of those that can be used: with a known
 /// price, and for chats where there is an answer.
 fn most_used(app: &App, catalog: &Catalog, ask: &CostQuery) -> Result<Option<ModelId>> {
     let (now, settings) = (app.now(), app.settings().current());

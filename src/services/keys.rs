@@ -255,7 +255,7 @@ pub(super) fn find<'a>(
 /// Another process was quicker.
 pub(super) fn changed_meanwhile() -> Error {
     Error::new(Code::Busy, "another process changed this key at the same time")
-        .hint("see `api-keys list`, then try again if that is still wanted")
+        .hint("check `api-keys list`, then try again if needed")
 }
 
 fn not_found(provider: &ProviderId, label: &Label) -> Error {

@@ -187,7 +187,7 @@ pub fn import(
     Ok(Some(intake.reports))
 }
 
-/// Imports what is new in all logs, if the configuration asks for that and nobody else does it just now.
+/// Imports what is new in all logs, if the configuration enables that and no other process is importing.
 ///
 /// What goes wrong holds nothing up: it is logged, and tried again next time.
 pub fn refresh(app: &App) {
@@ -214,7 +214,7 @@ struct ImportTurn {
     _lock: Option<Lock>,
 }
 
-/// The right to import, if nobody else does.
+/// The right to import, unless another process is importing.
 fn turn(app: &App, wanted: &LogImport) -> Result<Option<ImportTurn>> {
     if wanted.is_dry {
         return Ok(Some(ImportTurn { _lock: None }));
@@ -545,8 +545,12 @@ impl<'a> LogIntake<'a> {
     }
 
     fn flush(&mut self) -> Result<()> {
-        let batch = std::mem::take(&mut self.batch);
-        let agents = std::mem::take(&mut self.agents);
+        let mut batch = std::mem::take(&mut self.batch);
+        let mut entries: Vec<(LogEntry, usize)> = batch.entries.into_iter().zip(self.agents.drain(..)).collect();
+        // In the order of the ledger's index; states of one request stay in theirs.
+        entries.sort_by(|(one, _), (other, _)| one.record.request_id.cmp(&other.record.request_id));
+        let agents: Vec<usize>;
+        (batch.entries, agents) = entries.into_iter().unzip();
         let owners = &self.owners;
         let fates = self
             .app

@@ -155,6 +155,17 @@ impl Pricing {
         }
     }
 
+    /// The same for a caller who knows tokens alone: what is charged by the character has no price then.
+    #[must_use]
+    pub fn of_tokens(self) -> Self {
+        match self {
+            Self::Priced(priced) if priced.price.offered.standard.extra.characters.is_some() => {
+                Self::Unpriced(Unpriced::NotByTokens)
+            }
+            Self::Priced(_) | Self::Unpriced(_) => self,
+        }
+    }
+
     /// The price, where it is known.
     pub fn priced(self) -> Option<Priced> {
         match self {

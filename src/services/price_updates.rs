@@ -168,16 +168,16 @@ pub fn named(app: &App, text: &str) -> Result<ModelRef> {
         return Err(Error::new(Code::UnknownModel, message).hint(format!("name one of {}", list(models))));
     }
     let message = if providers::may_be_key(text) {
-        "there is no such model in the catalog".to_owned()
+        "the model is not in the catalog".to_owned()
     } else {
         format!("there is no model `{text}` in the catalog")
     };
     let near = catalog.near(text);
     let hint = if near.is_empty() {
-        "`api-keys prices list` shows what is known; [[prices]] in config.toml adds a model".to_owned()
+        "`api-keys prices list` shows the known models; [[prices]] in config.toml adds a model".to_owned()
     } else {
         format!(
-            "did you mean {}? `api-keys prices list` shows what is known",
+            "did you mean {}? `api-keys prices list` shows the known models",
             list(near)
         )
     };

@@ -13,7 +13,7 @@ use crate::{
 
 /// How long a window is.
 pub const WINDOW: SignedDuration = SignedDuration::from_hours(5);
-/// How far back a chain of windows is followed: nobody works that long without a pause of five hours.
+/// How far back a chain of windows is followed: no work goes on that long without a pause of five hours.
 const MAX_CHAIN: SignedDuration = SignedDuration::from_hours(24 * 7);
 const SECONDS_OF_HOUR: i64 = 3_600;
 

@@ -69,7 +69,7 @@ pub async fn track(app: &App, reported: ReportedRequest) -> Result<Tracked> {
     let now = app.now();
     let at = reported.occurred_at.map_or(Ok(now), |at| occurrence(at, now))?;
     let (catalog, config) = (app.catalog()?, app.settings().current());
-    let mut pricing = price_lookup::price_of(&catalog, &config, &reported.model, at);
+    let mut pricing = price_lookup::price_of(&catalog, &config, &reported.model, at).of_tokens();
     if let Some(provider) = config.known(&reported.model.provider) {
         pricing = pricing.with_services_of(provider);
     }

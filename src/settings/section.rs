@@ -40,7 +40,8 @@ fn place(line: usize, field: &str) -> String {
 /// The question whether one of `names` was meant; nothing where none is like it.
 pub(super) fn meant<'a>(typed: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     let name = nearest(typed, names);
-    name.map(|name| format!("; did you mean `{name}`?")).unwrap_or_default()
+    name.map(|name| format!(" (did you mean `{name}`?)"))
+        .unwrap_or_default()
 }
 
 /// A table, and which of its fields were read.

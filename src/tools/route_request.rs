@@ -30,16 +30,16 @@ pub(super) struct RouteRequest {
     /// What the request is for
     #[arg(value_enum)]
     task_type: Task,
-    /// Provider to take while it can be used
+    /// Provider to use if possible
     #[arg(long)]
     preferred_provider: Option<String>,
-    /// Model to take while it can be used, as its provider calls it, or provider/model
+    /// Model to use if possible, as its provider calls it, or provider/model
     #[schemars(length(max = 200))]
     #[arg(long)]
     model: Option<String>,
-    /// Whether another provider may stand in
+    /// Whether another provider may be used instead
     #[serde(default = "yes")]
-    #[arg(long = "no-fallback", action = clap::ArgAction::SetFalse, help = "Let no other provider stand in")]
+    #[arg(long = "no-fallback", action = clap::ArgAction::SetFalse, help = "Use no other provider instead")]
     enable_fallback: bool,
     /// Tokens of the whole prompt (default: what is typical of the task)
     #[schemars(range(max = MAX_TOKENS))]
@@ -60,7 +60,7 @@ pub(super) struct RouteRequest {
     #[schemars(length(max = 200))]
     #[arg(long)]
     session: Option<String>,
-    /// Whether to list every candidate, not only those that came nearest
+    /// Whether to list every candidate, not only the best ones
     #[serde(default)]
     #[arg(long)]
     all_candidates: bool,

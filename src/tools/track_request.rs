@@ -33,7 +33,7 @@ pub(super) struct TrackRequest {
     #[schemars(range(max = MAX_TOKENS))]
     #[arg(allow_negative_numbers = true)]
     output_tokens: u64,
-    /// Whether the provider answered as asked
+    /// Whether the request succeeded
     #[serde(default = "yes")]
     #[arg(long = "failed", action = clap::ArgAction::SetFalse, help = "The request failed")]
     success: bool,
@@ -65,11 +65,11 @@ pub(super) struct TrackRequest {
     #[schemars(range(min = 100, max = 599))]
     #[arg(long, value_parser = clap::value_parser!(u16).range(100..=599))]
     status_code: Option<u16>,
-    /// What the provider's Retry-After header asked to wait
+    /// Seconds to wait, by the provider's Retry-After header
     #[schemars(range(max = 604_800))]
     #[arg(long, value_parser = clap::value_parser!(u32).range(..=604_800))]
     retry_after_seconds: Option<u32>,
-    /// How the provider processed it: its price depends on that
+    /// Service tier it was processed in, which its price depends on
     #[serde(default)]
     #[arg(long, value_enum, default_value = "standard", hide_default_value = true)]
     service_tier: Service,
@@ -77,11 +77,11 @@ pub(super) struct TrackRequest {
     #[schemars(length(max = 64))]
     #[arg(long)]
     occurred_at: Option<String>,
-    /// What the provider says that it cost, in US dollars
+    /// Cost as stated by the provider, in US dollars
     #[schemars(range(min = 0, max = MAX_COST_USD))]
     #[arg(long, allow_negative_numbers = true)]
     cost_usd: Option<Usd>,
-    /// The request's own id: of one provider it is counted once, however often it is reported
+    /// The request's own id; a provider's request that is reported twice is counted once
     #[schemars(length(max = 200))]
     #[arg(long)]
     request_id: Option<String>,

@@ -16,10 +16,12 @@ mod loss;
 mod messages;
 mod responses;
 mod signature;
+mod target;
 #[cfg(test)]
 mod tests;
 mod tool_id;
 mod translator;
 
 pub use loss::{Losses, Untranslatable};
-pub use translator::{AnswerTranslator, TargetModel, TranslatedRequest, WireFormat, translate};
+pub use target::TargetModel;
+pub use translator::{AnswerTranslator, TranslatedRequest, WireFormat, translate};

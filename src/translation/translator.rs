@@ -9,8 +9,8 @@ use super::{
     loss::{Losses, Untranslatable},
     messages::{self, MessagesReader, MessagesWriter},
     responses::{self, ResponsesReader},
+    target::TargetModel,
 };
-use crate::domain::Effort;
 
 /// A format of requests and responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,23 +21,6 @@ pub enum WireFormat {
     Responses,
     /// Anthropic's messages.
     Messages,
-}
-
-/// What is known of the model that answers.
-#[derive(Debug, Clone, Copy)]
-pub struct TargetModel<'a> {
-    /// The provider's id.
-    pub provider: &'a str,
-    /// As the provider names it.
-    pub model: &'a str,
-    /// The most that it writes, in tokens, where that is known.
-    pub max_output: Option<u64>,
-    /// The efforts that it knows.
-    pub efforts: &'a [Effort],
-    /// About how many tokens the prompt has.
-    pub input_estimate: u64,
-    /// Seconds since 1970.
-    pub now: i64,
 }
 
 /// A request in the provider's format.
@@ -59,7 +42,7 @@ pub struct AnswerTranslator {
     to: WireFormat,
     is_stream: bool,
     now: i64,
-    /// A body that is no stream where one was asked for, until it has ended.
+    /// A body that is no stream where one was requested, until it has ended.
     whole: Option<Vec<u8>>,
     is_begun: bool,
     has_failed: bool,
@@ -144,42 +127,6 @@ impl WireFormat {
     }
 }
 
-impl TargetModel<'_> {
-    /// The limit of the response's tokens: no more than the model writes.
-    pub(super) fn output_limit(&self, asked: Option<u64>, losses: &mut Losses) -> Option<u64> {
-        match (asked, self.max_output) {
-            (Some(asked), Some(max)) if asked > max => {
-                losses.add("max_tokens");
-                Some(max)
-            }
-            (asked, _) => asked,
-        }
-    }
-
-    /// The name of that limit in the chat format.
-    pub(super) fn limit_field(&self) -> &'static str {
-        if matches!(self.provider, "openai" | "azure-openai") {
-            "max_completion_tokens"
-        } else {
-            "max_tokens"
-        }
-    }
-
-    /// The effort, or the nearest lower one that the model knows.
-    pub(super) fn effort(&self, asked: Option<Effort>, losses: &mut Losses) -> Option<&'static str> {
-        let asked = asked?;
-        let known = self
-            .efforts
-            .iter()
-            .filter(|effort| **effort != Effort::Thinking && **effort <= asked)
-            .max();
-        if known != Some(&asked) && asked != Effort::None {
-            losses.add("effort");
-        }
-        known.map(|effort| effort.as_str())
-    }
-}
-
 impl AnswerTranslator {
     /// Translates a piece of a stream.
     pub fn pass(&mut self, piece: &[u8]) -> Vec<u8> {
@@ -228,7 +175,7 @@ impl AnswerTranslator {
         out
     }
 
-    /// Whether the client asked for a stream.
+    /// Whether the client requested a stream.
     pub fn is_stream(&self) -> bool {
         self.is_stream
     }

@@ -11,15 +11,6 @@ use crate::support::{
 const KEY: &str = "sk-0123456789abcdefghijklmnopqrstuv";
 const OTHER_KEY: &str = "sk-zyxwvutsrqponmlkjihgfedcba9876543";
 
-fn home(provider: &StandIn) -> Home {
-    let home = Home::new();
-    home.config(&format!(
-        "[vault]\nmaster_key = \"key-file\"\n[providers.openai]\nbase_url = \"{url}/v1\"\n[providers.local]\nbase_url = \"{url}\"\n",
-        url = provider.url()
-    ));
-    home
-}
-
 fn provider() -> StandIn {
     StandIn::answering(Reply::json(200, &json!({"object": "list", "data": []})))
 }
@@ -38,7 +29,7 @@ fn without_chance(mut result: Value) -> Value {
 #[test]
 fn sloppy_arguments_do_what_plain_ones_do() {
     let provider = provider();
-    let home = home(&provider);
+    let home = Home::with_openai_and_local(&provider);
     let calls = [
         (
             "get_usage",
@@ -103,7 +94,7 @@ fn sloppy_arguments_do_what_plain_ones_do() {
 #[test]
 fn a_key_is_cleaned_as_the_command_cleans_it() {
     let provider = provider();
-    let home = home(&provider);
+    let home = Home::with_openai_and_local(&provider);
     let mut client = McpClient::open(home.command(["serve"]), LEGACY, json!({}));
     let plain =
         client.structured("add_api_key", json!({"provider": "openai", "api_key": KEY}))["key"]["masked"].clone();

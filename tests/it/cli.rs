@@ -44,6 +44,32 @@ fn help_and_version_are_answers() {
 }
 
 #[test]
+fn a_mistyped_provider_gets_a_suggestion_wherever_it_is_named() {
+    let home = Home::new();
+    let suggests = |arguments: &[&str], meant: &str| {
+        let ended = home.run(arguments);
+        assert!(
+            ended.stderr.contains(&format!("did you mean `{meant}`?")),
+            "{arguments:?}: {ended:?}"
+        );
+    };
+    for arguments in [
+        &["remove", "opnai", "--yes"] as &[&str],
+        &["validate", "opnai:work"],
+        &["usage", "--provider", "opnai"],
+        &["run", "--gateway", "--provider", "opnai", "--", "true"],
+        &["client", "add", "editor", "--provider", "opnai"],
+    ] {
+        suggests(arguments, "openai");
+    }
+    suggests(&["route", "chat", "--model", "opnai/gpt-5"], "openai/…");
+    home.config("[routing]\nfallback_order = [\"opnai\"]\n");
+    suggests(&["list"], "openai");
+    home.config("[providers.antropic]\nenabled = false\n");
+    suggests(&["list"], "anthropic");
+}
+
+#[test]
 fn every_command_has_help() {
     let home = Home::new();
     let mut below = vec![(Vec::new(), api_keys::cli::command())];

@@ -118,16 +118,6 @@ fn echo() -> StandIn {
     })
 }
 
-/// A home whose `openai` is that provider, and everything is logged that can be.
-fn home(provider: &StandIn) -> Home {
-    let home = Home::new();
-    home.config(&format!(
-        "[vault]\nmaster_key = \"key-file\"\n[providers.openai]\nbase_url = \"{}/v1\"\n",
-        provider.url()
-    ));
-    home
-}
-
 fn loud(mut command: Command, home: &Home) -> Command {
     command
         .env("RUST_LOG", "trace")
@@ -163,7 +153,7 @@ fn no_tool_and_no_error_shows_a_key_in_the_stateless_era() {
 
 fn tools(revision: &str) {
     let provider = echo();
-    let home = home(&provider);
+    let home = Home::with_openai(&provider);
     let mut client = McpClient::open(loud(home.command(["serve"]), &home), revision, json!({}));
     let (key, misplaced) = (canary(1), misplaced());
 
@@ -262,7 +252,7 @@ fn tools(revision: &str) {
 fn nothing_that_is_typed_on_a_page_is_shown() {
     for revision in [LEGACY, MODERN] {
         let provider = echo();
-        let home = home(&provider);
+        let home = Home::with_openai(&provider);
         let passphrase = format!("{CORE} and more words");
         let mut init = home.command(["vault", "init", "--master-key", "passphrase"]);
         init.env("API_KEYS_PASSPHRASE", &passphrase);
@@ -298,7 +288,7 @@ fn nothing_that_is_typed_on_a_page_is_shown() {
 #[test]
 fn a_client_named_after_a_key_does_not_put_it_into_the_audit_trail() {
     let provider = echo();
-    let home = home(&provider);
+    let home = Home::with_openai(&provider);
     let mut client = McpClient::start(loud(home.command(["serve"]), &home), LEGACY, json!({}));
     client.send(
         &json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {"protocolVersion": LEGACY,
@@ -319,7 +309,7 @@ fn a_client_named_after_a_key_does_not_put_it_into_the_audit_trail() {
 #[test]
 fn no_command_shows_a_key() {
     let provider = echo();
-    let home = home(&provider);
+    let home = Home::with_openai(&provider);
     let key = canary(1);
     let run = |arguments: &[&str], input: &str| {
         let ended = home.run_with(loud(home.command(arguments), &home), input);
@@ -406,7 +396,7 @@ fn no_command_shows_a_key() {
 #[test]
 fn a_scan_says_where_keys_are_and_shows_none() {
     let provider = echo();
-    let home = home(&provider);
+    let home = Home::with_openai(&provider);
     let stored = canary(1);
     let added = home.run_with(loud(home.command(["add", "openai", "--stdin"]), &home), &stored);
     assert_eq!(added.code, Some(0));
@@ -446,7 +436,7 @@ fn a_scan_says_where_keys_are_and_shows_none() {
 #[test]
 fn a_child_gets_the_key_and_nobody_else_does() {
     let provider = echo();
-    let home = home(&provider);
+    let home = Home::with_openai(&provider);
     let key = canary(1);
     assert_eq!(
         home.run_with(loud(home.command(["add", "openai", "--stdin"]), &home), &key)

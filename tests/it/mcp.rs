@@ -16,16 +16,6 @@ fn open(home: &Home, revision: &str) -> McpClient {
     McpClient::open(home.command(["serve"]), revision, json!({}))
 }
 
-/// A home in which `openai` is a provider of ours that takes every key.
-fn home_with(provider: &StandIn) -> Home {
-    let home = Home::new();
-    home.config(&format!(
-        "[vault]\nmaster_key = \"key-file\"\n[providers.openai]\nbase_url = \"{url}/v1\"\n[providers.local]\nbase_url = \"{url}\"\n",
-        url = provider.url()
-    ));
-    home
-}
-
 fn provider() -> StandIn {
     StandIn::answering(Reply::json(200, &json!({"object": "list", "data": []})))
 }
@@ -240,7 +230,7 @@ fn key_calls() -> Vec<(&'static str, Value, Option<&'static str>)> {
 #[test]
 fn every_result_and_every_failure_satisfies_its_schema() {
     let provider = provider();
-    let home = home_with(&provider);
+    let home = Home::with_openai_and_local(&provider);
     for revision in [LEGACY, MODERN] {
         let mut client = open(&home, revision);
         let schemas: Map<String, Value> = tools(&mut client)
@@ -326,7 +316,7 @@ fn an_unknown_tool_is_a_protocol_error_and_no_result() {
 #[test]
 fn the_providers_can_be_read_as_json() {
     let provider = provider();
-    let home = home_with(&provider);
+    let home = Home::with_openai_and_local(&provider);
     for revision in [LEGACY, MODERN] {
         let mut client = open(&home, revision);
         let listed = client.result("resources/list", json!({}));
@@ -369,7 +359,7 @@ fn the_providers_can_be_read_as_json() {
 #[test]
 fn a_broken_configuration_is_shown_and_the_last_good_one_stays_in_force() {
     let provider = provider();
-    let home = home_with(&provider);
+    let home = Home::with_openai_and_local(&provider);
     let mut client = open(&home, LEGACY);
     assert_eq!(read(&mut client)["config"]["problem"], Value::Null);
     home.config("[vault]\nmaster_keys = \"key-file\"\n");
@@ -394,7 +384,7 @@ fn a_broken_configuration_is_shown_and_the_last_good_one_stays_in_force() {
 #[test]
 fn a_configuration_that_refuses_keys_in_chats_is_obeyed() {
     let provider = provider();
-    let home = home_with(&provider);
+    let home = Home::with_openai_and_local(&provider);
     let mut client = open(&home, LEGACY);
     client.structured("add_api_key", json!({"provider": "openai", "api_key": KEY}));
     let config = std::fs::read_to_string(home.path().join("config.toml")).expect("a config file");
@@ -442,7 +432,7 @@ fn subscribe(client: &mut McpClient, uri: &str) -> Option<u64> {
 #[test]
 fn subscribers_hear_of_changes_that_another_process_makes() {
     let provider = provider();
-    let home = home_with(&provider);
+    let home = Home::with_openai_and_local(&provider);
     let uri = "api://providers";
     for revision in [LEGACY, MODERN] {
         for (arguments, input) in [
@@ -467,7 +457,7 @@ fn subscribers_hear_of_changes_that_another_process_makes() {
 #[test]
 fn subscribers_hear_of_the_servers_own_changes_and_of_nothing_after_the_end() {
     let provider = provider();
-    let home = home_with(&provider);
+    let home = Home::with_openai_and_local(&provider);
     let (uri, other) = ("api://providers", "api://usage");
     // Changes what both resources show, and returns the news up to that of `last`.
     let news = |client: &mut McpClient, last: &str| {
@@ -504,7 +494,7 @@ fn subscribers_hear_of_the_servers_own_changes_and_of_nothing_after_the_end() {
 #[test]
 fn progress_is_told_to_those_who_ask_for_it() {
     let provider = provider();
-    let home = home_with(&provider);
+    let home = Home::with_openai_and_local(&provider);
     let mut client = open(&home, LEGACY);
     for label in ["a", "b", "c"] {
         client.structured(

@@ -137,6 +137,16 @@ fn what_runs_here_costs_nothing_unless_somebody_says_otherwise() {
 }
 
 #[test]
+fn what_is_charged_by_the_character_has_no_price_by_its_tokens() {
+    let home = Home::new();
+    let priced = price_of(&app(&home), "elevenlabs/eleven_flash_v2_5", NOW);
+    assert!(priced.clone().priced().is_some());
+    assert_eq!(priced.of_tokens(), Pricing::Unpriced(Unpriced::NotByTokens));
+    let estimate = home.run(["estimate", "elevenlabs", "1000", "0", "--model", "eleven_flash_v2_5"]);
+    assert_ne!(estimate.code, Some(0));
+}
+
+#[test]
 fn a_set_of_litellm_is_read_in_full() {
     let fields = json!({
         "max_input_tokens": 400_000, "max_output_tokens": 9, "supports_vision": true, "deprecation_date": "2030-01-01",

@@ -103,12 +103,8 @@ fn a_last_line_without_an_end_is_a_line() {
 
 #[test]
 fn a_call_that_waits_for_another_longer_than_the_end_may_take_is_told_so() {
-    let home = Home::new();
     let provider = StandIn::answering(Reply::silence());
-    home.config(&format!(
-        "[vault]\nmaster_key = \"key-file\"\n[providers.openai]\nbase_url = \"{}/v1\"\n",
-        provider.url()
-    ));
+    let home = Home::with_openai(&provider);
     let input = handshake() + &call(1, "validate_key", &json!({"provider": "openai", "api_key": KEY}));
     let since = Instant::now();
     let answered = answers(home.command(["serve"]), &input);
@@ -208,12 +204,8 @@ fn a_client_that_does_not_read_is_not_read_either() {
 #[test]
 fn calls_that_were_taken_back_hold_nothing_up() {
     const CALLS: u64 = 500;
-    let home = Home::new();
     let provider = StandIn::answering(Reply::silence());
-    home.config(&format!(
-        "[vault]\nmaster_key = \"key-file\"\n[providers.openai]\nbase_url = \"{}/v1\"\n",
-        provider.url()
-    ));
+    let home = Home::with_openai(&provider);
     for (tool, arguments) in [
         ("get_provider_stats", json!({})),
         ("validate_key", json!({"provider": "openai", "api_key": KEY})),
@@ -391,12 +383,8 @@ fn a_batch_is_answered_in_one_line_in_the_revision_that_has_them() {
 
 #[test]
 fn a_batch_is_whole_without_the_request_that_was_taken_back() {
-    let home = Home::new();
     let provider = StandIn::answering(Reply::silence());
-    home.config(&format!(
-        "[vault]\nmaster_key = \"key-file\"\n[providers.openai]\nbase_url = \"{}/v1\"\n",
-        provider.url()
-    ));
+    let home = Home::with_openai(&provider);
     let mut client = open(&home, BATCHED);
     client.send(&json!([
         {"jsonrpc": "2.0", "id": 70, "method": "ping"},

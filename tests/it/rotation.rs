@@ -284,11 +284,7 @@ fn a_new_key_that_may_do_less_is_taken_with_a_warning() {
         401,
         &json!({"error": {"message": "You have insufficient permissions. Missing scopes: api.model.read."}}),
     ));
-    let home = Home::new();
-    home.config(&format!(
-        "[vault]\nmaster_key = \"key-file\"\n[providers.openai]\nbase_url = \"{}/v1\"\n",
-        provider.url()
-    ));
+    let home = Home::with_openai(&provider);
     let mut client = start(&home);
     client.structured(
         "add_api_key",

@@ -16,15 +16,6 @@ use crate::support::{
     stand_in::{Reply, StandIn},
 };
 
-fn home(provider: &StandIn) -> Home {
-    let home = Home::new();
-    home.config(&format!(
-        "[vault]\nmaster_key = \"key-file\"\n[providers.openai]\nbase_url = \"{}/v1\"\n",
-        provider.url()
-    ));
-    home
-}
-
 fn start(home: &Home, keys: usize) -> McpClient {
     let mut client = McpClient::open(home.command(["serve"]), LEGACY, json!({}));
     for number in 0..keys {
@@ -41,7 +32,7 @@ fn all_keys_are_checked_within_twelve_seconds_even_if_every_provider_hangs() {
     let provider = StandIn::answering(Reply::silence());
     // Four are checked at a time, each for ten seconds: without an end to the round it would take twenty.
     let round = || {
-        let home = home(&provider);
+        let home = Home::with_openai(&provider);
         let mut client = start(&home, 6);
         let since = Instant::now();
         let result = client.structured("validate_all_keys", json!({}));
@@ -68,7 +59,7 @@ fn stopped_writer(home: &Home) -> std::fs::File {
 #[test]
 fn a_stopped_process_that_holds_the_vault_delays_nobody_for_long() {
     let provider = StandIn::answering(Reply::json(200, &json!({"object": "list", "data": []})));
-    let home = home(&provider);
+    let home = Home::with_openai(&provider);
     let mut client = start(&home, 6);
     let held = stopped_writer(&home);
     let all = client.request("tools/call", json!({"name": "validate_all_keys", "arguments": {}}));
@@ -98,7 +89,7 @@ fn a_stopped_process_that_holds_the_vault_delays_nobody_for_long() {
 #[test]
 fn the_providers_verdict_is_reported_even_if_it_cannot_be_stored() {
     let provider = StandIn::answering(Reply::json(200, &json!({"object": "list", "data": []})));
-    let home = home(&provider);
+    let home = Home::with_openai(&provider);
     let file = home.path().join("vault.json");
     let add = |label: &str, key: &str| {
         let ended = home.run_with(home.command(["add", "openai", "--stdin", "--label", label]), key);
@@ -127,7 +118,7 @@ fn the_providers_verdict_is_reported_even_if_it_cannot_be_stored() {
 #[test]
 fn a_command_asks_anew_and_a_client_at_most_once_a_minute() {
     let provider = StandIn::answering(Reply::json(200, &json!({"object": "list", "data": []})));
-    let home = home(&provider);
+    let home = Home::with_openai(&provider);
     let mut client = start(&home, 1);
     let asked = |times: usize| assert_eq!(provider.requests().len(), times);
     for _ in 0..2 {
@@ -157,7 +148,7 @@ fn whatever_doctor_finds_about_a_key_comes_with_its_fix() {
         (500, "broken", "check the network"),
     ] {
         let provider = StandIn::answering(Reply::json(status, &json!({"error": {"code": code}})));
-        let home = home(&provider);
+        let home = Home::with_openai(&provider);
         let added = home.run_with(
             home.command(["add", "openai", "--stdin"]),
             "sk-proj-one0123456789abcdef",
@@ -192,7 +183,7 @@ fn four_keys_are_checked_at_a_time_and_progress_is_reported() {
             Reply::json(200, &json!({"object": "list", "data": []}))
         }
     });
-    let home = home(&provider);
+    let home = Home::with_openai(&provider);
     let mut client = start(&home, 9);
     let id = client.request(
         "tools/call",
@@ -250,7 +241,7 @@ fn the_exit_code_says_whether_a_provider_refuses_a_key() {
         (Reply::json(503, &json!({})), 0),
     ] {
         let provider = StandIn::answering(reply);
-        let home = home(&provider);
+        let home = Home::with_openai(&provider);
         let key = "sk-proj-0123456789abcdefghij";
         home.run_with(home.command(["add", "openai", "--stdin"]), key);
         for arguments in [

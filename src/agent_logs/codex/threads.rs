@@ -22,7 +22,7 @@ use crate::agent_logs::{
 };
 
 /// How many ancestors a thread has at most.
-const MOST_ANCESTORS: usize = 64;
+const MAX_ANCESTORS: usize = 64;
 
 /// All threads.
 pub(super) struct Threads {
@@ -137,7 +137,7 @@ impl LogReader for Threads {
             return Ok(LogReading::default());
         };
         let parent = match &thread.parent {
-            Some(parent) if self.threads.contains_key(parent) => Some(self.events(parent, MOST_ANCESTORS)?),
+            Some(parent) if self.threads.contains_key(parent) => Some(self.events(parent, MAX_ANCESTORS)?),
             Some(_) | None => None,
         };
         let mut events = Vec::new();

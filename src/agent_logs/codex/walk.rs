@@ -209,7 +209,7 @@ pub(super) fn requests(walked: &Walked<'_>, events: &[ThreadEvent], each: &mut d
 fn copied_of(parent: &[Counter], events: &[ThreadEvent]) -> (usize, Option<Counter>) {
     let (mut copied, mut state, mut from) = (0, None, 0);
     for (index, event) in events.iter().enumerate() {
-        // What has no counter cannot be told from the parent's by itself.
+        // What has no counter cannot be distinguished from the parent's by itself.
         let Some(total) = event.total else { continue };
         let Some(at) = parent[from..].iter().position(|it| *it == total) else {
             break;

@@ -34,7 +34,7 @@ pub(in crate::cli) const COMMAND: CommandDef = CommandDef {
                 Arg::new("offline")
                     .long("offline")
                     .action(ArgAction::SetTrue)
-                    .help("Skip asking the providers whether the keys work"),
+                    .help("Do not check the keys with their providers"),
             )
             .arg(
                 Arg::new("deep")
@@ -48,7 +48,7 @@ pub(in crate::cli) const COMMAND: CommandDef = CommandDef {
 
 /// How far clocks may differ before it is reported.
 const CLOCK_SLACK: SignedDuration = SignedDuration::from_mins(5);
-/// No clock that is right is before this program was written.
+/// No clock that is right is before this program was built.
 const EARLIEST: i64 = 1_767_225_600;
 
 fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
@@ -113,7 +113,7 @@ fn clock(app: &App) -> Finding {
         .ok()
         .and_then(|entries| entries.last().map(|entry| entry.at));
     let wrong = if now.as_second() < EARLIEST {
-        Some(format!("the clock says {now}, before this program was written"))
+        Some(format!("the clock says {now}, before this program was built"))
     } else {
         latest
             .filter(|at| at.duration_since(now) > CLOCK_SLACK)

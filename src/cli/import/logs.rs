@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long another import is waited for.
-const PATIENCE: Duration = Duration::from_secs(10);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// After how many files a person is shown how far it is.
 const SHOWN_EVERY: usize = 16;
 
@@ -56,7 +56,7 @@ pub(super) fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     let wanted = LogImport {
         agents,
         is_dry: matches.get_flag("dry-run"),
-        patience: PATIENCE,
+        patience: LOCK_TIMEOUT,
     };
     let console = session.console;
     let mut shown = 0;

@@ -41,14 +41,14 @@ fn define(command: Command) -> Command {
                     Arg::new("model")
                         .value_name("MODEL")
                         .required(true)
-                        .help("As provider/model, or the model alone where only one provider has it"),
+                        .help("provider/model, or the model alone if only one provider has it"),
                 ),
         )
         .subcommand(
             Command::new("list").about("List the models with a known price").arg(
                 Arg::new("provider")
                     .value_name("PROVIDER")
-                    .help("Only of this provider"),
+                    .help("Only the models of this provider"),
             ),
         )
         .subcommand(
@@ -61,14 +61,14 @@ fn define(command: Command) -> Command {
                         .value_parser(value_parser!(PathBuf))
                         .value_hint(ValueHint::FilePath)
                         .required(true)
-                        .help("model_prices_and_context_window.json, data.json, or figures of quality in this program's form"),
+                        .help("model_prices_and_context_window.json, data.json, or a file of quality figures"),
                 )
                 .arg(
                     Arg::new("as_of")
                         .long("as-of")
                         .value_name("DATE")
                         .value_parser(value_parser!(Date))
-                        .help("The day of the file, as YYYY-MM-DD [default: when it was written]"),
+                        .help("Date of the file, as YYYY-MM-DD [default: when it was last modified]"),
                 ),
         )
         .subcommand(Command::new("reset").about("Go back to the built-in prices"))

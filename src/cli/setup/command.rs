@@ -13,7 +13,7 @@ use super::{
         help::HelpSection,
         own_server::{self, Greeting},
     },
-    mcp_clients, offers,
+    agent_logs, mcp_clients, offers,
     report::SetupReport,
     trial,
 };
@@ -73,6 +73,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
         tell_budget(app, &mut report)?;
         offers::keys(session, matches, &mut report)?;
         offers::local_servers(session, &mut report)?;
+        agent_logs::offer(session, matches, &mut report)?;
     }
     mcp_clients::run(session, matches, &launch, &mut report)?;
     report.finish()

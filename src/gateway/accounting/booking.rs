@@ -181,8 +181,14 @@ impl Booking {
     /// The next attempt is with this key.
     pub(in crate::gateway) fn with_key(&mut self, label: Option<Label>) {
         self.record.label = label;
+        self.record.upstream_id = None;
         self.began = Instant::now();
         self.stage = BookingStage::UnderWay;
+    }
+
+    /// The provider's own id of the attempt, by which logs of the client may name it.
+    pub(in crate::gateway) fn answered_as(&mut self, upstream_id: Option<String>) {
+        self.record.upstream_id = upstream_id;
     }
 
     /// Records an attempt that failed while others are left, which uses up what was reserved if it cost something.

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::{
     key_filter::KeyFilter,
     relay::{BodyStart, Extent, Flow, ReadUntil, Relay, Stopped, StreamEnd},
+    upstream_id::upstream_id,
 };
 use crate::{
     error::{Code, Error},
@@ -105,14 +106,21 @@ impl Delivery<'_> {
         &self,
         response: UpstreamResponse,
         key: Option<LentKey>,
-        booking: Booking,
+        mut booking: Booking,
     ) -> Result<Delivered, ErrorResponse> {
+        booking.answered_as(upstream_id(&response.headers, key.as_ref()));
         let is_success = response.status.is_success();
-        let declared = match framing(&response.headers) {
-            _ if !is_success => Framing::Whole,
-            // A response that costs nothing may be of any kind and length: a list, a file.
-            Framing::Whole | Framing::Unknown if !self.prepared.is_metered => Framing::Unread,
-            framing => framing,
+        let declared = if is_success {
+            framing(&response.headers)
+        } else {
+            Framing::Whole
+        };
+        // A response that costs nothing may be of any kind and length: a list, a file.
+        let is_free = is_success && !self.prepared.is_metered;
+        let declared = if is_free && matches!(declared, Framing::Whole | Framing::Unknown) {
+            Framing::Unread
+        } else {
+            declared
         };
         let mut reader = UsageReader::new(declared, self.prepared.strips);
         reader.read_head(&response.headers);
@@ -308,7 +316,7 @@ impl Delivery<'_> {
             body = match answer.translate_whole(begun.status.as_u16(), &body) {
                 Ok(translated) => translated.into(),
                 Err(error) => {
-                    // A response in which nothing is found of what was asked for.
+                    // A response in which nothing of what was requested is found.
                     if begun.status.is_success() {
                         *head.status_mut() = StatusCode::BAD_GATEWAY;
                     }

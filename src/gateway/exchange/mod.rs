@@ -4,3 +4,4 @@ pub(super) mod attempts;
 mod delivery;
 mod key_filter;
 mod relay;
+mod upstream_id;

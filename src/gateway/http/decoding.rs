@@ -90,7 +90,7 @@ mod tests {
 
     use super::*;
 
-    const LIMIT: usize = 1 << 20;
+    const MAX_BYTES: usize = 1 << 20;
     /// `hello hello hello hello` as Node writes it.
     const BROTLI: &[u8] = b"\x1b\x16\x00\xf8\x8d\x94\x6e\xde\x44\x55\x86\x96\x6c\x20\x6f\x21\x4f\x1c\xe0\x38";
 
@@ -107,7 +107,7 @@ mod tests {
     fn decode(encoding: &'static str, body: &[u8]) -> Result<(Bytes, bool)> {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding));
-        let body = decoded(&mut headers, Bytes::copy_from_slice(body), LIMIT)?;
+        let body = decoded(&mut headers, Bytes::copy_from_slice(body), MAX_BYTES)?;
         Ok((body, headers.contains_key(header::CONTENT_ENCODING)))
     }
 
@@ -134,9 +134,9 @@ mod tests {
 
     #[test]
     fn little_that_would_become_much_is_refused() {
-        let much = vec![b'a'; LIMIT + 1];
+        let much = vec![b'a'; MAX_BYTES + 1];
         for (encoding, body) in [("gzip", gzip(&much)), ("zstd", zstd(&much))] {
-            assert!(body.len() < LIMIT / 10, "{encoding}");
+            assert!(body.len() < MAX_BYTES / 10, "{encoding}");
             let why = decode(encoding, &body).expect_err(encoding);
             assert_eq!(why.code(), Code::RequestTooLarge, "{encoding}");
         }

@@ -310,7 +310,7 @@ impl Spelling {
         for wanted in own {
             match self.compare_character(rest, *wanted) {
                 Comparison::Match(length) => rest = &rest[length..],
-                other => return other,
+                other @ (Comparison::Incomplete | Comparison::Differs) => return other,
             }
         }
         Comparison::Match(available - rest.len())

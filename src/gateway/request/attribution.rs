@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The longest text that is kept of a header, in characters.
-const LONGEST: usize = 200;
+const MAX_LENGTH: usize = 200;
 
 /// The headers in which agents and libraries name the session, ours first.
 const SESSION_HEADERS: &[&str] = &[
@@ -75,7 +75,7 @@ impl Attribution {
 /// What a header says, unless it is a key, which no ledger must hold.
 fn note(headers: &HeaderMap, name: &str) -> Option<String> {
     let value = headers.get(name)?.to_str().ok()?.trim();
-    (!value.is_empty() && !providers::has_key_form(value)).then(|| value.chars().take(LONGEST).collect())
+    (!value.is_empty() && !providers::has_key_form(value)).then(|| value.chars().take(MAX_LENGTH).collect())
 }
 
 /// The name of the program that says this of itself: the product that it begins with.

@@ -94,7 +94,7 @@ impl PreparedRequest {
             {
                 Pricing::Unpriced(Unpriced::UnknownService)
             }
-            pricing => pricing,
+            pricing @ (Pricing::Priced(_) | Pricing::Unpriced(_)) => pricing,
         };
         let known = catalog.find(&model).map(|found| found.model);
         let estimate = RequestTokens::of(fields, &provider.id, model.model.as_str(), known);

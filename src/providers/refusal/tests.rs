@@ -1,6 +1,7 @@
 use serde_json::json;
 
 use super::{RefusalKind::*, *};
+use crate::providers::RetryWith;
 
 fn provider(id: &str) -> Provider {
     let id = id.parse().expect("a name");
@@ -712,7 +713,7 @@ fn words_of_the_request_in_an_error_say_nothing_about_the_key() {
 
 #[test]
 fn the_rules_are_written_so_that_they_can_match() {
-    let own = super::super::PROVIDERS.iter().flat_map(|def| def.refusals);
+    let own = crate::providers::PROVIDERS.iter().flat_map(|def| def.refusals);
     for rule in own.chain(SHARED).chain(WITHOUT_STATUS) {
         match rule.said {
             ErrorPattern::Code(code) => assert!(!code.is_empty()),

@@ -148,10 +148,8 @@ impl UsageReader {
     pub fn finish(&mut self) -> Bytes {
         let mut passed = Bytes::new();
         if let Some(start) = self.start.take() {
-            let framing = match self.framing {
-                Framing::Unknown => Framing::Unread,
-                declared => declared,
-            };
+            let is_unknown = self.framing == Framing::Unknown;
+            let framing = if is_unknown { Framing::Unread } else { self.framing };
             passed = self.begin(framing, start.freeze());
         }
         if self.framing == Framing::Whole {
@@ -408,7 +406,7 @@ fn decided(declared: Framing, start: &[u8]) -> Option<Framing> {
     match declared {
         Framing::Whole | Framing::Lines | Framing::Unknown if may_be_field => None,
         Framing::Unknown => Some(Framing::Unread),
-        declared => Some(declared),
+        Framing::Whole | Framing::Events | Framing::Lines | Framing::Frames | Framing::Unread => Some(declared),
     }
 }
 

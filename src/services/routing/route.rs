@@ -27,7 +27,7 @@ use crate::{
     services::health,
 };
 
-/// The most candidates that a result lists where all are asked for: models read it.
+/// The most candidates that a result lists where all are requested: models read it.
 const MAX_CONSIDERED: usize = 100;
 /// How many it lists besides the chosen one where they are not.
 const MAX_NEAREST: usize = 10;
@@ -320,14 +320,23 @@ fn resolve(
             .is_some()
     });
     let having: Vec<&str> = having.map(|supply| supply.provider.as_str()).collect();
+    let named = id.as_str().split_once('/').map(|(provider, _)| provider);
+    let nearest = named.and_then(|named| state.config.provider(named).err()?.nearest);
+    let meant = nearest
+        .map(|provider| format!("did you mean `{provider}/…`? "))
+        .unwrap_or_default();
     let (message, hint) = match (preferred, having.as_slice()) {
         (Some(preferred), []) => (
             format!("{preferred} has no model {id}, and neither has any other provider"),
-            "`api-keys stats` lists the models; name one that the catalog does not know in `models` of its provider in config.toml".to_owned(),
+            format!(
+                "{meant}`api-keys stats` lists the models; name one that the catalog does not know in `models` of its provider in config.toml"
+            ),
         ),
         (None, _) => (
             format!("no provider has a model {id}"),
-            "`api-keys stats` lists the models; name one that the catalog does not know in `models` of its provider in config.toml".to_owned(),
+            format!(
+                "{meant}`api-keys stats` lists the models; name one that the catalog does not know in `models` of its provider in config.toml"
+            ),
         ),
         (Some(preferred), having) => (
             format!("{preferred} has no model {id}; {} has it", having.join(", ")),

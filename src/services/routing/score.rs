@@ -64,7 +64,7 @@ fn cost(price: Option<&Price>, tokens: Expected, reasoning: u64) -> Option<Usd> 
     Some(price.cost(Service::Standard, &tokens)?.total)
 }
 
-/// A model that reasons and is asked for no degree is taken to do it as at medium.
+/// A reasoning model without a requested effort is taken to do it as at medium.
 fn reasoning_per_output(offer: &Offer, variant: &Variant) -> u64 {
     let reasons = offer.capabilities.is_some_and(|it| it.can(Capability::Reasoning));
     match variant.effort {
@@ -134,7 +134,7 @@ fn log2_256(number: u64) -> i64 {
     i64::from(whole) * 256 + bits
 }
 
-/// The objective in force: the one asked for, else the configured one.
+/// The objective in force: the requested one, else the configured one.
 pub(super) fn objective(ask: &RouteQuery, configured: Objective) -> Objective {
     ask.objective.unwrap_or(configured)
 }

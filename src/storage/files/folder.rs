@@ -155,7 +155,7 @@ impl Folder {
         let metadata = self
             .directory
             .metadata_of(name)
-            .map_err(|source| self.failed(name, "look at", source))?;
+            .map_err(|source| self.failed(name, "inspect", source))?;
         metadata
             .map(|metadata| self.trusted(name, &metadata).map(|()| metadata.stamp))
             .transpose()
@@ -383,7 +383,7 @@ impl Folder {
             })
         })?;
         let metadata =
-            system::metadata(&file).map_err(|source| OpenError::Other(self.failed(name, "look at", source)))?;
+            system::metadata(&file).map_err(|source| OpenError::Other(self.failed(name, "inspect", source)))?;
         self.trusted(name, &metadata).map_err(OpenError::Other)?;
         Ok((file, metadata))
     }
@@ -399,7 +399,7 @@ impl Folder {
     }
 
     fn close_to_others(&self) -> Result<(), FileError> {
-        let failed = |source| FileError::from_io(&self.path, "look at the folder", source);
+        let failed = |source| FileError::from_io(&self.path, "inspect the folder", source);
         let hazard = |why| {
             Err(FileError::Unsafe {
                 path: self.path.clone(),

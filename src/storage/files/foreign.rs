@@ -123,7 +123,7 @@ impl ForeignFolder {
             }),
             Ok(found) => Ok(Some(found)),
             Err(why) if why.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(why) => Err(FileError::from_io(&path, "look at", why)),
+            Err(why) => Err(FileError::from_io(&path, "inspect", why)),
         }
     }
 

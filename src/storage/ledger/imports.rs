@@ -23,6 +23,10 @@ use crate::domain::{RecordedCost, TokenCounts, UsageRecord, UsageSource, Usd};
 /// How long before and after a log's line its request may have been recorded by others, in milliseconds.
 const WINDOW_MS: i64 = 10 * 60 * 1000;
 
+/// What SQLite keeps of the database in memory while logs are taken in: their identities are spread over the whole index.
+/// Negative, as SQLite counts KiB.
+const CACHE_KIB: i64 = -16_384;
+
 /// A request from a log. Its identity is the record's `request_id`, and begins with the provider's id where the log has
 /// that, and a colon.
 #[derive(Debug, Clone)]
@@ -135,6 +139,13 @@ struct Rival {
     cache_read: u64,
 }
 
+/// What is kept while a batch is taken in.
+struct ImportState {
+    rivals: Rivals,
+    /// The last number that was given to a record.
+    last: u64,
+}
+
 /// Records of other sources by their input and output.
 type Rivals = BTreeMap<(u64, u64), Vec<Rival>>;
 
@@ -185,11 +196,11 @@ impl Ledger {
         })
     }
 
-    /// Compares what was recorded since the last time with what logs had told before.
+    /// Compares what was recorded since the last time with what logs had reported before.
     pub fn compare_with_logs(&self) -> LedgerResult<Imported> {
         let is_due = self.read(|transaction| {
             let is_due = transaction.has_uncompared()?;
-            Ok(is_due && !transaction.other_series()?.is_empty())
+            Ok(is_due && !transaction.series_of(false)?.is_empty())
         })?;
         if !is_due {
             return Ok(Imported::default());
@@ -227,12 +238,20 @@ impl Ledger {
 
 impl Transaction<'_> {
     fn import(&mut self, batch: &LogBatch, owns_rather: OwnsRather<'_>, fates: &mut Vec<Fate>) -> rusqlite::Result<()> {
+        self.sql.pragma_update(None, "cache_size", CACHE_KIB)?;
         // Whatever others recorded up to now has been held against earlier logs; here it is held against these.
         self.compare_with_logs()?;
-        let mut rivals = self.rivals(&batch.entries)?;
+        let last = self.sql.query_row("SELECT records FROM meta", [], |row| row.get(0))?;
+        let mut state = ImportState {
+            rivals: self.rivals(&batch.entries)?,
+            last,
+        };
         for entry in &batch.entries {
-            fates.push(self.take_in(entry, &mut rivals, owns_rather)?);
+            fates.push(self.take_in(entry, &mut state, owns_rather)?);
         }
+        self.sql
+            .prepare_cached("UPDATE meta SET records = ?1 WHERE records <> ?1")?
+            .execute([state.last])?;
         self.add_up()?;
         self.all_compared()?;
         for (path, position) in &batch.files {
@@ -247,7 +266,7 @@ impl Transaction<'_> {
     fn take_in(
         &mut self,
         entry: &LogEntry,
-        rivals: &mut Rivals,
+        state: &mut ImportState,
         owns_rather: OwnsRather<'_>,
     ) -> rusqlite::Result<Fate> {
         let record = &entry.record;
@@ -260,10 +279,10 @@ impl Transaction<'_> {
         if let Some(id) = known {
             return self.meet_again(id, entry, owns_rather);
         }
-        if let Some(rival) = self.rival_of(provider, entry, rivals)? {
-            return self.decide(rival, provider, record);
+        if let Some(rival) = self.rival_of(provider, entry, &mut state.rivals)? {
+            return self.decide(rival, provider, record, &mut state.last);
         }
-        self.insert_new(record, provider)?;
+        self.insert_new(record, provider, &mut state.last)?;
         Ok(Fate::New)
     }
 
@@ -320,7 +339,7 @@ impl Transaction<'_> {
     }
 
     /// Of a log's entry and the record of another source, the better one stays.
-    fn decide(&mut self, rival: i64, provider: NameId, record: &UsageRecord) -> rusqlite::Result<Fate> {
+    fn decide(&mut self, rival: i64, provider: NameId, record: &UsageRecord, last: &mut u64) -> rusqlite::Result<Fate> {
         let Some(known) = self.record_of(rival)? else {
             return Ok(Fate::Known);
         };
@@ -344,7 +363,7 @@ impl Transaction<'_> {
             return Ok(Fate::Covered);
         }
         self.remove(rival, &known)?;
-        let id = self.insert_new(&with_marks_of(record, &known), provider)?;
+        let id = self.insert_new(&with_marks_of(record, &known), provider, last)?;
         if let Some(name) = &known.request_id {
             self.note_name(provider, name, id)?;
         }
@@ -352,9 +371,12 @@ impl Transaction<'_> {
         Ok(Fate::Replaces)
     }
 
-    fn insert_new(&mut self, record: &UsageRecord, provider: NameId) -> rusqlite::Result<i64> {
+    /// Inserts a record with the number after `last`, which is then the last one.
+    fn insert_new(&mut self, record: &UsageRecord, provider: NameId, last: &mut u64) -> rusqlite::Result<i64> {
         let (series_id, series) = self.names.series_of(self.sql, record)?;
-        let id = self.insert(record, series_id, provider)?;
+        *last += 1;
+        let id = *last;
+        self.insert_as(id, record, series_id, provider)?;
         self.additions
             .add(record.at, series_id, series.client, Totals::of(record));
         Ok(id.cast_signed())
@@ -422,7 +444,7 @@ impl Transaction<'_> {
         let (Some(first), Some(last)) = (times.clone().min(), times.max()) else {
             return Ok(rivals);
         };
-        let sources = self.other_series()?;
+        let sources = self.series_of(false)?;
         if sources.is_empty() {
             return Ok(rivals);
         }
@@ -448,10 +470,10 @@ impl Transaction<'_> {
         Ok(rivals)
     }
 
-    /// The series whose requests no log told of.
-    fn other_series(&mut self) -> rusqlite::Result<BTreeMap<SeriesId, UsageSource>> {
+    /// The series whose requests logs reported, or those of all other sources.
+    fn series_of(&mut self, is_log: bool) -> rusqlite::Result<BTreeMap<SeriesId, UsageSource>> {
         let mut found = BTreeMap::new();
-        for source in UsageSource::ALL.into_iter().filter(|source| !source.is_log()) {
+        for source in UsageSource::ALL.into_iter().filter(|source| source.is_log() == is_log) {
             if let Some(name) = self.names.find(self.sql, source.as_str())? {
                 let mut statement = self.sql.prepare_cached("SELECT id FROM series WHERE source = ?1")?;
                 let mut rows = statement.query([name])?;
@@ -567,7 +589,10 @@ impl Transaction<'_> {
         if !self.has_uncompared()? {
             return Ok(imported);
         }
-        let others = self.other_series()?;
+        let others = self.series_of(false)?;
+        if others.is_empty() || self.series_of(true)?.is_empty() {
+            return Ok(imported);
+        }
         let fresh: Vec<(i64, SeriesId)> = self
             .sql
             .prepare_cached(
@@ -576,6 +601,7 @@ impl Transaction<'_> {
             )?
             .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<rusqlite::Result<_>>()?;
+        let mut last = self.sql.query_row("SELECT records FROM meta", [], |row| row.get(0))?;
         for (id, _) in fresh.iter().filter(|(_, series)| others.contains_key(series)) {
             let Some(record) = self.record_of(*id)? else { continue };
             let provider = self.names.of(self.sql, record.model.provider.as_str())?;
@@ -584,12 +610,14 @@ impl Transaction<'_> {
             };
             let Some(entry) = self.record_of(logged)? else { continue };
             self.remove(logged, &entry)?;
-            match self.decide(*id, provider, &entry)? {
+            match self.decide(*id, provider, &entry, &mut last)? {
                 Fate::Covered => imported.covered += 1,
                 Fate::Replaces => imported.replaced += 1,
                 Fate::New | Fate::Updated | Fate::Known | Fate::TakenBack => {}
             }
         }
+        self.sql
+            .execute("UPDATE meta SET records = ?1 WHERE records <> ?1", [last])?;
         self.add_up()?;
         Ok(imported)
     }

@@ -21,7 +21,7 @@ pub struct SessionUsage {
     pub project: Option<String>,
     /// `provider/model`, sorted.
     pub models: Vec<String>,
-    /// When its first and last requests within the time that was asked for were.
+    /// When its first and last requests within the requested time were.
     pub first: Timestamp,
     pub last: Timestamp,
     pub totals: Totals,

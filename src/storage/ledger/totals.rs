@@ -28,7 +28,7 @@ pub struct Filter {
     pub tag: Option<String>,
     /// The program that made them.
     pub agent: Option<String>,
-    /// Who said so; everybody where none is named.
+    /// The source of the records; all where none is named.
     pub sources: Vec<UsageSource>,
 }
 

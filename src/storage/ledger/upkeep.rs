@@ -73,7 +73,7 @@ impl Ledger {
         let mut removed = 0;
         for from in (first..=last).step_by(usize::try_from(MAX_BATCH_RECORDS).unwrap_or(usize::MAX)) {
             removed += self.write(Survives::Kill, |transaction| {
-                // What a log told stays known, so that it is not taken for new when the log is read again.
+                // What a log reported stays known, so that it is not taken for new when the log is read again.
                 transaction
                     .sql
                     .prepare_cached(

@@ -243,7 +243,7 @@ pub(super) fn open_slot(places: &VaultPlaces, vault_id: Hex<16>, slot: &Slot) ->
 pub(super) fn damaged_slot(places: &VaultPlaces) -> VaultError {
     VaultError::Damaged {
         path: places.data.join(super::FILE),
-        what: "a keyslot does not hold what was wrapped in it",
+        what: "a keyslot is corrupted or was modified",
     }
 }
 

@@ -35,7 +35,7 @@ pub struct Keychain {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum KeychainError {
     /// The store works and has no such entry.
-    #[error("the system's keychain has no such entry")]
+    #[error("the entry is not in the system's keychain")]
     NoEntry,
     /// The store is there but closed, or the person at the screen said no.
     #[error("the system's keychain is locked")]

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{
-    FILE, LOCK, NewSlot, SlotId, SlotInfo, SlotKind, Unlock, UnlockedVault, Vault, VaultError, VaultFreshness,
-    VaultStatus, WriteAccess,
+    FILE, NewSlot, SlotId, SlotInfo, SlotKind, Unlock, Vault, VaultError, VaultFreshness,
     anchor::{self, KnownAnchor},
     custody::{self, Planned},
     edit::Committed,
     format::{Hex, MAX_SLOTS, Slot},
+    handle::{LOCK, UnlockedVault},
     keyslots,
-    opened::{Draft, VaultKeys},
+    opened::{Draft, Opened, VaultKeys},
+    operations::{VaultStatus, refuse_remains_of_written},
     reading::{Fresh, UnverifiedVault},
     seal::{self, SealKey},
+    writing::WriteAccess,
 };
 use crate::{
     domain::{Passphrase, Secret},
@@ -215,7 +217,7 @@ impl Vault {
         vault_id: Hex<16>,
         planned: &[Planned<'_>],
         now: Timestamp,
-    ) -> Result<(super::Opened, Created, Written), VaultError> {
+    ) -> Result<(Opened, Created, Written), VaultError> {
         let data = SealKey::make_random()?;
         let (slots, created) = self.make_slots(vault_id, planned, &data, now)?;
         let (bytes, opened) = Draft::first(VaultKeys::new(vault_id, data), slots, now)?.finish()?;
@@ -313,7 +315,7 @@ impl Vault {
 
     /// Other vault files without vault.json: creating another could destroy the old vault.
     fn refuse_remains(&self, folder: &Folder) -> Result<(), VaultError> {
-        super::refuse_remains_of_written(folder)?;
+        refuse_remains_of_written(folder)?;
         // Neither of those: a note is of an attempt that never came to a vault with anything in it.
         if !custody::settle_pending(folder, &self.places, None)? {
             let path = folder.path().join(custody::PENDING);

@@ -3,10 +3,11 @@
 use std::sync::{Arc, MutexGuard};
 
 use super::{
-    FILE, SlotInfo, SlotKind, Unlock, UnlockedVault, Vault, VaultError, VaultFreshness,
+    FILE, SlotInfo, SlotKind, Unlock, Vault, VaultError, VaultFreshness,
     anchor::{self, KnownAnchor},
     custody::{self, open_slot},
     format::{self, Header, MAX_FILE, VERSION, VaultFile},
+    handle::UnlockedVault,
     keyslots::{self, RecoveryCode, UnwrapError},
     opened::{Opened, VaultKeys},
     seal::SealKey,

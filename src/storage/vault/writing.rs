@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use super::{
-    FILE, Fresh, LOCK, Opened, SlotKind, Vault, VaultError, VaultFreshness,
+    FILE, SlotKind, Vault, VaultError, VaultFreshness,
     anchor::{self, Anchor, KnownAnchor},
     custody,
-    opened::Draft,
+    handle::LOCK,
+    opened::{Draft, Opened},
+    reading::Fresh,
 };
 use crate::storage::{
     audit::{self, AuditEntry, AuditOutcome},

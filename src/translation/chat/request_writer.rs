@@ -6,7 +6,7 @@ use crate::translation::{
     conversation::{ContentPart, Conversation, Speaker, ToolChoice, ToolResult, Turn},
     loss::{Losses, Untranslatable},
     signature::payload_for,
-    translator::TargetModel,
+    target::TargetModel,
 };
 
 /// How many texts may end a response.

@@ -5,8 +5,8 @@ use serde_json::{Map, Value, json};
 use crate::translation::{
     conversation::{ContentPart, Conversation, MediaSource, Speaker, ToolCall, ToolChoice, ToolResult},
     loss::{Losses, Untranslatable},
+    target::TargetModel,
     tool_id::encode_id,
-    translator::TargetModel,
 };
 
 /// What a response may have, in tokens, where neither the client nor the catalog says.

@@ -7,7 +7,7 @@ use crate::translation::{
     conversation::{ContentPart, Conversation, Speaker, ToolCall, ToolChoice, ToolResult, Turn},
     loss::{Losses, Untranslatable},
     signature::payload_for,
-    translator::TargetModel,
+    target::TargetModel,
 };
 
 pub(in crate::translation) fn write_request(

@@ -2,11 +2,10 @@
 
 use super::*;
 
-#[test]
-fn each_agents_files_are_read_by_its_own_rules() {
-    let home = home();
+/// The logs of agents that write a line, or a list, of messages.
+fn put_messages(home: &Home) {
     put(
-        &home,
+        home,
         ".gemini/tmp/0a1b/chats/session-2026-11-20T10-00-1.json",
         &json!({
         "sessionId": "gem", "messages": [
@@ -17,7 +16,7 @@ fn each_agents_files_are_read_by_its_own_rules() {
         .to_string(),
     );
     put(
-        &home,
+        home,
         ".qwen/projects/p/chats/q.jsonl",
         &lines(&[json!({
         "uuid": "q1", "sessionId": "qw", "timestamp": "2026-11-20T10:00:00Z", "type": "assistant", "model": "qwen3-coder-plus",
@@ -25,7 +24,7 @@ fn each_agents_files_are_read_by_its_own_rules() {
             "cachedContentTokenCount": 20, "totalTokenCount": 56}})]),
     );
     put(
-        &home,
+        home,
         ".kimi-code/sessions/wd_1/k1/agents/main/wire.jsonl",
         &lines(&[
             json!({"type": "usage.record", "usageScope": "turn", "model": "kimi-code/kimi-k2", "time": 1_763_632_800_000_u64,
@@ -35,7 +34,7 @@ fn each_agents_files_are_read_by_its_own_rules() {
         ]),
     );
     put(
-        &home,
+        home,
         ".pi/agent/sessions/p/1_a.jsonl",
         &lines(&[
             json!({"type": "session", "id": "pi1", "cwd": "/home/me/acme", "timestamp": "2026-11-20T10:00:00Z"}),
@@ -45,7 +44,7 @@ fn each_agents_files_are_read_by_its_own_rules() {
         ]),
     );
     put(
-        &home,
+        home,
         ".openclaw/agents/main/sessions/o.jsonl.reset.2026",
         &lines(&[
             json!({"type": "model_change", "provider": "openai", "modelId": "gpt-made-up"}),
@@ -53,30 +52,50 @@ fn each_agents_files_are_read_by_its_own_rules() {
             "usage": {"input": 3, "output": 1}}}),
         ]),
     );
+}
+
+/// The logs of agents that write tasks, sessions and turns.
+fn put_turns(home: &Home) {
     let request = json!({"tokensIn": 20, "tokensOut": 6, "cacheReads": 4, "cacheWrites": 0, "cost": 0.01}).to_string();
-    put(&home, ".config/Code/User/globalStorage/saoudrizwan.claude-dev/tasks/17/ui_messages.json", &json!([
+    put(home, ".config/Code/User/globalStorage/saoudrizwan.claude-dev/tasks/17/ui_messages.json", &json!([
         {"ts": 1_763_632_800_000_u64, "type": "say", "say": "api_req_started", "text": request},
         {"ts": 1_763_632_900_000_u64, "type": "say", "say": "api_req_started", "text": "{\"request\": \"under way\"}"},
     ]).to_string());
     put(
-        &home,
+        home,
         ".config/Code/User/globalStorage/saoudrizwan.claude-dev/tasks/17/api_conversation_history.json",
         &json!([{"role": "user", "content": "<model>claude-made-up</model>"}]).to_string(),
     );
     put(
-        &home,
+        home,
         ".factory/sessions/d.settings.json",
         &json!({"model": "gpt-made-up", "providerLock": "openai",
         "providerLockTimestamp": "2026-11-20T10:00:00Z", "tokenUsage": {"inputTokens": 30, "outputTokens": 3,
         "cacheCreationTokens": 2, "cacheReadTokens": 1, "thinkingTokens": 4}})
         .to_string(),
     );
+    let turn = json!({"timestamp": 1_763_632_800_u64, "params": {"update": {"sessionUpdate": "turn_completed",
+        "usage": {"inputTokens": 90, "outputTokens": 9, "cachedReadTokens": 40, "reasoningTokens": 2,
+        "costUsdTicks": 5_000_000_000_u64, "modelUsage": {"grok-made-up": {}}}}}});
+    put(
+        home,
+        ".grok/sessions/%2Fhome%2Fme%2Facme/g1/updates.jsonl",
+        &lines(&[turn]),
+    );
+}
+
+#[test]
+fn each_agents_files_are_read_by_its_own_rules() {
+    let home = home();
+    put_messages(&home);
+    put_turns(&home);
     let told = import(&home);
-    assert_eq!((&told["new"], &told["unreadable"]), (&7.into(), &0.into()), "{told}");
+    assert_eq!((&told["new"], &told["unreadable"]), (&8.into(), &0.into()), "{told}");
     let expected = [
         "cline",
         "droid",
         "gemini-cli",
+        "grok-build",
         "kimi-code",
         "openclaw",
         "pi",
@@ -86,15 +105,15 @@ fn each_agents_files_are_read_by_its_own_rules() {
     assert_eq!(
         totals(&home),
         [
-            7,
-            102 + 50 + 16 + 10 + 3 + 24 + 33,
-            15 + 6 + 4 + 2 + 1 + 6 + 7,
-            30 + 20 + 5 + 1 + 4 + 1,
+            8,
+            102 + 50 + 16 + 10 + 3 + 24 + 33 + 90,
+            15 + 6 + 4 + 2 + 1 + 6 + 7 + 9,
+            30 + 20 + 5 + 1 + 4 + 1 + 40,
             1 + 1 + 2
         ]
     );
     import(&home);
-    assert_eq!(totals(&home)[0], 7);
+    assert_eq!(totals(&home)[0], 8);
     expect_whole(&home);
 }
 

@@ -5,6 +5,7 @@ mod codex;
 mod databases;
 mod files;
 mod joining;
+mod laws;
 
 use std::{fs, path::Path};
 

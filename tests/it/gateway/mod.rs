@@ -15,6 +15,7 @@ mod everyone;
 mod failures;
 mod kills;
 mod limits;
+mod models;
 mod money;
 mod operation;
 mod quota;
@@ -129,7 +130,9 @@ fn completion() -> Value {
 fn a_program_without_a_key_is_answered_and_what_it_used_is_recorded() {
     let scene = Scene::new(StandIn::routes([(
         "POST /v1/chat/completions",
-        Reply::json(200, &completion()).header("set-cookie", "a=b"),
+        Reply::json(200, &completion())
+            .header("set-cookie", "a=b")
+            .header("x-request-id", "req_of_the_provider"),
     )]));
     let answer = scene.chat(chat());
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -168,6 +171,11 @@ fn a_program_without_a_key_is_answered_and_what_it_used_is_recorded() {
     assert_eq!(
         (&totals["reasoning_tokens"], &totals["cost_usd"]),
         (&json!(20), &json!(0.00096))
+    );
+    let exported = scene.home.run(["usage", "--export", "jsonl"]).stdout;
+    assert!(
+        exported.contains("\"upstream_id\":\"req_of_the_provider\""),
+        "{exported}"
     );
     let by_key = scene.home.run(["usage", "--group-by", "key", "--json"]).json();
     assert_eq!(by_key["groups"][0]["name"], "openai:default", "{by_key}");
@@ -315,7 +323,7 @@ fn models_are_found_by_the_catalogs_names_and_a_wrong_name_gets_suggestions() {
         "it runs here"
     );
     for (model, status, code, said) in [
-        ("gpt-6-soll", 404, "unknown_model", "gpt-6-sol"),
+        ("gtp-6-sol", 404, "unknown_model", "gpt-6-sol"),
         ("auto:nonsense", 400, "invalid_argument", "code_review"),
         ("huggingface/x", 404, "unknown_model", "/p/huggingface/"),
         ("groq/x", 503, "key_not_found", "api-keys add groq"),

@@ -315,6 +315,31 @@ fn each_type_has_a_name_of_its_own() {
     assert!(twice.is_empty(), "names that two types have:\n{}", twice.join("\n"));
 }
 
+/// The folders whose `mod.rs` declares the type that they are named for.
+const NAMED_FOR_THEIR_TYPE: &[&str] = &["app", "error", "settings"];
+
+#[test]
+fn a_mod_rs_says_what_its_folder_holds_and_has_no_code() {
+    let sources = sources();
+    let mut broken = Vec::new();
+    for source in &sources {
+        let Some(folder) = source.name.strip_suffix("/mod.rs") else {
+            continue;
+        };
+        // The only module of its folder, beside long tests.
+        let is_alone = !sources
+            .iter()
+            .any(|other| other.name != source.name && other.name.starts_with(&format!("{folder}/")));
+        let has_code = source.code().any(|(_, line)| {
+            graph::definition(line).is_some_and(|(kind, _)| matches!(kind, "fn" | "struct" | "enum" | "trait"))
+        });
+        if has_code && !is_alone && !NAMED_FOR_THEIR_TYPE.contains(&folder) {
+            broken.push(format!("src/{}", source.name));
+        }
+    }
+    assert!(broken.is_empty(), "code in a file of a name:\n{}", broken.join("\n"));
+}
+
 #[test]
 fn catalog_has_one_spelling() {
     let mut broken = Vec::new();

@@ -66,6 +66,26 @@ impl Home {
         Self { folder }
     }
 
+    /// One whose `openai` is `provider`, and whose vault a key file opens.
+    pub(crate) fn with_openai(provider: &stand_in::StandIn) -> Self {
+        let home = Self::new();
+        home.config(&format!(
+            "[vault]\nmaster_key = \"key-file\"\n[providers.openai]\nbase_url = \"{}/v1\"\n",
+            provider.url()
+        ));
+        home
+    }
+
+    /// One whose `openai` and `local` are `provider`.
+    pub(crate) fn with_openai_and_local(provider: &stand_in::StandIn) -> Self {
+        let home = Self::new();
+        home.config(&format!(
+            "[vault]\nmaster_key = \"key-file\"\n[providers.openai]\nbase_url = \"{url}/v1\"\n[providers.local]\nbase_url = \"{url}\"\n",
+            url = provider.url()
+        ));
+        home
+    }
+
     /// The folder in `API_KEYS_HOME`; the program creates it.
     pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().join("home")
