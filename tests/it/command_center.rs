@@ -102,7 +102,7 @@ fn keys_are_stored_once_with_what_is_known_of_them() {
     assert!(
         anthropic["expires_at"]
             .as_str()
-            .is_some_and(|date| date.starts_with("2027-02-01")),
+            .is_some_and(|date| date.starts_with("2027-01-31")),
         "{anthropic}"
     );
     assert_eq!(anthropic["exposed"], false);

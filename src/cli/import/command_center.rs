@@ -8,7 +8,6 @@ use std::{
 };
 
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
-use jiff::{Timestamp, civil, tz::TimeZone};
 use serde_json::{Value, json};
 
 use crate::{
@@ -55,12 +54,12 @@ struct ImportedKey {
     label: Option<Label>,
     /// As people recognize it; empty where it did not open.
     masked: String,
-    fate: Fate,
+    fate: KeyFate,
     notes: Vec<String>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum KeyFate {
     Stored,
     /// In a dry run.
     New,
@@ -195,7 +194,7 @@ impl Importer<'_> {
             provider: key.provider,
             label: None,
             masked: String::new(),
-            fate: Fate::Skipped,
+            fate: KeyFate::Skipped,
             notes: Vec::new(),
         };
         if key.is_mislabeled {
@@ -237,7 +236,7 @@ impl Importer<'_> {
             )
         };
         if is_known {
-            imported.fate = Fate::Known;
+            imported.fate = KeyFate::Known;
             return Ok(imported);
         }
         let label = if has_default {
@@ -248,20 +247,22 @@ impl Importer<'_> {
         imported.label = Some(label.clone());
         let question = format!("Store {} of {}?", imported.masked, provider.title);
         imported.fate = if self.is_dry {
-            Fate::New
+            KeyFate::New
         } else if self.is_sure || self.session.console.agrees(&question).unwrap_or(false) {
-            Fate::Stored
+            KeyFate::Stored
         } else {
-            Fate::Declined
+            KeyFate::Declined
         };
-        if imported.fate == Fate::Stored {
+        if imported.fate == KeyFate::Stored {
             let new = NewKey {
                 provider,
                 label,
                 description: key
                     .description
                     .filter(|text| text.chars().count() <= keys::MAX_DESCRIPTION),
-                expires_at: key.expires.as_deref().and_then(expiry),
+                expires_at: key
+                    .expires
+                    .and_then(|date| keys::expiration_date(&date, app.now()).ok()),
                 source: NewSecretSource::Argument(secret),
             };
             let added = wait(keys::add(app, &self.caller, new))?;
@@ -273,23 +274,6 @@ impl Importer<'_> {
         }
         Ok(imported)
     }
-}
-
-/// A date or time as people typed it; nothing where it is neither.
-fn expiry(text: &str) -> Option<Timestamp> {
-    let end_of_day = |date: civil::Date| date.tomorrow().ok()?.to_zoned(TimeZone::UTC).ok();
-    text.parse::<Timestamp>()
-        .ok()
-        .or_else(|| {
-            Some(
-                text.parse::<civil::DateTime>()
-                    .ok()?
-                    .to_zoned(TimeZone::UTC)
-                    .ok()?
-                    .timestamp(),
-            )
-        })
-        .or_else(|| Some(end_of_day(text.parse().ok()?)?.timestamp()))
 }
 
 /// What else is in the folder, and is not taken over by itself.
@@ -386,7 +370,7 @@ fn config_lines(routing: &CenterRouting) -> Vec<String> {
     lines
 }
 
-impl Fate {
+impl KeyFate {
     fn as_str(self) -> &'static str {
         match self {
             Self::Stored => "stored",
@@ -426,9 +410,9 @@ fn view(imported: &[ImportedKey], is_dry: bool, rest: &[String]) -> View {
     });
     let of = |fate| imported.iter().filter(|key| key.fate == fate).count();
     let (number, what) = if is_dry {
-        (of(Fate::New), "would be stored; nothing was changed")
+        (of(KeyFate::New), "would be stored; nothing was changed")
     } else {
-        (of(Fate::Stored), "stored")
+        (of(KeyFate::Stored), "stored")
     };
     let s = if number == 1 { "" } else { "s" };
     let mut shown = View::line(Tone::Good, format!("{number} key{s} {what}"));
@@ -438,10 +422,10 @@ fn view(imported: &[ImportedKey], is_dry: bool, rest: &[String]) -> View {
     for line in rest {
         shown = shown.and(Block::Hint(line.clone()));
     }
-    if of(Fate::Declined) > 0 {
+    if of(KeyFate::Declined) > 0 {
         shown = shown.and(Block::Hint("answer `y`, or use `--yes`, to store a key".to_owned()));
     }
-    if of(Fate::Stored) > 0 {
+    if of(KeyFate::Stored) > 0 {
         let said = "once `api-keys validate --all` is happy, delete .keys.enc there";
         shown = shown.and(Block::Hint(said.to_owned()));
     }

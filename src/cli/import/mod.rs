@@ -1,37 +1,7 @@
 //! `import`: what other programs keep of usage and keys.
 
+mod command;
 mod command_center;
 mod logs;
 
-use std::process::ExitCode;
-
-use clap::{ArgMatches, Command};
-
-use super::{
-    command::{CommandDef, Run, Session},
-    help::HelpSection,
-};
-use crate::error::{Code, Error, Result};
-
-pub(super) const COMMAND: CommandDef = CommandDef {
-    name: "import",
-    section: HelpSection::Usage,
-    define,
-    run: Run::With(run),
-};
-
-fn define(command: Command) -> Command {
-    command
-        .about("Import usage from the logs of coding agents, or the keys of Command Center")
-        .subcommand_required(true)
-        .subcommand(logs::command())
-        .subcommand(command_center::command())
-}
-
-fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
-    match matches.subcommand() {
-        Some(("logs", matches)) => logs::run(session, matches),
-        Some(("command-center", matches)) => command_center::run(session, matches),
-        _ => Err(Error::new(Code::Internal, "a command was parsed that does not exist")),
-    }
-}
+pub(super) use command::COMMAND;
