@@ -26,7 +26,7 @@ const REST: &str = "…";
 
 /// What `claude` does in the examples: it sends one request and prints the answer.
 const CLAUDE: &str = r#"#!/bin/sh
-curl -s "$ANTHROPIC_BASE_URL/v1/messages" -H "x-api-key: $ANTHROPIC_API_KEY" \
+curl -s "$ANTHROPIC_BASE_URL/v1/messages" -H "authorization: Bearer $ANTHROPIC_AUTH_TOKEN" \
     -d '{"model":"claude-opus-4-8","max_tokens":20,"messages":[{"role":"user","content":"Say ready"}]}' |
     sed 's/.*"text":"\([^"]*\)".*/\1\n/'
 "#;
@@ -82,8 +82,15 @@ impl Stage {
         let (_, seen) = terminal.end();
         let escape = Regex::new("\u{1b}\\[[0-9;?]*[A-Za-z]").expect("a pattern");
         let plain = escape.replace_all(&seen, "").replace("\r\n", "\n").replace('\r', "");
-        assert!(!plain.contains("error: internal"), "{command}\n{plain}");
-        plain.replace(&self.home.path().display().to_string(), "~")
+        for wrong in ["error: internal", r#"{"type":"error""#] {
+            assert!(!plain.contains(wrong), "{command}\n{plain}");
+        }
+        let shown = plain.replace(&self.home.path().display().to_string(), "~");
+        if shown.is_empty() || shown.ends_with('\n') {
+            shown
+        } else {
+            shown + "\n"
+        }
     }
 }
 
