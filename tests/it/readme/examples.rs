@@ -26,7 +26,7 @@ const REST: &str = "…";
 
 /// What `claude` does in the examples: it sends one request and prints the answer.
 const CLAUDE: &str = r#"#!/bin/sh
-curl -s "$ANTHROPIC_BASE_URL/v1/messages" -H "x-api-key: $ANTHROPIC_API_KEY" \
+curl -s "$ANTHROPIC_BASE_URL/v1/messages" -H "authorization: Bearer $ANTHROPIC_AUTH_TOKEN" \
     -d '{"model":"claude-opus-4-8","max_tokens":20,"messages":[{"role":"user","content":"Say ready"}]}' |
     sed 's/.*"text":"\([^"]*\)".*/\1\n/'
 "#;
