@@ -248,6 +248,7 @@ fn limit() -> SpendingLimit {
         span: Window::Month.around(now(), &TimeZone::UTC),
         of_client: false,
         most: Usd::MAX,
+        unpriced: Usd::ZERO,
     }
 }
 

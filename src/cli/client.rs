@@ -46,6 +46,13 @@ pub(super) const COMMAND: CommandDef = CommandDef {
                             .value_name("PROVIDER")
                             .action(ArgAction::Append)
                             .help("Allow only this provider; repeatable"),
+                    )
+                    .arg(
+                        Arg::new("model")
+                            .long("model")
+                            .value_name("MODEL")
+                            .action(ArgAction::Append)
+                            .help("Allow only this model, such as openai/gpt-6-sol or anthropic/*; repeatable"),
                     ),
             )
             .subcommand(Command::new("list").about("List clients and their spending"))
@@ -76,6 +83,12 @@ fn add(session: &Session, matches: &ArgMatches) -> Result<()> {
         providers: providers
             .map(|name| Ok(config.provider(name)?.id))
             .collect::<Result<_>>()?,
+        models: matches
+            .get_many::<String>("model")
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect(),
         daily_limit: limit("daily-limit"),
         monthly_limit: limit("monthly-limit"),
         requests_per_minute: matches
@@ -175,6 +188,7 @@ fn about(client: &GatewayClient) -> Value {
         "name": client.name.as_str(),
         "created_at": utc_text(client.created_at),
         "providers": client.providers.iter().map(ProviderId::as_str).collect::<Vec<_>>(),
+        "models": client.models,
         "daily_limit_usd": client.daily_limit.map(Usd::to_json),
         "monthly_limit_usd": client.monthly_limit.map(Usd::to_json),
         "requests_per_minute": client.requests_per_minute,

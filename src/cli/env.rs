@@ -5,7 +5,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Arg, ArgAction, ArgMatches, ValueEnum, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, ValueEnum, builder::PossibleValuesParser, value_parser};
 use serde_json::{Map, Value, json};
 use url::{Origin, Url};
 use zeroize::Zeroizing;
@@ -18,9 +18,11 @@ use super::{
     help::HelpSection,
 };
 use crate::{
+    app::App,
     domain::{Label, Secret},
     error::{Code, Error, Result},
     services::{
+        agents::{AGENTS, AgentProgram},
         gateway_clients::{self, NewClient},
         sdks,
     },
@@ -49,6 +51,13 @@ pub(super) const COMMAND: CommandDef = CommandDef {
                     .long("new")
                     .action(ArgAction::SetTrue)
                     .help("Create the client and print its key once; `api-keys client add` can also set limits"),
+            )
+            .arg(
+                Arg::new("for")
+                    .long("for")
+                    .value_name("AGENT")
+                    .value_parser(PossibleValuesParser::new(AGENTS.iter().map(|agent| agent.id)))
+                    .help("Print what this agent needs besides"),
             )
             .arg(
                 Arg::new("format")
@@ -99,30 +108,73 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
             )));
         }
     }
+    let agent = matches.get_one::<String>("for").and_then(|id| AgentProgram::named(id));
+    let variables = Variables::of(app, base, agent)?;
     if session.console.is_json() {
-        return json(base, &name, key.as_ref()).map(|()| ExitCode::SUCCESS);
+        return json(base, &name, key.as_ref(), &variables).map(|()| ExitCode::SUCCESS);
     }
     let format = matches.get_one("format").copied().unwrap_or(EnvFormat::Shell);
     let mut text = Zeroizing::new(String::with_capacity(2048));
     format
-        .write(&mut text, base, &name, key.as_ref())
+        .write(&mut text, &name, key.as_ref(), &variables)
         .map_err(|_| Error::new(Code::Internal, "a text could not be written"))?;
     Console::raw(text.as_bytes())?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn json(base: &str, name: &Label, key: Option<&Secret>) -> Result<()> {
+/// What a program needs to find the gateway.
+struct Variables {
+    addresses: Vec<(&'static str, String)>,
+    keys: Vec<&'static str>,
+    /// What must not be set.
+    without: &'static [&'static str],
+    /// The program, and what its command line must begin with.
+    command: Option<(&'static str, Vec<String>)>,
+}
+
+impl Variables {
+    /// What `agent` needs, or any program that uses the libraries.
+    fn of(app: &App, base: &str, agent: Option<&'static AgentProgram>) -> Result<Self> {
+        let without = agent.map_or(&[][..], |agent| agent.without);
+        let mut addresses = sdks::addresses(base);
+        let mut keys: Vec<&str> = sdks::keys().filter(|name| !without.contains(name)).collect();
+        let mut command = None;
+        if let Some(agent) = agent {
+            addresses.extend(agent.addresses(base));
+            let file = agent.write_settings(app)?;
+            addresses.extend(file.map(|(name, path)| (name, path.to_string_lossy().into_owned())));
+            keys.extend(agent.keys());
+            let arguments = agent.arguments(base);
+            command = (!arguments.is_empty()).then_some((agent.program, arguments));
+        }
+        Ok(Self {
+            addresses,
+            keys,
+            without,
+            command,
+        })
+    }
+}
+
+fn json(base: &str, name: &Label, key: Option<&Secret>, found: &Variables) -> Result<()> {
     let mut variables = Map::new();
-    for (name, value) in sdks::addresses(base) {
-        variables.insert(name.to_owned(), value.into());
+    for (name, value) in &found.addresses {
+        variables.insert((*name).to_owned(), value.as_str().into());
     }
     if let Some(key) = key {
-        for name in sdks::keys() {
+        for name in &found.keys {
             // EXPOSE: shown once to the person who ran the command with `--new`
-            variables.insert(name.to_owned(), key.expose().into());
+            variables.insert((*name).to_owned(), key.expose().into());
         }
     }
-    Console::json(&json!({"client": name.as_str(), "gateway": base, "variables": Value::Object(variables)}))
+    let mut result = json!({"client": name.as_str(), "gateway": base, "variables": Value::Object(variables)});
+    if !found.without.is_empty() {
+        result["unset"] = json!(found.without);
+    }
+    if let Some((_, arguments)) = &found.command {
+        result["arguments"] = json!(arguments);
+    }
+    Console::json(&result)
 }
 
 /// Fails where there is no client of that name.
@@ -143,20 +195,30 @@ fn expect(session: &Session, name: &Label) -> Result<()> {
 }
 
 impl EnvFormat {
-    fn write(self, text: &mut String, base: &str, name: &Label, key: Option<&Secret>) -> fmt::Result {
-        for (name, value) in sdks::addresses(base) {
-            self.line(text, name, &value)?;
+    fn write(self, text: &mut String, name: &Label, key: Option<&Secret>, variables: &Variables) -> fmt::Result {
+        for name in variables.without {
+            match self {
+                Self::Shell => writeln!(text, "unset {name};")?,
+                Self::Fish => writeln!(text, "set -e {name};")?,
+                Self::Powershell => writeln!(text, "Remove-Item Env:{name} -ErrorAction Ignore")?,
+                Self::Dotenv => {}
+            }
+        }
+        for (name, value) in &variables.addresses {
+            self.line(text, name, value)?;
+        }
+        if let Some((program, arguments)) = &variables.command {
+            self.function(text, program, arguments)?;
         }
         if let Some(key) = key {
-            for name in sdks::keys() {
+            for name in &variables.keys {
                 // EXPOSE: shown once to the person who ran the command with `--new`
                 self.line(text, name, key.expose())?;
             }
             return Ok(());
         }
         // At the end, where it hides nothing from a shell that sees all of it as one line.
-        let keys: Vec<&str> = sdks::keys().collect();
-        writeln!(text, "# {}:", keys.join(", "))?;
+        writeln!(text, "# {}:", variables.keys.join(", "))?;
         writeln!(
             text,
             "# the key of {name}, which was shown when it was added. For a new client and its key:"
@@ -164,10 +226,25 @@ impl EnvFormat {
         writeln!(text, "# api-keys env --client NAME --new")
     }
 
+    /// A program's command line with what it must begin with; a file has no commands.
+    fn function(self, text: &mut String, program: &str, arguments: &[String]) -> fmt::Result {
+        let quoted: Vec<String> = arguments.iter().map(|argument| format!("'{argument}'")).collect();
+        let quoted = quoted.join(" ");
+        match self {
+            Self::Shell => writeln!(text, "{program}() {{ command {program} {quoted} \"$@\"; }};"),
+            Self::Fish => writeln!(text, "function {program}; command {program} {quoted} $argv; end;"),
+            Self::Powershell => writeln!(
+                text,
+                "function {program} {{ & (Get-Command {program} -CommandType Application)[0] {quoted} @args }}"
+            ),
+            Self::Dotenv => writeln!(text, "# start it as: {program} {quoted}"),
+        }
+    }
+
     /// Neither an address nor a key has a character that needs more than these quotes: see [`base`].
     fn line(self, text: &mut String, name: &str, value: &str) -> fmt::Result {
         match self {
-            Self::Shell => writeln!(text, "export {name}='{value}';"),
+            Self::Shell => writeln!(text, "export {name}='{}';", value.replace('\'', r"'\''")),
             Self::Fish => writeln!(text, "set -gx {name} '{value}';"),
             Self::Powershell => writeln!(text, "$env:{name} = '{value}'"),
             Self::Dotenv => writeln!(text, "{name}='{value}'"),

@@ -142,7 +142,8 @@ async fn admit(
         },
         _ => call,
     };
-    let attribution = Attribution::of(request.headers())?;
+    let mut attribution = Attribution::of(request.headers())?;
+    attribution.project = attribution.project.or_else(|| client.project.clone());
     state.client_limits.admit(&client)?;
     let (mut head, body) = request.into_parts();
     let body = read(&head.headers, body).await?;

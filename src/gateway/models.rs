@@ -17,6 +17,7 @@ use crate::{
     domain::{KeyState, ModelRef, ProviderId},
     error::{Code, Error, Result},
     providers::Dialect,
+    settings,
     storage::gateway_clients::GatewayClient,
 };
 
@@ -58,6 +59,13 @@ pub(super) fn answer(
     let json = HeaderValue::from_static("application/json");
     response.headers_mut().insert(header::CONTENT_TYPE, json);
     Ok(response)
+}
+
+/// Whether the models that the client may use, if some were named, are this one among others.
+pub(super) fn may_use(client: &GatewayClient, model: &ModelRef) -> bool {
+    let name = model.to_string();
+    let is_meant = |pattern: &String| settings::fits(pattern, &name) || settings::fits(pattern, model.model.as_str());
+    client.models.is_empty() || client.models.iter().any(is_meant)
 }
 
 /// One model, as that API describes it.
@@ -118,5 +126,6 @@ fn models(app: &App, client: &GatewayClient, dialect: Dialect) -> Result<Vec<Mod
             ),
         }
     }
+    models.retain(|model| may_use(client, model));
     Ok(models)
 }

@@ -38,6 +38,8 @@ pub struct ProviderDef {
     pub flex_at_standard_rates: bool,
     /// The public prefixes of its keys, longest first.
     pub prefixes: &'static [&'static str],
+    /// How the names of its own models begin, for those that no list has yet.
+    pub model_prefixes: &'static [&'static str],
     /// The page where keys are created and revoked.
     pub console: &'static str,
     /// The response header that names the account.

@@ -64,6 +64,7 @@ const COMMON: ProviderDef = ProviderDef {
     states_cost: false,
     flex_at_standard_rates: false,
     prefixes: &[],
+    model_prefixes: &[],
     console: "",
     account_header: None,
     models: None,
@@ -97,6 +98,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
             // Another type than the `permission_error` of a key without rights.
             code("forbidden", RegionBlocked),
         ],
+        model_prefixes: &["claude-"],
         ..COMMON
     },
     ProviderDef {
@@ -114,6 +116,20 @@ pub static PROVIDERS: &[ProviderDef] = &[
             code("ip_not_authorized", NotAllowed),
         ],
         responses: Some(openai("")),
+        model_prefixes: &[
+            "gpt-",
+            "chatgpt-",
+            "codex-",
+            "o1",
+            "o3",
+            "o4",
+            "text-embedding-",
+            "omni-moderation",
+            "whisper-",
+            "tts-",
+            "sora-",
+            "dall-e-",
+        ],
         ..COMMON
     },
     ProviderDef {
@@ -140,6 +156,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
             code("billing_disabled", NoCredit),
             code("consumer_suspended", NoCredit),
         ],
+        model_prefixes: &["gemini-"],
         ..COMMON
     },
     ProviderDef {
@@ -171,6 +188,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         console: "https://console.mistral.ai/api-keys",
         check: Some(Check::get(&["/models"])),
         refusals: &[message(&["invalid model:"], ModelMissing)],
+        model_prefixes: &["mistral-", "codestral-", "devstral-", "magistral-", "ministral-"],
         ..COMMON
     },
     ProviderDef {
@@ -204,6 +222,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
             message(&["model not exist"], ModelMissing),
         ],
         responses: Some(openai("")),
+        model_prefixes: &["deepseek-"],
         ..COMMON
     },
     ProviderDef {
@@ -222,6 +241,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         ],
         states_cost: true,
         responses: Some(openai("")),
+        model_prefixes: &["grok-"],
         ..COMMON
     },
     ProviderDef {
@@ -362,6 +382,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         read: readings::vague_403,
         responses: Some(openai("")),
         anthropic: Some(bearer("/v1", "/anthropic/v1")),
+        model_prefixes: &["kimi-", "moonshot-"],
         ..COMMON
     },
     ProviderDef {
@@ -406,6 +427,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
             code("1301", RequestFault),
         ],
         anthropic: Some(bearer("/paas/v4", "/anthropic/v1")),
+        model_prefixes: &["glm-"],
         ..COMMON
     },
     ProviderDef {
@@ -442,6 +464,7 @@ pub static PROVIDERS: &[ProviderDef] = &[
         ],
         responses: Some(openai("")),
         anthropic: Some(bearer("/v1", "/anthropic/v1")),
+        model_prefixes: &["MiniMax-", "minimax-"],
         ..COMMON
     },
     ProviderDef {

@@ -36,6 +36,8 @@ pub fn claim(
     if most == Some(Usd::ZERO) {
         return Ok(Claim::default());
     }
+    // Requests of known cost are not held up by those that were not.
+    let counted_as = if most.is_none() { budget.unpriced_cap } else { None }.unwrap_or_default();
     let of_all = [
         (Window::Day, budget.enabled.then_some(budget.daily_limit)),
         (Window::Month, budget.enabled.then_some(budget.monthly_limit)),
@@ -50,7 +52,15 @@ pub fn claim(
         .filter_map(|(of_client, window, most)| {
             let most = most?;
             let span = window.around(now, &budget.time_zone);
-            Some((window, SpendingLimit { span, of_client, most }))
+            Some((
+                window,
+                SpendingLimit {
+                    span,
+                    of_client,
+                    most,
+                    unpriced: counted_as,
+                },
+            ))
         })
         .unzip();
     if limits.is_empty() {
@@ -58,7 +68,7 @@ pub fn claim(
     }
     let Some(amount) = most.or(budget.unpriced_cap) else {
         return Err(Error::new(Code::PriceUnknown, "the cost of the request is unknown, and the budget is enforced")
-            .hint("add the model's price as [[prices]] in config.toml, or set `budget.unpriced_cap` to the amount reserved for such requests"));
+            .hint("add the model's price as [[prices]] in config.toml, or set `budget.unpriced_cap` to the amount that such a request counts as"));
     };
     Ok(Claim {
         amount,
@@ -72,7 +82,7 @@ impl Claim {
     pub fn refusal(&self, at: usize, spent: Spent, client: Option<&GatewayClient>) -> Error {
         let (window, limit, amount) = (self.windows[at], self.limits[at], self.amount);
         let most = limit.most;
-        let left = (most - spent.recorded - spent.reserved).or_zero();
+        let left = limit.left(spent).or_zero();
         let (whose, way_out) = match client.filter(|_| limit.of_client) {
             Some(client) => (
                 format!(" of the client {}", client.name),
@@ -80,6 +90,16 @@ impl Claim {
             ),
             None => (String::new(), "raise it under [budget] in config.toml"),
         };
+        if limit.unpriced > Usd::ZERO {
+            let message = format!(
+                "the cost of the request is unknown: it counts as {amount}, as others of the {} did, and only {left} of the \
+                 {} budget{whose} ({most}) is left",
+                window.as_str(),
+                window.as_str()
+            );
+            return Error::new(Code::OverBudget, message)
+                .hint("add the model's price as [[prices]] in config.toml, or change `budget.unpriced_cap`");
+        }
         let message = format!(
             "the request may cost {amount}, but only {left} of the {} budget{whose} ({most}) is left",
             window.as_str()

@@ -9,6 +9,7 @@ use crate::{
     app::App,
     domain::{Label, ProviderId, Secret, Usd, Window},
     error::{Code, Error, Result},
+    providers,
     storage::gateway_clients::{GatewayClient, KeyHash},
 };
 
@@ -16,6 +17,8 @@ use crate::{
 const PREFIX: &str = "akc_";
 /// The longest key that is hashed.
 const MAX_KEY_LENGTH: usize = 200;
+/// The longest name of a folder that is recorded, in bytes.
+const MAX_PROJECT_LEN: usize = 100;
 /// How long the key of a command still works once it is no longer renewed, because the command was killed.
 const COMMAND_KEY_TIMEOUT: SignedDuration = SignedDuration::from_hours(1);
 
@@ -25,6 +28,10 @@ pub struct NewClient {
     pub name: Label,
     /// The only providers that it may use; none named is all.
     pub providers: BTreeSet<ProviderId>,
+    /// The only models that it may use, with `*` for anything; none named is all.
+    pub models: BTreeSet<String>,
+    /// The project that its requests are recorded under, where they name none.
+    pub project: Option<String>,
     pub daily_limit: Option<Usd>,
     pub monthly_limit: Option<Usd>,
     pub requests_per_minute: Option<NonZeroU32>,
@@ -38,6 +45,8 @@ impl NewClient {
         Self {
             name,
             providers: BTreeSet::new(),
+            models: BTreeSet::new(),
+            project: None,
             daily_limit: None,
             monthly_limit: None,
             requests_per_minute: None,
@@ -64,6 +73,8 @@ pub fn add(app: &App, new: NewClient) -> Result<(GatewayClient, Secret)> {
         key_hash: KeyHash::of(&key),
         created_at: app.now(),
         providers: new.providers,
+        models: new.models,
+        project: new.project,
         daily_limit: new.daily_limit,
         monthly_limit: new.monthly_limit,
         requests_per_minute: new.requests_per_minute,
@@ -93,6 +104,7 @@ pub fn add_for_command(app: &App, command: &str, providers: &BTreeSet<ProviderId
         .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
         .take(32)
         .collect();
+    let project = project_of(app);
     let mut number = 1;
     loop {
         let name = if number == 1 {
@@ -104,6 +116,7 @@ pub fn add_for_command(app: &App, command: &str, providers: &BTreeSet<ProviderId
             app,
             NewClient {
                 providers: providers.clone(),
+                project: project.clone(),
                 expires_at: app.now().checked_add(COMMAND_KEY_TIMEOUT).ok(),
                 ..NewClient::named(name.parse()?)
             },
@@ -113,6 +126,16 @@ pub fn add_for_command(app: &App, command: &str, providers: &BTreeSet<ProviderId
             outcome => return outcome,
         }
     }
+}
+
+/// The project that is worked on here: the one that the environment names, else the folder.
+fn project_of(app: &App) -> Option<String> {
+    let settings = app.settings();
+    let folder = || {
+        let name = settings.machine().ok()?.working().file_name()?.to_str()?.to_owned();
+        (name.len() <= MAX_PROJECT_LEN && !providers::has_key_form(&name)).then_some(name)
+    };
+    settings.environment().project().or_else(folder)
 }
 
 /// Keeps the key of a command alive, once half of its time is over; one that was removed stays removed.

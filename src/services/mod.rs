@@ -10,6 +10,7 @@
 //! - Routing: [`routing`] decides by what [`health`] has learned.
 //! - The gateway's clients: [`gateway_clients`].
 
+pub mod agents;
 pub mod budget_claim;
 pub mod budget_status;
 pub mod caller;

@@ -113,7 +113,12 @@ pub struct GatewayConfig {
     /// Whether a request may be translated for a provider that does not offer its API.
     pub translate: bool,
     pub cache: CacheConfig,
+    pub models: ModelAliases,
 }
+
+/// Names that clients ask for, and the models that answer.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ModelAliases(pub(super) Vec<(String, Vec<String>)>);
 
 /// The logs of coding agents.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -271,7 +276,7 @@ impl Default for BudgetConfig {
             monthly_limit: Usd::from_nano(100_000_000_000),
             alert_threshold: Billionths(800_000_000),
             time_zone: TimeZone::UTC,
-            unpriced_cap: None,
+            unpriced_cap: Some(Usd::from_nano(100_000_000)),
         }
     }
 }
@@ -282,6 +287,7 @@ impl Default for GatewayConfig {
             max_wait: Duration::from_secs(10),
             translate: false,
             cache: CacheConfig::default(),
+            models: ModelAliases::default(),
         }
     }
 }
@@ -294,6 +300,35 @@ impl Default for CacheConfig {
             max_size: 64 << 20,
         }
     }
+}
+
+impl ModelAliases {
+    /// The models that answer in the place of `name`, the first of them first: those of the name itself, else those of
+    /// the longest pattern that it fits.
+    pub fn targets_of(&self, name: &str) -> Option<&[String]> {
+        let fitting = self.0.iter().filter(|(pattern, _)| fits(pattern, name));
+        let best = fitting.max_by_key(|(pattern, _)| (pattern == name, pattern.len()))?;
+        Some(&best.1)
+    }
+}
+
+/// Whether `name` fits `pattern`, in which `*` stands for anything.
+pub fn fits(pattern: &str, name: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else {
+        return pattern == name;
+    };
+    let Some(mut left) = name.strip_prefix(start) else {
+        return false;
+    };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let end = parts.pop().unwrap_or_default();
+    for part in parts {
+        let Some((_, after)) = left.split_once(part) else {
+            return false;
+        };
+        left = after;
+    }
+    left.ends_with(end)
 }
 
 impl MasterKey {
@@ -313,4 +348,36 @@ fn unknown(name: Option<&str>) -> String {
         || "that is not the name of a provider".to_owned(),
         |name| format!("unknown provider `{name}`"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_pattern_that_a_name_fits_counts() {
+        let config = Config::parse(
+            "[gateway.models]\n\"claude-*\" = \"a/any\"\n\"claude-opus-*\" = [\"a/opus\", \"b/opus\"]\n\
+             \"claude-opus-5\" = \"a/five\"\n\"*-mini*\" = \"a/mini\"\n",
+        )
+        .expect("a configuration");
+        for (name, targets) in [
+            ("claude-haiku", Some(&["a/any"][..])),
+            ("claude-opus-4", Some(&["a/opus", "b/opus"])),
+            ("claude-opus-5", Some(&["a/five"])),
+            ("gpt-mini-2", Some(&["a/mini"])),
+            ("mini", None),
+            ("my-claude-1", None),
+        ] {
+            let found = config.gateway.models.targets_of(name);
+            let found = found.map(|all| all.iter().map(String::as_str).collect::<Vec<_>>());
+            assert_eq!(found, targets.map(<[&str]>::to_vec), "{name}");
+        }
+        for wrong in ["\"a\" = 7", "\"a\" = \"b-*\"", "\"a\" = \"\"", "\"a\" = \"auto\""] {
+            assert!(
+                Config::parse(&format!("[gateway.models]\n{wrong}\n")).is_err(),
+                "{wrong}"
+            );
+        }
+    }
 }

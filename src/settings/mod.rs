@@ -18,8 +18,8 @@ use std::sync::Arc;
 
 pub use self::{
     config::{
-        AgentLogsConfig, BudgetConfig, CacheConfig, Config, GatewayConfig, KeysInChat, MasterKey, PriceOverride,
-        ProviderConfig, QualityOverride, RoutingConfig, UnknownProvider, VaultConfig,
+        AgentLogsConfig, BudgetConfig, CacheConfig, Config, GatewayConfig, KeysInChat, MasterKey, ModelAliases,
+        PriceOverride, ProviderConfig, QualityOverride, RoutingConfig, UnknownProvider, VaultConfig, fits,
     },
     environment::{Environment, HOME, VARIABLES, Variable, VariableError},
     error::SettingsError,

@@ -7,14 +7,14 @@ use jiff::tz::TimeZone;
 use super::{
     ConfigError, Project,
     config::{
-        AgentLogsConfig, BudgetConfig, CacheConfig, Config, GatewayConfig, KeysInChat, MasterKey, PriceOverride,
-        ProviderConfig, QualityOverride, RoutingConfig, VaultConfig,
+        AgentLogsConfig, BudgetConfig, CacheConfig, Config, GatewayConfig, KeysInChat, MasterKey, ModelAliases,
+        PriceOverride, ProviderConfig, QualityOverride, RoutingConfig, VaultConfig,
     },
     environment,
     section::{self, Field, Section, meant},
 };
 use crate::{
-    domain::{Billionths, Label, ModelId, ModelRef, Objective, ProviderId, Rate, Rates, Task},
+    domain::{Billionths, Label, ModelId, ModelRef, Objective, ProviderId, Rate, Rates, Task, Usd},
     providers::{Address, KeyConfig, PROVIDERS, Provider},
 };
 
@@ -286,7 +286,8 @@ fn budget(mut section: Section<'_, '_>) -> Result<BudgetConfig, ConfigError> {
         budget.alert_threshold = field.decimal(Billionths::ONE)?;
     }
     if let Some(field) = section.field("unpriced_cap") {
-        budget.unpriced_cap = Some(field.decimal(MAX_DOLLARS)?.into());
+        let cap: Usd = field.decimal(MAX_DOLLARS)?.into();
+        budget.unpriced_cap = Some(cap).filter(|cap| *cap > Usd::ZERO);
     }
     if let Some(field) = section.field("time_zone") {
         budget.time_zone = match field.text()? {
@@ -311,8 +312,28 @@ fn gateway(mut section: Section<'_, '_>) -> Result<GatewayConfig, ConfigError> {
     if let Some(section) = section.section("cache")? {
         gateway.cache = cache(section)?;
     }
+    if let Some(section) = section.section("models")? {
+        gateway.models = models(&section)?;
+    }
     section.finish()?;
     Ok(gateway)
+}
+
+fn models(section: &Section<'_, '_>) -> Result<ModelAliases, ConfigError> {
+    let mut aliases = Vec::new();
+    for (name, field) in section.each() {
+        let items = if field.is_list() { field.items()? } else { vec![field] };
+        let mut targets = Vec::new();
+        for item in items {
+            let target = item.text()?;
+            if target.is_empty() || target.contains('*') || target.starts_with("auto") {
+                return Err(item.wrong("must name a model, as `provider/model` or as the catalog does"));
+            }
+            targets.push(target.to_owned());
+        }
+        aliases.push((name, targets));
+    }
+    Ok(ModelAliases(aliases))
 }
 
 pub(super) fn agent_logs(mut section: Section<'_, '_>) -> Result<AgentLogsConfig, ConfigError> {

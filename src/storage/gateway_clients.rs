@@ -41,6 +41,12 @@ pub struct GatewayClient {
     /// The only providers that it may use; none named is all.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub providers: BTreeSet<ProviderId>,
+    /// The only models that it may use, with `*` for anything; none named is all.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub models: BTreeSet<String>,
+    /// The project that its requests are recorded under, where they name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
     #[serde(default, with = "amount", skip_serializing_if = "Option::is_none")]
     pub daily_limit: Option<Usd>,
     #[serde(default, with = "amount", skip_serializing_if = "Option::is_none")]

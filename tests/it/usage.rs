@@ -871,7 +871,7 @@ fn money_is_set_aside_only_for_what_costs_and_never_for_nothing() {
         }
         Ok(!claim.limits.is_empty())
     };
-    let usual = app(CONFIG);
+    let usual = app(&CONFIG.replace("[budget]", "[budget]\nunpriced_cap = 0"));
     assert_eq!(code(reserve(&usual, Some(Usd::ZERO))), Ok(false), "free");
     assert_eq!(code(reserve(&usual, None)), Err(Code::PriceUnknown));
     let most = Usd::from_nano(600_000_000);

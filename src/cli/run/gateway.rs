@@ -23,7 +23,7 @@ use crate::{
     error::{Code, Error, Result},
     gateway::{self, GatewayListener},
     process,
-    services::{gateway_clients, sdks},
+    services::{agents::AgentProgram, gateway_clients, sdks},
     storage::gateway_clients::GatewayClient,
     tools::view::{Block, View},
 };
@@ -141,15 +141,30 @@ fn code_of(status: ExitStatus) -> ExitCode {
         .map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
+/// The agent that the command starts, if it is one that needs more than the libraries' variables.
+fn agent_of(command: &std::process::Command) -> Option<&'static AgentProgram> {
+    let program = Path::new(command.get_program()).file_stem()?;
+    AgentProgram::of_program(program.to_str()?)
+}
+
 /// Puts the gateway into the command's environment in place of every provider's key.
 fn dress(app: &App, command: &mut std::process::Command, base: &str, key: &Secret) -> Result<()> {
     for name in key_variables(app)? {
         command.env_remove(name);
     }
     command.envs(sdks::addresses(base));
-    for name in sdks::keys() {
+    let agent = agent_of(command);
+    for name in sdks::keys().chain(agent.into_iter().flat_map(AgentProgram::keys)) {
         // EXPOSE: the child's environment; it opens this gateway, for as long as the child runs
         command.env(name, key.expose());
+    }
+    if let Some(agent) = agent {
+        for name in agent.without {
+            command.env_remove(name);
+        }
+        command.envs(agent.addresses(base));
+        command.envs(agent.write_settings(app)?);
+        put_first(command, agent.arguments(base));
     }
     // A proxy elsewhere could not reach a gateway on this machine.
     let environment = app.settings().environment();
@@ -158,6 +173,22 @@ fn dress(app: &App, command: &mut std::process::Command, base: &str, key: &Secre
         command.env(name, format!("{before}127.0.0.1,localhost,::1"));
     }
     Ok(())
+}
+
+/// The same command with these arguments before its own.
+fn put_first(command: &mut std::process::Command, arguments: Vec<String>) {
+    if arguments.is_empty() {
+        return;
+    }
+    let mut longer = std::process::Command::new(command.get_program());
+    longer.args(arguments).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => longer.env(name, value),
+            None => longer.env_remove(name),
+        };
+    }
+    *command = longer;
 }
 
 /// The variables of providers' keys, whether they are set or not.

@@ -248,6 +248,7 @@ mod tests {
             span,
             of_client: false,
             most: usd(most),
+            unpriced: Usd::ZERO,
         }]
     }
 

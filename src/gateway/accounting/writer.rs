@@ -20,7 +20,7 @@ use tokio::sync::oneshot;
 use super::leases::{IDLE_TIMEOUT, LeaseKey, Leases, PlannedLease, Reservation};
 use crate::{
     app::App,
-    domain::{UsageRecord, Usd},
+    domain::{Tokens, UsageRecord, Usd},
     error::{Code, Error, Result},
     gateway::keys::health::KeyHealth,
     services::budget_claim::Claim,
@@ -260,7 +260,10 @@ impl LedgerWriter {
         let encoded = Encoded::new(&ended.record);
         let mut state = self.state();
         if let Some(reservation) = held.and_then(|mut held| held.reservation.take()) {
-            let cost = ended.record.cost.usd().unwrap_or_default();
+            // What has no price counts as what was set aside for it.
+            let is_used = ended.record.tokens != Tokens::default();
+            let unpriced = if is_used { reservation.amount } else { Usd::ZERO };
+            let cost = ended.record.cost.usd().unwrap_or(unpriced);
             state.leases.settle(reservation, cost);
         }
         match state.journal.end(entry, &encoded) {

@@ -24,6 +24,7 @@ use crate::{
             route::Endpoint,
         },
         keys::LentKey,
+        models,
         request::{
             client_request::ClientRequest,
             fields::BodyFields,
@@ -100,6 +101,12 @@ impl Attempts<'_> {
             );
             return Err(Error::new(Code::ProviderNotAllowed, message)
                 .hint("its providers were named when it was added: `api-keys client add`")
+                .into());
+        }
+        if !models::may_use(&request.client, &prepared.model) {
+            let message = format!("the client {} may not use {}", request.client.name, prepared.model);
+            return Err(Error::new(Code::ProviderNotAllowed, message)
+                .hint("its models were named when it was added: `api-keys client add --model`")
                 .into());
         }
         if let (Endpoint::CountTokens, Some(translated)) = (&request.call.endpoint, &prepared.translated) {

@@ -1,6 +1,7 @@
 //! A request: as the client sent it, and as it goes to a provider.
 //!
-//! `prepared_request` → `target`, `translated`, `rewrite`, `estimate` → `fields` → `prompt` → `multipart`, `text_tokens`.
+//! `prepared_request` → `target` → `resolver`, `translated`, `rewrite`, `estimate` → `fields` → `prompt` → `multipart`,
+//! `text_tokens`.
 
 pub(in crate::gateway) mod attribution;
 mod body_format;
@@ -11,6 +12,7 @@ mod multipart;
 pub(super) mod prepared_request;
 pub(super) mod probe;
 mod prompt;
+mod resolver;
 mod rewrite;
 pub(super) mod target;
 mod text_tokens;

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use crate::{
     app::App,
-    catalog::Catalog,
     domain::{Label, ModelId, ProviderId},
     error::{Code, Error, Result},
     gateway::{
@@ -16,7 +15,13 @@ use crate::{
     settings::Config,
 };
 
-use super::{client_request::ClientRequest, estimate, fields::BodyFields, translated::SentAs};
+use super::{
+    client_request::ClientRequest,
+    estimate,
+    fields::BodyFields,
+    resolver::{Resolver, WantedApi},
+    translated::SentAs,
+};
 
 /// What the model is called of a request that names none.
 pub(super) const UNNAMED: &str = "unnamed";
@@ -29,14 +34,6 @@ pub(in crate::gateway) struct Target {
     /// The key to begin with, where routing has chosen one.
     pub(in crate::gateway) label: Option<Label>,
     pub(super) form: SentAs,
-}
-
-/// The API that a request is for.
-#[derive(Clone, Copy)]
-struct WantedApi<'a> {
-    endpoint: &'a Endpoint,
-    /// Whether it may be translated for a provider that does not offer it.
-    translates: bool,
 }
 
 /// Where the request may go, in this order.
@@ -77,60 +74,38 @@ pub(in crate::gateway) async fn targets(
             label: maker.label,
         }]);
     }
-    let (provider, model) = if let Endpoint::Native(id) = &call.endpoint {
-        (
-            config.provider(id.as_str())?,
+    let found = if let Endpoint::Native(id) = &call.endpoint {
+        let provider = config.provider(id.as_str())?;
+        vec![(
+            api.offered_by(&provider)?,
+            provider,
             native_model(&call.path, named.as_deref())?,
-        )
+        )]
     } else {
         let named = named.ok_or_else(|| {
             Error::new(Code::InvalidArgument, "`model` is missing, or not a string")
                 .hint("name it as `provider/model`, or as the catalog does: see /v1/models")
         })?;
-        resolve(config, &request.catalog, api, &named)?
+        let resolver = Resolver {
+            config,
+            catalog: &request.catalog,
+            client: &request.client,
+            api,
+        };
+        resolver.with_fallbacks(&named)?
     };
     // What is stored of the conversation so far is stored in one account.
-    let label = earlier()
-        .filter(|maker| maker.provider == provider.id)
-        .and_then(|maker| maker.label);
-    Ok(vec![Target {
-        form: api.offered_by(&provider)?,
-        provider,
-        model,
-        label,
-    }])
-}
-
-impl WantedApi<'_> {
-    /// As what `provider` takes the request, if it does.
-    fn form(self, provider: &Provider) -> Option<SentAs> {
-        SentAs::to(provider, self.endpoint, self.translates)
-    }
-
-    fn offered_by(self, provider: &Provider) -> Result<SentAs> {
-        self.form(provider).ok_or_else(|| {
-            let id = &provider.id;
-            let may_be_translated = !self.translates && SentAs::to(provider, self.endpoint, true).is_some();
-            let also = if may_be_translated {
-                ", or set `translate = true` under [gateway] in config.toml"
-            } else {
-                ""
-            };
-            Error::new(
-                Code::UnknownModel,
-                format!("{id} is not known to support {}", self.name()),
-            )
-            .hint(format!("send the request in its own format, at /p/{id}/{also}"))
-        })
-    }
-
-    fn name(self) -> &'static str {
-        match self.endpoint.dialect() {
-            Dialect::Anthropic => "Anthropic's API",
-            Dialect::Responses => "OpenAI's Responses API",
-            Dialect::OpenAi | Dialect::Native => "OpenAI's API",
+    let made_by = earlier();
+    let targets = found.into_iter().map(|(form, provider, model)| {
+        let maker = made_by.as_ref().filter(|maker| maker.provider == provider.id);
+        Target {
+            label: maker.and_then(|maker| maker.label.clone()),
+            provider,
+            model,
+            form,
         }
-    }
+    });
+    Ok(targets.collect())
 }
 
 /// Where a request goes that names neither a model nor anything that was made before: the only provider that the client
@@ -171,56 +146,6 @@ fn routed(config: &Config, api: WantedApi<'_>, route: &Route) -> Result<Vec<Targ
         .hint("`api-keys route TASK` shows the candidates; name a model as `provider/model`"));
     }
     Ok(targets)
-}
-
-/// The provider and its model that `name` means: `provider/model`, or a name of the catalog.
-fn resolve(config: &Config, catalog: &Catalog, api: WantedApi<'_>, name: &str) -> Result<(Provider, ModelId)> {
-    if let Some((provider, model)) = name.split_once('/')
-        && let Ok(provider) = config.provider(provider)
-    {
-        return Ok((provider, model_id(model)?));
-    }
-    let model = model_id(name)?;
-    let found = catalog.find_everywhere(&model);
-    let knows = |provider: &Provider| {
-        found.iter().any(|found| found.model.id.provider == provider.id)
-            || provider.models.as_ref().is_some_and(|models| models.contains(&model))
-    };
-    let mut providers: Vec<&Provider> = config.providers().iter().collect();
-    let order = &config.routing.fallback_order;
-    providers.sort_by_key(|provider| {
-        order
-            .iter()
-            .position(|equals| equals.contains(&provider.id))
-            .unwrap_or(order.len())
-    });
-    providers.retain(|provider| knows(provider));
-    // One that is turned off, or does not offer the API, is a reason to say so rather than not to know the model.
-    let best = providers.into_iter().min_by_key(|provider| {
-        let form = api.form(provider);
-        (form.is_none(), !provider.enabled, form != Some(SentAs::Itself))
-    });
-    best.map(|best| (best.clone(), model))
-        .ok_or_else(|| unknown(catalog, name))
-}
-
-fn model_id(name: &str) -> Result<ModelId> {
-    let named: Result<ModelId> = name.parse().map_err(Error::from);
-    named.map_err(|why| why.hint("/v1/models lists the models that can be requested"))
-}
-
-fn unknown(catalog: &Catalog, name: &str) -> Error {
-    let near: Vec<String> = catalog.near(name).iter().map(ToString::to_string).collect();
-    let meant = if near.is_empty() {
-        String::new()
-    } else {
-        format!("did you mean {}? ", near.join(", "))
-    };
-    // The name is the client's own and goes back to it alone.
-    let short: String = name.chars().take(100).collect();
-    Error::new(Code::UnknownModel, format!("no model `{short}` is known")).hint(format!(
-        "{meant}name any other as `provider/model`; /v1/models lists what is known"
-    ))
 }
 
 /// The model of a request to a provider's own API: what the body names, or the path, as Gemini's

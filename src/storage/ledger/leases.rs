@@ -48,6 +48,15 @@ pub struct SpendingLimit {
     /// Only what the same client spends counts, not what all clients do.
     pub of_client: bool,
     pub most: Usd,
+    /// What each request of unknown cost counts as.
+    pub unpriced: Usd,
+}
+
+impl SpendingLimit {
+    /// What is left of it, where that is spent.
+    pub fn left(&self, spent: Spent) -> Usd {
+        self.most - spent.recorded - spent.reserved - self.unpriced.scaled(spent.unpriced_requests, 1)
+    }
 }
 
 /// Names a lease for good.
@@ -412,7 +421,7 @@ impl OpenLeases {
         for (at, limit) in limits.iter().enumerate() {
             let whose = if limit.of_client { client } else { 0 };
             let spent = self.spent(transaction, whose, limit.span)?;
-            let left = limit.most - spent.recorded - spent.reserved;
+            let left = limit.left(spent);
             if left < tightest.0 {
                 tightest = (left, at, spent);
             }

@@ -15,6 +15,7 @@ mod everyone;
 mod failures;
 mod kills;
 mod limits;
+mod models;
 mod money;
 mod operation;
 mod quota;
@@ -322,7 +323,7 @@ fn models_are_found_by_the_catalogs_names_and_a_wrong_name_gets_suggestions() {
         "it runs here"
     );
     for (model, status, code, said) in [
-        ("gpt-6-soll", 404, "unknown_model", "gpt-6-sol"),
+        ("gtp-6-sol", 404, "unknown_model", "gpt-6-sol"),
         ("auto:nonsense", 400, "invalid_argument", "code_review"),
         ("huggingface/x", 404, "unknown_model", "/p/huggingface/"),
         ("groq/x", 503, "key_not_found", "api-keys add groq"),

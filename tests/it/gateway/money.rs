@@ -93,7 +93,12 @@ fn a_client_has_limits_of_its_own() {
 
 #[test]
 fn a_request_of_unknown_price_is_refused_where_a_budget_is_kept() {
-    let scene = Scene::new(StandIn::answering(whole_use()));
+    let scene = Scene::with(
+        StandIn::answering(whole_use()),
+        "[budget]\nunpriced_cap = 0\n",
+        &[],
+        &[],
+    );
     let mut body = chat();
     body["model"] = "openai/never-heard-of".into();
     let refused = scene.chat(body.clone());
@@ -104,7 +109,7 @@ fn a_request_of_unknown_price_is_refused_where_a_budget_is_kept() {
     // The configuration is read again while the gateway runs.
     let path = scene.home.path().join("config.toml");
     let config = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, format!("{config}[budget]\nunpriced_cap = 0.01\n")).unwrap();
+    std::fs::write(&path, config.replace("unpriced_cap = 0", "unpriced_cap = 0.01")).unwrap();
     assert_eq!(scene.chat(body).status, 200);
     assert_eq!(scene.home.totals(1)["unpriced_requests"], 1);
 }
@@ -112,7 +117,12 @@ fn a_request_of_unknown_price_is_refused_where_a_budget_is_kept() {
 #[test]
 fn usage_that_is_reported_only_later_is_not_taken_for_none() {
     let queued = json!({"id": "resp_1", "status": "queued", "usage": null});
-    let scene = Scene::new(StandIn::answering(Reply::json(200, &queued)));
+    let scene = Scene::with(
+        StandIn::answering(Reply::json(200, &queued)),
+        "[budget]\nunpriced_cap = 0\n",
+        &[],
+        &[],
+    );
     let ask = json!({"model": "openai/m", "input": "hi", "background": true});
     let batch = json!({"requests": [{"custom_id": "1", "params": {"model": "m", "max_tokens": 1}}]});
     let in_background = [
@@ -127,7 +137,7 @@ fn usage_that_is_reported_only_later_is_not_taken_for_none() {
     assert!(scene.provider.requests().is_empty());
     let path = scene.home.path().join("config.toml");
     let config = std::fs::read_to_string(&path).unwrap();
-    std::fs::write(&path, format!("{config}[budget]\nenabled = false\n")).unwrap();
+    std::fs::write(&path, config.replace("unpriced_cap = 0", "enabled = false")).unwrap();
     for (path, body) in in_background {
         assert_eq!(scene.gateway.post(path, &scene.client, body).status, 200, "{path}");
     }
@@ -515,7 +525,12 @@ fn no_way_of_asking_lets_a_client_through_its_limit() {
 
 #[test]
 fn a_service_tier_without_a_price_is_refused_where_a_budget_is_kept() {
-    let scene = Scene::new(StandIn::answering(whole_use()));
+    let scene = Scene::with(
+        StandIn::answering(whole_use()),
+        "[budget]\nunpriced_cap = 0\n",
+        &[],
+        &[],
+    );
     for tier in ["priority", "flex", "scale", "no-such-tier"] {
         let mut body = chat();
         body["service_tier"] = tier.into();

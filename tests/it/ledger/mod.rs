@@ -124,6 +124,7 @@ fn limit(most: i64) -> SpendingLimit {
         span: span(0, DAY),
         of_client: false,
         most: Usd::from_nano(most),
+        unpriced: Usd::ZERO,
     }
 }
 
