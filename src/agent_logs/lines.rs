@@ -44,42 +44,34 @@ pub(super) fn each_with(
         file.seek(SeekFrom::Start(from))?;
     }
     let finders: Vec<memmem::Finder<'_>> = words.iter().map(|word| memmem::Finder::new(*word)).collect();
-    let mut buffer = vec![0; CHUNK];
-    // What is in the buffer, and where that begins in the file.
-    let (mut filled, mut at) = (0, from);
+    // What is read and not yet given, and where that begins in the file. It is never filled with zeros: most files are
+    // shorter than a chunk.
+    let length = file.metadata().map_or(0, |found| found.len().saturating_sub(from));
+    let mut buffer = Vec::with_capacity(usize::try_from(length).map_or(CHUNK, |length| length.min(CHUNK)));
+    let mut at = from;
     loop {
-        if filled == buffer.len() {
-            if buffer.len() >= LONGEST {
-                return Err(LogFault::TooLong);
-            }
-            buffer.resize(buffer.len() * 2, 0);
+        if buffer.len() >= LONGEST {
+            return Err(LogFault::TooLong);
         }
-        let count = match file.read(&mut buffer[filled..]) {
-            Ok(count) => count,
-            Err(why) if why.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(why) => return Err(why.into()),
-        };
-        if count == 0 {
+        let fresh = buffer.len();
+        // A line that is longer than what was read is read in larger pieces.
+        let more = CHUNK.saturating_sub(fresh).max(fresh) as u64;
+        if (&mut file).take(more).read_to_end(&mut buffer)? == 0 {
             break;
         }
-        let fresh = filled;
-        filled += count;
-        let Some(end) = memrchr(b'\n', &buffer[fresh..filled]).map(|end| fresh + end + 1) else {
+        let Some(end) = memrchr(b'\n', &buffer[fresh..]).map(|end| fresh + end + 1) else {
             continue;
         };
         matching(&buffer[..end], at, &finders, &mut each);
-        buffer.copy_within(end..filled, 0);
-        filled -= end;
+        buffer.drain(..end);
         at += end as u64;
-        if buffer.len() > CHUNK && filled < CHUNK {
-            buffer.truncate(CHUNK);
-            buffer.shrink_to_fit();
+        if buffer.capacity() > 2 * CHUNK && buffer.len() < CHUNK {
+            buffer.shrink_to(CHUNK);
         }
     }
-    let last = &buffer[..filled];
-    if !last.is_empty() && finders.iter().any(|finder| finder.find(last).is_some()) {
+    if !buffer.is_empty() && finders.iter().any(|finder| finder.find(&buffer).is_some()) {
         each(LogLine {
-            bytes: last,
+            bytes: &buffer,
             at,
             is_whole: false,
         });

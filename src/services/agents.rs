@@ -134,7 +134,6 @@ pub const AGENTS: &[AgentProgram] = &[
         id: "llm",
         title: "llm",
         program: "llm",
-        is_tried: true,
         ..COMMON
     },
     AgentProgram {

@@ -129,14 +129,14 @@ pub fn import(
         };
         let changed: Vec<&LogFile> = files
             .iter()
-            .filter(|file| !is_unchanged(file, positions.get(&file.path)))
+            .filter(|file| !is_unchanged(file, positions.get(file.path.as_os_str())))
             .collect();
         if !changed.is_empty() {
             let reader = (agent.reader)(&files);
             let new: BTreeSet<&Path> = changed
                 .iter()
                 .map(|file| file.path.as_path())
-                .filter(|path| !positions.contains_key(*path))
+                .filter(|path| !positions.contains_key(path.as_os_str()))
                 .collect();
             let following: BTreeSet<PathBuf> = reader.follows_from(&new).into_iter().collect();
             for file in &files {
@@ -144,7 +144,7 @@ pub fn import(
                     due.push(DueFile {
                         file: file.clone(),
                         agent: readers.len(),
-                        known: positions.get(&file.path).copied(),
+                        known: positions.get(file.path.as_os_str()).copied(),
                     });
                     report.read += 1;
                 }

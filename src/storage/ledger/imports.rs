@@ -6,7 +6,8 @@
 //! part of the sums is taken back in the same transaction.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashMap},
+    ffi::OsString,
     ops::AddAssign,
     path::{Path, PathBuf},
 };
@@ -213,7 +214,7 @@ impl Ledger {
     }
 
     /// Up to where each log is read.
-    pub fn log_positions(&self) -> LedgerResult<BTreeMap<PathBuf, LogPosition>> {
+    pub fn log_positions(&self) -> LedgerResult<HashMap<OsString, LogPosition>> {
         self.read(|transaction| {
             let mut statement = transaction
                 .sql
@@ -229,7 +230,7 @@ impl Ledger {
                     read_to: unsigned(row.get(5)?),
                     checksum: row.get(6)?,
                 };
-                Ok((path_of(path), position))
+                Ok((path_of(path).into_os_string(), position))
             })?;
             rows.collect()
         })
