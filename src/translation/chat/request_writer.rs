@@ -124,9 +124,10 @@ impl TurnWriter<'_> {
     fn write_user(&mut self, parts: Vec<ContentPart>) -> Result<(), Untranslatable> {
         let mut said = Vec::new();
         for part in parts {
-            match part {
-                ContentPart::ToolResult(result) => self.write_result(result, &mut said),
-                other => said.push(other),
+            if let ContentPart::ToolResult(result) = part {
+                self.write_result(result, &mut said);
+            } else {
+                said.push(part);
             }
         }
         if !said.is_empty() {
@@ -141,12 +142,11 @@ impl TurnWriter<'_> {
         let ToolResult { id, parts, is_error } = result;
         let mut texts = Vec::new();
         for part in parts {
-            match part {
-                ContentPart::Text(text) => texts.push(text),
-                other => {
-                    said.push(ContentPart::Text(format!("Part of the result of the tool call {id}:")));
-                    said.push(other);
-                }
+            if let ContentPart::Text(text) = part {
+                texts.push(text);
+            } else {
+                said.push(ContentPart::Text(format!("Part of the result of the tool call {id}:")));
+                said.push(part);
             }
         }
         let mut text = texts.join("\n");
