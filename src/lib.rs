@@ -17,6 +17,9 @@ pub mod storage;
 // The providers, and the only HTTP client.
 pub mod providers;
 
+// What other programs keep of keys.
+pub mod imports;
+
 // Requests and responses from one provider's format to another's.
 pub mod translation;
 

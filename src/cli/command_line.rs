@@ -37,7 +37,7 @@ const LAST: usize = 900;
 pub fn command() -> Command {
     let mut command = Command::new("api-keys")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Keep API keys of LLM providers encrypted, check and rotate them, use them without showing them")
+        .about("Keep API keys of LLM providers encrypted, and use them without showing them")
         .max_term_width(100)
         .arg(
             Arg::new("json")

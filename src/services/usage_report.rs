@@ -33,7 +33,7 @@ pub enum GroupBy {
     Session,
     Agent,
     Tag,
-    /// The five-hour windows of subscriptions.
+    // The five-hour windows of subscriptions.
     Block,
 }
 

@@ -16,6 +16,7 @@ mod cli_prompt;
 mod cli_run;
 mod cli_vault;
 mod clients;
+mod command_center;
 mod concurrency;
 mod crash;
 mod differential;

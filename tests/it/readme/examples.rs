@@ -82,8 +82,15 @@ impl Stage {
         let (_, seen) = terminal.end();
         let escape = Regex::new("\u{1b}\\[[0-9;?]*[A-Za-z]").expect("a pattern");
         let plain = escape.replace_all(&seen, "").replace("\r\n", "\n").replace('\r', "");
-        assert!(!plain.contains("error: internal"), "{command}\n{plain}");
-        plain.replace(&self.home.path().display().to_string(), "~")
+        for wrong in ["error: internal", r#"{"type":"error""#] {
+            assert!(!plain.contains(wrong), "{command}\n{plain}");
+        }
+        let shown = plain.replace(&self.home.path().display().to_string(), "~");
+        if shown.is_empty() || shown.ends_with('\n') {
+            shown
+        } else {
+            shown + "\n"
+        }
     }
 }
 

@@ -1,27 +1,19 @@
-//! `import`: usage that other programs know of, into the ledger.
+//! `import logs`: usage from the logs of coding agents, into the ledger.
 
 use std::{process::ExitCode, time::Duration};
 
 use clap::{Arg, ArgAction, ArgMatches, Command, builder::PossibleValuesParser};
 use serde_json::{Value, json};
 
-use super::{
-    command::{CommandDef, Run, Session, exit},
-    console::Console,
-    help::HelpSection,
-};
 use crate::{
     agent_logs::{AGENTS, Agent, agent_named},
+    cli::{
+        command::{Session, exit},
+        console::Console,
+    },
     error::{Code, Error, ExitCode as Ending, Result},
     services::log_import::{self, AgentImport, LogImport},
     tools::view::{Block, Cell, Column, Tone, View, count},
-};
-
-pub(super) const COMMAND: CommandDef = CommandDef {
-    name: "import",
-    section: HelpSection::Usage,
-    define,
-    run: Run::With(run),
 };
 
 /// How long another import is waited for.
@@ -29,42 +21,34 @@ const LOCK_TIMEOUT: Duration = Duration::from_secs(10);
 /// After how many files a person is shown how far it is.
 const SHOWN_EVERY: usize = 16;
 
-fn define(command: Command) -> Command {
-    command
-        .about("Import usage from the logs of coding agents")
-        .subcommand_required(true)
-        .subcommand(
-            Command::new("logs")
-                .about("Read what is new in the logs of coding agents on this machine")
-                .long_about(
-                    "Read what is new in the logs of coding agents on this machine into the ledger\n\n\
-                     A request counts once: in copies of a session, when a log is read again, and when it passed the \
-                     gateway or was reported. What is imported stays when its log is deleted. Use that a plan covers has \
-                     its cost at API prices, apart from what is billed; name agents that are billed by the token in \
-                     config.toml: [agent_logs] billed = [\"cline\"].",
-                )
-                .arg(
-                    Arg::new("agent")
-                        .long("agent")
-                        .value_name("AGENT")
-                        .action(ArgAction::Append)
-                        .value_parser(PossibleValuesParser::new(AGENTS.iter().map(|agent| agent.name)))
-                        .hide_possible_values(true)
-                        .help("Only this agent's logs, such as claude-code; can be repeated"),
-                )
-                .arg(
-                    Arg::new("dry-run")
-                        .long("dry-run")
-                        .action(ArgAction::SetTrue)
-                        .help("Only show what would be imported"),
-                ),
+pub(super) fn command() -> Command {
+    Command::new("logs")
+        .about("Read what is new in the logs of coding agents on this machine")
+        .long_about(
+            "Read what is new in the logs of coding agents on this machine into the ledger\n\n\
+             A request counts once: in copies of a session, when a log is read again, and when it passed the \
+             gateway or was reported. What is imported stays when its log is deleted. Use that a plan covers has \
+             its cost at API prices, apart from what is billed; name agents that are billed by the token in \
+             config.toml: [agent_logs] billed = [\"cline\"].",
+        )
+        .arg(
+            Arg::new("agent")
+                .long("agent")
+                .value_name("AGENT")
+                .action(ArgAction::Append)
+                .value_parser(PossibleValuesParser::new(AGENTS.iter().map(|agent| agent.name)))
+                .hide_possible_values(true)
+                .help("Only this agent's logs, such as claude-code; can be repeated"),
+        )
+        .arg(
+            Arg::new("dry-run")
+                .long("dry-run")
+                .action(ArgAction::SetTrue)
+                .help("Only show what would be imported"),
         )
 }
 
-fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
-    let Some(("logs", matches)) = matches.subcommand() else {
-        return Err(Error::new(Code::Internal, "a command was parsed that does not exist"));
-    };
+pub(super) fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     let agents: Vec<&'static Agent> = match matches.get_many::<String>("agent") {
         Some(named) => named.filter_map(|name| agent_named(name)).collect(),
         None => AGENTS.iter().collect(),

@@ -1,0 +1,3 @@
+//! What other programs keep of keys and usage, read and never changed.
+
+pub mod command_center;
