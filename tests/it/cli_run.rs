@@ -278,3 +278,29 @@ fn a_folder_of_a_project_gets_the_keys_of_its_label() {
         "a mistake in the configuration stops it"
     );
 }
+
+#[test]
+fn an_agent_gets_what_it_needs_to_go_through_the_gateway() {
+    let home = with_keys();
+    let made = |program: &str| {
+        let path = home.path().join(program);
+        let script = "#!/bin/sh\necho \"$1 $2 [$ANTHROPIC_API_KEY] ${ANTHROPIC_AUTH_TOKEN%%_*} ${API_KEYS_CLIENT_KEY%%_*} \
+             $GEMINI_CLI_SYSTEM_SETTINGS_PATH\"\n";
+        std::fs::write(&path, script).unwrap();
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+        std::fs::set_permissions(&path, mode).unwrap();
+        let ended = run(&home, &["--gateway", "--", path.to_str().unwrap(), "mine"]);
+        ended.stdout.trim().to_owned()
+    };
+    assert_eq!(made("claude"), "mine  [] akc", "its token alone");
+    assert_eq!(made("codex").split(" [").next(), Some("-c model_provider=\"api-keys\""));
+    assert!(made("codex").ends_with("] akc akc"), "its provider's key");
+    let settings = made("gemini").split(' ').next_back().unwrap().to_owned();
+    let settings = std::fs::read_to_string(settings).unwrap();
+    assert!(settings.contains("gemini-api-key"), "{settings}");
+    let env = home.run(["env", "--client", "one", "--new", "--for", "codex"]);
+    assert!(env.stdout.contains("codex() { command codex '-c'"), "{}", env.stdout);
+    let env = home.run(["env", "--client", "two", "--new", "--for", "claude-code"]);
+    assert!(env.stdout.contains("unset ANTHROPIC_API_KEY;"), "{}", env.stdout);
+    assert!(!env.stdout.contains("export ANTHROPIC_API_KEY"), "{}", env.stdout);
+}
