@@ -313,4 +313,5 @@ def run(binary, base, path, ports, agent, program, arguments, model):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    # Downloads come first, while nothing else needs the time.
+    installed() if sys.argv[1] == "--install" else main(sys.argv[1])
