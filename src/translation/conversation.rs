@@ -105,6 +105,14 @@ pub(super) enum ToolChoice {
 }
 
 impl Conversation {
+    /// How the next token is chosen, by the names that every format has for it.
+    pub(super) fn sampling(&self) -> impl Iterator<Item = (&'static str, Value)> {
+        let fields = [("temperature", &self.temperature), ("top_p", &self.top_p)];
+        fields
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value.clone()?)))
+    }
+
     /// Adds to the last turn where the same side speaks on, as Anthropic's format wants it.
     pub(super) fn say(&mut self, speaker: Speaker, parts: Vec<ContentPart>) {
         match self.turns.last_mut() {
@@ -122,6 +130,22 @@ impl Conversation {
         let last_own = self.turns.iter().rposition(is_own).unwrap_or_default();
         let turns = self.turns.into_iter().enumerate();
         turns.map(move |(number, turn)| (turn, number >= last_own))
+    }
+}
+
+impl ToolSpec {
+    /// The tool as a JSON object, with its schema in the field of this name.
+    pub(super) fn to_json(&self, schema: &str) -> Value {
+        let fields = [
+            ("name", Some(self.name.as_str().into())),
+            (schema, Some(self.schema.clone())),
+            ("description", self.description.as_deref().map(Value::from)),
+            ("strict", self.is_strict.map(Value::from)),
+        ];
+        let known = fields
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        Value::Object(known.collect())
     }
 }
 

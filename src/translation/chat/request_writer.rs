@@ -23,13 +23,8 @@ pub(in crate::translation) fn write_request(
     if let Some(limit) = target.output_limit(conversation.max_output, losses) {
         set(target.limit_field(), limit.into());
     }
-    for (name, value) in [
-        ("temperature", &conversation.temperature),
-        ("top_p", &conversation.top_p),
-    ] {
-        if let Some(value) = value {
-            set(name, value.clone());
-        }
+    for (name, value) in conversation.sampling() {
+        set(name, value);
     }
     if conversation.stop.len() > MAX_STOPS {
         losses.add("stop_sequences");
@@ -51,13 +46,7 @@ pub(in crate::translation) fn write_request(
     }
     if !conversation.tools.is_empty() {
         let tools = conversation.tools.iter().map(|tool| {
-            let mut function = json!({"name": tool.name, "parameters": tool.schema});
-            if let Some(description) = &tool.description {
-                function["description"] = description.as_str().into();
-            }
-            if let Some(is_strict) = tool.is_strict {
-                function["strict"] = is_strict.into();
-            }
+            let function = tool.to_json("parameters");
             json!({"type": "function", "function": function})
         });
         set("tools", tools.collect());

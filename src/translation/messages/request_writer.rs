@@ -27,13 +27,8 @@ pub(in crate::translation) fn write_request(
     if !conversation.system.is_empty() {
         set("system", conversation.system.join("\n\n").into());
     }
-    for (name, value) in [
-        ("temperature", &conversation.temperature),
-        ("top_p", &conversation.top_p),
-    ] {
-        if let Some(value) = value {
-            set(name, value.clone());
-        }
+    for (name, value) in conversation.sampling() {
+        set(name, value);
     }
     if !conversation.stop.is_empty() {
         set("stop_sequences", conversation.stop.clone().into());
@@ -41,16 +36,7 @@ pub(in crate::translation) fn write_request(
     if conversation.is_stream {
         set("stream", true.into());
     }
-    let tools = conversation.tools.iter().map(|tool| {
-        let mut spec = json!({"name": tool.name, "input_schema": tool.schema});
-        if let Some(description) = &tool.description {
-            spec["description"] = description.as_str().into();
-        }
-        if let Some(is_strict) = tool.is_strict {
-            spec["strict"] = is_strict.into();
-        }
-        spec
-    });
+    let tools = conversation.tools.iter().map(|tool| tool.to_json("input_schema"));
     let tools: Vec<Value> = tools.collect();
     if !tools.is_empty() {
         set("tools", tools.into());

@@ -24,13 +24,8 @@ pub(in crate::translation) fn write_request(
     if let Some(limit) = target.output_limit(conversation.max_output, losses) {
         set("max_output_tokens", limit.into());
     }
-    for (name, value) in [
-        ("temperature", &conversation.temperature),
-        ("top_p", &conversation.top_p),
-    ] {
-        if let Some(value) = value {
-            set(name, value.clone());
-        }
+    for (name, value) in conversation.sampling() {
+        set(name, value);
     }
     if !conversation.stop.is_empty() {
         losses.add("stop_sequences");
@@ -48,13 +43,13 @@ pub(in crate::translation) fn write_request(
     }
     if !conversation.tools.is_empty() {
         let tools = conversation.tools.iter().map(|tool| {
-            json!({
-                "type": "function",
-                "name": tool.name,
-                "description": tool.description,
-                "parameters": tool.schema,
-                "strict": tool.is_strict.unwrap_or_default(),
-            })
+            let mut spec = tool.to_json("parameters");
+            spec["type"] = "function".into();
+            // Its own default is to refuse schemas that leave something open.
+            if tool.is_strict.is_none() {
+                spec["strict"] = false.into();
+            }
+            spec
         });
         set("tools", tools.collect());
         let choice = match &conversation.tool_choice {
