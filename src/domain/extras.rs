@@ -4,7 +4,7 @@ use super::{Rate, Usd};
 
 /// What a request used beside plain text, as its provider counts it.
 ///
-/// Sound and images are parts of the request's [`Tokens`]; all else is charged beside them.
+/// Sound and images are parts of the request's [`Tokens`](super::Tokens); all else is charged beside them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Extras {
     /// Tokens of sound in the input, cached or not.

@@ -1,7 +1,7 @@
 //! Requests and responses between the formats of OpenAI's and Anthropic's APIs.
 //!
-//! A request is read into a [`Conversation`](conversation::Conversation), a response into
-//! [`AnswerEvent`](event::AnswerEvent)s, and both are written from there: one reader and one writer for each format,
+//! A request is read into a `Conversation`, a response into
+//! `AnswerEvent`s, and both are written from there: one reader and one writer for each format,
 //! none for a pair. What has no counterpart is refused by its name where the meaning would change
 //! ([`Untranslatable`]), and left out and listed elsewhere ([`Losses`]).
 //!
