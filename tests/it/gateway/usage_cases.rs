@@ -545,11 +545,19 @@ fn a_form_is_paid_for_as_the_model_that_it_names() {
         (answer.status, answer.header("x-api-keys-model")),
         (200, Some("openai/m"))
     );
-    assert_eq!(post("unheard-of").status, 402);
-    let totals = scene.home.totals(1);
+    let other = post("unheard-of");
     assert_eq!(
-        (&totals["input_tokens"], &totals["lower_bound_requests"]),
-        (&json!(14), &json!(1))
+        (other.status, other.header("x-api-keys-model")),
+        (200, Some("openai/unheard-of"))
+    );
+    let totals = scene.home.totals(2);
+    assert_eq!(
+        (
+            &totals["input_tokens"],
+            &totals["lower_bound_requests"],
+            &totals["unpriced_requests"]
+        ),
+        (&json!(28), &json!(1), &json!(1))
     );
 }
 
