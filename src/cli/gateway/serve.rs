@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
-use clap::{Arg, ArgMatches, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use serde_json::json;
 
 use super::{
@@ -47,6 +47,14 @@ pub(in crate::cli) const COMMAND: CommandDef = CommandDef {
             )
             .arg(listen())
             .arg(allow_remote())
+            .arg(
+                // Others have it, and every web page could then spend what the keys pay for.
+                Arg::new("no-auth")
+                    .long("no-auth")
+                    .action(ArgAction::SetTrue)
+                    .hide(true)
+                    .help("Not available"),
+            )
             .arg(seconds("first-byte-timeout", FIRST_BYTE_TIMEOUT).help("Time limit for the first byte of a response"))
             .arg(seconds("idle-timeout", IDLE_TIMEOUT).help("Time limit between two chunks of a response"))
             .arg(seconds("grace", SHUTDOWN_TIMEOUT).help("Time limit for open requests after SIGTERM"))
@@ -69,6 +77,12 @@ fn serve(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
             .copied()
             .map_or(default, Duration::from_secs)
     };
+    if matches.get_flag("no-auth") {
+        return Err(
+            Error::new(Code::InvalidArgument, "the gateway serves no program without a client key")
+                .hint("`api-keys run --gateway -- PROGRAM` gives a program its own, and `api-keys env` a shell; you need not see it"),
+        );
+    }
     let options = Options {
         listen: matches
             .get_one::<SocketAddr>("listen")

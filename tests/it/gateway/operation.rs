@@ -411,6 +411,16 @@ fn a_service_says_what_goes_wrong_without_being_asked() {
 }
 
 #[test]
+fn there_is_no_gateway_without_client_keys() {
+    let refused = Home::new().run(["gateway", "--no-auth", "--json"]);
+    assert_eq!(
+        (refused.code, refused.error_code().as_str()),
+        (Some(2), "invalid_argument")
+    );
+    assert!(refused.stdout.contains("api-keys run --gateway"), "{refused:?}");
+}
+
+#[test]
 fn a_vault_that_is_encrypted_anew_keeps_the_gateway_and_commands_going() {
     let scene = Scene::new(StandIn::start(|_| Reply::json(200, &completion())));
     let asked = AtomicBool::new(true);
