@@ -13,7 +13,7 @@ use super::{
     agent::{Agent, LogReader},
     fault::LogFault,
     files::{self, LogFile},
-    json::{Count, Text},
+    json::{Count, LogText},
     lines,
     request::{LogKind, LogReading, LoggedRequest},
 };
@@ -37,7 +37,7 @@ pub(super) const AGENT: Agent = Agent {
 };
 
 const VARIABLE: &str = "CLAUDE_CONFIG_DIR";
-/// The end of the name of every count: it stands in the lines that tell of usage, and in few others, as in texts the
+/// The end of the name of every count: it stands in the lines that report usage, and in few others, as in texts the
 /// quotation mark is escaped.
 const WORD: &[u8] = b"_tokens\"";
 /// The model of messages that the program made up itself.
@@ -73,22 +73,22 @@ fn find(machine: &Machine) -> Vec<LogFile> {
 
 struct ClaudeLogs;
 
-/// A line that may tell of usage; all else in it is passed over.
+/// A line that may report usage; all else in it is passed over.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct ClaudeLine<'a> {
     #[serde(borrow, default)]
-    timestamp: Text<'a>,
+    timestamp: LogText<'a>,
     #[serde(borrow, default)]
-    session_id: Text<'a>,
+    session_id: LogText<'a>,
     #[serde(borrow, default)]
-    request_id: Text<'a>,
+    request_id: LogText<'a>,
     #[serde(borrow, default)]
-    uuid: Text<'a>,
+    uuid: LogText<'a>,
     #[serde(borrow, default)]
-    cwd: Text<'a>,
+    cwd: LogText<'a>,
     #[serde(borrow, default)]
-    session_kind: Text<'a>,
+    session_kind: LogText<'a>,
     #[serde(borrow, default)]
     message: Option<ClaudeMessage<'a>>,
 }
@@ -96,9 +96,9 @@ struct ClaudeLine<'a> {
 #[derive(Deserialize)]
 struct ClaudeMessage<'a> {
     #[serde(borrow, default)]
-    id: Text<'a>,
+    id: LogText<'a>,
     #[serde(borrow, default)]
-    model: Text<'a>,
+    model: LogText<'a>,
     #[serde(borrow, default)]
     usage: Option<ClaudeUsage<'a>>,
 }
@@ -118,11 +118,11 @@ struct ClaudeUsage<'a> {
     #[serde(default)]
     server_tool_use: Option<ServerTools>,
     #[serde(borrow, default)]
-    service_tier: Text<'a>,
+    service_tier: LogText<'a>,
     #[serde(borrow, default)]
-    speed: Text<'a>,
+    speed: LogText<'a>,
     #[serde(borrow, default)]
-    inference_geo: Text<'a>,
+    inference_geo: LogText<'a>,
     #[serde(borrow, default)]
     iterations: Option<Vec<ClaudeIteration<'a>>>,
 }
@@ -145,9 +145,9 @@ struct ServerTools {
 #[derive(Deserialize)]
 struct ClaudeIteration<'a> {
     #[serde(borrow, default, rename = "type")]
-    kind: Text<'a>,
+    kind: LogText<'a>,
     #[serde(borrow, default)]
-    model: Text<'a>,
+    model: LogText<'a>,
     #[serde(default)]
     input_tokens: Count,
     #[serde(default)]
@@ -216,7 +216,7 @@ impl Transcript {
         }
     }
 
-    /// Reads a line; nothing where it should tell of usage and does not.
+    /// Reads a line; nothing where it should report usage and does not.
     fn take(&mut self, bytes: &[u8], at: u64, each: &mut dyn FnMut(LoggedRequest)) -> Option<()> {
         let Ok(line) = serde_json::from_slice::<ClaudeLine<'_>>(bytes) else {
             // A line of another kind, in which the names mean something else, is none of our business.

@@ -24,9 +24,9 @@ pub(super) struct Count(pub(super) u64);
 
 /// A text that is borrowed from its line where it can be; what is not a text is none.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Text<'a>(Option<Cow<'a, str>>);
+pub(super) struct LogText<'a>(Option<Cow<'a, str>>);
 
-impl Text<'_> {
+impl LogText<'_> {
     pub(super) fn get(&self) -> Option<&str> {
         self.0.as_deref().filter(|text| !text.is_empty())
     }
@@ -67,52 +67,52 @@ impl<'de> Deserialize<'de> for Count {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for LogText<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct TextVisitor<'a>(std::marker::PhantomData<&'a ()>);
         impl<'de: 'a, 'a> Visitor<'de> for TextVisitor<'a> {
-            type Value = Text<'a>;
+            type Value = LogText<'a>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a text")
             }
 
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'a>, E> {
-                Ok(Text(Some(Cow::Borrowed(text))))
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<LogText<'a>, E> {
+                Ok(LogText(Some(Cow::Borrowed(text))))
             }
 
-            fn visit_str<E>(self, text: &str) -> Result<Text<'a>, E> {
-                Ok(Text(Some(Cow::Owned(text.to_owned()))))
+            fn visit_str<E>(self, text: &str) -> Result<LogText<'a>, E> {
+                Ok(LogText(Some(Cow::Owned(text.to_owned()))))
             }
 
-            fn visit_unit<E>(self) -> Result<Text<'a>, E> {
-                Ok(Text(None))
+            fn visit_unit<E>(self) -> Result<LogText<'a>, E> {
+                Ok(LogText(None))
             }
 
-            fn visit_bool<E>(self, _: bool) -> Result<Text<'a>, E> {
-                Ok(Text(None))
+            fn visit_bool<E>(self, _: bool) -> Result<LogText<'a>, E> {
+                Ok(LogText(None))
             }
 
-            fn visit_u64<E>(self, number: u64) -> Result<Text<'a>, E> {
-                Ok(Text(Some(Cow::Owned(number.to_string()))))
+            fn visit_u64<E>(self, number: u64) -> Result<LogText<'a>, E> {
+                Ok(LogText(Some(Cow::Owned(number.to_string()))))
             }
 
-            fn visit_i64<E>(self, number: i64) -> Result<Text<'a>, E> {
-                Ok(Text(Some(Cow::Owned(number.to_string()))))
+            fn visit_i64<E>(self, number: i64) -> Result<LogText<'a>, E> {
+                Ok(LogText(Some(Cow::Owned(number.to_string()))))
             }
 
-            fn visit_f64<E>(self, number: f64) -> Result<Text<'a>, E> {
-                Ok(Text(Some(Cow::Owned(number.to_string()))))
+            fn visit_f64<E>(self, number: f64) -> Result<LogText<'a>, E> {
+                Ok(LogText(Some(Cow::Owned(number.to_string()))))
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Text<'a>, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<LogText<'a>, A::Error> {
                 while list.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Text(None))
+                Ok(LogText(None))
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Text<'a>, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<LogText<'a>, A::Error> {
                 while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Text(None))
+                Ok(LogText(None))
             }
         }
         deserializer.deserialize_any(TextVisitor(std::marker::PhantomData))
@@ -216,7 +216,11 @@ mod tests {
             ("[1, {}]", None),
             ("7", Some("7")),
         ] {
-            assert_eq!(serde_json::from_str::<Text<'_>>(text).unwrap().get(), found, "{text}");
+            assert_eq!(
+                serde_json::from_str::<LogText<'_>>(text).unwrap().get(),
+                found,
+                "{text}"
+            );
         }
     }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::domain::{Service, TokenCounts, Usd};
 
-/// A request that an agent's log tells of.
+/// A request in an agent's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LoggedRequest {
     /// Recognizes the request among all of its agent: in copies, in forks, and when the log is read again.
@@ -49,7 +49,7 @@ pub enum LogKind {
 pub struct LogReading {
     /// Where reading goes on when the log has grown; 0 where it is read whole each time.
     pub read_to: u64,
-    /// Lines or entries that should tell of a request and could not be read.
+    /// Lines or entries that should hold a request and could not be read.
     pub unreadable: u64,
 }
 

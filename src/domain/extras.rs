@@ -23,7 +23,7 @@ pub struct Extras {
     pub characters: u64,
     /// How much of the web the answer drew on, where the provider charges a fee for that.
     pub search_context: Option<SearchContext>,
-    /// Whether something was used that no count tells of.
+    /// Whether something was used that no count includes.
     pub has_uncounted: bool,
 }
 

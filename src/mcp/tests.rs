@@ -20,7 +20,7 @@ use crate::{
 
 const KEY: &str = "sk-ant-api03-0123456789abcdefghij";
 
-/// Wants a key, panics, or tells of its progress.
+/// Wants a key, panics, or reports its progress.
 const FAKES: &[ToolDef] = &[
     ToolDef {
         name: "store",

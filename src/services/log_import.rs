@@ -70,7 +70,7 @@ pub struct AgentImport {
     pub files: usize,
     pub read: usize,
     pub imported: Imported,
-    /// Lines and entries that should tell of a request, and could not be read.
+    /// Lines and entries that should hold a request, and could not be read.
     pub unreadable: u64,
     pub faults: Vec<(PathBuf, LogFault)>,
 }

@@ -5,13 +5,13 @@ use serde_json::{Map, Value};
 use super::loss::{Losses, Untranslatable};
 
 /// The fields of an object that are still unread.
-pub(super) struct Fields {
+pub(super) struct UnreadFields {
     /// Where the object is in the request, such as `messages`.
     place: &'static str,
     fields: Map<String, Value>,
 }
 
-impl Fields {
+impl UnreadFields {
     pub(super) fn of(value: Value, place: &'static str) -> Result<Self, Untranslatable> {
         match value {
             Value::Object(fields) => Ok(Self { place, fields }),

@@ -131,7 +131,8 @@ fn keys_are_stored_once_with_what_is_known_of_them() {
 fn a_key_that_lay_open_is_marked_and_one_that_differs_is_stored_beside() {
     let home = Home::new();
     let plain = r#"{"keys": {"openai": "sk-plain-text-0123456789abcdef", "nobody": "sk-plain-text-0123456789abcdeg"},
-        "metadata": {"openai": {"encrypted": true}}}"#;
+        "metadata": {"openai": {"encrypted": true, "description": "it is sk-plain-text-0123456789abcdef",
+            "expiration_date": "soon"}}}"#;
     checkout(&home, plain);
     let added = home.run_with(
         home.command(["add", "openai", "--stdin"]),
@@ -146,6 +147,10 @@ fn a_key_that_lay_open_is_marked_and_one_that_differs_is_stored_beside() {
     );
     let notes = imported.json()["keys"][0]["notes"].to_string();
     assert!(notes.contains("plain text") && notes.contains("opposite"), "{notes}");
+    assert!(
+        notes.contains("its description") && notes.contains("its expiry date"),
+        "{notes}"
+    );
     let listed = home.run(["list", "--json"]).json();
     let keys = listed["keys"].as_array().expect("keys");
     let beside = keys
@@ -154,6 +159,23 @@ fn a_key_that_lay_open_is_marked_and_one_that_differs_is_stored_beside() {
         .expect("stored");
     assert_eq!(beside["exposed"], true);
     assert_eq!(home.run(["audit", "--verify"]).code, Some(0));
+}
+
+#[test]
+fn damage_beside_the_keys_does_not_stop_them() {
+    let home = Home::new();
+    let root = checkout(&home, KEYS);
+    let server = root.join(".commandcenter/mcp-servers/api-keys");
+    fs::write(server.join("usage.json"), &USAGE[..USAGE.len() / 2]).expect("written");
+    let imported = import(&home, &["--yes", "--json"]);
+    assert_eq!(imported.code, Some(0), "{imported:?}");
+    assert_eq!(
+        states(&imported),
+        pairs(&[("anthropic", "stored"), ("openai", "stored")])
+    );
+    let remarks = imported.json()["remarks"].to_string();
+    assert!(remarks.contains("usage.json is not JSON"), "{remarks}");
+    assert!(remarks.contains("daily_limit = 5.0"), "{remarks}");
 }
 
 #[test]

@@ -223,7 +223,7 @@ fn the_expiry_date_stays_with_its_key() {
     };
     let says_cleared = |warnings: &[String]| warnings.iter().any(|warning| warning.contains("expiry"));
     add_expiring(&stage.at(0), "default", FIRST, Some(moment(48))).unwrap();
-    // The same key again, and nobody says anything of a date.
+    // The same key again, without a date.
     let again = add(&stage.at(1), "default", FIRST).unwrap();
     assert_eq!(again.record.expires_at, Some(moment(48)));
     assert!(!says_cleared(&again.warnings));

@@ -377,7 +377,7 @@ fn no_command_shows_a_key() {
     run(&["undo"], "");
     assert_clean_files(&home.path());
 
-    // A key that somebody wrote into the configuration is not read back to them.
+    // A key in the configuration is not shown.
     let good = fs::read_to_string(home.path().join("config.toml")).unwrap();
     for line in [
         format!("{misplaced} = 1"),

@@ -16,7 +16,7 @@ use crate::agent_logs::{
     agent::LogReader,
     fault::LogFault,
     files::LogFile,
-    json::{Count, Text},
+    json::{Count, LogText},
     lines,
     request::{LogReading, LoggedRequest},
 };
@@ -42,15 +42,15 @@ struct HeadLine<'a> {
 #[derive(Deserialize)]
 struct SessionMeta<'a> {
     #[serde(borrow, default)]
-    id: Text<'a>,
+    id: LogText<'a>,
     #[serde(borrow, default)]
-    forked_from_id: Text<'a>,
+    forked_from_id: LogText<'a>,
     #[serde(borrow, default)]
-    parent_thread_id: Text<'a>,
+    parent_thread_id: LogText<'a>,
     #[serde(borrow, default)]
-    cwd: Text<'a>,
+    cwd: LogText<'a>,
     #[serde(borrow, default)]
-    model_provider: Text<'a>,
+    model_provider: LogText<'a>,
     #[serde(default)]
     source: serde_json::Value,
     #[serde(borrow, default)]
@@ -60,7 +60,7 @@ struct SessionMeta<'a> {
 #[derive(Deserialize)]
 struct HistoryBase<'a> {
     #[serde(borrow, default)]
-    thread_id: Text<'a>,
+    thread_id: LogText<'a>,
     #[serde(default)]
     end_ordinal_exclusive: Option<Count>,
     #[serde(default)]
@@ -194,7 +194,7 @@ fn head(path: &Path) -> Option<(String, Thread)> {
     if let Ok(line) = serde_json::from_slice::<HeadLine<'_>>(&first) {
         let meta = line.payload;
         let id = meta.id.get()?.to_owned();
-        let owned = |text: &Text<'_>| text.get().map(str::to_owned);
+        let owned = |text: &LogText<'_>| text.get().map(str::to_owned);
         let spawned = meta.source.pointer("/subagent/thread_spawn/parent_thread_id");
         let spawned = spawned.and_then(|id| id.as_str()).map(str::to_owned);
         let base = meta.history_base.as_ref();

@@ -9,7 +9,7 @@ use super::thread::{Base, Thread};
 use crate::{
     agent_logs::{
         fault::LogFault,
-        json::{Count, Text},
+        json::{Count, LogText},
         lines,
         request::{LogKind, LoggedRequest, with_cache_within},
     },
@@ -53,9 +53,9 @@ pub(super) struct Walked<'a> {
 #[derive(Deserialize)]
 struct ThreadLine<'a> {
     #[serde(borrow, default)]
-    timestamp: Text<'a>,
+    timestamp: LogText<'a>,
     #[serde(borrow, default, rename = "type")]
-    kind: Text<'a>,
+    kind: LogText<'a>,
     #[serde(default)]
     ordinal: Option<Count>,
     #[serde(borrow)]
@@ -65,11 +65,11 @@ struct ThreadLine<'a> {
 #[derive(Deserialize)]
 struct ThreadPayload<'a> {
     #[serde(borrow, default, rename = "type")]
-    kind: Text<'a>,
+    kind: LogText<'a>,
     #[serde(borrow, default)]
-    model: Text<'a>,
+    model: LogText<'a>,
     #[serde(borrow, default)]
-    cwd: Text<'a>,
+    cwd: LogText<'a>,
     #[serde(default)]
     info: Option<TokenInfo>,
 }

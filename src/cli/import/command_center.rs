@@ -24,6 +24,7 @@ use crate::{
     imports::command_center::{
         CenterKey, CenterRouting, MasterSecret, UnreadableStore, read_keys, read_routing, read_usage,
     },
+    providers,
     services::{
         keys::{self, NewKey, NewSecretSource},
         scan, vault_access,
@@ -126,9 +127,9 @@ pub(super) fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
         is_sure: matches.get_flag(YES),
     };
     let imported = importer.take_all(found)?;
-    let rest = rest(folder)?;
+    let rest = rest(folder);
     if session.console.is_json() {
-        Console::json(&told(&imported, importer.is_dry))?;
+        Console::json(&told(&imported, importer.is_dry, &rest))?;
     } else {
         session.console.view(&view(&imported, importer.is_dry, &rest))?;
     }
@@ -254,15 +255,25 @@ impl Importer<'_> {
             KeyFate::Declined
         };
         if imported.fate == KeyFate::Stored {
+            let typed = key.description.as_deref();
+            let description = typed
+                .and_then(|text| keys::description(text).ok())
+                .filter(|text| !providers::has_key_form(text));
+            if description.is_none() && typed.is_some() {
+                let said = "its description is not plain text of ordinary length and was left out";
+                imported.notes.push(said.to_owned());
+            }
+            let expires = key.expires.as_ref();
+            let expires_at = expires.and_then(|date| keys::expiration_date(date, app.now()).ok());
+            if expires_at.is_none() && expires.is_some() {
+                let said = "its expiry date is over or unreadable and was left out";
+                imported.notes.push(said.to_owned());
+            }
             let new = NewKey {
                 provider,
                 label,
-                description: key
-                    .description
-                    .filter(|text| text.chars().count() <= keys::MAX_DESCRIPTION),
-                expires_at: key
-                    .expires
-                    .and_then(|date| keys::expiration_date(&date, app.now()).ok()),
+                description,
+                expires_at,
                 source: NewSecretSource::Argument(secret),
             };
             let added = wait(keys::add(app, &self.caller, new))?;
@@ -276,37 +287,47 @@ impl Importer<'_> {
     }
 }
 
-/// What else is in the folder, and is not taken over by itself.
-fn rest(folder: &Path) -> Result<Vec<String>> {
-    let read = |name: &str| {
-        let path = folder.join(name);
-        fs::metadata(&path)
-            .is_ok()
-            .then(|| named_file::read(&path, MAX_FILE_BYTES, name, HINT))
-            .transpose()
-    };
-    let mut rest = Vec::new();
-    if let Some(file) = read("usage.json")? {
-        let usage = read_usage(&file).map_err(|why| damaged("usage.json", why))?;
-        let cost: Usd = usage.days.iter().map(|day| day.cost).sum();
-        let requests: u64 = usage.days.iter().map(|day| day.requests).sum();
-        let (s, days) = (if requests == 1 { "" } else { "s" }, usage.days.len());
-        rest.push(format!(
-            "usage.json has {} request{s} for {cost} on {days} provider-days, without models: it stays there",
-            count(requests)
-        ));
+/// What else is in the folder, and is not taken over by itself; damage there is no reason to leave the keys.
+fn rest(folder: &Path) -> Vec<String> {
+    [
+        beside(folder, "usage.json", usage_line),
+        beside(folder, "routing_config.json", routing_line),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// What a file beside the keys says, or why that is unknown; nothing where there is none.
+fn beside(folder: &Path, name: &str, line: fn(&[u8]) -> Result<Option<String>, UnreadableStore>) -> Option<String> {
+    let path = folder.join(name);
+    fs::metadata(&path).ok()?;
+    let read = named_file::read(&path, MAX_FILE_BYTES, name, HINT);
+    match read.map(|file| line(&file)) {
+        Ok(Ok(line)) => line,
+        Ok(Err(why)) => Some(format!("{name} {why}; it was left out")),
+        Err(why) => Some(format!("{}; it was left out", why.message())),
     }
-    if let Some(file) = read("routing_config.json")? {
-        let routing = read_routing(&file).map_err(|why| damaged("routing_config.json", why))?;
-        let lines = config_lines(&routing);
-        if !lines.is_empty() {
-            rest.push(format!(
-                "routing_config.json corresponds to this in config.toml:\n{}",
-                lines.join("\n")
-            ));
-        }
-    }
-    Ok(rest)
+}
+
+fn usage_line(file: &[u8]) -> Result<Option<String>, UnreadableStore> {
+    let usage = read_usage(file)?;
+    let cost: Usd = usage.days.iter().map(|day| day.cost).sum();
+    let requests: u64 = usage.days.iter().map(|day| day.requests).sum();
+    let (s, days) = (if requests == 1 { "" } else { "s" }, usage.days.len());
+    Ok(Some(format!(
+        "usage.json has {} request{s} for {cost} on {days} provider-days, without models: it stays there",
+        count(requests)
+    )))
+}
+
+fn routing_line(file: &[u8]) -> Result<Option<String>, UnreadableStore> {
+    let lines = config_lines(&read_routing(file)?);
+    let has_lines = !lines.is_empty();
+    Ok(has_lines.then(|| {
+        let lines = lines.join("\n");
+        format!("routing_config.json corresponds to this in config.toml:\n{lines}")
+    }))
 }
 
 /// The settings of the other program in the words of ours; its models of 2024 and its prices are left out.
@@ -382,7 +403,7 @@ impl KeyFate {
     }
 }
 
-fn told(imported: &[ImportedKey], is_dry: bool) -> Value {
+fn told(imported: &[ImportedKey], is_dry: bool, rest: &[String]) -> Value {
     let keys = imported.iter().map(|key| {
         json!({
             "provider": key.provider,
@@ -392,7 +413,7 @@ fn told(imported: &[ImportedKey], is_dry: bool) -> Value {
             "notes": key.notes,
         })
     });
-    json!({"dry_run": is_dry, "keys": keys.collect::<Vec<_>>()})
+    json!({"dry_run": is_dry, "keys": keys.collect::<Vec<_>>(), "remarks": rest})
 }
 
 fn view(imported: &[ImportedKey], is_dry: bool, rest: &[String]) -> View {

@@ -1,4 +1,4 @@
-//! What the last requests tell of keys and models: how fast they answer, how busy they are, what is gone.
+//! What the last requests show of keys and models: how fast they answer, how busy they are, what is gone.
 
 use std::{collections::BTreeMap, sync::Arc};
 

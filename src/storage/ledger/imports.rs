@@ -38,7 +38,7 @@ pub struct LogEntry {
     pub role: EntryRole,
 }
 
-/// What an entry is to the request that it tells of.
+/// What an entry is to the request that it is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryRole {
     Original,

@@ -46,7 +46,7 @@ pub struct VaultOutline {
     pub slots: Vec<SlotInfo>,
 }
 
-/// What `bytes`, read from somewhere, tell of themselves if they are a well-formed vault file.
+/// What `bytes`, read from somewhere, say about themselves if they are a well-formed vault file.
 pub fn inspect(bytes: &[u8]) -> Result<VaultOutline, VaultError> {
     let (_, header) = format::parse(bytes).map_err(|why| VaultError::from_format(FILE.into(), why))?;
     Ok(VaultOutline {
@@ -209,7 +209,7 @@ impl Vault {
 
     /// The secret of one version of `record`; that it is handed out is in the audit trail, on the disk, before.
     ///
-    /// Only the secret that the record tells of, for the address it tells of: what took its place since is another one.
+    /// Only the secret that the record is about, for the address in it: what took its place since is another one.
     pub fn reveal(&self, entry: &AuditEntry, record: &KeyRecord, version: u32) -> Result<ApiKey, VaultError> {
         let key_id = record.key_id;
         let held = self.hold(Fresh::AsNeeded)?;

@@ -6,11 +6,11 @@ use crate::translation::{
     conversation::{
         ContentPart, Conversation, MediaSource, Speaker, ToolCall, ToolChoice, ToolResult, ToolSpec, texts,
     },
-    json::Fields,
+    json::UnreadFields,
     loss::{Losses, Untranslatable},
 };
 
-/// Fields without which the request would mean something else.
+/// UnreadFields without which the request would mean something else.
 const REFUSED: [&str; 6] = [
     "logprobs",
     "top_logprobs",
@@ -21,7 +21,7 @@ const REFUSED: [&str; 6] = [
 ];
 
 pub(in crate::translation) fn read_request(body: Value, losses: &mut Losses) -> Result<Conversation, Untranslatable> {
-    let mut fields = Fields::of(body, "request")?;
+    let mut fields = UnreadFields::of(body, "request")?;
     fields.take("model");
     let mut conversation = Conversation {
         max_output: fields.count("max_completion_tokens")?,
@@ -80,7 +80,11 @@ pub(in crate::translation) fn read_request(body: Value, losses: &mut Losses) -> 
     Ok(conversation)
 }
 
-fn read_format(mut format: Fields, conversation: &mut Conversation, losses: &mut Losses) -> Result<(), Untranslatable> {
+fn read_format(
+    mut format: UnreadFields,
+    conversation: &mut Conversation,
+    losses: &mut Losses,
+) -> Result<(), Untranslatable> {
     match format.kind()?.as_str() {
         "text" => {}
         "json_schema" => {
@@ -97,7 +101,7 @@ fn read_format(mut format: Fields, conversation: &mut Conversation, losses: &mut
 }
 
 fn read_tool(tool: Value, losses: &mut Losses) -> Result<ToolSpec, Untranslatable> {
-    let mut tool = Fields::of(tool, "tools")?;
+    let mut tool = UnreadFields::of(tool, "tools")?;
     match tool.kind()?.as_str() {
         "function" => {}
         kind => return Err(tool.unsupported(kind)),
@@ -117,7 +121,7 @@ fn read_tool(tool: Value, losses: &mut Losses) -> Result<ToolSpec, Untranslatabl
 }
 
 fn read_message(message: Value, conversation: &mut Conversation, losses: &mut Losses) -> Result<(), Untranslatable> {
-    let mut message = Fields::of(message, "messages")?;
+    let mut message = UnreadFields::of(message, "messages")?;
     let role = message.needed_text("role")?;
     let mut parts = match message.take("content") {
         None => Vec::new(),
@@ -150,7 +154,7 @@ fn read_message(message: Value, conversation: &mut Conversation, losses: &mut Lo
 }
 
 fn read_call(call: Value) -> Result<ToolCall, Untranslatable> {
-    let mut call = Fields::of(call, "tool_calls")?;
+    let mut call = UnreadFields::of(call, "tool_calls")?;
     let mut function = call.object("function")?.ok_or_else(|| call.malformed("function"))?;
     Ok(ToolCall {
         id: call.needed_text("id")?,
@@ -170,7 +174,7 @@ fn read_content(content: Value, losses: &mut Losses) -> Result<Vec<ContentPart>,
 }
 
 fn read_part(part: Value, losses: &mut Losses) -> Result<ContentPart, Untranslatable> {
-    let mut part = Fields::of(part, "content")?;
+    let mut part = UnreadFields::of(part, "content")?;
     let read = match part.kind()?.as_str() {
         "text" => ContentPart::Text(part.needed_text("text")?),
         "refusal" => ContentPart::Text(part.needed_text("refusal")?),

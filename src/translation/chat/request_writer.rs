@@ -50,17 +50,9 @@ pub(in crate::translation) fn write_request(
             json!({"type": "function", "function": function})
         });
         set("tools", tools.collect());
-        match &conversation.tool_choice {
-            None => {}
-            Some(ToolChoice::Auto) => drop(set("tool_choice", "auto".into())),
-            Some(ToolChoice::None) => drop(set("tool_choice", "none".into())),
-            Some(ToolChoice::Any) => drop(set("tool_choice", "required".into())),
-            Some(ToolChoice::Named(name)) => {
-                drop(set(
-                    "tool_choice",
-                    json!({"type": "function", "function": {"name": name}}),
-                ));
-            }
+        let named = |name: &str| json!({"type": "function", "function": {"name": name}});
+        if let Some(choice) = &conversation.tool_choice {
+            set("tool_choice", tool_choice(choice, named));
         }
         if let Some(is_parallel) = conversation.is_parallel {
             set("parallel_tool_calls", is_parallel.into());
@@ -82,6 +74,16 @@ pub(in crate::translation) fn write_request(
     }
     set("messages", messages.into());
     Ok(body.into())
+}
+
+/// The choice of a tool in the words of OpenAI's formats, which differ in how they name one.
+pub(in crate::translation) fn tool_choice(choice: &ToolChoice, named: impl Fn(&str) -> Value) -> Value {
+    match choice {
+        ToolChoice::Auto => "auto".into(),
+        ToolChoice::None => "none".into(),
+        ToolChoice::Any => "required".into(),
+        ToolChoice::Named(name) => named(name),
+    }
 }
 
 /// The schema of an answer as OpenAI's formats name it.

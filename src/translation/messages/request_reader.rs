@@ -9,17 +9,17 @@ use crate::{
             ContentPart, Conversation, MediaSource, Speaker, ToolCall, ToolChoice, ToolResult, ToolSpec,
             effort_of_budget, texts,
         },
-        json::{Fields, take, take_text},
+        json::{UnreadFields, take, take_text},
         loss::{Losses, Untranslatable},
         tool_id::decode_id,
     },
 };
 
-/// Fields without which the request would mean something else.
+/// UnreadFields without which the request would mean something else.
 const REFUSED: [&str; 2] = ["mcp_servers", "container"];
 
 pub(in crate::translation) fn read_request(body: Value, losses: &mut Losses) -> Result<Conversation, Untranslatable> {
-    let mut fields = Fields::of(body, "request")?;
+    let mut fields = UnreadFields::of(body, "request")?;
     fields.take("model");
     let mut conversation = Conversation {
         max_output: fields.count("max_tokens")?,
@@ -44,7 +44,7 @@ pub(in crate::translation) fn read_request(body: Value, losses: &mut Losses) -> 
         }
     }
     for message in fields.list("messages")? {
-        let mut message = Fields::of(message, "messages")?;
+        let mut message = UnreadFields::of(message, "messages")?;
         let speaker = match message.needed_text("role")?.as_str() {
             "user" => Speaker::User,
             "assistant" => Speaker::Assistant,
@@ -76,7 +76,7 @@ pub(in crate::translation) fn read_request(body: Value, losses: &mut Losses) -> 
 
 /// How much to think, and the form of the answer.
 fn read_thinking(
-    fields: &mut Fields,
+    fields: &mut UnreadFields,
     conversation: &mut Conversation,
     losses: &mut Losses,
 ) -> Result<(), Untranslatable> {
@@ -105,7 +105,7 @@ fn read_thinking(
     Ok(())
 }
 
-fn read_format(mut format: Fields, conversation: &mut Conversation) -> Result<(), Untranslatable> {
+fn read_format(mut format: UnreadFields, conversation: &mut Conversation) -> Result<(), Untranslatable> {
     match format.kind()?.as_str() {
         "json_schema" => conversation.answer_schema = format.take("schema"),
         kind => return Err(format.unsupported(kind)),
@@ -114,7 +114,7 @@ fn read_format(mut format: Fields, conversation: &mut Conversation) -> Result<()
 }
 
 fn read_tool(tool: Value, losses: &mut Losses) -> Result<ToolSpec, Untranslatable> {
-    let mut tool = Fields::of(tool, "tools")?;
+    let mut tool = UnreadFields::of(tool, "tools")?;
     match tool.kind()?.as_str() {
         "" | "custom" => {}
         // Run by Anthropic, or of a schema that only its models know.
@@ -143,7 +143,7 @@ fn read_content(content: Value, losses: &mut Losses) -> Result<Vec<ContentPart>,
 }
 
 fn read_block(block: Value, losses: &mut Losses) -> Result<ContentPart, Untranslatable> {
-    let mut block = Fields::of(block, "content")?;
+    let mut block = UnreadFields::of(block, "content")?;
     let part = match block.kind()?.as_str() {
         "text" => ContentPart::Text(block.needed_text("text")?),
         "image" => ContentPart::Image(read_source(&mut block)?),
@@ -177,7 +177,7 @@ fn read_block(block: Value, losses: &mut Losses) -> Result<ContentPart, Untransl
     Ok(part)
 }
 
-fn read_source(block: &mut Fields) -> Result<MediaSource, Untranslatable> {
+fn read_source(block: &mut UnreadFields) -> Result<MediaSource, Untranslatable> {
     let mut source = block.object("source")?.ok_or_else(|| block.malformed("source"))?;
     match source.kind()?.as_str() {
         "base64" => Ok(MediaSource::Inline {
@@ -190,7 +190,7 @@ fn read_source(block: &mut Fields) -> Result<MediaSource, Untranslatable> {
 }
 
 /// A document, or the text that it is.
-fn read_document(block: &mut Fields, losses: &mut Losses) -> Result<ContentPart, Untranslatable> {
+fn read_document(block: &mut UnreadFields, losses: &mut Losses) -> Result<ContentPart, Untranslatable> {
     let title = block.text("title")?;
     let mut source = block.take("source").ok_or_else(|| block.malformed("source"))?;
     let text = match source.get("type").and_then(Value::as_str) {
@@ -201,7 +201,7 @@ fn read_document(block: &mut Fields, losses: &mut Losses) -> Result<ContentPart,
             Some(texts.join("\n"))
         }
         _ => {
-            let mut whole = Fields::of(serde_json::json!({ "source": source }), "content")?;
+            let mut whole = UnreadFields::of(serde_json::json!({ "source": source }), "content")?;
             let source = read_source(&mut whole)?;
             return Ok(ContentPart::Document { source, title });
         }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::translation::{
     chat,
-    conversation::{ContentPart, Conversation, Speaker, ToolCall, ToolChoice, ToolResult, Turn},
+    conversation::{ContentPart, Conversation, Speaker, ToolCall, ToolResult, Turn},
     loss::{Losses, Untranslatable},
     signature::payload_for,
     target::TargetModel,
@@ -52,15 +52,9 @@ pub(in crate::translation) fn write_request(
             spec
         });
         set("tools", tools.collect());
-        let choice = match &conversation.tool_choice {
-            None => None,
-            Some(ToolChoice::Auto) => Some("auto".into()),
-            Some(ToolChoice::None) => Some("none".into()),
-            Some(ToolChoice::Any) => Some("required".into()),
-            Some(ToolChoice::Named(name)) => Some(json!({"type": "function", "name": name})),
-        };
-        if let Some(choice) = choice {
-            set("tool_choice", choice);
+        if let Some(choice) = &conversation.tool_choice {
+            let named = |name: &str| json!({"type": "function", "name": name});
+            set("tool_choice", chat::tool_choice(choice, named));
         }
         if let Some(is_parallel) = conversation.is_parallel {
             set("parallel_tool_calls", is_parallel.into());

@@ -28,7 +28,7 @@ mod trouble;
 mod usage_cases;
 mod waiting;
 
-/// The provider's key, of a form that nobody else's has.
+/// The provider's key, of a form of its own.
 const KEY: &str = "sk-proj-CanaryJ7x2Qm9ZtVbW4kHsR8wxyz";
 
 const SECOND: &str = "sk-proj-SecondKeyJ7x2Qm9ZtVbW4kHsR8abcd";

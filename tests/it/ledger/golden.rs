@@ -163,7 +163,7 @@ fn expect_readable(version: u32, leased: i64) {
     expect_whole(&ledger);
 }
 
-/// Those under way when the program was replaced: nobody will say their end.
+/// Those under way when the program was replaced: their end is never recorded.
 #[test]
 fn reservations_of_the_first_version_become_failed_requests_by_their_prompts_once() {
     let (_home, ledger) = opened(1);

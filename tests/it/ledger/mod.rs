@@ -172,7 +172,7 @@ fn replay(home: &TempDir, ledger: &Ledger) {
         if !is_left() {
             return;
         }
-        assert!(since.elapsed().as_secs() < 10, "a journal is held by somebody");
+        assert!(since.elapsed().as_secs() < 10, "a journal is held by a process");
         std::thread::yield_now();
     }
 }
