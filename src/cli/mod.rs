@@ -3,11 +3,13 @@
 mod audit;
 mod caller;
 mod candidates;
+mod chart;
 mod client;
 mod command;
 mod command_line;
 mod completions;
 mod console;
+mod dashboard;
 mod doctor;
 mod entry;
 mod env;

@@ -19,6 +19,7 @@ mod clients;
 mod command_center;
 mod concurrency;
 mod crash;
+mod dashboard;
 mod differential;
 mod discovery;
 mod elicitation;

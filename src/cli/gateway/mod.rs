@@ -6,5 +6,5 @@ mod service;
 
 pub(super) use self::{
     arguments::LISTEN,
-    serve::{COMMAND, open_vault, private, runtime},
+    serve::{COMMAND, Signals, open_vault, private, runtime},
 };

@@ -1,0 +1,19 @@
+//! The pages: each a file, and a line in [`Page`].
+
+mod audit;
+mod doctor;
+mod gateway;
+mod keys;
+mod logs;
+mod models;
+mod overview;
+mod page;
+mod routing;
+mod sessions;
+mod usage;
+
+pub(super) use self::{
+    overview::overview,
+    page::{Page, PageContext, fragment},
+    usage::usage,
+};
