@@ -36,12 +36,16 @@ pub(super) fn scaled(value: u64, whole: u64, units: u64) -> u64 {
 /// The next number of 1, 2, 2.5 or 5 with zeros.
 fn round_up(value: u64) -> u64 {
     let power = 10_u64.saturating_pow(value.max(1).ilog10());
-    let of = |tenths: u64| (power / 10).saturating_mul(tenths);
-    [of(10), power.saturating_mul(2), of(25), power.saturating_mul(5)]
+    let steps = [
+        power,
+        power.saturating_mul(2),
+        power.saturating_mul(5) / 2,
+        power.saturating_mul(5),
+    ];
+    steps
         .into_iter()
         .find(|round| *round >= value)
         .unwrap_or_else(|| power.saturating_mul(10))
-        .max(1)
 }
 
 #[cfg(test)]

@@ -90,8 +90,8 @@ pub(super) fn cost(totals: &Totals) -> Markup {
     }
 }
 
-/// Usage by name: a row for each group, each leading to more of it.
-pub(super) fn usage_table(title: &str, rows: &[(Markup, Totals)], total: Option<&Totals>) -> Markup {
+/// Usage by name: a row for each group, each leading to more of it; `label` is unique on its page.
+pub(super) fn usage_table(title: &str, label: &str, rows: &[(Markup, Totals)], total: Option<&Totals>) -> Markup {
     let all = rows.iter().map(|(_, totals)| totals);
     let has_plan = all.clone().any(|totals| totals.plan_requests > 0);
     let has_errors = all.clone().any(|totals| totals.errors > 0);
@@ -109,7 +109,7 @@ pub(super) fn usage_table(title: &str, rows: &[(Markup, Totals)], total: Option<
         }
     };
     html! {
-        div .scroll tabindex="0" role="region" aria-label=(format!("Usage by {}", title.to_lowercase())) {
+        div .scroll tabindex="0" role="region" aria-label=(label) {
             table .data data-filter="" {
                 thead { tr {
                     th scope="col" { (title) }
@@ -189,9 +189,18 @@ pub(super) fn figure(chart: &Chart, picture: &Markup, zoom: &[(String, String)],
 pub(super) fn error_note(error: &Error) -> Markup {
     html! {
         div .note.wrong role="alert" {
-            p { strong { (prose(error.message())) } " " span .faint { "(" (error.code().as_str()) ")" } }
-            @if let Some(hint) = error.hint_text() { p { (prose(hint)) } }
+            p { strong { (prose(&sentence(error.message()))) } " " span .faint { "(" (error.code().as_str()) ")" } }
+            @if let Some(hint) = error.hint_text() { p { (prose(&sentence(hint))) } }
         }
+    }
+}
+
+/// A fragment with its first letter in upper case, unless it is the name of something.
+fn sentence(fragment: &str) -> String {
+    let mut chars = fragment.chars();
+    match chars.next() {
+        Some(first) => first.to_uppercase().chain(chars).collect(),
+        None => String::new(),
     }
 }
 
@@ -232,7 +241,7 @@ fn view_table(name: &str, columns: &[Column], rows: &[Vec<Cell>]) -> Markup {
                         tr {
                             @for at in &shown {
                                 @if let Some(cell) = row.get(*at) {
-                                    td .num[cell.align == Align::Right] .wide[columns[*at].rank > 2] .text[columns[*at].wraps] {
+                                    td .num[cell.align == Align::Right] .wide[columns[*at].rank > 2] .text[columns[*at].wraps || Some(at) == shown.last()] {
                                         span class=(class(cell.tone)) { (prose(&cell.text)) }
                                     }
                                 }

@@ -160,10 +160,19 @@ impl Metric {
     pub(super) fn title(self) -> &'static str {
         match self {
             Self::Cost => "Cost",
-            Self::Value => "Cost with plans at API prices",
+            Self::Value => "Cost, plans at API prices",
             Self::Tokens => "Tokens",
             Self::Requests => "Requests",
             Self::Errors => "Errors",
+        }
+    }
+
+    /// What a chart of it is called, by the property that is called `by`.
+    pub(super) fn chart_title(self, by: &str) -> String {
+        let by = by.to_lowercase();
+        match self {
+            Self::Value => format!("Cost by {by}, with plans at API prices"),
+            other => format!("{} by {by}", other.title()),
         }
     }
 

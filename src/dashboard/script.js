@@ -53,7 +53,7 @@ async function show(quietly) {
     answer = await fetch(`/ui/v1/page/${page}${location.search}`, { headers: bearer() });
   } catch {
     live.textContent = 'Not running';
-    return quietly || closed('The dashboard is not running any more. Start it again with: api-keys dashboard');
+    return quietly || closed('The dashboard has ended. Start it again with: api-keys dashboard');
   }
   if (mine !== number) return;
   if (answer.status === 401) {
@@ -215,8 +215,8 @@ document.addEventListener('pointermove', event => {
   }
   hover.replaceChildren(Object.assign(document.createElement('strong'), { textContent: head }), list);
   hover.hidden = false;
-  // The element's own style is not the page's markup, which the policy forbids.
-  const left = event.clientX + 16 + hover.offsetWidth > innerWidth ? event.clientX - 16 - hover.offsetWidth : event.clientX + 16;
+  const room = document.documentElement.clientWidth - hover.offsetWidth;
+  const left = event.clientX + 16 > room ? event.clientX - 16 - hover.offsetWidth : event.clientX + 16;
   hover.style.translate = `${Math.max(left, 4)}px ${Math.min(event.clientY + 16, innerHeight - hover.offsetHeight - 4)}px`;
 });
 

@@ -24,7 +24,7 @@ pub(super) fn logs(context: &PageContext<'_>) -> Result<Markup> {
     };
     let matrix = usage_matrix::matrix(app, context.query.period(), &filter, Dimension::Agent)?;
     let metric = context.query.metric(&matrix.totals);
-    let (chart, zoom) = chart_of(&matrix, metric, &format!("{} that logs say, by agent", metric.title()));
+    let (chart, zoom) = chart_of(&matrix, metric, &metric.chart_title("agent"));
     let legend = links(context, &matrix, metric, Dimension::Agent);
     let by_source = app
         .ledger()
@@ -68,11 +68,11 @@ pub(super) fn logs(context: &PageContext<'_>) -> Result<Markup> {
         }
         section .panel {
             h2 { "By agent" }
-            @if agents.is_empty() { p .empty { "No usage from logs in this period." } } @else { (parts::usage_table("Agent", &agents, None)) }
+            @if agents.is_empty() { p .empty { "No usage from logs in this period." } } @else { (parts::usage_table("Agent", "Usage by agent", &agents, None)) }
         }
         section .panel {
             h2 { "By source" }
-            @if sources.is_empty() { p .empty { "No usage in this period." } } @else { (parts::usage_table("Source", &sources, None)) }
+            @if sources.is_empty() { p .empty { "No usage in this period." } } @else { (parts::usage_table("Source", "Usage by source", &sources, None)) }
             p .basis { "A request that passed the gateway, or was reported, and is in a log as well counts once, by the better source." }
         }
     })

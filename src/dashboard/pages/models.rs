@@ -35,7 +35,7 @@ pub(super) async fn models(context: &PageContext<'_>) -> Result<Markup> {
     let filter = query.filter();
     let matrix = usage_matrix::matrix(app, query.period(), &filter, Dimension::Model)?;
     let metric = query.metric(&matrix.totals);
-    let (chart, zoom) = chart_of(&matrix, metric, &format!("{} by model", metric.title()));
+    let (chart, zoom) = chart_of(&matrix, metric, &metric.chart_title("model"));
     let legend = links(context, &matrix, metric, Dimension::Model);
     let cheaper = cheaper(context).await;
     let periods: Vec<(String, &str)> = PERIODS.iter().map(|(days, title)| (days.to_string(), *title)).collect();

@@ -43,11 +43,7 @@ pub(in crate::dashboard) fn overview(context: &PageContext<'_>) -> Result<Markup
     let mut projects = app.ledger().grouped(matrix.span, &filter, Dimension::Project)?;
     sort(&mut projects);
     let metric = context.query.metric(&matrix.totals);
-    let (chart, zoom) = chart_of(
-        &matrix,
-        metric,
-        &format!("{} by {}", metric.title(), title.to_lowercase()),
-    );
+    let (chart, zoom) = chart_of(&matrix, metric, &metric.chart_title(title));
     let legend = links(context, &matrix, metric, dimension);
     let daily: Vec<u64> = matrix.columns.iter().map(|column| column.totals.requests).collect();
     let all = &matrix.totals;
@@ -117,7 +113,7 @@ fn leaders(context: &PageContext<'_>, title: &'static str, groups: &[(Option<Str
         section .panel {
             h2 { "Top " (by) "s" }
             @if rows.is_empty() { p .empty { "No requests in this period." } } @else {
-                (parts::usage_table(title, &rows, None))
+                (parts::usage_table(title, &format!("Top {by}s"), &rows, None))
                 p .basis {
                     (context.link(&context.query.with("by", Some(&by)).link("/usage"), &html! { "All " (by) "s" }))
                     @if rest > 0 { ", " (rest) " more" }
@@ -147,7 +143,7 @@ fn budget_card(
         title,
         &html! {
             @if budget.unpriced_requests > 0 { "≥ " } (budget.spent_usd)
-            small { " of " (budget.limit_usd) @if let Some(percent) = budget.percent { ", " (percent) "%" } }
+            small { "of " (budget.limit_usd) @if let Some(percent) = budget.percent { ", " (percent) "%" } }
         },
         &html! {
             (chart::meter(&bar))

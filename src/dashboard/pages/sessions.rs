@@ -22,7 +22,7 @@ pub(super) fn sessions(context: &PageContext<'_>) -> Result<Markup> {
     let filter = query.filter();
     let matrix = usage_matrix::matrix(app, query.period(), &filter, Dimension::Project)?;
     let metric = query.metric(&matrix.totals);
-    let (chart, zoom) = chart_of(&matrix, metric, &format!("{} by project", metric.title()));
+    let (chart, zoom) = chart_of(&matrix, metric, &metric.chart_title("project"));
     let legend = links(context, &matrix, metric, Dimension::Project);
     let projects: Vec<(Markup, Totals)> = matrix
         .groups
@@ -58,7 +58,7 @@ pub(super) fn sessions(context: &PageContext<'_>) -> Result<Markup> {
         section .panel {
             h2 { "Projects" }
             @if projects.is_empty() { p .empty { "No requests in this period." } } @else {
-                (parts::usage_table("Project", &projects, None))
+                (parts::usage_table("Project", "Projects", &projects, None))
                 @if matrix.groups.len() > projects.len() { p .basis { "And " (matrix.groups.len() - projects.len()) " more of lower cost." } }
             }
         }
@@ -70,7 +70,7 @@ pub(super) fn sessions(context: &PageContext<'_>) -> Result<Markup> {
             @if rows.is_empty() {
                 p .empty { "No requests of sessions are recorded in these days. " code { "api-keys import logs" } " reads agents' logs." }
             } @else {
-                (parts::usage_table("Session", &rows, None))
+                (parts::usage_table("Session", "Sessions", &rows, None))
                 @if omitted > 0 { p .basis { "And " (omitted) " earlier ones." } }
             }
         }

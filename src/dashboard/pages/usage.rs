@@ -26,11 +26,7 @@ pub(in crate::dashboard) fn usage(context: &PageContext<'_>) -> Result<Markup> {
     let filter = query.filter();
     let matrix = usage_matrix::matrix(app, query.period(), &filter, dimension)?;
     let metric = query.metric(&matrix.totals);
-    let (chart, zoom) = chart_of(
-        &matrix,
-        metric,
-        &format!("{} by {}", metric.title(), title.to_lowercase()),
-    );
+    let (chart, zoom) = chart_of(&matrix, metric, &metric.chart_title(title));
     let legend = links(context, &matrix, metric, dimension);
     let rows: Vec<(Markup, Totals)> = matrix
         .groups
@@ -70,7 +66,7 @@ pub(in crate::dashboard) fn usage(context: &PageContext<'_>) -> Result<Markup> {
             @if rows.is_empty() {
                 p .empty { "No requests in this period. " code { "api-keys run --gateway -- PROGRAM" } " records what a program uses, " code { "api-keys import logs" } " what agents logged." }
             } @else {
-                (parts::usage_table(title, &rows, Some(&matrix.totals)))
+                (parts::usage_table(title, &format!("Usage by {}", title.to_lowercase()), &rows, Some(&matrix.totals)))
                 @if omitted > 0 { p .basis { "And " (omitted) " more of lower cost, which the CSV has." } }
             }
         }

@@ -88,6 +88,12 @@ class Filled:
             path.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in log))
 
     def reported(self, days):
+        for minutes in (3, 9, 17, 26, 41, 55):
+            yield {
+                "provider": "anthropic", "model": "claude-opus-4-5", "input_tokens": 190_000, "output_tokens": 9_000,
+                "latency_ms": 900 * minutes, "occurred_at": (self.now - datetime.timedelta(minutes=minutes)).isoformat(),
+                "project": "support-bot", "task_type": "analysis",
+            }
         for at in self.moments(days, 5):
             provider, model = self.chance.choices(
                 [("openai", "gpt-5-mini"), ("google", "gemini-2.5-flash"), ("anthropic", "claude-haiku-4-5"), ("openai", "gpt-9-secret")],
