@@ -126,7 +126,7 @@ impl Tool for ListApiKeys {
             records.retain(|record| record.provider == provider);
         }
         let uses = match caller.kind() {
-            CallerKind::Cli | CallerKind::Dashboard => last_uses(app),
+            CallerKind::Cli | CallerKind::Dashboard => last_uses(app, &records),
             CallerKind::Mcp { .. } | CallerKind::Gateway => BTreeMap::new(),
         };
         let mut keys: Vec<ListedKey> = records

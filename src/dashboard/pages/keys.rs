@@ -18,8 +18,8 @@ pub(super) async fn keys(context: &PageContext<'_>) -> Result<Markup> {
     if let Err(error) = vault_access::open_unasked(app).await {
         return Ok(html! { (parts::error_note(&error)) });
     }
-    let (now, uses, healths) = (app.now(), last_uses(app), health::all(app)?);
     let records = stored::list(app)?;
+    let (now, uses, healths) = (app.now(), last_uses(app, &records), health::all(app)?);
     let state = |record: &KeyRecord| match record.state(now) {
         KeyState::Usable => ("good", "active"),
         KeyState::Unfinished => ("attention", "rotation unfinished"),
