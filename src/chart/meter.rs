@@ -6,7 +6,7 @@ use super::scale::scaled;
 
 /// How much of a limit is used, and the range that is expected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Meter {
+pub struct LimitBar {
     pub value: u64,
     pub limit: u64,
     pub expected: Option<(u64, u64)>,
@@ -15,7 +15,7 @@ pub struct Meter {
 }
 
 /// The bar; what it says stands beside it in words.
-pub fn meter(meter: &Meter) -> Markup {
+pub fn meter(meter: &LimitBar) -> Markup {
     const UNITS: u64 = 1_000;
     let most = meter.expected.map_or(0, |(_, high)| high).max(meter.value);
     // Beyond the limit, the limit moves inwards, up to half way.

@@ -14,7 +14,7 @@ pub use self::{
     data::{Chart, ChartColumn, ChartSeries, ChartUnit, PALETTE},
     heat::{HeatMap, heat_map},
     lines::{lines, sparkline},
-    meter::{Meter, meter},
+    meter::{LimitBar, meter},
     stack::{key, patterns, stacked_bars},
     terminal::{Painting, Stroke, stacked_text},
 };

@@ -9,7 +9,7 @@ use crate::{
     domain::UsageSource,
     error::Result,
     services::{
-        usage_matrix::{self, MatrixGroup, Period},
+        usage_matrix::{self, MatrixGroup, UsagePeriod},
         usage_report::{self, GroupBy},
     },
     storage::ledger::{Dimension, Filter, Totals},
@@ -78,7 +78,7 @@ fn chart(app: &App, matches: &ArgMatches) -> Result<Chart> {
         GroupBy::Agent => Dimension::Agent,
         GroupBy::Tag => Dimension::Tag,
     };
-    let matrix = usage_matrix::matrix(app, Period::Last(days), &filter, by)?;
+    let matrix = usage_matrix::matrix(app, UsagePeriod::Last(days), &filter, by)?;
     let (unit, title, of): (_, _, fn(&Totals) -> u64) =
         match (matrix.totals.cost.nano(), matrix.totals.plan_cost.nano()) {
             (0, 0) => (ChartUnit::Tokens, "tokens", |it| {

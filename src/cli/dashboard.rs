@@ -11,17 +11,16 @@ use clap::{Arg, ArgAction, ArgMatches, value_parser};
 use serde_json::json;
 
 use super::{
-    audit,
     caller::Terminal,
     command::{CommandDef, Run, Session},
     console::Console,
-    doctor,
     gateway::{Signals, open_vault, runtime},
     help::HelpSection,
+    panels::{LINK_TIMEOUT, PANELS},
 };
 use crate::{
     app::App,
-    dashboard::{self, DashboardOptions, LiveRequests, Panels},
+    dashboard::{self, DashboardOptions},
     error::{Code, Error, Result},
     services::{log_import, usage_report::MAX_DAYS},
     storage::files::Folder,
@@ -32,18 +31,10 @@ use crate::{
 const IDLE_TIMEOUT: Duration = Duration::from_mins(30);
 /// How long the page that leads to the dashboard is good: a browser is there at once, or not at all.
 const BROWSER_TIMEOUT: Duration = Duration::from_mins(1);
-/// The same of a link that a person copies.
-const LINK_TIMEOUT: Duration = Duration::from_mins(5);
 /// The pause between two imports of logs.
 const IMPORT_INTERVAL: Duration = Duration::from_mins(5);
 /// The page that leads a browser to the dashboard, so that the ticket is in no program's arguments.
 const OPENER: &str = "dashboard-open.html";
-
-/// The views that only commands can make.
-pub(super) const PANELS: Panels = Panels {
-    audit: audit::recent,
-    doctor: doctor::offline,
-};
 
 pub(super) const COMMAND: CommandDef = CommandDef {
     name: "dashboard",
@@ -152,20 +143,6 @@ fn serve(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
         Ok::<_, Error>(())
     })?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Serves it beside a gateway, for as long as that runs; returns its link.
-pub(super) async fn beside_gateway(app: &Arc<App>, port: u16, live: LiveRequests) -> Result<String> {
-    let options = DashboardOptions {
-        port,
-        idle: None,
-        panels: PANELS,
-        live: Some(live),
-    };
-    let listening = dashboard::listen(Arc::clone(app), options).await?;
-    let link = listening.link(LINK_TIMEOUT)?;
-    tokio::spawn(listening.serve(std::future::pending()));
-    Ok(link)
 }
 
 /// Imports what is new in agents' logs now and then, if the configuration asks for that.

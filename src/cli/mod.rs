@@ -25,6 +25,7 @@ mod logging;
 mod look;
 mod named_file;
 mod own_server;
+mod panels;
 mod parse;
 mod prices;
 mod prompt;

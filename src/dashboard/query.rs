@@ -6,7 +6,7 @@ use jiff::civil::Date;
 
 use crate::{
     domain::UsageSource,
-    services::{usage_matrix::Period, usage_report::MAX_DAYS},
+    services::{usage_matrix::UsagePeriod, usage_report::MAX_DAYS},
     storage::ledger::{Dimension, Filter, Totals},
 };
 
@@ -88,12 +88,12 @@ impl PageQuery {
         format!("{path}?{query}")
     }
 
-    pub(super) fn period(&self) -> Period {
+    pub(super) fn period(&self) -> UsagePeriod {
         let date = |name| self.text(name).and_then(|text| text.parse::<Date>().ok());
         match (date("from"), date("to")) {
-            (Some(from), Some(to)) => Period::Days(from.min(to), to.max(from)),
-            (Some(day), None) | (None, Some(day)) => Period::Days(day, day),
-            (None, None) => Period::Last(self.days()),
+            (Some(from), Some(to)) => UsagePeriod::Days(from.min(to), to.max(from)),
+            (Some(day), None) | (None, Some(day)) => UsagePeriod::Days(day, day),
+            (None, None) => UsagePeriod::Last(self.days()),
         }
     }
 
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn what_an_address_says_wrongly_is_left_out() {
         let query = PageQuery::read("days=0&by=weather&from=soon&source=rumour&agent=%22%3E&show=magic");
-        assert_eq!(query.period(), Period::Last(30));
+        assert_eq!(query.period(), UsagePeriod::Last(30));
         assert_eq!(query.grouping().0, "provider");
         assert_eq!(query.filter().sources, []);
         assert_eq!(query.filter().agent.as_deref(), Some("\">"));

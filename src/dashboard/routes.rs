@@ -130,7 +130,7 @@ pub(super) async fn answer(state: &Arc<DashboardState>, request: hyper::Request<
 }
 
 /// Why a request is not answered.
-enum Refusal {
+enum PageRefusal {
     /// It names another host, or comes from another page.
     Foreign,
     Unknown,
@@ -138,7 +138,7 @@ enum Refusal {
     NoToken,
 }
 
-impl Refusal {
+impl PageRefusal {
     fn response(&self) -> hyper::Response<Body> {
         let (status, code, message, hint) = match self {
             Self::Foreign => (
@@ -172,36 +172,36 @@ impl Refusal {
 }
 
 /// The route that the request may use.
-async fn admitted(state: &DashboardState, request: &hyper::Request<Incoming>) -> Result<DashboardRoute, Refusal> {
+async fn admitted(state: &DashboardState, request: &hyper::Request<Incoming>) -> Result<DashboardRoute, PageRefusal> {
     let headers = request.headers();
     // A name that resolves to this machine is not this machine's name (DNS rebinding). A proxy's form of request names a
     // host of its own, and no browser sends it here.
-    let host = loopback::the_only(headers, &header::HOST).ok_or(Refusal::Foreign)?;
+    let host = loopback::the_only(headers, &header::HOST).ok_or(PageRefusal::Foreign)?;
     if request.uri().authority().is_some() || !state.authorities.iter().any(|known| known == host) {
-        return Err(Refusal::Foreign);
+        return Err(PageRefusal::Foreign);
     }
     let at_path: Vec<DashboardRoute> = table()
         .into_iter()
         .filter(|route| route.path == request.uri().path())
         .collect();
     let allowed = match at_path.first().map(|route| &route.method) {
-        None => return Err(Refusal::Unknown),
+        None => return Err(PageRefusal::Unknown),
         Some(method) if *method == Method::POST => "POST",
         Some(_) => "GET",
     };
     let found = at_path.into_iter().find(|route| route.method == request.method());
-    let route = found.ok_or(Refusal::WrongMethod(allowed))?;
+    let route = found.ok_or(PageRefusal::WrongMethod(allowed))?;
     let is_ours = match route.answer {
         Answer::Shell(_) => loopback::is_visit(headers),
         _ => loopback::is_from_page(headers, host),
     };
     if !is_ours {
-        return Err(Refusal::Foreign);
+        return Err(PageRefusal::Foreign);
     }
     if route.access == RouteAccess::Token {
         let authorization = loopback::the_only(headers, &header::AUTHORIZATION);
         if !state.sessions.admits(authorization).await {
-            return Err(Refusal::NoToken);
+            return Err(PageRefusal::NoToken);
         }
     }
     Ok(route)
@@ -257,7 +257,7 @@ async fn session(state: &DashboardState, request: hyper::Request<Incoming>) -> h
     let ticket = body["ticket"].as_str().unwrap_or_default();
     match state.sessions.redeem(ticket).await {
         Some(token) => json_response(StatusCode::OK, &json!({"token": token})),
-        None => Refusal::NoToken.response(),
+        None => PageRefusal::NoToken.response(),
     }
 }
 

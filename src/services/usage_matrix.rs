@@ -19,7 +19,7 @@ const MAX_COLUMNS: usize = 92;
 
 /// The days that are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Period {
+pub enum UsagePeriod {
     /// So many, today included.
     Last(u16),
     /// From the first to the last, both included.
@@ -53,7 +53,7 @@ pub struct MatrixGroup {
     pub totals: Totals,
 }
 
-impl Period {
+impl UsagePeriod {
     /// The days, oldest first; never none.
     pub fn days(self, now: Timestamp, zone: &TimeZone) -> Vec<(Date, Span)> {
         match self {
@@ -64,7 +64,7 @@ impl Period {
 }
 
 /// What was used in `period`, by time and by `by`.
-pub fn matrix(app: &App, period: Period, filter: &Filter, by: Dimension) -> Result<UsageMatrix> {
+pub fn matrix(app: &App, period: UsagePeriod, filter: &Filter, by: Dimension) -> Result<UsageMatrix> {
     let zone = app.settings().current().budget.time_zone.clone();
     let days = period.days(app.now(), &zone);
     let span = Span {

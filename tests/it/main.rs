@@ -10,6 +10,7 @@
 
 mod agent_logs;
 mod arguments;
+mod chart;
 mod cli;
 mod cli_output;
 mod cli_prompt;

@@ -20,7 +20,7 @@ from support.ledger import CONFIG, Filled
 SCREENS = pathlib.Path("target/screens")
 AXE = pathlib.Path(os.environ.get("OUTSIDE_NODE", "target/outside-node"), "node_modules/axe-core/axe.min.js")
 PAGES = ["", "usage", "sessions", "models", "keys", "routing", "gateway", "logs", "audit", "doctor"]
-MAX_PAGE, MAX_SCRIPT = int(os.environ.get("MAX_PAGE", 60_000)), 10_000
+MAX_PAGE, MAX_SCRIPT = 60_000, 10_000
 
 
 class Dashboard:

@@ -10,8 +10,8 @@ use super::{
         caller::Terminal,
         command::{CommandDef, Run, Session},
         console::Console,
-        dashboard,
         help::HelpSection,
+        panels,
     },
     arguments::{allow_remote, listen},
     service,
@@ -109,7 +109,7 @@ fn serve(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
         let mut signals = Signals::new()?;
         let listening = gateway::listen(Arc::clone(app), options).await?;
         let dashboard = match matches.get_one::<u16>("dashboard") {
-            Some(port) => Some(dashboard::beside_gateway(app, *port, Arc::new(listening.in_use())).await?),
+            Some(port) => Some(panels::beside_gateway(app, *port, Arc::new(listening.in_use())).await?),
             None => None,
         };
         tell(session, listening.address(), dashboard.as_deref())?;

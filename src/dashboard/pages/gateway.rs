@@ -5,7 +5,7 @@ use maud::{Markup, html};
 
 use super::page::PageContext;
 use crate::{
-    chart::{self, Meter},
+    chart::{self, LimitBar},
     dashboard::{
         caller::Onlooker,
         parts::{self, nano},
@@ -136,7 +136,7 @@ fn limited(spent: Usd, limit: Option<Usd>) -> Markup {
         (spent)
         @if let Some(limit) = limit {
             small { "of " (limit) }
-            (chart::meter(&Meter {
+            (chart::meter(&LimitBar {
                 value: nano(spent),
                 limit: nano(limit),
                 expected: None,

@@ -7,7 +7,7 @@ use super::{
     usage::{chart_of, group_name, links},
 };
 use crate::{
-    chart::{self, Meter},
+    chart::{self, LimitBar},
     dashboard::{
         parts::{self, nano, share},
         query::{GROUPINGS, PageQuery},
@@ -131,7 +131,7 @@ fn budget_card(
     days: &str,
 ) -> Markup {
     let expected = budget.forecast_low_usd.zip(budget.forecast_high_usd);
-    let bar = Meter {
+    let bar = LimitBar {
         value: nano(budget.spent_usd),
         limit: nano(budget.limit_usd),
         expected: expected.map(|(low, high)| (nano(low), nano(high))),

@@ -11,7 +11,7 @@ use crate::{
     },
     error::Result,
     services::{
-        usage_matrix::{self, MatrixColumn, MatrixGroup, Period, UsageMatrix},
+        usage_matrix::{self, MatrixColumn, MatrixGroup, UsageMatrix, UsagePeriod},
         usage_report::MAX_GROUPS,
     },
     storage::ledger::{Dimension, Totals},
@@ -36,7 +36,7 @@ pub(in crate::dashboard) fn usage(context: &PageContext<'_>) -> Result<Markup> {
         .collect();
     let omitted = matrix.groups.len().saturating_sub(rows.len());
     let days = query.days().to_string();
-    let chosen = if matches!(query.period(), Period::Last(_)) {
+    let chosen = if matches!(query.period(), UsagePeriod::Last(_)) {
         days.as_str()
     } else {
         ""
