@@ -195,7 +195,10 @@ mod tests {
         *,
     };
 
-    fn chart(columns: usize, series: &[(&str, fn(usize) -> u64)]) -> Chart {
+    /// A series' name, and its value in each column.
+    type DrawnSeries = (&'static str, fn(usize) -> u64);
+
+    fn chart(columns: usize, series: &[DrawnSeries]) -> Chart {
         let name = |at: usize| ChartColumn {
             name: format!("day {at}"),
             short: format!("d{at}"),

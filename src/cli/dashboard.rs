@@ -199,11 +199,9 @@ fn open(app: &App, link: &str) -> Option<Folder> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn();
-    match started {
-        Ok(_) => Some(folder),
-        Err(_) => {
-            let _ = folder.remove(OPENER);
-            None
-        }
+    if started.is_err() {
+        let _ = folder.remove(OPENER);
+        return None;
     }
+    Some(folder)
 }

@@ -55,7 +55,7 @@ pub(super) fn page(page: Page) -> Markup {
                     (brand())
                     nav aria-label="Pages" {
                         @for other in Page::ALL {
-                            a href=(other.path()) aria-current=[(other == page).then_some("page")] data-goto=[other.letter()] { (other.title()) }
+                            a href=(other.path()) aria-current=[(other == page).then_some("page")] data-goto=(other.letter()) { (other.title()) }
                         }
                     }
                     p .live #live role="status" {}
@@ -71,7 +71,7 @@ pub(super) fn page(page: Page) -> Markup {
                     dl .keys {
                         @for (keys, what) in HELP { dt { kbd { (keys) } } dd { (what) } }
                         @for other in Page::ALL {
-                            @if let Some(letter) = other.letter() { dt { kbd { "g " (letter) } } dd { (other.title()) } }
+                            dt { kbd { "g " (other.letter()) } } dd { (other.title()) }
                         }
                     }
                     p { button type="button" data-close="" { "Close" } }

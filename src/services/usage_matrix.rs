@@ -79,7 +79,9 @@ pub fn matrix(app: &App, period: UsagePeriod, filter: &Filter, by: Dimension) ->
         .into_iter()
         .map(|(name, values)| {
             let mut totals = Totals::default();
-            values.iter().for_each(|value| totals += *value);
+            for value in &values {
+                totals += *value;
+            }
             MatrixGroup { name, values, totals }
         })
         .collect();
@@ -89,7 +91,9 @@ pub fn matrix(app: &App, period: UsagePeriod, filter: &Filter, by: Dimension) ->
     });
     let sums = app.ledger().windows(&spans, filter)?;
     let mut totals = Totals::default();
-    sums.iter().for_each(|sum| totals += *sum);
+    for sum in &sums {
+        totals += *sum;
+    }
     let columns = stretches
         .into_iter()
         .zip(sums)

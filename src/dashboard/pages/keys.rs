@@ -5,7 +5,7 @@ use maud::{Markup, html};
 use super::page::PageContext;
 use crate::{
     dashboard::parts,
-    domain::{ExpiryNotice, HealthState, KeyRecord, KeyState},
+    domain::{HealthState, KeyRecord, KeyState},
     error::Result,
     providers::PROVIDERS,
     services::{health, keys as stored, last_use::last_uses, vault_access},
@@ -88,7 +88,7 @@ pub(super) async fn keys(context: &PageContext<'_>) -> Result<Markup> {
                                     td { @match used { Some(at) => (ago(*at, now)), None => { span .faint { "never" } } } }
                                     td .wide {
                                         @if let Some(at) = record.expires_at {
-                                            span class=(if matches!(record.expiry_notice(now), None::<ExpiryNotice>) { "plain" } else { "attention" }) { (at.strftime("%Y-%m-%d")) }
+                                            span class=(if record.expiry_notice(now).is_none() { "plain" } else { "attention" }) { (at.strftime("%Y-%m-%d")) }
                                         }
                                     }
                                     td { button type="button" data-key="rotate" data-provider=(record.provider) data-label=(record.label) { "Replace…" } }

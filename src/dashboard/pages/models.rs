@@ -130,7 +130,9 @@ fn last_requests(app: &App, since: Timestamp) -> Result<BTreeMap<String, Vec<u32
         let latencies = last.entry(past.asked.model.to_string()).or_default();
         latencies.extend(past.outcome.latency_ms);
     }
-    last.values_mut().for_each(|latencies| latencies.sort_unstable());
+    for latencies in last.values_mut() {
+        latencies.sort_unstable();
+    }
     Ok(last)
 }
 

@@ -96,18 +96,18 @@ impl Page {
     }
 
     /// What follows `g` on the keyboard.
-    pub(in crate::dashboard) fn letter(self) -> Option<&'static str> {
+    pub(in crate::dashboard) fn letter(self) -> &'static str {
         match self {
-            Self::Overview => Some("o"),
-            Self::Usage => Some("u"),
-            Self::Sessions => Some("s"),
-            Self::Models => Some("m"),
-            Self::Keys => Some("k"),
-            Self::Routing => Some("r"),
-            Self::Gateway => Some("g"),
-            Self::Logs => Some("l"),
-            Self::Audit => Some("a"),
-            Self::Doctor => Some("d"),
+            Self::Overview => "o",
+            Self::Usage => "u",
+            Self::Sessions => "s",
+            Self::Models => "m",
+            Self::Keys => "k",
+            Self::Routing => "r",
+            Self::Gateway => "g",
+            Self::Logs => "l",
+            Self::Audit => "a",
+            Self::Doctor => "d",
         }
     }
 }
