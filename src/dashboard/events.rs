@@ -12,7 +12,7 @@ use hyper::{
 };
 
 use super::{
-    routes::{Body, Endless, with_body},
+    response::{Body, Endless, with_body},
     state::DashboardState,
 };
 

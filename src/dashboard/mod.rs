@@ -15,6 +15,7 @@ mod pages;
 mod parts;
 mod query;
 mod report;
+mod response;
 mod routes;
 mod server;
 mod session;

@@ -1,11 +1,11 @@
 //! Every address of the dashboard in one table: what it needs, and what it answers.
 
-use std::{convert::Infallible, pin::Pin, sync::Arc};
+use std::sync::Arc;
 
-use http_body_util::{BodyExt, Full, Limited, combinators::UnsyncBoxBody};
+use http_body_util::{BodyExt, Limited};
 use hyper::{
     Method, StatusCode,
-    body::{Bytes, Incoming},
+    body::Incoming,
     header::{self, HeaderName, HeaderValue},
 };
 use maud::html;
@@ -16,6 +16,7 @@ use super::{
     pages::{self, Page},
     parts,
     query::PageQuery,
+    response::{Body, json_response, lasting, text},
     shell, snapshot,
     state::DashboardState,
 };
@@ -60,8 +61,6 @@ enum Answer {
     Export,
     KeyPage,
 }
-
-pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// All addresses: method, path, and what a request to it must have.
 pub fn routes() -> Vec<(String, String, RouteAccess)> {
@@ -274,33 +273,3 @@ async fn body_of(request: hyper::Request<Incoming>) -> Option<Value> {
     let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect().await.ok()?;
     serde_json::from_slice(&body.to_bytes()).ok()
 }
-
-fn json_response(status: StatusCode, value: &Value) -> hyper::Response<Body> {
-    text(status, "application/json", value.to_string())
-}
-
-fn text(status: StatusCode, content_type: &'static str, text: String) -> hyper::Response<Body> {
-    with_body(status, content_type, Full::new(Bytes::from(text)).boxed_unsync())
-}
-
-/// A file of ours: its address changes with its contents.
-fn lasting(content_type: &'static str, text: &'static str) -> hyper::Response<Body> {
-    let body = Full::new(Bytes::from_static(text.as_bytes())).boxed_unsync();
-    let mut response = with_body(StatusCode::OK, content_type, body);
-    let cache = HeaderValue::from_static("private, max-age=31536000, immutable");
-    response.headers_mut().insert(header::CACHE_CONTROL, cache);
-    response
-}
-
-pub(super) fn with_body(status: StatusCode, content_type: &'static str, body: Body) -> hyper::Response<Body> {
-    let mut response = hyper::Response::new(body);
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-    response
-}
-
-/// A response that has no end.
-pub(super) type Endless =
-    Pin<Box<dyn futures_util::Stream<Item = Result<hyper::body::Frame<Bytes>, Infallible>> + Send>>;

@@ -2,6 +2,7 @@
 
 mod audit;
 mod doctor;
+mod fragment;
 mod gateway;
 mod keys;
 mod logs;
@@ -13,7 +14,8 @@ mod sessions;
 mod usage;
 
 pub(super) use self::{
+    fragment::fragment,
     overview::overview,
-    page::{Page, PageContext, fragment},
+    page::{Page, PageContext},
     usage::usage,
 };
