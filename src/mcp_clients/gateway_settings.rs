@@ -22,7 +22,7 @@ pub struct GatewayAgent {
     /// What is there once it has run.
     trace: fn(&Machine) -> PathBuf,
     pub(super) files: &'static [AgentSettingsFile],
-    pub key: KeyPlace,
+    pub key: ClientKeyPlace,
     /// The variables that it prefers to these settings.
     pub prefers: &'static [&'static str],
     /// What a user has to know of it.
@@ -31,7 +31,7 @@ pub struct GatewayAgent {
 
 /// Where the agent finds its client key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum KeyPlace {
+pub enum ClientKeyPlace {
     /// Nowhere: it runs a command of ours that prints a new one, which works for an hour.
     Command,
     /// In a private file of ours, which its settings name.
@@ -92,6 +92,7 @@ pub const GATEWAY_AGENTS: &[GatewayAgent] = &[
             format: SettingsFormat::Json,
             entries: &[
                 ours(&["env", "ANTHROPIC_BASE_URL"], |access| access.base.as_str().into()),
+                ours(&["env", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"], |_| "1".into()),
                 ours(&["env", "CLAUDE_CODE_API_KEY_HELPER_TTL_MS"], |_| {
                     KEY_INTERVAL_MS.to_string().into()
                 }),
@@ -99,9 +100,11 @@ pub const GATEWAY_AGENTS: &[GatewayAgent] = &[
             ],
             rivals: &[&["env", "ANTHROPIC_API_KEY"], &["env", "ANTHROPIC_AUTH_TOKEN"]],
         }],
-        key: KeyPlace::Command,
+        key: ClientKeyPlace::Command,
         prefers: &["ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL"],
-        note: None,
+        note: Some(
+            "Claude Code then asks Anthropic for nothing besides, so it does not update itself: `claude update` does",
+        ),
     },
     GatewayAgent {
         id: "codex",
@@ -131,7 +134,7 @@ pub const GATEWAY_AGENTS: &[GatewayAgent] = &[
             ],
             rivals: &[],
         }],
-        key: KeyPlace::Command,
+        key: ClientKeyPlace::Command,
         prefers: &[],
         note: None,
     },
@@ -169,7 +172,7 @@ pub const GATEWAY_AGENTS: &[GatewayAgent] = &[
             ],
             rivals: &[],
         }],
-        key: KeyPlace::OwnFile,
+        key: ClientKeyPlace::OwnFile,
         prefers: &["OPENCODE_CONFIG_CONTENT"],
         note: None,
     },
@@ -205,7 +208,7 @@ pub const GATEWAY_AGENTS: &[GatewayAgent] = &[
                 rivals: &[&["GOOGLE_API_KEY"]],
             },
         ],
-        key: KeyPlace::Settings,
+        key: ClientKeyPlace::Settings,
         prefers: &["GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_GEMINI_BASE_URL"],
         note: Some("Gemini CLI reads only one .env file, so a project's own hides this one there"),
     },
@@ -275,7 +278,7 @@ mod tests {
             assert_eq!((known.title, known.program), (agent.title, agent.program));
             let entries = agent.files.iter().flat_map(|file| file.entries);
             let holds_key = entries.clone().any(|entry| matches!(entry.value, EntryValue::Key));
-            assert_eq!(holds_key, agent.key == KeyPlace::Settings, "{}", agent.id);
+            assert_eq!(holds_key, agent.key == ClientKeyPlace::Settings, "{}", agent.id);
         }
     }
 

@@ -84,7 +84,7 @@ struct NotedEntry {
 }
 
 /// One file as it is now.
-struct Settings {
+struct FoundSettings {
     folder: Option<ForeignFolder>,
     contents: Option<FileContents>,
     text: String,
@@ -289,12 +289,12 @@ impl<'a> GatewaySetup<'a> {
     }
 
     /// Each file as it will be without what we wrote.
-    fn undone(&self, note: &SetupNote) -> Result<BTreeMap<PathBuf, Undone>> {
+    fn undone(&self, note: &SetupNote) -> Result<BTreeMap<PathBuf, UndoneFile>> {
         let mut files = BTreeMap::new();
         for file in self.agent.files {
             let path = (file.path)(self.machine);
             let settings = self.read(file)?;
-            let mut undone = Undone {
+            let mut undone = UndoneFile {
                 text: settings.text.clone(),
                 settings,
                 lines: Vec::new(),
@@ -357,12 +357,12 @@ impl<'a> GatewaySetup<'a> {
         }
     }
 
-    fn value(&self, file: &AgentSettingsFile, settings: &Settings, entry: &AgentEntry) -> Result<Option<Value>> {
+    fn value(&self, file: &AgentSettingsFile, settings: &FoundSettings, entry: &AgentEntry) -> Result<Option<Value>> {
         let found = file.format.entry(&settings.text, EntryPath(entry.path));
         found.map_err(|why| self.broken(&(file.path)(self.machine), &why))
     }
 
-    fn expect_no_rival(&self, file: &AgentSettingsFile, settings: &Settings) -> Result<()> {
+    fn expect_no_rival(&self, file: &AgentSettingsFile, settings: &FoundSettings) -> Result<()> {
         let path = (file.path)(self.machine);
         for rival in file.rivals {
             let found = file.format.entry(&settings.text, EntryPath(rival));
@@ -374,7 +374,7 @@ impl<'a> GatewaySetup<'a> {
         Ok(())
     }
 
-    fn read(&self, file: &AgentSettingsFile) -> Result<Settings> {
+    fn read(&self, file: &AgentSettingsFile) -> Result<FoundSettings> {
         let path = (file.path)(self.machine);
         let refused = |why| self.refused(why);
         let folder = ForeignFolder::open(path.parent().unwrap_or(Path::new("."))).map_err(refused)?;
@@ -386,7 +386,7 @@ impl<'a> GatewaySetup<'a> {
             Some((bytes, _)) => str::from_utf8(bytes).map_err(|_| self.broken(&path, &Broken::Syntax { line: 1 }))?,
             None => "",
         };
-        Ok(Settings {
+        Ok(FoundSettings {
             text: text.to_owned(),
             folder,
             contents,
@@ -471,8 +471,8 @@ impl<'a> GatewaySetup<'a> {
 }
 
 /// A file without what we wrote.
-struct Undone {
-    settings: Settings,
+struct UndoneFile {
+    settings: FoundSettings,
     text: String,
     lines: Vec<String>,
     before: Vec<String>,

@@ -14,7 +14,7 @@ mod slash_commands;
 
 pub use self::{
     client::{CLIENTS, McpClient, Scope},
-    gateway_settings::{GATEWAY_AGENTS, GatewayAccess, GatewayAgent, KeyPlace},
+    gateway_settings::{ClientKeyPlace, GATEWAY_AGENTS, GatewayAccess, GatewayAgent},
     gateway_setup::{FilePlan, GatewayPlan, GatewaySetup},
     launch::{Launch, shell_word},
     registration::{Intent, Registration, RegistrationState},

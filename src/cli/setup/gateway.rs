@@ -11,7 +11,9 @@ use crate::{
     cli::{command::Session, console::YES, gateway::expect_gateway},
     domain::{Label, Secret},
     error::{Code, Error, Result},
-    mcp_clients::{FilePlan, GATEWAY_AGENTS, GatewayAccess, GatewayAgent, GatewayPlan, GatewaySetup, KeyPlace, Launch},
+    mcp_clients::{
+        ClientKeyPlace, FilePlan, GATEWAY_AGENTS, GatewayAccess, GatewayAgent, GatewayPlan, GatewaySetup, Launch,
+    },
     services::{
         agents::AGENTS,
         gateway_clients::{self, NewClient},
@@ -173,9 +175,9 @@ impl<'a> AgentChange<'a> {
             key.is_some_and(|key| gateway_clients::authenticate(app, &key).is_ok_and(|it| it.name == client))
         };
         let needs_key = !match agent.key {
-            KeyPlace::Command => gateway_clients::exists(app, &client)?,
-            KeyPlace::OwnFile => opens(key_in_file(app, agent)?),
-            KeyPlace::Settings => opens(setup.key()?),
+            ClientKeyPlace::Command => gateway_clients::exists(app, &client)?,
+            ClientKeyPlace::OwnFile => opens(key_in_file(app, agent)?),
+            ClientKeyPlace::Settings => opens(setup.key()?),
         };
         let plan = if wish.removes {
             setup.plan_undo()?
@@ -293,18 +295,20 @@ impl<'a> AgentChange<'a> {
             };
             key = Some(gateway_clients::add(app, new)?.1);
         }
-        if self.needs_key && self.setup.agent.key != KeyPlace::Command && key.is_none() {
+        if self.needs_key && self.setup.agent.key != ClientKeyPlace::Command && key.is_none() {
             key = Some(gateway_clients::issue_key(app, &self.client, None)?.0);
         }
         match (self.setup.agent.key, &key) {
-            (KeyPlace::OwnFile, Some(key)) => {
+            (ClientKeyPlace::OwnFile, Some(key)) => {
                 let folder = Folder::create(&folder(app, self.setup.agent))?;
                 // EXPOSE: a private file, which the agent's settings name
                 let _ = folder.replace(KEY_FILE, key.expose().as_bytes())?;
                 self.setup.apply(None)
             }
-            (KeyPlace::Settings, Some(key)) => self.setup.apply(Some(key)),
-            (KeyPlace::Command, _) | (KeyPlace::OwnFile | KeyPlace::Settings, None) => self.setup.apply(None),
+            (ClientKeyPlace::Settings, Some(key)) => self.setup.apply(Some(key)),
+            (ClientKeyPlace::Command, _) | (ClientKeyPlace::OwnFile | ClientKeyPlace::Settings, None) => {
+                self.setup.apply(None)
+            }
         }
     }
 
@@ -338,9 +342,9 @@ fn row(agent: &GatewayAgent, state: &str, name: &str, value: Value) -> Value {
         "title": agent.title,
         "state": state,
         "client_key": match agent.key {
-            KeyPlace::Command => "command",
-            KeyPlace::OwnFile => "private_file",
-            KeyPlace::Settings => "settings",
+            ClientKeyPlace::Command => "command",
+            ClientKeyPlace::OwnFile => "private_file",
+            ClientKeyPlace::Settings => "settings",
         },
     });
     row[name] = value;

@@ -21,7 +21,7 @@ pub(super) struct AskedModel {
 
 /// The places in which the formats name the model.
 #[derive(Deserialize)]
-struct Named<'a> {
+struct NamedModel<'a> {
     #[serde(borrow, default)]
     model: Option<&'a RawValue>,
     /// In the events of the Responses API.
@@ -105,10 +105,10 @@ impl AskedModel {
 /// The model's name in a response or an event, with its quotes.
 fn place(json: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(json).ok()?;
-    let outer: Named<'_> = serde_json::from_str(text.trim()).ok()?;
+    let outer: NamedModel<'_> = serde_json::from_str(text.trim()).ok()?;
     let inner = || {
         let inner = outer.response.or(outer.message)?.get();
-        serde_json::from_str::<Named<'_>>(inner).ok()?.model
+        serde_json::from_str::<NamedModel<'_>>(inner).ok()?.model
     };
     let name = outer.model.or_else(inner)?.get();
     name.starts_with('"').then_some(name)

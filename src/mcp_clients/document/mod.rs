@@ -304,6 +304,7 @@ fn syntax(text: &str, span: Option<std::ops::Range<usize>>) -> Broken {
 
 fn toml_with(text: &str, place: EntryPath<'_>, entry: &Value) -> Result<String, Broken> {
     let mut document = toml(text)?;
+    let before = SettingsFormat::Toml.entry(text, place)?;
     let (tables, name) = place.parts();
     let mut table: &mut dyn TableLike = document.as_table_mut();
     for what in tables {
@@ -329,7 +330,8 @@ fn toml_with(text: &str, place: EntryPath<'_>, entry: &Value) -> Result<String, 
             for name in gone {
                 known.remove(&name);
             }
-            for (name, value) in fields {
+            let before = before.unwrap_or_default();
+            for (name, value) in fields.filter(|(name, value)| before.get(name) != Some(*value)) {
                 known.insert(name, Item::Value(toml_value(value)));
             }
         }
