@@ -147,7 +147,7 @@ fn table(name: &str, commands: &clap::Command) -> String {
 }
 
 /// What the suite of real agents saw, which it compares with this file.
-const TRIED_AGENTS: &str = include_str!("../docs/agents.json");
+const TRIED_AGENTS: &str = include_str!("docs/agents.json");
 
 /// A row for each agent of the suite.
 fn tried_agents() -> Vec<Vec<String>> {

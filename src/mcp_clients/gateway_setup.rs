@@ -236,9 +236,10 @@ impl<'a> GatewaySetup<'a> {
                 ForeignFolder::create(path.parent().unwrap_or(Path::new("."))).map_err(|why| self.refused(why))?;
             let is_private = file.entries.iter().any(|entry| matches!(entry.value, EntryValue::Key));
             let (name, seen) = (name(&path), settings.contents.as_ref());
-            let written = match is_private {
-                true => folder.replace_private(&name, seen, text.as_bytes()),
-                false => folder.replace(&name, seen, text.as_bytes()),
+            let written = if is_private {
+                folder.replace_private(&name, seen, text.as_bytes())
+            } else {
+                folder.replace(&name, seen, text.as_bytes())
             };
             let _ = written.map_err(|why| self.refused(why))?;
         }

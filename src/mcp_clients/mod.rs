@@ -6,6 +6,7 @@
 
 mod client;
 mod document;
+mod dotenv;
 mod gateway_settings;
 mod gateway_setup;
 mod launch;

@@ -4,7 +4,7 @@ Each runs in a home of its own, behind `run --gateway` and, where its settings c
 `setup --gateway`. It has to run the tool, end with the last answer, print no warning of the gateway's making, and be in
 the ledger with its name, its session and the exact cost. Everything runs where there is no network but loopback (a
 namespace of its own, where the system allows it), and a proxy that every agent is pointed to, the canary, must see none
-of the providers' hosts. What was seen has to be what `docs/agents.json` says, from which the table in `docs/clients.md`
+of the providers' hosts. What was seen has to be what `src/docs/agents.json` says, from which the table in `docs/clients.md`
 is made; `UPDATE_AGENTS=1` writes it. The packages are kept in `target/outside-agents`.
 
 How long it takes until the first request arrives is compared with a direct run against the stand-in.
@@ -296,7 +296,7 @@ WARNINGS = ("Auth conflict", "Invalid auth method", "WebSocket", "Reconnecting",
 SAMPLES = int(os.environ.get("AGENTS_SAMPLES", "3"))
 # The delay at the start that is aimed at, in seconds, and the longest that passes where the machine has no other work.
 GOOD_DELAY, MAX_DELAY = 0.3, 1.5
-TABLE = pathlib.Path("docs/agents.json")
+TABLE = pathlib.Path("src/docs/agents.json")
 
 
 def start(handler):

@@ -226,7 +226,7 @@ impl<'a> AgentChange<'a> {
             }
             if *holds_key {
                 report.hint(format!(
-                    "{} cannot ask for a client key, so one stands in this file, which only you may read; it opens nothing but this gateway",
+                    "{} cannot ask for a client key, so its key is in this file, which only you may read; it opens nothing but this gateway",
                     agent.title
                 ));
             }

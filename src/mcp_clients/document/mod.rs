@@ -1,7 +1,5 @@
 //! Settings as text: one entry is read, put in or taken out, and the rest stays as it was, with comments and order.
 
-mod dotenv;
-
 use std::fmt;
 
 use jsonc_parser::{
@@ -10,6 +8,8 @@ use jsonc_parser::{
 };
 use serde_json::Value;
 use toml_edit::{DocumentMut, InlineTable, Item, Table, TableLike};
+
+use super::dotenv;
 
 /// How a client writes its settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

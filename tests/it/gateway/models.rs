@@ -106,9 +106,12 @@ fn a_response_names_the_model_as_it_was_asked_for_where_that_is_set() {
     let stream = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"model\":\"m-2026\",\"choices\":[{\"index\":0,\"delta\":\
                   {\"content\":\"m-2026\"}}]}\n\ndata: [DONE]\n\n";
     let provider = || {
-        StandIn::start(move |request| match request.json()["stream"] == true {
-            true => Reply::stream([stream]),
-            false => Reply::json(200, &completion()),
+        StandIn::start(move |request| {
+            if request.json()["stream"] == true {
+                Reply::stream([stream])
+            } else {
+                Reply::json(200, &completion())
+            }
         })
     };
     let aliases = "[gateway.models]\nbest = \"openai/m\"\n";
