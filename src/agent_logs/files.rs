@@ -140,3 +140,10 @@ fn collect(folder: &Path, is_log: &dyn Fn(&Path) -> bool, deepest: usize, found:
 pub(super) fn ends_with(path: &Path, ending: &str) -> bool {
     path.extension().is_some_and(|found| found == ending)
 }
+
+/// Whether the folder of `path` has that name.
+pub(super) fn is_in(path: &Path, folder: &str) -> bool {
+    path.parent()
+        .and_then(Path::file_name)
+        .is_some_and(|name| name == folder)
+}

@@ -5,6 +5,7 @@
 //! each with the places up to where its files are read then. Whenever an import ends, the next one goes on there.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fs::File,
     hash::{DefaultHasher, Hash, Hasher},
@@ -25,8 +26,8 @@ use crate::{
     app::App,
     catalog::Catalog,
     domain::{
-        Billing, ModelId, ModelRef, OwnCost, ProviderId, RecordedCost, RequestOutcome, Tags, TokenCounts, Tokens,
-        UsageRecord, UsageSource, Usd,
+        Billing, Extras, FullCost, ModelId, ModelRef, ProviderId, RecordedCost, RequestOutcome, Tags, TokenCounts,
+        Tokens, UsageRecord, UsageSource, Usd,
     },
     error::Result,
     providers,
@@ -545,18 +546,13 @@ impl<'a> LogIntake<'a> {
     }
 
     fn flush(&mut self) -> Result<()> {
-        let mut batch = std::mem::take(&mut self.batch);
-        let mut entries: Vec<(LogEntry, usize)> = batch.entries.into_iter().zip(self.agents.drain(..)).collect();
-        // In the order of the ledger's index; states of one request stay in theirs.
-        entries.sort_by(|(one, _), (other, _)| one.record.request_id.cmp(&other.record.request_id));
-        let agents: Vec<usize>;
-        (batch.entries, agents) = entries.into_iter().unzip();
+        let batch = std::mem::take(&mut self.batch);
         let owners = &self.owners;
         let fates = self
             .app
             .ledger()
             .import(&batch, &|owner, other| owners.owns_rather(owner, other), self.is_dry)?;
-        for (agent, fate) in agents.into_iter().zip(fates) {
+        for (agent, fate) in self.agents.drain(..).zip(fates) {
             self.reports[agent].imported += fate.into();
         }
         Ok(())
@@ -579,19 +575,21 @@ fn since(now: &TokenCounts, before: &TokenCounts) -> Option<TokenCounts> {
 struct Pricer {
     config: Arc<Config>,
     catalog: Arc<Catalog>,
-    models: HashMap<(String, Arc<str>), Option<ModelRef>>,
+    /// By the name of the model, and who serves it.
+    models: HashMap<Arc<str>, BTreeMap<Cow<'static, str>, Option<ModelRef>>>,
     /// By the UTC day: prices change with one.
-    prices: HashMap<(ModelRef, i64), Pricing>,
+    prices: HashMap<ModelRef, BTreeMap<i64, Pricing>>,
 }
 
 impl Pricer {
     fn model(&mut self, request: &LoggedRequest) -> Option<ModelRef> {
-        let key = (request.provider.to_string(), Arc::clone(&request.model));
-        if let Some(known) = self.models.get(&key) {
+        let known = self.models.get(&request.model).and_then(|by| by.get(&request.provider));
+        if let Some(known) = known {
             return known.clone();
         }
         let found = self.resolve(&request.provider, &request.model);
-        self.models.insert(key, found.clone());
+        let by_provider = self.models.entry(Arc::clone(&request.model)).or_default();
+        by_provider.insert(request.provider.clone(), found.clone());
         found
     }
 
@@ -625,24 +623,30 @@ impl Pricer {
 
     fn cost(&mut self, model: &ModelRef, request: &LoggedRequest, tokens: &Tokens) -> RecordedCost {
         let day = request.at.as_millisecond().div_euclid(MILLISECONDS_OF_DAY);
-        let key = (model.clone(), day);
-        if !self.prices.contains_key(&key) {
+        if self.prices.get(model).is_none_or(|by_day| !by_day.contains_key(&day)) {
             let pricing = self.pricing(model, request.at);
-            self.prices.insert(key.clone(), pricing);
+            self.prices.entry(model.clone()).or_default().insert(day, pricing);
         }
-        let own = match self.prices.get(&key) {
-            Some(Pricing::Priced(priced)) => priced.price.cost(request.service, tokens).map(|cost| OwnCost {
-                cost: cost.total,
-                price: priced.version.clone(),
-            }),
+        let extras = Extras {
+            searches: request.searches,
+            has_uncounted: request.has_more_charged,
+            ..Extras::default()
+        };
+        let own = match self.prices.get(model).and_then(|by_day| by_day.get(&day)) {
+            Some(Pricing::Priced(priced)) => {
+                let cost = priced.price.full_cost(request.service, tokens, &extras);
+                cost.map(|cost| (cost, priced.version.clone()))
+            }
             Some(Pricing::Unpriced(_)) | None => None,
         };
         match (own, request.stated_cost) {
-            (Some(OwnCost { cost, price }), _) if request.is_estimated => RecordedCost::Estimated { cost, price },
-            (Some(OwnCost { cost, price }), _) if request.has_more_charged && cost > Usd::ZERO => {
+            (Some((FullCost { cost, .. }, price)), _) if request.is_estimated => {
+                RecordedCost::Estimated { cost, price }
+            }
+            (Some((FullCost { cost, is_whole }, price)), _) if !is_whole && cost > Usd::ZERO => {
                 RecordedCost::LowerBound { cost, price }
             }
-            (Some(OwnCost { cost, price }), _) => RecordedCost::Computed { cost, price },
+            (Some((FullCost { cost, .. }, price)), _) => RecordedCost::Computed { cost, price },
             (None, Some(cost)) => RecordedCost::Stated { cost, own: None },
             (None, None) => RecordedCost::Unpriced,
         }

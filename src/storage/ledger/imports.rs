@@ -6,6 +6,7 @@
 //! part of the sums is taken back in the same transaction.
 
 use std::{
+    cmp::Ordering,
     collections::{BTreeMap, HashMap},
     ffi::OsString,
     ops::AddAssign,
@@ -145,6 +146,18 @@ struct ImportState {
     rivals: Rivals,
     /// The last number that was given to a record.
     last: u64,
+    /// Whether requests have other names than their records say.
+    has_names: bool,
+}
+
+/// What decides whether an entry adds anything to a record that is there.
+struct KnownState {
+    id: i64,
+    at: i64,
+    session: NameId,
+    series: SeriesId,
+    size: [u64; 5],
+    cost: Option<i64>,
 }
 
 /// Records of other sources by their input and output.
@@ -158,19 +171,19 @@ impl Ledger {
     ///
     /// `dry` only says what would become of it.
     pub fn import(&self, batch: &LogBatch, owns_rather: OwnsRather<'_>, dry: bool) -> LedgerResult<Vec<Fate>> {
-        let mut fates = Vec::with_capacity(batch.entries.len());
+        let mut fates = None;
         let done = self.write(Survives::Kill, |transaction| {
-            transaction.import(batch, owns_rather, &mut fates)?;
-            // A dry run is rolled back.
+            let decided = transaction.import(batch, owns_rather)?;
             if dry {
-                Err(rusqlite::Error::StatementChangedRows(0))
-            } else {
-                Ok(())
+                fates = Some(decided);
+                // A dry run is rolled back.
+                return Err(rusqlite::Error::StatementChangedRows(0));
             }
+            Ok(decided)
         });
-        match done {
-            Err(_) if dry && fates.len() == batch.entries.len() => Ok(fates),
-            done => done.map(|()| fates),
+        match fates {
+            Some(fates) => Ok(fates),
+            None => done,
         }
     }
 
@@ -238,7 +251,7 @@ impl Ledger {
 }
 
 impl Transaction<'_> {
-    fn import(&mut self, batch: &LogBatch, owns_rather: OwnsRather<'_>, fates: &mut Vec<Fate>) -> rusqlite::Result<()> {
+    fn import(&mut self, batch: &LogBatch, owns_rather: OwnsRather<'_>) -> rusqlite::Result<Vec<Fate>> {
         self.sql.pragma_update(None, "cache_size", CACHE_KIB)?;
         // Whatever others recorded up to now has been held against earlier logs; here it is held against these.
         self.compare_with_logs()?;
@@ -246,7 +259,12 @@ impl Transaction<'_> {
         let mut state = ImportState {
             rivals: self.rivals(&batch.entries)?,
             last,
+            has_names: self
+                .sql
+                .query_row("SELECT EXISTS (SELECT 1 FROM same_request)", [], |row| row.get(0))?,
         };
+        // As they were read: sorted by identity, two of three indexes would be written all over.
+        let mut fates = Vec::with_capacity(batch.entries.len());
         for entry in &batch.entries {
             fates.push(self.take_in(entry, &mut state, owns_rather)?);
         }
@@ -261,7 +279,7 @@ impl Transaction<'_> {
         for ((agent, session), counter) in &batch.counters {
             self.set_log_counter(agent, session, counter)?;
         }
-        Ok(())
+        Ok(fates)
     }
 
     fn take_in(
@@ -273,18 +291,75 @@ impl Transaction<'_> {
         let record = &entry.record;
         let identity = record.request_id.as_deref().unwrap_or_default();
         let provider = self.names.of(self.sql, record.model.provider.as_str())?;
-        let known = self.find_request(provider, identity)?;
+        let known = self.known_state(provider, identity)?;
+        let other_name = match &known {
+            None if state.has_names => self.find_other_name(provider, identity)?,
+            None | Some(_) => None,
+        };
+        let id = known.as_ref().map(|known| known.id).or(other_name);
         if entry.role == EntryRole::NotOurs {
-            return self.take_back_copy(known);
+            return self.take_back_copy(id);
         }
-        if let Some(id) = known {
+        if let Some(known) = known
+            && self.adds_nothing(&known, entry, owns_rather)?
+        {
+            return Ok(Fate::Known);
+        }
+        if let Some(id) = id {
             return self.meet_again(id, entry, owns_rather);
         }
         if let Some(rival) = self.rival_of(provider, entry, &mut state.rivals)? {
+            state.has_names = true;
             return self.decide(rival, provider, record, &mut state.last);
         }
         self.insert_new(record, provider, &mut state.last)?;
         Ok(Fate::New)
+    }
+
+    /// What the record with that identity says, without the rest of it.
+    fn known_state(&self, provider: NameId, identity: &str) -> rusqlite::Result<Option<KnownState>> {
+        self.sql
+            .prepare_cached(
+                "SELECT id, at, session, series, output_tokens, input_tokens, cache_read_tokens, cache_write_tokens,
+                    reasoning_tokens, cost FROM record WHERE provider = ?1 AND request_id = ?2",
+            )?
+            .query_row(params![provider, identity], |row| {
+                Ok(KnownState {
+                    id: row.get(0)?,
+                    at: row.get(1)?,
+                    session: row.get(2)?,
+                    series: row.get(3)?,
+                    size: [row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?, row.get(8)?],
+                    cost: row.get(9)?,
+                })
+            })
+            .optional()
+    }
+
+    /// Whether an entry is the same state of the same request in the same session, or a copy of it: most that is met
+    /// again is, and need not be read whole.
+    fn adds_nothing(
+        &mut self,
+        known: &KnownState,
+        entry: &LogEntry,
+        owns_rather: OwnsRather<'_>,
+    ) -> rusqlite::Result<bool> {
+        let record = &entry.record;
+        if size(record) != known.size
+            || record.at.as_millisecond() < known.at
+            || record.cost.usd().map(Usd::nano) != known.cost
+        {
+            return Ok(false);
+        }
+        let session = self.names.of_maybe(self.sql, record.session.as_deref())?;
+        if session != known.session {
+            let owner = self.names.text(self.sql, known.session)?;
+            return Ok(match (owner, &record.session) {
+                (Some(owner), Some(other)) => entry.role == EntryRole::Copy || !owns_rather(&owner, other),
+                (Some(_) | None, Some(_) | None) => false,
+            });
+        }
+        Ok(self.names.series_of(self.sql, record)?.0 == known.series)
     }
 
     /// What was counted as a log's own request, and is another's, goes.
@@ -309,20 +384,10 @@ impl Transaction<'_> {
             return Ok(Fate::Known);
         }
         let new = &entry.record;
-        let size = |it: &UsageRecord| {
-            let tokens = &it.tokens;
-            [
-                tokens.output(),
-                tokens.input(),
-                tokens.cache_read(),
-                tokens.cache_write(),
-                tokens.reasoning(),
-            ]
-        };
-        let mut merged = if size(new) > size(&known) || (size(new) == size(&known) && new.at < known.at) {
-            new.clone()
-        } else {
-            known.clone()
+        let mut merged = match compare(new, &known) {
+            Ordering::Greater => new.clone(),
+            Ordering::Equal if new.at < known.at => new.clone(),
+            Ordering::Equal | Ordering::Less => known.clone(),
         };
         // One transcript owns it, whichever has the larger state.
         let is_owner = match (known.session.as_deref(), new.session.as_deref()) {
@@ -393,6 +458,11 @@ impl Transaction<'_> {
         if found.is_some() {
             return Ok(found);
         }
+        self.find_other_name(provider, request_id)
+    }
+
+    /// The record that another name of a request stands for; 0 for one that was pruned.
+    fn find_other_name(&self, provider: NameId, request_id: &str) -> rusqlite::Result<Option<i64>> {
         self.sql
             .prepare_cached("SELECT record FROM same_request WHERE provider = ?1 AND request_id = ?2")?
             .query_row(params![provider, request_id], |row| row.get(0))
@@ -676,6 +746,27 @@ impl Transaction<'_> {
         let mut delete = self.sql.prepare_cached("DELETE FROM record WHERE id = ?1")?;
         delete.execute([id]).map(drop)
     }
+}
+
+/// How much was used: of two states of a request the larger is the later one.
+fn size(record: &UsageRecord) -> [u64; 5] {
+    let tokens = &record.tokens;
+    [
+        tokens.output(),
+        tokens.input(),
+        tokens.cache_read(),
+        tokens.cache_write(),
+        tokens.reasoning(),
+    ]
+}
+
+/// Compares two states of a request. One of equal size costs more at the same price if it counts more searches.
+fn compare(one: &UsageRecord, other: &UsageRecord) -> Ordering {
+    let by_cost = || match (one.cost.price(), other.cost.price()) {
+        (Some(price), Some(same)) if price == same => one.cost.usd().cmp(&other.cost.usd()),
+        (Some(_) | None, Some(_) | None) => Ordering::Equal,
+    };
+    size(one).cmp(&size(other)).then_with(by_cost)
 }
 
 /// The log's record with what only a person knows of the request.
