@@ -34,7 +34,7 @@ pub(super) struct ClaudeLine<'a> {
     #[serde(borrow, default)]
     pub(super) message: Option<ClaudeMessage<'a>>,
     #[serde(default)]
-    pub(super) tool_use_result: ToolResult,
+    pub(super) tool_use_result: ToolSearches,
 }
 
 #[derive(Deserialize)]
@@ -91,10 +91,10 @@ struct ServerTools {
     web_search_requests: Count,
 }
 
-/// What a tool returned: how often it searched the web.
+/// How often a tool searched the web, by its result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct ToolResult {
-    pub(super) searches: u64,
+pub(super) struct ToolSearches {
+    pub(super) count: u64,
 }
 
 impl ClaudeUsage<'_> {
@@ -144,7 +144,7 @@ impl ClaudeUsage<'_> {
     }
 }
 
-impl<'de> Deserialize<'de> for ToolResult {
+impl<'de> Deserialize<'de> for ToolSearches {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct ResultVisitor;
 
@@ -158,17 +158,17 @@ impl<'de> Deserialize<'de> for ToolResult {
         }
 
         impl<'de> Visitor<'de> for ResultVisitor {
-            type Value = ToolResult;
+            type Value = ToolSearches;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("what a tool returned")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ToolResult, A::Error> {
-                let mut found = ToolResult::default();
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ToolSearches, A::Error> {
+                let mut found = ToolSearches::default();
                 while let Some(name) = map.next_key::<ResultField>()? {
                     match name {
-                        ResultField::SearchCount => found.searches = map.next_value::<Count>()?.0,
+                        ResultField::SearchCount => found.count = map.next_value::<Count>()?.0,
                         ResultField::Other => {
                             map.next_value::<IgnoredAny>()?;
                         }
@@ -177,33 +177,33 @@ impl<'de> Deserialize<'de> for ToolResult {
                 Ok(found)
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<ToolResult, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<ToolSearches, A::Error> {
                 while list.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(ToolResult::default())
+                Ok(ToolSearches::default())
             }
 
-            fn visit_str<E>(self, _: &str) -> Result<ToolResult, E> {
-                Ok(ToolResult::default())
+            fn visit_str<E>(self, _: &str) -> Result<ToolSearches, E> {
+                Ok(ToolSearches::default())
             }
 
-            fn visit_bool<E>(self, _: bool) -> Result<ToolResult, E> {
-                Ok(ToolResult::default())
+            fn visit_bool<E>(self, _: bool) -> Result<ToolSearches, E> {
+                Ok(ToolSearches::default())
             }
 
-            fn visit_u64<E>(self, _: u64) -> Result<ToolResult, E> {
-                Ok(ToolResult::default())
+            fn visit_u64<E>(self, _: u64) -> Result<ToolSearches, E> {
+                Ok(ToolSearches::default())
             }
 
-            fn visit_i64<E>(self, _: i64) -> Result<ToolResult, E> {
-                Ok(ToolResult::default())
+            fn visit_i64<E>(self, _: i64) -> Result<ToolSearches, E> {
+                Ok(ToolSearches::default())
             }
 
-            fn visit_f64<E>(self, _: f64) -> Result<ToolResult, E> {
-                Ok(ToolResult::default())
+            fn visit_f64<E>(self, _: f64) -> Result<ToolSearches, E> {
+                Ok(ToolSearches::default())
             }
 
-            fn visit_unit<E>(self) -> Result<ToolResult, E> {
-                Ok(ToolResult::default())
+            fn visit_unit<E>(self) -> Result<ToolSearches, E> {
+                Ok(ToolSearches::default())
             }
         }
         deserializer.deserialize_any(ResultVisitor)

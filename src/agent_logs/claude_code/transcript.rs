@@ -168,7 +168,7 @@ impl Transcript {
         let caller = self.open.iter_mut().rev().find(|open| open.lines.contains(&parent));
         if let Some(caller) = caller.filter(|caller| !caller.results.contains(&result)) {
             caller.results.push(result);
-            caller.tool_searches = caller.tool_searches.saturating_add(line.tool_use_result.searches);
+            caller.tool_searches = caller.tool_searches.saturating_add(line.tool_use_result.count);
         }
     }
 
