@@ -145,20 +145,17 @@ impl Case {
 fn write(home: &Home, (name, bytes): &GoldenFile, step: usize) {
     let path = home.beside(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let written = match name.strip_suffix(".sql") {
-        Some(database) => {
-            let path = home.beside(database);
-            let sql = Connection::open(&path).unwrap();
-            sql.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
-                .unwrap();
-            sql.pragma_update(None, "journal_mode", "wal").unwrap();
-            sql.execute_batch(str::from_utf8(bytes).unwrap()).unwrap();
-            vec![path, home.beside(&format!("{database}-wal"))]
-        }
-        None => {
-            fs::write(&path, bytes).unwrap();
-            vec![path]
-        }
+    let written = if let Some(database) = name.strip_suffix(".sql") {
+        let path = home.beside(database);
+        let sql = Connection::open(&path).unwrap();
+        sql.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+            .unwrap();
+        sql.pragma_update(None, "journal_mode", "wal").unwrap();
+        sql.execute_batch(str::from_utf8(bytes).unwrap()).unwrap();
+        vec![path, home.beside(&format!("{database}-wal"))]
+    } else {
+        fs::write(&path, bytes).unwrap();
+        vec![path]
     };
     let at: SystemTime = WRITTEN.parse::<jiff::Timestamp>().unwrap().into();
     for path in written {
@@ -350,7 +347,7 @@ proptest! {
             let (name, bytes) = file;
             if *is_imported {
                 // Up to any byte of it; a database is whole or not there.
-                if !name.ends_with(".sql") {
+                if name.strip_suffix(".sql").is_none() {
                     write(&home, &(name.clone(), bytes[..cut.index(bytes.len())].to_vec()), 2 * step);
                 }
                 import_all(&app);
