@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::{
     agent_logs::AGENTS,
+    domain::AlertKind,
     error::{Code, ExitCode},
     prompts::PROMPTS,
     providers::PROVIDERS,
@@ -83,6 +84,16 @@ fn table(name: &str, commands: &clap::Command) -> String {
                     code.remedy().to_owned(),
                 ]
             }),
+        ),
+        "alerts" => rows(
+            &["kind", "raised when", "at most"],
+            AlertKind::ALL
+                .iter()
+                .filter(|kind| **kind != AlertKind::Test)
+                .map(|kind| {
+                    let severity = kind.severity().as_str().to_owned();
+                    vec![format!("`{}`", kind.as_str()), kind.about().to_owned(), severity]
+                }),
         ),
         "exits" => rows(
             &["exit code", "means"],

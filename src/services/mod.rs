@@ -7,10 +7,12 @@
 //! - Usage: [`usage_tracking`] records a request, [`usage_report`] sums requests up, [`usage_views`] is the form of both
 //!   in results.
 //! - Budgets: [`budget_status`] is what is spent and left, [`budget_claim`] what a request must reserve.
+//! - Alerts: [`alerts`] looks at what is not raised by the ledger itself, and sends.
 //! - Routing: [`routing`] decides by what [`health`] has learned.
 //! - The gateway's clients: [`gateway_clients`].
 
 pub mod agents;
+pub mod alerts;
 pub mod budget_claim;
 pub mod budget_status;
 pub mod caller;
