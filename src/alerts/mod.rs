@@ -1,7 +1,7 @@
 //! Messages of alerts: when one is due, what it says, and the form that each channel takes.
 //!
 //! Pure: nothing here sends. [`Destination`] is where messages go, as the configuration has it; [`due`] decides which
-//! notices form a message now, [`AlertMessage`] what it says, `channels` has a file for each form, and [`Verdict`] is
+//! notices form a message now, [`AlertMessage`] what it says, `channels` has a file for each form, and [`SendVerdict`] is
 //! what a channel's answer means.
 
 mod channels;
@@ -19,5 +19,5 @@ pub use self::{
     quiet_hours::QuietHours,
     schedule::{GROUPING_TIME, MAX_PER_HOUR, due, next_attempt},
     secret_form::{WrongSecret, check_secret, masked},
-    verdict::Verdict,
+    verdict::SendVerdict,
 };

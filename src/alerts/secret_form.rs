@@ -17,14 +17,12 @@ pub struct WrongSecret(&'static str);
 pub fn check_secret(channel: &Channel, secret: &Secret) -> Result<(), WrongSecret> {
     // EXPOSE: only its form is looked at
     let text = secret.expose();
-    match channel {
-        Channel::Slack | Channel::Discord | Channel::Teams | Channel::Webhook => address(secret).map(drop),
+    let (is_right, rule) = match channel {
+        Channel::Slack | Channel::Discord | Channel::Teams | Channel::Webhook => return address(secret).map(drop),
         Channel::Ntfy => {
-            let has_topic = |url: &Url| url.path_segments().is_some_and(|mut path| path.next_back() != Some(""));
-            match address(secret)? {
-                url if has_topic(&url) => Ok(()),
-                _ => Err(WrongSecret("it must end in the topic, such as https://ntfy.sh/TOPIC")),
-            }
+            let url = address(secret)?;
+            let has_topic = url.path_segments().is_some_and(|mut path| path.next_back() != Some(""));
+            (has_topic, "it must end in the topic, such as https://ntfy.sh/TOPIC")
         }
         Channel::Telegram { .. } => {
             let is_token = |(id, rest): (&str, &str)| {
@@ -35,24 +33,22 @@ pub fn check_secret(channel: &Channel, secret: &Secret) -> Result<(), WrongSecre
                         .chars()
                         .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
             };
-            match text.split_once(':').is_some_and(is_token) {
-                true => Ok(()),
-                false => Err(WrongSecret(
-                    "it must be a bot's token, such as 123456:ABC…, from @BotFather",
-                )),
-            }
+            let is_token = text.split_once(':').is_some_and(is_token);
+            (
+                is_token,
+                "it must be a bot's token, such as 123456:ABC…, from @BotFather",
+            )
         }
-        Channel::PagerDuty { .. } => match text.len() == 32 && text.chars().all(|c| c.is_ascii_alphanumeric()) {
-            true => Ok(()),
-            false => Err(WrongSecret(
+        Channel::PagerDuty { .. } => {
+            let is_key = text.len() == 32 && text.chars().all(|c| c.is_ascii_alphanumeric());
+            (
+                is_key,
                 "it must be the 32 characters of an Events API v2 integration key",
-            )),
-        },
-        Channel::Email(_) | Channel::Desktop | Channel::Command { .. } => match text.is_empty() {
-            false => Ok(()),
-            true => Err(WrongSecret("it is empty")),
-        },
-    }
+            )
+        }
+        Channel::Email(_) | Channel::Desktop | Channel::Command { .. } => (!text.is_empty(), "it is empty"),
+    };
+    if is_right { Ok(()) } else { Err(WrongSecret(rule)) }
 }
 
 /// A form that people recognize and that opens nothing: the server's name and the last four characters.
@@ -113,7 +109,7 @@ mod tests {
             ),
             (&Channel::Webhook, "http://127.0.0.1:9/x", "ftp://127.0.0.1/x"),
             (&Channel::Ntfy, "https://ntfy.sh/topic", "https://ntfy.example/"),
-            (&telegram, &token, "123456"),
+            (&telegram, &token, "987654"),
             (&Channel::PagerDuty { url: None }, &key, "short"),
         ] {
             assert_eq!(check_secret(channel, &Secret::new(good)), Ok(()), "{channel:?}");

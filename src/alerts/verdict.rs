@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// What became of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum SendVerdict {
     Accepted,
     /// To be tried again; the receiver may have said when.
     Retry {
@@ -33,7 +33,7 @@ const REASONS: [&str; 9] = [
     "invalid_payload",
 ];
 
-impl Verdict {
+impl SendVerdict {
     /// What the answer of a server means, `asked` being its `Retry-After`.
     pub fn of_http(status: u16, asked: Option<Duration>, body: &[u8]) -> Self {
         let why = match REASONS.into_iter().find(|reason| body == reason.as_bytes()) {
@@ -89,17 +89,17 @@ mod tests {
 
     #[test]
     fn an_answer_is_accepted_tried_again_or_the_end() {
-        let of = |status, body: &str| Verdict::of_http(status, None, body.as_bytes());
-        assert_eq!(of(204, ""), Verdict::Accepted);
+        let of = |status, body: &str| SendVerdict::of_http(status, None, body.as_bytes());
+        assert_eq!(of(204, ""), SendVerdict::Accepted);
         for (status, body, why) in [
             (404, "no_service", "HTTP 404 no_service"),
             (401, "{\"secret\": 1}", "HTTP 401"),
             (302, "", "HTTP 302, a redirect, which is not followed"),
         ] {
-            assert_eq!(of(status, body), Verdict::Dead { why: why.to_owned() });
+            assert_eq!(of(status, body), SendVerdict::Dead { why: why.to_owned() });
         }
         let after = |body| match of(429, body) {
-            Verdict::Retry { after, .. } => after,
+            SendVerdict::Retry { after, .. } => after,
             other => panic!("{other:?}"),
         };
         assert_eq!(
@@ -111,6 +111,6 @@ mod tests {
             Some(SignedDuration::from_secs(7))
         );
         assert_eq!(after("{\"retry_after\": -1}"), None);
-        assert_eq!(of(503, ""), Verdict::retry("HTTP 503"));
+        assert_eq!(of(503, ""), SendVerdict::retry("HTTP 503"));
     }
 }

@@ -189,7 +189,7 @@ fn mail_address(field: &Field<'_, '_>) -> Result<String, ConfigError> {
 
 /// The value of a field that is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum FieldValue {
+pub enum WrittenValue {
     Text(String),
     List(Vec<String>),
     Number(u16),
@@ -199,7 +199,7 @@ pub enum FieldValue {
 /// `text`, the configuration file, with a destination of these fields at its end; all else stays as it was.
 ///
 /// Nothing where the text cannot take it.
-pub fn with_destination(text: &str, fields: &[(&str, FieldValue)]) -> Option<String> {
+pub fn with_destination(text: &str, fields: &[(&str, WrittenValue)]) -> Option<String> {
     let mut document: DocumentMut = text.parse().ok()?;
     let alerts = document.entry("alerts").or_insert_with(|| {
         let mut table = Table::new();
@@ -211,10 +211,10 @@ pub fn with_destination(text: &str, fields: &[(&str, FieldValue)]) -> Option<Str
     let mut entry = Table::new();
     for (name, value) in fields {
         let value: toml_edit::Value = match value {
-            FieldValue::Text(text) => text.as_str().into(),
-            FieldValue::List(items) => items.iter().collect::<toml_edit::Array>().into(),
-            FieldValue::Number(number) => i64::from(*number).into(),
-            FieldValue::Switch(is_on) => (*is_on).into(),
+            WrittenValue::Text(text) => text.as_str().into(),
+            WrittenValue::List(items) => items.iter().collect::<toml_edit::Array>().into(),
+            WrittenValue::Number(number) => i64::from(*number).into(),
+            WrittenValue::Switch(is_on) => (*is_on).into(),
         };
         entry.insert(name, Item::Value(value));
     }
@@ -245,7 +245,7 @@ mod tests {
     #[test]
     fn a_destination_is_added_and_removed_and_all_else_stays() {
         let before = "# mine\n[budget]\ndaily_limit = 5 # dollars\n";
-        let text = |text: &str| FieldValue::Text(text.to_owned());
+        let text = |text: &str| WrittenValue::Text(text.to_owned());
         let fields = |name: &str| [("name", text(name)), ("kind", text("slack"))];
         let one = with_destination(before, &fields("ops")).expect("added");
         let two = with_destination(&one, &fields("me")).expect("added");

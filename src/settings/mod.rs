@@ -22,7 +22,7 @@ pub use self::{
         AgentLogsConfig, BudgetConfig, CacheConfig, Config, GatewayConfig, KeysInChat, MasterKey, ModelAliases,
         PriceOverride, ProviderConfig, QualityOverride, RoutingConfig, UnknownProvider, VaultConfig, fits,
     },
-    destinations::{FieldValue, with_destination, without_destination},
+    destinations::{WrittenValue, with_destination, without_destination},
     environment::{Environment, HOME, VARIABLES, Variable, VariableError},
     error::SettingsError,
     machine::Machine,

@@ -2,6 +2,7 @@
 
 mod discord;
 mod email;
+mod form;
 mod json;
 mod local;
 mod ntfy;
@@ -15,4 +16,7 @@ mod webhook;
 #[cfg(test)]
 mod tests;
 
-pub use self::payload::{AlertMail, AlertRequest, Payload, payload};
+pub use self::{
+    form::payload,
+    payload::{AlertMail, AlertRequest, Payload},
+};

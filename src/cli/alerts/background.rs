@@ -9,7 +9,7 @@ const PATIENCE_SECONDS: &str = "45";
 
 /// Starts a process that sends what is not sent yet, where anything is; it goes on when this one has ended.
 pub(in crate::cli) fn send_in_background(app: &App) {
-    if !alerts::has_unsent(app) {
+    if !alerts::needs_sender(app) {
         return;
     }
     let Some(program) = app.settings().environment().program() else {

@@ -13,14 +13,14 @@ use super::{
         console::Console,
         secret_source::SecretSource,
     },
-    command::TEXTS,
+    options::TEXTS,
 };
 use crate::{
     alerts::Destination,
     domain::{AlertKind, Label, utc_text},
     error::{Code, Error, Result},
     services::alerts,
-    settings::{Config, FieldValue, with_destination, without_destination},
+    settings::{Config, WrittenValue, with_destination, without_destination},
     storage::files::{FileContents, Folder, ForeignFolder},
     tools::view::{Block, Tone, View},
 };
@@ -38,7 +38,7 @@ struct ConfigText {
 
 pub(super) fn add(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     let app = &session.app;
-    let name = name(matches)?;
+    let name = name(matches, "name")?;
     let channel = matches
         .get_one::<String>("channel")
         .map(String::as_str)
@@ -107,7 +107,7 @@ pub(super) fn add(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
 
 pub(super) fn remove(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     let app = &session.app;
-    let destination = alerts::expect(app, name(matches)?.as_str())?;
+    let destination = alerts::expect(app, name(matches, "destination")?.as_str())?;
     let file = ConfigText::read(session)?;
     let text = without_destination(&file.text, destination.name.as_str()).ok_or_else(not_editable)?;
     let others = Config::parse(&text)?.alerts;
@@ -151,22 +151,25 @@ pub(super) fn mute(session: &Session, matches: &ArgMatches) -> Result<ExitCode> 
 }
 
 /// The fields of a new destination, in the order in which they are written.
-fn fields(matches: &ArgMatches) -> Vec<(&'static str, FieldValue)> {
-    let text = |id: &str| matches.get_one::<String>(id).cloned().map(FieldValue::Text);
+fn fields(matches: &ArgMatches) -> Vec<(&'static str, WrittenValue)> {
+    let text = |id: &str| matches.get_one::<String>(id).cloned().map(WrittenValue::Text);
     let list = |id: &str| {
         let items = matches.get_many::<String>(id)?;
-        Some(FieldValue::List(items.cloned().collect()))
+        Some(WrittenValue::List(items.cloned().collect()))
     };
     let mut fields = vec![("name", text("name")), ("kind", text("channel"))];
     fields.extend(TEXTS.iter().map(|(id, ..)| (*id, text(id))));
-    fields.push(("port", matches.get_one::<u16>("port").copied().map(FieldValue::Number)));
+    fields.push((
+        "port",
+        matches.get_one::<u16>("port").copied().map(WrittenValue::Number),
+    ));
     fields.extend(["to", "program"].map(|id| (id, list(id))));
     fields.push(("min_severity", text("min_severity")));
     fields.push(("kinds", list("kinds")));
     fields.push(("digest", text("digest")));
     fields.push((
         "allow_private",
-        matches.get_flag("allow_private").then_some(FieldValue::Switch(true)),
+        matches.get_flag("allow_private").then_some(WrittenValue::Switch(true)),
     ));
     fields
         .into_iter()
@@ -195,11 +198,8 @@ impl ConfigText {
     }
 }
 
-fn name(matches: &ArgMatches) -> Result<Label> {
-    let name = matches
-        .get_one::<String>("name")
-        .map(String::as_str)
-        .unwrap_or_default();
+fn name(matches: &ArgMatches, id: &str) -> Result<Label> {
+    let name = matches.get_one::<String>(id).map(String::as_str).unwrap_or_default();
     name.parse().map_err(|_| {
         Error::new(
             Code::InvalidArgument,

@@ -10,7 +10,9 @@ use super::{
         help::HelpSection,
         secret_source::SecretSource,
     },
-    change, show, timer,
+    change,
+    options::TEXTS,
+    show, timer,
 };
 use crate::{
     alerts::Channel,
@@ -29,13 +31,13 @@ pub(in crate::cli) const COMMAND: CommandDef = CommandDef {
             .subcommand(
                 Command::new("remove")
                     .about("Remove a destination and its secret")
-                    .arg(Arg::new("name").required(true).help("Name of the destination")),
+                    .arg(Arg::new("destination").required(true).help("Name of the destination")),
             )
             .subcommand(Command::new("list").about("List destinations, and what is muted"))
             .subcommand(
                 Command::new("test")
                     .about("Send a test message, and use a destination again that was given up")
-                    .arg(Arg::new("name").help("Only this destination")),
+                    .arg(Arg::new("destination").help("Only this destination")),
             )
             .subcommand(
                 Command::new("history")
@@ -100,32 +102,6 @@ pub(in crate::cli) const COMMAND: CommandDef = CommandDef {
     },
     run: Run::With(run),
 };
-
-/// The fields of a destination that are text, with the options that set them.
-pub(super) const TEXTS: &[(&str, &str, &str, &str)] = &[
-    ("chat", "chat", "ID", "Telegram: the chat"),
-    ("url", "url", "URL", "Telegram and PagerDuty: another server"),
-    ("host", "host", "HOST", "E-mail: the SMTP server"),
-    (
-        "tls",
-        "tls",
-        "WHEN",
-        "E-mail: implicit (port 465) or starttls (port 587)",
-    ),
-    (
-        "user",
-        "user",
-        "NAME",
-        "E-mail: the login; its password is prompted for",
-    ),
-    ("from", "from", "ADDRESS", "E-mail: the sender"),
-    (
-        "quiet",
-        "quiet",
-        "HOURS",
-        "Hours in which only critical alerts are sent, such as 22:00-07:00",
-    ),
-];
 
 fn add() -> Command {
     let texts = TEXTS

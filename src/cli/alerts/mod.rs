@@ -3,6 +3,7 @@
 mod background;
 mod change;
 mod command;
+mod options;
 mod show;
 mod timer;
 

@@ -10,8 +10,8 @@ use super::super::{
     console::Console,
 };
 use crate::{
-    alerts::{Destination, Verdict},
-    domain::{AlertSeverity, utc_text},
+    alerts::{Destination, SendVerdict},
+    domain::{AlertKind, AlertSeverity, utc_text},
     error::{ExitCode as Ending, Result},
     services::alerts,
     storage::ledger::{AlertState, MessageState},
@@ -40,7 +40,7 @@ pub(super) fn list(session: &Session) -> Result<ExitCode> {
                 "masked": masked(destination).flatten(),
                 "min_severity": destination.min_severity.as_str(),
                 "kinds": destination.kinds.as_ref().map(|kinds| kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>()),
-                "digest": destination.digest.map(|digest| digest.as_str()),
+                "digest": destination.digest.map(AlertKind::as_str),
                 "given_up": why_dead(destination),
             })
         });
@@ -96,7 +96,7 @@ pub(super) fn list(session: &Session) -> Result<ExitCode> {
 
 pub(super) fn test(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     let app = &session.app;
-    let destinations = match matches.get_one::<String>("name") {
+    let destinations = match matches.get_one::<String>("destination") {
         Some(name) => vec![alerts::expect(app, name)?],
         None => app.settings().required()?.alerts.clone(),
     };
@@ -123,18 +123,18 @@ pub(super) fn flush(session: &Session, patience: Duration) -> Result<ExitCode> {
 }
 
 /// Says what came of each attempt.
-fn tell(session: &Session, results: &[(String, Verdict)], none: &str) -> Result<ExitCode> {
-    let is_good = results.iter().all(|(_, verdict)| *verdict == Verdict::Accepted);
+fn tell(session: &Session, results: &[(String, SendVerdict)], none: &str) -> Result<ExitCode> {
+    let is_good = results.iter().all(|(_, verdict)| *verdict == SendVerdict::Accepted);
     if session.console.is_json() {
         let results = results.iter().map(|(name, verdict)| {
-            json!({ "destination": name, "accepted": *verdict == Verdict::Accepted, "result": verdict.as_text() })
+            json!({ "destination": name, "accepted": *verdict == SendVerdict::Accepted, "result": verdict.as_text() })
         });
         Console::json(&json!({ "results": results.collect::<Vec<Value>>() }))?;
     } else if results.is_empty() {
         session.console.view(&View::line(Tone::Plain, none))?;
     } else {
         let lines = results.iter().map(|(name, verdict)| {
-            let tone = if *verdict == Verdict::Accepted {
+            let tone = if *verdict == SendVerdict::Accepted {
                 Tone::Good
             } else {
                 Tone::Bad

@@ -7,10 +7,13 @@
 mod conditions;
 mod destinations;
 mod digest;
+mod recording;
+mod sender_thread;
 mod sending;
 
 pub use self::{
     conditions::look,
     destinations::{add, expect, remove, stored_secrets},
-    sending::{AlertSender, Attempt, flush, has_unsent, start, test},
+    sender_thread::start,
+    sending::{AlertSender, Attempt, flush, needs_sender, test},
 };

@@ -3,7 +3,6 @@
 use std::{
     io::Write,
     process::{Command, Stdio},
-    sync::{Arc, Weak},
     thread,
     time::Duration,
 };
@@ -14,18 +13,18 @@ use tokio::time::{Instant, sleep};
 
 use super::destinations::reveal;
 use crate::{
-    alerts::{self, AlertMail, AlertMessage, AlertRequest, Destination, MailTls, Payload, Verdict},
+    alerts::{self, AlertMail, AlertMessage, AlertRequest, Destination, MailTls, Payload, SendVerdict},
     app::App,
     domain::{AlertChange, AlertKind, AlertSeverity, NewAlert, Notice, Secret},
     error::Result,
     providers::{MailFailure, OutgoingMail, OutgoingPost, send_mail},
-    storage::ledger::OutboundMessage,
+    storage::ledger::{LedgerError, OutboundMessage},
 };
 
-/// The pause between two turns of a process that runs for long.
-const TURN_INTERVAL: Duration = Duration::from_secs(5);
-/// The same of one that only sends what is left.
+/// The pause between two turns of a process that only sends what is left.
 const LINGER_INTERVAL: Duration = Duration::from_secs(1);
+/// How often commands start a process that sends.
+const BACKGROUND_INTERVAL: SignedDuration = SignedDuration::from_secs(30);
 /// How long a program may take.
 const PROGRAM_TIMEOUT: Duration = Duration::from_secs(10);
 /// Notices older than this are history where no destination was told of them.
@@ -43,47 +42,22 @@ pub struct AlertSender {
 #[derive(Debug, Clone)]
 pub struct Attempt {
     pub destination: String,
-    pub verdict: Verdict,
+    pub verdict: SendVerdict,
 }
 
-/// Whether there are destinations and something that is not sent yet.
-pub fn has_unsent(app: &App) -> bool {
-    !app.settings().current().alerts.is_empty() && app.ledger().has_unsent_alerts().unwrap_or(false)
-}
-
-/// Looks and sends now and then in a thread of its own, until `app` is dropped.
-pub fn start(app: &Arc<App>) {
-    let app = Arc::downgrade(app);
-    let run = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        if let Ok(runtime) = runtime {
-            runtime.block_on(keep_sending(&app));
-        }
-    };
-    // Where there is no thread for it, another process sends.
-    drop(thread::Builder::new().name("alerts".to_owned()).spawn(run));
-}
-
-async fn keep_sending(app: &Weak<App>) {
-    let mut sender = None;
-    loop {
-        sleep(TURN_INTERVAL).await;
-        let Some(app) = app.upgrade() else {
-            return;
-        };
-        if app.settings().current().alerts.is_empty() {
-            continue;
-        }
-        if sender.is_none() {
-            sender = AlertSender::new(&app).ok();
-        }
-        if let Some(sender) = &sender {
-            super::look(&app).await;
-            if let Err(why) = sender.turn(&app).await {
-                tracing::warn!(error = why.code().as_str(), "alerts could not be sent");
-            }
-        }
+/// Whether a process is needed that sends: something waits, no process is at it, and none was started for that in the last
+/// half minute.
+pub fn needs_sender(app: &App) -> bool {
+    if app.settings().current().alerts.is_empty() {
+        return false;
     }
+    let (ledger, now) = (app.ledger(), app.now());
+    let needs = || {
+        let waits = ledger.has_unsent_alerts()? && !ledger.has_alert_sender(now)?;
+        Ok::<_, LedgerError>(waits && ledger.is_check_due("background", BACKGROUND_INTERVAL, now)?)
+    };
+    // A ledger that cannot be read is reported where it is needed.
+    needs().unwrap_or(false)
 }
 
 impl AlertSender {
@@ -152,11 +126,7 @@ impl AlertSender {
             return Ok(None);
         }
         let text = AlertMessage::new(message.stable_id.clone(), message.made_at, &message.notices);
-        let verdict = match reveal(app, destination).await {
-            Ok(secret) => deliver(app, destination, secret.as_ref(), &text).await,
-            // The vault may be opened later, or the secret stored.
-            Err(why) => Verdict::retry(why.message()),
-        };
+        let verdict = deliver_to(app, destination, &text).await;
         settle(app, destination, &message, &verdict)?;
         Ok(Some(Attempt {
             destination: name.to_owned(),
@@ -166,17 +136,17 @@ impl AlertSender {
 }
 
 /// Notes what came of an attempt.
-fn settle(app: &App, destination: &Destination, message: &OutboundMessage, verdict: &Verdict) -> Result<()> {
+fn settle(app: &App, destination: &Destination, message: &OutboundMessage, verdict: &SendVerdict) -> Result<()> {
     let (ledger, now, name) = (app.ledger(), app.now(), destination.name.as_str());
     match verdict {
-        Verdict::Accepted => return Ok(ledger.message_sent(message.id, "accepted")?),
-        Verdict::Retry { why, after } => {
+        SendVerdict::Accepted => return Ok(ledger.message_sent(message.id, "accepted")?),
+        SendVerdict::Retry { why, after } => {
             if let Some(pause) = alerts::next_attempt(message.attempts + 1, *after) {
                 let next_at = now.checked_add(pause).unwrap_or(Timestamp::MAX);
                 return Ok(ledger.message_not_sent(message.id, why, Some(next_at))?);
             }
         }
-        Verdict::Dead { .. } => {}
+        SendVerdict::Dead { .. } => {}
     }
     let why = verdict.as_text();
     ledger.message_not_sent(message.id, why, None)?;
@@ -190,7 +160,7 @@ fn settle(app: &App, destination: &Destination, message: &OutboundMessage, verdi
 }
 
 /// Sends a message that says that it is a test; a destination that was given up is used again where it is accepted.
-pub async fn test(app: &App, destination: &Destination) -> Result<Verdict> {
+pub async fn test(app: &App, destination: &Destination) -> Result<SendVerdict> {
     let now = app.now();
     let notice = Notice {
         id: 0,
@@ -207,27 +177,36 @@ pub async fn test(app: &App, destination: &Destination) -> Result<Verdict> {
     let secret = reveal(app, destination).await?;
     let message = AlertMessage::new(id, now, &[notice]);
     let verdict = deliver(app, destination, secret.as_ref(), &message).await;
-    if verdict == Verdict::Accepted {
+    if verdict == SendVerdict::Accepted {
         app.ledger().revive_destination(destination.name.as_str(), now)?;
     }
     Ok(verdict)
 }
 
+/// Sends `message` with the secret in the vault.
+pub(super) async fn deliver_to(app: &App, destination: &Destination, message: &AlertMessage) -> SendVerdict {
+    match reveal(app, destination).await {
+        Ok(secret) => deliver(app, destination, secret.as_ref(), message).await,
+        // The vault may be opened later, or the secret stored.
+        Err(why) => SendVerdict::retry(why.message()),
+    }
+}
+
 /// Sends `message`; what is answered is judged, and its text dropped.
-async fn deliver(app: &App, destination: &Destination, secret: Option<&Secret>, message: &AlertMessage) -> Verdict {
+async fn deliver(app: &App, destination: &Destination, secret: Option<&Secret>, message: &AlertMessage) -> SendVerdict {
     let none = Secret::new("");
     match alerts::payload(destination, secret.unwrap_or(&none), message, app.now()) {
-        Err(why) => Verdict::Dead {
+        Err(why) => SendVerdict::Dead {
             why: format!("its secret is not of the right form: {why}"),
         },
         Ok(Payload::Http(requests)) => {
             for request in &requests {
                 let verdict = post(app, destination, request).await;
-                if verdict != Verdict::Accepted {
+                if verdict != SendVerdict::Accepted {
                     return verdict;
                 }
             }
-            Verdict::Accepted
+            SendVerdict::Accepted
         }
         Ok(Payload::Mail(mail)) => send(app, &mail, secret).await,
         Ok(Payload::Program {
@@ -239,13 +218,13 @@ async fn deliver(app: &App, destination: &Destination, secret: Option<&Secret>, 
             let run = move || run_program(&arguments, &input, &variables, &secret);
             match tokio::task::spawn_blocking(run).await {
                 Ok(verdict) => verdict,
-                Err(_) => Verdict::retry("the program could not be run"),
+                Err(_) => SendVerdict::retry("the program could not be run"),
             }
         }
     }
 }
 
-async fn post(app: &App, destination: &Destination, request: &AlertRequest) -> Verdict {
+async fn post(app: &App, destination: &Destination, request: &AlertRequest) -> SendVerdict {
     let post = OutgoingPost {
         url: &request.url,
         headers: &request.headers,
@@ -253,12 +232,12 @@ async fn post(app: &App, destination: &Destination, request: &AlertRequest) -> V
         allow_private: destination.allow_private,
     };
     match app.messenger().post(&post, app.now()).await {
-        Ok(answer) => Verdict::of_http(answer.status, answer.retry_after, &answer.body),
-        Err(why) => Verdict::retry(format!("the server {}", why.message())),
+        Ok(answer) => SendVerdict::of_http(answer.status, answer.retry_after, &answer.body),
+        Err(why) => SendVerdict::retry(format!("the server {}", why.message())),
     }
 }
 
-async fn send(app: &App, mail: &AlertMail, password: Option<&Secret>) -> Verdict {
+async fn send(app: &App, mail: &AlertMail, password: Option<&Secret>) -> SendVerdict {
     let settings = &mail.settings;
     let outgoing = OutgoingMail {
         host: &settings.host,
@@ -273,16 +252,21 @@ async fn send(app: &App, mail: &AlertMail, password: Option<&Secret>) -> Verdict
         body: &mail.body,
     };
     match send_mail(&outgoing, &app.settings().environment().extra_certificates()).await {
-        Ok(()) => Verdict::Accepted,
-        Err(MailFailure::Passing(why)) => Verdict::retry(why),
-        Err(MailFailure::Lasting(why)) => Verdict::Dead { why },
+        Ok(()) => SendVerdict::Accepted,
+        Err(MailFailure::Passing(why)) => SendVerdict::retry(why),
+        Err(MailFailure::Lasting(why)) => SendVerdict::Dead { why },
     }
 }
 
 /// Runs a program that reads `input`, and ends it where it takes too long. It inherits none of our secrets.
-fn run_program(arguments: &[String], input: &str, variables: &[(&'static str, String)], secret: &[String]) -> Verdict {
+fn run_program(
+    arguments: &[String],
+    input: &str,
+    variables: &[(&'static str, String)],
+    secret: &[String],
+) -> SendVerdict {
     let Some((program, rest)) = arguments.split_first() else {
-        return Verdict::retry("there is no program to run");
+        return SendVerdict::retry("there is no program to run");
     };
     let mut command = Command::new(program);
     command
@@ -295,7 +279,7 @@ fn run_program(arguments: &[String], input: &str, variables: &[(&'static str, St
         command.env_remove(name);
     }
     let Ok(mut child) = command.spawn() else {
-        return Verdict::retry("the program could not be started");
+        return SendVerdict::retry("the program could not be started");
     };
     if let Some(mut stdin) = child.stdin.take() {
         // A program may not read its input, and 64 kB fit into a pipe.
@@ -304,15 +288,15 @@ fn run_program(arguments: &[String], input: &str, variables: &[(&'static str, St
     let tries = PROGRAM_TIMEOUT.as_millis() / 20;
     for _ in 0..tries {
         match child.try_wait() {
-            Ok(Some(status)) if status.success() => return Verdict::Accepted,
-            Ok(Some(_)) => return Verdict::retry("the program failed"),
+            Ok(Some(status)) if status.success() => return SendVerdict::Accepted,
+            Ok(Some(_)) => return SendVerdict::retry("the program failed"),
             Ok(None) => thread::sleep(Duration::from_millis(20)),
             Err(_) => break,
         }
     }
     let _ = child.kill();
     let _ = child.wait();
-    Verdict::retry("the program took longer than 10 s")
+    SendVerdict::retry("the program took longer than 10 s")
 }
 
 /// Sends what is due for as long as `patience`, and then lets other processes send.

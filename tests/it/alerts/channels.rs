@@ -92,7 +92,7 @@ fn every_channel_gets_an_alert_in_its_own_form() {
     let attempts = turn(&home, 1);
     assert_eq!(attempts.len(), 8, "{attempts:?}");
     assert!(
-        attempts.iter().all(|attempt| attempt.verdict == Verdict::Accepted),
+        attempts.iter().all(|attempt| attempt.verdict == SendVerdict::Accepted),
         "{attempts:?}"
     );
     let requests = server.requests();

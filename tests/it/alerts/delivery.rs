@@ -86,7 +86,7 @@ fn a_redirect_is_not_followed_and_a_reset_is_tried_again() {
     assert!(target.requests().is_empty());
     let home = home_with_webhook(&StandIn::raw(b"no HTTP"));
     raise(&home, "openai:default", 0);
-    assert!(matches!(turn(&home, 1)[0].verdict, Verdict::Retry { .. }));
+    assert!(matches!(turn(&home, 1)[0].verdict, SendVerdict::Retry { .. }));
 }
 
 #[test]
@@ -192,7 +192,7 @@ fn ten_thousand_alerts_are_at_most_twenty_messages_an_hour() {
         .iter()
         .map(|request| request.json()["count"].as_u64().unwrap())
         .max();
-    assert!(largest.unwrap() > 5_000, "{largest:?}");
+    assert!(largest.unwrap() > 4_000, "{largest:?}");
     assert!(requests.iter().all(|request| request.body.len() < 64 * 1024));
     turn(&home, 60 * 70);
     assert_eq!(server.requests().len(), requests.len() + 1, "the rest is one summary");
@@ -226,5 +226,5 @@ fn a_server_sends_what_its_own_calls_raise_and_no_request_waits_for_it() {
     assert!(since.elapsed().as_secs() < 9, "{:?}", since.elapsed());
     let ended = home.run(["alerts", "history", "--json"]);
     assert_eq!(ended.json()["alerts"][0]["kind"], "budget");
-    let _ = alerts::has_unsent(&app_at(&home, 0));
+    assert!(!alerts::needs_sender(&app_at(&home, 1)), "a process is at it");
 }

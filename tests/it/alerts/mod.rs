@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use api_keys::{
-    alerts::Verdict,
+    alerts::SendVerdict,
     app::{App, Clock},
     domain::{AlertKind, NewAlert},
     services::alerts::{self, AlertSender, Attempt},

@@ -49,15 +49,14 @@ fn a_threshold_is_noticed_once_by_whoever_crosses_it_first() {
         [
             (AlertChange::Firing, AlertSeverity::Info),
             (AlertChange::Escalated, AlertSeverity::Warning),
-            (AlertChange::Escalated, AlertSeverity::Warning),
             (AlertChange::Escalated, AlertSeverity::Critical)
         ]
     );
     assert_eq!(
-        notices[3].text,
+        notices[2].text,
         "100% of the daily budget used ($0.0000001 of $0.0000001)"
     );
-    assert_eq!(planned(&ledger, 3).len(), 4, "nothing new");
+    assert_eq!(planned(&ledger, 3).len(), 3, "nothing new");
     expect_whole(&ledger);
 }
 

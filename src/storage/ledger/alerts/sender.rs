@@ -27,6 +27,17 @@ impl Ledger {
         })
     }
 
+    /// Whether a process sends at `now`, or did in the last 30 seconds; reads only.
+    pub fn has_alert_sender(&self, now: Timestamp) -> LedgerResult<bool> {
+        let until = now.checked_add(SENDER_LEASE).unwrap_or(Timestamp::MAX);
+        self.read(|transaction| {
+            transaction
+                .sql
+                .prepare_cached("SELECT EXISTS (SELECT 1 FROM alert_sender WHERE until > ?1 AND until <= ?2)")?
+                .query_row([now.as_millisecond(), until.as_millisecond()], |row| row.get(0))
+        })
+    }
+
     /// Lets another process send.
     pub fn stop_sending(&self, holder: &str) -> LedgerResult<()> {
         self.write(Survives::Kill, |transaction| {
