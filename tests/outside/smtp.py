@@ -1,13 +1,15 @@
 """Alerts by mail: a real SMTP server with TLS gets them once, and one without TLS gets nothing."""
 
+import asyncio
 import email
 import email.policy
 import pathlib
 import ssl
 import sys
+import threading
+import time
 
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import AuthResult, LoginPassword
+from aiosmtpd.smtp import SMTP, AuthResult, LoginPassword
 from support.common import command, home
 
 TLS = pathlib.Path(__file__).resolve().parents[1] / "data" / "tls"
@@ -36,13 +38,16 @@ def context():
     return context
 
 
-def serve(inbox, **more):
-    """A server on a free port."""
-    controller = Controller(inbox, hostname="127.0.0.1", port=0, authenticator=authenticate, **more)
-    # The controller tries the port that it was given, and 0 is none.
-    controller._trigger_server = lambda: None
-    controller.start()
-    return controller, controller.server.sockets[0].getsockname()[1]
+def serve(inbox, ssl_context=None, **more):
+    """The port of a server."""
+    loop = asyncio.new_event_loop()
+
+    def protocol():
+        return SMTP(inbox, hostname="localhost", loop=loop, authenticator=authenticate, **more)
+
+    server = loop.run_until_complete(loop.create_server(protocol, "127.0.0.1", 0, ssl=ssl_context))
+    threading.Thread(target=loop.run_forever, daemon=True).start()
+    return server.sockets[0].getsockname()[1]
 
 
 def main(binary):
@@ -54,7 +59,7 @@ def main(binary):
         ("implicit", {"auth_require_tls": False}),
     ]:
         inbox = Inbox()
-        controller, port = serve(inbox, **more)
+        port = serve(inbox, **more)
         is_safe = "ssl_context" in more or "tls_context" in more
         with home(config) as (path, environment):
             environment["NODE_EXTRA_CA_CERTS"] = str(TLS / "authority.pem")
@@ -77,10 +82,12 @@ def main(binary):
                 assert "api-keys budget" in mail.get_content()
             else:
                 assert not inbox.mails, tls
+            # Ends the process that sends, which looks every second whether anything waits.
+            command(binary, environment, "alerts", "remove", "mail")
+            time.sleep(2)
             assert PASSWORD not in history
             for file in path.rglob("*"):
                 assert not file.is_file() or PASSWORD.encode() not in file.read_bytes(), file
-        controller.stop()
         print(f"mail over {tls}, {'with' if is_safe else 'without'} TLS at the server: as it should be")
 
 

@@ -11,7 +11,7 @@ use crate::{
         AlertKind, AlertSeverity, BudgetStatus, KeyRecord, NewAlert, ProviderId, Span, Trouble, Usd, Window, last_days,
     },
     error::Result,
-    services::{budget_status, health, last_use, vault_access},
+    services::{budget_status, health, keys, last_use, vault_access},
     storage::{
         ledger::{Dimension, Filter},
         vault::VaultFreshness,
@@ -243,11 +243,11 @@ async fn vault(app: &App, now: Timestamp) -> Result<()> {
     }
     let lasting: Vec<&str> = tampered.iter().map(|(subject, _)| *subject).collect();
     app.ledger().resolve_others(AlertKind::VaultTampered, &lasting, now)?;
-    let uses = last_use::last_uses(app);
-    let kept = contents.keys.values().filter(|record| record.removed_at.is_none());
+    let stored = keys::list_of(&contents);
+    let uses = last_use::last_uses(app, &stored);
     let mut expiring = Vec::new();
     let mut unused = Vec::new();
-    for record in kept {
+    for record in &stored {
         let subject = format!("{}:{}", record.provider, record.label);
         if let Some(alert) = expiry(record, &subject, now) {
             app.ledger().raise(&alert, now)?;

@@ -80,11 +80,13 @@ fn a_dead_destination_is_given_up_and_reported_by_doctor_and_to_another_one() {
 fn a_redirect_is_not_followed_and_a_reset_is_tried_again() {
     let target = server(vec![ok()]);
     let redirect = Reply::json(302, &json!({})).header("location", &target.url());
-    let home = home_with_webhook(&server(vec![redirect]));
+    let redirecting = server(vec![redirect]);
+    let home = home_with_webhook(&redirecting);
     raise(&home, "openai:default", 0);
     assert!(failure(&turn(&home, 1)).contains("redirect"));
     assert!(target.requests().is_empty());
-    let home = home_with_webhook(&StandIn::raw(b"no HTTP"));
+    let broken = StandIn::raw(b"no HTTP");
+    let home = home_with_webhook(&broken);
     raise(&home, "openai:default", 0);
     assert!(matches!(turn(&home, 1)[0].verdict, SendVerdict::Retry { .. }));
 }
