@@ -77,7 +77,7 @@ pub(super) fn list(session: &Session) -> Result<ExitCode> {
                 Column::new("DESTINATION"),
                 Column::new("KIND"),
                 Column::new("SECRET").rank(2),
-                Column::new("FROM").rank(1),
+                Column::new("AT LEAST").rank(1),
                 Column::new("STATE").wrapped(),
             ],
             rows.collect(),

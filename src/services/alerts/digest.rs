@@ -49,7 +49,11 @@ fn figures(app: &App, period: &str, span: Span) -> Result<String> {
             .filter(|(_, cost)| *cost > Usd::ZERO)
             .max_by_key(|(_, cost)| *cost))
     };
-    let mut parts = vec![format!("{period}: {}, {} requests", all.cost, thousands(all.requests))];
+    let requests = match all.requests {
+        1 => "1 request".to_owned(),
+        count => format!("{} requests", thousands(count)),
+    };
+    let mut parts = vec![format!("{period}: {}, {requests}", all.cost)];
     let cached = all.cache_read_tokens.saturating_mul(100).checked_div(all.input_tokens);
     if let Some(cached) = cached.filter(|cached| *cached > 0) {
         parts.push(format!("{cached}% cached"));

@@ -101,25 +101,22 @@ impl AlertSender {
         if queue.is_dead {
             return Ok(None);
         }
-        let message = match queue.pending {
-            Some(message) => {
-                let wait = message.next_at.duration_since(now);
-                if wait > SignedDuration::ZERO && wait < LONGEST_WAIT {
-                    return Ok(None);
-                }
-                message
+        let message = if let Some(message) = queue.pending {
+            let wait = message.next_at.duration_since(now);
+            if wait > SignedDuration::ZERO && wait < LONGEST_WAIT {
+                return Ok(None);
             }
-            None => {
-                let zone = &app.settings().current().budget.time_zone;
-                let due = alerts::due(destination, &queue.waiting, &queue.made, now, zone);
-                if due.is_empty() {
-                    return Ok(None);
-                }
-                match ledger.make_message(name, &due, now)? {
-                    Some(message) => message,
-                    None => return Ok(None),
-                }
+            message
+        } else {
+            let zone = &app.settings().current().budget.time_zone;
+            let due = alerts::due(destination, &queue.waiting, &queue.made, now, zone);
+            if due.is_empty() {
+                return Ok(None);
             }
+            let Some(message) = ledger.make_message(name, &due, now)? else {
+                return Ok(None);
+            };
+            message
         };
         // Each message has the lease's whole time.
         if !ledger.lead_sending(&self.holder, now)? {
