@@ -112,7 +112,7 @@ fn whatever_step_a_process_is_killed_at_the_message_arrives_once_or_twice() {
         .unwrap()
         .unwrap();
     assert_eq!(turn(&home, 35).len(), 1);
-    assert_eq!(ids(&server), [made.stable_id.clone()]);
+    assert_eq!(ids(&server), std::slice::from_ref(&made.stable_id));
     // Killed after the server had it, before that was noted: the same again.
     raise(&home, "two", 70);
     let app = app_at(&home, 71);
@@ -162,7 +162,9 @@ fn eight_processes_that_cross_a_threshold_make_one_message() {
             std::thread::spawn(move || assert_eq!(home.run(track).code, Some(0)))
         })
         .collect();
-    processes.into_iter().for_each(|process| process.join().unwrap());
+    for process in processes {
+        process.join().unwrap();
+    }
     eventually(|| !server.requests().is_empty(), "a command has it sent when it ends");
     turn(&home, 60);
     turn(&home, 120);

@@ -131,8 +131,7 @@ fn make_second() {
     for found in fs::read_dir(home.file("")).expect("a folder") {
         let path = found.expect("an entry").path();
         let name = path.file_name().expect("a name").to_string_lossy().into_owned();
-        let is_kept = name.ends_with(".json") || name.ends_with(".jsonl") || name.ends_with(".key");
-        if is_kept {
+        if name != "vault.lock" {
             fs::copy(&path, folder("vault-2").join(name)).expect("a copy");
         }
     }
