@@ -6,6 +6,7 @@
 //!   newer prices come from.
 //! - Usage: [`usage_tracking`] records a request, [`usage_report`] sums requests up, [`usage_views`] is the form of both
 //!   in results.
+//! - Agents' logs: [`log_import`] takes in what is new in them.
 //! - Budgets: [`budget_status`] is what is spent and left, [`budget_claim`] what a request must reserve.
 //! - Alerts: [`alerts`] looks at what is not raised by the ledger itself, and sends.
 //! - Routing: [`routing`] decides by what [`health`] has learned.
@@ -25,6 +26,8 @@ pub mod keys;
 pub mod last_use;
 mod ledger_writes;
 pub mod log_import;
+mod log_prices;
+mod log_reading;
 mod new_secret;
 pub mod price_lookup;
 pub mod price_updates;

@@ -190,9 +190,12 @@ pub(super) fn requests(walked: &Walked<'_>, events: &[ThreadEvent], each: &mut d
     for event in &events[..copied] {
         give(event, event.last.or(event.total).unwrap_or_default(), LogKind::Copy);
     }
+    let mut has_used = false;
     for event in &events[copied..] {
         let used = match (event.total, event.last, state) {
             (Some(total), _, Some(before)) if total == before => continue,
+            // Its parent's counter may be known only in part until then; a counter that a child begins with is not its own.
+            (Some(_), Some(last), _) if is_child && !has_used => last,
             (Some(_), Some(last), None) | (None, Some(last), _) => last,
             // A counter that fell began anew.
             (Some(total), last, Some(before)) => total.since(before).or(last).unwrap_or(total),
@@ -201,6 +204,7 @@ pub(super) fn requests(walked: &Walked<'_>, events: &[ThreadEvent], each: &mut d
             (None, None, _) => continue,
         };
         state = event.total.or(state);
+        has_used |= used != Counter::default();
         give(event, used, LogKind::Request);
     }
 }

@@ -119,7 +119,7 @@ impl Transaction<'_> {
     fn due_budgets(&self, budgets: &[BudgetWatch]) -> rusqlite::Result<Vec<NewAlert>> {
         let mut due = Vec::new();
         for budget in budgets {
-            due.extend(budget.alert(self.total(budget.span, 0)?.cost));
+            due.extend(budget.alert(self.cost(budget.span)?));
         }
         Ok(due)
     }
