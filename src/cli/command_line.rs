@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::{Arg, ArgAction, ArgMatches, ColorChoice, Command, value_parser};
 
 use super::{
-    audit, client, command::CommandDef, completions, console, dashboard, doctor, env, gateway, help, import,
+    alerts, audit, client, command::CommandDef, completions, console, dashboard, doctor, env, gateway, help, import,
     look::ours, prices, prune, run, scan, secret_source::SecretSource, serve, setup, statusline, tool, undo, vault,
 };
 use crate::tools::{TOOLS, ToolDef};
@@ -23,6 +23,7 @@ pub(super) const COMMANDS: &[CommandDef] = &[
     dashboard::COMMAND,
     gateway::COMMAND,
     client::COMMAND,
+    alerts::COMMAND,
     env::COMMAND,
     setup::COMMAND,
     doctor::COMMAND,

@@ -13,7 +13,7 @@ use super::{
         console::Console,
         help::HelpSection,
     },
-    files,
+    alerts, files,
     finding::{Finding, Severity},
     keys, ledger, mcp_clients, prices, vault,
 };
@@ -80,6 +80,7 @@ fn on_this_machine(app: &App, is_deep: bool) -> (Vec<Finding>, bool) {
     findings.push(ledger::ledger(app, is_deep));
     findings.extend(ledger::journals(app));
     findings.extend(ledger::budgets(app));
+    findings.extend(alerts::destinations(app));
     findings.extend(gateway_clients(app));
     findings.push(clock(app));
     findings.extend(mcp_clients::look(app));
