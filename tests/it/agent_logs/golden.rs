@@ -34,9 +34,6 @@ const WRITTEN: &str = "2026-11-20T12:00:00Z";
 struct Golden {
     #[expect(dead_code, reason = "for people: what the agent does there")]
     about: String,
-    /// Whether its files come in the order in which they were written.
-    #[serde(default)]
-    is_in_order: bool,
     steps: Vec<GoldenStep>,
 }
 
@@ -340,7 +337,7 @@ proptest! {
     ) {
         // Those whose steps do not change what was there before.
         let mut cases = cases();
-        cases.retain(|case| case.golden.steps.len() == 1 && !case.golden.is_in_order);
+        cases.retain(|case| case.golden.steps.len() == 1);
         let case = case.get(&cases);
         let home = Home::new();
         let app = app(&home);
