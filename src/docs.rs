@@ -9,7 +9,7 @@ use crate::{
     error::{Code, ExitCode},
     prompts::PROMPTS,
     providers::PROVIDERS,
-    services::sdks::SDKS,
+    services::{agents::AgentProgram, sdks::SDKS},
     settings::VARIABLES,
     tools::{TOOLS, ToolDef},
 };
@@ -130,9 +130,51 @@ fn table(name: &str, commands: &clap::Command) -> String {
                 ]
             }),
         ),
+        "gateway-agents" => tried_agents(),
         // An unknown name leaves an empty table, which the documentation's test notices.
         _ => String::new(),
     }
+}
+
+/// What the suite of real agents saw, which it compares with this file.
+const TRIED_AGENTS: &str = include_str!("docs/agents.json");
+
+/// The table of the agents of the suite.
+fn tried_agents() -> String {
+    let seen: Vec<Value> = serde_json::from_str(TRIED_AGENTS).unwrap_or_default();
+    let row = |seen: &Value| {
+        let text = |name: &str| seen.get(name).and_then(Value::as_str).unwrap_or_default();
+        let hosts = seen.get("other_hosts").and_then(Value::as_array).into_iter().flatten();
+        let hosts: Vec<String> = hosts
+            .filter_map(Value::as_str)
+            .map(|host| format!("`{host}`"))
+            .collect();
+        let or_none = |text: String| if text.is_empty() { "–".to_owned() } else { text };
+        vec![
+            AgentProgram::named(text("agent"))
+                .map_or("", |agent| agent.title)
+                .to_owned(),
+            text("version").to_owned(),
+            "yes".to_owned(),
+            format!("yes; the session is {}", text("session")),
+            or_none(match text("permanent") {
+                "command" => "no file: it asks a command".to_owned(),
+                "private file" => "a private file of ours".to_owned(),
+                "settings" => "its settings".to_owned(),
+                _ => String::new(),
+            }),
+            or_none(hosts.join(", ")),
+        ]
+    };
+    let headers = [
+        "agent",
+        "tested version",
+        "one tool call, streamed",
+        "in the ledger with agent, model, exact cost and session",
+        "`setup --gateway`; its client key is in",
+        "asks besides for",
+    ];
+    rows(&headers, seen.iter().map(row))
 }
 
 fn tool(tool: &ToolDef) -> Vec<String> {

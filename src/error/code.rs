@@ -68,6 +68,7 @@ pub enum Code {
     HomeMissing,
     ClientConfigInvalid,
     ServerNameTaken,
+    SettingTaken,
     CommandFailed,
     Interrupted,
     Internal,
@@ -151,6 +152,7 @@ impl Code {
         Self::HomeMissing,
         Self::ClientConfigInvalid,
         Self::ServerNameTaken,
+        Self::SettingTaken,
         Self::CommandFailed,
         Self::Interrupted,
         Self::Internal,
@@ -396,6 +398,11 @@ impl Code {
             Self::ServerNameTaken => (
                 "server_name_taken",
                 "an MCP client has a server of this name with other settings; it was left alone",
+                Failed,
+            ),
+            Self::SettingTaken => (
+                "setting_taken",
+                "an agent's settings already name an address or key of their own; they were left alone",
                 Failed,
             ),
             Self::CommandFailed => (

@@ -93,6 +93,7 @@ impl Code {
             Self::PriceOverlayDamaged => "`api-keys prices reset`, then import the file again",
             Self::HomeMissing => "set `HOME` or `API_KEYS_HOME`",
             Self::ClientConfigInvalid => "fix the client's settings file, then repeat `api-keys setup`",
+            Self::SettingTaken => "remove it there, then repeat `api-keys setup --gateway`",
             Self::ServerNameTaken => "remove or rename that entry, then repeat `api-keys setup`",
             Self::CommandFailed => "check the command's name and that it is executable",
             Self::Interrupted => "run it again",

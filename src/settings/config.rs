@@ -112,6 +112,8 @@ pub struct GatewayConfig {
     pub max_wait: Duration,
     /// Whether a request may be translated for a provider that does not offer its API.
     pub translate: bool,
+    /// Whether a response names the model as the request did.
+    pub echo_model: bool,
     pub cache: CacheConfig,
     pub models: ModelAliases,
 }
@@ -286,6 +288,7 @@ impl Default for GatewayConfig {
         Self {
             max_wait: Duration::from_secs(10),
             translate: false,
+            echo_model: false,
             cache: CacheConfig::default(),
             models: ModelAliases::default(),
         }

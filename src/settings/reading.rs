@@ -309,6 +309,9 @@ fn gateway(mut section: Section<'_, '_>) -> Result<GatewayConfig, ConfigError> {
     if let Some(field) = section.field("translate") {
         gateway.translate = field.switch()?;
     }
+    if let Some(field) = section.field("echo_model") {
+        gateway.echo_model = field.switch()?;
+    }
     if let Some(section) = section.section("cache")? {
         gateway.cache = cache(section)?;
     }

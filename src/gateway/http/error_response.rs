@@ -111,6 +111,7 @@ impl ErrorResponse {
             | Code::HomeMissing
             | Code::ClientConfigInvalid
             | Code::ServerNameTaken
+            | Code::SettingTaken
             | Code::CommandFailed
             | Code::Interrupted => StatusCode::SERVICE_UNAVAILABLE,
         }
