@@ -124,6 +124,7 @@ impl Served {
             ended: &ended,
             position: None,
             leases: &[],
+            budgets: &[],
             until: now + jiff::SignedDuration::from_mins(1),
         };
         self.app.ledger().fold(&fold, now).unwrap();
