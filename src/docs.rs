@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::{
     agent_logs::AGENTS,
+    domain::AlertKind,
     error::{Code, ExitCode},
     prompts::PROMPTS,
     providers::PROVIDERS,
@@ -84,6 +85,7 @@ fn table(name: &str, commands: &clap::Command) -> String {
                 ]
             }),
         ),
+        "alerts" => alerts(),
         "exits" => rows(
             &["exit code", "means"],
             ExitCode::ALL
@@ -245,6 +247,18 @@ fn command(command: &clap::Command) -> Vec<String> {
     }
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     vec![format!("`{usage}`"), about]
+}
+
+/// The kinds of alerts but the test.
+fn alerts() -> String {
+    let kinds = AlertKind::ALL.iter().filter(|kind| **kind != AlertKind::Test);
+    rows(
+        &["kind", "raised when", "at most"],
+        kinds.map(|kind| {
+            let severity = kind.severity().as_str().to_owned();
+            vec![format!("`{}`", kind.as_str()), kind.about().to_owned(), severity]
+        }),
+    )
 }
 
 fn rows(headers: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {

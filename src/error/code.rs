@@ -19,6 +19,7 @@ pub enum Code {
     OverBudget,
     PriceUnknown,
     KeyNotFound,
+    DestinationNotFound,
     LabelTaken,
     KeyExpired,
     KeyUnchanged,
@@ -103,6 +104,7 @@ impl Code {
         Self::OverBudget,
         Self::PriceUnknown,
         Self::KeyNotFound,
+        Self::DestinationNotFound,
         Self::LabelTaken,
         Self::KeyExpired,
         Self::KeyUnchanged,
@@ -235,6 +237,11 @@ impl Code {
                 Failed,
             ),
             Self::KeyNotFound => ("key_not_found", "no key of that provider and label is stored", Failed),
+            Self::DestinationNotFound => (
+                "destination_not_found",
+                "no destination of alerts has that name, or it has no secret",
+                Failed,
+            ),
             Self::LabelTaken => ("label_taken", "another key of the provider has that label", Failed),
             Self::KeyExpired => ("key_expired", "the key's expiry date has passed", Failed),
             Self::KeyUnchanged => (

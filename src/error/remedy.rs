@@ -45,6 +45,7 @@ impl Code {
                 "wait for the budget to reset, raise the limit under `[budget]` or of the client, or lower the request's output limit"
             }
             Self::PriceUnknown => "give the model a price under `[[prices]]`, or set `budget.unpriced_cap`",
+            Self::DestinationNotFound => "`api-keys alerts list` shows the destinations",
             Self::KeyNotFound => "`api-keys list` shows the stored keys",
             Self::LabelTaken => "choose another label",
             Self::KeyExpired => "`api-keys rotate PROVIDER` with a new key",

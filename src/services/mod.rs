@@ -8,10 +8,12 @@
 //!   in results.
 //! - Agents' logs: [`log_import`] takes in what is new in them.
 //! - Budgets: [`budget_status`] is what is spent and left, [`budget_claim`] what a request must reserve.
+//! - Alerts: [`alerts`] looks at what is not raised by the ledger itself, and sends.
 //! - Routing: [`routing`] decides by what [`health`] has learned.
 //! - The gateway's clients: [`gateway_clients`].
 
 pub mod agents;
+pub mod alerts;
 pub mod budget_claim;
 pub mod budget_status;
 pub mod caller;

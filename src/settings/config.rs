@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::{environment, projects::Project};
 use crate::{
+    alerts::Destination,
     domain::{Billionths, Label, ModelId, ModelRef, Objective, ProviderId, Rates, Task, Usd, nearest},
     providers::{self, Address, KeyConfig, PROVIDERS, Provider},
 };
@@ -20,6 +21,8 @@ pub struct Config {
     pub budget: BudgetConfig,
     pub gateway: GatewayConfig,
     pub agent_logs: AgentLogsConfig,
+    /// The destinations of alerts.
+    pub alerts: Vec<Destination>,
     pub prices: Vec<PriceOverride>,
     pub quality: Vec<QualityOverride>,
     /// Which keys belong to which folders.

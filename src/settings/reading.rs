@@ -10,7 +10,7 @@ use super::{
         AgentLogsConfig, BudgetConfig, CacheConfig, Config, GatewayConfig, KeysInChat, MasterKey, ModelAliases,
         PriceOverride, ProviderConfig, QualityOverride, RoutingConfig, VaultConfig,
     },
-    environment,
+    destinations, environment,
     section::{self, Field, Section, meant},
 };
 use crate::{
@@ -55,6 +55,9 @@ impl Config {
         }
         if let Some(logs) = root.section("agent_logs")? {
             config.agent_logs = agent_logs(logs)?;
+        }
+        if let Some(alerts) = root.section("alerts")? {
+            config.alerts = destinations::destinations(alerts)?;
         }
         if let Some(gateway) = root.section("gateway")? {
             config.gateway = self::gateway(gateway)?;

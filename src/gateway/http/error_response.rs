@@ -73,6 +73,7 @@ impl ErrorResponse {
             | Code::InputDeclined
             | Code::VariableMissing
             | Code::KeyNotFound
+            | Code::DestinationNotFound
             | Code::LabelTaken
             | Code::KeyExpired
             | Code::KeyUnchanged

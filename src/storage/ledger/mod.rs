@@ -5,8 +5,8 @@
 //! of an hour and its UTC day (`records`, `totals`): sums outlive the records that [`Ledger::prune`] removes. Budgets are
 //! checked and leased from in one step (`leases`); what a gateway's requests use comes in by its `journal`. How the last
 //! requests ended is kept in memory, and only what is new is read (`recent`). `schema/` is what the database looks like,
-//! `connection` how it is opened. What agents' logs report
-//! comes in by `imports`, and is matched with other records by `log_matching`.
+//! `connection` how it is opened. What agents' logs report comes in by `imports`, and is matched with other records by
+//! `log_matching`. Alerts are raised in the transaction of what they are about, and sent from an outbox (`alerts`).
 
 mod additions;
 mod alerts;
@@ -31,6 +31,7 @@ mod upkeep;
 mod windows;
 
 pub use additions::Totals;
+pub use alerts::{AlertState, DestinationQueue, MessageState, OutboundMessage};
 pub use connection::{BUSY_TIMEOUT, FILE};
 pub use error::LedgerError;
 pub use handle::Ledger;
