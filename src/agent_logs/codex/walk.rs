@@ -161,8 +161,9 @@ pub(super) fn up_to(parent: &[ThreadEvent], base: &Base) -> Vec<ThreadEvent> {
 /// have been counted before the parent was there.
 pub(super) fn requests(walked: &Walked<'_>, events: &[ThreadEvent], each: &mut dyn FnMut(LoggedRequest)) {
     let is_child = walked.thread.parent.is_some();
-    // A thread of its own begins with nothing; where a parent's counter stood is unknown at first.
-    let mut state = (!is_child).then(Counter::default);
+    // A thread of its own begins with nothing; where the counter of a parent, or of an earlier page, stood is unknown.
+    let is_from_beginning = !walked.thread.is_continued && events.first().is_none_or(|event| event.page == 0);
+    let mut state = (!is_child && is_from_beginning).then(Counter::default);
     let mut copied = 0;
     let mut is_estimated = false;
     if let Some(parent) = walked.parent {

@@ -34,7 +34,7 @@ const WRITTEN: &str = "2026-11-20T12:00:00Z";
 struct Golden {
     #[expect(dead_code, reason = "for people: what the agent does there")]
     about: String,
-    /// Whether its files come in the order in which they were written.
+    /// Whether what its files say depends on the order in which they come: a reader needs another file that is there first.
     #[serde(default)]
     is_in_order: bool,
     steps: Vec<GoldenStep>,
