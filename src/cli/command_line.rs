@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use clap::{Arg, ArgAction, ArgMatches, ColorChoice, Command, value_parser};
 
 use super::{
-    alerts, audit, client, command::CommandDef, completions, console, doctor, env, gateway, help, import, look::ours,
-    prices, prune, run, scan, secret_source::SecretSource, serve, setup, statusline, tool, undo, vault,
+    alerts, audit, client, command::CommandDef, completions, console, dashboard, doctor, env, gateway, help, import,
+    look::ours, prices, prune, run, scan, secret_source::SecretSource, serve, setup, statusline, tool, undo, vault,
 };
 use crate::tools::{TOOLS, ToolDef};
 
@@ -20,6 +20,7 @@ pub(super) const COMMANDS: &[CommandDef] = &[
     import::COMMAND,
     prune::COMMAND,
     statusline::COMMAND,
+    dashboard::COMMAND,
     gateway::COMMAND,
     client::COMMAND,
     alerts::COMMAND,

@@ -11,6 +11,7 @@
 mod agent_logs;
 mod alerts;
 mod arguments;
+mod chart;
 mod cli;
 mod cli_output;
 mod cli_prompt;
@@ -20,6 +21,7 @@ mod clients;
 mod command_center;
 mod concurrency;
 mod crash;
+mod dashboard;
 mod differential;
 mod discovery;
 mod elicitation;
