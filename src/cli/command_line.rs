@@ -5,8 +5,8 @@ use std::ffi::OsString;
 use clap::{Arg, ArgAction, ArgMatches, ColorChoice, Command, value_parser};
 
 use super::{
-    audit, client, command::CommandDef, completions, console, doctor, env, gateway, help, import, look::ours, prices,
-    prune, run, scan, secret_source::SecretSource, serve, setup, statusline, tool, undo, vault,
+    audit, backup, client, command::CommandDef, completions, console, doctor, env, gateway, help, import, look::ours,
+    prices, prune, run, scan, secret_source::SecretSource, serve, setup, statusline, tool, undo, vault,
 };
 use crate::tools::{TOOLS, ToolDef};
 
@@ -26,6 +26,7 @@ pub(super) const COMMANDS: &[CommandDef] = &[
     setup::COMMAND,
     doctor::COMMAND,
     vault::COMMAND,
+    backup::COMMAND,
     serve::COMMAND,
     completions::COMMAND,
 ];

@@ -1,6 +1,7 @@
 //! The command line: parsed from the declarations, answered on stdout, explained on stderr.
 
 mod audit;
+mod backup;
 mod caller;
 mod candidates;
 mod client;

@@ -9,8 +9,10 @@
 //! - Budgets: [`budget_status`] is what is spent and left, [`budget_claim`] what a request must reserve.
 //! - Routing: [`routing`] decides by what [`health`] has learned.
 //! - The gateway's clients: [`gateway_clients`].
+//! - Backups: [`backup`] makes, verifies and restores them.
 
 pub mod agents;
+pub mod backup;
 pub mod budget_claim;
 pub mod budget_status;
 pub mod caller;

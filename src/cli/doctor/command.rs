@@ -13,7 +13,7 @@ use super::{
         console::Console,
         help::HelpSection,
     },
-    files,
+    backup, files,
     finding::{Finding, Severity},
     keys, ledger, mcp_clients, prices, vault,
 };
@@ -72,6 +72,9 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     // Where the file is another vault, the check of the vault has reported it.
     if let (Ok(()), Ok(stored)) = (&open, list(app)) {
         findings.extend(keys::stored_keys(app, &stored));
+        if !stored.is_empty() {
+            findings.push(backup::newest_backup(app));
+        }
         if !matches.get_flag("offline") {
             findings.extend(keys::providers(app, &Terminal::new(session, matches))?);
         }

@@ -11,6 +11,7 @@ mod additions;
 mod alerts;
 mod columns;
 mod connection;
+mod copies;
 mod error;
 mod handle;
 mod health;
@@ -28,6 +29,7 @@ mod windows;
 
 pub use additions::Totals;
 pub use connection::{BUSY_TIMEOUT, FILE};
+pub use copies::LedgerCopy;
 pub use error::LedgerError;
 pub use handle::Ledger;
 pub use health::StoredHealth;

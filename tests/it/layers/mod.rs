@@ -14,6 +14,7 @@ use sources::{Source, sources, word};
 /// Crates and paths that live in one place, and that place.
 const HOMES: &[(&str, &[&str])] = &[
     ("rmcp::", &["mcp/"]),
+    ("aead_stream::", &["storage/vault/seal/"]),
     ("argon2::", &["storage/vault/seal/"]),
     ("chacha20poly1305::", &["storage/vault/seal/"]),
     ("hkdf::", &["storage/vault/seal/"]),

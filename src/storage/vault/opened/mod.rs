@@ -226,6 +226,17 @@ impl Opened {
             .ok_or(VaultError::NoSuchSecret { key_id, version })
     }
 
+    /// The places of all secrets.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = (KeyId, u32)> {
+        self.records.iter().map(SealedRecord::place)
+    }
+
+    /// How many keys are in use, without removed ones.
+    pub(super) fn keys_in_use(&self) -> u64 {
+        let records = self.contents.keys.values();
+        records.filter(|record| record.removed_at.is_none()).count() as u64
+    }
+
     /// The next file, for now with the same contents.
     pub(super) fn draft(&self) -> Draft {
         let mut header = self.header.clone();
