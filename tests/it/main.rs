@@ -10,6 +10,7 @@
 
 mod agent_logs;
 mod arguments;
+mod backup;
 mod cli;
 mod cli_output;
 mod cli_prompt;
@@ -26,6 +27,7 @@ mod files;
 mod forecast;
 mod gateway;
 mod intake;
+mod key_import;
 mod keychain;
 mod keys;
 mod layers;

@@ -121,6 +121,8 @@ pub fn restore(app: &App, actor: CallerKind, wanted: &Restore<'_>, progress: Pro
         None => newer_here(app, &checked.manifest)?,
         Some(_) => Vec::new(),
     };
+    // What was opened just now would be in the way of another ledger.
+    app.ledger().close();
     let mut restored = match wanted.only {
         None => restoration.whole(checked, scratch)?,
         Some(part) => restoration.part(part, checked, scratch.folder())?,

@@ -284,7 +284,7 @@ impl Ledger {
     }
 
     /// Closes the connection that is kept; the next call opens another.
-    pub(super) fn close(&self) {
+    pub fn close(&self) {
         *self.held() = None;
     }
 

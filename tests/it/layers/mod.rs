@@ -62,6 +62,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ),
     ("jsonc_parser::", &["mcp_clients/"]),
     ("toml_edit::", &["mcp_clients/"]),
+    ("yaml_rust2::", &["imports/sources/documents.rs"]),
     ("rpassword::", &["cli/"]),
     ("clap_complete::", &["cli/"]),
     ("std::env::", &["settings/", "main.rs"]),
