@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use crate::app::App;
+use super::health::usual_label;
+use crate::{app::App, domain::KeyRecord};
 
 /// How many of the newest entries of the audit trail are read.
 const MAX_ENTRIES: usize = 5_000;
@@ -12,7 +13,9 @@ const MAX_ENTRIES: usize = 5_000;
 const REVEAL: &str = "reveal_key";
 
 /// The last use of each key, by provider and label; a trail or ledger that cannot be read has no say.
-pub fn last_uses(app: &App) -> BTreeMap<(String, String), Timestamp> {
+///
+/// A request that names no key was made with the one that is meant where none is named.
+pub fn last_uses(app: &App, records: &[KeyRecord]) -> BTreeMap<(String, String), Timestamp> {
     let mut uses = BTreeMap::new();
     let mut used = |provider: &str, label: &str, at: Timestamp| {
         let last = uses.entry((provider.to_owned(), label.to_owned())).or_insert(at);
@@ -25,9 +28,11 @@ pub fn last_uses(app: &App) -> BTreeMap<(String, String), Timestamp> {
     }
     let outcomes = app.ledger().outcomes(Timestamp::UNIX_EPOCH).unwrap_or_default();
     for past in outcomes.iter() {
-        if let Some(label) = &past.asked.label {
-            used(past.asked.model.provider.as_str(), label.as_str(), past.at);
-        }
+        let provider = &past.asked.model.provider;
+        let labels = || records.iter().filter(|record| record.provider == *provider);
+        let label = past.asked.label.clone();
+        let label = label.unwrap_or_else(|| usual_label(labels().map(|record| &record.label)));
+        used(provider.as_str(), label.as_str(), past.at);
     }
     uses
 }

@@ -124,7 +124,7 @@ impl Tool for ListApiKeys {
             records.retain(|record| record.provider == provider);
         }
         let uses = match caller.kind() {
-            CallerKind::Cli => last_uses(app),
+            CallerKind::Cli => last_uses(app, &records),
             CallerKind::Mcp { .. } | CallerKind::Gateway => BTreeMap::new(),
         };
         let mut keys: Vec<ListedKey> = records

@@ -132,8 +132,9 @@ fn a_list_says_when_a_key_was_used_and_checked() {
         "{list}"
     );
     assert!(row("openai", "default").ends_with("never just now"), "{list}");
+    // Its request named no key, and it is the only one.
     assert!(
-        row("anthropic", "default").ends_with("never never 2027-06-30"),
+        row("anthropic", "default").ends_with("never just now 2027-06-30"),
         "{list}"
     );
     let json = home.run(["list", "--json"]).json();
