@@ -17,7 +17,9 @@ fn home() -> Home {
 }
 
 fn golden(name: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/imports").join(name)
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data/imports")
+        .join(name)
 }
 
 fn run(home: &Home, arguments: &[&str]) -> Ended {
@@ -33,7 +35,9 @@ fn states(ended: &Ended) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let json = ended.json();
     let keys = json["keys"].as_array().unwrap_or_else(|| panic!("{ended:?}")).clone();
-    keys.iter().map(|key| (text(&key["provider"]), text(&key["state"]))).collect()
+    keys.iter()
+        .map(|key| (text(&key["provider"]), text(&key["state"])))
+        .collect()
 }
 
 fn pairs(expected: &[(&str, &str)]) -> Vec<(String, String)> {
@@ -47,11 +51,22 @@ fn keys_of_another_program_are_stored_once_and_marked_as_exposed() {
     let file = golden("llm.json");
     let file = file.to_str().expect("text");
     let dry = run(&home, &["import", file, "--dry-run", "--json"]);
-    assert_eq!(states(&dry), pairs(&[("openai", "new"), ("anthropic", "new")]), "{dry:?}");
+    assert_eq!(
+        states(&dry),
+        pairs(&[("openai", "new"), ("anthropic", "new")]),
+        "{dry:?}"
+    );
     let unanswered = run(&home, &["import", file, "--json"]);
-    assert_eq!(states(&unanswered), pairs(&[("openai", "declined"), ("anthropic", "declined")]));
+    assert_eq!(
+        states(&unanswered),
+        pairs(&[("openai", "declined"), ("anthropic", "declined")])
+    );
     let stored = run(&home, &["import", file, "--yes", "--json"]);
-    assert_eq!(states(&stored), pairs(&[("openai", "stored"), ("anthropic", "stored")]), "{stored:?}");
+    assert_eq!(
+        states(&stored),
+        pairs(&[("openai", "stored"), ("anthropic", "stored")]),
+        "{stored:?}"
+    );
     let again = run(&home, &["import", file, "--yes", "--json"]);
     assert_eq!(states(&again), pairs(&[("openai", "known"), ("anthropic", "known")]));
     let listed = run(&home, &["list", "--json"]);
@@ -75,7 +90,10 @@ fn logins_and_references_are_named_and_left() {
     }
     let own = golden("litellm.yaml");
     let seen = run(&home, &["import", own.to_str().expect("text"), "--dry-run"]);
-    assert!(seen.stdout.contains("llm.example.com"), "a key of another server is not sent to the provider: {seen:?}");
+    assert!(
+        seen.stdout.contains("llm.example.com"),
+        "a key of another server is not sent to the provider: {seen:?}"
+    );
 }
 
 #[test]
@@ -86,13 +104,25 @@ fn the_same_key_in_several_places_is_one_and_its_line_becomes_a_comment() {
     private_file(&home.beside(".profile-not-here"), b"");
     fs::write(home.beside(".zshrc"), format!("export OPENAI_API_KEY='{OPENAI}'\n")).expect("written");
     let found = run(&home, &["discover", "--deep", "--json"]).json();
-    let row = found["found"].as_array().and_then(|rows| rows.iter().find(|row| row["kind"] == "key")).cloned();
+    let row = found["found"]
+        .as_array()
+        .and_then(|rows| rows.iter().find(|row| row["kind"] == "key"))
+        .cloned();
     assert_eq!(row.expect("a key")["state"], "in clear text");
     let stored = run(&home, &["import", "--yes", "--comment-out", "--json"]);
     assert_eq!(states(&stored), pairs(&[("openai", "stored")]), "{stored:?}");
-    assert_eq!(stored.json()["keys"][0]["places"].as_array().map(Vec::len), Some(2), "{stored:?}");
+    assert_eq!(
+        stored.json()["keys"][0]["places"].as_array().map(Vec::len),
+        Some(2),
+        "{stored:?}"
+    );
     let text = fs::read_to_string(&env).expect("readable");
-    assert!(!text.contains(OPENAI) && text.starts_with("A=1\n# OPENAI_API_KEY is in the vault") && text.ends_with("\nB=2\n"), "{text}");
+    assert!(
+        !text.contains(OPENAI)
+            && text.starts_with("A=1\n# OPENAI_API_KEY is in the vault")
+            && text.ends_with("\nB=2\n"),
+        "{text}"
+    );
     let kept = home.beside(".env.api-keys-backup");
     assert!(fs::read_to_string(&kept).expect("kept").contains(OPENAI));
     use std::os::unix::fs::PermissionsExt;
@@ -105,9 +135,20 @@ fn what_a_command_prints_is_imported_and_not_taken_for_exposed() {
     let file = golden("doppler.json");
     let stored = run(
         &home,
-        &["import", "--yes", "--json", "--from-command", "cat", file.to_str().expect("text")],
+        &[
+            "import",
+            "--yes",
+            "--json",
+            "--from-command",
+            "cat",
+            file.to_str().expect("text"),
+        ],
     );
-    assert_eq!(states(&stored)[0], ("openai".to_owned(), "stored".to_owned()), "{stored:?}");
+    assert_eq!(
+        states(&stored)[0],
+        ("openai".to_owned(), "stored".to_owned()),
+        "{stored:?}"
+    );
     let listed = run(&home, &["list", "--json"]);
     assert!(!listed.stdout.contains("clear text"), "{listed:?}");
     let failed = run(&home, &["import", "--json", "--from-command", "false"]);
@@ -129,7 +170,10 @@ fn an_export_holds_no_key_and_values_need_a_person() {
     let tree = home.beside("tree");
     fs::create_dir_all(tree.join(".git")).expect("a work tree");
     let file = tree.join("keys.env");
-    let refused = run(&home, &["export", "--values", "--to", file.to_str().expect("text"), "--json"]);
+    let refused = run(
+        &home,
+        &["export", "--values", "--to", file.to_str().expect("text"), "--json"],
+    );
     assert_eq!(refused.error_code(), "unsafe_file", "{refused:?}");
     assert!(!file.exists());
 }

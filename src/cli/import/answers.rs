@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::gather::KeyPlace;
+use super::gather::SourcePlace;
 use crate::{
     domain::Label,
     tools::view::{Block, Cell, Column, Tone, View},
@@ -23,13 +23,13 @@ pub(super) struct KeyAnswer {
     pub(super) masked: String,
     pub(super) places: Vec<String>,
     pub(super) names: Vec<String>,
-    pub(super) fate: KeyFate,
+    pub(super) fate: ImportFate,
     pub(super) notes: Vec<String>,
 }
 
 /// How an import of one key ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum KeyFate {
+pub(super) enum ImportFate {
     Stored,
     /// In a dry run.
     New,
@@ -39,20 +39,20 @@ pub(super) enum KeyFate {
 }
 
 impl KeyAnswer {
-    pub(super) fn new(places: &[KeyPlace]) -> Self {
+    pub(super) fn new(places: &[SourcePlace]) -> Self {
         Self {
             provider: String::new(),
             label: None,
             masked: String::new(),
             places: places.iter().map(|place| place.shown.clone()).collect(),
             names: places.iter().map(|place| place.name.clone()).collect(),
-            fate: KeyFate::Skipped,
+            fate: ImportFate::Skipped,
             notes: Vec::new(),
         }
     }
 }
 
-impl KeyFate {
+impl ImportFate {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Stored => "stored",
@@ -91,9 +91,9 @@ pub(super) fn json(answer: &ImportAnswer) -> Value {
 pub(super) fn view(answer: &ImportAnswer) -> View {
     let of = |fate| answer.keys.iter().filter(|key| key.fate == fate).count();
     let (number, what) = if answer.is_dry {
-        (of(KeyFate::New), "would be stored; nothing was changed")
+        (of(ImportFate::New), "would be stored; nothing was changed")
     } else {
-        (of(KeyFate::Stored), "stored")
+        (of(ImportFate::Stored), "stored")
     };
     let s = if number == 1 { "" } else { "s" };
     let mut view = View::line(Tone::Good, format!("{number} key{s} {what}"));
@@ -124,10 +124,10 @@ pub(super) fn view(answer: &ImportAnswer) -> View {
     for problem in &answer.unreadable {
         view = view.and(Block::Warning(problem.clone()));
     }
-    if of(KeyFate::Declined) > 0 {
+    if of(ImportFate::Declined) > 0 {
         view = view.and(Block::Hint("answer `y`, or use `--yes`, to store a key".to_owned()));
     }
-    if of(KeyFate::Stored) > 0 {
+    if of(ImportFate::Stored) > 0 {
         view = view.and(Block::Hint(
             "`api-keys validate --all` checks the stored keys; then remove them from the files, and use `api-keys run`"
                 .to_owned(),

@@ -27,7 +27,7 @@ const HINT: &str = "`--format` names the form; `api-keys import --help` lists th
 
 /// Where a key was found.
 #[derive(Debug, Clone)]
-pub(super) struct KeyPlace {
+pub(super) struct SourcePlace {
     /// The source whose form it is.
     pub(super) source: &'static str,
     /// As people read it.
@@ -43,8 +43,8 @@ pub(super) struct KeyPlace {
 
 /// What was found.
 #[derive(Default)]
-pub(super) struct Gathered {
-    pub(super) found: Vec<(KeyPlace, FoundSecret)>,
+pub(super) struct GatheredKeys {
+    pub(super) found: Vec<(SourcePlace, FoundSecret)>,
     /// What cannot or must not be imported, in sentences.
     pub(super) left_out: Vec<String>,
     /// Files that could not be read, in sentences.
@@ -52,9 +52,9 @@ pub(super) struct Gathered {
 }
 
 /// Looks where the command line says.
-pub(super) fn gather(session: &Session, matches: &ArgMatches) -> Result<Gathered> {
+pub(super) fn gather(session: &Session, matches: &ArgMatches) -> Result<GatheredKeys> {
     let form = matches.get_one::<String>("format").and_then(|name| source_named(name));
-    let mut gathered = Gathered::default();
+    let mut gathered = GatheredKeys::default();
     if let Some(words) = matches.get_many::<String>("from-command") {
         let words: Vec<&String> = words.collect();
         let bytes = output(&words)?;
@@ -81,9 +81,9 @@ pub(super) fn gather(session: &Session, matches: &ArgMatches) -> Result<Gathered
 }
 
 /// Looks into the `.env` files of this folder, and with `deep` where known programs keep their keys.
-pub(super) fn known_places(session: &Session, deep: bool) -> Result<Gathered> {
+pub(super) fn known_places(session: &Session, deep: bool) -> Result<GatheredKeys> {
     let machine = session.app.settings().machine()?;
-    let mut gathered = Gathered::default();
+    let mut gathered = GatheredKeys::default();
     for path in env_file::in_folder(machine.working()) {
         gathered.read_place(source_named("env"), &path, machine.home());
     }
@@ -93,7 +93,7 @@ pub(super) fn known_places(session: &Session, deep: bool) -> Result<Gathered> {
     Ok(gathered)
 }
 
-impl Gathered {
+impl GatheredKeys {
     /// Reads the places of a program that are there.
     fn read_source(&mut self, source: &'static ImportSource, home: &Path) {
         for place in source.places {
@@ -102,7 +102,9 @@ impl Gathered {
     }
 
     fn read_place(&mut self, source: Option<&'static ImportSource>, path: &Path, home: &Path) {
-        if !fs::metadata(path).is_ok_and(|found| found.is_file()) {
+        // In the user's own folder, `.env` is a place of its own.
+        let is_read = self.found.iter().any(|(place, _)| place.file.as_deref() == Some(path));
+        if is_read || !fs::metadata(path).is_ok_and(|found| found.is_file()) {
             return;
         }
         let shown = shown(path, home);
@@ -126,7 +128,7 @@ impl Gathered {
             .map_err(|why| Error::new(Code::InvalidArgument, format!("{shown} {why}")).hint(HINT))?;
         for found in contents.secrets {
             let at = found.line.map(|line| format!(":{line}")).unwrap_or_default();
-            let place = KeyPlace {
+            let place = SourcePlace {
                 source: source.name,
                 shown: format!("{shown}{at}"),
                 name: found.name.clone(),

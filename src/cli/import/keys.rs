@@ -10,8 +10,8 @@ use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 use jiff::Timestamp;
 
 use super::{
-    answers::{self, ImportAnswer, KeyAnswer, KeyFate},
-    gather::{self, Gathered, KeyPlace},
+    answers::{self, ImportAnswer, ImportFate, KeyAnswer},
+    gather::{self, GatheredKeys, SourcePlace},
 };
 use crate::{
     app::App,
@@ -51,7 +51,7 @@ struct KeyOffer {
     secret: Secret,
     provider: Option<String>,
     base_url: Option<String>,
-    places: Vec<KeyPlace>,
+    places: Vec<SourcePlace>,
 }
 
 pub(super) fn arguments(command: Command) -> Command {
@@ -158,7 +158,7 @@ pub(in crate::cli) fn look(session: &Session, deep: bool) -> Result<Vec<SeenKey>
 }
 
 /// One offer for each key, wherever it is.
-fn offers(found: Vec<(KeyPlace, FoundSecret)>) -> Vec<KeyOffer> {
+fn offers(found: Vec<(SourcePlace, FoundSecret)>) -> Vec<KeyOffer> {
     let mut offers: Vec<KeyOffer> = Vec::new();
     for (place, found) in found {
         // EXPOSE: compared in memory: the same key in several places is one
@@ -178,7 +178,7 @@ fn offers(found: Vec<(KeyPlace, FoundSecret)>) -> Vec<KeyOffer> {
 }
 
 impl KeyImporter<'_> {
-    fn take_all(&self, gathered: Gathered) -> Result<ImportAnswer> {
+    fn take_all(&self, gathered: GatheredKeys) -> Result<ImportAnswer> {
         let app = &self.session.app;
         if app.vault().status()? != VaultStatus::Absent {
             wait(vault_access::open(app, &self.caller))?;
@@ -225,13 +225,13 @@ impl KeyImporter<'_> {
             answer.places.join(", ")
         );
         answer.fate = if self.is_dry {
-            KeyFate::New
+            ImportFate::New
         } else if self.is_sure || self.session.console.agrees(&question).unwrap_or(false) {
-            KeyFate::Stored
+            ImportFate::Stored
         } else {
-            KeyFate::Declined
+            ImportFate::Declined
         };
-        if answer.fate == KeyFate::Stored {
+        if answer.fate == ImportFate::Stored {
             self.store(&offer, provider, label, &mut answer)?;
             self.replace_lines(&offer, &mut answer)?;
         }
@@ -243,14 +243,10 @@ impl KeyImporter<'_> {
         if app.vault().status()? == VaultStatus::Absent {
             return Ok(Some(Label::default()));
         }
+        let text = offer.secret.trimmed();
         // EXPOSE: only its fingerprint is compared
-        if app
-            .vault()
-            .recognizer()?
-            .find(offer.secret.trimmed().expose())
-            .is_some()
-        {
-            answer.fate = KeyFate::Known;
+        if app.vault().recognizer()?.find(text.expose()).is_some() {
+            answer.fate = ImportFate::Known;
             return Ok(None);
         }
         let contents = app.vault().contents()?;
@@ -314,21 +310,14 @@ impl KeyImporter<'_> {
             let (Some(file), Some(line)) = (&place.file, place.line) else {
                 continue;
             };
-            let question = format!(
-                "Replace line {line} of {} by a comment? The old file is kept.",
-                place.shown
-            );
+            let question = format!("Replace the line {} by a comment? The old file is kept.", place.shown);
             let agrees = || !self.is_sure && self.session.console.agrees(&question).unwrap_or(false);
             if self.is_dry || !(self.comments_out || agrees()) {
                 continue;
             }
             match comment_out(file, line, &place.name, &offer.secret, self.session.app.now())? {
-                true => answer
-                    .notes
-                    .push(format!("line {line} of {} is a comment now", place.shown)),
-                false => answer
-                    .notes
-                    .push(format!("line {line} of {} was left: it changed", place.shown)),
+                true => answer.notes.push(format!("{} is a comment now", place.shown)),
+                false => answer.notes.push(format!("{} was left: it changed", place.shown)),
             }
         }
         Ok(())

@@ -18,7 +18,7 @@ pub struct FoundSecret {
 
 /// What is there and cannot or must not be imported.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LeftOut {
+pub struct NotImported {
     pub name: String,
     pub why: LeftOutReason,
 }
@@ -38,7 +38,7 @@ pub enum LeftOutReason {
 #[derive(Debug, Default)]
 pub struct SourceContents {
     pub secrets: Vec<FoundSecret>,
-    pub left_out: Vec<LeftOut>,
+    pub left_out: Vec<NotImported>,
 }
 
 /// A file is not of the form that its program writes.
@@ -77,7 +77,7 @@ impl SourceContents {
         let value = value.trim();
         let name = name.to_owned();
         match reason(value) {
-            Some(why) => self.left_out.push(LeftOut { name, why }),
+            Some(why) => self.left_out.push(NotImported { name, why }),
             None if value.is_empty() => {}
             None => self.secrets.push(FoundSecret {
                 name,
@@ -90,7 +90,7 @@ impl SourceContents {
     }
 
     pub(super) fn leave(&mut self, name: &str, why: LeftOutReason) {
-        self.left_out.push(LeftOut {
+        self.left_out.push(NotImported {
             name: name.to_owned(),
             why,
         });

@@ -25,6 +25,6 @@ mod table;
 mod tests;
 
 pub use self::{
-    found::{FoundSecret, LeftOut, LeftOutReason, SourceContents, UnreadableSource},
+    found::{FoundSecret, LeftOutReason, NotImported, SourceContents, UnreadableSource},
     table::{ImportSource, SOURCES, guess, source_named},
 };

@@ -5,8 +5,8 @@ use std::{fs, path::PathBuf};
 use jiff::Timestamp;
 
 use super::{
-    LOCK, LOCK_TIMEOUT, Progress, SCRATCH,
     history::{self, BackupEvent},
+    working::{BackupProgress, LOCK, LOCK_TIMEOUT, SCRATCH},
 };
 use crate::{
     app::App,
@@ -55,7 +55,7 @@ pub fn file_name(at: Timestamp) -> String {
 }
 
 /// Makes a backup of everything that is there; the vault, if there is one, has to be open.
-pub fn create(app: &App, actor: CallerKind, new: &NewBackup<'_>, progress: Progress<'_>) -> Result<MadeBackup> {
+pub fn create(app: &App, actor: CallerKind, new: &NewBackup<'_>, progress: BackupProgress<'_>) -> Result<MadeBackup> {
     let now = app.now();
     let data = app.settings().paths().data_folder();
     let has_vault = app.vault().status()? != VaultStatus::Absent;

@@ -8,6 +8,7 @@ mod history;
 mod keeping;
 mod restore;
 mod verify;
+mod working;
 
 pub use self::{
     create::{MadeBackup, NewBackup, create, file_name},
@@ -15,14 +16,5 @@ pub use self::{
     keeping::{FoundBackup, Keep, find, kept},
     restore::{Restore, RestorePart, Restored, restore},
     verify::{VerifiedBackup, Verify, verify},
+    working::BackupProgress,
 };
-
-/// Told what is being done, and how much of it: the work, what is done, and all there is.
-pub type Progress<'a> = &'a mut dyn FnMut(&'static str, u64, u64);
-
-/// What scratch folders are called, in the folder of data.
-const SCRATCH: &str = "backup";
-/// The file that is locked while a backup is made or read: one at a time.
-const LOCK: &str = "backup.lock";
-/// How long another one is waited for.
-const LOCK_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(1);

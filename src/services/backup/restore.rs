@@ -8,9 +8,9 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    Progress,
     history::{self, BackupEvent},
     verify::{CheckedBackup, check, newer_here, open, unpack_into},
+    working::BackupProgress,
 };
 use crate::{
     app::App,
@@ -21,7 +21,7 @@ use crate::{
     storage::{
         audit::{self, Action, AuditEntry, AuditOutcome},
         backup::{BackupManifest, BackupPart, UnlockBackup},
-        files::{self, FileError, Folder, ScratchFolder},
+        files::{self, FileError, Folder, ForeignFolder, ScratchFolder},
         ledger::{FILE as LEDGER, Ledger},
         vault::{Created, NewSlot, SlotInfo, SlotKind, Vault, VaultError, VaultPlaces},
     },
@@ -80,7 +80,7 @@ pub struct Restored {
 }
 
 /// The folders that a backup is put into.
-struct Target {
+struct RestoreTarget {
     data: PathBuf,
     config: PathBuf,
 }
@@ -88,16 +88,16 @@ struct Target {
 /// A backup on its way into place.
 struct Restoration<'a> {
     wanted: &'a Restore<'a>,
-    target: Target,
+    target: RestoreTarget,
     now: Timestamp,
     actor: CallerKind,
     event: BackupEvent,
 }
 
 /// Restores a backup: everything in it is read and checked before anything is put in place.
-pub fn restore(app: &App, actor: CallerKind, wanted: &Restore<'_>, progress: Progress<'_>) -> Result<Restored> {
+pub fn restore(app: &App, actor: CallerKind, wanted: &Restore<'_>, progress: BackupProgress<'_>) -> Result<Restored> {
     let (header, reader) = open(wanted.file, wanted.with)?;
-    let target = Target::of(app, wanted.into)?;
+    let target = RestoreTarget::of(app, wanted.into)?;
     let restoration = Restoration {
         wanted,
         now: app.now(),
@@ -131,7 +131,7 @@ pub fn restore(app: &App, actor: CallerKind, wanted: &Restore<'_>, progress: Pro
     Ok(restored)
 }
 
-impl Target {
+impl RestoreTarget {
     fn of(app: &App, into: Option<&Path>) -> Result<Self> {
         let Some(into) = into else {
             let paths = app.settings().paths();
@@ -401,7 +401,14 @@ impl Restoration<'_> {
                 source,
             })?;
         }
-        let _ = folder.replace(name, bytes)?;
+        let _ = if name == BackupPart::Config.file_name() {
+            // Settings hold no secret: others may read them.
+            let folder = ForeignFolder::create(folder.path())?;
+            let seen = folder.read(name, MAX_FILE_BYTES)?;
+            folder.put(name, seen.as_ref(), bytes)?
+        } else {
+            folder.replace(name, bytes)?
+        };
         Ok(aside)
     }
 

@@ -3,8 +3,8 @@
 use std::{fs::File, io::BufReader, path::Path};
 
 use super::{
-    LOCK, LOCK_TIMEOUT, Progress, SCRATCH,
     history::{self, BackupEvent},
+    working::{BackupProgress, LOCK, LOCK_TIMEOUT, SCRATCH},
 };
 use crate::{
     app::{self, App},
@@ -58,7 +58,7 @@ pub(super) struct CheckedBackup {
 }
 
 /// Reads all of a backup: opens every record of its vault, checks the audit trail, the ledger and its sums.
-pub fn verify(app: &App, wanted: &Verify<'_>, progress: Progress<'_>) -> Result<VerifiedBackup> {
+pub fn verify(app: &App, wanted: &Verify<'_>, progress: BackupProgress<'_>) -> Result<VerifiedBackup> {
     let (header, reader) = open(wanted.file, wanted.with)?;
     let data = app.settings().paths().data_folder();
     let folder = Folder::create(data)?;
@@ -112,7 +112,7 @@ pub(super) fn unpack_into(
     reader: BackupReader<BufReader<File>>,
     file: &Path,
     folder: &Folder,
-    progress: Progress<'_>,
+    progress: BackupProgress<'_>,
 ) -> Result<Unpacked> {
     let all = std::fs::metadata(file).map_or(0, |found| found.len());
     let mut done = 0;
@@ -129,7 +129,7 @@ pub(super) fn check(
     folder: &Folder,
     unpacked: Unpacked,
     depth: Option<Depth>,
-    progress: Progress<'_>,
+    progress: BackupProgress<'_>,
 ) -> Result<CheckedBackup> {
     let Unpacked { manifest, vault_key } = unpacked;
     let (mut trail, mut trail_fault) = (0, None);

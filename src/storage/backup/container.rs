@@ -6,14 +6,17 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::error::BackupError;
+use super::{
+    chunks::{CHUNK, ChunkOpener, ChunkSealer, TAG},
+    error::BackupError,
+};
 use crate::{
     domain::{Passphrase, Secret},
     storage::vault::{
         Hex, SlotKind,
         format::{FormatError, OpensWith, Slot, check_slots},
         keyslots::{self, RecoveryCode, UnwrapError},
-        seal::{self, CHUNK, ChunkOpener, ChunkSealer, SealKey, TAG},
+        seal::{self, SealKey},
     },
 };
 

@@ -1,6 +1,6 @@
 //! Backups: vault, audit trail, ledger, the gateway's clients and the settings in one encrypted file.
 //!
-//! `container` is the file: a header with keyslots, and a stream sealed in chunks. `archive` is what the stream holds:
+//! `container` is the file: a header with keyslots, and a stream sealed in chunks (`chunks`). `archive` is what the stream holds:
 //! the files one after the other, and a manifest that says what they have to be.
 //!
 //! ```text
@@ -15,6 +15,7 @@
 //! is bound to the digest of everything before the first one.
 
 mod archive;
+mod chunks;
 mod container;
 mod error;
 #[cfg(test)]

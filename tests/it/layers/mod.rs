@@ -14,9 +14,12 @@ use sources::{Source, sources, word};
 /// Crates and paths that live in one place, and that place.
 const HOMES: &[(&str, &[&str])] = &[
     ("rmcp::", &["mcp/"]),
-    ("aead_stream::", &["storage/vault/seal/"]),
+    ("aead_stream::", &["storage/backup/chunks.rs"]),
     ("argon2::", &["storage/vault/seal/"]),
-    ("chacha20poly1305::", &["storage/vault/seal/"]),
+    (
+        "chacha20poly1305::",
+        &["storage/vault/seal/", "storage/backup/chunks.rs"],
+    ),
     ("hkdf::", &["storage/vault/seal/"]),
     ("hmac::", &["storage/vault/seal/", "imports/command_center/fernet.rs"]),
     ("sha2::", &["storage/vault/seal/", "imports/command_center/fernet.rs"]),

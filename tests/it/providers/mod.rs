@@ -4,7 +4,7 @@ use std::{process::Command, time::Duration};
 
 use api_keys::{
     domain::{ApiKey, KeyStatus, Secret},
-    providers::{Account, Address, Checked, Checker, PROVIDERS, Provider, ProviderDef, ProviderResponse},
+    providers::{Account, Checked, Checker, PROVIDERS, Provider, ProviderDef, ProviderResponse},
     settings::Config,
 };
 use serde_json::json;

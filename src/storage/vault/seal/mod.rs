@@ -3,8 +3,6 @@
 //! XChaCha20-Poly1305 seals, HKDF-SHA256 derives, HMAC-SHA256 authenticates, Argon2id stretches passphrases.
 //! Every function that takes several parts binds each one's length, so that no two lists of parts mean the same.
 
-mod chunks;
-
 use argon2::{Algorithm, Argon2, Block, Params, Version};
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce};
@@ -13,8 +11,6 @@ use hmac::{Hmac, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
-
-pub(in crate::storage) use self::chunks::{CHUNK, ChunkOpener, ChunkSealer, TAG};
 
 /// Bytes that precede every sealed text.
 const NONCE: usize = 24;

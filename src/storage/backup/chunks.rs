@@ -7,30 +7,30 @@
 use aead_stream::{DecryptorBE32, EncryptorBE32};
 use chacha20poly1305::XChaCha20Poly1305;
 
-use super::{SealError, SealKey};
+use crate::storage::vault::seal::{SealError, SealKey};
 
 /// How many bytes a chunk holds, but for the last one.
-pub(in crate::storage) const CHUNK: usize = 64 * 1024;
+pub(super) const CHUNK: usize = 64 * 1024;
 /// How much longer a sealed chunk is than what it holds.
-pub(in crate::storage) const TAG: usize = 16;
+pub(super) const TAG: usize = 16;
 
 /// What is random about a stream; the rest of each nonce is the chunk's number and whether it is the last.
 type StreamNonce = [u8; 19];
 
 /// Seals a stream, chunk by chunk.
-pub(in crate::storage) struct ChunkSealer {
+pub(super) struct ChunkSealer {
     stream: EncryptorBE32<XChaCha20Poly1305>,
     context: [u8; 32],
 }
 
 /// Opens a stream, chunk by chunk.
-pub(in crate::storage) struct ChunkOpener {
+pub(super) struct ChunkOpener {
     stream: DecryptorBE32<XChaCha20Poly1305>,
     context: [u8; 32],
 }
 
 impl ChunkSealer {
-    pub(in crate::storage) fn new(key: &SealKey, nonce: &StreamNonce, context: [u8; 32]) -> Self {
+    pub(super) fn new(key: &SealKey, nonce: &StreamNonce, context: [u8; 32]) -> Self {
         Self {
             stream: EncryptorBE32::new(key.as_bytes().into(), nonce.into()),
             context,
@@ -38,14 +38,14 @@ impl ChunkSealer {
     }
 
     /// Seals `chunk`, which others follow, in place.
-    pub(in crate::storage) fn seal(&mut self, chunk: &mut Vec<u8>) -> Result<(), SealError> {
+    pub(super) fn seal(&mut self, chunk: &mut Vec<u8>) -> Result<(), SealError> {
         self.stream
             .encrypt_next_in_place(&self.context, chunk)
             .map_err(|_| SealError::NoMemory)
     }
 
     /// Seals the last chunk in place.
-    pub(in crate::storage) fn seal_last(self, chunk: &mut Vec<u8>) -> Result<(), SealError> {
+    pub(super) fn seal_last(self, chunk: &mut Vec<u8>) -> Result<(), SealError> {
         self.stream
             .encrypt_last_in_place(&self.context, chunk)
             .map_err(|_| SealError::NoMemory)
@@ -53,7 +53,7 @@ impl ChunkSealer {
 }
 
 impl ChunkOpener {
-    pub(in crate::storage) fn new(key: &SealKey, nonce: &StreamNonce, context: [u8; 32]) -> Self {
+    pub(super) fn new(key: &SealKey, nonce: &StreamNonce, context: [u8; 32]) -> Self {
         Self {
             stream: DecryptorBE32::new(key.as_bytes().into(), nonce.into()),
             context,
@@ -61,14 +61,14 @@ impl ChunkOpener {
     }
 
     /// Opens `chunk`, which others follow, in place.
-    pub(in crate::storage) fn open(&mut self, chunk: &mut Vec<u8>) -> Result<(), SealError> {
+    pub(super) fn open(&mut self, chunk: &mut Vec<u8>) -> Result<(), SealError> {
         self.stream
             .decrypt_next_in_place(&self.context, chunk)
             .map_err(|_| SealError::NotAuthentic)
     }
 
     /// Opens the last chunk in place.
-    pub(in crate::storage) fn open_last(self, chunk: &mut Vec<u8>) -> Result<(), SealError> {
+    pub(super) fn open_last(self, chunk: &mut Vec<u8>) -> Result<(), SealError> {
         self.stream
             .decrypt_last_in_place(&self.context, chunk)
             .map_err(|_| SealError::NotAuthentic)
