@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -98,13 +99,10 @@ fn totals(home: &Home) -> serde_json::Value {
 fn last_action(home: &Home) -> String {
     let trail = ok(home, &["audit", "--json"]).json();
     let entries = trail["entries"].as_array().expect("entries").clone();
-    let actions = entries
+    let mut actions = entries
         .iter()
         .map(|entry| entry["action"].as_str().unwrap_or_default().to_owned());
-    actions
-        .filter(|action| action == "restore_backup")
-        .next_back()
-        .unwrap_or_default()
+    actions.rfind(|action| action == "restore_backup").unwrap_or_default()
 }
 
 #[test]
@@ -115,7 +113,6 @@ fn everything_comes_back_on_another_machine() {
     for secret in [KEY, "gpt-4o-mini", "editor"] {
         assert!(!bytes.windows(secret.len()).any(|window| window == secret.as_bytes()));
     }
-    use std::os::unix::fs::PermissionsExt;
     assert_eq!(fs::metadata(&file).expect("a file").permissions().mode() & 0o777, 0o600);
 
     let elsewhere = Home::new();
@@ -368,6 +365,8 @@ mod faults {
     /// Calls that change something on the disk.
     const WRITING: &str =
         "write,pwrite64,fsync,fdatasync,openat,rename,renameat,renameat2,mkdir,unlink,unlinkat,ftruncate";
+    /// The same without `write`, by which threads also wake each other: a failure there would be no disk's.
+    const FAILING: &str = "pwrite64,fsync,fdatasync,openat,rename,renameat,renameat2,mkdir,unlink,unlinkat,ftruncate";
     /// How many faults of each kind are tried, spread over all calls.
     const FAULTS: usize = 9;
 
@@ -394,7 +393,10 @@ mod faults {
     fn faults(calls: usize) -> impl Iterator<Item = String> {
         (0..FAULTS).flat_map(move |at| {
             let when = 1 + at * calls.saturating_sub(1) / (FAULTS - 1);
-            ["signal=KILL", "error=ENOSPC"].map(|what| format!("inject={WRITING}:{what}:when={when}"))
+            [
+                format!("inject={WRITING}:signal=KILL:when={when}"),
+                format!("inject={FAILING}:error=ENOSPC:when={when}"),
+            ]
         })
     }
 

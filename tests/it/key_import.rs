@@ -1,7 +1,7 @@
 //! `import`, `discover` and `export`: keys that other programs keep, taken in once, and given out only when a person says so.
 #![cfg(unix)]
 
-use std::{fs, path::PathBuf};
+use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf};
 
 use serde_json::Value;
 
@@ -125,7 +125,6 @@ fn the_same_key_in_several_places_is_one_and_its_line_becomes_a_comment() {
     );
     let kept = home.beside(".env.api-keys-backup");
     assert!(fs::read_to_string(&kept).expect("kept").contains(OPENAI));
-    use std::os::unix::fs::PermissionsExt;
     assert_eq!(fs::metadata(&kept).expect("kept").permissions().mode() & 0o777, 0o600);
 }
 

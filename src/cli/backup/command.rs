@@ -65,7 +65,7 @@ fn create(session: &Session, matches: &ArgMatches) -> Result<()> {
         passphrase: &passphrase,
         recovery: matches.get_flag("recovery-code"),
     };
-    let made = backup::create(app, caller.kind(), &new, &mut shown(session))?;
+    let made = backup::create(app, &caller.kind(), &new, &mut shown(session))?;
     let verified = if matches.get_flag("verify") {
         let secret = BackupSecret::Passphrase(passphrase);
         Some(verified(session, &made.file, &secret, Depth::Usual)?)
@@ -75,7 +75,7 @@ fn create(session: &Session, matches: &ArgMatches) -> Result<()> {
     tell(
         session,
         &views::made_json(&made, verified.as_ref()),
-        views::made(&made, verified.as_ref()),
+        &views::made(&made, verified.as_ref()),
     )
 }
 
@@ -110,7 +110,7 @@ fn verify(session: &Session, matches: &ArgMatches) -> Result<()> {
     tell(
         session,
         &views::verified_json(&file, &verified),
-        views::verified(&file, &verified),
+        &views::verified(&file, &verified),
     )
 }
 
@@ -131,7 +131,7 @@ fn list(session: &Session, matches: &ArgMatches) -> Result<()> {
     tell(
         session,
         &views::found_json(&found, &history),
-        views::found(&folder, &found, &history, now),
+        &views::found(&folder, &found, &history, now),
     )
 }
 
@@ -167,7 +167,7 @@ fn restore(session: &Session, matches: &ArgMatches) -> Result<()> {
     tell(
         session,
         &views::restored_json(&restored),
-        views::restored(&restored, wanted.into),
+        &views::restored(&restored, wanted.into),
     )
 }
 
@@ -210,7 +210,7 @@ fn prune(session: &Session, matches: &ArgMatches) -> Result<()> {
     tell(
         session,
         &json!({"deleted": files, "kept": kept, "dry_run": is_dry}),
-        views::pruned(&files, kept, is_dry),
+        &views::pruned(&files, kept, is_dry),
     )
 }
 
@@ -248,10 +248,10 @@ fn shown(session: &Session) -> impl FnMut(&'static str, u64, u64) {
 const SHOWN_FROM: u64 = 4096;
 
 /// Prints what a program or a person reads.
-fn tell(session: &Session, json: &serde_json::Value, view: View) -> Result<()> {
+fn tell(session: &Session, json: &serde_json::Value, view: &View) -> Result<()> {
     if session.console.is_json() {
         Console::json(json)
     } else {
-        session.console.view(&view)
+        session.console.view(view)
     }
 }

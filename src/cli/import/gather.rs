@@ -67,12 +67,11 @@ pub(super) fn gather(session: &Session, matches: &ArgMatches) -> Result<Gathered
         Some(named) => {
             // A program by its name, unless there is a file of that name.
             let source = named.to_str().filter(|_| !named.exists()).and_then(source_named);
-            match source {
-                Some(source) => gathered.read_source(source, machine.home()),
-                None => {
-                    let bytes = named_file::read(named, MAX_BYTES, "the file to import", HINT)?;
-                    gathered.read(&bytes, form, &shown(named, machine.home()), Some(named))?;
-                }
+            if let Some(source) = source {
+                gathered.read_source(source, machine.home());
+            } else {
+                let bytes = named_file::read(named, MAX_BYTES, "the file to import", HINT)?;
+                gathered.read(&bytes, form, &shown(named, machine.home()), Some(named))?;
             }
         }
         None => return known_places(session, true),

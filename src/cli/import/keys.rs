@@ -185,7 +185,7 @@ impl KeyImporter<'_> {
         }
         let keys = offers(gathered.found)
             .into_iter()
-            .map(|offer| self.take(offer))
+            .map(|offer| self.take(&offer))
             .collect::<Result<_>>()?;
         Ok(ImportAnswer {
             is_dry: self.is_dry,
@@ -195,10 +195,10 @@ impl KeyImporter<'_> {
         })
     }
 
-    fn take(&self, offer: KeyOffer) -> Result<KeyAnswer> {
+    fn take(&self, offer: &KeyOffer) -> Result<KeyAnswer> {
         let app = &self.session.app;
         let mut answer = KeyAnswer::new(&offer.places);
-        let provider = match self.provider(app, &offer) {
+        let provider = match self.provider(app, offer) {
             Ok(provider) => provider,
             Err(why) => {
                 answer.notes.push(why);
@@ -213,8 +213,8 @@ impl KeyImporter<'_> {
                 return Ok(answer);
             }
         }
-        let Some(label) = self.label(app, &provider, &offer, &mut answer)? else {
-            self.replace_lines(&offer, &mut answer)?;
+        let Some(label) = label(app, &provider, offer, &mut answer)? else {
+            self.replace_lines(offer, &mut answer)?;
             return Ok(answer);
         };
         answer.label = Some(label.clone());
@@ -232,42 +232,10 @@ impl KeyImporter<'_> {
             ImportFate::Declined
         };
         if answer.fate == ImportFate::Stored {
-            self.store(&offer, provider, label, &mut answer)?;
-            self.replace_lines(&offer, &mut answer)?;
+            self.store(offer, provider, label, &mut answer)?;
+            self.replace_lines(offer, &mut answer)?;
         }
         Ok(answer)
-    }
-
-    /// The label that the key gets; nothing where it is stored already.
-    fn label(&self, app: &App, provider: &Provider, offer: &KeyOffer, answer: &mut KeyAnswer) -> Result<Option<Label>> {
-        if app.vault().status()? == VaultStatus::Absent {
-            return Ok(Some(Label::default()));
-        }
-        let text = offer.secret.trimmed();
-        // EXPOSE: only its fingerprint is compared
-        if app.vault().recognizer()?.find(text.expose()).is_some() {
-            answer.fate = ImportFate::Known;
-            return Ok(None);
-        }
-        let contents = app.vault().contents()?;
-        let taken: BTreeSet<&Label> = contents
-            .keys
-            .values()
-            .filter(|record| record.removed_at.is_none() && record.provider == provider.id)
-            .map(|record| &record.label)
-            .collect();
-        if !taken.contains(&Label::default()) {
-            return Ok(Some(Label::default()));
-        }
-        let source = offer.places.first().map_or("imported", |place| place.source);
-        let names = std::iter::once(source.to_owned()).chain((2..).map(|number| format!("{source}-{number}")));
-        for name in names {
-            let label: Label = name.parse()?;
-            if !taken.contains(&label) {
-                return Ok(Some(label));
-            }
-        }
-        Ok(None)
     }
 
     fn store(&self, offer: &KeyOffer, provider: Provider, label: Label, answer: &mut KeyAnswer) -> Result<()> {
@@ -315,10 +283,13 @@ impl KeyImporter<'_> {
             if self.is_dry || !(self.comments_out || agrees()) {
                 continue;
             }
-            match comment_out(file, line, &place.name, &offer.secret, self.session.app.now())? {
-                true => answer.notes.push(format!("{} is a comment now", place.shown)),
-                false => answer.notes.push(format!("{} was left: it changed", place.shown)),
-            }
+            let is_replaced = comment_out(file, line, &place.name, &offer.secret, self.session.app.now())?;
+            let became = if is_replaced {
+                "is a comment now"
+            } else {
+                "was left: it changed"
+            };
+            answer.notes.push(format!("{} {became}", place.shown));
         }
         Ok(())
     }
@@ -362,6 +333,38 @@ impl KeyImporter<'_> {
             Some(_) | None => Ok(provider),
         }
     }
+}
+
+/// The label that the key gets; nothing where it is stored already.
+fn label(app: &App, provider: &Provider, offer: &KeyOffer, answer: &mut KeyAnswer) -> Result<Option<Label>> {
+    if app.vault().status()? == VaultStatus::Absent {
+        return Ok(Some(Label::default()));
+    }
+    let text = offer.secret.trimmed();
+    // EXPOSE: only its fingerprint is compared
+    if app.vault().recognizer()?.find(text.expose()).is_some() {
+        answer.fate = ImportFate::Known;
+        return Ok(None);
+    }
+    let contents = app.vault().contents()?;
+    let taken: BTreeSet<&Label> = contents
+        .keys
+        .values()
+        .filter(|record| record.removed_at.is_none() && record.provider == provider.id)
+        .map(|record| &record.label)
+        .collect();
+    if !taken.contains(&Label::default()) {
+        return Ok(Some(Label::default()));
+    }
+    let source = offer.places.first().map_or("imported", |place| place.source);
+    let names = std::iter::once(source.to_owned()).chain((2..).map(|number| format!("{source}-{number}")));
+    for name in names {
+        let label: Label = name.parse()?;
+        if !taken.contains(&label) {
+            return Ok(Some(label));
+        }
+    }
+    Ok(None)
 }
 
 /// The host in an address.

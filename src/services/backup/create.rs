@@ -55,7 +55,7 @@ pub fn file_name(at: Timestamp) -> String {
 }
 
 /// Makes a backup of everything that is there; the vault, if there is one, has to be open.
-pub fn create(app: &App, actor: CallerKind, new: &NewBackup<'_>, progress: BackupProgress<'_>) -> Result<MadeBackup> {
+pub fn create(app: &App, actor: &CallerKind, new: &NewBackup<'_>, progress: BackupProgress<'_>) -> Result<MadeBackup> {
     let now = app.now();
     let data = app.settings().paths().data_folder();
     let has_vault = app.vault().status()? != VaultStatus::Absent;
@@ -71,10 +71,10 @@ pub fn create(app: &App, actor: CallerKind, new: &NewBackup<'_>, progress: Backu
 
     let scratch = ScratchFolder::create(data, SCRATCH)?;
     let copied = app.ledger().copy_to(scratch.folder(), &mut |done, all| {
-        progress("Copying the ledger", done, all)
+        progress("Copying the ledger", done, all);
     })?;
     let vault = has_vault
-        .then(|| app.vault().copy(&entry(now, &actor, &name)))
+        .then(|| app.vault().copy(&entry(now, actor, &name)))
         .transpose()?;
 
     let slots = BackupSlots {

@@ -1,6 +1,7 @@
 //! Putting a backup in place: all of it at once, or one part; what was there before is kept.
 
 use std::{
+    ffi::OsStr,
     fs, io,
     path::{Path, PathBuf},
 };
@@ -207,7 +208,7 @@ impl Restoration<'_> {
         let live = Vault::new(VaultPlaces::in_folder(&self.target.data));
         // Nobody changes the vault from here on, until another one is in its place.
         let _still = if live.path().exists() { live.keep_still()? } else { None };
-        let mut warnings = self.warnings(&checked);
+        let mut warnings = warnings(&checked);
         let slots = self.adopt(&checked, staged, &mut warnings)?;
         let configuration = if self.target.is_one() {
             None
@@ -224,7 +225,7 @@ impl Restoration<'_> {
         );
         staged.sync_names()?;
         let aside = self.aside()?;
-        let was_there = files::exchange(staged.path(), &self.target.data, &aside).map_err(|why| self.or_into(why))?;
+        let was_there = files::exchange(staged.path(), &self.target.data, &aside).map_err(or_into)?;
         scratch.keep();
         // An empty folder is nothing to keep.
         let aside = (was_there && fs::remove_dir(&aside).is_err()).then_some(aside);
@@ -241,7 +242,7 @@ impl Restoration<'_> {
     /// Puts one part in place, and leaves the others as they are.
     fn part(&self, part: RestorePart, checked: CheckedBackup, staged: &Folder) -> Result<Restored> {
         let data = Folder::create(&self.target.data)?;
-        let mut warnings = self.warnings(&checked);
+        let mut warnings = warnings(&checked);
         let mut slots = Vec::new();
         let mut aside = None;
         match part {
@@ -295,7 +296,11 @@ impl Restoration<'_> {
             .filter(|name| !names.contains(name))
             .collect();
         names.extend(["vault.json".to_owned(), "anchor.json".to_owned()]);
-        if let Some(key) = staged.names()?.into_iter().find(|name| name.ends_with(".key")) {
+        if let Some(key) = staged
+            .names()?
+            .into_iter()
+            .find(|name| Path::new(name).extension() == Some(OsStr::new("key")))
+        {
             names.insert(0, key);
         }
         let mut aside = None;
@@ -421,7 +426,11 @@ impl Restoration<'_> {
     /// What the old home is called from now on, beside the new one.
     fn aside(&self) -> Result<PathBuf> {
         let (parent, name) = self.target.place()?;
-        Ok(parent.join(format!("{name}.{}", self.before())))
+        let first = format!("{name}.{}", self.before());
+        // One that was restored within the same second has that name.
+        let names = std::iter::once(first.clone()).chain((2..).map(|time| format!("{first}-{time}")));
+        let mut free = names.map(|name| parent.join(name)).filter(|path| !path.exists());
+        free.next().ok_or_else(|| Error::new(Code::Internal, "no name is free"))
     }
 
     /// Where the old files of a part are kept, in the folder that they were in.
@@ -450,14 +459,6 @@ impl Restoration<'_> {
         }
     }
 
-    fn warnings(&self, checked: &CheckedBackup) -> Vec<String> {
-        let fault = checked.trail_fault.as_ref();
-        fault
-            .map(|fault| format!("the audit trail was broken when the backup was made: {fault}"))
-            .into_iter()
-            .collect()
-    }
-
     fn restored(
         &self,
         checked: CheckedBackup,
@@ -474,20 +475,29 @@ impl Restoration<'_> {
             warnings,
         }
     }
+}
 
-    /// A folder that cannot be renamed, such as one that a disk is mounted on, has to stay.
-    fn or_into(&self, why: FileError) -> Error {
-        let cannot_move = matches!(&why, FileError::Io { source, .. }
-            if matches!(source.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices));
-        let error = Error::from(why);
-        if cannot_move {
-            error.hint(
-                "the folder cannot be renamed, perhaps because a disk is mounted on it: restore with `--into` a folder \
-                 in it, and name that with API_KEYS_HOME; nothing was changed",
-            )
-        } else {
-            error
-        }
+/// What people should know of a backup that is put in place all the same.
+fn warnings(checked: &CheckedBackup) -> Vec<String> {
+    let fault = checked.trail_fault.as_ref();
+    fault
+        .map(|fault| format!("the audit trail was broken when the backup was made: {fault}"))
+        .into_iter()
+        .collect()
+}
+
+/// A folder that cannot be renamed, such as one that a disk is mounted on, has to stay.
+fn or_into(why: FileError) -> Error {
+    let cannot_move = matches!(&why, FileError::Io { source, .. }
+        if matches!(source.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::CrossesDevices));
+    let error = Error::from(why);
+    if cannot_move {
+        error.hint(
+            "the folder cannot be renamed, perhaps because a disk is mounted on it: restore with `--into` a folder \
+             in it, and name that with API_KEYS_HOME; nothing was changed",
+        )
+    } else {
+        error
     }
 }
 

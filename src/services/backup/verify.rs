@@ -188,9 +188,8 @@ pub(super) fn newer_here(app: &App, manifest: &BackupManifest) -> Result<Vec<Str
                 1 => "the vault was changed once since".to_owned(),
                 times => format!("the vault was changed {times} times since"),
             }),
-            Some(_) => {}
             None if app.vault().path().exists() => newer.push("the vault here is another one".to_owned()),
-            None => {}
+            Some(_) | None => {}
         }
     }
     let in_backup = manifest.ledger.as_ref().map_or(0, |ledger| ledger.records);

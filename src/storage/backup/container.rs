@@ -205,6 +205,8 @@ impl<W: Write> BackupWriter<W> {
     }
 }
 
+const UNREADABLE: BackupError = BackupError::Damaged("its header is not readable");
+
 /// The header of the backup that begins in `from`; `from` stands before the first chunk then.
 pub fn read_header(from: &mut impl Read) -> Result<BackupHeader, BackupError> {
     let mut head = [0; 12];
@@ -220,7 +222,6 @@ pub fn read_header(from: &mut impl Read) -> Result<BackupHeader, BackupError> {
     if fill(from, &mut text)? < length {
         return Err(BackupError::Damaged("it is cut short"));
     }
-    const UNREADABLE: BackupError = BackupError::Damaged("its header is not readable");
     let any: AnyBackupHeader = serde_json::from_slice(&text).map_err(|_| UNREADABLE)?;
     if any.min_reader > VERSION {
         return Err(BackupError::TooNew(any.min_reader));

@@ -21,19 +21,19 @@ pub fn exchange(staged: &Path, live: &Path, aside: &Path) -> Result<bool, FileEr
     if system::metadata_at(aside).map_err(failed(aside))?.is_some() {
         return Err(failed(aside)(io::ErrorKind::AlreadyExists.into()));
     }
-    match system::swap_names(staged, live) {
-        Ok(()) => {
-            // From here on the new one is in place: its name is all that the old one lacks.
-            fs::rename(staged, aside).map_err(failed(aside))?;
+    // Under its last name before the exchange, so that what is replaced has that name at once: a kill in between leaves
+    // the old folder in place, and one afterwards the new one.
+    fs::rename(staged, aside).map_err(failed(aside))?;
+    if let Err(why) = system::swap_names(aside, live) {
+        fs::rename(aside, staged).map_err(failed(aside))?;
+        if !matches!(why.kind(), io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput) {
+            return Err(failed(live)(why));
         }
-        Err(why) if matches!(why.kind(), io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput) => {
-            fs::rename(live, aside).map_err(failed(live))?;
-            if let Err(why) = fs::rename(staged, live) {
-                let _ = fs::rename(aside, live);
-                return Err(failed(live)(why));
-            }
+        fs::rename(live, aside).map_err(failed(live))?;
+        if let Err(why) = fs::rename(staged, live) {
+            let _ = fs::rename(aside, live);
+            return Err(failed(live)(why));
         }
-        Err(why) => return Err(failed(live)(why)),
     }
     sync_parent(live);
     Ok(true)

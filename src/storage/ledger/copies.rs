@@ -66,7 +66,7 @@ impl Ledger {
         copy.rely_on_no_disk().map_err(failed)?;
         copy.write(Survives::PowerCut, |transaction| transaction.settle(&live))
             .map_err(failed)?;
-        copy.read(|transaction| transaction.outline()).map(Some).map_err(failed)
+        copy.read(|transaction| transaction.outline().map(Some)).map_err(failed)
     }
 
     /// What the ledger holds; nothing where there is none.
