@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """How fast agents' logs are imported: a made-up corpus of Claude Code's logs, and ccusage on the same one in the same run.
 
-    benches/agent_logs.py [--size MB] [--binary target/release/api-keys] [--ccusage PATH] [--keep FOLDER]
+    benches/agent_logs.py [--size MB] [--binary target/release/api-keys] [--files N] [--large MB] [--ccusage PATH]
+        [--keep FOLDER]
 
 The corpus has what makes counting hard: streamed states of one message, subagents, resumed and forked sessions that copy
 their past, torn last lines, large tool results. What is right is known from making it, and checked.
@@ -137,6 +138,19 @@ class Corpus:
             more, _ = self.turn(fork, project, None)
             self.write(folder / f"{fork}.jsonl", copied + more)
 
+    def one_file(self, megabytes):
+        """One session of that size: mostly tool results of a megabyte."""
+        session, parent = self.id(), None
+        path = self.folder / "projects" / "-home-me-large" / f"{session}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        result = self.text(1 << 20)
+        with open(path, "w") as file:
+            while file.tell() < megabytes << 20:
+                lines, parent = self.turn(session, "large", parent)
+                lines[0]["toolUseResult"]["stdout"] = result
+                file.writelines(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
+        return self.truth
+
     def fill(self, megabytes, turns=60):
         while self.written < megabytes << 20:
             self.session(self.random.randrange(3, turns))
@@ -165,6 +179,7 @@ def main():
     arguments.add_argument("--binary", default="target/release/api-keys")
     arguments.add_argument("--ccusage", help="a native ccusage to compare with")
     arguments.add_argument("--files", type=int, default=5000, help="files for the import in which nothing is new")
+    arguments.add_argument("--large", type=int, default=0, help="of a single file, in MB, for an import of its own")
     arguments.add_argument("--keep", help="a folder that the corpus stays in, and is taken from if it is there")
     arguments = arguments.parse_args()
     folder = pathlib.Path(arguments.keep or tempfile.mkdtemp(prefix="agent-logs-"))
@@ -210,6 +225,17 @@ def main():
     cpu, wall, memory = min(run(command, environment)[:3] for _ in range(7))
     files = sum(1 for _ in many.rglob("*.jsonl"))
     print(f"api-keys, {files} files without anything new: {cpu * 1000:.0f} ms of processor time, {wall * 1000:.0f} ms, {memory:.0f} MB")
+    if arguments.large:
+        large = folder / "large"
+        shutil.rmtree(large, ignore_errors=True)
+        truth = Corpus(large, seed=9).one_file(arguments.large)
+        shutil.rmtree(folder / "home-large", ignore_errors=True)
+        environment = dict(environment, CLAUDE_CONFIG_DIR=str(large), API_KEYS_HOME=str(folder / "home-large"))
+        cpu, wall, memory, printed = run(command, environment)
+        new = json.loads(printed)["new"]
+        print(f"api-keys, one file of {arguments.large} MB: {cpu:.2f} s of processor time, {wall:.2f} s, {memory:.0f} MB")
+        if new != truth["requests"]:
+            print(f"WRONG: {new} requests instead of {truth['requests']}")
     if arguments.ccusage:
         environment = {"HOME": str(folder / "ccusage-home"), "CLAUDE_CONFIG_DIR": str(claude), "PATH": os.environ["PATH"], "LOG_LEVEL": "0"}
         pathlib.Path(environment["HOME"]).mkdir(exist_ok=True)

@@ -239,6 +239,7 @@ fn fold() -> Fold<'static> {
         ended: &[],
         position: None,
         leases: &[],
+        budgets: &[],
         until: now() + SignedDuration::from_mins(1),
     }
 }

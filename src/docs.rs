@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use crate::{
     agent_logs::AGENTS,
+    domain::AlertKind,
     error::{Code, ExitCode},
     prompts::PROMPTS,
     providers::PROVIDERS,
-    services::sdks::SDKS,
+    services::{agents::AgentProgram, sdks::SDKS},
     settings::VARIABLES,
     tools::{TOOLS, ToolDef},
 };
@@ -84,6 +85,7 @@ fn table(name: &str, commands: &clap::Command) -> String {
                 ]
             }),
         ),
+        "alerts" => alerts(),
         "exits" => rows(
             &["exit code", "means"],
             ExitCode::ALL
@@ -130,9 +132,51 @@ fn table(name: &str, commands: &clap::Command) -> String {
                 ]
             }),
         ),
+        "gateway-agents" => tried_agents(),
         // An unknown name leaves an empty table, which the documentation's test notices.
         _ => String::new(),
     }
+}
+
+/// What the suite of real agents saw, which it compares with this file.
+const TRIED_AGENTS: &str = include_str!("docs/agents.json");
+
+/// The table of the agents of the suite.
+fn tried_agents() -> String {
+    let seen: Vec<Value> = serde_json::from_str(TRIED_AGENTS).unwrap_or_default();
+    let row = |seen: &Value| {
+        let text = |name: &str| seen.get(name).and_then(Value::as_str).unwrap_or_default();
+        let hosts = seen.get("other_hosts").and_then(Value::as_array).into_iter().flatten();
+        let hosts: Vec<String> = hosts
+            .filter_map(Value::as_str)
+            .map(|host| format!("`{host}`"))
+            .collect();
+        let or_none = |text: String| if text.is_empty() { "–".to_owned() } else { text };
+        vec![
+            AgentProgram::named(text("agent"))
+                .map_or("", |agent| agent.title)
+                .to_owned(),
+            text("version").to_owned(),
+            "yes".to_owned(),
+            format!("yes; the session is {}", text("session")),
+            or_none(match text("permanent") {
+                "command" => "no file: it asks a command".to_owned(),
+                "private file" => "a private file of ours".to_owned(),
+                "settings" => "its settings".to_owned(),
+                _ => String::new(),
+            }),
+            or_none(hosts.join(", ")),
+        ]
+    };
+    let headers = [
+        "agent",
+        "tested version",
+        "one tool call, streamed",
+        "in the ledger with agent, model, exact cost and session",
+        "`setup --gateway`; its client key is in",
+        "asks besides for",
+    ];
+    rows(&headers, seen.iter().map(row))
 }
 
 fn tool(tool: &ToolDef) -> Vec<String> {
@@ -203,6 +247,18 @@ fn command(command: &clap::Command) -> Vec<String> {
     }
     let about = command.get_about().map(ToString::to_string).unwrap_or_default();
     vec![format!("`{usage}`"), about]
+}
+
+/// The kinds of alerts but the test.
+fn alerts() -> String {
+    let kinds = AlertKind::ALL.iter().filter(|kind| **kind != AlertKind::Test);
+    rows(
+        &["kind", "raised when", "at most"],
+        kinds.map(|kind| {
+            let severity = kind.severity().as_str().to_owned();
+            vec![format!("`{}`", kind.as_str()), kind.about().to_owned(), severity]
+        }),
+    )
 }
 
 fn rows(headers: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {

@@ -23,6 +23,9 @@ pub mod imports;
 // Requests and responses from one provider's format to another's.
 pub mod translation;
 
+// Messages of alerts, and when they are due.
+pub mod alerts;
+
 // Configuration, environment and places.
 pub mod settings;
 

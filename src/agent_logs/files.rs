@@ -1,13 +1,20 @@
 //! The files that logs consist of.
 
 use std::{
-    fs, io,
+    fs, io, panic,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
     time::UNIX_EPOCH,
 };
 
 /// How deep logs lie below their root.
 const DEEPEST: usize = 12;
+/// The fewest folders that another thread is started for.
+const MIN_FOLDERS_OF_THREAD: usize = 8;
+
+/// Whether the file at a path is a log.
+type IsLog<'a> = &'a (dyn Fn(&Path) -> bool + Sync);
 
 /// A log file, as its folder lists it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,33 +100,72 @@ fn nanoseconds(time: std::time::SystemTime) -> i64 {
 /// The files below `root` that `is_log` lets through by their paths; none where there is no such folder.
 ///
 /// Links to folders are not followed, but for `root` itself. What may not be looked into is left out with a warning.
-pub(super) fn below(root: &Path, is_log: &dyn Fn(&Path) -> bool) -> Vec<LogFile> {
+pub(super) fn below(root: &Path, is_log: IsLog<'_>) -> Vec<LogFile> {
     below_to(root, is_log, DEEPEST)
 }
 
 /// The same down to `deepest` folders below `root`.
-pub(super) fn below_to(root: &Path, is_log: &dyn Fn(&Path) -> bool, deepest: usize) -> Vec<LogFile> {
+///
+/// Most of the time of an import without anything new is spent here, in the system: all cores share it.
+pub(super) fn below_to(root: &Path, is_log: IsLog<'_>, deepest: usize) -> Vec<LogFile> {
     let mut found = Vec::new();
-    collect(root, is_log, deepest, &mut found);
+    let folders = list(root, is_log, &mut found);
+    let Some(deeper) = deepest.checked_sub(1) else {
+        return found;
+    };
+    let threads = thread::available_parallelism().map_or(1, usize::from);
+    let threads = threads.min(folders.len() / MIN_FOLDERS_OF_THREAD).max(1);
+    let next = AtomicUsize::new(0);
+    let walk = || {
+        let mut walked = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(folder) = folders.get(index) else {
+                return walked;
+            };
+            let mut found = Vec::new();
+            collect(folder, is_log, deeper, &mut found);
+            walked.push((index, found));
+        }
+    };
+    let mut walked = thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(walk)).collect();
+        let mut walked = walk();
+        for other in others {
+            walked.extend(other.join().unwrap_or_else(|why| panic::resume_unwind(why)));
+        }
+        walked
+    });
+    walked.sort_by_key(|(index, _)| *index);
+    found.extend(walked.into_iter().flat_map(|(_, found)| found));
     found
 }
 
-fn collect(folder: &Path, is_log: &dyn Fn(&Path) -> bool, deepest: usize, found: &mut Vec<LogFile>) {
+fn collect(folder: &Path, is_log: IsLog<'_>, deepest: usize, found: &mut Vec<LogFile>) {
+    let folders = list(folder, is_log, found);
+    if let Some(deeper) = deepest.checked_sub(1) {
+        for folder in folders {
+            collect(&folder, is_log, deeper, found);
+        }
+    }
+}
+
+/// Adds the logs in a folder to `found`; returns the folders in it.
+fn list(folder: &Path, is_log: IsLog<'_>, found: &mut Vec<LogFile>) -> Vec<PathBuf> {
+    let mut folders = Vec::new();
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(why) if matches!(why.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return,
+        Err(why) if matches!(why.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return folders,
         Err(why) => {
             tracing::warn!(folder = %folder.display(), %why, "a folder of logs cannot be looked into");
-            return;
+            return folders;
         }
     };
     for entry in entries.flatten() {
         let Ok(kind) = entry.file_type() else { continue };
         let path = entry.path();
         if kind.is_dir() {
-            if deepest > 0 {
-                collect(&path, is_log, deepest - 1, found);
-            }
+            folders.push(path);
         } else if is_log(&path) {
             let metadata = if kind.is_symlink() {
                 fs::metadata(&path)
@@ -134,9 +180,17 @@ fn collect(folder: &Path, is_log: &dyn Fn(&Path) -> bool, deepest: usize, found:
             );
         }
     }
+    folders
 }
 
 /// Whether the name of `path` ends with `.ending`.
 pub(super) fn ends_with(path: &Path, ending: &str) -> bool {
     path.extension().is_some_and(|found| found == ending)
+}
+
+/// Whether the folder of `path` has that name.
+pub(super) fn is_in(path: &Path, folder: &str) -> bool {
+    path.parent()
+        .and_then(Path::file_name)
+        .is_some_and(|name| name == folder)
 }

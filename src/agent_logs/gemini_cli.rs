@@ -21,11 +21,7 @@ pub(super) const AGENT: Agent = Agent {
     find: |machine| {
         let is_log = |path: &Path| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let is_in_chats = path
-                .parent()
-                .and_then(Path::file_name)
-                .is_some_and(|folder| folder == "chats");
-            is_in_chats
+            files::is_in(path, "chats")
                 && name.starts_with("session-")
                 && (files::ends_with(path, "json") || files::ends_with(path, "jsonl"))
         };

@@ -1,8 +1,9 @@
 //! Lines of a log, read in chunks: only those that a word stands in are looked at.
 
 use std::{
+    cell::Cell,
     fs::File,
-    io::{Read, Seek, SeekFrom},
+    io::{ErrorKind, Read, Seek, SeekFrom},
     path::Path,
 };
 
@@ -10,13 +11,18 @@ use memchr::{memchr, memmem, memrchr};
 
 use super::fault::LogFault;
 
-/// How much is read at once.
-const CHUNK: usize = 1 << 20;
+/// How much is read at once: what fits into a core's own cache is searched while it is there.
+const CHUNK: usize = 256 << 10;
 /// How much of a beginning is read at once, and at most.
 const HEAD: usize = 32 << 10;
 const MOST_HEAD: usize = 4 << 20;
 /// The longest line that is read: images are in some.
 const LONGEST: usize = 256 << 20;
+
+thread_local! {
+    /// What this thread reads into. Memory that is given back is wiped, so a buffer for each file would be expensive.
+    static BUFFER: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// Where a line stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,34 +50,52 @@ pub(super) fn each_with(
         file.seek(SeekFrom::Start(from))?;
     }
     let finders: Vec<memmem::Finder<'_>> = words.iter().map(|word| memmem::Finder::new(*word)).collect();
-    // What is read and not yet given, and where that begins in the file. It is never filled with zeros: most files are
-    // shorter than a chunk.
-    let length = file.metadata().map_or(0, |found| found.len().saturating_sub(from));
-    let mut buffer = Vec::with_capacity(usize::try_from(length).map_or(CHUNK, |length| length.min(CHUNK)));
-    let mut at = from;
+    let mut buffer = BUFFER.take();
+    buffer.resize(CHUNK, 0);
+    let end = scan(&mut file, from, &finders, &mut buffer, &mut each);
+    // One that has grown for a long line is not kept.
+    if buffer.len() == CHUNK {
+        BUFFER.set(buffer);
+    }
+    end
+}
+
+fn scan(
+    file: &mut File,
+    from: u64,
+    finders: &[memmem::Finder<'_>],
+    buffer: &mut Vec<u8>,
+    each: &mut impl FnMut(LogLine<'_>),
+) -> Result<u64, LogFault> {
+    // Where the buffer begins in the file, and how much of it is read.
+    let (mut at, mut filled) = (from, 0);
     loop {
-        if buffer.len() >= LONGEST {
-            return Err(LogFault::TooLong);
+        if filled == buffer.len() {
+            if filled >= LONGEST {
+                return Err(LogFault::TooLong);
+            }
+            buffer.resize(2 * filled, 0);
         }
-        let fresh = buffer.len();
-        // A line that is longer than what was read is read in larger pieces.
-        let more = CHUNK.saturating_sub(fresh).max(fresh) as u64;
-        if (&mut file).take(more).read_to_end(&mut buffer)? == 0 {
-            break;
-        }
-        let Some(end) = memrchr(b'\n', &buffer[fresh..]).map(|end| fresh + end + 1) else {
+        let read = match file.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(why) if why.kind() == ErrorKind::Interrupted => continue,
+            Err(why) => return Err(why.into()),
+        };
+        let fresh = filled;
+        filled += read;
+        let Some(end) = memrchr(b'\n', &buffer[fresh..filled]).map(|end| fresh + end + 1) else {
             continue;
         };
-        matching(&buffer[..end], at, &finders, &mut each);
-        buffer.drain(..end);
+        matching(&buffer[..end], at, finders, each);
+        buffer.copy_within(end..filled, 0);
         at += end as u64;
-        if buffer.capacity() > 2 * CHUNK && buffer.len() < CHUNK {
-            buffer.shrink_to(CHUNK);
-        }
+        filled -= end;
     }
-    if !buffer.is_empty() && finders.iter().any(|finder| finder.find(&buffer).is_some()) {
+    let rest = &buffer[..filled];
+    if filled > 0 && finders.iter().any(|finder| finder.find(rest).is_some()) {
         each(LogLine {
-            bytes: &buffer,
+            bytes: rest,
             at,
             is_whole: false,
         });

@@ -55,6 +55,8 @@ pub(super) const MIMO_CODE: Agent = Agent {
 
 /// How long a message without an end may still be under way, in milliseconds.
 const UNDER_WAY_MS: i64 = 60 * 60 * 1000;
+/// How far before the newest change rows are read again, in milliseconds: clocks may be set back.
+const READ_AGAIN_MS: u64 = 24 * 60 * 60 * 1000;
 
 fn find(machine: &Machine, variable: &str, folder: &str, name: &str) -> Vec<LogFile> {
     let root = machine
@@ -77,83 +79,116 @@ fn find(machine: &Machine, variable: &str, folder: &str, name: &str) -> Vec<LogF
 
 struct OpenCodeLogs;
 
+/// What was read of a database.
+struct OpenCodeRows {
+    /// When the database was last written, in milliseconds since 1970.
+    now: i64,
+    /// From when on changes are read.
+    since: u64,
+    found: Vec<LoggedRequest>,
+    unreadable: u64,
+    /// The newest change, and the oldest of a message that is under way; nothing where a table does not say.
+    newest: Option<u64>,
+    under_way: Option<u64>,
+}
+
 impl LogReader for OpenCodeLogs {
-    fn read(&self, file: &LogFile, _: u64, each: &mut dyn FnMut(LoggedRequest)) -> Result<LogReading, LogFault> {
-        let mut reading = LogReading::default();
+    fn read(&self, file: &LogFile, from: u64, each: &mut dyn FnMut(LoggedRequest)) -> Result<LogReading, LogFault> {
+        let now = file.mark.modified / 1_000_000;
         if file.form == LogForm::Lines {
             let message = json::file(&file.path)?;
-            each_message(&message, None, file.mark.modified / 1_000_000, each);
-            return Ok(reading);
+            each_message(&message, None, now, each);
+            return Ok(LogReading::default());
         }
-        let now = file.mark.modified / 1_000_000;
-        let found = database::read(&file.path, |database| {
-            let mut found = Vec::new();
-            let mut unreadable = 0;
-            first_version(database, now, &mut unreadable, &mut found)?;
-            second_version(database, now, &mut unreadable, &mut found)?;
-            Ok((found, unreadable))
+        let rows = database::read(&file.path, |database| {
+            let mut rows = OpenCodeRows {
+                now,
+                since: from,
+                found: Vec::new(),
+                unreadable: 0,
+                newest: Some(from),
+                under_way: None,
+            };
+            first_version(database, &mut rows)?;
+            second_version(database, &mut rows)?;
+            Ok(rows)
         })?;
-        reading.unreadable = found.1;
-        found.0.into_iter().for_each(each);
+        let reading = LogReading {
+            read_to: rows.read_to(),
+            unreadable: rows.unreadable,
+        };
+        rows.found.into_iter().for_each(each);
         Ok(reading)
     }
 }
 
-fn first_version(
-    sql: &Database,
-    now: i64,
-    unreadable: &mut u64,
-    found: &mut Vec<LoggedRequest>,
-) -> rusqlite::Result<()> {
+impl OpenCodeRows {
+    /// What selects the rows of `table` that have changed, and the column that says when.
+    fn changed(&mut self, sql: &Database, table: &str) -> rusqlite::Result<(&'static str, &'static str)> {
+        if sql.has(table, &["time_updated"])? {
+            return Ok(("time_updated", "time_updated > ?1"));
+        }
+        self.newest = None;
+        Ok(("NULL", "?1 IS NOT NULL"))
+    }
+
+    /// Takes in the message in a row that was changed at `changed`.
+    fn take(&mut self, message: Option<&Value>, (session, folder): (Option<&str>, Option<&str>), changed: u64) {
+        self.newest = self.newest.map(|newest| newest.max(changed));
+        let Some(message) = message else {
+            self.unreadable += 1;
+            return;
+        };
+        let found = &mut self.found;
+        let session = session.map(|session| (session, folder));
+        let is_under_way = each_message(message, session, self.now, &mut |it| found.push(it));
+        if is_under_way {
+            self.under_way = Some(self.under_way.map_or(changed, |oldest| oldest.min(changed)));
+        }
+    }
+
+    /// From when on changes are read next time; 0 for everything.
+    fn read_to(&self) -> u64 {
+        let newest = self.newest.map_or(0, |newest| newest.saturating_sub(READ_AGAIN_MS));
+        let under_way = self.under_way.map_or(u64::MAX, |oldest| oldest.saturating_sub(1));
+        newest.max(self.newest.map_or(0, |_| self.since)).min(under_way)
+    }
+}
+
+fn first_version(sql: &Database, rows: &mut OpenCodeRows) -> rusqlite::Result<()> {
     if !sql.has("message", &["session_id", "data"])? {
         return Ok(());
     }
     let folders = folders(sql, "session")?;
-    sql.each("SELECT session_id, data FROM message", 0, |row| {
+    let (column, changed) = rows.changed(sql, "message")?;
+    let select = format!("SELECT session_id, data, {column} FROM message WHERE {changed}");
+    sql.each(&select, rows.since, |row| {
         let session = database::text(row, 0);
-        let Some(message) = database::json(row, 1) else {
-            *unreadable += 1;
-            return Ok(());
-        };
         let folder = session.as_ref().and_then(|session| folders.get(session));
-        each_message(
-            &message,
-            session.as_deref().zip(Some(folder.map(String::as_str))),
-            now,
-            &mut |it| found.push(it),
-        );
+        let place = (session.as_deref(), folder.map(String::as_str));
+        rows.take(database::json(row, 1).as_ref(), place, database::count(row, 2));
         Ok(())
     })
 }
 
-fn second_version(
-    sql: &Database,
-    now: i64,
-    unreadable: &mut u64,
-    found: &mut Vec<LoggedRequest>,
-) -> rusqlite::Result<()> {
+fn second_version(sql: &Database, rows: &mut OpenCodeRows) -> rusqlite::Result<()> {
     if !sql.has("session_message", &["session_id", "type", "seq", "data"])? {
         return Ok(());
     }
     let folders = folders(sql, "session_v2")?;
     let boundaries = boundaries(sql)?;
-    let select = "SELECT session_id, data, seq FROM session_message WHERE type = 'assistant'";
-    sql.each(select, 0, |row| {
+    let (column, changed) = rows.changed(sql, "session_message")?;
+    let select =
+        format!("SELECT session_id, data, {column}, seq FROM session_message WHERE type = 'assistant' AND {changed}");
+    sql.each(&select, rows.since, |row| {
         let Some(session) = database::text(row, 0) else {
             return Ok(());
         };
-        if boundaries
-            .get(&session)
-            .is_some_and(|boundary| database::count(row, 2) <= *boundary)
-        {
-            return Ok(());
+        let is_copy = |boundary: &u64| database::count(row, 3) <= *boundary;
+        if !boundaries.get(&session).is_some_and(is_copy) {
+            let place = (Some(session.as_str()), folders.get(&session).map(String::as_str));
+            rows.take(database::json(row, 1).as_ref(), place, database::count(row, 2));
         }
-        let Some(message) = database::json(row, 1) else {
-            *unreadable += 1;
-            return Ok(());
-        };
-        let folder = folders.get(&session).map(String::as_str);
-        each_message(&message, Some((&session, folder)), now, &mut |it| found.push(it));
         Ok(())
     })
 }
@@ -195,11 +230,17 @@ fn boundaries(sql: &Database) -> rusqlite::Result<BTreeMap<String, u64>> {
     Ok(boundaries)
 }
 
-/// Gives the request of a message, of either version, to `each`; `session` is where it stands, and its folder.
-fn each_message(message: &Value, session: Option<(&str, Option<&str>)>, now: i64, each: &mut dyn FnMut(LoggedRequest)) {
+/// Gives the request of a message, of either version, to `each`; returns whether it is still under way. `session` is where
+/// it stands, and its folder.
+fn each_message(
+    message: &Value,
+    session: Option<(&str, Option<&str>)>,
+    now: i64,
+    each: &mut dyn FnMut(LoggedRequest),
+) -> bool {
     let count = |pointer: &str| json::count(message, pointer);
     if !message["tokens"].is_object() || message["role"].as_str().is_some_and(|role| role != "assistant") {
-        return;
+        return false;
     }
     let counts = with_cache_beside([
         count("/tokens/input"),
@@ -209,11 +250,14 @@ fn each_message(message: &Value, session: Option<(&str, Option<&str>)>, now: i64
     ]);
     let counts = with_reasoning(counts, count("/tokens/reasoning"));
     let Some(at) = json::time(message, "/time/created") else {
-        return;
+        return false;
     };
     let has_ended = json::time(message, "/time/completed").is_some() || !message["error"].is_null();
-    if (counts.input, counts.output) == (0, 0) || (!has_ended && now - at.as_millisecond() < UNDER_WAY_MS) {
-        return;
+    if !has_ended && now - at.as_millisecond() < UNDER_WAY_MS {
+        return true;
+    }
+    if (counts.input, counts.output) == (0, 0) {
+        return false;
     }
     let model = json::text(message, "/modelID")
         .or(json::text(message, "/model/id"))
@@ -235,4 +279,5 @@ fn each_message(message: &Value, session: Option<(&str, Option<&str>)>, now: i64
         stated_cost: json::amount(message, "/cost"),
         ..LoggedRequest::new(identity, at, provider, model, counts).of_session(id, folder)
     });
+    false
 }

@@ -40,11 +40,7 @@ pub(super) const OPENCLAW: Agent = Agent {
         // `NAME.jsonl`, `NAME.jsonl.reset.TIME`, `NAME.jsonl.deleted.TIME`
         let is_log = |path: &Path| {
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            let is_in_sessions = path
-                .parent()
-                .and_then(Path::file_name)
-                .is_some_and(|folder| folder == "sessions");
-            is_in_sessions
+            files::is_in(path, "sessions")
                 && (files::ends_with(path, "jsonl")
                     || name.contains(".jsonl.reset.")
                     || name.contains(".jsonl.deleted."))

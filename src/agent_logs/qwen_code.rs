@@ -19,13 +19,7 @@ pub(super) const AGENT: Agent = Agent {
     variable: Some("QWEN_DATA_DIR"),
     what: "each message",
     find: |machine| {
-        let is_log = |path: &Path| {
-            let is_in_chats = path
-                .parent()
-                .and_then(Path::file_name)
-                .is_some_and(|folder| folder == "chats");
-            is_in_chats && files::ends_with(path, "jsonl")
-        };
+        let is_log = |path: &Path| files::is_in(path, "chats") && files::ends_with(path, "jsonl");
         let roots = super::agent::roots(machine, "QWEN_DATA_DIR", &[".qwen"]);
         roots
             .iter()

@@ -24,7 +24,9 @@ pub struct LoggedRequest {
     pub counts: TokenCounts,
     /// What the log says that it cost.
     pub stated_cost: Option<Usd>,
-    /// Whether more is charged than for the tokens: searches, a place.
+    /// Searches of the web that the provider made for it.
+    pub searches: u64,
+    /// Whether more is charged than for tokens and searches: a place.
     pub has_more_charged: bool,
     /// Whether the counts are inferred, because what they follow from is gone.
     pub is_estimated: bool,
@@ -73,6 +75,7 @@ impl LoggedRequest {
             service: Service::Standard,
             counts,
             stated_cost: None,
+            searches: 0,
             has_more_charged: false,
             is_estimated: false,
             is_copy: false,
@@ -88,21 +91,6 @@ impl LoggedRequest {
             project: folder.and_then(folder_name).map(Into::into),
             ..self
         }
-    }
-
-    /// Compares by how much of the request's usage was known: of two snapshots the larger is the later one.
-    pub fn is_later_than(&self, other: &Self) -> bool {
-        let size = |it: &Self| {
-            let counts = &it.counts;
-            (
-                counts.output,
-                counts.input,
-                counts.cache_read,
-                counts.cache_write,
-                counts.reasoning,
-            )
-        };
-        size(self) > size(other)
     }
 }
 

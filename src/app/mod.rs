@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use crate::{
     catalog::{Catalog, Figures},
     error::{Code, Error, Result},
-    providers::{Checker, Listings, ModelListing, Provider},
+    providers::{Checker, Listings, Messenger, ModelListing, Provider},
     settings::{Config, Settings},
     storage::{
         gateway_clients::ClientStore,
@@ -54,6 +54,7 @@ pub struct App {
     ledger: Ledger,
     clients: ClientStore,
     checker: Checker,
+    messenger: Messenger,
     prices: prices::Prices,
     quality: figures::Quality,
     listings: Listings,
@@ -66,6 +67,7 @@ impl App {
     /// Prepares everything and opens nothing: no vault, no keychain, no ledger, no connection.
     pub fn new(settings: Settings, clock: Clock) -> Self {
         let checker = Checker::trusting(settings.environment().extra_certificates());
+        let messenger = Messenger::trusting(settings.environment().extra_certificates());
         let paths = settings.paths();
         let places = VaultPlaces {
             key_folder: paths.config_folder().to_owned(),
@@ -80,6 +82,7 @@ impl App {
             ledger,
             clients,
             checker,
+            messenger,
             prices: prices::Prices::default(),
             quality: figures::Quality::default(),
             listings: Listings::default(),
@@ -107,6 +110,10 @@ impl App {
 
     pub fn checker(&self) -> &Checker {
         &self.checker
+    }
+
+    pub fn messenger(&self) -> &Messenger {
+        &self.messenger
     }
 
     /// Which models the server of `provider` has, if it runs on this machine.

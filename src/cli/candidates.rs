@@ -70,6 +70,7 @@ fn candidates(command: &str, argument: &Arg) -> Option<List> {
         "model" => Some(models),
         "client" if command == "env" => Some(clients),
         "name" if command == "remove" => Some(clients),
+        "destination" => Some(destinations),
         _ => None,
     }
 }
@@ -115,6 +116,15 @@ fn models(app: &App) -> BTreeSet<String> {
     let catalog = app.catalog().ok();
     let models = catalog.iter().flat_map(|catalog| catalog.models());
     models.map(|model| model.id.model.to_string()).collect()
+}
+
+fn destinations(app: &App) -> BTreeSet<String> {
+    let config = app.settings().current();
+    config
+        .alerts
+        .iter()
+        .map(|destination| destination.name.to_string())
+        .collect()
 }
 
 fn clients(app: &App) -> BTreeSet<String> {

@@ -55,6 +55,16 @@ pub(super) const COMMAND: CommandDef = CommandDef {
                             .help("Allow only this model, such as openai/gpt-6-sol or anthropic/*; repeatable"),
                     ),
             )
+            .subcommand(
+                Command::new("key")
+                    .about("Print a further key of a client, which works for an hour")
+                    .long_about(
+                        "Print a further key of a client, which works for an hour\n\n\
+                         For programs that run a command to get their key, such as Claude Code (apiKeyHelper) and Codex (auth.command). \
+                         `api-keys setup --gateway` sets them up.",
+                    )
+                    .arg(name()),
+            )
             .subcommand(Command::new("list").about("List clients and their spending"))
             .subcommand(
                 Command::new("remove")
@@ -68,6 +78,7 @@ pub(super) const COMMAND: CommandDef = CommandDef {
 fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     match matches.subcommand() {
         Some(("add", matches)) => add(session, matches),
+        Some(("key", matches)) => key(session, matches),
         Some(("list", _)) => list(session),
         Some(("remove", matches)) => remove(session, matches),
         _ => Err(Error::new(Code::Internal, "`client` was parsed without a command")),
@@ -111,6 +122,20 @@ fn add(session: &Session, matches: &ArgMatches) -> Result<()> {
             client.name
         ))),
     )
+}
+
+fn key(session: &Session, matches: &ArgMatches) -> Result<()> {
+    let name = name(matches, "name")?;
+    let lifetime = gateway_clients::ISSUED_KEY_LIFETIME;
+    let (key, expires_at) = gateway_clients::issue_key(&session.app, &name, Some(lifetime))?;
+    // EXPOSE: printed for the program that asked for it; nothing else knows it
+    let key = key.expose();
+    if session.console.is_json() {
+        return Console::json(
+            &json!({"name": name.as_str(), "client_key": key, "expires_at": expires_at.map(utc_text)}),
+        );
+    }
+    session.console.view(&View::line(Tone::Plain, key))
 }
 
 fn list(session: &Session) -> Result<()> {

@@ -10,7 +10,7 @@ use std::{
 use clap::ArgMatches;
 
 use super::{
-    candidates,
+    alerts, candidates,
     command::{Run, Session, exit},
     command_line::{self, COMMANDS},
     console::Console,
@@ -69,7 +69,10 @@ fn run(console: Console, matches: &ArgMatches) -> Result<process::ExitCode> {
         return start::run(&session()?);
     };
     if let Some(tool) = command_line::tool_of(name, matches) {
-        return tool::run(&session()?, tool, matches);
+        let session = session()?;
+        let outcome = tool::run(&session, tool, matches);
+        alerts::send_in_background(&session.app);
+        return outcome;
     }
     match COMMANDS
         .iter()
@@ -77,7 +80,14 @@ fn run(console: Console, matches: &ArgMatches) -> Result<process::ExitCode> {
         .map(|command| &command.run)
     {
         Some(Run::Bare(run)) => run(&command_line::command(), matches),
-        Some(Run::With(run)) => run(&session()?, matches),
+        Some(Run::With(run)) => {
+            let session = session()?;
+            let outcome = run(&session, matches);
+            if name != alerts::COMMAND.name {
+                alerts::send_in_background(&session.app);
+            }
+            outcome
+        }
         None => Err(Error::new(Code::Internal, "a command was parsed that does not exist")),
     }
 }

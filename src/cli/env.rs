@@ -141,7 +141,7 @@ impl Variables {
         let mut command = None;
         if let Some(agent) = agent {
             addresses.extend(agent.addresses(base));
-            let file = agent.write_settings(app)?;
+            let file = agent.write_settings(app, base)?;
             addresses.extend(file.map(|(name, path)| (name, path.to_string_lossy().into_owned())));
             keys.extend(agent.keys());
             let arguments = agent.arguments(base);

@@ -135,6 +135,16 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "alerts",
+        &[
+            "api-keys alerts add slack ops",
+            "api-keys alerts add email me --host smtp.example.org --user me --from keys@example.org --to me@example.org",
+            "api-keys alerts add command pager --program /usr/local/bin/page --min-severity critical",
+            "api-keys alerts test ops",
+            "api-keys alerts mute budget --for 2h",
+        ],
+    ),
+    (
         "prices",
         &[
             "api-keys prices show gpt-5",

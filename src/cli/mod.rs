@@ -1,5 +1,6 @@
 //! The command line: parsed from the declarations, answered on stdout, explained on stderr.
 
+mod alerts;
 mod audit;
 mod backup;
 mod caller;

@@ -12,7 +12,13 @@ use super::{
     command::{CommandDef, Run, Session, runtime},
     help::HelpSection,
 };
-use crate::{app::App, error::Result, mcp, services::log_import, tools::view::Block};
+use crate::{
+    app::App,
+    error::Result,
+    mcp,
+    services::{self, log_import},
+    tools::view::Block,
+};
 
 /// The pause between two imports.
 const IMPORT_INTERVAL: Duration = Duration::from_mins(5);
@@ -32,6 +38,7 @@ pub(super) fn run(session: &Session) -> Result<ExitCode> {
         ));
     }
     import_logs(&session.app);
+    services::alerts::start(&session.app);
     let runtime = runtime()?;
     let outcome = runtime.block_on(mcp::serve(Arc::clone(&session.app)));
     // A thread may be stuck reading standard input; nothing is waited for.

@@ -1,9 +1,19 @@
 //! How much of a budget is left.
 
-use super::{Billionths, Forecast, Span, Usd, Window};
+use super::{Billionths, Forecast, NewAlert, Span, Usd, Window};
 
 /// The parts of a limit, in percent, at which an alert is due, besides the configured one.
 const THRESHOLDS: [u8; 4] = [50, 80, 95, 100];
+
+/// A budget whose thresholds raise alerts as it is spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BudgetWatch {
+    pub window: Window,
+    pub span: Span,
+    pub limit: Usd,
+    /// The configured part of the limit at which an alert is due, from 0 to 1.
+    pub threshold: Billionths,
+}
 
 /// A budget at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,6 +29,15 @@ pub struct BudgetStatus {
     pub unpriced_requests: u64,
     /// Nothing where too little is known.
     pub forecast: Option<Forecast>,
+}
+
+impl BudgetWatch {
+    /// The alert that is due where `spent` is spent.
+    pub fn alert(&self, spent: Usd) -> Option<NewAlert> {
+        let percent = reached(self.threshold, spent, self.limit)?;
+        let alert = NewAlert::of_budget(self.window, self.span.from, percent, (spent, self.limit));
+        Some(alert)
+    }
 }
 
 impl BudgetStatus {
@@ -38,14 +57,17 @@ impl BudgetStatus {
 
     /// The highest threshold that is reached, in percent of the limit.
     pub fn reached(&self, configured: Billionths) -> Option<u8> {
-        let configured = u8::try_from(configured.0 / (Billionths::ONE.0 / 100)).ok();
-        let mut thresholds: Vec<u8> = THRESHOLDS.into_iter().chain(configured.filter(|it| *it > 0)).collect();
-        thresholds.sort_unstable();
-        thresholds
-            .into_iter()
-            .rev()
-            .find(|percent| self.spent > Usd::ZERO && self.spent >= self.limit.scaled(u64::from(*percent), 100))
+        reached(configured, self.spent, self.limit)
     }
+}
+
+/// The highest threshold that `spent` has reached, in percent of the limit.
+fn reached(configured: Billionths, spent: Usd, limit: Usd) -> Option<u8> {
+    let configured = u8::try_from(configured.0 / (Billionths::ONE.0 / 100)).ok();
+    let thresholds = THRESHOLDS.into_iter().chain(configured.filter(|it| *it > 0));
+    thresholds
+        .filter(|percent| spent > Usd::ZERO && spent >= limit.scaled(u64::from(*percent), 100))
+        .max()
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Values and pure rules: no input or output, no clock, no async.
 
+mod alert;
 mod api_key;
 mod budget;
 mod decimal;
+mod destination_record;
 mod effort;
 mod extras;
 mod forecast;
@@ -24,9 +26,11 @@ mod tokens;
 mod usage;
 mod validation;
 
+pub use alert::{AlertChange, AlertKind, AlertSeverity, NewAlert, Notice};
 pub use api_key::ApiKey;
-pub use budget::BudgetStatus;
+pub use budget::{BudgetStatus, BudgetWatch};
 pub use decimal::{Billionths, thousands};
+pub use destination_record::DestinationRecord;
 pub use effort::Effort;
 pub use extras::{ExtraRates, Extras, FullCost, SearchContext};
 pub use forecast::{Forecast, Outlook, PastDay, forecast};

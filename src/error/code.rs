@@ -19,6 +19,7 @@ pub enum Code {
     OverBudget,
     PriceUnknown,
     KeyNotFound,
+    DestinationNotFound,
     LabelTaken,
     KeyExpired,
     KeyUnchanged,
@@ -71,6 +72,7 @@ pub enum Code {
     HomeMissing,
     ClientConfigInvalid,
     ServerNameTaken,
+    SettingTaken,
     CommandFailed,
     Interrupted,
     Internal,
@@ -105,6 +107,7 @@ impl Code {
         Self::OverBudget,
         Self::PriceUnknown,
         Self::KeyNotFound,
+        Self::DestinationNotFound,
         Self::LabelTaken,
         Self::KeyExpired,
         Self::KeyUnchanged,
@@ -157,6 +160,7 @@ impl Code {
         Self::HomeMissing,
         Self::ClientConfigInvalid,
         Self::ServerNameTaken,
+        Self::SettingTaken,
         Self::CommandFailed,
         Self::Interrupted,
         Self::Internal,
@@ -239,6 +243,11 @@ impl Code {
                 Failed,
             ),
             Self::KeyNotFound => ("key_not_found", "no key of that provider and label is stored", Failed),
+            Self::DestinationNotFound => (
+                "destination_not_found",
+                "no destination of alerts has that name, or it has no secret",
+                Failed,
+            ),
             Self::LabelTaken => ("label_taken", "another key of the provider has that label", Failed),
             Self::KeyExpired => ("key_expired", "the key's expiry date has passed", Failed),
             Self::KeyUnchanged => (
@@ -413,6 +422,11 @@ impl Code {
             Self::ServerNameTaken => (
                 "server_name_taken",
                 "an MCP client has a server of this name with other settings; it was left alone",
+                Failed,
+            ),
+            Self::SettingTaken => (
+                "setting_taken",
+                "an agent's settings already name an address or key of their own; they were left alone",
                 Failed,
             ),
             Self::CommandFailed => (

@@ -45,6 +45,7 @@ impl Code {
                 "wait for the budget to reset, raise the limit under `[budget]` or of the client, or lower the request's output limit"
             }
             Self::PriceUnknown => "give the model a price under `[[prices]]`, or set `budget.unpriced_cap`",
+            Self::DestinationNotFound => "`api-keys alerts list` shows the destinations",
             Self::KeyNotFound => "`api-keys list` shows the stored keys",
             Self::LabelTaken => "choose another label",
             Self::KeyExpired => "`api-keys rotate PROVIDER` with a new key",
@@ -95,6 +96,7 @@ impl Code {
             Self::PriceOverlayDamaged => "`api-keys prices reset`, then import the file again",
             Self::HomeMissing => "set `HOME` or `API_KEYS_HOME`",
             Self::ClientConfigInvalid => "fix the client's settings file, then repeat `api-keys setup`",
+            Self::SettingTaken => "remove it there, then repeat `api-keys setup --gateway`",
             Self::ServerNameTaken => "remove or rename that entry, then repeat `api-keys setup`",
             Self::CommandFailed => "check the command's name and that it is executable",
             Self::Interrupted => "run it again",

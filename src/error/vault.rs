@@ -82,6 +82,10 @@ impl From<VaultError> for Error {
                 Code::KeyNotFound,
                 "`api-keys list` shows the stored keys".to_owned(),
             ),
+            VaultError::NoSuchDestination => (
+                Code::DestinationNotFound,
+                "`api-keys alerts list` shows the destinations; `api-keys alerts add CHANNEL NAME` stores a secret".to_owned(),
+            ),
             VaultError::KeyFileMissing { .. } => (
                 Code::KeyFileMissing,
                 "restore the key file from a backup; or, with a recovery code: `api-keys vault recover`".to_owned(),
@@ -195,6 +199,7 @@ mod tests {
             (VaultError::Full("it is"), Code::VaultFull),
             (VaultError::NoSuchKey(key_id), Code::KeyNotFound),
             (VaultError::NoSuchSecret { key_id, version: 1 }, Code::KeyNotFound),
+            (VaultError::NoSuchDestination, Code::DestinationNotFound),
             (VaultError::Misused("a rule"), Code::Internal),
             (VaultError::KeyFileMissing { path: path.clone() }, Code::KeyFileMissing),
             (VaultError::KeyFileWrong { path }, Code::KeyFileMissing),

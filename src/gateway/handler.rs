@@ -142,8 +142,7 @@ async fn admit(
         },
         _ => call,
     };
-    let mut attribution = Attribution::of(request.headers())?;
-    attribution.project = attribution.project.or_else(|| client.project.clone());
+    let attribution = Attribution::of(request.headers(), &client)?;
     state.client_limits.admit(&client)?;
     let (mut head, body) = request.into_parts();
     let body = read(&head.headers, body).await?;

@@ -21,6 +21,7 @@ use super::{
 use crate::{
     app::App,
     error::{Code, Error, Result},
+    services::alerts,
 };
 
 /// How many connections may wait to be accepted.
@@ -62,6 +63,7 @@ impl GatewayListener {
     /// Fails where what requests used is not recorded.
     pub async fn serve(self, mut stop: impl AsyncFnMut()) -> Result<()> {
         let Self { state, listener, .. } = self;
+        alerts::start(&state.app);
         let finished = CancellationToken::new();
         // Where one worker cannot start, the others end.
         let guards = (finished.clone().drop_guard(), state.stopping.clone().drop_guard());

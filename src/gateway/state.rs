@@ -14,14 +14,12 @@ use super::{
     metrics::Metrics,
     tasks::Tasks,
 };
-use crate::{app::App, domain::Label, error::Result, process, providers::Upstream, services::gateway_keys::KeyRing};
+use crate::{app::App, error::Result, process, providers::Upstream, services::gateway_keys::KeyRing};
 
 /// How the gateway is to be run.
 #[derive(Debug, Clone)]
 pub struct Options {
     pub listen: SocketAddr,
-    /// The label of the keys that requests go with, where a provider has such a key.
-    pub project: Option<Label>,
     /// Whether it may listen where other machines can reach it.
     pub allow_remote: bool,
     /// How long a provider may take until its response begins.

@@ -1,8 +1,11 @@
 //! The programs that can be MCP clients, each declared once.
 
-use std::path::PathBuf;
+use std::{fs, path::PathBuf};
 
-use super::document::SettingsFormat;
+use super::{
+    SERVER,
+    document::{EntryPath, SettingsFormat},
+};
 use crate::settings::Machine;
 
 /// A program that can be an MCP client, as data.
@@ -29,6 +32,8 @@ pub struct McpClient {
     program: Option<&'static str>,
     /// Where its slash commands are, below the user's own folder of it and below a project's.
     commands: Option<Commands>,
+    /// The settings in which it notes its plugins.
+    plugins: Option<fn(&Machine) -> PathBuf>,
     /// The folder beside its settings that it makes for the moment in which it writes them.
     pub(super) lock: Option<&'static str>,
 }
@@ -69,6 +74,7 @@ pub const CLIENTS: &[McpClient] = &[
             user: |machine| claude_folder(machine).join("commands"),
             project: ".claude/commands",
         }),
+        plugins: Some(|machine| claude_folder(machine).join("settings.json")),
         // It holds more than settings, and a session that runs rewrites it: so its own lock is taken.
         lock: Some(".claude.json.lock"),
     },
@@ -84,6 +90,7 @@ pub const CLIENTS: &[McpClient] = &[
         trace: |machine| machine.configuration().join("Claude"),
         program: None,
         commands: None,
+        plugins: None,
         lock: None,
     },
     McpClient {
@@ -98,6 +105,7 @@ pub const CLIENTS: &[McpClient] = &[
         trace: |machine| machine.configuration().join("Code"),
         program: Some("code"),
         commands: None,
+        plugins: None,
         lock: None,
     },
     McpClient {
@@ -112,6 +120,7 @@ pub const CLIENTS: &[McpClient] = &[
         trace: |machine| machine.home().join(".cursor"),
         program: Some("cursor"),
         commands: None,
+        plugins: None,
         lock: None,
     },
     McpClient {
@@ -126,6 +135,7 @@ pub const CLIENTS: &[McpClient] = &[
         trace: codex_folder,
         program: Some("codex"),
         commands: None,
+        plugins: None,
         lock: None,
     },
     McpClient {
@@ -140,6 +150,7 @@ pub const CLIENTS: &[McpClient] = &[
         trace: |machine| machine.home().join(".gemini"),
         program: Some("gemini"),
         commands: None,
+        plugins: None,
         lock: None,
     },
 ];
@@ -148,13 +159,13 @@ pub const CLIENTS: &[McpClient] = &[
 const CLAUDE_FOLDER: &str = "CLAUDE_CONFIG_DIR";
 
 /// Where Claude Code keeps what is the user's.
-fn claude_folder(machine: &Machine) -> PathBuf {
+pub(super) fn claude_folder(machine: &Machine) -> PathBuf {
     machine
         .named_by(CLAUDE_FOLDER)
         .unwrap_or_else(|| machine.home().join(".claude"))
 }
 
-fn codex_folder(machine: &Machine) -> PathBuf {
+pub(super) fn codex_folder(machine: &Machine) -> PathBuf {
     machine
         .named_by("CODEX_HOME")
         .unwrap_or_else(|| machine.home().join(".codex"))
@@ -176,6 +187,25 @@ impl McpClient {
             Scope::User => (commands.user)(machine),
             Scope::Project => machine.working().join(commands.project),
         })
+    }
+
+    /// The plugin of this server that is turned on in the client, if there is one: with an entry besides, it starts two.
+    pub fn plugin(&self, machine: &Machine) -> Option<String> {
+        let file = self.plugins?(machine);
+        let text = fs::read_to_string(file).ok()?;
+        let settings = SettingsFormat::Json
+            .entry(&text, EntryPath(&["enabledPlugins"]))
+            .ok()??;
+        let mut enabled = settings
+            .as_object()?
+            .iter()
+            .filter(|(_, is_on)| is_on.as_bool() == Some(true));
+        enabled.find_map(|(name, _)| (name.split('@').next() == Some(SERVER)).then(|| name.clone()))
+    }
+
+    /// Whether its project settings are in this folder.
+    pub fn has_project_settings(&self, machine: &Machine) -> bool {
+        self.settings(machine, Scope::Project).is_some_and(|file| file.exists())
     }
 
     /// Whether the machine shows that it is used here.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::{
     Launch, McpClient, SERVER, Scope,
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     error::{Code, Error, Result},
-    settings::Machine,
+    settings::{HOME, Machine},
     storage::files::{FileContents, FileError, ForeignFolder, Hazard},
 };
 
@@ -89,6 +89,16 @@ impl<'a> Registration<'a> {
         self.state_in(&settings.text)
     }
 
+    /// What the entry starts, where another copy of this program wrote it, or this one for other files.
+    pub fn outdated(&self) -> Result<Option<Launch>> {
+        let state = self.state()?;
+        let is_ours = state.is_ours();
+        Ok(match state {
+            RegistrationState::Different(launch) if is_ours => launch,
+            RegistrationState::Absent | RegistrationState::Registered(_) | RegistrationState::Different(_) => None,
+        })
+    }
+
     /// What would be put into the settings, or taken out of them; nothing where nothing is to do.
     ///
     /// Only what is ours is in it: a line of the user's may hold a secret.
@@ -101,7 +111,7 @@ impl<'a> Registration<'a> {
             folder.check_writable(&self.name()).map_err(|why| self.refused(why))?;
         }
         Ok(Some(match self.intent {
-            Intent::Register => self.client.format.lines(self.place(), &self.entry()),
+            Intent::Register => self.client.format.lines(EntryPath(&self.path()), &self.entry()),
             Intent::Remove => format!("{}.{SERVER}", self.client.table),
         }))
     }
@@ -132,10 +142,15 @@ impl<'a> Registration<'a> {
 
     /// The text after the change; nothing where it is as wanted already.
     fn changed(&self, text: &str) -> Result<Option<String>> {
-        let (format, place) = (self.client.format, self.place());
+        let path = self.path();
+        let (format, place) = (self.client.format, EntryPath(&path));
         let state = self.state_in(text)?;
         let changed = match (self.intent, &state) {
             (Intent::Register, RegistrationState::Absent) => format.with(text, place, &self.entry()),
+            (Intent::Register, RegistrationState::Different(_)) if state.is_ours() => {
+                let before = format.entry(text, place).map_err(|why| self.broken(&why))?;
+                format.with(text, place, &self.updated(before))
+            }
             (Intent::Register, RegistrationState::Different(_)) => return Err(self.taken(&state)),
             (Intent::Remove, state) if state.is_ours() => format.without(text, place),
             // Somebody else's entry of the same name is nothing to take out.
@@ -145,7 +160,7 @@ impl<'a> Registration<'a> {
     }
 
     fn state_in(&self, text: &str) -> Result<RegistrationState> {
-        let entry = self.client.format.entry(text, self.place());
+        let entry = self.client.format.entry(text, EntryPath(&self.path()));
         let Some(entry) = entry.map_err(|why| self.broken(&why))? else {
             return Ok(RegistrationState::Absent);
         };
@@ -188,15 +203,37 @@ impl<'a> Registration<'a> {
             .unwrap_or_default()
     }
 
-    fn entry(&self) -> Value {
-        self.launch.entry(self.client.typed)
+    /// The entry in place of one that another copy of this program wrote.
+    ///
+    /// What a user has added to their own entry stays; a project's may be anybody's, and our own program would run with it.
+    fn updated(&self, before: Option<Value>) -> Value {
+        let entry = self.entry();
+        let (Scope::User, Some(Value::Object(mut updated)), Value::Object(ours)) = (self.scope, before, entry.clone())
+        else {
+            return entry;
+        };
+        let added = updated.remove("env");
+        updated.extend(ours);
+        let mut environment = match added {
+            Some(Value::Object(added)) => added,
+            Some(_) | None => Map::new(),
+        };
+        environment.remove(HOME.name);
+        if let Some(Value::Object(needed)) = updated.remove("env") {
+            environment.extend(needed);
+        }
+        if !environment.is_empty() {
+            updated.insert("env".to_owned(), Value::Object(environment));
+        }
+        Value::Object(updated)
     }
 
-    fn place(&self) -> EntryPath {
-        EntryPath {
-            table: self.client.table,
-            name: SERVER,
-        }
+    fn path(&self) -> [&'static str; 2] {
+        [self.client.table, SERVER]
+    }
+
+    fn entry(&self) -> Value {
+        self.launch.entry(self.client.typed)
     }
 
     /// What a person can do in the settings instead.
@@ -204,21 +241,15 @@ impl<'a> Registration<'a> {
         if self.intent == Intent::Remove {
             return format!("or take `{SERVER}` out by hand");
         }
-        let snippet = self.client.format.with("", self.place(), &self.entry());
+        let snippet = self.client.format.with("", EntryPath(&self.path()), &self.entry());
         let words: Vec<&str> = snippet.as_deref().unwrap_or_default().split_whitespace().collect();
         format!("or put it in by hand: {}", words.join(" "))
     }
 
     fn broken(&self, why: &Broken) -> Error {
-        let what = match why {
-            Broken::Syntax { line } => format!("line {line} is not what such a file can hold"),
-            Broken::NotATable { what } => format!("{what} is not a table"),
-            Broken::Twice => "a name is there twice".to_owned(),
-            Broken::Unfaithful => "its form would not survive the change".to_owned(),
-        };
         Error::new(
             Code::ClientConfigInvalid,
-            format!("{} cannot be changed safely: {what}", self.file.display()),
+            format!("{} cannot be changed safely: {why}", self.file.display()),
         )
         .hint(format!("correct it and run {}, {}", self.command(), self.by_hand()))
     }
@@ -245,7 +276,7 @@ impl<'a> Registration<'a> {
     pub fn taken(&self, state: &RegistrationState) -> Error {
         let options = self.options();
         let hint = if state.is_ours() {
-            format!("`api-keys setup --remove{options}` takes it out, and `api-keys setup{options}` puts this one in")
+            format!("`api-keys setup{options}` updates it")
         } else {
             format!(
                 "rename or remove it in {}, and run {}",

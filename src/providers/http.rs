@@ -60,7 +60,7 @@ impl RouteClient for Client {
     }
 }
 
-fn trusting(builder: reqwest::ClientBuilder, extra: &ExtraCertificates) -> reqwest::ClientBuilder {
+pub(super) fn trusting(builder: reqwest::ClientBuilder, extra: &ExtraCertificates) -> reqwest::ClientBuilder {
     let extra = extra.read();
     if extra.is_empty() {
         return builder;
@@ -70,7 +70,7 @@ fn trusting(builder: reqwest::ClientBuilder, extra: &ExtraCertificates) -> reqwe
 }
 
 /// A client for this machine: past any proxy, and `localhost` is what it says whatever a resolver says.
-fn loopback() -> reqwest::ClientBuilder {
+pub(super) fn loopback() -> reqwest::ClientBuilder {
     let here = [
         SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
         SocketAddr::from((Ipv6Addr::LOCALHOST, 0)),
@@ -78,7 +78,7 @@ fn loopback() -> reqwest::ClientBuilder {
     builder().no_proxy().resolve_to_addrs("localhost", &here)
 }
 
-fn builder() -> reqwest::ClientBuilder {
+pub(super) fn builder() -> reqwest::ClientBuilder {
     // Fails where a provider is installed already, which serves as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     Client::builder()

@@ -1,4 +1,4 @@
-//! The providers: each declared once, with how to ask whether a key works; the only HTTP client.
+//! The providers: each declared once, with how to ask whether a key works; the only module that reaches the network.
 //!
 //! A row of [`PROVIDERS`] says where a provider is, how it takes a key, what its keys look like,
 //! which request tells whether a key works without spending a token, and how to read the answer.
@@ -18,6 +18,8 @@ mod installed;
 mod key_prefixes;
 mod local_servers;
 mod lookalike;
+mod mailer;
+mod messenger;
 mod model_list;
 mod provider;
 mod rate_limits;
@@ -40,6 +42,8 @@ pub use self::{
     installed::Listings,
     local_servers::LocalServer,
     lookalike::{has_key_form, looks_like_key, may_be_key},
+    mailer::{MailFailure, OutgoingMail, is_mail_address, send_mail},
+    messenger::{Messenger, MessengerAnswer, OutgoingPost},
     model_list::{Installed, ModelList, ModelListing, kind},
     provider::{KeyConfig, Provider, ProviderKind, QuotaHolder},
     rate_limits::{QuotaUnit, Remaining, remaining, retry_after, retry_after_in},

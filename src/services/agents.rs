@@ -2,7 +2,7 @@
 //!
 //! Each was tried with the real program, or is from its documentation where [`AgentProgram::is_tried`] says so.
 
-use std::path::PathBuf;
+use std::{ffi::OsStr, path::PathBuf};
 
 use crate::{app::App, error::Result, storage::files::Folder};
 
@@ -39,7 +39,9 @@ pub enum AgentValue {
 #[derive(Debug, Clone, Copy)]
 pub struct AgentFile {
     pub variable: &'static str,
+    /// `{at}` stands for the gateway's address, where the contents differ from one to the other.
     pub name: &'static str,
+    /// `{base}` stands for the gateway's address.
     pub contents: &'static str,
 }
 
@@ -134,13 +136,32 @@ pub const AGENTS: &[AgentProgram] = &[
         id: "llm",
         title: "llm",
         program: "llm",
+        is_tried: true,
         ..COMMON
     },
     AgentProgram {
         id: "cline",
         title: "Cline CLI",
         program: "cline",
-        variables: &[("CLINE_TELEMETRY_DISABLED", AgentValue::Text("1"))],
+        // Its background process would keep the client key of the run that started it.
+        variables: &[("CLINE_SESSION_BACKEND_MODE", AgentValue::Text("local"))],
+        // It reads keys from its environment, but no addresses.
+        file: Some(AgentFile {
+            variable: "CLINE_PROVIDER_SETTINGS_PATH",
+            name: "providers-{at}.json",
+            contents: concat!(
+                r#"{"version":1,"lastUsedProvider":"openai-compatible","modes":{},"providers":{"#,
+                r#""openai-compatible":{"settings":{"provider":"openai-compatible","baseUrl":"{base}/v1"},"#,
+                r#""updatedAt":"2026-01-01T00:00:00.000Z","tokenSource":"manual"},"#,
+                r#""openai-native":{"settings":{"provider":"openai-native","baseUrl":"{base}/v1"},"#,
+                r#""updatedAt":"2026-01-01T00:00:00.000Z","tokenSource":"manual"},"#,
+                r#""anthropic":{"settings":{"provider":"anthropic","baseUrl":"{base}/v1"},"#,
+                r#""updatedAt":"2026-01-01T00:00:00.000Z","tokenSource":"manual"},"#,
+                r#""gemini":{"settings":{"provider":"gemini","baseUrl":"{base}/p/google/v1beta"},"#,
+                r#""updatedAt":"2026-01-01T00:00:00.000Z","tokenSource":"manual"}}}"#
+            ),
+        }),
+        is_tried: true,
         ..COMMON
     },
     AgentProgram {
@@ -169,16 +190,45 @@ impl AgentProgram {
         AGENTS.iter().find(|agent| agent.id == id)
     }
 
-    /// Writes the settings that it reads from a file of its own, into a private folder of ours; returns the variable that
-    /// names the file, and the file.
-    pub fn write_settings(&self, app: &App) -> Result<Option<(&'static str, PathBuf)>> {
-        let Some(file) = self.file else {
+    /// The variable that names the settings that it reads from a file of its own for the gateway at `base`, and the file,
+    /// in a private folder of ours.
+    pub fn settings_file(&self, app: &App, base: &str) -> Option<(&'static str, PathBuf)> {
+        let file = self.file?;
+        let folder = app.settings().paths().data_folder().join("agents").join(self.id);
+        let at = base.split_once("://").map_or(base, |(_, at)| at);
+        let at = at.replace(|c: char| !c.is_ascii_alphanumeric() && c != '.', "-");
+        Some((file.variable, folder.join(file.name.replace("{at}", &at))))
+    }
+
+    /// Writes these settings; returns the variable that names the file, and the file.
+    pub fn write_settings(&self, app: &App, base: &str) -> Result<Option<(&'static str, PathBuf)>> {
+        let (Some(file), Some((variable, path))) = (self.file, self.settings_file(app, base)) else {
             return Ok(None);
         };
-        let place = app.settings().paths().data_folder().join("agents").join(self.id);
-        let folder = Folder::create(&place)?;
-        let _ = folder.replace(file.name, file.contents.as_bytes())?;
-        Ok(Some((file.variable, place.join(file.name))))
+        let (Some(place), Some(name)) = (path.parent(), path.file_name().and_then(OsStr::to_str)) else {
+            return Ok(None);
+        };
+        let _ = Folder::create(place)?.replace(name, with_base(file.contents, base).as_bytes())?;
+        Ok(Some((variable, path)))
+    }
+
+    /// Removes the settings that are for the gateway at `base` alone, which is gone.
+    pub fn remove_settings(&self, app: &App, base: &str) -> Result<()> {
+        let is_for_one = self.file.is_some_and(|file| file.name.contains("{at}"));
+        let path = self.settings_file(app, base).filter(|_| is_for_one);
+        if let Some((_, path)) = path
+            && let (Some(place), Some(name)) = (path.parent(), path.file_name().and_then(OsStr::to_str))
+            && let Some(folder) = Folder::open(place)?
+        {
+            folder.remove(name)?;
+        }
+        Ok(())
+    }
+
+    /// The names of the variables that it reads beside the libraries' own.
+    pub fn variable_names(&self) -> impl Iterator<Item = &'static str> {
+        let file = self.file.map(|file| file.variable);
+        self.variables.iter().map(|(name, _)| *name).chain(file)
     }
 
     /// The variables that it reads beside the libraries' own, but those for the key.
@@ -234,7 +284,7 @@ mod tests {
             }
             if let Some(file) = agent.file {
                 assert!(
-                    serde_json::from_str::<serde_json::Value>(file.contents).is_ok(),
+                    serde_json::from_str::<serde_json::Value>(&with_base(file.contents, "http://127.0.0.1:1")).is_ok(),
                     "{}",
                     agent.id
                 );

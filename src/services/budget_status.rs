@@ -9,8 +9,12 @@ use jiff::{
 use super::ledger_writes;
 use crate::{
     app::App,
-    domain::{Billionths, BudgetStatus, Forecast, Outlook, PastDay, Span, Usd, Window, forecast, last_days, zone_text},
+    domain::{
+        Billionths, BudgetStatus, BudgetWatch, Forecast, NewAlert, Outlook, PastDay, Span, Usd, Window, forecast,
+        last_days, zone_text,
+    },
     error::Result,
+    settings::BudgetConfig,
     storage::ledger::Ledger,
 };
 
@@ -84,18 +88,25 @@ impl Budgets {
 impl Alert {
     /// The alert for people.
     pub fn message(&self) -> String {
-        let Self {
-            window,
-            threshold_percent,
-            spent,
-            limit,
-        } = self;
-        let window = window.as_str();
-        if spent > limit {
-            return format!("{window} budget exceeded ({spent} of {limit})");
-        }
-        format!("{threshold_percent}% of the {window} budget used ({spent} of {limit})")
+        self.raised_at(Timestamp::UNIX_EPOCH).text().to_owned()
     }
+
+    /// The alert as it is raised, of the period that began at `start`.
+    fn raised_at(&self, start: Timestamp) -> NewAlert {
+        NewAlert::of_budget(self.window, start, self.threshold_percent, (self.spent, self.limit))
+    }
+}
+
+/// The budgets whose thresholds raise alerts at `now`: none where limits are off.
+pub fn watched(budget: &BudgetConfig, now: Timestamp) -> Vec<BudgetWatch> {
+    let limits = [(Window::Day, budget.daily_limit), (Window::Month, budget.monthly_limit)];
+    let watched = limits.map(|(window, limit)| BudgetWatch {
+        window,
+        span: window.around(now, &budget.time_zone),
+        limit,
+        threshold: budget.alert_threshold,
+    });
+    if budget.enabled { watched.to_vec() } else { Vec::new() }
 }
 
 /// The budgets now, and what they will come to.
@@ -232,8 +243,8 @@ pub async fn new_alerts(app: &App, budgets: &Budgets) -> Result<Vec<Alert>> {
             Window::Day => budgets.daily.span,
             Window::Month => budgets.monthly.span,
         };
-        let (budget, threshold) = (alert.window.as_str(), alert.threshold_percent);
-        let give = |ledger: &Ledger| ledger.alert_once(budget, span.from, threshold, app.now());
+        let raised = alert.raised_at(span.from);
+        let give = |ledger: &Ledger| ledger.alert_once(&raised, app.now());
         if ledger_writes::turn(app, give).await? {
             new.push(alert);
         }

@@ -2,15 +2,16 @@
 
 use std::{collections::BTreeSet, num::NonZeroU32};
 
-use data_encoding::BASE64URL_NOPAD;
+use data_encoding::{BASE64URL_NOPAD, HEXLOWER};
 use jiff::{SignedDuration, Timestamp};
 
+use super::agents::AgentProgram;
 use crate::{
     app::App,
     domain::{Label, ProviderId, Secret, Usd, Window},
     error::{Code, Error, Result},
     providers,
-    storage::gateway_clients::{GatewayClient, KeyHash},
+    storage::gateway_clients::{GatewayClient, IssuedKey, KeyHash},
 };
 
 /// How a client's key begins, so that people and scanners know it for one.
@@ -21,6 +22,10 @@ const MAX_KEY_LENGTH: usize = 200;
 const MAX_PROJECT_LEN: usize = 100;
 /// How long the key of a command still works once it is no longer renewed, because the command was killed.
 const COMMAND_KEY_TIMEOUT: SignedDuration = SignedDuration::from_hours(1);
+/// How long a key works that a program asked for; programs are told to ask again after half of it.
+pub const ISSUED_KEY_LIFETIME: SignedDuration = SignedDuration::from_hours(1);
+/// How many further keys a client can have; the oldest goes where one more is issued.
+const MAX_ISSUED_KEYS: usize = 100;
 
 /// A client to be added.
 #[derive(Debug)]
@@ -37,6 +42,12 @@ pub struct NewClient {
     pub requests_per_minute: Option<NonZeroU32>,
     /// When its key stops opening anything; nothing is never.
     pub expires_at: Option<Timestamp>,
+    /// The agent that its requests are recorded under, where they don't name one that is known.
+    pub agent: Option<String>,
+    /// The session that its requests are recorded under, where they name none.
+    pub session: Option<String>,
+    /// The label of the keys that its requests go with, where a provider has such a key.
+    pub key_label: Option<Label>,
 }
 
 impl NewClient {
@@ -51,6 +62,9 @@ impl NewClient {
             monthly_limit: None,
             requests_per_minute: None,
             expires_at: None,
+            agent: None,
+            session: None,
+            key_label: None,
         }
     }
 }
@@ -65,9 +79,7 @@ pub struct Spending {
 
 /// Adds a client, and forgets those that have expired; only the caller has its key afterwards.
 pub fn add(app: &App, new: NewClient) -> Result<(GatewayClient, Secret)> {
-    let random = zeroize::Zeroizing::new(app.random::<32>()?);
-    let text = zeroize::Zeroizing::new(format!("{PREFIX}{}", BASE64URL_NOPAD.encode(random.as_slice())));
-    let key = Secret::new(&text);
+    let key = make_key(app)?;
     let client = GatewayClient {
         name: new.name,
         key_hash: KeyHash::of(&key),
@@ -79,6 +91,10 @@ pub fn add(app: &App, new: NewClient) -> Result<(GatewayClient, Secret)> {
         monthly_limit: new.monthly_limit,
         requests_per_minute: new.requests_per_minute,
         expires_at: new.expires_at,
+        agent: new.agent,
+        session: new.session,
+        key_label: new.key_label,
+        issued: Vec::new(),
     };
     let (added, now) = (client.clone(), app.now());
     app.clients().change(move |clients| {
@@ -97,8 +113,64 @@ pub fn add(app: &App, new: NewClient) -> Result<(GatewayClient, Secret)> {
     Ok((client, key))
 }
 
+/// A further key of the client called `name`, which works for as long as `lifetime` says; nothing is for ever.
+pub fn issue_key(app: &App, name: &Label, lifetime: Option<SignedDuration>) -> Result<(Secret, Option<Timestamp>)> {
+    let (key, now) = (make_key(app)?, app.now());
+    let expires_at = lifetime.and_then(|lifetime| now.checked_add(lifetime).ok());
+    let issued = IssuedKey {
+        key_hash: KeyHash::of(&key),
+        expires_at,
+    };
+    app.clients().change(|clients| {
+        let client = clients.iter_mut().find(|client| client.name == *name);
+        let client = client
+            .filter(|client| !client.is_expired(now))
+            .ok_or_else(|| not_found(name))?;
+        client.issued.retain(|key| !key.is_expired(now));
+        if client.issued.len() >= MAX_ISSUED_KEYS {
+            client.issued.remove(0);
+        }
+        client.issued.push(issued);
+        Ok::<_, Error>(())
+    })?;
+    Ok((key, expires_at))
+}
+
+/// Whether there is a client of that name.
+pub fn exists(app: &App, name: &Label) -> Result<bool> {
+    let now = app.now();
+    let clients = app.clients().list()?;
+    Ok(clients
+        .iter()
+        .any(|client| client.name == *name && !client.is_expired(now)))
+}
+
+/// A key that nothing has yet.
+fn make_key(app: &App) -> Result<Secret> {
+    let random = zeroize::Zeroizing::new(app.random::<32>()?);
+    let text = zeroize::Zeroizing::new(format!("{PREFIX}{}", BASE64URL_NOPAD.encode(random.as_slice())));
+    Ok(Secret::new(&text))
+}
+
+/// Whether a text has the form of a client key.
+pub fn is_client_key(text: &str) -> bool {
+    text.starts_with(PREFIX)
+}
+
+fn not_found(name: &Label) -> Error {
+    Error::new(Code::ClientNotFound, format!("no client {name}")).hint("`api-keys client list` shows the clients")
+}
+
 /// Adds a client for as long as a command runs, under a name made of the command's; [`renew`] keeps its key alive.
+///
+/// One run of an agent is one session where the agent names none: other programs may run for ever, and their requests
+/// are better spread over all keys.
 pub fn add_for_command(app: &App, command: &str, providers: &BTreeSet<ProviderId>) -> Result<(GatewayClient, Secret)> {
+    let agent = AgentProgram::of_program(command);
+    let session = match agent {
+        Some(_) => Some(format!("run-{}", HEXLOWER.encode(&app.random::<8>()?))),
+        None => None,
+    };
     let plain: String = command
         .chars()
         .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
@@ -117,6 +189,9 @@ pub fn add_for_command(app: &App, command: &str, providers: &BTreeSet<ProviderId
             NewClient {
                 providers: providers.clone(),
                 project: project.clone(),
+                agent: agent.map(|agent| agent.id.to_owned()),
+                session: session.clone(),
+                key_label: app.settings().project().map(|project| project.label),
                 expires_at: app.now().checked_add(COMMAND_KEY_TIMEOUT).ok(),
                 ..NewClient::named(name.parse()?)
             },
@@ -185,10 +260,8 @@ pub fn list(app: &App) -> Result<Vec<Spending>> {
 /// Removes a client: its key opens nothing from now on.
 pub fn remove(app: &App, name: &Label) -> Result<GatewayClient> {
     app.clients().change(|clients| {
-        let at = clients.iter().position(|client| client.name == *name).ok_or_else(|| {
-            Error::new(Code::ClientNotFound, format!("no client {name}"))
-                .hint("`api-keys client list` shows the clients")
-        })?;
+        let at = clients.iter().position(|client| client.name == *name);
+        let at = at.ok_or_else(|| not_found(name))?;
         Ok(clients.remove(at))
     })
 }
@@ -200,8 +273,8 @@ pub fn authenticate(app: &App, key: &Secret) -> Result<GatewayClient> {
     let hash = KeyHash::of(key);
     let clients = app.clients().list()?;
     let now = app.now();
-    let found = clients.iter().rfind(|client| client.key_hash == hash);
-    found.filter(|client| !is_long && !client.is_expired(now)).cloned().ok_or_else(|| {
+    let found = clients.iter().rfind(|client| client.has_key(&hash, now));
+    found.filter(|_| !is_long).cloned().ok_or_else(|| {
         Error::new(Code::ClientKeyInvalid, "the client key is not one of this gateway's")
             .hint("create one with `api-keys client add NAME`, and send it as `Authorization: Bearer` or `x-api-key`; provider keys are not accepted here")
     })

@@ -63,9 +63,9 @@ impl<D> Default for KeyRing<D> {
 impl<D: for<'k> From<&'k ApiKey>> KeyRing<D> {
     /// The usable keys of `provider` for its present address, the one with the default label first.
     ///
-    /// Only the one labelled `project`, where there is such a usable one. Without a vault there are none, which is no
+    /// Only the one labelled `label`, where there is such a usable one. Without a vault there are none, which is no
     /// error for a provider that needs none.
-    pub async fn keys_of(&self, app: &App, provider: &Provider, project: Option<&Label>) -> Result<Vec<Lent<D>>> {
+    pub async fn keys_of(&self, app: &App, provider: &Provider, label: Option<&Label>) -> Result<Vec<Lent<D>>> {
         let mut tries = MAX_TRIES;
         loop {
             let contents = match app.vault().contents() {
@@ -83,7 +83,7 @@ impl<D: for<'k> From<&'k ApiKey>> KeyRing<D> {
                 let now = app.vault().contents();
                 now.is_ok_and(|now| now.generation != contents.generation)
             };
-            match self.lend_usable(app, provider, &contents, project).await {
+            match self.lend_usable(app, provider, &contents, label).await {
                 // A key was changed between the look at its record and the look at its secret.
                 Err(why) if why.code() == Code::Busy && tries > 0 && is_old() => tries -= 1,
                 outcome => return outcome,
@@ -96,7 +96,7 @@ impl<D: for<'k> From<&'k ApiKey>> KeyRing<D> {
         app: &App,
         provider: &Provider,
         contents: &VaultContents,
-        project: Option<&Label>,
+        label: Option<&Label>,
     ) -> Result<Vec<Lent<D>>> {
         let now = app.now();
         let mut records: Vec<&KeyRecord> = contents
@@ -112,7 +112,7 @@ impl<D: for<'k> From<&'k ApiKey>> KeyRing<D> {
             .filter(|record| record.state(now) == KeyState::Usable)
             .filter(|record| keys::expect_origin(provider, record).is_ok())
             .collect();
-        if let Some(own) = usable.iter().copied().find(|record| Some(&record.label) == project) {
+        if let Some(own) = usable.iter().copied().find(|record| Some(&record.label) == label) {
             usable = vec![own];
         }
         if usable.is_empty() {

@@ -6,31 +6,22 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
-    fs::File,
     hash::{DefaultHasher, Hash, Hasher},
-    io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-        mpsc::{Receiver, SyncSender, sync_channel},
-    },
-    thread,
+    sync::Arc,
     time::Duration,
 };
 
-use super::price_lookup::{self, Pricing};
+use super::{
+    log_prices::LogPricer,
+    log_reading::{DueFile, Parcel, read_all},
+};
 use crate::{
-    agent_logs::{AGENTS, Agent, LogFault, LogFile, LogForm, LogKind, LogReader, LogReading, LoggedRequest},
+    agent_logs::{AGENTS, Agent, LogFault, LogFile, LogKind, LogReader, LogReading, LoggedRequest},
     app::App,
-    catalog::Catalog,
-    domain::{
-        Billing, ModelId, ModelRef, OwnCost, ProviderId, RecordedCost, RequestOutcome, Tags, TokenCounts, Tokens,
-        UsageRecord, UsageSource, Usd,
-    },
+    domain::{Billing, RequestOutcome, Tags, TokenCounts, Tokens, UsageRecord, UsageSource, Usd},
     error::Result,
     providers,
-    settings::Config,
     storage::{
         files::Folder,
         ledger::{EntryRole, Imported, LogBatch, LogCounter, LogEntry, LogPosition},
@@ -40,17 +31,8 @@ use crate::{
 
 /// How many requests are taken in at once.
 const BATCH: usize = 10_000;
-/// How many requests, and files, a message between threads holds at most.
-const PARCEL: usize = 1_000;
-/// How many messages may wait.
-const WAITING: usize = 8;
-/// How much of a file's beginning tells it from another.
-const HEAD: u64 = 4 << 10;
-/// How much before the place where reading ended tells whether it was rewritten.
-const TAIL: u64 = 64;
 /// The file that keeps two imports apart.
 const LOCK: &str = "log-import.lock";
-const MILLISECONDS_OF_DAY: i64 = 86_400_000;
 
 /// What is imported.
 #[derive(Debug, Clone)]
@@ -81,21 +63,6 @@ pub struct ImportProgress {
     pub files: usize,
     pub of_files: usize,
     pub requests: u64,
-}
-
-/// A file that has to be read.
-struct DueFile {
-    file: LogFile,
-    agent: usize,
-    /// Where it was read to.
-    known: Option<LogPosition>,
-}
-
-/// What a thread that reads has to say.
-enum Parcel {
-    Requests(usize, Vec<LoggedRequest>),
-    /// A file is read; where it is read to.
-    Done(usize, Result<(LogReading, LogPosition), LogFault>),
 }
 
 /// Imports what is new in the logs of `wanted`; nothing where another import holds the lock for the whole time waited.
@@ -234,103 +201,6 @@ fn is_unchanged(file: &LogFile, known: Option<&LogPosition>) -> bool {
     })
 }
 
-/// Reads the files on all cores, and gives what they tell to `take`.
-fn read_all(
-    due: &[DueFile],
-    readers: &[Box<dyn LogReader>],
-    take: impl FnOnce(Receiver<Parcel>) -> Result<()>,
-) -> Result<()> {
-    let next = AtomicUsize::new(0);
-    let (sender, parcels) = sync_channel(WAITING);
-    let workers = thread::available_parallelism().map_or(1, usize::from).min(due.len());
-    thread::scope(|scope| {
-        for _ in 0..workers {
-            let (sender, next) = (sender.clone(), &next);
-            scope.spawn(move || {
-                loop {
-                    let index = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(file) = due.get(index) else { return };
-                    // Whoever takes the parcels has given up: there is nothing left to do.
-                    if read_one(index, file, &*readers[file.agent], &sender).is_err() {
-                        return;
-                    }
-                }
-            });
-        }
-        drop(sender);
-        take(parcels)
-    })
-}
-
-/// Nobody takes parcels any more.
-struct ReceiverGone;
-
-fn read_one(
-    index: usize,
-    due: &DueFile,
-    reader: &dyn LogReader,
-    sender: &SyncSender<Parcel>,
-) -> std::result::Result<(), ReceiverGone> {
-    let from = due.known.map_or(0, |known| where_to_go_on(&due.file, &known));
-    let mut requests = Vec::new();
-    let mut is_abandoned = false;
-    let read = reader.read(&due.file, from, &mut |request| {
-        requests.push(request);
-        if requests.len() >= PARCEL {
-            is_abandoned |= sender
-                .send(Parcel::Requests(index, std::mem::take(&mut requests)))
-                .is_err();
-        }
-    });
-    if is_abandoned {
-        return Err(ReceiverGone);
-    }
-    let outcome = read.and_then(|reading| Ok((reading, position(&due.file, reading.read_to)?)));
-    let send = |parcel| sender.send(parcel).map_err(|_| ReceiverGone);
-    if !requests.is_empty() {
-        send(Parcel::Requests(index, requests))?;
-    }
-    send(Parcel::Done(index, outcome))
-}
-
-/// Where reading goes on: where it ended, if the file has only grown.
-fn where_to_go_on(file: &LogFile, known: &LogPosition) -> u64 {
-    let is_same = (known.device, known.inode) == (file.mark.device, file.mark.inode);
-    match file.form {
-        LogForm::Database if is_same => known.read_to,
-        LogForm::Lines if is_same && known.read_to > 0 && file.mark.size >= known.read_to => {
-            let is_as_it_was = checksum(&file.path, known.read_to).is_ok_and(|checksum| checksum == known.checksum);
-            if is_as_it_was { known.read_to } else { 0 }
-        }
-        LogForm::Lines | LogForm::Database => 0,
-    }
-}
-
-fn position(file: &LogFile, read_to: u64) -> Result<LogPosition, LogFault> {
-    let checksum = match file.form {
-        LogForm::Lines if read_to > 0 => checksum(&file.path, read_to)?,
-        LogForm::Lines | LogForm::Database => 0,
-    };
-    Ok(LogPosition {
-        device: file.mark.device,
-        inode: file.mark.inode,
-        size: file.mark.size,
-        modified: file.mark.modified,
-        read_to,
-        checksum,
-    })
-}
-
-/// A checksum of the file's beginning, and of what stands before `read_to`.
-fn checksum(path: &Path, read_to: u64) -> std::io::Result<u32> {
-    let mut file = File::open(path)?;
-    let mut bytes = Vec::new();
-    (&mut file).take(HEAD.min(read_to)).read_to_end(&mut bytes)?;
-    file.seek(SeekFrom::Start(read_to.saturating_sub(TAIL)))?;
-    file.take(TAIL.min(read_to)).read_to_end(&mut bytes)?;
-    Ok(crc32fast::hash(&bytes))
-}
-
 /// Which transcript owns what several have: the one that was made first.
 #[derive(Default)]
 struct Owners(BTreeMap<String, i64>);
@@ -358,7 +228,7 @@ struct LogIntake<'a> {
     is_dry: bool,
     owners: Owners,
     reports: Vec<AgentImport>,
-    pricer: Pricer,
+    pricer: LogPricer,
     batch: LogBatch,
     /// The agent of each entry of the batch, in their order.
     agents: Vec<usize>,
@@ -370,18 +240,12 @@ struct LogIntake<'a> {
 
 impl<'a> LogIntake<'a> {
     fn new(app: &'a App, is_dry: bool, owners: Owners, reports: Vec<AgentImport>) -> Result<Self> {
-        let (config, catalog) = app.in_force()?;
         Ok(Self {
             app,
             is_dry,
             owners,
             reports,
-            pricer: Pricer {
-                config,
-                catalog,
-                models: HashMap::new(),
-                prices: HashMap::new(),
-            },
+            pricer: LogPricer::new(app)?,
             batch: LogBatch::default(),
             agents: Vec::new(),
             counters: BTreeMap::new(),
@@ -477,13 +341,7 @@ impl<'a> LogIntake<'a> {
         let tokens = Tokens::new(request.counts).ok()?;
         let model = self.pricer.model(&request)?;
         let cost = self.pricer.cost(&model, &request, &tokens);
-        let is_billed = self
-            .pricer
-            .config
-            .agent_logs
-            .billed
-            .iter()
-            .any(|name| name == agent.name);
+        let is_billed = self.pricer.is_billed(agent);
         let role = match (request.kind, request.is_copy) {
             (LogKind::Copy, _) => EntryRole::NotOurs,
             (LogKind::Request | LogKind::Cumulative, true) => EntryRole::Copy,
@@ -545,18 +403,13 @@ impl<'a> LogIntake<'a> {
     }
 
     fn flush(&mut self) -> Result<()> {
-        let mut batch = std::mem::take(&mut self.batch);
-        let mut entries: Vec<(LogEntry, usize)> = batch.entries.into_iter().zip(self.agents.drain(..)).collect();
-        // In the order of the ledger's index; states of one request stay in theirs.
-        entries.sort_by(|(one, _), (other, _)| one.record.request_id.cmp(&other.record.request_id));
-        let agents: Vec<usize>;
-        (batch.entries, agents) = entries.into_iter().unzip();
+        let batch = std::mem::take(&mut self.batch);
         let owners = &self.owners;
         let fates = self
             .app
             .ledger()
             .import(&batch, &|owner, other| owners.owns_rather(owner, other), self.is_dry)?;
-        for (agent, fate) in agents.into_iter().zip(fates) {
+        for (agent, fate) in self.agents.drain(..).zip(fates) {
             self.reports[agent].imported += fate.into();
         }
         Ok(())
@@ -573,130 +426,4 @@ fn since(now: &TokenCounts, before: &TokenCounts) -> Option<TokenCounts> {
         cache_write_1h: 0,
         reasoning: now.reasoning.checked_sub(before.reasoning)?,
     })
-}
-
-/// Finds models and prices, and keeps them: logs name the same few again and again.
-struct Pricer {
-    config: Arc<Config>,
-    catalog: Arc<Catalog>,
-    models: HashMap<(String, Arc<str>), Option<ModelRef>>,
-    /// By the UTC day: prices change with one.
-    prices: HashMap<(ModelRef, i64), Pricing>,
-}
-
-impl Pricer {
-    fn model(&mut self, request: &LoggedRequest) -> Option<ModelRef> {
-        let key = (request.provider.to_string(), Arc::clone(&request.model));
-        if let Some(known) = self.models.get(&key) {
-            return known.clone();
-        }
-        let found = self.resolve(&request.provider, &request.model);
-        self.models.insert(key, found.clone());
-        found
-    }
-
-    /// The model that a log calls `name`, of the provider that it names if it does.
-    fn resolve(&self, provider: &str, name: &str) -> Option<ModelRef> {
-        let name: String = name.chars().map(|c| if c == ' ' { '-' } else { c }).collect();
-        let name = if name.is_empty() { "unknown" } else { &name };
-        let id: ModelId = name.parse().ok()?;
-        let named = provider_of(provider);
-        if let Some(provider) = &named {
-            let model = price_lookup::named(&self.catalog, provider, &id);
-            if self.catalog.find(&model).is_some()
-                || self.config.known(provider).is_none_or(|it| it.id.as_str() == "local")
-            {
-                return Some(model);
-            }
-        }
-        // Written with its provider in front, or one that only one provider has.
-        if let Ok(spelled) = name.parse::<ModelRef>()
-            && self.config.known(&spelled.provider).is_some()
-        {
-            return Some(spelled);
-        }
-        let everywhere = self.catalog.find_everywhere(&id);
-        if let [only] = everywhere.as_slice() {
-            return Some(only.model.id.provider.model(&id));
-        }
-        let provider = named.or_else(|| maker_of(name).parse().ok())?;
-        Some(provider.model(&id))
-    }
-
-    fn cost(&mut self, model: &ModelRef, request: &LoggedRequest, tokens: &Tokens) -> RecordedCost {
-        let day = request.at.as_millisecond().div_euclid(MILLISECONDS_OF_DAY);
-        let key = (model.clone(), day);
-        if !self.prices.contains_key(&key) {
-            let pricing = self.pricing(model, request.at);
-            self.prices.insert(key.clone(), pricing);
-        }
-        let own = match self.prices.get(&key) {
-            Some(Pricing::Priced(priced)) => priced.price.cost(request.service, tokens).map(|cost| OwnCost {
-                cost: cost.total,
-                price: priced.version.clone(),
-            }),
-            Some(Pricing::Unpriced(_)) | None => None,
-        };
-        match (own, request.stated_cost) {
-            (Some(OwnCost { cost, price }), _) if request.is_estimated => RecordedCost::Estimated { cost, price },
-            (Some(OwnCost { cost, price }), _) if request.has_more_charged && cost > Usd::ZERO => {
-                RecordedCost::LowerBound { cost, price }
-            }
-            (Some(OwnCost { cost, price }), _) => RecordedCost::Computed { cost, price },
-            (None, Some(cost)) => RecordedCost::Stated { cost, own: None },
-            (None, None) => RecordedCost::Unpriced,
-        }
-    }
-
-    /// The price of the model, or of the same one at its maker, where the provider has none of its own.
-    fn pricing(&self, model: &ModelRef, at: jiff::Timestamp) -> Pricing {
-        let own = price_lookup::price_of(&self.catalog, &self.config, model, at);
-        if matches!(own, Pricing::Priced(_)) || self.config.known(&model.provider).is_some() {
-            return own;
-        }
-        match self.catalog.find_everywhere(&model.model).as_slice() {
-            [only] => price_lookup::price_of(&self.catalog, &self.config, &only.model.id, at),
-            _ => own,
-        }
-    }
-}
-
-/// The provider that a log calls `name`.
-fn provider_of(name: &str) -> Option<ProviderId> {
-    let name = name.to_ascii_lowercase().replace(['_', ' ', '.'], "-");
-    let name = match name.as_str() {
-        "amazon-bedrock" | "aws-bedrock" | "aws" => "bedrock",
-        "azure" | "azure-cognitive-services" => "azure-openai",
-        "google-vertex" | "google-vertex-anthropic" | "vertex" | "vertexai" | "gcp-vertex-ai" | "google-ai-studio" => {
-            "google"
-        }
-        "openai-codex" | "openai-native" | "openai-responses" | "chatgpt" => "openai",
-        "x-ai" => "xai",
-        "moonshotai" | "moonshot-ai" | "kimi" => "moonshot",
-        "z-ai" | "zhipu" | "zhipuai" => "zai",
-        "claude-code" | "anthropic-messages" => "anthropic",
-        "lmstudio" | "ollama" | "llama-cpp" => "local",
-        other => other,
-    };
-    name.parse().ok()
-}
-
-/// Who makes the models whose names begin so, where nothing else says who served one.
-fn maker_of(model: &str) -> &'static str {
-    const MAKERS: &[(&str, &str)] = &[
-        ("claude", "anthropic"),
-        ("gpt", "openai"),
-        ("o1", "openai"),
-        ("o3", "openai"),
-        ("o4", "openai"),
-        ("codex", "openai"),
-        ("gemini", "google"),
-        ("kimi", "moonshot"),
-        ("grok", "xai"),
-        ("deepseek", "deepseek"),
-        ("glm", "zai"),
-        ("mistral", "mistral"),
-    ];
-    let found = MAKERS.iter().find(|(beginning, _)| model.starts_with(beginning));
-    found.map_or("unknown", |(_, maker)| maker)
 }

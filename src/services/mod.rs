@@ -6,12 +6,15 @@
 //!   newer prices come from.
 //! - Usage: [`usage_tracking`] records a request, [`usage_report`] sums requests up, [`usage_views`] is the form of both
 //!   in results.
+//! - Agents' logs: [`log_import`] takes in what is new in them.
 //! - Budgets: [`budget_status`] is what is spent and left, [`budget_claim`] what a request must reserve.
+//! - Alerts: [`alerts`] looks at what is not raised by the ledger itself, and sends.
 //! - Routing: [`routing`] decides by what [`health`] has learned.
 //! - The gateway's clients: [`gateway_clients`].
 //! - Backups: [`backup`] makes, verifies and restores them.
 
 pub mod agents;
+pub mod alerts;
 pub mod backup;
 pub mod budget_claim;
 pub mod budget_status;
@@ -25,6 +28,8 @@ pub mod keys;
 pub mod last_use;
 mod ledger_writes;
 pub mod log_import;
+mod log_prices;
+mod log_reading;
 mod new_secret;
 pub mod price_lookup;
 pub mod price_updates;

@@ -112,7 +112,8 @@ pub async fn track(app: &App, reported: ReportedRequest) -> Result<Tracked> {
         request_id: reported.request_id,
         upstream_id: None,
     };
-    let recorded = ledger_writes::turn(app, |ledger| ledger.record(&record)).await?;
+    let watched = budget_status::watched(&config.budget, now);
+    let recorded = ledger_writes::turn(app, |ledger| ledger.record_watched(&record, &watched, now)).await?;
     if !recorded.duplicate && now.duration_since(at) < OUTCOME_MAX_AGE {
         let (provider, label) = (&record.model.provider, record.label.as_ref());
         let learn =

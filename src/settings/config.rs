@@ -6,6 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::{environment, projects::Project};
 use crate::{
+    alerts::Destination,
     domain::{Billionths, Label, ModelId, ModelRef, Objective, ProviderId, Rates, Task, Usd, nearest},
     providers::{self, Address, KeyConfig, PROVIDERS, Provider},
 };
@@ -20,6 +21,8 @@ pub struct Config {
     pub budget: BudgetConfig,
     pub gateway: GatewayConfig,
     pub agent_logs: AgentLogsConfig,
+    /// The destinations of alerts.
+    pub alerts: Vec<Destination>,
     pub prices: Vec<PriceOverride>,
     pub quality: Vec<QualityOverride>,
     /// Which keys belong to which folders.
@@ -112,6 +115,8 @@ pub struct GatewayConfig {
     pub max_wait: Duration,
     /// Whether a request may be translated for a provider that does not offer its API.
     pub translate: bool,
+    /// Whether a response names the model as the request did.
+    pub echo_model: bool,
     pub cache: CacheConfig,
     pub models: ModelAliases,
 }
@@ -286,6 +291,7 @@ impl Default for GatewayConfig {
         Self {
             max_wait: Duration::from_secs(10),
             translate: false,
+            echo_model: false,
             cache: CacheConfig::default(),
             models: ModelAliases::default(),
         }

@@ -21,10 +21,19 @@ impl Machine {
             return Err(SettingsError::HomeMissing);
         }
         let folders = directories::BaseDirs::new().ok_or(SettingsError::HomeMissing)?;
+        let (home, configuration) = match environment.value("HOME").map(PathBuf::from) {
+            // An environment of a test's own: its home, and the same places in it.
+            Some(named) if cfg!(unix) && named != folders.home_dir() => {
+                let inside = folders.config_dir().strip_prefix(folders.home_dir());
+                let configuration = named.join(inside.unwrap_or(Path::new(".config")));
+                (named, configuration)
+            }
+            Some(_) | None => (folders.home_dir().to_owned(), folders.config_dir().to_owned()),
+        };
         Ok(Self {
             environment: environment.clone(),
-            home: folders.home_dir().to_owned(),
-            configuration: folders.config_dir().to_owned(),
+            home,
+            configuration,
             working: std::env::current_dir().map_err(|_| SettingsError::HomeMissing)?,
         })
     }

@@ -5,6 +5,7 @@
 //! line and never quotes a value, because a value may be a key in the wrong place.
 
 mod config;
+mod destinations;
 mod environment;
 mod error;
 mod machine;
@@ -21,6 +22,7 @@ pub use self::{
         AgentLogsConfig, BudgetConfig, CacheConfig, Config, GatewayConfig, KeysInChat, MasterKey, ModelAliases,
         PriceOverride, ProviderConfig, QualityOverride, RoutingConfig, UnknownProvider, VaultConfig, fits,
     },
+    destinations::{WrittenValue, with_destination, without_destination},
     environment::{Environment, HOME, VARIABLES, Variable, VariableError},
     error::SettingsError,
     machine::Machine,

@@ -10,7 +10,7 @@ use super::{
         AgentLogsConfig, BudgetConfig, CacheConfig, Config, GatewayConfig, KeysInChat, MasterKey, ModelAliases,
         PriceOverride, ProviderConfig, QualityOverride, RoutingConfig, VaultConfig,
     },
-    environment,
+    destinations, environment,
     section::{self, Field, Section, meant},
 };
 use crate::{
@@ -55,6 +55,9 @@ impl Config {
         }
         if let Some(logs) = root.section("agent_logs")? {
             config.agent_logs = agent_logs(logs)?;
+        }
+        if let Some(alerts) = root.section("alerts")? {
+            config.alerts = destinations::destinations(alerts)?;
         }
         if let Some(gateway) = root.section("gateway")? {
             config.gateway = self::gateway(gateway)?;
@@ -308,6 +311,9 @@ fn gateway(mut section: Section<'_, '_>) -> Result<GatewayConfig, ConfigError> {
     }
     if let Some(field) = section.field("translate") {
         gateway.translate = field.switch()?;
+    }
+    if let Some(field) = section.field("echo_model") {
+        gateway.echo_model = field.switch()?;
     }
     if let Some(section) = section.section("cache")? {
         gateway.cache = cache(section)?;

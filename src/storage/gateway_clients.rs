@@ -56,12 +56,46 @@ pub struct GatewayClient {
     /// When its key stops opening anything; nothing is never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
+    /// The agent that its requests are recorded under, where they don't name one that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<String>,
+    /// The session that its requests are recorded under, where they name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// The label of the keys that its requests go with, where a provider has such a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_label: Option<Label>,
+    /// Further keys, for programs that ask for one when they need it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub issued: Vec<IssuedKey>,
+}
+
+/// A further key of a client.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IssuedKey {
+    pub key_hash: KeyHash,
+    /// When it stops opening anything; nothing is never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
+}
+
+impl IssuedKey {
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|at| at <= now)
+    }
 }
 
 impl GatewayClient {
     /// Whether its key opens nothing any more.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|at| at <= now)
+    }
+
+    /// Whether the key with this hash is one of its keys.
+    pub fn has_key(&self, hash: &KeyHash, now: Timestamp) -> bool {
+        let mut issued = self.issued.iter().filter(|key| !key.is_expired(now));
+        !self.is_expired(now) && (self.key_hash == *hash || issued.any(|key| key.key_hash == *hash))
     }
 }
 

@@ -327,13 +327,6 @@ const UNFIT: &[(&str, &str, &str, &str, &str)] = &[
         "{\"servers\": {\"api-keys\": {\"type\": \"http\", \"url\": \"https://example.com\"}}}",
         "server_name_taken",
     ),
-    (
-        "this server, other files",
-        "cursor",
-        ".cursor/mcp.json",
-        "{\"mcpServers\": {\"api-keys\": {\"command\": \"/old/api-keys\", \"args\": [\"serve\"]}}}",
-        "server_name_taken",
-    ),
 ];
 
 #[test]
@@ -381,19 +374,108 @@ fn settings_that_cannot_be_changed_safely_are_told_and_left_alone() {
 }
 
 #[test]
-fn a_server_of_ours_from_elsewhere_is_replaced_by_taking_it_out_first() {
+fn an_entry_of_another_copy_is_updated_after_a_yes_and_keeps_what_a_user_added() {
     let home = Home::new();
-    let old = "{\"mcpServers\": {\"api-keys\": {\"command\": \"/old/bin/api-keys\", \"args\": [\"serve\"]}}}";
+    let old = "{\"mcpServers\": {\"api-keys\": {\"command\": \"/old/bin/api-keys\", \"args\": [\"serve\"], \"timeout\": 9, \
+               \"env\": {\"API_KEYS_HOME\": \"/old\", \"MINE\": \"sk-secret\"}}}}";
     let path = write(&home, ".cursor/mcp.json", old);
-    let ended = setup(&home, &["--yes", "--client", "cursor"]);
-    assert!(
-        ended.stderr.contains("`api-keys setup --remove --client cursor`"),
-        "{ended:?}"
+    let toml = write(
+        &home,
+        ".codex/config.toml",
+        "[mcp_servers.api-keys] # ours\ncommand = \"/old/bin/api-keys\"\nargs = [\"serve\"]\nstartup_timeout_sec = 5 # slow\n",
     );
-    assert_eq!(setup(&home, &["--remove", "--yes", "--client", "cursor"]).code, Some(0));
-    assert!(!read(&path).contains("/old/bin"));
-    assert_eq!(setup(&home, &["--yes", "--client", "cursor"]).code, Some(0));
-    // What is not ours is not taken out either.
+    let ended = setup(&home, &["--client", "cursor"]);
+    assert!(ended.stdout.contains("- starts /old/bin/api-keys"), "{ended:?}");
+    assert!(!ended.stdout.contains("sk-secret"), "{ended:?}");
+    assert_eq!(read(&path), old, "not without a yes");
+    let ended = setup(&home, &["--yes", "--client", "cursor", "--client", "codex"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    let entry = serde_json::from_str::<Value>(&read(&path)).expect("JSON")["mcpServers"]["api-keys"].clone();
+    assert_eq!(entry["command"], env!("CARGO_BIN_EXE_api-keys"));
+    assert_eq!(entry["env"], json!({"MINE": "sk-secret", "API_KEYS_HOME": home.path()}));
+    assert_eq!(entry["timeout"], 9);
+    let text = read(&toml);
+    assert!(
+        text.starts_with("[mcp_servers.api-keys] # ours\n") && text.contains("startup_timeout_sec = 5 # slow"),
+        "{text}"
+    );
+    assert!(!text.contains("/old/bin"), "{text}");
+    let said = setup(&home, &["--yes", "--json", "--client", "cursor", "--client", "codex"]).json();
+    assert_eq!(
+        (&row(&said, "cursor")["state"], &row(&said, "codex")["state"]),
+        (&json!("unchanged"), &json!("unchanged"))
+    );
+}
+
+#[test]
+fn what_a_project_got_is_removed_even_where_the_clients_are_not_installed() {
+    let home = Home::new();
+    let all = [
+        "--client", "cursor", "--client", "vscode", "--client", "codex", "--client", "gemini",
+    ];
+    let mut arguments = vec!["--project", "--yes"];
+    arguments.extend(all);
+    setup(&home, &arguments);
+    assert!(read(&home.beside(".vscode/mcp.json")).contains("api-keys"));
+    // In the home folder a project's file is the user's too: elsewhere nothing hints at the client.
+    for file in [
+        ".cursor/mcp.json",
+        ".vscode/mcp.json",
+        ".codex/config.toml",
+        ".gemini/settings.json",
+    ] {
+        write(&home, &format!("project/{file}"), &read(&home.beside(file)));
+        fs::remove_dir_all(home.beside(file).parent().expect("a folder")).expect("there");
+    }
+    let mut command = home.command(["setup", "--project", "--remove", "--yes"]);
+    without_terminal(&mut command);
+    command.current_dir(home.beside("project"));
+    let ended = home.run_with(command, "");
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for file in [
+        ".cursor/mcp.json",
+        ".vscode/mcp.json",
+        ".codex/config.toml",
+        ".gemini/settings.json",
+    ] {
+        assert!(
+            !read(&home.beside(&format!("project/{file}"))).contains("api-keys"),
+            "{file}"
+        );
+    }
+}
+
+#[test]
+fn a_plugin_beside_an_entry_is_reported_as_two_servers() {
+    let home = Home::new();
+    write(
+        &home,
+        ".claude/settings.json",
+        "{\"enabledPlugins\": {\"other@x\": true, \"api-keys@api-keys\": true}}",
+    );
+    let ended = setup(&home, &["--yes", "--client", "claude-code"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stderr.contains("plugin api-keys@api-keys"), "{ended:?}");
+    let found = findings(&home);
+    assert!(
+        found.iter().any(|it| it["message"]
+            .as_str()
+            .is_some_and(|said| said.contains("has this server twice"))),
+        "{found:?}"
+    );
+    write(
+        &home,
+        ".claude/settings.json",
+        "{\"enabledPlugins\": {\"api-keys@api-keys\": false}}",
+    );
+    assert!(!setup(&home, &["--yes"]).stderr.contains("plugin"));
+}
+
+#[test]
+fn an_entry_that_is_not_ours_is_not_taken_out() {
+    let home = Home::new();
+    let path = home.beside(".cursor/mcp.json");
+    fs::create_dir(home.beside(".cursor")).expect("a folder");
     let other = "{\"mcpServers\": {\"api-keys\": {\"command\": \"npx\", \"args\": [\"other\"]}}}";
     fs::write(&path, other).expect("written");
     let ended = setup(&home, &["--remove", "--yes", "--client", "cursor"]);
@@ -633,7 +715,7 @@ fn doctor_starts_what_the_clients_would_start_and_names_each_mend() {
     assert_eq!(ended.code, Some(1), "{ended:?}");
     assert!(ended.stdout.contains("Cursor starts /gone/api-keys"), "{ended:?}");
     assert!(
-        ended.stderr.contains("`api-keys setup --remove --client cursor`"),
+        ended.stderr.contains("`api-keys setup --client cursor` updates it"),
         "{ended:?}"
     );
 }
@@ -758,4 +840,198 @@ fn a_projects_slash_commands_go_into_its_own_folder() {
     let place = home.beside(".claude/commands/api-usage.md");
     assert!(ended.stdout.contains(&format!("+ {}", place.display())), "{ended:?}");
     assert!(!place.exists());
+}
+
+/// `setup --gateway` with `arguments`, where nothing can be asked.
+fn setup_gateway(home: &Home, arguments: &[&str]) -> Ended {
+    let mut all = vec!["--gateway=127.0.0.1:1"];
+    all.extend(arguments);
+    setup(home, &all)
+}
+
+/// Every agent's settings, and what is in them before.
+const AGENTS: &[(&str, &str, &str)] = &[
+    (
+        "claude-code",
+        ".claude/settings.json",
+        "{\n  // mine\n  \"env\": {\"A\": \"sk-secret\"}\n}\n",
+    ),
+    (
+        "codex",
+        ".codex/config.toml",
+        "model = \"x\" # mine\nmodel_provider = \"azure\"\n\n[tui]\nx = 1\n",
+    ),
+    (
+        "opencode",
+        ".config/opencode/opencode.jsonc",
+        "{\n  \"provider\": {\n    \"mine\": {}\n  } // mine\n}\n",
+    ),
+    (
+        "gemini-cli",
+        ".gemini/settings.json",
+        "{\n  \"security\": {\n    \"auth\": {\n      \"selectedType\": \"oauth-personal\"\n    }\n  }\n}\n",
+    ),
+];
+
+fn with_all_agents() -> Home {
+    let home = Home::new();
+    for (_, file, text) in AGENTS {
+        write(&home, file, text);
+    }
+    home
+}
+
+fn agent<'a>(said: &'a Value, id: &str) -> &'a Value {
+    let rows = said["agents"].as_array().expect("agents");
+    rows.iter().find(|row| row["agent"] == id).expect("the agent")
+}
+
+#[test]
+fn agents_use_the_gateway_after_a_yes_and_are_as_before_once_it_is_taken_back() {
+    let home = with_all_agents();
+    let before = everything(&home);
+    let ended = setup_gateway(&home, &["--dry-run"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    assert!(ended.stdout.contains("model_provider = \"azure\""), "{ended:?}");
+    assert!(!ended.stdout.contains("sk-secret"), "{ended:?}");
+    let ended = setup_gateway(&home, &[]);
+    assert!(ended.stderr.contains("`api-keys setup --gateway --yes`"), "{ended:?}");
+    assert_eq!(everything(&home), before, "not without a yes");
+    let ended = setup_gateway(&home, &["--yes", "--json"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for (id, file, text) in AGENTS {
+        assert_eq!(agent(&ended.json(), id)["state"], "changed");
+        let after = read(&home.beside(file));
+        assert!(after.contains("mine") == text.contains("mine"), "{after}");
+        assert_eq!(read(&home.beside(&format!("{file}.api-keys-backup"))), *text);
+    }
+    let env = home.beside(".gemini/.env");
+    let key = read(&env);
+    assert!(key.contains("GEMINI_API_KEY=akc_"), "{key}");
+    #[cfg(unix)]
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&env).expect("there").permissions()) & 0o777,
+        0o600
+    );
+    for file in [
+        ".claude/settings.json",
+        ".codex/config.toml",
+        ".config/opencode/opencode.jsonc",
+    ] {
+        assert!(!read(&home.beside(file)).contains("akc_"), "{file}");
+    }
+    let once = everything(&home);
+    let said = setup_gateway(&home, &["--yes", "--json"]).json();
+    assert!(
+        AGENTS.iter().all(|(id, ..)| agent(&said, id)["state"] == "unchanged"),
+        "{said}"
+    );
+    assert_eq!(everything(&home), once);
+    let ended = setup_gateway(&home, &["--remove", "--yes"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for (_, file, text) in AGENTS {
+        let dense = |text: &str| text.split_whitespace().collect::<String>();
+        assert_eq!(dense(&read(&home.beside(file))), dense(text), "{file}");
+    }
+    assert!(!env.exists(), "made by us, and empty");
+    assert!(home.run(["client", "list"]).stdout.contains("No clients yet"));
+    let said = setup_gateway(&home, &["--remove", "--yes", "--json"]).json();
+    assert!(
+        AGENTS.iter().all(|(id, ..)| agent(&said, id)["state"] == "unchanged"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_gateways_address_and_program_follow_when_they_move() {
+    let home = with_all_agents();
+    assert_eq!(setup_gateway(&home, &["--yes"]).code, Some(0));
+    let ended = setup(&home, &["--gateway=127.0.0.1:2", "--yes", "--json"]);
+    assert_eq!(ended.code, Some(0), "{ended:?}");
+    for (id, file, _) in AGENTS {
+        assert_eq!(agent(&ended.json(), id)["state"], "changed");
+        assert!(!read(&home.beside(file)).contains("127.0.0.1:1/"), "{file}");
+    }
+    // What was there before the first time comes back, not what was there before the last.
+    assert_eq!(setup_gateway(&home, &["--remove", "--yes"]).code, Some(0));
+    assert!(read(&home.beside(".gemini/settings.json")).contains("oauth-personal"));
+    assert!(read(&home.beside(".codex/config.toml")).contains("azure"));
+}
+
+#[test]
+fn an_agent_that_has_an_address_or_key_of_its_own_is_left_alone() {
+    for (id, file, text) in [
+        (
+            "claude-code",
+            ".claude/settings.json",
+            "{\"env\": {\"ANTHROPIC_BASE_URL\": \"https://sk-secret@proxy.example\"}}",
+        ),
+        (
+            "claude-code",
+            ".claude/settings.json",
+            "{\"env\": {\"ANTHROPIC_AUTH_TOKEN\": \"sk-secret\"}}",
+        ),
+        (
+            "claude-code",
+            ".claude/settings.json",
+            "{\"apiKeyHelper\": \"echo sk-secret\"}",
+        ),
+        (
+            "codex",
+            ".codex/config.toml",
+            "[model_providers.api-keys]\nname = \"sk-secret\"\n",
+        ),
+        (
+            "opencode",
+            ".config/opencode/opencode.json",
+            "{\"provider\": {\"openai\": {\"options\": {\"apiKey\": \"sk-secret\"}}}}",
+        ),
+        ("gemini-cli", ".gemini/.env", "export GEMINI_API_KEY='sk-secret'\n"),
+        ("gemini-cli", ".gemini/.env", "GOOGLE_API_KEY=sk-secret\n"),
+    ] {
+        let home = Home::new();
+        write(&home, file, text);
+        let before = everything(&home);
+        let ended = setup_gateway(&home, &["--yes", "--json", "--client", id]);
+        assert_eq!(ended.code, Some(1), "{text}: {ended:?}");
+        assert_eq!(
+            agent(&ended.json(), id)["error"]["code"],
+            "setting_taken",
+            "{text}: {ended:?}"
+        );
+        assert!(!ended.stdout.contains("sk-secret"), "{ended:?}");
+        assert_eq!(everything(&home), before, "{text}");
+        assert!(home.run(["client", "list"]).stdout.contains("No clients yet"), "{text}");
+    }
+}
+
+#[test]
+fn what_was_changed_by_hand_since_stays_when_the_gateway_is_taken_back() {
+    let home = with_all_agents();
+    assert_eq!(setup_gateway(&home, &["--yes"]).code, Some(0));
+    let path = home.beside(".claude/settings.json");
+    fs::write(&path, read(&path).replace("http://127.0.0.1:1", "http://mine.example")).expect("written");
+    let ended = setup_gateway(&home, &["--remove", "--yes"]);
+    assert!(ended.stderr.contains("env.ANTHROPIC_BASE_URL"), "{ended:?}");
+    let text = read(&path);
+    assert!(
+        text.contains("mine.example") && !text.contains("apiKeyHelper"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_client_key_for_an_hour_is_printed_to_the_program_that_asks() {
+    let home = Home::new();
+    assert_eq!(home.run(["client", "key", "editor"]).code, Some(1));
+    assert_eq!(home.run(["client", "add", "editor"]).code, Some(0));
+    let (one, other) = (
+        home.run(["client", "key", "editor"]).stdout,
+        home.run(["client", "key", "editor"]).stdout,
+    );
+    assert!(
+        one.starts_with("akc_") && one.lines().count() == 1 && one != other,
+        "{one}"
+    );
+    assert!(!read(&home.path().join("clients.json")).contains(one.trim()));
 }

@@ -9,6 +9,7 @@
 )]
 
 mod agent_logs;
+mod alerts;
 mod arguments;
 mod backup;
 mod cli;

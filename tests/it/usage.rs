@@ -864,6 +864,7 @@ fn money_is_set_aside_only_for_what_costs_and_never_for_nothing() {
             ended: &[],
             position: None,
             leases: &[lease],
+            budgets: &[],
             until,
         };
         if let Granted::No { limit, spent } = app.ledger().fold(&fold, app.now())?.leases[0].asks[0] {

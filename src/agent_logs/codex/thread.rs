@@ -7,6 +7,8 @@ use std::path::PathBuf;
 pub(super) struct Thread {
     /// In the order in which they were written.
     pub(super) pages: Vec<PathBuf>,
+    /// Whether the first of them continues one that is gone.
+    pub(super) is_continued: bool,
     pub(super) parent: Option<String>,
     /// Up to where it shares its parent's history.
     pub(super) base: Option<Base>,

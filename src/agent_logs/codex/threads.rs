@@ -75,6 +75,9 @@ impl Threads {
             let (id, head) = head(&file.path).unwrap_or_else(|| (file.stem().to_owned(), Thread::default()));
             by_file.insert(file.path.clone(), id.clone());
             let thread = threads.entry(id).or_default();
+            if thread.pages.is_empty() {
+                thread.is_continued = head.is_continued;
+            }
             thread.pages.push(file.path.clone());
             // Later pages continue the thread.
             thread.parent = thread.parent.take().or(head.parent);
@@ -213,6 +216,7 @@ fn head(path: &Path) -> Option<(String, Thread)> {
             });
         let thread = Thread {
             pages: Vec::new(),
+            is_continued: base_of.as_deref() == Some(id.as_str()),
             parent,
             base,
             folder: owned(&meta.cwd),

@@ -161,8 +161,9 @@ pub(super) fn up_to(parent: &[ThreadEvent], base: &Base) -> Vec<ThreadEvent> {
 /// have been counted before the parent was there.
 pub(super) fn requests(walked: &Walked<'_>, events: &[ThreadEvent], each: &mut dyn FnMut(LoggedRequest)) {
     let is_child = walked.thread.parent.is_some();
-    // A thread of its own begins with nothing; where a parent's counter stood is unknown at first.
-    let mut state = (!is_child).then(Counter::default);
+    // A thread of its own begins with nothing; where the counter of a parent, or of an earlier page, stood is unknown.
+    let is_from_beginning = !walked.thread.is_continued && events.first().is_none_or(|event| event.page == 0);
+    let mut state = (!is_child && is_from_beginning).then(Counter::default);
     let mut copied = 0;
     let mut is_estimated = false;
     if let Some(parent) = walked.parent {
@@ -190,9 +191,12 @@ pub(super) fn requests(walked: &Walked<'_>, events: &[ThreadEvent], each: &mut d
     for event in &events[..copied] {
         give(event, event.last.or(event.total).unwrap_or_default(), LogKind::Copy);
     }
+    let mut has_used = false;
     for event in &events[copied..] {
         let used = match (event.total, event.last, state) {
             (Some(total), _, Some(before)) if total == before => continue,
+            // Its parent's counter may be known only in part until then; a counter that a child begins with is not its own.
+            (Some(_), Some(last), _) if is_child && !has_used => last,
             (Some(_), Some(last), None) | (None, Some(last), _) => last,
             // A counter that fell began anew.
             (Some(total), last, Some(before)) => total.since(before).or(last).unwrap_or(total),
@@ -201,6 +205,7 @@ pub(super) fn requests(walked: &Walked<'_>, events: &[ThreadEvent], each: &mut d
             (None, None, _) => continue,
         };
         state = event.total.or(state);
+        has_used |= used != Counter::default();
         give(event, used, LogKind::Request);
     }
 }

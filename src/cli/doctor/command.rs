@@ -13,7 +13,7 @@ use super::{
         console::Console,
         help::HelpSection,
     },
-    backup, files,
+    alerts, backup, files,
     finding::{Finding, Severity},
     keys, ledger, mcp_clients, prices, vault,
 };
@@ -66,6 +66,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     findings.push(ledger::ledger(app, matches.get_flag("deep")));
     findings.extend(ledger::journals(app));
     findings.extend(ledger::budgets(app));
+    findings.extend(alerts::destinations(app));
     findings.extend(gateway_clients(app));
     findings.push(clock(app));
     findings.extend(mcp_clients::look(app));

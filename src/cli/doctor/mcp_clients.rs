@@ -34,6 +34,7 @@ pub(super) fn look(app: &App) -> Vec<Finding> {
                     registered = true;
                     findings.push(answers(app, &registration, &launch, &machine));
                     findings.extend(outdated(&registration, &machine, scope));
+                    findings.extend(doubled(&registration, &machine));
                 }
                 (Ok(state @ RegistrationState::Different(_)), _) => {
                     findings.push(different(&registration, &state, &machine));
@@ -95,6 +96,20 @@ fn outdated(registration: &Registration<'_>, machine: &Machine, scope: Scope) ->
     })
 }
 
+/// A plugin of this server in a client that also has an entry of it.
+fn doubled(registration: &Registration<'_>, machine: &Machine) -> Option<Finding> {
+    let client = registration.client;
+    let plugin = client.plugin(machine)?;
+    let said = format!(
+        "{} has this server twice: its own entry, and the plugin {plugin}",
+        client.title
+    );
+    Some(Finding::new("client", Severity::Notice, said).fix(format!(
+        "`claude plugin uninstall {plugin}` or `api-keys setup --remove{}`",
+        registration.options()
+    )))
+}
+
 /// An entry of our name that differs from what setup would write.
 fn different(registration: &Registration<'_>, state: &RegistrationState, machine: &Machine) -> Finding {
     match state {
@@ -112,9 +127,10 @@ fn gone(registration: &Registration<'_>, launch: &Launch) -> Finding {
         Severity::Wrong,
         format!("{title} starts {}, which does not exist", launch.command),
     )
-    .fix(format!(
-        "`api-keys setup --remove{options}` and then `api-keys setup{options}`"
-    ))
+    .fix(match registration.scope {
+        Scope::User => format!("`api-keys setup{options}` updates it"),
+        Scope::Project => format!("put `{SERVER}` on the PATH, or run `api-keys setup{options}`"),
+    })
 }
 
 /// Settings that cannot be read: a problem of the client first.

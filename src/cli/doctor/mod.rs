@@ -1,5 +1,6 @@
 //! `doctor`: checks everything that can be wrong, and says how to fix it.
 
+mod alerts;
 mod backup;
 mod command;
 mod files;

@@ -1,10 +1,12 @@
 //! `gateway`: the server that puts keys into the requests of programs that have none.
 
 mod arguments;
+mod reach;
 mod serve;
 mod service;
 
 pub(super) use self::{
     arguments::LISTEN,
+    reach::{expect_gateway, expect_key},
     serve::{COMMAND, open_vault, private, runtime},
 };

@@ -17,7 +17,6 @@ use super::{
 };
 use crate::{
     app::App,
-    domain::Label,
     error::{Code, Error, Result},
     gateway::{self, Options},
     services::vault_access,
@@ -88,7 +87,6 @@ fn serve(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
             .get_one::<SocketAddr>("listen")
             .copied()
             .ok_or_else(|| Error::new(Code::Internal, "the address has a default"))?,
-        project: None,
         allow_remote: matches.get_flag("allow-remote"),
         first_byte_timeout: seconds("first-byte-timeout", FIRST_BYTE_TIMEOUT),
         idle_timeout: seconds("idle-timeout", IDLE_TIMEOUT),
@@ -113,10 +111,9 @@ pub(in crate::cli) fn runtime() -> Result<tokio::runtime::Runtime> {
         .map_err(|why| Error::new(Code::StorageFailed, "could not start the async runtime").caused_by(why))
 }
 
-/// A gateway for one command, on any free port, with the keys of that project.
-pub(in crate::cli) fn private(project: Option<Label>) -> Options {
+/// A gateway for one command, on any free port.
+pub(in crate::cli) fn private() -> Options {
     Options {
-        project,
         listen: SocketAddr::from(([127, 0, 0, 1], 0)),
         allow_remote: false,
         first_byte_timeout: FIRST_BYTE_TIMEOUT,

@@ -55,7 +55,7 @@ pub(in crate::cli) const COMMAND: CommandDef = CommandDef {
                 Arg::new("dry-run")
                     .long("dry-run")
                     .action(ArgAction::SetTrue)
-                    .help("Show which variables would be set without running the command"),
+                    .help("Show what the command would get without running it"),
             )
             .arg(
                 Arg::new("command")
@@ -75,7 +75,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     let app = &session.app;
     let behind_gateway = matches.contains_id("gateway");
     if behind_gateway && matches.get_flag("dry-run") {
-        return gateway::show(session);
+        return gateway::show(session, matches);
     }
     if behind_gateway {
         return gateway::run(session, matches, command(app, matches)?);

@@ -2,8 +2,9 @@
 
 use std::{
     collections::BTreeSet,
-    io::{self, Read, Write},
-    net::{SocketAddr, TcpStream},
+    ffi::{OsStr, OsString},
+    io,
+    net::SocketAddr,
     path::Path,
     process::{ExitCode, ExitStatus},
     time::Duration,
@@ -22,14 +23,13 @@ use crate::{
     domain::{Label, ProviderId, Secret},
     error::{Code, Error, Result},
     gateway::{self, GatewayListener},
+    mcp_clients::shell_word,
     process,
     services::{agents::AgentProgram, gateway_clients, sdks},
     storage::gateway_clients::GatewayClient,
     tools::view::{Block, View},
 };
 
-/// How long a gateway may take to say that it is there.
-const START_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often the key's expiry is checked.
 const KEY_CHECK_INTERVAL: Duration = Duration::from_mins(1);
 
@@ -48,12 +48,11 @@ pub(super) fn run(session: &Session, matches: &ArgMatches, mut command: std::pro
     served::runtime()?
         .block_on(async {
             let served = if let Some(address) = matches.get_one::<SocketAddr>("gateway") {
-                expect_ok(*address, "/healthz", None)?;
+                served::expect_gateway(*address)?;
                 Served::There(*address)
             } else {
                 served::open_vault(app, &caller).await?;
-                let project = app.settings().project().map(|project| project.label);
-                Served::Here(Box::new(gateway::listen(app.clone(), served::private(project)).await?))
+                Served::Here(Box::new(gateway::listen(app.clone(), served::private()).await?))
             };
             let name = Path::new(command.get_program()).file_stem().unwrap_or_default();
             let (mut client, key) = gateway_clients::add_for_command(app, &name.to_string_lossy(), &providers)?;
@@ -78,11 +77,12 @@ async fn attend(
         Served::Here(listening) => listening.address(),
         Served::There(address) => {
             // The same files as here, or it does not know the key.
-            expect_ok(*address, "/v1/models", Some(key))?;
+            served::expect_key(*address, key)?;
             *address
         }
     };
     dress(app, command, &format!("http://{address}"), key)?;
+    let agent = agent_of(command.get_program());
     let mut signals = signals::Passed::new()?;
     let mut command = Command::from(std::mem::replace(command, std::process::Command::new("")));
     // Nothing of ours makes files yet: a gateway here has not begun to serve.
@@ -94,6 +94,7 @@ async fn attend(
     match served {
         Served::There(_) => ended = Some(until_end(app, &mut child, &mut signals, client).await),
         Served::Here(listening) => {
+            let base = format!("http://{}", listening.address());
             let stop = async || {
                 if ended.is_some() {
                     signals.next().await;
@@ -102,6 +103,9 @@ async fn attend(
                 }
             };
             listening.serve(stop).await?;
+            if let Some(agent) = agent {
+                agent.remove_settings(app, &base)?;
+            }
         }
     }
     let status = ended.ok_or_else(|| Error::new(Code::Internal, "the gateway stopped before the command"))?;
@@ -141,9 +145,9 @@ fn code_of(status: ExitStatus) -> ExitCode {
         .map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
-/// The agent that the command starts, if it is one that needs more than the libraries' variables.
-fn agent_of(command: &std::process::Command) -> Option<&'static AgentProgram> {
-    let program = Path::new(command.get_program()).file_stem()?;
+/// The agent that `program` starts, if it is one that needs more than the libraries' variables.
+fn agent_of(program: &OsStr) -> Option<&'static AgentProgram> {
+    let program = Path::new(program).file_stem()?;
     AgentProgram::of_program(program.to_str()?)
 }
 
@@ -153,7 +157,7 @@ fn dress(app: &App, command: &mut std::process::Command, base: &str, key: &Secre
         command.env_remove(name);
     }
     command.envs(sdks::addresses(base));
-    let agent = agent_of(command);
+    let agent = agent_of(command.get_program());
     for name in sdks::keys().chain(agent.into_iter().flat_map(AgentProgram::keys)) {
         // EXPOSE: the child's environment; it opens this gateway, for as long as the child runs
         command.env(name, key.expose());
@@ -163,7 +167,7 @@ fn dress(app: &App, command: &mut std::process::Command, base: &str, key: &Secre
             command.env_remove(name);
         }
         command.envs(agent.addresses(base));
-        command.envs(agent.write_settings(app)?);
+        command.envs(agent.write_settings(app, base)?);
         put_first(command, agent.arguments(base));
     }
     // A proxy elsewhere could not reach a gateway on this machine.
@@ -216,20 +220,40 @@ fn providers(app: &App, matches: &ArgMatches) -> Result<BTreeSet<ProviderId>> {
         .collect()
 }
 
-/// Names the variables that would be set and taken away.
-pub(super) fn show(session: &Session) -> Result<ExitCode> {
+/// Names the variables that would be set and taken away, and what else the agent gets.
+pub(super) fn show(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
+    let program = matches.get_one::<OsString>("command");
+    let agent = program.and_then(|program| agent_of(program));
+    let base = match matches.get_one::<SocketAddr>("gateway") {
+        Some(address) => format!("http://{address}"),
+        // The port of a private one is known when it listens.
+        None => "http://127.0.0.1:PORT".to_owned(),
+    };
+    let without = agent.map_or(&[][..], |agent| agent.without);
     let set: BTreeSet<&str> = sdks::addresses("")
         .into_iter()
         .map(|(name, _)| name)
         .chain(sdks::keys())
+        .chain(agent.into_iter().flat_map(AgentProgram::variable_names))
+        .filter(|name| !without.contains(name))
         .collect();
     let environment = session.app.settings().environment();
     let removed: Vec<String> = key_variables(&session.app)?
         .into_iter()
         .filter(|name| environment.is_set(name) && !set.contains(name.as_str()))
         .collect();
+    let arguments = agent.map(|agent| agent.arguments(&base)).unwrap_or_default();
+    let settings = agent.and_then(|agent| agent.settings_file(&session.app, &base));
+    let label = session.app.settings().project().map(|project| project.label);
     if session.console.is_json() {
-        Console::json(&json!({ "set": set, "removed": removed }))?;
+        Console::json(&json!({
+            "set": set,
+            "removed": removed,
+            "agent": agent.map(|agent| agent.id),
+            "arguments": arguments,
+            "settings_file": settings.as_ref().map(|(_, path)| path),
+            "key_label": label.as_ref().map(Label::as_str),
+        }))?;
         return Ok(ExitCode::SUCCESS);
     }
     let row = |name: &str, what: &str| vec![name.into(), what.into()];
@@ -237,46 +261,25 @@ pub(super) fn show(session: &Session) -> Result<ExitCode> {
         .iter()
         .map(|name| row(name, "set"))
         .chain(removed.iter().map(|name| row(name, "removed")));
-    session
-        .console
-        .view(&View::default().and(Block::table(["VARIABLE", "IS"], rows.collect())))?;
+    let mut view = View::default().and(Block::table(["VARIABLE", "IS"], rows.collect()));
+    if let (Some(agent), false) = (agent, arguments.is_empty()) {
+        let words: Vec<String> = arguments.iter().map(|word| shell_word(word)).collect();
+        view = view.and(Block::Step(
+            "Starts",
+            format!("{} {} …", agent.program, words.join(" ")),
+        ));
+    }
+    if let Some((_, path)) = settings {
+        view = view.and(Block::Step("Reads", path.display().to_string()));
+    }
+    if let Some(label) = label {
+        view = view.and(Block::Step(
+            "Keys",
+            format!("labelled {label}, where a provider has such a key"),
+        ));
+    }
+    session.console.view(&view)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Fails unless a gateway of ours answers at `address`, and with `key` where one is given.
-fn expect_ok(address: SocketAddr, path: &str, key: Option<&Secret>) -> Result<()> {
-    let no_gateway = |message: String| {
-        Error::new(Code::AddressUnavailable, message)
-            .hint("`api-keys gateway` starts one; plain `--gateway` runs a private one for this command")
-    };
-    match status(address, path, key) {
-        Ok(200) => Ok(()),
-        Ok(401) if key.is_some() => Err(no_gateway(format!(
-            "the gateway at {address} uses other files than this command"
-        ))),
-        Ok(_) => Err(no_gateway(format!("the server at {address} is not a gateway"))),
-        Err(why) => Err(no_gateway(format!("no gateway at {address}")).caused_by(why)),
-    }
-}
-
-/// The status of the answer there.
-fn status(address: SocketAddr, path: &str, key: Option<&Secret>) -> io::Result<u16> {
-    let mut stream = TcpStream::connect_timeout(&address, START_TIMEOUT)?;
-    stream.set_read_timeout(Some(START_TIMEOUT))?;
-    let mut request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
-    if let Some(key) = key {
-        // EXPOSE: shown to the gateway that the user named, to check that it knows it
-        request.extend(["authorization: Bearer ", key.expose(), "\r\n"]);
-    }
-    request.push_str("\r\n");
-    let request = zeroize::Zeroizing::new(request);
-    stream.write_all(request.as_bytes())?;
-    let mut head = [0; 12];
-    stream.read_exact(&mut head)?;
-    let status = std::str::from_utf8(&head)
-        .ok()
-        .and_then(|head| head.strip_prefix("HTTP/1.1 ")?.parse().ok());
-    status.ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 #[cfg(unix)]

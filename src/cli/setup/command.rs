@@ -1,8 +1,8 @@
 //! The command line of `setup`, and its steps in order.
 
-use std::process::ExitCode;
+use std::{net::SocketAddr, process::ExitCode};
 
-use clap::{Arg, ArgAction, ArgMatches, builder::PossibleValuesParser};
+use clap::{Arg, ArgAction, ArgMatches, builder::PossibleValuesParser, value_parser};
 use serde_json::json;
 
 use super::{
@@ -10,10 +10,11 @@ use super::{
         caller::Terminal,
         command::{CommandDef, Run, Session, wait},
         console::yes,
+        gateway::LISTEN,
         help::HelpSection,
         own_server::{self, Greeting},
     },
-    agent_logs, mcp_clients, offers,
+    agent_logs, gateway, mcp_clients, offers,
     report::SetupReport,
     trial,
 };
@@ -37,18 +38,33 @@ pub(in crate::cli) const COMMAND: CommandDef = CommandDef {
                 "Create the vault, test the server, import keys, register with MCP clients\n\n\
                  Safe to repeat: an existing vault is only opened, and registrations are kept. The test starts this program as \
                  an MCP client would, with a made-up key in a temporary folder. A client's settings are changed only after you \
-                 confirm, with a backup beside them; an entry of the same name with other settings is reported and left alone. \
-                 Without a terminal and without --yes, no client is changed.",
+                 confirm, with a backup beside them; an entry that another copy of this program wrote is updated, and one of the \
+                 same name that starts something else is reported and left alone. Without a terminal and without --yes, no client is changed.\n\n\
+                 With --gateway, it makes coding agents use a running gateway from then on (Claude Code, Codex, OpenCode, Gemini CLI), \
+                 and nothing else; --gateway --remove restores their settings.",
             )
             .arg(
                 Arg::new("client")
                     .long("client")
                     .value_name("NAME")
                     .action(ArgAction::Append)
-                    .value_parser(PossibleValuesParser::new(CLIENTS.iter().map(|client| client.id)))
-                    .help("Only this client, even if it was not found; repeatable"),
+                    .value_parser(PossibleValuesParser::new(names()))
+                    .help("Only this client or agent, even if it was not found; repeatable"),
             )
-            .arg(switch("project", "Register in the current folder's project instead of for your user"))
+            .arg(
+                Arg::new("gateway")
+                    .long("gateway")
+                    .value_name("ADDRESS:PORT")
+                    .value_parser(value_parser!(SocketAddr))
+                    .num_args(0..=1)
+                    .require_equals(true)
+                    .default_missing_value(LISTEN)
+                    .help("Make agents use the gateway at this address, 127.0.0.1:8787 by default"),
+            )
+            .arg(
+                switch("project", "Register in the current folder's project instead of for your user")
+                    .conflicts_with("gateway"),
+            )
             .arg(switch("remove", "Remove this server from the clients' settings; the vault is kept"))
             .arg(switch("dry-run", "Show what would change without changing it"))
             .arg(yes())
@@ -56,11 +72,23 @@ pub(in crate::cli) const COMMAND: CommandDef = CommandDef {
     run: Run::With(run),
 };
 
+/// The clients, and the agents that are no MCP clients of ours.
+fn names() -> Vec<&'static str> {
+    let clients = CLIENTS.iter().map(|client| client.id);
+    let mut names: Vec<&str> = clients.collect();
+    names.extend(gateway::names().filter(|name| CLIENTS.iter().all(|client| client.id != *name)));
+    names
+}
+
 fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     let app = &session.app;
     let mut report = SetupReport::new(session.console);
     let launch = own_server::launch(app)?;
     report.set("program", launch.command.as_str());
+    if matches.contains_id("gateway") {
+        gateway::run(session, matches, &launch, &mut report)?;
+        return report.finish();
+    }
     if !matches.get_flag("remove") {
         if matches.get_flag("dry-run") {
             would_make_vault(session, &mut report)?;

@@ -12,6 +12,7 @@ use crate::{
     error::{Code, Error, Result},
     mcp_clients::{
         CLIENTS, CommandState, Intent, Launch, McpClient, Registration, RegistrationState, SERVER, Scope, SlashCommand,
+        shell_word,
     },
     settings::Machine,
     tools::view::Tone,
@@ -28,9 +29,17 @@ struct Wish {
 }
 
 impl Wish {
-    fn of(matches: &ArgMatches) -> Self {
+    fn of(matches: &ArgMatches) -> Result<Self> {
         let named: Vec<&String> = matches.get_many("client").into_iter().flatten().collect();
-        Self {
+        let is_client = |id: &String| CLIENTS.iter().any(|client| client.id == id);
+        if let Some(agent) = named.iter().find(|id| !is_client(id)) {
+            return Err(Error::new(
+                Code::InvalidArgument,
+                format!("{agent} is no MCP client that this program can register with"),
+            )
+            .hint("with `--gateway` it can be made to use the gateway"));
+        }
+        Ok(Self {
             intent: if matches.get_flag("remove") {
                 Intent::Remove
             } else {
@@ -47,12 +56,19 @@ impl Wish {
                 .collect(),
             dry_run: matches.get_flag("dry-run"),
             sure: matches.get_flag(YES),
-        }
+        })
     }
 
     fn clients(&self, machine: &Machine) -> Vec<&'static McpClient> {
         if self.named.is_empty() {
-            CLIENTS.iter().filter(|client| client.is_here(machine)).collect()
+            // A project may hold what was registered where other clients were installed.
+            let is_left = |client: &McpClient| {
+                self.intent == Intent::Remove && self.scope == Scope::Project && client.has_project_settings(machine)
+            };
+            CLIENTS
+                .iter()
+                .filter(|client| client.is_here(machine) || is_left(client))
+                .collect()
         } else {
             self.named.clone()
         }
@@ -70,7 +86,7 @@ struct Plan<'a> {
 
 /// Shows, asks, changes, and proves it.
 pub(super) fn run(session: &Session, matches: &ArgMatches, launch: &Launch, report: &mut SetupReport) -> Result<()> {
-    let wish = Wish::of(matches);
+    let wish = Wish::of(matches)?;
     let machine = session.app.settings().machine()?;
     let launch = match wish.scope {
         Scope::User => launch.clone(),
@@ -94,6 +110,9 @@ pub(super) fn run(session: &Session, matches: &ArgMatches, launch: &Launch, repo
         };
         // Slash commands are useless without the server they name.
         if plan_entry(report, &wish, registration, &mut plan)? {
+            if wish.intent == Intent::Register {
+                warn_of_plugin(report, client, &machine);
+            }
             let commands = SlashCommand::all(client, &machine, wish.scope);
             plan_commands(report, &wish, commands, &mut plan)?;
         }
@@ -174,6 +193,20 @@ fn plan_entry<'a>(
     Ok(true)
 }
 
+/// Says that a client would start this server twice.
+fn warn_of_plugin(report: &mut SetupReport, client: &McpClient, machine: &Machine) {
+    if let Some(plugin) = client.plugin(machine) {
+        report.warning(&format!(
+            "{} also has the plugin {plugin}, so it starts two of these servers",
+            client.title
+        ));
+        report.hint(format!(
+            "keep one: `claude plugin uninstall {plugin}`, or `api-keys setup --remove --client {}`",
+            client.id
+        ));
+    }
+}
+
 fn plan_commands(
     report: &mut SetupReport,
     wish: &Wish,
@@ -248,6 +281,11 @@ fn show(report: &SetupReport, registration: &Registration<'_>, preview: &str) ->
         "Client",
         &format!("{}: {}", registration.client.title, registration.file.display()),
     )?;
+    if registration.intent == Intent::Register
+        && let Some(old) = registration.outdated()?
+    {
+        report.line(Tone::Bad, &format!("        - starts {}", old.command))?;
+    }
     let (sign, tone) = sign(registration.intent);
     preview
         .lines()
@@ -329,21 +367,9 @@ fn say_where(report: &SetupReport, launch: &Launch) {
         names.join(", ")
     ));
     let words = std::iter::once(&launch.command).chain(&launch.arguments);
-    let words: Vec<String> = words.map(|word| quoted(word)).collect();
+    let words: Vec<String> = words.map(|word| shell_word(word)).collect();
     report.hint(format!(
         "Claude Code: `claude mcp add --scope user {SERVER} -- {}`; other clients: run that command as a stdio server",
         words.join(" ")
     ));
-}
-
-/// A word as a shell takes it.
-fn quoted(word: &str) -> String {
-    let plain = word
-        .chars()
-        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | '+'));
-    if plain {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
-    }
 }

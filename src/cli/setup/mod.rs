@@ -3,6 +3,7 @@
 
 mod agent_logs;
 mod command;
+mod gateway;
 mod mcp_clients;
 mod offers;
 mod report;

@@ -23,7 +23,7 @@ use crate::{
     domain::{Tokens, UsageRecord, Usd},
     error::{Code, Error, Result},
     gateway::keys::health::KeyHealth,
-    services::budget_claim::Claim,
+    services::{budget_claim::Claim, budget_status},
     storage::{
         gateway_clients::GatewayClient,
         ledger::{BUSY_TIMEOUT, Encoded, EntryId, Fold, Granted, Journal, Ledger, LedgerError, Position, Spent},
@@ -447,12 +447,14 @@ impl LedgerWriter {
         let until = now.checked_add(LEASE_TIMEOUT).unwrap_or(Timestamp::MAX);
         let records: Vec<&UsageRecord> = batch.ended.iter().map(|ended| &ended.record).collect();
         let changes: Vec<_> = batch.changes.iter().map(PlannedLease::as_lease_change).collect();
+        let budgets = budget_status::watched(&self.app.settings().current().budget, now);
         let folded = ledger.fold(
             &Fold {
                 holder: &self.holder,
                 ended: &records,
                 position: batch.position,
                 leases: &changes,
+                budgets: &budgets,
                 until,
             },
             now,

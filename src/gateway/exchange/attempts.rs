@@ -116,8 +116,8 @@ impl Attempts<'_> {
         if let Some(response) = self.cached(&prepared) {
             return Ok(Some(response));
         }
-        let project = state.options.project.as_ref();
-        let lent = state.key_ring.keys_of(app, &prepared.provider, project).await?;
+        let label = request.client.key_label.as_ref();
+        let lent = state.key_ring.keys_of(app, &prepared.provider, label).await?;
         state.key_health.refresh(app).await;
         let keys = in_order(state, &prepared, request.attribution.session.as_deref(), lent)?;
         let noted = Noted {

@@ -11,6 +11,7 @@ use hyper::{
 use tokio::time::Instant;
 
 use super::{
+    asked_model::AskedModel,
     key_filter::KeyFilter,
     relay::{BodyStart, Extent, Flow, ReadUntil, Relay, Stopped, StreamEnd},
     upstream_id::upstream_id,
@@ -133,6 +134,7 @@ impl Delivery<'_> {
                 .translated
                 .as_ref()
                 .map(|translated| translated.answer.clone()),
+            asked: self.prepared.asked.as_deref().map(AskedModel::new),
             def: self.prepared.provider.def,
             began_at: self.state.app.now(),
             status: response.status.as_u16(),
@@ -323,6 +325,9 @@ impl Delivery<'_> {
                     error.into()
                 }
             };
+        }
+        if let Some(asked) = flow.asked.take() {
+            body = asked.whole(body);
         }
         // A response without usage is not from a model.
         if let (Some(request), StatusCode::OK, true) = (self.cacheable, begun.status, is_counted) {

@@ -13,7 +13,7 @@ use hyper::body::{Body, Frame};
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::key_filter::KeyFilter;
+use super::{asked_model::AskedModel, key_filter::KeyFilter};
 use crate::{
     domain::{RequestOutcome, Usd},
     gateway::{
@@ -46,6 +46,8 @@ pub(super) struct Flow {
     pub(super) key_filter: KeyFilter,
     /// Where the client speaks another format than the provider.
     pub(super) answer: Option<AnswerTranslator>,
+    /// Where the response is to name the model as the request did.
+    pub(super) asked: Option<AskedModel>,
     pub(super) def: &'static ProviderDef,
     pub(super) began_at: Timestamp,
     pub(super) status: u16,
@@ -164,9 +166,21 @@ impl Flow {
     /// The chunk as the client gets it: without the key, in its own format.
     pub(super) fn for_client(&mut self, chunk: Bytes) -> Bytes {
         let filtered = self.key_filter.pass(chunk);
-        match &mut self.answer {
+        self.in_its_format(filtered)
+    }
+
+    fn in_its_format(&mut self, filtered: Bytes) -> Bytes {
+        let answer = match &mut self.answer {
             Some(answer) => answer.pass(&filtered).into(),
             None => filtered,
+        };
+        self.named(answer)
+    }
+
+    fn named(&mut self, answer: Bytes) -> Bytes {
+        match &mut self.asked {
+            Some(asked) => asked.pass(&answer).into(),
+            None => answer,
         }
     }
 
@@ -187,16 +201,20 @@ impl Flow {
         self.settle(StreamEnd::Complete);
         let rest = [self.for_client(rest), self.held_back()];
         let end = self.answer.as_mut().map(|answer| Bytes::from(answer.finish()));
-        ready.extend(rest.into_iter().chain(end).filter(|chunk| !chunk.is_empty()));
+        let end = [end.map(|end| self.named(end)), self.last_line()];
+        let rest = rest.into_iter().chain(end.into_iter().flatten());
+        ready.extend(rest.filter(|chunk| !chunk.is_empty()));
     }
 
     /// What was held back of the body, now that no more of it comes.
     fn held_back(&mut self) -> Bytes {
         let rest = self.key_filter.finish();
-        match &mut self.answer {
-            Some(answer) => answer.pass(&rest).into(),
-            None => rest,
-        }
+        self.in_its_format(rest)
+    }
+
+    /// The end of a stream that is no whole line.
+    fn last_line(&mut self) -> Option<Bytes> {
+        self.asked.as_mut().map(|asked| asked.finish().into())
     }
 
     /// Records what the response has used, unless that was done; returns what it cost, where that is known.
@@ -292,8 +310,9 @@ impl Relay {
                 }
                 Some(Err(why)) => {
                     flow.settle(StreamEnd::Broken);
-                    let rest = flow.held_back();
-                    self.ready.extend((!rest.is_empty()).then_some(rest));
+                    let rest = [Some(flow.held_back()), flow.last_line()];
+                    let rest = rest.into_iter().flatten().filter(|rest| !rest.is_empty());
+                    self.ready.extend(rest);
                     self.flow = None;
                     let message = format!("the provider {}", why.message());
                     self.failed = Some(io::Error::new(io::ErrorKind::ConnectionAborted, message));

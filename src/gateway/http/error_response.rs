@@ -73,6 +73,7 @@ impl ErrorResponse {
             | Code::InputDeclined
             | Code::VariableMissing
             | Code::KeyNotFound
+            | Code::DestinationNotFound
             | Code::LabelTaken
             | Code::KeyExpired
             | Code::KeyUnchanged
@@ -114,6 +115,7 @@ impl ErrorResponse {
             | Code::HomeMissing
             | Code::ClientConfigInvalid
             | Code::ServerNameTaken
+            | Code::SettingTaken
             | Code::CommandFailed
             | Code::Interrupted => StatusCode::SERVICE_UNAVAILABLE,
         }

@@ -6,6 +6,7 @@ use crate::{
     domain::Tags,
     error::{Code, Error, Result},
     providers,
+    storage::gateway_clients::GatewayClient,
 };
 
 /// The longest text that is kept of a header, in characters.
@@ -57,16 +58,20 @@ pub(in crate::gateway) struct Attribution {
 }
 
 impl Attribution {
-    /// What the headers of a request say; fails where its tags are not of the form `name=value`.
-    pub(in crate::gateway) fn of(headers: &HeaderMap) -> Result<Self> {
-        let agent = note(headers, "x-api-keys-agent").or_else(|| {
-            let said = headers.get(header::USER_AGENT)?.to_str().ok()?;
-            agent(said).filter(|name| !providers::has_key_form(name))
-        });
+    /// What the headers of a request say, and where they don't, its client; fails where its tags are not of the form
+    /// `name=value`.
+    pub(in crate::gateway) fn of(headers: &HeaderMap, client: &GatewayClient) -> Result<Self> {
+        let user_agent = headers.get(header::USER_AGENT).and_then(|said| said.to_str().ok());
+        let user_agent = user_agent.map(|said| said.trim().to_ascii_lowercase());
+        let agent = note(headers, "x-api-keys-agent")
+            .or_else(|| known_agent(user_agent.as_deref()?).map(str::to_owned))
+            .or_else(|| client.agent.clone())
+            .or_else(|| product(user_agent.as_deref()?).filter(|name| !providers::has_key_form(name)));
+        let session = SESSION_HEADERS.iter().find_map(|name| note(headers, name));
         Ok(Self {
             agent,
-            session: SESSION_HEADERS.iter().find_map(|name| note(headers, name)),
-            project: note(headers, "x-api-keys-project"),
+            session: session.or_else(|| client.session.clone()),
+            project: note(headers, "x-api-keys-project").or_else(|| client.project.clone()),
             tags: tags(headers)?,
         })
     }
@@ -78,16 +83,17 @@ fn note(headers: &HeaderMap, name: &str) -> Option<String> {
     (!value.is_empty() && !providers::has_key_form(value)).then(|| value.chars().take(MAX_LENGTH).collect())
 }
 
-/// The name of the program that says this of itself: the product that it begins with.
-fn agent(said: &str) -> Option<String> {
-    let said = said.trim().to_ascii_lowercase();
-    let known = AGENTS.iter().find(|(start, _)| said.starts_with(start));
-    let product = || {
-        let product = said.split(['/', ' ', '(', ';']).next()?;
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-        (!product.is_empty() && product.chars().all(is_plain)).then(|| product.chars().take(40).collect())
-    };
-    known.map(|(_, name)| (*name).to_owned()).or_else(product)
+/// The agent that says this of itself.
+fn known_agent(user_agent: &str) -> Option<&'static str> {
+    let known = AGENTS.iter().find(|(start, _)| user_agent.starts_with(start));
+    known.map(|(_, name)| *name)
+}
+
+/// The product that a program's description of itself begins with.
+fn product(user_agent: &str) -> Option<String> {
+    let product = user_agent.split(['/', ' ', '(', ';']).next()?;
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    (!product.is_empty() && product.chars().all(is_plain)).then(|| product.chars().take(40).collect())
 }
 
 fn tags(headers: &HeaderMap) -> Result<Tags> {
@@ -113,17 +119,44 @@ fn tags(headers: &HeaderMap) -> Result<Tags> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use hyper::header::{HeaderName, HeaderValue};
+    use jiff::Timestamp;
 
     use super::*;
+    use crate::{domain::Secret, storage::gateway_clients::KeyHash};
+
+    fn client() -> GatewayClient {
+        GatewayClient {
+            name: "test".parse().expect("a name"),
+            key_hash: KeyHash::of(&Secret::new("akc_test")),
+            created_at: Timestamp::UNIX_EPOCH,
+            providers: BTreeSet::new(),
+            models: BTreeSet::new(),
+            project: None,
+            daily_limit: None,
+            monthly_limit: None,
+            requests_per_minute: None,
+            expires_at: None,
+            agent: None,
+            session: None,
+            key_label: None,
+            issued: Vec::new(),
+        }
+    }
 
     fn said(headers: &[(&str, &str)]) -> Result<Attribution> {
+        said_by(&client(), headers)
+    }
+
+    fn said_by(client: &GatewayClient, headers: &[(&str, &str)]) -> Result<Attribution> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             let name = HeaderName::from_bytes(name.as_bytes()).expect("a name");
             map.append(name, HeaderValue::from_str(value).expect("a value"));
         }
-        Attribution::of(&map)
+        Attribution::of(&map, client)
     }
 
     #[test]
@@ -142,6 +175,27 @@ mod tests {
                 said(&[("user-agent", user_agent)]).expect("fine").agent.as_deref(),
                 name,
                 "{user_agent}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_request_does_not_say_of_itself_its_client_does() {
+        let client = GatewayClient {
+            agent: Some("cline".to_owned()),
+            session: Some("run-1".to_owned()),
+            ..client()
+        };
+        for (headers, agent, session) in [
+            (vec![], "cline", "run-1"),
+            (vec![("user-agent", "ai-sdk/openai/4.0.47")], "cline", "run-1"),
+            (vec![("user-agent", "codex_exec/1"), ("session_id", "s")], "codex", "s"),
+            (vec![("x-api-keys-agent", "mine")], "mine", "run-1"),
+        ] {
+            let said = said_by(&client, &headers).expect("fine");
+            assert_eq!(
+                (said.agent.as_deref(), said.session.as_deref()),
+                (Some(agent), Some(session))
             );
         }
     }

@@ -1,5 +1,7 @@
 //! A request as it is sent to a provider: the provider, the body, and what it may cost.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
 use hyper::Method;
 use jiff::Timestamp;
@@ -7,7 +9,7 @@ use jiff::Timestamp;
 use super::{
     client_request::ClientRequest,
     estimate::{self, RequestTokens},
-    fields::BodyFields,
+    fields::{BodyFields, text},
     rewrite::rewritten,
     target::{Target, UNNAMED},
     translated::{EFFORTS, SentAs, TranslatedCall},
@@ -30,6 +32,8 @@ pub(in crate::gateway) struct PreparedRequest {
     pub(in crate::gateway) label: Option<Label>,
     /// What goes on: with the provider's own name of the model in it.
     pub(in crate::gateway) body: Bytes,
+    /// The model's name for the response, where that is to be the requested one.
+    pub(in crate::gateway) asked: Option<String>,
     /// Whether only we requested the counts at the end of the stream.
     pub(in crate::gateway) strips: bool,
     /// Whether it uses tokens at all.
@@ -122,6 +126,8 @@ impl PreparedRequest {
         } else {
             rewritten(body, fields, &model.model, asks_for_counts)
         };
+        let is_replaced = config.gateway.echo_model && !matches!(call.endpoint, Endpoint::Native(_));
+        let asked = fields.model.filter(|_| is_replaced).and_then(text).map(Cow::into_owned);
         let most = match &pricing {
             _ if !is_metered => Some(Usd::ZERO),
             Pricing::Unpriced(Unpriced::UnknownModel) if provider.def.states_cost && !is_deferred => {
@@ -136,6 +142,7 @@ impl PreparedRequest {
             model,
             label,
             body,
+            asked,
             strips,
             is_metered,
             operation: call.endpoint.operation(),

@@ -1,5 +1,7 @@
 //! Settings as text: one entry is read, put in or taken out, and the rest stays as it was, with comments and order.
 
+use std::fmt;
+
 use jsonc_parser::{
     ParseOptions,
     cst::{CstInputValue, CstObject, CstRootNode},
@@ -7,12 +9,16 @@ use jsonc_parser::{
 use serde_json::Value;
 use toml_edit::{DocumentMut, InlineTable, Item, Table, TableLike};
 
+use super::dotenv;
+
 /// How a client writes its settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SettingsFormat {
     /// JSON; comments and commas before a closing bracket are understood, since some clients do.
     Json,
     Toml,
+    /// Lines of `NAME=value`, as in a `.env` file.
+    Dotenv,
 }
 
 /// Why a text cannot be changed. It never quotes the text, which may hold secrets.
@@ -21,59 +27,86 @@ pub(super) enum Broken {
     /// It is not of the format; the line is where that shows.
     Syntax { line: usize },
     /// It is a list or a value where there should be a table.
-    NotATable { what: &'static str },
+    NotATable { what: String },
     /// A table is there more than once, and programs differ in which one counts.
     Twice,
     /// The change would have touched something else.
     Unfaithful,
 }
 
-/// Where in a text an entry is.
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Syntax { line } => write!(f, "line {line} is not what such a file can hold"),
+            Self::NotATable { what } => write!(f, "{what} is not a table"),
+            Self::Twice => f.write_str("a name is there twice"),
+            Self::Unfaithful => f.write_str("its form would not survive the change"),
+        }
+    }
+}
+
+/// Where in a text an entry is: its name, after those of the tables that it is in.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct EntryPath {
-    pub(super) table: &'static str,
-    pub(super) name: &'static str,
+pub(super) struct EntryPath<'a>(pub(super) &'a [&'a str]);
+
+impl<'a> EntryPath<'a> {
+    /// The tables, outermost first, and the entry's own name.
+    fn parts(self) -> (&'a [&'a str], &'a str) {
+        match self.0.split_last() {
+            Some((name, tables)) => (tables, name),
+            None => (&[], ""),
+        }
+    }
 }
 
 impl SettingsFormat {
     /// The entry at `place`, if there is one.
-    pub(super) fn entry(self, text: &str, place: EntryPath) -> Result<Option<Value>, Broken> {
-        let value = self.value(text)?;
-        let Some(table) = value.get(place.table) else {
-            return Ok(None);
-        };
-        match table {
-            Value::Object(table) => Ok(table.get(place.name).cloned()),
-            _ => Err(Broken::NotATable { what: place.table }),
+    pub(super) fn entry(self, text: &str, place: EntryPath<'_>) -> Result<Option<Value>, Broken> {
+        let (tables, name) = place.parts();
+        let mut value = self.value(text)?;
+        for what in tables {
+            let Some(table) = value.get_mut(*what) else {
+                return Ok(None);
+            };
+            if !table.is_object() {
+                return Err(Broken::NotATable {
+                    what: (*what).to_owned(),
+                });
+            }
+            value = table.take();
         }
+        Ok(value.get_mut(name).map(Value::take))
     }
 
-    /// The text with `entry` at `place`, where none is yet.
-    pub(super) fn with(self, text: &str, place: EntryPath, entry: &Value) -> Result<String, Broken> {
+    /// The text with `entry` at `place`, instead of the one that is there.
+    pub(super) fn with(self, text: &str, place: EntryPath<'_>, entry: &Value) -> Result<String, Broken> {
         let changed = match self {
             Self::Json => json_with(text, place, entry)?,
             Self::Toml => toml_with(text, place, entry)?,
+            Self::Dotenv => dotenv::with(text, place.parts().1, entry.as_str().unwrap_or_default()),
         };
         self.faithful(text, changed, place, Some(entry))
     }
 
     /// The text without the entry at `place`.
-    pub(super) fn without(self, text: &str, place: EntryPath) -> Result<String, Broken> {
+    pub(super) fn without(self, text: &str, place: EntryPath<'_>) -> Result<String, Broken> {
         let changed = match self {
             Self::Json => json_without(text, place)?,
             Self::Toml => toml_without(text, place)?,
+            Self::Dotenv => dotenv::without(text, place.parts().1),
         };
         self.faithful(text, changed, place, None)
     }
 
     /// `entry` as it is written where nothing else is.
-    pub(super) fn lines(self, place: EntryPath, entry: &Value) -> String {
+    pub(super) fn lines(self, place: EntryPath<'_>, entry: &Value) -> String {
         let whole = self.with("", place, entry).unwrap_or_default();
         match self {
-            Self::Toml => whole,
+            Self::Toml | Self::Dotenv => whole,
             // Without the braces around the table and the file.
             Self::Json => {
-                let lines: Vec<&str> = whole.lines().filter_map(|line| line.strip_prefix("    ")).collect();
+                let indent = "  ".repeat(place.0.len());
+                let lines: Vec<&str> = whole.lines().filter_map(|line| line.strip_prefix(&indent)).collect();
                 lines.join("\n")
             }
         }
@@ -93,24 +126,22 @@ impl SettingsFormat {
                 let table: toml::Table = toml::from_str(text).map_err(|why| syntax(text, why.span()))?;
                 serde_json::to_value(table).map_err(|_| Broken::Syntax { line: 1 })
             }
+            Self::Dotenv => Ok(dotenv::value(text)),
         }
     }
 
     /// `changed`, if it differs from `text` by the entry at `place` alone.
-    fn faithful(self, text: &str, changed: String, place: EntryPath, entry: Option<&Value>) -> Result<String, Broken> {
+    fn faithful(
+        self,
+        text: &str,
+        changed: String,
+        place: EntryPath<'_>,
+        entry: Option<&Value>,
+    ) -> Result<String, Broken> {
         let rest = |text: &str| {
             let mut value = self.value(text)?;
-            let table = value.get_mut(place.table).and_then(Value::as_object_mut);
-            let entry = table.and_then(|table| table.shift_remove(place.name));
-            // A table that held nothing else says the same as none.
-            if let Value::Object(all) = &mut value
-                && all
-                    .get(place.table)
-                    .is_some_and(|table| table.as_object().is_some_and(serde_json::Map::is_empty))
-            {
-                all.shift_remove(place.table);
-            }
-            Ok::<_, Broken>((value.as_object().cloned().unwrap_or_default(), entry))
+            let entry = value.as_object_mut().and_then(|table| take_out(table, place.0));
+            Ok::<_, Broken>((value, entry))
         };
         let ((before, _), (after, found)) = (rest(text)?, rest(&changed)?);
         if before == after && found.as_ref() == entry {
@@ -119,6 +150,20 @@ impl SettingsFormat {
             Err(Broken::Unfaithful)
         }
     }
+}
+
+/// Takes the entry at `path` out, with the tables on the way that are then empty: they say the same as none.
+fn take_out(table: &mut serde_json::Map<String, Value>, path: &[&str]) -> Option<Value> {
+    let (name, rest) = path.split_first()?;
+    if rest.is_empty() {
+        return table.shift_remove(*name);
+    }
+    let inner = table.get_mut(*name)?.as_object_mut()?;
+    let taken = take_out(inner, rest);
+    if inner.is_empty() {
+        table.shift_remove(*name);
+    }
+    taken
 }
 
 /// The mark that some editors on Windows put before a text.
@@ -157,7 +202,9 @@ fn json_root(root: &CstRootNode) -> Result<Option<CstObject>, Broken> {
         None => Ok(None),
         Some(value) => match value.as_object() {
             Some(object) => once(&object).map(|()| Some(object)),
-            None => Err(Broken::NotATable { what: "the file" }),
+            None => Err(Broken::NotATable {
+                what: "the file".to_owned(),
+            }),
         },
     }
 }
@@ -177,16 +224,23 @@ fn once(object: &CstObject) -> Result<(), Broken> {
     }
 }
 
-fn json_with(text: &str, place: EntryPath, entry: &Value) -> Result<String, Broken> {
+fn json_with(text: &str, place: EntryPath<'_>, entry: &Value) -> Result<String, Broken> {
     let text = if text.trim().is_empty() { "" } else { text };
     let (mark, root) = json(text)?;
     json_root(&root)?;
-    let table = root
+    let (tables, name) = place.parts();
+    let not_a_table = |what: &str| Broken::NotATable { what: what.to_owned() };
+    let mut table = root
         .object_value_or_create()
-        .and_then(|object| object.object_value_or_create(place.table))
-        .ok_or(Broken::NotATable { what: place.table })?;
-    once(&table)?;
-    table.append(place.name, input(entry));
+        .ok_or_else(|| not_a_table(tables.first().unwrap_or(&name)))?;
+    for what in tables {
+        table = table.object_value_or_create(what).ok_or_else(|| not_a_table(what))?;
+        once(&table)?;
+    }
+    match table.get(name) {
+        Some(known) => known.set_value(input(entry)),
+        None => drop(table.append(name, input(entry))),
+    }
     let mut changed = format!("{mark}{root}");
     if text.is_empty() && !changed.ends_with('\n') {
         changed.push('\n');
@@ -194,14 +248,16 @@ fn json_with(text: &str, place: EntryPath, entry: &Value) -> Result<String, Brok
     Ok(changed)
 }
 
-fn json_without(text: &str, place: EntryPath) -> Result<String, Broken> {
+fn json_without(text: &str, place: EntryPath<'_>) -> Result<String, Broken> {
     let (mark, root) = json(text)?;
-    let table = json_root(&root)?.and_then(|object| object.object_value(place.table));
-    if let Some(table) = table {
-        once(&table)?;
-        if let Some(entry) = table.get(place.name) {
-            entry.remove();
-        }
+    let (tables, name) = place.parts();
+    let mut table = json_root(&root)?;
+    for what in tables {
+        table = table.and_then(|table| table.object_value(what));
+        table.as_ref().map_or(Ok(()), once)?;
+    }
+    if let Some(entry) = table.and_then(|table| table.get(name)) {
+        entry.remove();
     }
     Ok(format!("{mark}{root}"))
 }
@@ -246,21 +302,41 @@ fn syntax(text: &str, span: Option<std::ops::Range<usize>>) -> Broken {
     }
 }
 
-fn toml_with(text: &str, place: EntryPath, entry: &Value) -> Result<String, Broken> {
+fn toml_with(text: &str, place: EntryPath<'_>, entry: &Value) -> Result<String, Broken> {
     let mut document = toml(text)?;
-    let servers = document.entry(place.table).or_insert_with(|| {
-        let mut table = Table::new();
-        table.set_implicit(true);
-        Item::Table(table)
-    });
-    let servers = servers
-        .as_table_like_mut()
-        .ok_or(Broken::NotATable { what: place.table })?;
-    let mut table = Table::new();
-    for (name, value) in entry.as_object().into_iter().flatten() {
-        table.insert(name, Item::Value(toml_value(value)));
+    let before = SettingsFormat::Toml.entry(text, place)?;
+    let (tables, name) = place.parts();
+    let mut table: &mut dyn TableLike = document.as_table_mut();
+    for what in tables {
+        let inside = table.entry(what).or_insert_with(|| {
+            let mut table = Table::new();
+            table.set_implicit(true);
+            Item::Table(table)
+        });
+        table = inside.as_table_like_mut().ok_or_else(|| Broken::NotATable {
+            what: (*what).to_owned(),
+        })?;
     }
-    servers.insert(place.name, Item::Table(table));
+    match table.get_mut(name) {
+        // Comments between what stays are kept.
+        Some(known) if known.is_table() && entry.is_object() => {
+            let fields = entry.as_object().into_iter().flatten();
+            let known = known.as_table_like_mut().ok_or(Broken::Unfaithful)?;
+            let gone: Vec<String> = known
+                .iter()
+                .map(|(name, _)| name.to_owned())
+                .filter(|name| entry.get(name).is_none())
+                .collect();
+            for name in gone {
+                known.remove(&name);
+            }
+            let before = before.unwrap_or_default();
+            for (name, value) in fields.filter(|(name, value)| before.get(name) != Some(*value)) {
+                known.insert(name, Item::Value(toml_value(value)));
+            }
+        }
+        _ => drop(table.insert(name, toml_item(entry))),
+    }
     let changed = toml_text(&document, text)?;
     // A first table in an empty file needs no line before it.
     Ok(if text.trim().is_empty() {
@@ -270,12 +346,29 @@ fn toml_with(text: &str, place: EntryPath, entry: &Value) -> Result<String, Brok
     })
 }
 
-fn toml_without(text: &str, place: EntryPath) -> Result<String, Broken> {
+fn toml_without(text: &str, place: EntryPath<'_>) -> Result<String, Broken> {
     let mut document = toml(text)?;
-    if let Some(servers) = document.get_mut(place.table).and_then(Item::as_table_like_mut) {
-        TableLike::remove(servers, place.name);
+    let (tables, name) = place.parts();
+    let mut table: Option<&mut dyn TableLike> = Some(document.as_table_mut());
+    for what in tables {
+        table = table.and_then(|table| table.get_mut(what)?.as_table_like_mut());
+    }
+    if let Some(table) = table {
+        table.remove(name);
     }
     toml_text(&document, text)
+}
+
+/// An object as a table of its own, and anything else as a value.
+fn toml_item(value: &Value) -> Item {
+    let Value::Object(fields) = value else {
+        return Item::Value(toml_value(value));
+    };
+    let mut table = Table::new();
+    for (name, value) in fields {
+        table.insert(name, Item::Value(toml_value(value)));
+    }
+    Item::Table(table)
 }
 
 fn toml_value(value: &Value) -> toml_edit::Value {
@@ -287,8 +380,12 @@ fn toml_value(value: &Value) -> toml_edit::Value {
         }
         Value::Bool(it) => (*it).into(),
         Value::String(it) => it.as_str().into(),
-        // An entry of ours holds neither.
-        Value::Null | Value::Number(_) => value.to_string().into(),
+        Value::Number(number) => match number.as_i64() {
+            Some(number) => number.into(),
+            None => number.to_string().into(),
+        },
+        // An entry of ours holds none.
+        Value::Null => value.to_string().into(),
     }
 }
 

@@ -5,14 +5,8 @@ use serde_json::json;
 
 use super::*;
 
-const JSON: EntryPath = EntryPath {
-    table: "mcpServers",
-    name: "api-keys",
-};
-const TOML: EntryPath = EntryPath {
-    table: "mcp_servers",
-    name: "api-keys",
-};
+const JSON: EntryPath<'_> = EntryPath(&["mcpServers", "api-keys"]);
+const TOML: EntryPath<'_> = EntryPath(&["mcp_servers", "api-keys"]);
 
 fn entry() -> Value {
     json!({"command": "/usr/bin/api-keys", "args": ["serve"]})
@@ -90,11 +84,19 @@ fn what_is_broken_is_told_by_its_line_and_never_quoted() {
         (SettingsFormat::Json, "{\n'a': 1}", Broken::Syntax { line: 2 }),
         (SettingsFormat::Json, "{} {}", Broken::Syntax { line: 1 }),
         (SettingsFormat::Json, &deep, Broken::Syntax { line: 1 }),
-        (SettingsFormat::Json, "[]", Broken::NotATable { what: "the file" }),
+        (
+            SettingsFormat::Json,
+            "[]",
+            Broken::NotATable {
+                what: "the file".to_owned(),
+            },
+        ),
         (
             SettingsFormat::Json,
             "{\"mcpServers\": []}",
-            Broken::NotATable { what: "mcpServers" },
+            Broken::NotATable {
+                what: "mcpServers".to_owned(),
+            },
         ),
         (
             SettingsFormat::Json,
@@ -112,7 +114,9 @@ fn what_is_broken_is_told_by_its_line_and_never_quoted() {
         (
             SettingsFormat::Toml,
             "mcp_servers = 1",
-            Broken::NotATable { what: "mcp_servers" },
+            Broken::NotATable {
+                what: "mcp_servers".to_owned(),
+            },
         ),
         (SettingsFormat::Toml, "a = 1\r\nb = 2\n", Broken::Unfaithful),
     ] {

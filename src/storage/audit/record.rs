@@ -44,6 +44,11 @@ pub enum Action {
     ValidateKey,
     /// The secret was handed out, for what `detail` says.
     RevealKey,
+    /// The secret of a destination of alerts was stored.
+    AddDestination,
+    RemoveDestination,
+    /// The secret of a destination was handed out, to send a message.
+    RevealDestination,
     AddSlot,
     RemoveSlot,
     ChangePassphrase,

@@ -86,6 +86,16 @@ impl ForeignFolder {
         self.write(name, bytes, model.as_ref())
     }
 
+    /// As [`replace`](Self::replace), for bytes that hold a secret: neither the file nor its backup is for others to read.
+    pub fn replace_private(&self, name: &str, seen: Option<&FileContents>, bytes: &[u8]) -> Result<Written, FileError> {
+        self.writable(name)?;
+        self.expect_as(name, seen.map(|(_, stamp)| *stamp))?;
+        if let Some((before, _)) = seen {
+            let _ = self.write(&format!("{name}{BACKUP}"), before, None)?;
+        }
+        self.write(name, bytes, None)
+    }
+
     fn write(&self, name: &str, bytes: &[u8], model: Option<&fs::Metadata>) -> Result<Written, FileError> {
         self.0.write_whole(name, bytes, |file| match model {
             Some(model) => system::dress_like(file, model),

@@ -18,7 +18,7 @@ use super::{
     names::NameId,
 };
 use crate::{
-    domain::{Span, UsageRecord, Usd},
+    domain::{BudgetWatch, Span, UsageRecord, Usd},
     storage::files::Folder,
 };
 
@@ -113,6 +113,8 @@ pub struct Fold<'a> {
     /// Up to where its journal is recorded by that.
     pub position: Option<Position>,
     pub leases: &'a [LeaseChange<'a>],
+    /// The budgets whose thresholds raise alerts.
+    pub budgets: &'a [BudgetWatch],
     /// Until when its leases count should it never be heard of again: an hour at most.
     pub until: Timestamp,
 }
@@ -221,6 +223,9 @@ impl Transaction<'_> {
             recorded.push(self.record(record)?);
         }
         self.add_up()?;
+        if !recorded.is_empty() {
+            self.raise_budgets(fold.budgets, now)?;
+        }
         if let Some(position) = fold.position {
             self.set_position(fold.holder, position)?;
         }

@@ -5,7 +5,8 @@
 //! of an hour and its UTC day (`records`, `totals`): sums outlive the records that [`Ledger::prune`] removes. Budgets are
 //! checked and leased from in one step (`leases`); what a gateway's requests use comes in by its `journal`. How the last
 //! requests ended is kept in memory, and only what is new is read (`recent`). `schema/` is what the database looks like,
-//! `connection` how it is opened. What agents' logs tell comes in by `imports`.
+//! `connection` how it is opened. What agents' logs report comes in by `imports`, and is matched with other records by
+//! `log_matching`. Alerts are raised in the transaction of what they are about, and sent from an outbox (`alerts`).
 
 mod additions;
 mod alerts;
@@ -18,6 +19,9 @@ mod health;
 mod imports;
 mod journal;
 mod leases;
+mod log_entries;
+mod log_matching;
+mod log_positions;
 mod names;
 mod recent;
 mod records;
@@ -28,14 +32,16 @@ mod upkeep;
 mod windows;
 
 pub use additions::Totals;
+pub use alerts::{AlertState, DestinationQueue, MessageState, OutboundMessage};
 pub use connection::{BUSY_TIMEOUT, FILE};
 pub use copies::LedgerCopy;
 pub use error::LedgerError;
 pub use handle::Ledger;
 pub use health::StoredHealth;
-pub use imports::{EntryRole, Fate, Imported, LogBatch, LogCounter, LogEntry, LogPosition, OwnsRather};
+pub use imports::OwnsRather;
 pub use journal::{Encoded, EntryId, Journal, Position, Segment};
 pub use leases::{BUDGET_PARTS, Fold, Folded, Granted, LeaseChange, LeaseId, LeaseState, SpendingLimit, Spent};
+pub use log_entries::{EntryRole, Fate, Imported, LogBatch, LogCounter, LogEntry, LogPosition};
 pub use recent::{Asked, Outcomes, Past};
 pub use records::{Exported, Recorded};
 pub use schema::marks;

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use jiff::Timestamp;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::{
@@ -12,8 +13,8 @@ use super::{
     totals::Filter,
 };
 use crate::domain::{
-    Billing, ModelRef, OwnCost, ProviderId, RecordedCost, RequestOutcome, Service, Span, Task, TokenCounts, Tokens,
-    UsageRecord, UsageSource, Usd,
+    Billing, BudgetWatch, ModelRef, OwnCost, ProviderId, RecordedCost, RequestOutcome, Service, Span, Task,
+    TokenCounts, Tokens, UsageRecord, UsageSource, Usd,
 };
 
 /// How a record was taken.
@@ -43,9 +44,20 @@ const RECORDS: &str = "
 impl Ledger {
     /// Keeps `record` and counts it; both are on the disk when this returns.
     pub fn record(&self, record: &UsageRecord) -> LedgerResult<Recorded> {
+        self.record_watched(record, &[], record.at)
+    }
+
+    /// The same, and raises the alerts that are due for `budgets` in the same transaction.
+    pub fn record_watched(
+        &self,
+        record: &UsageRecord,
+        budgets: &[BudgetWatch],
+        now: Timestamp,
+    ) -> LedgerResult<Recorded> {
         self.write(Survives::PowerCut, |transaction| {
             let recorded = transaction.record(record)?;
             transaction.add_up()?;
+            transaction.raise_budgets(budgets, now)?;
             Ok(recorded)
         })
     }

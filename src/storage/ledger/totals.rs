@@ -7,7 +7,7 @@ use super::{
     additions::{DAY, QUARTER, Totals, quarter},
     names::{NameId, Series},
 };
-use crate::domain::{ProviderId, Span, UsageSource};
+use crate::domain::{ProviderId, Span, UsageSource, Usd};
 
 /// The columns of [`Totals`] over records of one series and session, and both of these.
 pub(super) const SESSION_SUMS: &str =
@@ -190,6 +190,21 @@ impl Transaction<'_> {
             let mut rows = statement.query([client, width, from, to])?;
             while let Some(row) = rows.next()? {
                 sum += Totals::read(row)?;
+            }
+        }
+        Ok(sum)
+    }
+
+    /// What the requests of all cost in `span`: of the whole sum only this is read.
+    pub(super) fn cost(&self, span: Span) -> rusqlite::Result<Usd> {
+        let mut sum = Usd::ZERO;
+        let mut statement = self
+            .sql
+            .prepare_cached("SELECT cost FROM total WHERE client = 0 AND width = ?1 AND start >= ?2 AND start < ?3")?;
+        for Piece { width, from, to } in pieces(span) {
+            let mut rows = statement.query([width, from, to])?;
+            while let Some(row) = rows.next()? {
+                sum = sum + Usd::from_nano(row.get(0)?);
             }
         }
         Ok(sum)

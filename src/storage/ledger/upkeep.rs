@@ -97,9 +97,14 @@ impl Ledger {
             })?;
         }
         self.write(Survives::PowerCut, |transaction| {
-            transaction
-                .sql
-                .execute("DELETE FROM alert WHERE at < ?1", [before.as_millisecond()])
+            let sql = transaction.sql;
+            sql.execute("DELETE FROM alert WHERE last_at < ?1", [before.as_millisecond()])?;
+            sql.execute("DELETE FROM notice WHERE alert NOT IN (SELECT id FROM alert)", [])?;
+            sql.execute("DELETE FROM delivery WHERE notice NOT IN (SELECT id FROM notice)", [])?;
+            sql.execute(
+                "DELETE FROM message WHERE id NOT IN (SELECT message FROM delivery) AND made_at < ?1",
+                [before.as_millisecond()],
+            )
         })?;
         self.shrink()?;
         Ok(removed)

@@ -141,13 +141,9 @@ impl CheckedVault {
             return Err(damaged("it is of another key"));
         }
         let opened = Opened::open(keys, file, header, VaultFreshness::Current).map_err(damaged)?;
-        let mut secrets = 0;
-        for (key_id, version) in opened.secrets() {
-            opened
-                .secret(key_id, version)
-                .map_err(|_| damaged("a secret is not the one of its record"))?;
-            secrets += 1;
-        }
+        let secrets = opened
+            .open_all()
+            .map_err(|_| damaged("a secret is not the one of its record"))?;
         Ok(Self { opened, secrets })
     }
 

@@ -5,7 +5,7 @@ use super::{
     opened::{Draft, VaultContents},
 };
 use crate::{
-    domain::{ApiKey, KeyId, KeyRecord},
+    domain::{ApiKey, DestinationRecord, KeyId, KeyRecord, Label, Secret},
     storage::audit::AuditEntry,
 };
 
@@ -86,6 +86,20 @@ impl Edit {
     pub fn remove_record(&mut self, key_id: KeyId) {
         self.changed |= self.draft.contents.keys.remove(&key_id).is_some();
         self.draft.sealed.retain(|(of, _), _| *of != key_id);
+    }
+
+    /// Seals `secret` as that of a destination of alerts, in place of the one of its name.
+    pub fn destination(&mut self, record: DestinationRecord, secret: &Secret) -> Result<(), VaultError> {
+        self.draft.put_destination(record, secret)?;
+        self.changed = true;
+        Ok(())
+    }
+
+    /// Drops the secret of a destination for good; returns whether there was one.
+    pub fn remove_destination(&mut self, name: &Label) -> bool {
+        let is_removed = self.draft.remove_destination(name);
+        self.changed |= is_removed;
+        is_removed
     }
 
     /// A keyed hash of `key`, for [`crate::domain::KeyVersion::fingerprint`]: equal for equal keys of this vault.

@@ -79,6 +79,9 @@ pub enum VaultError {
     /// That version of the key has no secret any more.
     #[error("version {version} of {key_id} has no secret in the vault")]
     NoSuchSecret { key_id: KeyId, version: u32 },
+    /// No destination of that name has a secret in the vault.
+    #[error("the destination has no secret in the vault")]
+    NoSuchDestination,
     /// The caller broke a rule of [`super::Edit`].
     #[error("an edit of the vault broke a rule: {0}")]
     Misused(&'static str),

@@ -22,6 +22,7 @@
 //! | records, manifest, mac keys; `data_key` | HKDF-SHA256(salt `vault_id`, data key, `api-keys vault`, `records`, `manifest`, `mac`; `commitment`) |
 //! | audit, fingerprint keys | HKDF-SHA256(salt `vault_id`, the manifest's `lasting_key`, `api-keys lasting`, `audit`, `fingerprints`) |
 //! | manifest | under its key, bound to `manifest`, the header's text |
+//! | sealed (of a destination of alerts) | the same, bound to `destination`, `vault_id`, id, name |
 //! | sealed | length (16 bits), secret, zeros to a multiple of 256; bound to `record`, `vault_id`, key id, provider, origin, version (32 bits) |
 //! | mac | over format, header, manifest, number of records (64 bits), and of each record key id, version, sealed |
 //!
@@ -38,8 +39,11 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::seal;
 use crate::domain::KeyId;
 
-/// The version this program writes; also the newest it reads.
-pub(super) const VERSION: u32 = 1;
+/// The newest version that is read, and written where a vault holds what older versions do not know: secrets of
+/// destinations of alerts.
+pub(super) const VERSION: u32 = 2;
+/// The version that is written else.
+pub(super) const FIRST_VERSION: u32 = 1;
 /// The longest file that is read or written, in bytes.
 pub(super) const MAX_FILE: u64 = 16 * 1024 * 1024;
 /// The most keyslots a vault has.

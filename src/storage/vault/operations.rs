@@ -15,7 +15,7 @@ use super::{
     recognizer::Recognizer,
 };
 use crate::{
-    domain::{ApiKey, KeyRecord},
+    domain::{ApiKey, KeyRecord, Label, Secret},
     storage::{
         audit::{self, AuditEntry, AuditOutcome},
         files::{self, Folder},
@@ -222,6 +222,20 @@ impl Vault {
         held.opened.secret(key_id, version).map_err(|_| {
             drop(held.append(entry, AuditOutcome::Failed));
             self.damaged("a secret is not the one of its record")
+        })
+    }
+
+    /// The secret of the destination `name`; that it is handed out is in the audit trail, on the disk, before.
+    pub fn reveal_destination(&self, entry: &AuditEntry, name: &Label) -> Result<Secret, VaultError> {
+        let held = self.hold(Fresh::AsNeeded)?;
+        self.refuse_foreign(&held.opened)?;
+        if !held.opened.contents.destinations.contains_key(name) {
+            return Err(VaultError::NoSuchDestination);
+        }
+        held.append_and_anchor(entry, AuditOutcome::Done)?;
+        held.opened.destination(name).map_err(|_| {
+            drop(held.append(entry, AuditOutcome::Failed));
+            self.damaged("the secret of a destination is not the one of its record")
         })
     }
 

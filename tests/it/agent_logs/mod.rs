@@ -1,9 +1,8 @@
 //! The logs of coding agents in the ledger: each request once.
 
 mod claude_code;
-mod codex;
-mod databases;
 mod files;
+mod golden;
 mod joining;
 mod laws;
 
@@ -145,7 +144,3 @@ fn said<'a>(message: &'a str, request: &'a str, second: u32, counts: [u64; 4]) -
 }
 
 const CLAUDE: &str = ".claude/projects/-home-me-acme/11111111-1111-4111-8111-111111111111.jsonl";
-
-fn exists(path: impl AsRef<Path>) -> bool {
-    path.as_ref().exists()
-}

@@ -100,3 +100,40 @@ fn a_client_uses_the_models_that_it_was_added_for_and_no_others() {
         "{ids:?}"
     );
 }
+
+#[test]
+fn a_response_names_the_model_as_it_was_asked_for_where_that_is_set() {
+    let stream = "data: {\"id\":\"c\",\"object\":\"chat.completion.chunk\",\"model\":\"m-2026\",\"choices\":[{\"index\":0,\"delta\":\
+                  {\"content\":\"m-2026\"}}]}\n\ndata: [DONE]\n\n";
+    let provider = || {
+        StandIn::start(move |request| {
+            if request.json()["stream"] == true {
+                Reply::stream([stream])
+            } else {
+                Reply::json(200, &completion())
+            }
+        })
+    };
+    let aliases = "[gateway.models]\nbest = \"openai/m\"\n";
+    for (config, plain, streamed) in [
+        (aliases.to_owned(), "m-2026-01-01", "\"model\":\"m-2026\""),
+        (
+            format!("[gateway]\necho_model = true\n{aliases}"),
+            "best",
+            "\"model\":\"best\"",
+        ),
+    ] {
+        let scene = Scene::with(provider(), &config, &[], &[]);
+        let answer = ask(&scene, &scene.client, "/v1/chat/completions", "best");
+        assert_eq!(answer.json()["model"], plain);
+        assert_eq!(answered(&answer), (200, "openai/m".to_owned()));
+        let body = json!({"model": "best", "stream": true, "messages": [{"role": "user", "content": "hi"}]});
+        let answer = scene.gateway.post("/v1/chat/completions", &scene.client, &body);
+        let text = answer.text();
+        assert!(
+            text.contains(streamed) && text.contains("\"content\":\"m-2026\""),
+            "{text}"
+        );
+        assert!(text.ends_with("data: [DONE]\n\n"), "{text}");
+    }
+}

@@ -211,6 +211,65 @@ fn a_command_can_use_the_gateway_that_runs_and_only_some_providers() {
 }
 
 #[test]
+fn a_command_gets_the_keys_of_its_folders_label_also_through_the_gateway_that_runs() {
+    let config = "[projects]\n\"**/acme\" = \"second\"\n";
+    let scene = Scene::with(StandIn::answering(Reply::json(200, &completion())), config, &[], &[]);
+    scene.home.key(&["openai", "--label", "second"], SECOND);
+    let folder = scene.home.beside("acme");
+    std::fs::create_dir_all(&folder).unwrap();
+    let there = format!("--gateway={}", scene.gateway.address);
+    for (folder, wanted) in [(folder.clone(), SECOND), (scene.home.beside(""), KEY)] {
+        for gateway in [there.as_str(), "--gateway"] {
+            let script = "curl -s $OPENAI_BASE_URL/chat/completions -H \"authorization: Bearer $OPENAI_API_KEY\" \
+                          -d '{\"model\":\"openai/m\",\"messages\":[]}'";
+            let mut command = scene.home.command(["run", gateway, "--", "sh", "-c", script]);
+            command.current_dir(&folder);
+            let ended = scene.home.run_with(command, "");
+            assert_eq!(ended.code, Some(0), "{ended:?}");
+            let shown = scene
+                .provider
+                .requests()
+                .last()
+                .unwrap()
+                .header("authorization")
+                .unwrap_or_default()
+                .to_owned();
+            assert_eq!(
+                shown,
+                format!("Bearer {wanted}"),
+                "{gateway} in {}: {ended:?}",
+                folder.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn a_dry_run_shows_what_an_agent_gets_besides() {
+    let home = Home::new();
+    let dry = |arguments: &[&str]| home.run([&["run", "--gateway=127.0.0.1:9", "--dry-run"], arguments].concat());
+    let codex = dry(&["--json", "--", "codex"]).json();
+    assert_eq!(codex["agent"], "codex");
+    let arguments = codex["arguments"].to_string();
+    assert!(arguments.contains("http://127.0.0.1:9/v1"), "{arguments}");
+    assert!(dry(&["--", "codex"]).stdout.contains("codex -c"));
+    let gemini = dry(&["--json", "--", "gemini"]).json();
+    let file = gemini["settings_file"].as_str().unwrap();
+    assert!(
+        file.ends_with("settings.json") && !std::path::Path::new(file).exists(),
+        "{file}"
+    );
+    assert!(
+        gemini["set"]
+            .as_array()
+            .unwrap()
+            .contains(&json!("GEMINI_CLI_SYSTEM_SETTINGS_PATH"))
+    );
+    let claude = dry(&["--json", "--", "claude"]).json();
+    assert!(!claude["set"].as_array().unwrap().contains(&json!("ANTHROPIC_API_KEY")));
+}
+
+#[test]
 fn a_command_behind_the_gateway_ends_and_starts_as_it_does_without() {
     let home = Home::new();
     let told = Behind::start(

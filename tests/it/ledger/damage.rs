@@ -250,7 +250,7 @@ fn a_wal_of_another_ledger_is_not_played_into_this_one() {
     let good = written(&home, "ours");
     written(&home, "theirs");
     let other = Ledger::new(&theirs);
-    other.alert_once("daily", at(0), 80, at(0)).unwrap();
+    other.alert_once(&budget_alert("daily", at(0), 80), at(0)).unwrap();
     let wal = fs::read(theirs.join("ledger.db-wal")).unwrap();
     assert!(!wal.is_empty());
     put_file(&ours.join("ledger.db-wal"), &wal);

@@ -9,7 +9,7 @@ use api_keys::{
 };
 
 /// The newest version.
-const NEWEST: u32 = 5;
+const NEWEST: u32 = 6;
 
 fn golden(version: u32) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/ledger-{version}/ledger.db"))
@@ -86,7 +86,11 @@ fn make(folder: &Path) {
     ledger
         .change_health(&provider, &[label], |_, _| Some(health.clone()))
         .unwrap();
-    assert!(ledger.alert_once("daily", at(-DAY / 2), 80, at(2)).unwrap());
+    assert!(
+        ledger
+            .alert_once(&budget_alert("daily", at(-DAY / 2), 80), at(2))
+            .unwrap()
+    );
     // The first version held a reservation instead, of a request that it had a record of.
     let leased = LeaseChange {
         client: Some("an editor"),
@@ -117,7 +121,7 @@ fn every_version_is_read_and_written_on() {
         make(newest.parent().unwrap());
         panic!("made {}: look at it, and commit it", newest.display());
     }
-    for (version, leased) in [(1, 0), (2, 77), (3, 77), (4, 77), (NEWEST, 77)] {
+    for (version, leased) in [(1, 0), (2, 77), (3, 77), (4, 77), (5, 77), (NEWEST, 77)] {
         expect_readable(version, leased);
     }
 }
@@ -144,8 +148,12 @@ fn expect_readable(version: u32, leased: i64) {
         ]
     );
     assert_eq!(ledger.health().unwrap(), [health()]);
-    assert_eq!(alerts(&home.path().join("data")).len(), 1);
-    assert!(!ledger.alert_once("daily", at(-DAY / 2), 80, at(5)).unwrap());
+    assert_eq!(alerts_of(&home.path().join("data")).len(), 1);
+    assert!(
+        !ledger
+            .alert_once(&budget_alert("daily", at(-DAY / 2), 80), at(5))
+            .unwrap()
+    );
     let spent = ledger.spent(Some("an editor"), &[span(0, 900)], at(4)).unwrap()[0];
     assert_eq!(spent.reserved, Usd::from_nano(leased));
     assert!(ledger.record(&records[0]).unwrap().duplicate);

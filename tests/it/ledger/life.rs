@@ -349,7 +349,7 @@ fn the_stamp_changes_with_every_change_whoever_makes_it() {
     expect_change("recorded here");
     other.record(&request()).unwrap();
     expect_change("recorded elsewhere");
-    assert!(other.alert_once("daily", at(0), 80, at(0)).unwrap());
+    assert!(other.alert_once(&budget_alert("daily", at(0), 80), at(0)).unwrap());
     expect_change("an alert");
     other.prune(at(DAY)).unwrap();
     expect_change("pruned");
@@ -406,8 +406,12 @@ fn pruning_removes_records_and_keeps_what_they_add_up_to() {
     };
     let records: Vec<_> = (0..25_000).map(named).collect();
     record_all(&ledger, &records);
-    assert!(ledger.alert_once("daily", at(0), 80, at(1)).unwrap());
-    assert!(ledger.alert_once("daily", at(0), 100, at(30_000)).unwrap());
+    assert!(ledger.alert_once(&budget_alert("daily", at(0), 80), at(1)).unwrap());
+    assert!(
+        ledger
+            .alert_once(&budget_alert("daily", at(0), 100), at(30_000))
+            .unwrap()
+    );
     let before = (total(&ledger), ledger.spent(None, &[always()], at(0)).unwrap());
     drop(ledger);
     let full = fs::metadata(&file).unwrap().len();
@@ -420,7 +424,7 @@ fn pruning_removes_records_and_keeps_what_they_add_up_to() {
     );
     let left = exported(&ledger);
     assert_eq!((left.len(), left[0].record.at), (1_000, at(24_000)));
-    assert_eq!(alerts(&home.path().join("data")).len(), 1);
+    assert_eq!(alerts_of(&home.path().join("data")).len(), 1);
     assert_eq!(ledger.record(&named(24_500)).unwrap().id, 24_501, "still known");
     assert_eq!(ledger.record(&named(25_001)).unwrap().id, 25_001);
     assert_eq!(ledger.prune(at(DAY)).unwrap(), 1_001);
@@ -439,17 +443,16 @@ fn pruning_removes_records_and_keeps_what_they_add_up_to() {
 fn an_alert_is_given_once_for_its_budget_window_and_threshold() {
     let (home, ledger) = ledger();
     let other = Ledger::new(home.path().join("data"));
-    assert!(ledger.alert_once("daily", at(0), 80, at(5)).unwrap());
-    assert!(!ledger.alert_once("daily", at(0), 80, at(6)).unwrap());
-    assert!(!other.alert_once("daily", at(0), 80, at(6)).unwrap());
-    assert!(other.alert_once("daily", at(0), 100, at(7)).unwrap());
-    assert!(other.alert_once("daily", at(DAY), 80, at(8)).unwrap());
-    assert!(other.alert_once("monthly", at(0), 80, at(9)).unwrap());
+    assert!(ledger.alert_once(&budget_alert("daily", at(0), 80), at(5)).unwrap());
+    assert!(!ledger.alert_once(&budget_alert("daily", at(0), 80), at(6)).unwrap());
+    assert!(!other.alert_once(&budget_alert("daily", at(0), 80), at(6)).unwrap());
+    assert!(other.alert_once(&budget_alert("daily", at(0), 100), at(7)).unwrap());
+    assert!(other.alert_once(&budget_alert("daily", at(DAY), 80), at(8)).unwrap());
+    assert!(other.alert_once(&budget_alert("monthly", at(0), 80), at(9)).unwrap());
     assert_eq!(
-        alerts(&home.path().join("data")),
+        alerts_of(&home.path().join("data")),
         [
-            ("daily", at(0), 80, at(5)),
-            ("daily", at(0), 100, at(7)),
+            ("daily", at(0), 100, at(5)),
             ("daily", at(DAY), 80, at(8)),
             ("monthly", at(0), 80, at(9))
         ]

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use api_keys::{
     domain::{
-        Billing, Label, OwnCost, RecordedCost, RequestOutcome, Service, Span, Tags, Task, TokenCounts, Tokens,
-        UsageRecord, UsageSource, Usd,
+        Billing, Label, NewAlert, OwnCost, RecordedCost, RequestOutcome, Service, Span, Tags, Task, TokenCounts,
+        Tokens, UsageRecord, UsageSource, Usd, Window,
     },
     storage::ledger::{
         Depth, Exported, Filter, Fold, LeaseChange, LeaseState, Ledger, LedgerError, Recorded, SpendingLimit, Totals,
@@ -14,6 +14,7 @@ use api_keys::{
 use jiff::{SignedDuration, Timestamp};
 use tempfile::TempDir;
 
+mod alerts;
 mod contract;
 mod damage;
 #[cfg(target_os = "linux")]
@@ -114,6 +115,7 @@ fn fold(holder: &str) -> Fold<'_> {
         ended: &[],
         position: None,
         leases: &[],
+        budgets: &[],
         until: at(60),
     }
 }
@@ -177,10 +179,22 @@ fn replay(home: &TempDir, ledger: &Ledger) {
     }
 }
 
-/// The alerts that the ledger in `folder` knows of: budget, start of the window, threshold, and when it was given.
-fn alerts(folder: &Path) -> Vec<(String, Timestamp, u8, Timestamp)> {
+/// The alert of a budget of which `percent` is spent, in the window that began at `start`.
+fn budget_alert(budget: &str, start: Timestamp, percent: u8) -> NewAlert {
+    let window = Window::ALL
+        .into_iter()
+        .find(|window| window.as_str() == budget)
+        .unwrap();
+    let (spent, limit) = (Usd::from_nano(i64::from(percent)), Usd::from_nano(100));
+    NewAlert::of_budget(window, start, percent, (spent, limit))
+}
+
+/// The alerts that the ledger in `folder` knows of: budget, start of the window, highest threshold, and when the first was given.
+fn alerts_of(folder: &Path) -> Vec<(String, Timestamp, u8, Timestamp)> {
     let sql = rusqlite::Connection::open(folder.join("ledger.db")).unwrap();
-    let mut statement = sql.prepare("SELECT * FROM alert ORDER BY at").unwrap();
+    let mut statement = sql
+        .prepare("SELECT subject, window_start, level, first_at FROM alert ORDER BY first_at, id")
+        .unwrap();
     let time = |row: &rusqlite::Row<'_>, column| {
         Timestamp::from_millisecond(row.get(column)?).map_err(|_| rusqlite::Error::InvalidQuery)
     };

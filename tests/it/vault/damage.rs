@@ -208,11 +208,11 @@ fn the_same_meaning_in_another_spelling_is_refused() {
 fn a_file_for_newer_readers_is_too_new_and_not_damaged() {
     let home = copy();
     let newer = with_header(|header| {
-        header["version"] = json!(2);
-        header["min_reader"] = json!(2);
+        header["version"] = json!(3);
+        header["min_reader"] = json!(3);
         header["something_new"] = json!({});
     });
-    assert!(matches!(refusal(&home, &newer), VaultError::TooNew { version: 2, .. }));
+    assert!(matches!(refusal(&home, &newer), VaultError::TooNew { version: 3, .. }));
     let created = home.vault().create(now(), "test", &[NewSlot::KeyFile]);
     assert!(matches!(created, Err(VaultError::Exists { .. })));
     assert_eq!(home.bytes(), newer);

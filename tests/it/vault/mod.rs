@@ -1,7 +1,7 @@
 //! The vault through its public functions, on real files.
 
 use api_keys::{
-    domain::{ApiKey, KeyId, KeyRecord, KeyVersion, Passphrase, Secret, VersionState},
+    domain::{ApiKey, DestinationRecord, KeyId, KeyRecord, KeyVersion, Passphrase, Secret, VersionState},
     storage::{
         audit::{Action, AuditEntry, AuditOutcome},
         vault::{Committed, NewSlot, SlotKind, Unlock, Vault, VaultError, VaultPlaces, VaultStatus},

@@ -10,11 +10,14 @@ use zeroize::Zeroizing;
 use super::{
     anchor::VaultFreshness,
     error::VaultError,
-    format::{Header, Hex, LAST_GENERATION, MAX_FILE, MAX_RECORDS, Sealed, SealedRecord, Slot, VERSION, VaultFile},
+    format::{
+        FIRST_VERSION, Header, Hex, LAST_GENERATION, MAX_FILE, MAX_RECORDS, Sealed, SealedRecord, Slot, VERSION,
+        VaultFile,
+    },
     seal::{self, SealError, SealKey},
 };
 use crate::{
-    domain::{ApiKey, KeyId, KeyRecord},
+    domain::{ApiKey, DestinationRecord, KeyId, KeyRecord, Label, Secret},
     storage::audit,
 };
 
@@ -26,6 +29,8 @@ const PADDED_TO: usize = 256;
 pub struct VaultContents {
     /// Every key that the vault knows, also removed ones.
     pub keys: BTreeMap<KeyId, KeyRecord>,
+    /// The secrets of destinations of alerts: a class of their own, which nothing that uses keys sees.
+    pub destinations: BTreeMap<Label, DestinationRecord>,
     /// Counts the writes of this vault.
     pub generation: u64,
     pub created_at: Timestamp,
@@ -80,7 +85,12 @@ struct Manifest {
     lasting_key: KeyText,
     audit_head: Option<audit::TrailHead>,
     keys: Vec<KeyRecord>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    destinations: Vec<DestinationRecord>,
 }
+
+/// The number of a destination's only secret.
+const DESTINATION_VERSION: u32 = 1;
 
 /// A key written as 64 hexadecimal digits; only ever inside what is sealed.
 struct KeyText(SealKey);
@@ -101,27 +111,55 @@ impl VaultKeys {
 
     /// `key` sealed as the secret of one version of `record`.
     pub(super) fn seal(&self, record: &KeyRecord, version: u32, key: &ApiKey) -> Result<Sealed, SealError> {
-        // EXPOSE: padded in a wiped buffer, sealed at once
-        let text = key.expose().as_bytes();
+        // EXPOSE: sealed at once
+        let text = key.expose();
+        self.seal_text(&self.context(record, &version.to_le_bytes()), text)
+    }
+
+    /// `secret` sealed as that of a destination.
+    pub(super) fn seal_destination(&self, record: &DestinationRecord, secret: &Secret) -> Result<Sealed, SealError> {
+        // EXPOSE: sealed at once
+        self.seal_text(&self.destination_context(record), secret.expose())
+    }
+
+    fn seal_text(&self, context: &[&[u8]], text: &str) -> Result<Sealed, SealError> {
+        let text = text.as_bytes();
         let length = u16::try_from(text.len()).map_err(|_| SealError::NotAuthentic)?;
         let mut plain = Zeroizing::new(Vec::with_capacity((text.len() + 2).next_multiple_of(PADDED_TO)));
         plain.extend_from_slice(&length.to_le_bytes());
         plain.extend_from_slice(text);
         plain.resize((text.len() + 2).next_multiple_of(PADDED_TO), 0);
-        let version = version.to_le_bytes();
-        seal::seal(&self.records, &self.context(record, &version), &plain).map(|bytes| Sealed::new(&bytes))
+        seal::seal(&self.records, context, &plain).map(|bytes| Sealed::new(&bytes))
     }
 
     /// The secret of one version of `record`.
     fn open(&self, record: &KeyRecord, version: u32, sealed: &Sealed) -> Result<ApiKey, SealError> {
+        self.open_text(&self.context(record, &version.to_le_bytes()), sealed, ApiKey::stored)
+    }
+
+    /// The secret of a destination.
+    fn open_destination(&self, record: &DestinationRecord, sealed: &Sealed) -> Result<Secret, SealError> {
+        self.open_text(&self.destination_context(record), sealed, Secret::new)
+    }
+
+    fn open_text<T>(&self, context: &[&[u8]], sealed: &Sealed, read: fn(&str) -> T) -> Result<T, SealError> {
         let sealed = sealed.bytes().ok_or(SealError::NotAuthentic)?;
-        let version = version.to_le_bytes();
-        let plain = seal::open(&self.records, &self.context(record, &version), &sealed)?;
+        let plain = seal::open(&self.records, context, &sealed)?;
         let (length, text) = plain.split_first_chunk::<2>().ok_or(SealError::NotAuthentic)?;
         text.get(..usize::from(u16::from_le_bytes(*length)))
             .and_then(|text| std::str::from_utf8(text).ok())
-            .map(ApiKey::stored)
+            .map(read)
             .ok_or(SealError::NotAuthentic)
+    }
+
+    /// What the sealed secret of a destination is bound to: it opens as nothing else.
+    fn destination_context<'a>(&'a self, record: &'a DestinationRecord) -> [&'a [u8]; 4] {
+        [
+            b"destination",
+            &self.vault_id.0,
+            record.key_id.as_bytes(),
+            record.name.as_str().as_bytes(),
+        ]
     }
 
     /// What a sealed secret is bound to: it opens nowhere else.
@@ -194,6 +232,7 @@ impl Opened {
                 .into_iter()
                 .map(|record| (record.key_id, record))
                 .collect(),
+            destinations: by_name(manifest.destinations),
             generation: header.generation,
             created_at: manifest.created_at,
             standing,
@@ -215,20 +254,48 @@ impl Opened {
         Ok(self.keys.open(record, version, sealed)?)
     }
 
+    /// The secret of the destination `name`.
+    pub(super) fn destination(&self, name: &Label) -> Result<Secret, VaultError> {
+        let record = self
+            .contents
+            .destinations
+            .get(name)
+            .ok_or(VaultError::NoSuchDestination)?;
+        let sealed = self
+            .sealed(record.key_id, DESTINATION_VERSION)
+            .ok_or(VaultError::NoSuchDestination)?;
+        Ok(self.keys.open_destination(record, sealed)?)
+    }
+
     /// The record and the sealed secret of one version of a key.
     pub(super) fn find(&self, key_id: KeyId, version: u32) -> Result<(&KeyRecord, &Sealed), VaultError> {
         let record = self.contents.keys.get(&key_id).ok_or(VaultError::NoSuchKey(key_id))?;
-        self.records
-            .binary_search_by_key(&(key_id, version), SealedRecord::place)
-            .ok()
-            .and_then(|at| self.records.get(at))
-            .map(|found| (record, &found.sealed))
+        self.sealed(key_id, version)
+            .map(|sealed| (record, sealed))
             .ok_or(VaultError::NoSuchSecret { key_id, version })
     }
 
-    /// The places of all secrets.
-    pub(super) fn secrets(&self) -> impl Iterator<Item = (KeyId, u32)> {
-        self.records.iter().map(SealedRecord::place)
+    fn sealed(&self, key_id: KeyId, version: u32) -> Option<&Sealed> {
+        let found = self
+            .records
+            .binary_search_by_key(&(key_id, version), SealedRecord::place);
+        found
+            .ok()
+            .and_then(|at| self.records.get(at))
+            .map(|found| &found.sealed)
+    }
+
+    /// Opens every secret, those of destinations too; returns how many there are.
+    pub(super) fn open_all(&self) -> Result<u64, VaultError> {
+        for record in &self.records {
+            let (key_id, version) = record.place();
+            let mut destinations = self.contents.destinations.values();
+            match destinations.find(|destination| destination.key_id == key_id) {
+                Some(destination) => self.destination(&destination.name).map(drop)?,
+                None => self.secret(key_id, version).map(drop)?,
+            }
+        }
+        Ok(self.records.len() as u64)
     }
 
     /// How many keys are in use, without removed ones.
@@ -240,8 +307,6 @@ impl Opened {
     /// The next file, for now with the same contents.
     pub(super) fn draft(&self) -> Draft {
         let mut header = self.header.clone();
-        header.version = VERSION;
-        header.min_reader = VERSION;
         header.generation += 1;
         header.prev_mac = Hex(self.mac);
         Draft {
@@ -264,8 +329,8 @@ impl Draft {
     pub(super) fn first(keys: VaultKeys, slots: Vec<Slot>, now: Timestamp) -> Result<Self, SealError> {
         Ok(Self {
             header: Header {
-                version: VERSION,
-                min_reader: VERSION,
+                version: FIRST_VERSION,
+                min_reader: FIRST_VERSION,
                 vault_id: keys.vault_id,
                 generation: 1,
                 prev_mac: Hex([0; 32]),
@@ -277,6 +342,7 @@ impl Draft {
             audit_head: None,
             contents: VaultContents {
                 keys: BTreeMap::new(),
+                destinations: BTreeMap::new(),
                 generation: 1,
                 created_at: now,
                 standing: VaultFreshness::Current,
@@ -298,7 +364,16 @@ impl Draft {
     /// Seals every secret anew under `keys`.
     pub(super) fn reseal(&mut self, keys: VaultKeys) -> Result<(), VaultError> {
         let mut sealed = BTreeMap::new();
+        for record in self.contents.destinations.values() {
+            let place = (record.key_id, DESTINATION_VERSION);
+            let found = self.sealed.get(&place).ok_or(VaultError::NoSuchDestination)?;
+            let secret = self.keys.open_destination(record, found)?;
+            sealed.insert(place, keys.seal_destination(record, &secret)?);
+        }
         for &(key_id, version) in self.sealed.keys() {
+            if sealed.contains_key(&(key_id, version)) {
+                continue;
+            }
             let secret = self.secret(key_id, version)?;
             let record = self.contents.keys.get(&key_id).ok_or(VaultError::NoSuchKey(key_id))?;
             sealed.insert((key_id, version), keys.seal(record, version, &secret)?);
@@ -309,8 +384,33 @@ impl Draft {
         Ok(())
     }
 
+    /// Puts in the secret of a destination, in place of the one of its name.
+    pub(super) fn put_destination(&mut self, record: DestinationRecord, secret: &Secret) -> Result<(), VaultError> {
+        let sealed = self.keys.seal_destination(&record, secret)?;
+        self.remove_destination(&record.name);
+        self.sealed.insert((record.key_id, DESTINATION_VERSION), sealed);
+        self.contents.destinations.insert(record.name.clone(), record);
+        Ok(())
+    }
+
+    /// Drops the secret of a destination for good; returns whether there was one.
+    pub(super) fn remove_destination(&mut self, name: &Label) -> bool {
+        let Some(record) = self.contents.destinations.remove(name) else {
+            return false;
+        };
+        self.sealed.remove(&(record.key_id, DESTINATION_VERSION));
+        true
+    }
+
     /// The bytes of the file, and the file as it will be read back.
-    pub(super) fn finish(self) -> Result<(Vec<u8>, Opened), VaultError> {
+    pub(super) fn finish(mut self) -> Result<(Vec<u8>, Opened), VaultError> {
+        // Older versions read what they know all of.
+        let version = if self.contents.destinations.is_empty() {
+            FIRST_VERSION
+        } else {
+            VERSION
+        };
+        (self.header.version, self.header.min_reader) = (version, version);
         if self.header.generation > LAST_GENERATION {
             return Err(VaultError::Full("it was written too often"));
         }
@@ -319,7 +419,9 @@ impl Draft {
         }
         let named = |(key_id, version): &(KeyId, u32)| {
             let record = self.contents.keys.get(key_id);
+            let mut destinations = self.contents.destinations.values();
             record.is_some_and(|record| record.versions.iter().any(|found| found.version == *version))
+                || (*version == DESTINATION_VERSION && destinations.any(|found| found.key_id == *key_id))
         };
         if !self.sealed.keys().all(named) {
             return Err(VaultError::Misused("a secret is left that no record names"));
@@ -329,9 +431,12 @@ impl Draft {
             lasting_key: KeyText(self.lasting.root.copy()),
             audit_head: self.audit_head,
             keys: self.contents.keys.into_values().collect(),
+            destinations: self.contents.destinations.into_values().collect(),
         };
         // Large enough not to grow: growing leaves copies behind.
-        let mut plain = Zeroizing::new(Vec::with_capacity(4096 + 2048 * manifest.keys.len()));
+        let mut plain = Zeroizing::new(Vec::with_capacity(
+            4096 + 2048 * manifest.keys.len() + 512 * manifest.destinations.len(),
+        ));
         serde_json::to_writer(&mut *plain, &manifest).map_err(|_| VaultError::Misused("a record cannot be written"))?;
         let header_text = self.header.to_text();
         let context: [&[u8]; 2] = [b"manifest", header_text.as_bytes()];
@@ -360,6 +465,7 @@ impl Draft {
                 .into_iter()
                 .map(|record| (record.key_id, record))
                 .collect(),
+            destinations: by_name(manifest.destinations),
         };
         let opened = Opened {
             keys: self.keys,
@@ -372,6 +478,13 @@ impl Draft {
         };
         Ok((bytes, opened))
     }
+}
+
+fn by_name(records: Vec<DestinationRecord>) -> BTreeMap<Label, DestinationRecord> {
+    records
+        .into_iter()
+        .map(|record| (record.name.clone(), record))
+        .collect()
 }
 
 impl Serialize for KeyText {

@@ -1,0 +1,3 @@
+CREATE TABLE message (id TEXT PRIMARY KEY, session_id TEXT, time_created INTEGER, time_updated INTEGER, data TEXT);
+INSERT INTO message VALUES ('m1', 's1', 1795175400000, 1795175400000, '{"role":"assistant","time":{"created":1795175400000,"completed":1795175400005},"modelID":"gpt-made-up","providerID":"openai","path":{"cwd":"/home/me/acme"},"cost":0,"tokens":{"input":1001,"output":50,"reasoning":7,"cache":{"read":100,"write":10}}}');
+INSERT INTO message VALUES ('m2', 's1', 1795175940000, 1795175940000, '{"role":"assistant","time":{"created":1795175940000},"modelID":"gpt-made-up","providerID":"openai","path":{"cwd":"/home/me/acme"},"cost":0,"tokens":{"input":1002,"output":3,"reasoning":7,"cache":{"read":100,"write":10}}}');

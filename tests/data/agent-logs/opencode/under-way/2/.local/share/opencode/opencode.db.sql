@@ -1,0 +1,1 @@
+UPDATE message SET time_updated = 1795176060000, data = '{"role":"assistant","time":{"created":1795175940000,"completed":1795175940005},"modelID":"gpt-made-up","providerID":"openai","path":{"cwd":"/home/me/acme"},"cost":0,"tokens":{"input":1002,"output":30,"reasoning":7,"cache":{"read":100,"write":10}}}' WHERE id = 'm2';

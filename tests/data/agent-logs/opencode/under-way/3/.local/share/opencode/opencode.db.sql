@@ -1,0 +1,1 @@
+INSERT INTO message VALUES ('m3', 's1', 1795176090000, 1795176090000, '{"role":"assistant","time":{"created":1795176090000,"completed":1795176090005},"modelID":"gpt-made-up","providerID":"openai","path":{"cwd":"/home/me/acme"},"cost":0,"tokens":{"input":1003,"output":70,"reasoning":7,"cache":{"read":100,"write":10}}}');

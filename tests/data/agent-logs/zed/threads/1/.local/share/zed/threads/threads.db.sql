@@ -1,0 +1,3 @@
+CREATE TABLE threads (id TEXT PRIMARY KEY, summary TEXT, updated_at TEXT, data_type TEXT, data BLOB);
+INSERT INTO threads VALUES ('z1', 'a', '2026-11-20T10:00:00Z', 'json', '{"model":{"provider":"openai","model":"gpt-made-up"},"cumulative_token_usage":{"input_tokens":100,"output_tokens":10,"cache_read_input_tokens":20,"cache_creation_input_tokens":0},"request_token_usage":{"u1":{"input_tokens":30,"output_tokens":3}}}');
+INSERT INTO threads VALUES ('z2', 'b', '2026-11-20T11:00:00Z', 'json', '{"model":{"provider":"zed.dev","model":"claude-made-up"},"cumulative_token_usage":{},"request_token_usage":[{"input_tokens":1,"output_tokens":2},{"input_tokens":3,"output_tokens":4}]}');
