@@ -175,6 +175,12 @@ fn reading(size: u64, variety: Variety) {
     repeated("30 days by day", &|ledger| {
         ledger.windows(&days, &all).unwrap();
     });
+    repeated("30 days by day and provider", &|ledger| {
+        ledger.grouped_over(&days, &all, Dimension::Provider).unwrap();
+    });
+    repeated("30 days by quarter", &|ledger| {
+        ledger.quarters(thirty_days, &all).unwrap();
+    });
     repeated("outcomes of the last day", &|ledger| {
         ledger.outcomes(now() - SignedDuration::from_hours(24)).unwrap();
     });

@@ -5,6 +5,9 @@
 // Values and pure rules.
 pub mod domain;
 
+// Charts as SVG and as text.
+pub mod chart;
+
 // What the process asks of its system before it touches a secret.
 pub mod process;
 
@@ -56,11 +59,17 @@ pub mod docs;
 // This program in the settings of MCP clients.
 pub mod mcp_clients;
 
+// What every page on the loopback address demands of a browser.
+pub(crate) mod loopback;
+
 // The one-time loopback page.
 pub mod intake;
 
 // The gateway.
 pub mod gateway;
+
+// The dashboard.
+pub mod dashboard;
 
 // The MCP server.
 pub mod mcp;

@@ -12,6 +12,7 @@ use super::{
     help::HelpSection,
 };
 use crate::{
+    app::App,
     error::{Code, Error, ExitCode as Ending, Result},
     services::vault_access,
     storage::audit::{Break, BreakKind, Record},
@@ -70,24 +71,44 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     if session.console.is_json() {
         let entries: Vec<_> = records.iter().map(entry).collect();
         Console::json(&json!({ "entries": entries }))?;
-    } else if records.is_empty() {
-        session
-            .console
-            .view(&View::line(Tone::Plain, "The audit trail is empty"))?;
     } else {
-        session.console.view(&View::default().and(Block::table(
-            [
-                Column::new("TIME"),
-                Column::new("WHO").rank(1),
-                Column::new("DID").wrapped(),
-                Column::new("KEY"),
-                Column::new("OUTCOME"),
-                Column::new("DETAIL").wrapped().rank(2),
-            ],
-            lines(&records, is_folded, limit).iter().map(row).collect(),
-        )))?;
+        session.console.view(&table(&records, is_folded, limit))?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// The newest entries, folded, newest first.
+pub(super) fn recent(app: &App) -> View {
+    const NEWEST: usize = 200;
+    match app.vault().recent_audit(NEWEST * READ_PER_LINE) {
+        Ok(records) => {
+            let mut view = table(&records, true, NEWEST);
+            for block in &mut view.blocks {
+                if let Block::Table { rows, .. } = block {
+                    rows.reverse();
+                }
+            }
+            view
+        }
+        Err(error) => View::line(Tone::Bad, Error::from(error).message().to_owned()),
+    }
+}
+
+fn table(records: &[Record], is_folded: bool, limit: usize) -> View {
+    if records.is_empty() {
+        return View::line(Tone::Plain, "The audit trail is empty");
+    }
+    View::default().and(Block::table(
+        [
+            Column::new("TIME"),
+            Column::new("WHO").rank(1),
+            Column::new("DID").wrapped(),
+            Column::new("KEY"),
+            Column::new("OUTCOME"),
+            Column::new("DETAIL").wrapped().rank(2),
+        ],
+        lines(records, is_folded, limit).iter().map(row).collect(),
+    ))
 }
 
 /// Checks the chain with the vault's key: without it a forged line could not be recognized.

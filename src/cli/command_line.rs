@@ -5,9 +5,9 @@ use std::ffi::OsString;
 use clap::{Arg, ArgAction, ArgMatches, ColorChoice, Command, value_parser};
 
 use super::{
-    alerts, audit, backup, client, command::CommandDef, completions, console, discover, doctor, env, gateway, help,
-    import, key_export, look::ours, prices, prune, run, scan, secret_source::SecretSource, serve, setup, statusline,
-    tool, undo, vault,
+    alerts, audit, backup, client, command::CommandDef, completions, console, dashboard, discover, doctor, env,
+    gateway, help, import, key_export, look::ours, prices, prune, run, scan, secret_source::SecretSource, serve, setup,
+    statusline, tool, undo, vault,
 };
 use crate::tools::{TOOLS, ToolDef};
 
@@ -22,6 +22,7 @@ pub(super) const COMMANDS: &[CommandDef] = &[
     key_export::COMMAND,
     prune::COMMAND,
     statusline::COMMAND,
+    dashboard::COMMAND,
     gateway::COMMAND,
     client::COMMAND,
     alerts::COMMAND,

@@ -12,6 +12,7 @@ use super::{
     text,
 };
 use crate::{
+    chart::{Chart, stacked_text},
     error::{Code, Error, Result},
     tools::{
         ToolOutput,
@@ -21,6 +22,9 @@ use crate::{
 
 /// What stands between the parts of a [status](Console::status) line.
 pub(super) const SEPARATOR: &str = render::SEPARATOR;
+
+/// How wide a chart is where there is no terminal.
+const CHART_WIDTH: usize = 80;
 
 /// The option that answers [`Console::confirm`].
 pub(super) const YES: &str = "yes";
@@ -75,6 +79,16 @@ impl Console {
         self.out(&answer)?;
         self.err(&remarks);
         Ok(())
+    }
+
+    /// Draws a chart as wide as the terminal, in colours where the terminal has them.
+    pub(super) fn chart(self, chart: &Chart) -> Result<()> {
+        let has_colors = match self.choice() {
+            anstream::ColorChoice::Auto => AutoStream::choice(&stdout()) != anstream::ColorChoice::Never,
+            chosen => chosen != anstream::ColorChoice::Never,
+        };
+        let painting = stacked_text(chart, width().answer.unwrap_or(CHART_WIDTH), has_colors);
+        self.out(&render::painting(&painting, has_colors))
     }
 
     /// Prints a line that another program shows to a person: with colours unless an option or `plain` forbids them.

@@ -152,6 +152,14 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
             "api-keys prices update --from data.json",
         ],
     ),
+    (
+        "dashboard",
+        &[
+            "api-keys dashboard",
+            "api-keys dashboard --no-open --port 8790",
+            "api-keys dashboard --html report.html --days 90",
+        ],
+    ),
     ("prune", &["api-keys prune --older-than 365"]),
     (
         "route",

@@ -1,5 +1,7 @@
 //! Results as text: aligned by what is seen, coloured by how it feels, nothing that moves the cursor.
 
+use std::fmt::Write;
+
 use anstyle::{AnsiColor, Style};
 
 use super::{
@@ -7,6 +9,7 @@ use super::{
     text::{plain, styled, wrapped},
 };
 use crate::{
+    chart::{Painting, Stroke},
     error::Error,
     tools::view::{Block, Tone, View},
 };
@@ -49,6 +52,39 @@ pub(super) fn paint(view: &View, width: Width) -> Painted {
     painted.remarks.push_str(&hints);
     painted
 }
+
+/// A chart as text, each series in its colour.
+pub(super) fn painting(painting: &Painting, has_colors: bool) -> String {
+    let mut text = String::new();
+    for strokes in &painting.lines {
+        for Stroke { series, text: part } in strokes {
+            let part = plain(part);
+            match series {
+                Some(series) if has_colors => {
+                    let style = Style::new().fg_color(Some(SERIES[series % SERIES.len()].into()));
+                    let _ = write!(text, "{style}{part}{style:#}");
+                }
+                _ => text.push_str(&part),
+            }
+        }
+        text.truncate(text.trim_end_matches(' ').len());
+        text.push('\n');
+    }
+    text.push('\n');
+    text
+}
+
+/// The colours of series, of the terminal's own.
+const SERIES: [AnsiColor; 8] = [
+    AnsiColor::Blue,
+    AnsiColor::Yellow,
+    AnsiColor::Cyan,
+    AnsiColor::Magenta,
+    AnsiColor::Green,
+    AnsiColor::Red,
+    AnsiColor::White,
+    AnsiColor::BrightBlack,
+];
 
 /// What stands between the parts of a line.
 pub(super) const SEPARATOR: &str = " · ";

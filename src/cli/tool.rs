@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::{
     caller::Terminal,
+    chart,
     command::{Session, exit, wait},
     export, key_name,
     secret_source::SecretSource,
@@ -29,7 +30,7 @@ const CHECK: &str = "check";
 /// The command of `tool` with what only the shell can do.
 pub(super) fn options(tool: &ToolDef, command: Command) -> Command {
     match tool.command {
-        "usage" => sessions::subcommand(export::option(command)),
+        "usage" => sessions::subcommand(chart::option(export::option(command))),
         "budget" => command.arg(
             Arg::new(CHECK)
                 .long(CHECK)
@@ -46,6 +47,9 @@ pub(super) fn run(session: &Session, tool: &ToolDef, matches: &ArgMatches) -> Re
     }
     if let Some(done) = sessions::run(session, matches).or_else(|| export::run(session, matches)) {
         return done;
+    }
+    if tool.command == "usage" {
+        chart::draw(session, matches)?;
     }
     if is_confirmed(tool) {
         confirm(session, tool, matches)?;

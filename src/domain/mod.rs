@@ -40,7 +40,7 @@ pub use key_record::{ExpiryNotice, KeyRecord, KeyState, KeyVersion, VersionState
 pub use malformed_key::MalformedKey;
 pub use model::{Capability, ModelId, ModelKind, ModelRef};
 pub use money::{Exact, Rate, Usd};
-pub use period::{Span, Window, last_days, months_of, utc_text, zone_text};
+pub use period::{Span, Window, last_days, months_of, spanned_days, utc_text, zone_text};
 pub use price::{Cost, Price, Rates, Service, ServiceRates, Tier};
 pub use secret::{Passphrase, Secret};
 pub use spelling::nearest;

@@ -47,6 +47,13 @@ pub fn last_days(count: u16, at: Timestamp, zone: &TimeZone) -> Vec<(Date, Span)
         .collect()
 }
 
+/// The days from `first` to `last`, both included; at most ten years of them.
+pub fn spanned_days(first: Date, last: Date, zone: &TimeZone) -> Vec<(Date, Span)> {
+    const MAX_DAYS: usize = 3_660;
+    let days = first.series(1.day()).take_while(|date| *date <= last);
+    days.take(MAX_DAYS).map(|date| (date, day(date, zone))).collect()
+}
+
 /// The months that `span` touches, each by its first day, oldest first.
 pub fn months_of(span: Span, zone: &TimeZone) -> Vec<(Date, Span)> {
     let last = span.to.to_zoned(zone.clone()).date();

@@ -57,6 +57,12 @@ impl GatewayListener {
         self.address
     }
 
+    /// Counts the requests that are under way and those that wait for a key, for as long as it is asked.
+    pub fn in_use(&self) -> impl Fn() -> (usize, usize) + Send + Sync + 'static {
+        let capacity = Arc::clone(&self.state.capacity);
+        move || capacity.in_use()
+    }
+
     /// Serves until `stop` ends, and then until every request under way is answered, the grace period is over, or
     /// `stop` ends again.
     ///

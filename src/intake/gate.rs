@@ -6,11 +6,12 @@ use http_body_util::{BodyExt, Limited};
 use hyper::{
     Method, StatusCode,
     body::Incoming,
-    header::{self, HeaderMap, HeaderName},
+    header::{self, HeaderMap},
 };
 use zeroize::Zeroizing;
 
 use super::{page, ticket::Shared, ticket_store::TicketStore};
+use crate::loopback::{SITE, is_visit, the_only};
 
 /// How long a browser may take to send its headers, and then its form.
 pub(super) const SEND_TIMEOUT: Duration = Duration::from_secs(10);
@@ -128,19 +129,6 @@ impl Refusal {
     }
 }
 
-/// Whether a person opened the page: by its link, or by typing the address.
-fn is_visit(headers: &HeaderMap) -> bool {
-    if headers.contains_key(header::ORIGIN) {
-        return false;
-    }
-    match the_only(headers, &SITE) {
-        None => !headers.contains_key(&SITE),
-        Some("none" | "same-origin") => true,
-        // A link on a page of the client's; not a picture, a frame or a script.
-        Some(_) => the_only(headers, &MODE) == Some("navigate") && the_only(headers, &DEST) == Some("document"),
-    }
-}
-
 /// Whether our own page sent the form.
 ///
 /// Its `no-referrer` policy makes browsers write `null` for the origin; then they must vouch for it otherwise.
@@ -153,15 +141,4 @@ fn is_own_form(headers: &HeaderMap, authority: &str) -> bool {
         }
         None => false,
     }
-}
-
-const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
-const DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
-
-/// The header's value, if it is there exactly once.
-fn the_only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    let mut values = headers.get_all(name).iter();
-    let value = values.next()?.to_str().ok()?;
-    values.next().is_none().then_some(value)
 }

@@ -14,7 +14,7 @@ use http_body_util::Full;
 use hyper::{
     StatusCode,
     body::{Bytes, Incoming},
-    header::{self, HeaderName, HeaderValue},
+    header::{self, HeaderValue},
     server::conn::http1,
     service::service_fn,
 };
@@ -35,6 +35,7 @@ use super::{
 use crate::{
     domain::Secret,
     error::{Code, Error, Result},
+    loopback,
     services::caller::Question,
 };
 
@@ -260,17 +261,11 @@ fn respond(status: StatusCode, html: String) -> hyper::Response<Full<Bytes>> {
     let mut response = hyper::Response::new(Full::new(Bytes::from(html)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    for (name, value) in [
-        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
-        (header::CACHE_CONTROL, "no-store"),
-        (header::REFERRER_POLICY, "no-referrer"),
-        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        (header::X_FRAME_OPTIONS, "DENY"),
-        (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
-        (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-    ] {
-        headers.insert(name, HeaderValue::from_static(value));
-    }
+    loopback::protect(headers);
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/html; charset=utf-8"),
+    );
     if let Ok(policy) = HeaderValue::from_str(&page::policy()) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }

@@ -30,6 +30,7 @@ pub enum CallerKind {
     },
     Cli,
     Gateway,
+    Dashboard,
 }
 
 /// A secret that is needed.
@@ -53,6 +54,7 @@ impl std::fmt::Display for CallerKind {
             Self::Mcp { client } => write!(f, "mcp:{client}"),
             Self::Cli => f.write_str("cli"),
             Self::Gateway => f.write_str("gateway"),
+            Self::Dashboard => f.write_str("dashboard"),
         }
     }
 }

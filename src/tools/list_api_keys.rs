@@ -95,14 +95,16 @@ impl Tool for ListApiKeys {
         let opened = match caller.kind() {
             CallerKind::Cli => vault_access::open(app, caller).await,
             // Listing keys does not prompt: a client gets the error that the vault is locked.
-            CallerKind::Mcp { .. } | CallerKind::Gateway => vault_access::open_unasked(app).await,
+            CallerKind::Mcp { .. } | CallerKind::Gateway | CallerKind::Dashboard => {
+                vault_access::open_unasked(app).await
+            }
         };
         let (state, mut hint) = match (opened, caller.kind()) {
             (Ok(()), _) => (Openness::Unlocked, None),
             (Err(error), _) if error.code() == Code::VaultAbsent => {
                 (Openness::Absent, error.hint_text().map(str::to_owned))
             }
-            (Err(error), CallerKind::Mcp { .. }) if error.code() == Code::VaultLocked => {
+            (Err(error), CallerKind::Mcp { .. } | CallerKind::Dashboard) if error.code() == Code::VaultLocked => {
                 (Openness::Locked, error.hint_text().map(str::to_owned))
             }
             (Err(error), _) => return Err(error),
@@ -124,7 +126,7 @@ impl Tool for ListApiKeys {
             records.retain(|record| record.provider == provider);
         }
         let uses = match caller.kind() {
-            CallerKind::Cli => last_uses(app, &records),
+            CallerKind::Cli | CallerKind::Dashboard => last_uses(app, &records),
             CallerKind::Mcp { .. } | CallerKind::Gateway => BTreeMap::new(),
         };
         let mut keys: Vec<ListedKey> = records

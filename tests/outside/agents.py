@@ -421,12 +421,12 @@ class Agent:
         return main
 
     def behind_gateway(self):
-        said, seconds = self.run([self.binary, "run", "--gateway", "--", self.program], "work")
+        said, _ = self.run([self.binary, "run", "--gateway", "--", self.program], "work")
         main = self.check(said, "run-")
         assert {it["project"] for it in main} == {"work"}, (self.name, main)
         sessions = {it["session"] for it in main}
         assert len(sessions) == 1 and all(sessions), (self.name, main)
-        return ("the run" if sessions.pop().startswith("run-") else "its own"), seconds
+        return "the run" if sessions.pop().startswith("run-") else "its own"
 
     def for_good(self):
         """With its own settings and a gateway that runs, then with both taken away."""
@@ -450,7 +450,7 @@ class Agent:
             gateway.terminate()
             gateway.wait(timeout=30)
 
-    def delay(self, first):
+    def delay(self):
         """How much later the first request arrives than in a run straight to the stand-in, by the medians."""
         found = json.loads(
             self.ours(
@@ -462,10 +462,12 @@ class Agent:
         for name in found.get("unset", []):
             directly.pop(name, None)
         arguments = found.get("arguments", [])
-        direct = [self.run([self.program, *arguments], f"direct-{it}", directly)[1] for it in range(SAMPLES)]
-        gateway = [first] + [
-            self.run([self.binary, "run", "--gateway", "--", self.program], f"again-{it}")[1] for it in range(SAMPLES - 1)
-        ]
+        direct, gateway = [], []
+        # One after the other, so that other work on the machine slows both. The first run of all was a cold one.
+        for it in range(SAMPLES):
+            direct.append(self.run([self.program, *arguments], f"direct-{it}", directly)[1])
+            behind = [self.binary, "run", "--gateway", "--", self.program]
+            gateway.append(self.run(behind, f"behind-{it}")[1])
         return statistics.median(gateway), statistics.median(direct)
 
 
@@ -491,10 +493,10 @@ def main(binary):
         for name in only:
             Canary.seen.clear()
             agent = Agent(binary, pathlib.Path(base, name), path, ports, name)
-            session, first = agent.behind_gateway()
+            session = agent.behind_gateway()
             row = {"agent": name, "version": version(name), "session": session}
             row["permanent"] = agent.for_good() if name in PERMANENT else None
-            gateway, direct = agent.delay(first)
+            gateway, direct = agent.delay()
             others = set(known.get(name, {}).get("other_hosts", [])) | Canary.seen
             row["other_hosts"] = sorted(others)
             seen.append(row)

@@ -53,6 +53,20 @@ const EARLIEST: i64 = 1_767_225_600;
 
 fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     let app = &session.app;
+    let (mut findings, is_open) = on_this_machine(app, matches.get_flag("deep"));
+    if is_open && !matches.get_flag("offline") {
+        findings.extend(keys::providers(app, &Terminal::new(session, matches))?);
+    }
+    report(session, &findings)
+}
+
+/// What is found without asking a provider, for the dashboard.
+pub(in crate::cli) fn offline(app: &App) -> View {
+    table(&on_this_machine(app, false).0)
+}
+
+/// What is found without asking a provider, and whether the keys could be read.
+fn on_this_machine(app: &App, is_deep: bool) -> (Vec<Finding>, bool) {
     let mut findings = vec![files::configuration(app)];
     findings.extend(project(app));
     findings.extend(files::folders(app));
@@ -63,7 +77,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     if open.is_ok() {
         findings.push(vault::trail(app));
     }
-    findings.push(ledger::ledger(app, matches.get_flag("deep")));
+    findings.push(ledger::ledger(app, is_deep));
     findings.extend(ledger::journals(app));
     findings.extend(ledger::budgets(app));
     findings.extend(alerts::destinations(app));
@@ -71,16 +85,14 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     findings.push(clock(app));
     findings.extend(mcp_clients::look(app));
     // Where the file is another vault, the check of the vault has reported it.
-    if let (Ok(()), Ok(stored)) = (&open, list(app)) {
-        findings.extend(keys::stored_keys(app, &stored));
-        if !stored.is_empty() {
-            findings.push(backup::newest_backup(app));
-        }
-        if !matches.get_flag("offline") {
-            findings.extend(keys::providers(app, &Terminal::new(session, matches))?);
-        }
+    let Some(stored) = open.is_ok().then(|| list(app).ok()).flatten() else {
+        return (findings, false);
+    };
+    findings.extend(keys::stored_keys(app, &stored));
+    if !stored.is_empty() {
+        findings.push(backup::newest_backup(app));
     }
-    report(session, &findings)
+    (findings, true)
 }
 
 /// Which keys belong to this folder, where the configuration says so.

@@ -11,4 +11,4 @@ mod mcp_clients;
 mod prices;
 mod vault;
 
-pub(super) use self::command::COMMAND;
+pub(super) use self::command::{COMMAND, offline};

@@ -8,5 +8,5 @@ mod service;
 pub(super) use self::{
     arguments::LISTEN,
     reach::{expect_gateway, expect_key},
-    serve::{COMMAND, open_vault, private, runtime},
+    serve::{COMMAND, Signals, open_vault, private, runtime},
 };

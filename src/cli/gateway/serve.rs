@@ -11,6 +11,7 @@ use super::{
         command::{CommandDef, Run, Session},
         console::Console,
         help::HelpSection,
+        panels,
     },
     arguments::{allow_remote, listen},
     service,
@@ -53,6 +54,13 @@ pub(in crate::cli) const COMMAND: CommandDef = CommandDef {
                     .action(ArgAction::SetTrue)
                     .hide(true)
                     .help("Not available"),
+            )
+            .arg(
+                Arg::new("dashboard")
+                    .long("dashboard")
+                    .value_name("PORT")
+                    .value_parser(value_parser!(u16))
+                    .help("Also serve the dashboard at this port, 0 for any free one"),
             )
             .arg(seconds("first-byte-timeout", FIRST_BYTE_TIMEOUT).help("Time limit for the first byte of a response"))
             .arg(seconds("idle-timeout", IDLE_TIMEOUT).help("Time limit between two chunks of a response"))
@@ -98,7 +106,11 @@ fn serve(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
         open_vault(app, &caller).await?;
         let mut signals = Signals::new()?;
         let listening = gateway::listen(Arc::clone(app), options).await?;
-        tell(session, listening.address())?;
+        let dashboard = match matches.get_one::<u16>("dashboard") {
+            Some(port) => Some(panels::beside_gateway(app, *port, Arc::new(listening.in_use())).await?),
+            None => None,
+        };
+        tell(session, listening.address(), dashboard.as_deref())?;
         listening.serve(async || signals.next().await).await
     })?;
     Ok(ExitCode::SUCCESS)
@@ -130,12 +142,22 @@ pub(in crate::cli) async fn open_vault(app: &App, caller: &Terminal) -> Result<(
     }
 }
 
-fn tell(session: &Session, address: SocketAddr) -> Result<()> {
+fn tell(session: &Session, address: SocketAddr, dashboard: Option<&str>) -> Result<()> {
     let base = format!("http://{address}");
     if session.console.is_json() {
-        return Console::json(&json!({ "listening": base }));
+        let mut told = json!({ "listening": base });
+        if let Some(link) = dashboard {
+            told["dashboard"] = link.into();
+        }
+        return Console::json(&told);
     }
     let mut view = View::line(Tone::Plain, format!("Listening on {base} (Ctrl-C to stop)"));
+    if let Some(link) = dashboard {
+        view = view.and(Block::Line(
+            Tone::Plain,
+            format!("Dashboard: {link} (works once, within 5 minutes)"),
+        ));
+    }
     if session.app.clients().list()?.is_empty() {
         view = view.and(Block::Hint(
             "no clients yet: `api-keys client add NAME` creates one".to_owned(),
@@ -144,8 +166,8 @@ fn tell(session: &Session, address: SocketAddr) -> Result<()> {
     session.console.view(&view)
 }
 
-/// The signals that stop the gateway.
-struct Signals {
+/// The signals that stop a server.
+pub(in crate::cli) struct Signals {
     #[cfg(unix)]
     interrupt: tokio::signal::unix::Signal,
     #[cfg(unix)]
@@ -154,7 +176,7 @@ struct Signals {
 
 impl Signals {
     #[cfg(unix)]
-    fn new() -> Result<Self> {
+    pub(in crate::cli) fn new() -> Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let listen = |kind| {
             signal(kind)
@@ -167,7 +189,7 @@ impl Signals {
     }
 
     #[cfg(unix)]
-    async fn next(&mut self) {
+    pub(in crate::cli) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}
@@ -176,12 +198,12 @@ impl Signals {
 
     #[cfg(not(unix))]
     #[expect(clippy::unnecessary_wraps, reason = "it can fail elsewhere")]
-    fn new() -> Result<Self> {
+    pub(in crate::cli) fn new() -> Result<Self> {
         Ok(Self {})
     }
 
     #[cfg(not(unix))]
-    async fn next(&mut self) {
+    pub(in crate::cli) async fn next(&mut self) {
         let _ = tokio::signal::ctrl_c().await;
     }
 }

@@ -70,7 +70,7 @@ enum KnownKeys {
 /// Opens the vault for a person at a terminal, who can be asked; a client sees what is closed.
 pub async fn open_for(app: &App, caller: &dyn Caller) -> Result<()> {
     match caller.kind() {
-        CallerKind::Mcp { .. } | CallerKind::Gateway => Ok(()),
+        CallerKind::Mcp { .. } | CallerKind::Gateway | CallerKind::Dashboard => Ok(()),
         CallerKind::Cli => match vault_access::open(app, caller).await {
             Err(error) if error.code() == Code::VaultAbsent => Ok(()),
             outcome => outcome,

@@ -120,6 +120,48 @@ impl Ledger {
             Ok(groups)
         })
     }
+
+    /// The same for each of `spans`, all of one moment: each group has a sum for every span.
+    pub fn grouped_over(
+        &self,
+        spans: &[Span],
+        filter: &Filter,
+        by: Dimension,
+    ) -> LedgerResult<Vec<(Option<String>, Vec<Totals>)>> {
+        self.read(|transaction| {
+            let Some(filter) = transaction.resolve(filter)? else {
+                return Ok(Vec::new());
+            };
+            let mut sums: BTreeMap<(NameId, NameId), Vec<Totals>> = BTreeMap::new();
+            for (at, span) in spans.iter().enumerate() {
+                let mut add = |names, totals| {
+                    let values: &mut Vec<Totals> = sums.entry(names).or_default();
+                    values.resize(spans.len(), Totals::default());
+                    values[at] += totals;
+                };
+                if by == Dimension::Session {
+                    transaction.each_session(*span, &filter, |session, totals| add((session, 0), totals))?;
+                } else {
+                    transaction.each(*span, &filter, |series, totals| add(by.of(series), totals))?;
+                }
+            }
+            let mut groups: BTreeMap<Option<String>, Vec<Totals>> = BTreeMap::new();
+            for (names, values) in sums {
+                let name = transaction.spell(by, names)?;
+                let parts: Vec<Option<String>> = match &name {
+                    Some(set) if by == Dimension::Tag => set.split(',').map(|tag| Some(tag.to_owned())).collect(),
+                    _ => vec![name],
+                };
+                for part in parts {
+                    let into = groups
+                        .entry(part)
+                        .or_insert_with(|| vec![Totals::default(); spans.len()]);
+                    into.iter_mut().zip(&values).for_each(|(sum, value)| *sum += *value);
+                }
+            }
+            Ok(groups.into_iter().collect())
+        })
+    }
 }
 
 impl Transaction<'_> {

@@ -18,6 +18,7 @@ use crate::support::{
 };
 
 mod channels;
+mod conditions;
 mod delivery;
 
 /// A part of every secret address in these tests, which must show nowhere.

@@ -71,7 +71,11 @@ const HOMES: &[(&str, &[&str])] = &[
     ),
     ("tiktoken::", &["domain/tokenizer.rs"]),
     ("governor::", &["gateway/keys/rate_limit.rs"]),
-    ("hyper::", &["intake/", "gateway/", "providers/"]),
+    (
+        "hyper::",
+        &["intake/", "loopback/", "dashboard/", "gateway/", "providers/"],
+    ),
+    ("maud::", &["chart/", "dashboard/"]),
     ("hyper_rustls::", &["providers/"]),
     ("tower_service::", &["providers/"]),
     (

@@ -24,6 +24,8 @@ fn pages() -> Vec<Page> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let entries = fs::read_dir(root.join("docs")).expect("a folder");
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("readable").path()).collect();
+    // Beside them are pictures.
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
     paths.sort();
     paths.insert(0, root.join("README.md"));
     paths.into_iter().map(Page::read).collect()
