@@ -5,8 +5,9 @@ use std::ffi::OsString;
 use clap::{Arg, ArgAction, ArgMatches, ColorChoice, Command, value_parser};
 
 use super::{
-    alerts, audit, client, command::CommandDef, completions, console, dashboard, doctor, env, gateway, help, import,
-    look::ours, prices, prune, run, scan, secret_source::SecretSource, serve, setup, statusline, tool, undo, vault,
+    alerts, audit, backup, client, command::CommandDef, completions, console, dashboard, discover, doctor, env,
+    gateway, help, import, key_export, look::ours, prices, prune, run, scan, secret_source::SecretSource, serve, setup,
+    statusline, tool, undo, vault,
 };
 use crate::tools::{TOOLS, ToolDef};
 
@@ -18,6 +19,7 @@ pub(super) const COMMANDS: &[CommandDef] = &[
     scan::COMMAND,
     prices::COMMAND,
     import::COMMAND,
+    key_export::COMMAND,
     prune::COMMAND,
     statusline::COMMAND,
     dashboard::COMMAND,
@@ -27,7 +29,9 @@ pub(super) const COMMANDS: &[CommandDef] = &[
     env::COMMAND,
     setup::COMMAND,
     doctor::COMMAND,
+    discover::COMMAND,
     vault::COMMAND,
+    backup::COMMAND,
     serve::COMMAND,
     completions::COMMAND,
 ];

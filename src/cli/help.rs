@@ -205,6 +205,15 @@ pub(super) const EXAMPLES: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "backup",
+        &[
+            "api-keys backup create --verify /mnt/backups",
+            "api-keys backup verify /mnt/backups/api-keys-2026-11-29T031000Z.akb",
+            "api-keys backup restore api-keys-2026-11-29T031000Z.akb",
+            "api-keys backup prune /mnt/backups --keep-daily 7 --keep-weekly 4",
+        ],
+    ),
+    (
         "completions",
         &["api-keys completions bash > ~/.local/share/bash-completion/completions/api-keys"],
     ),

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod audit;
+mod backup;
 mod caller;
 mod candidates;
 mod chart;
@@ -11,6 +12,7 @@ mod command_line;
 mod completions;
 mod console;
 mod dashboard;
+mod discover;
 mod doctor;
 mod entry;
 mod env;
@@ -21,6 +23,7 @@ mod forgiving;
 mod gateway;
 mod help;
 mod import;
+mod key_export;
 mod key_name;
 mod logging;
 mod look;

@@ -46,6 +46,9 @@ pub enum Code {
     AuditBroken,
     LedgerDamaged,
     LedgerTooNew,
+    BackupDamaged,
+    BackupTooNew,
+    RestoreRefused,
     ClientsDamaged,
     ClientNotFound,
     ClientExists,
@@ -131,6 +134,9 @@ impl Code {
         Self::AuditBroken,
         Self::LedgerDamaged,
         Self::LedgerTooNew,
+        Self::BackupDamaged,
+        Self::BackupTooNew,
+        Self::RestoreRefused,
         Self::ClientsDamaged,
         Self::ClientNotFound,
         Self::ClientExists,
@@ -279,7 +285,7 @@ impl Code {
             ),
             Self::WrongPassphrase => (
                 "wrong_passphrase",
-                "the passphrase or recovery code does not open the vault",
+                "the passphrase or recovery code does not open the vault or backup",
                 Locked,
             ),
             Self::VaultDamaged => (
@@ -328,6 +334,17 @@ impl Code {
                 Failed,
             ),
             Self::LedgerTooNew => ("ledger_too_new", "the ledger was written by a newer version", Failed),
+            Self::BackupDamaged => (
+                "backup_damaged",
+                "the file is not a whole backup: it is corrupted, cut short, or was modified",
+                Failed,
+            ),
+            Self::BackupTooNew => ("backup_too_new", "the backup was made by a newer version", Failed),
+            Self::RestoreRefused => (
+                "restore_refused",
+                "restoring would replace files that are there, or a gateway is using them; nothing was changed",
+                Failed,
+            ),
             Self::ClientsDamaged => (
                 "clients_damaged",
                 "the list of the gateway's clients is corrupted or was modified",

@@ -1,5 +1,6 @@
 //! The one error that crosses borders: a permanent code, a message, and a way out.
 
+mod backup;
 mod catalog;
 mod code;
 mod domain;

@@ -60,7 +60,7 @@ impl Code {
             Self::VaultLocked => "run the command on a terminal, or set `API_KEYS_PASSPHRASE`",
             Self::WrongPassphrase => "try again; if it is forgotten, `api-keys vault recover`",
             Self::VaultDamaged => "keep the file and restore a backup",
-            Self::VaultTooNew | Self::LedgerTooNew => "update api-keys",
+            Self::VaultTooNew | Self::LedgerTooNew | Self::BackupTooNew => "update api-keys",
             Self::VaultForeign | Self::VaultRolledBack | Self::VaultForked => {
                 "restore the newest file, or accept this one with `api-keys vault accept-rollback`"
             }
@@ -72,6 +72,8 @@ impl Code {
             Self::KeyFileMissing => "restore the key file, or `api-keys vault recover` with the recovery code",
             Self::AuditBroken => "`api-keys audit --verify` shows where; restore the files from a backup",
             Self::LedgerDamaged => "keep the file and restore a backup; `api-keys doctor` says more",
+            Self::BackupDamaged => "use another backup; `api-keys backup list DIR` shows them",
+            Self::RestoreRefused => "stop the gateway, and use `--replace` or `--into FOLDER`",
             Self::ClientsDamaged => "restore `clients.json` from a backup, or move it away and add the clients again",
             Self::ClientNotFound => "`api-keys client list` shows the clients",
             Self::ClientExists => "choose another name, or remove the client first",

@@ -1,3 +1,4 @@
 //! What other programs keep of keys and usage, read and never changed.
 
 pub mod command_center;
+pub mod sources;

@@ -153,6 +153,20 @@ impl Checker {
         ModelListing::Models(models.into())
     }
 
+    /// What something on this machine answers to a GET without a key, where that is JSON and comes in time.
+    pub(super) async fn probe(&self, port: u16, path: &str, patience: Duration) -> Option<serde_json::Value> {
+        let address = Address::parse(&format!("http://127.0.0.1:{port}")).ok()?;
+        let client = self.clients.client(&address).await?;
+        let asked = async {
+            let response = send_plain(client, &format!("{}{path}", address.as_str()), None).await?;
+            let is_good = response.status().is_success();
+            Ok::<_, Failure>((read(response, MAX_LIST_BYTES).await?.0, is_good))
+        };
+        let answered = tokio::time::timeout(patience, asked).await;
+        let (body, is_good) = answered.ok()?.ok()?;
+        serde_json::from_slice(&body).ok().filter(|_| is_good)
+    }
+
     /// Sends the request, or the next of its alternatives where one answers 404, and reads the answer.
     async fn ask(
         &self,

@@ -202,10 +202,20 @@ pub fn conflicting_variables(app: &App, variables: &[KeyVariable]) -> Result<BTr
 
 /// Reveals each key for its variable, after the audit trail has said so.
 pub async fn reveal(app: &App, caller: &dyn Caller, variables: Vec<KeyVariable>) -> Result<Vec<(String, ApiKey)>> {
+    reveal_for(app, caller, variables, "for a command").await
+}
+
+/// The same for another purpose, in a few words.
+pub async fn reveal_for(
+    app: &App,
+    caller: &dyn Caller,
+    variables: Vec<KeyVariable>,
+    purpose: &str,
+) -> Result<Vec<(String, ApiKey)>> {
     let mut revealed = Vec::with_capacity(variables.len());
     for KeyVariable { name, record } in variables {
         let active = keys::expect_usable(&record, app.now())?;
-        let key = keys::reveal(app, caller, &record, active.version, "for a command").await?;
+        let key = keys::reveal(app, caller, &record, active.version, purpose).await?;
         revealed.push((name, key));
     }
     Ok(revealed)

@@ -11,9 +11,11 @@
 //! - Alerts: [`alerts`] looks at what is not raised by the ledger itself, and sends.
 //! - Routing: [`routing`] decides by what [`health`] has learned.
 //! - The gateway's clients: [`gateway_clients`].
+//! - Backups: [`backup`] makes, verifies and restores them.
 
 pub mod agents;
 pub mod alerts;
+pub mod backup;
 pub mod budget_claim;
 pub mod budget_status;
 pub mod caller;

@@ -26,6 +26,10 @@ pub(super) const PASSPHRASE: Variable = Variable {
     name: "API_KEYS_PASSPHRASE",
     what: "Unlocks a passphrase vault where there is no terminal; `vault.passphrase_env` names another variable",
 };
+pub(super) const BACKUP_PASSPHRASE: Variable = Variable {
+    name: "API_KEYS_BACKUP_PASSPHRASE",
+    what: "Encrypts and opens backups where there is no terminal, unless `--passphrase-file` names a file",
+};
 const LOG: Variable = Variable {
     name: "API_KEYS_LOG",
     what: "Filters the log on standard error, such as `debug` or `off`; only for this program's own modules (default: nothing, and `warn` for the gateway)",
@@ -41,7 +45,7 @@ const PROJECT: Variable = Variable {
 };
 
 /// Every variable that this program reads, besides the providers' own.
-pub const VARIABLES: &[Variable] = &[HOME, PASSPHRASE, LOG, SESSION, PROJECT];
+pub const VARIABLES: &[Variable] = &[HOME, PASSPHRASE, BACKUP_PASSPHRASE, LOG, SESSION, PROJECT];
 
 /// Where variables come from: the process, or a fixed set in tests.
 #[derive(Clone, Default)]

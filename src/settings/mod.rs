@@ -96,9 +96,10 @@ impl Settings {
     }
 
     /// The variables that hold a passphrase, which are no other program's business.
-    pub fn passphrase_variables(&self) -> [String; 2] {
+    pub fn passphrase_variables(&self) -> [String; 3] {
         [
             environment::PASSPHRASE.name.to_owned(),
+            environment::BACKUP_PASSPHRASE.name.to_owned(),
             self.current().vault.passphrase_env.clone(),
         ]
     }
@@ -106,6 +107,13 @@ impl Settings {
     /// The secret in the environment variable `name`.
     pub fn variable(&self, name: &str) -> Result<Secret, VariableError> {
         self.environment.secret(name)
+    }
+
+    /// The passphrase of backups in the environment, if it is set.
+    pub fn backup_passphrase_from_environment(&self) -> Option<Passphrase> {
+        self.variable(environment::BACKUP_PASSPHRASE.name)
+            .ok()
+            .map(Passphrase::new)
     }
 
     /// The passphrase that the configured variable holds, if it is set.

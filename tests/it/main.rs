@@ -11,6 +11,7 @@
 mod agent_logs;
 mod alerts;
 mod arguments;
+mod backup;
 mod chart;
 mod cli;
 mod cli_output;
@@ -29,6 +30,7 @@ mod files;
 mod forecast;
 mod gateway;
 mod intake;
+mod key_import;
 mod keychain;
 mod keys;
 mod layers;

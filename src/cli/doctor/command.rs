@@ -13,7 +13,7 @@ use super::{
         console::Console,
         help::HelpSection,
     },
-    alerts, files,
+    alerts, backup, files,
     finding::{Finding, Severity},
     keys, ledger, mcp_clients, prices, vault,
 };
@@ -89,6 +89,9 @@ fn on_this_machine(app: &App, is_deep: bool) -> (Vec<Finding>, bool) {
         return (findings, false);
     };
     findings.extend(keys::stored_keys(app, &stored));
+    if !stored.is_empty() {
+        findings.push(backup::newest_backup(app));
+    }
     (findings, true)
 }
 

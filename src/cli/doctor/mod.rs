@@ -1,6 +1,7 @@
 //! `doctor`: checks everything that can be wrong, and says how to fix it.
 
 mod alerts;
+mod backup;
 mod command;
 mod files;
 mod finding;

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::{ArgMatches, Command};
 
-use super::{command_center, logs};
+use super::{command_center, keys, logs};
 use crate::{
     cli::{
         command::{CommandDef, Run, Session},
@@ -21,9 +21,15 @@ pub(in crate::cli) const COMMAND: CommandDef = CommandDef {
 };
 
 fn define(command: Command) -> Command {
-    command
-        .about("Import usage from the logs of coding agents, or the keys of Command Center")
-        .subcommand_required(true)
+    keys::arguments(command)
+        .about("Import keys that other programs keep in clear text, or usage from agents' logs")
+        .long_about(
+            "Import keys that other programs keep in clear text, or usage from agents' logs\n\n\
+             Without an argument, `.env` files of this folder, shell profiles and the settings of known programs are read. \
+             Nothing is executed, each key is asked for, and the same key in several places is stored once. Keys that were \
+             in clear text are marked as exposed: rotate them. Logins of subscriptions are left alone.",
+        )
+        .args_conflicts_with_subcommands(true)
         .subcommand(logs::command())
         .subcommand(command_center::command())
 }
@@ -32,6 +38,7 @@ fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     match matches.subcommand() {
         Some(("logs", matches)) => logs::run(session, matches),
         Some(("command-center", matches)) => command_center::run(session, matches),
-        _ => Err(Error::new(Code::Internal, "a command was parsed that does not exist")),
+        Some(_) => Err(Error::new(Code::Internal, "a command was parsed that does not exist")),
+        None => keys::run(session, matches),
     }
 }

@@ -1,7 +1,10 @@
 //! `import`: what other programs keep of usage and keys.
 
+mod answers;
 mod command;
 mod command_center;
+mod gather;
+mod keys;
 mod logs;
 
-pub(super) use command::COMMAND;
+pub(super) use self::{command::COMMAND, keys::look};

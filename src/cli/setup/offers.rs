@@ -11,12 +11,13 @@ use crate::{
         caller::Terminal,
         command::{Session, wait},
         console::YES,
+        discover,
         env_file::{self, EnvFile},
         secret_source::SecretSource,
     },
     domain::{Label, Secret},
     error::{Code, Result},
-    providers::{LocalServer, Provider},
+    providers::Provider,
     services::{
         keys::{self, NewKey, NewSecretSource},
         vault_access,
@@ -190,10 +191,11 @@ fn take(session: &Session, matches: &ArgMatches, found: &OfferedKey) -> Result<S
 /// Says which servers of models answer on this machine, and how to make providers of them.
 pub(super) fn local_servers(session: &Session, report: &mut SetupReport) -> Result<()> {
     let checker = session.app.checker();
-    let found = wait(async { Ok(checker.find_local(LocalServer::usual()).await) })?;
+    let ports = discover::moved_ports(&session.app.settings().machine()?);
+    let found = wait(async { Ok(checker.local_servers(&ports).await) })?;
     let config = session.app.settings().current();
-    for (server, models) in &found {
-        let provider = &server.provider;
+    for server in &found {
+        let (provider, models) = (&server.provider, server.models);
         let known = config.providers().iter().find(|known| known.origin == provider.origin);
         let answers = format!("{} answers at {} with {models} models", server.title, provider.base_url);
         if let Some(known) = known {
@@ -210,7 +212,7 @@ pub(super) fn local_servers(session: &Session, report: &mut SetupReport) -> Resu
     }
     let found: Vec<_> = found
         .iter()
-        .map(|(server, models)| json!({"name": server.title, "base_url": server.provider.base_url, "models": models}))
+        .map(|server| json!({"name": server.title, "base_url": server.provider.base_url, "models": server.models}))
         .collect();
     report.set("local_servers", found);
     Ok(())

@@ -99,6 +99,9 @@ impl ErrorResponse {
             | Code::AuditBroken
             | Code::LedgerDamaged
             | Code::LedgerTooNew
+            | Code::BackupDamaged
+            | Code::BackupTooNew
+            | Code::RestoreRefused
             | Code::ClientsDamaged
             | Code::ClientNotFound
             | Code::ClientExists

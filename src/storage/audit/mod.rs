@@ -8,5 +8,5 @@ mod trail;
 
 pub use self::{
     record::{Action, AuditEntry, AuditError, AuditOutcome, Break, BreakKind, Record, TrailHead, TrailReport},
-    trail::{FILE, Mac, append, has, recent, set_aside, verify},
+    trail::{FILE, Mac, TrailFile, append, files, has, recent, set_aside, verify},
 };

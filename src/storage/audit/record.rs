@@ -55,6 +55,8 @@ pub enum Action {
     Rekey,
     Recover,
     AcceptRollback,
+    CreateBackup,
+    RestoreBackup,
     /// The trail itself: a line cut short by a crash was taken off, or lines are missing before this one.
     RepairTrail,
 }

@@ -125,6 +125,27 @@ pub fn set_aside(_held: &Lock, folder: &Folder, whose: &str) -> Result<(), Audit
     Ok(())
 }
 
+/// A file of the trail, opened: it stays the same one when it is renamed because it is full.
+#[derive(Debug)]
+pub struct TrailFile {
+    pub name: String,
+    pub file: File,
+    /// Its length in bytes when it was opened.
+    pub length: u64,
+}
+
+/// The trail's files, oldest first. Under the lock, so that they belong together.
+pub fn files(folder: &Folder) -> Result<Vec<TrailFile>, AuditError> {
+    let mut files = Vec::new();
+    for name in names(folder)? {
+        if let Some((file, stamp)) = folder.open_to_read(&name)? {
+            let length = stamp.length();
+            files.push(TrailFile { name, file, length });
+        }
+    }
+    Ok(files)
+}
+
 /// What is recorded of a trail that was repaired.
 fn repair(at: Timestamp, detail: String) -> AuditEntry {
     AuditEntry {

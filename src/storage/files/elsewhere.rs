@@ -83,6 +83,10 @@ pub(super) fn sync_parent(_path: &Path) -> io::Result<()> {
     Ok(())
 }
 
+pub(super) fn swap_names(_: &Path, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 #[expect(clippy::unnecessary_wraps, reason = "the shape that Unix needs")]
 pub(super) fn dress_like(_file: &File, _model: &fs::Metadata) -> io::Result<()> {
     Ok(())

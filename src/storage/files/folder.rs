@@ -226,6 +226,13 @@ impl Folder {
         })
     }
 
+    /// A new file `name`, private and empty, to be written piece by piece; fails where there is one.
+    pub(in crate::storage) fn make_file(&self, name: &str) -> Result<File, FileError> {
+        self.directory
+            .open_file(name, OpenFor::CreateNew)
+            .map_err(|source| self.failed(name, "create", source))
+    }
+
     /// Adds `bytes` to the end of the file `name`, making it where it is missing, and returns once they are on the disk.
     ///
     /// After an error the file is as it was, as far as the system lets us; a power cut can leave a part of `bytes`.
@@ -308,7 +315,7 @@ impl Folder {
     }
 
     /// Returns once the names of the files in the folder are on the disk.
-    pub(in crate::storage) fn sync_names(&self) -> Result<(), FileError> {
+    pub fn sync_names(&self) -> Result<(), FileError> {
         self.directory
             .sync()
             .map_err(|source| FileError::from_io(&self.path, "sync", source))
@@ -323,7 +330,7 @@ impl Folder {
     }
 
     /// Names of the files in the folder, sorted.
-    pub(in crate::storage) fn names(&self) -> Result<Vec<String>, FileError> {
+    pub fn names(&self) -> Result<Vec<String>, FileError> {
         let mut names: Vec<String> = self
             .directory
             .names()
@@ -336,7 +343,7 @@ impl Folder {
     }
 
     /// A checked file to read from, with its state.
-    pub(in crate::storage) fn open_to_read(&self, name: &str) -> Result<Option<(File, Stamp)>, FileError> {
+    pub fn open_to_read(&self, name: &str) -> Result<Option<(File, Stamp)>, FileError> {
         match self.open_checked(name, OpenFor::Read) {
             Ok((file, metadata)) => Ok(Some((file, metadata.stamp))),
             Err(OpenError::Missing) => Ok(None),

@@ -73,6 +73,12 @@ impl ForeignFolder {
         self.put(name, seen, bytes)
     }
 
+    /// The same for a file that held a secret: what it was is kept for us alone.
+    pub fn replace_secret(&self, name: &str, seen: &FileContents, bytes: &[u8]) -> Result<Written, FileError> {
+        let _ = self.write(&format!("{name}{BACKUP}"), &seen.0, None)?;
+        self.put(name, Some(seen), bytes)
+    }
+
     /// Puts `bytes` in place of the file `name`, which must still be as `seen`.
     pub fn put(&self, name: &str, seen: Option<&FileContents>, bytes: &[u8]) -> Result<Written, FileError> {
         let model = self.writable(name)?;

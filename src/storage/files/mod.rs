@@ -3,7 +3,9 @@
 mod error;
 mod folder;
 mod foreign;
+mod fresh;
 mod metadata;
+mod swap;
 #[cfg_attr(unix, path = "unix.rs")]
 #[cfg_attr(not(unix), path = "elsewhere.rs")]
 mod system;
@@ -14,7 +16,9 @@ pub use self::{
     error::{FileError, Hazard},
     folder::{FileContents, Folder, Written},
     foreign::ForeignFolder,
+    fresh::{FreshFile, ScratchFolder},
     metadata::Stamp,
+    swap::exchange,
 };
 
 #[cfg(test)]

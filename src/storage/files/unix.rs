@@ -109,6 +109,19 @@ pub(super) fn sync_parent(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Exchanges what two names stand for, at once; `Unsupported` or `InvalidInput` where the file system cannot.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+pub(super) fn swap_names(one: &Path, other: &Path) -> io::Result<()> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+    Ok(renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE)?)
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "macos")))]
+pub(super) fn swap_names(_: &Path, _: &Path) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Gives `file` the mode of `model` and, where the system lets us, its group.
 pub(super) fn dress_like(file: &File, model: &fs::Metadata) -> io::Result<()> {
     let _ = std::os::unix::fs::fchown(file, None, Some(model.gid()));

@@ -146,6 +146,18 @@ impl OpenDatabase {
         self.transact(TransactionBehavior::Deferred, work)
     }
 
+    /// Syncs nothing from now on, for a copy that nobody relies on yet.
+    pub(super) fn rely_on_no_disk(&self) -> rusqlite::Result<()> {
+        self.sql.pragma_update(None, "synchronous", "OFF")
+    }
+
+    /// Moves all of the WAL into the database and removes it; busy where another connection is open.
+    pub(super) fn leave_wal(&self) -> rusqlite::Result<()> {
+        self.sql
+            .pragma_update_and_check(None, "journal_mode", "delete", |row| row.get::<_, String>(0))
+            .map(drop)
+    }
+
     /// Moves what is in the WAL into the database, as far as that makes no one wait.
     pub(super) fn checkpoint(&self) -> rusqlite::Result<()> {
         self.sql.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))

@@ -283,6 +283,11 @@ impl Ledger {
         Ok(held.as_mut())
     }
 
+    /// Closes the connection that is kept; the next call opens another.
+    pub fn close(&self) {
+        *self.held() = None;
+    }
+
     /// A connection of its own, for what takes its time; nothing where there is no ledger.
     pub(super) fn open_apart(&self) -> LedgerResult<Option<OpenDatabase>> {
         self.look_at_journals();

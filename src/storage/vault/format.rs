@@ -61,7 +61,7 @@ const MAX_WORK_KIB: u64 = 4 * 1024 * 1024;
 
 /// Why a text is not a vault file that this version reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum FormatError {
+pub(in crate::storage) enum FormatError {
     /// What does not hold, as a fragment.
     Malformed(&'static str),
     /// The file says that only this version and later ones can read it.
@@ -99,20 +99,20 @@ pub(super) struct Header {
 /// One way to get at the data key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Slot {
-    pub(super) id: Hex<8>,
-    pub(super) added_at: Timestamp,
-    pub(super) opens_with: OpensWith,
+pub(in crate::storage) struct Slot {
+    pub(in crate::storage) id: Hex<8>,
+    pub(in crate::storage) added_at: Timestamp,
+    pub(in crate::storage) opens_with: OpensWith,
     /// Compared before anything is unwrapped: the cipher does not commit to its key.
-    pub(super) commitment: Hex<32>,
+    pub(in crate::storage) commitment: Hex<32>,
     /// The data key, sealed under the slot's key.
-    pub(super) wrapped: Sealed,
+    pub(in crate::storage) wrapped: Sealed,
 }
 
 /// What a slot needs to be opened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
-pub(super) enum OpensWith {
+pub(in crate::storage) enum OpensWith {
     Keychain {},
     KeyFile {},
     /// Argon2id, version 1.3.
@@ -141,7 +141,7 @@ pub struct Hex<const N: usize>(pub [u8; N]);
 /// Nonce, ciphertext and tag, written as base64 without padding and kept as that text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Sealed(String);
+pub(in crate::storage) struct Sealed(String);
 
 /// Only what every version of the format will have.
 #[derive(Deserialize)]
@@ -272,7 +272,6 @@ impl Header {
         serde_json::to_string(self).expect("strings and numbers can be written")
     }
 
-    /// Bounds over all slots, before any of them may cost time or memory.
     fn check(&self) -> Result<(), FormatError> {
         use FormatError::Malformed;
         if self.version == 0 || self.min_reader == 0 || self.min_reader > self.version {
@@ -281,41 +280,47 @@ impl Header {
         if !(1..=LAST_GENERATION).contains(&self.generation) {
             return Err(Malformed("the generation is impossible"));
         }
-        if !(1..=MAX_SLOTS).contains(&self.slots.len()) {
-            return Err(Malformed("there are no keyslots or too many"));
-        }
-        let mut work = 0_u64;
-        for (at, slot) in self.slots.iter().enumerate() {
-            if self.slots.iter().take(at).any(|earlier| earlier.id == slot.id) {
-                return Err(Malformed("two keyslots have the same id"));
-            }
-            if slot
-                .wrapped
-                .bytes()
-                .is_none_or(|bytes| bytes.len() != 32 + seal::OVERHEAD)
-            {
-                return Err(Malformed("a keyslot has another length than a wrapped key"));
-            }
-            if let OpensWith::Passphrase {
-                memory_kib,
-                passes,
-                lanes,
-                ..
-            } = slot.opens_with
-            {
-                let (memory, passes, lanes) = (u64::from(memory_kib), u64::from(passes), u64::from(lanes));
-                work += memory * passes;
-                let fits = (1..=8).contains(&lanes)
-                    && (8 * lanes..=MAX_MEMORY_KIB).contains(&memory)
-                    && (1..=16).contains(&passes)
-                    && work <= MAX_WORK_KIB;
-                if !fits {
-                    return Err(Malformed("a keyslot asks for more work than is allowed"));
-                }
-            }
-        }
-        Ok(())
+        check_slots(&self.slots)
     }
+}
+
+/// Bounds over all slots, before any of them may cost time or memory.
+pub(in crate::storage) fn check_slots(slots: &[Slot]) -> Result<(), FormatError> {
+    use FormatError::Malformed;
+    if !(1..=MAX_SLOTS).contains(&slots.len()) {
+        return Err(Malformed("there are no keyslots or too many"));
+    }
+    let mut work = 0_u64;
+    for (at, slot) in slots.iter().enumerate() {
+        if slots.iter().take(at).any(|earlier| earlier.id == slot.id) {
+            return Err(Malformed("two keyslots have the same id"));
+        }
+        if slot
+            .wrapped
+            .bytes()
+            .is_none_or(|bytes| bytes.len() != 32 + seal::OVERHEAD)
+        {
+            return Err(Malformed("a keyslot has another length than a wrapped key"));
+        }
+        if let OpensWith::Passphrase {
+            memory_kib,
+            passes,
+            lanes,
+            ..
+        } = slot.opens_with
+        {
+            let (memory, passes, lanes) = (u64::from(memory_kib), u64::from(passes), u64::from(lanes));
+            work += memory * passes;
+            let fits = (1..=8).contains(&lanes)
+                && (8 * lanes..=MAX_MEMORY_KIB).contains(&memory)
+                && (1..=16).contains(&passes)
+                && work <= MAX_WORK_KIB;
+            if !fits {
+                return Err(Malformed("a keyslot asks for more work than is allowed"));
+            }
+        }
+    }
+    Ok(())
 }
 
 impl Slot {

@@ -236,7 +236,7 @@ impl Vault {
     }
 
     /// Writes `draft` with the slots that stay and new ones.
-    fn write_slots(
+    pub(super) fn write_slots(
         &self,
         held: &WriteAccess,
         entry: &AuditEntry,

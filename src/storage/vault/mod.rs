@@ -8,13 +8,14 @@
 //! file → audit outcome → anchor.
 
 mod anchor;
+mod copies;
 mod custody;
 mod edit;
 mod error;
-mod format;
+pub(super) mod format;
 mod handle;
 pub mod keychain;
-mod keyslots;
+pub(super) mod keyslots;
 mod maintenance;
 mod opened;
 mod operations;
@@ -25,6 +26,7 @@ mod writing;
 
 pub use self::{
     anchor::VaultFreshness,
+    copies::{CheckedVault, DataKey, VaultCopy},
     edit::{Committed, Edit},
     error::VaultError,
     format::Hex,

@@ -14,8 +14,12 @@ use sources::{Source, sources, word};
 /// Crates and paths that live in one place, and that place.
 const HOMES: &[(&str, &[&str])] = &[
     ("rmcp::", &["mcp/"]),
+    ("aead_stream::", &["storage/backup/chunks.rs"]),
     ("argon2::", &["storage/vault/seal/"]),
-    ("chacha20poly1305::", &["storage/vault/seal/"]),
+    (
+        "chacha20poly1305::",
+        &["storage/vault/seal/", "storage/backup/chunks.rs"],
+    ),
     ("hkdf::", &["storage/vault/seal/"]),
     (
         "hmac::",
@@ -80,6 +84,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ),
     ("jsonc_parser::", &["mcp_clients/"]),
     ("toml_edit::", &["mcp_clients/", "settings/destinations.rs"]),
+    ("yaml_rust2::", &["imports/sources/documents.rs"]),
     ("rpassword::", &["cli/"]),
     ("clap_complete::", &["cli/"]),
     ("std::env::", &["settings/", "main.rs"]),

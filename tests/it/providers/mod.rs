@@ -4,7 +4,7 @@ use std::{process::Command, time::Duration};
 
 use api_keys::{
     domain::{ApiKey, KeyStatus, Secret},
-    providers::{Account, Address, Checked, Checker, LocalServer, PROVIDERS, Provider, ProviderDef, ProviderResponse},
+    providers::{Account, Checked, Checker, PROVIDERS, Provider, ProviderDef, ProviderResponse},
     settings::Config,
 };
 use serde_json::json;
@@ -479,36 +479,28 @@ proptest::proptest! {
 
 #[tokio::test]
 async fn servers_of_models_on_this_machine_are_found_by_how_they_answer() {
-    let models = StandIn::routes([(
-        "GET /v1/models",
-        Reply::json(200, &json!({"object": "list", "data": [{"id": "qwen3"}]})),
-    )]);
-    let ollama = StandIn::routes([("GET /api/tags", Reply::json(200, &json!({"models": []})))]);
+    let port = |server: &StandIn| -> u16 {
+        let url = server.url();
+        url.rsplit(':')
+            .next()
+            .and_then(|port| port.parse().ok())
+            .expect("a port")
+    };
+    let listed = json!({"object": "list", "data": [{"id": "qwen3", "owned_by": "vllm"}]});
+    let vllm = StandIn::routes([("GET /v1/models", Reply::json(200, &listed))]);
+    let ollama = StandIn::routes([("GET /api/version", Reply::json(200, &json!({"version": "0.12.0"})))]);
     let other = StandIn::answering(Reply::json(200, &json!("<html>")));
     let silent = StandIn::answering(Reply::silence());
-    let nobody = {
-        let gone = StandIn::answering(Reply::json(200, &json!({})));
-        gone.url()
+    let ports = [&vllm, &ollama, &other, &silent].map(port);
+    let found = Checker::new().local_servers(&ports).await;
+    let of = |port: u16| {
+        let address = format!("http://127.0.0.1:{port}");
+        let at = found
+            .iter()
+            .find(|server| server.provider.base_url.starts_with(&address));
+        at.map(|server| (server.title, server.models))
     };
-    let usual = LocalServer::usual();
-    let at = |index: usize, address: String| {
-        let mut server = usual[index].clone();
-        server.provider.move_to(&Address::parse(&address).expect("an address"));
-        server
-    };
-    let found = Checker::new()
-        .find_local(vec![
-            at(0, ollama.url()),
-            at(0, other.url()),
-            at(1, format!("{}/v1", models.url())),
-            at(2, format!("{}/v1", other.url())),
-            at(2, format!("{}/v1", silent.url())),
-            at(3, format!("{nobody}/v1")),
-        ])
-        .await;
-    let found: Vec<_> = found
-        .iter()
-        .map(|(server, models)| (server.provider.id.as_str(), *models))
-        .collect();
-    assert_eq!(found, [("local", 0), ("lm-studio", 1)]);
+    assert_eq!(of(ports[0]), Some(("vLLM", 1)));
+    assert_eq!(of(ports[1]), Some(("Ollama", 0)));
+    assert_eq!((of(ports[2]), of(ports[3])), (None, None));
 }

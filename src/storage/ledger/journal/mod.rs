@@ -15,9 +15,9 @@ mod segment;
 mod writer;
 
 use self::writer::FOLDER;
-pub(super) use self::writer::open_folder;
 pub use self::{
     entry::EntryId,
     segment::{Position, Segment},
     writer::{Encoded, Journal},
 };
+pub(super) use self::{replay::LiveJournal, writer::open_folder};

@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::{File, TryLockError},
     io::Read,
+    path::Path,
     time::Duration,
 };
 
@@ -35,6 +36,13 @@ struct Abandoned {
     name: String,
     number: u64,
     file: File,
+}
+
+/// What a journal says, whose process may go on writing it.
+pub(in crate::storage::ledger) struct LiveJournal {
+    holder: String,
+    segments: Vec<String>,
+    contents: JournalContents,
 }
 
 /// The position of a journal that is recorded to its end.
@@ -114,6 +122,55 @@ impl Ledger {
         };
         let names = folder.names()?.into_iter().filter(|name| name.ends_with(DAMAGED));
         Ok(names.map(|name| format!("{FOLDER}/{name}")).collect())
+    }
+}
+
+impl LiveJournal {
+    /// The journals in the ledger's folder.
+    pub(in crate::storage::ledger) fn all(ledger_folder: &Path) -> LedgerResult<Vec<Self>> {
+        let Some(folder) = open_folder(ledger_folder)? else {
+            return Ok(Vec::new());
+        };
+        let mut journals = Vec::new();
+        for (holder, segments) in holders(&folder.names()?) {
+            let mut contents = JournalContents::default();
+            for (number, name) in &segments {
+                // One that is gone by now is recorded.
+                if let Some((bytes, _)) = folder.read(name, MAX_SEGMENT_BYTES)? {
+                    contents.read(*number, &bytes);
+                }
+            }
+            journals.push(Self {
+                holder,
+                segments: segments.into_values().collect(),
+                contents,
+            });
+        }
+        Ok(journals)
+    }
+
+    /// Whether a process holds one of the journals in the ledger's folder.
+    pub(in crate::storage::ledger) fn any_is_held(ledger_folder: &Path) -> LedgerResult<bool> {
+        let Some(folder) = open_folder(ledger_folder)? else {
+            return Ok(false);
+        };
+        for (_, segments) in holders(&folder.names()?) {
+            for name in segments.values() {
+                if folder.stamp(name)?.is_some() && lock(&folder, name)?.is_none() {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether it is still there, whole: if not, the ledger has forgotten up to where it was recorded.
+    pub(in crate::storage::ledger) fn is_there(&self, ledger_folder: &Path) -> bool {
+        let Ok(Some(folder)) = open_folder(ledger_folder) else {
+            return false;
+        };
+        let is_there = |name: &String| matches!(folder.stamp(name), Ok(Some(_)));
+        self.segments.iter().all(is_there)
     }
 }
 
@@ -224,6 +281,17 @@ fn is_torn(bytes: &[u8]) -> bool {
 }
 
 impl Transaction<'_> {
+    /// Records the requests of a journal that have ended, and are not recorded yet; none that are under way.
+    pub(in crate::storage::ledger) fn record_ended(&mut self, journal: &LiveJournal) -> rusqlite::Result<()> {
+        let folded = self.position(&journal.holder)?;
+        for (position, record) in &journal.contents.ended {
+            if folded.is_none_or(|folded| *position > folded) {
+                self.record(record)?;
+            }
+        }
+        self.add_up()
+    }
+
     fn replay(&mut self, holder: &str, contents: &JournalContents) -> rusqlite::Result<()> {
         let folded = self.position(holder)?;
         if folded == Some(END) {

@@ -64,7 +64,7 @@ pub struct SlotInfo {
 
 /// Why a slot did not give the data key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum UnwrapError {
+pub(in crate::storage) enum UnwrapError {
     /// The secret is another than the slot's.
     WrongSecret,
     /// The secret is right, the wrapped key is corrupted or was modified.
@@ -72,11 +72,11 @@ pub(super) enum UnwrapError {
 }
 
 /// The symbols of a recovery code, read from what a person typed or made.
-pub(super) struct RecoveryCode(Zeroizing<[u8; RANDOM_SYMBOLS]>);
+pub(in crate::storage) struct RecoveryCode(Zeroizing<[u8; RANDOM_SYMBOLS]>);
 
 /// A typed text is not a whole recovery code: a symbol is missing, unknown or another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Mistyped;
+pub(in crate::storage) struct Mistyped;
 
 impl SlotKind {
     /// The kind as results and commands spell it.
@@ -109,7 +109,7 @@ impl NewSlot<'_> {
 }
 
 impl Slot {
-    pub(super) fn kind(&self) -> SlotKind {
+    pub(in crate::storage) fn kind(&self) -> SlotKind {
         match self.opens_with {
             OpensWith::Keychain {} => SlotKind::Keychain,
             OpensWith::KeyFile {} => SlotKind::KeyFile,
@@ -128,7 +128,7 @@ impl Slot {
 }
 
 /// A slot that gives `data_key` for `secret`.
-pub(super) fn wrap(
+pub(in crate::storage) fn wrap(
     vault_id: &Hex<16>,
     id: SlotId,
     opens_with: OpensWith,
@@ -154,7 +154,7 @@ pub(super) fn wrap(
 }
 
 /// The data key in `slot`, by the slot's secret.
-pub(super) fn unwrap(vault_id: &Hex<16>, slot: &Slot, secret: &[u8]) -> Result<SealKey, UnwrapError> {
+pub(in crate::storage) fn unwrap(vault_id: &Hex<16>, slot: &Slot, secret: &[u8]) -> Result<SealKey, UnwrapError> {
     let (commitment, wrapping) = derive_keys(vault_id, slot.id, secret);
     if !seal::equal(commitment.as_bytes(), &slot.commitment.0) {
         return Err(UnwrapError::WrongSecret);
@@ -166,7 +166,7 @@ pub(super) fn unwrap(vault_id: &Hex<16>, slot: &Slot, secret: &[u8]) -> Result<S
 }
 
 /// How a new passphrase slot is opened, and the secret that `passphrase` becomes there.
-pub(super) fn stretch_new(passphrase: &Passphrase) -> Result<(OpensWith, SealKey), SealError> {
+pub(in crate::storage) fn stretch_new(passphrase: &Passphrase) -> Result<(OpensWith, SealKey), SealError> {
     let salt = seal::make_random()?;
     let opens_with = OpensWith::Passphrase {
         salt: Hex(salt),
@@ -179,7 +179,7 @@ pub(super) fn stretch_new(passphrase: &Passphrase) -> Result<(OpensWith, SealKey
 }
 
 /// The secret that `passphrase` becomes in `slot`; `None` where the slot is of another kind.
-pub(super) fn stretch(slot: &Slot, passphrase: &Passphrase) -> Option<Result<SealKey, SealError>> {
+pub(in crate::storage) fn stretch(slot: &Slot, passphrase: &Passphrase) -> Option<Result<SealKey, SealError>> {
     let OpensWith::Passphrase {
         salt,
         memory_kib,
@@ -199,7 +199,7 @@ pub(super) fn stretch(slot: &Slot, passphrase: &Passphrase) -> Option<Result<Sea
 }
 
 impl RecoveryCode {
-    pub(super) fn make_random() -> Result<Self, SealError> {
+    pub(in crate::storage) fn make_random() -> Result<Self, SealError> {
         let random = Zeroizing::new(seal::make_random::<RANDOM_SYMBOLS>()?);
         let mut symbols = Zeroizing::new([0; RANDOM_SYMBOLS]);
         for (symbol, byte) in symbols.iter_mut().zip(random.iter()) {
@@ -209,7 +209,7 @@ impl RecoveryCode {
     }
 
     /// The code in what a person typed: any letter case, any grouping, letters for the digits that they look like.
-    pub(super) fn parse(typed: &Secret) -> Result<Self, Mistyped> {
+    pub(in crate::storage) fn parse(typed: &Secret) -> Result<Self, Mistyped> {
         let mut symbols = Zeroizing::new([0_u8; RANDOM_SYMBOLS + CHECK_SYMBOLS]);
         let mut count = 0;
         // EXPOSE: read symbol by symbol into a wiped buffer of fixed size
@@ -236,12 +236,12 @@ impl RecoveryCode {
     }
 
     /// The slot's secret.
-    pub(super) fn as_bytes(&self) -> &[u8] {
+    pub(in crate::storage) fn as_bytes(&self) -> &[u8] {
         self.0.as_slice()
     }
 
     /// The code in groups, for printing once.
-    pub(super) fn to_secret(&self) -> Secret {
+    pub(in crate::storage) fn to_secret(&self) -> Secret {
         let mut text = Zeroizing::new(String::with_capacity(2 * (RANDOM_SYMBOLS + CHECK_SYMBOLS)));
         for (at, symbol) in self.0.iter().chain(&self.check()).enumerate() {
             if at > 0 && at % GROUP == 0 {

@@ -285,6 +285,25 @@ impl Opened {
             .map(|found| &found.sealed)
     }
 
+    /// Opens every secret, those of destinations too; returns how many there are.
+    pub(super) fn open_all(&self) -> Result<u64, VaultError> {
+        for record in &self.records {
+            let (key_id, version) = record.place();
+            let mut destinations = self.contents.destinations.values();
+            match destinations.find(|destination| destination.key_id == key_id) {
+                Some(destination) => self.destination(&destination.name).map(drop)?,
+                None => self.secret(key_id, version).map(drop)?,
+            }
+        }
+        Ok(self.records.len() as u64)
+    }
+
+    /// How many keys are in use, without removed ones.
+    pub(super) fn keys_in_use(&self) -> u64 {
+        let records = self.contents.keys.values();
+        records.filter(|record| record.removed_at.is_none()).count() as u64
+    }
+
     /// The next file, for now with the same contents.
     pub(super) fn draft(&self) -> Draft {
         let mut header = self.header.clone();

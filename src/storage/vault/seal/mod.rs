@@ -15,7 +15,11 @@ use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 /// Bytes that precede every sealed text.
 const NONCE: usize = 24;
 /// How much longer a sealed text is than what it holds: nonce and tag.
-pub(super) const OVERHEAD: usize = NONCE + 16;
+pub(in crate::storage) const OVERHEAD: usize = NONCE + 16;
+
+/// A SHA-256 in the making, over what comes one after the other.
+#[derive(Default)]
+pub(in crate::storage) struct Checksum(Sha256);
 
 /// Why a cryptographic operation gave nothing; never says what it worked on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -33,18 +37,18 @@ pub enum SealError {
 
 /// Thirty-two secret bytes, wiped when dropped.
 #[derive(Zeroize, ZeroizeOnDrop)]
-pub(super) struct SealKey([u8; 32]);
+pub(in crate::storage) struct SealKey([u8; 32]);
 
 /// The cost of stretching one passphrase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stretch {
-    pub(super) memory_kib: u32,
-    pub(super) passes: u32,
-    pub(super) lanes: u32,
+pub(in crate::storage) struct Stretch {
+    pub(in crate::storage) memory_kib: u32,
+    pub(in crate::storage) passes: u32,
+    pub(in crate::storage) lanes: u32,
 }
 
 /// An HMAC-SHA256 over parts that come one after the other.
-pub(super) struct Authenticator(Hmac<Sha256>);
+pub(in crate::storage) struct Authenticator(Hmac<Sha256>);
 
 /// What is wiped when dropped, checked when this is compiled: the feature that does it is optional in these crates.
 const _: () = {
@@ -57,44 +61,54 @@ const _: () = {
 
 impl SealKey {
     /// A key of random bytes.
-    pub(super) fn make_random() -> Result<Self, SealError> {
+    pub(in crate::storage) fn make_random() -> Result<Self, SealError> {
         let mut key = Self([0; 32]);
         fill_random(&mut key.0)?;
         Ok(key)
     }
 
     /// The key in `bytes`, if there are exactly 32.
-    pub(super) fn from_slice(bytes: &[u8]) -> Option<Self> {
+    pub(in crate::storage) fn from_slice(bytes: &[u8]) -> Option<Self> {
         bytes.try_into().ok().map(Self)
     }
 
     /// The bytes themselves, for sealing under another key or handing to a store of secrets.
-    pub(super) fn as_bytes(&self) -> &[u8; 32] {
+    pub(in crate::storage) fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
 
     /// A second copy, for a holder that outlives this one.
-    pub(super) fn copy(&self) -> Self {
+    pub(in crate::storage) fn copy(&self) -> Self {
         Self(self.0)
     }
 
     /// The key for one purpose: HKDF-SHA256 with the vault's id as salt.
-    pub(super) fn derive(&self, salt: &[u8; 16], purpose: &[&[u8]]) -> Self {
+    pub(in crate::storage) fn derive(&self, salt: &[u8; 16], purpose: &[&[u8]]) -> Self {
         derive(salt, &self.0, purpose)
     }
 }
 
+impl Checksum {
+    pub(in crate::storage) fn add(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub(in crate::storage) fn finish(self) -> [u8; 32] {
+        self.0.finalize().into()
+    }
+}
+
 impl Authenticator {
-    pub(super) fn new(key: &SealKey) -> Self {
+    pub(in crate::storage) fn new(key: &SealKey) -> Self {
         Self(Hmac::new_from_slice(&key.0).expect("HMAC takes keys of any length"))
     }
 
-    pub(super) fn part(&mut self, part: &[u8]) {
+    pub(in crate::storage) fn part(&mut self, part: &[u8]) {
         self.0.update(&(part.len() as u64).to_le_bytes());
         self.0.update(part);
     }
 
-    pub(super) fn finish(self) -> [u8; 32] {
+    pub(in crate::storage) fn finish(self) -> [u8; 32] {
         self.0.finalize().into_bytes().into()
     }
 }
@@ -106,14 +120,14 @@ impl std::fmt::Debug for SealKey {
 }
 
 /// Random bytes from the system, as many as the array holds.
-pub(super) fn make_random<const N: usize>() -> Result<[u8; N], SealError> {
+pub(in crate::storage) fn make_random<const N: usize>() -> Result<[u8; N], SealError> {
     let mut bytes = [0; N];
     fill_random(&mut bytes)?;
     Ok(bytes)
 }
 
 /// The key for `purpose` from input that is secret and has at least 128 bits of entropy.
-pub(super) fn derive(salt: &[u8; 16], input: &[u8], purpose: &[&[u8]]) -> SealKey {
+pub(in crate::storage) fn derive(salt: &[u8; 16], input: &[u8], purpose: &[&[u8]]) -> SealKey {
     let mut key = SealKey([0; 32]);
     Hkdf::<Sha256>::new(Some(salt), input)
         .expand(&framed(purpose), &mut key.0)
@@ -122,20 +136,24 @@ pub(super) fn derive(salt: &[u8; 16], input: &[u8], purpose: &[&[u8]]) -> SealKe
 }
 
 /// `plain` sealed under `key` and bound to `context`: nonce, ciphertext, tag.
-pub(super) fn seal(key: &SealKey, context: &[&[u8]], plain: &[u8]) -> Result<Vec<u8>, SealError> {
+pub(in crate::storage) fn seal(key: &SealKey, context: &[&[u8]], plain: &[u8]) -> Result<Vec<u8>, SealError> {
     let nonce = make_random::<NONCE>()?;
     let text = seal_with(key, &nonce, &framed(context), plain)?;
     Ok([nonce.as_slice(), &text].concat())
 }
 
 /// What `sealed` holds, if it was sealed under `key` and bound to `context`.
-pub(super) fn open(key: &SealKey, context: &[&[u8]], sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, SealError> {
+pub(in crate::storage) fn open(
+    key: &SealKey,
+    context: &[&[u8]],
+    sealed: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, SealError> {
     let (nonce, text) = sealed.split_first_chunk::<NONCE>().ok_or(SealError::NotAuthentic)?;
     open_with(key, nonce, &framed(context), text)
 }
 
 /// The HMAC-SHA256 of `parts` under `key`.
-pub(super) fn mac(key: &SealKey, parts: &[&[u8]]) -> [u8; 32] {
+pub(in crate::storage) fn mac(key: &SealKey, parts: &[&[u8]]) -> [u8; 32] {
     let mut mac = Authenticator::new(key);
     for part in parts {
         mac.part(part);
@@ -159,7 +177,7 @@ pub(in crate::storage) fn equal(one: &[u8; 32], other: &[u8; 32]) -> bool {
 }
 
 /// The key that Argon2id makes of `passphrase`; the memory it worked in is wiped.
-pub(super) fn stretch(passphrase: &str, salt: &[u8; 16], cost: Stretch) -> Result<SealKey, SealError> {
+pub(in crate::storage) fn stretch(passphrase: &str, salt: &[u8; 16], cost: Stretch) -> Result<SealKey, SealError> {
     let params =
         Params::new(cost.memory_kib, cost.passes, cost.lanes, Some(32)).map_err(|_| SealError::NotAuthentic)?;
     let count = params.block_count();
