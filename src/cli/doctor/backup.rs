@@ -1,18 +1,13 @@
 //! Whether there is a backup that can be relied on.
 
-use jiff::SignedDuration;
-
 use super::finding::{Finding, Severity};
 use crate::{app::App, services::backup, tools::view::ago};
-
-/// How old the newest verified backup may be.
-const MAX_AGE: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 /// Whether a backup of the last 30 days was verified; asked only where there are keys to lose.
 pub(super) fn newest_backup(app: &App) -> Finding {
     let history = backup::history(app.settings().paths().data_folder());
     let said = match history.newest_verified() {
-        Some(newest) if app.now().duration_since(newest.created_at) <= MAX_AGE => {
+        Some(newest) if app.now().duration_since(newest.created_at) <= backup::MAX_BACKUP_AGE => {
             let made = ago(newest.created_at, app.now());
             return Finding::good("backup", format!("{} was made {made} and verified", newest.file));
         }

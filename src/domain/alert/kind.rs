@@ -136,7 +136,7 @@ impl AlertKind {
             Self::UnpricedRequests => "a model without a known price is used, once for each model and day",
             Self::PriceChange => "the price of a model that you use changes within 14 days or has changed",
             Self::ModelRetirement => "a model that you use retires within 30, 7 or 1 days",
-            Self::BackupOverdue => "no backup was verified for too long",
+            Self::BackupOverdue => "no backup of the last 30 days was verified, and a key is older than that",
             Self::DestinationDead => "a destination no longer accepts messages",
             Self::DailyDigest => "yesterday's figures, for destinations with `digest = \"daily\"`",
             Self::WeeklyDigest => "last week's figures, for destinations with `digest = \"weekly\"`",

@@ -11,7 +11,10 @@ use crate::{
         AlertKind, AlertSeverity, BudgetStatus, KeyRecord, NewAlert, ProviderId, Span, Trouble, Usd, Window, last_days,
     },
     error::Result,
-    services::{budget_status, health, keys, last_use, vault_access},
+    services::{
+        backup::{self, MAX_BACKUP_AGE},
+        budget_status, health, keys, last_use, vault_access,
+    },
     storage::{
         ledger::{Dimension, Filter},
         vault::VaultFreshness,
@@ -267,6 +270,33 @@ async fn vault(app: &App, now: Timestamp) -> Result<()> {
         let subjects: Vec<&str> = subjects.iter().map(String::as_str).collect();
         app.ledger().resolve_others(kind, &subjects, now)?;
     }
+    backups(app, &stored, now)
+}
+
+/// Keys that were there for as long as a backup may be old, without a newer one that was verified.
+fn backups(app: &App, stored: &[KeyRecord], now: Timestamp) -> Result<()> {
+    let is_old = |at: Timestamp| now.duration_since(at) > MAX_BACKUP_AGE;
+    let history = backup::history(app.settings().paths().data_folder());
+    let newest = history.newest_verified().map(|event| event.created_at);
+    let mut overdue = Vec::new();
+    if stored.iter().any(|record| is_old(record.created_at)) && newest.is_none_or(is_old) {
+        let text = match newest {
+            Some(at) => format!(
+                "the newest verified backup is {} days old",
+                now.duration_since(at).as_hours() / 24
+            ),
+            None => "there is no verified backup of the keys and the ledger".to_owned(),
+        };
+        let alert = NewAlert::new(
+            AlertKind::BackupOverdue,
+            "backup",
+            &text,
+            "api-keys backup create --verify DIR",
+        );
+        app.ledger().raise(&alert, now)?;
+        overdue.push("backup");
+    }
+    app.ledger().resolve_others(AlertKind::BackupOverdue, &overdue, now)?;
     Ok(())
 }
 

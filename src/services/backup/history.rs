@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{error::Result, storage::files::Folder};
+
+/// How old the newest verified backup may be.
+pub const MAX_BACKUP_AGE: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 const FILE: &str = "backups.json";
 const FORMAT: &str = "api-keys backups 1";

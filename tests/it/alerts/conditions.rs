@@ -6,6 +6,7 @@ use api_keys::{
 };
 
 use super::*;
+use crate::support::private_file;
 
 const HOUR: i64 = 3_600;
 
@@ -100,6 +101,33 @@ fn a_key_that_expires_is_reported_in_steps_and_an_unused_one_after_90_days() {
     assert!(
         later.contains(&("key_unused", "openai:default".to_owned())),
         "{later:?}"
+    );
+}
+
+#[test]
+fn keys_of_30_days_without_a_verified_backup_are_reported_until_there_is_one() {
+    let home = home();
+    let added = home.run_with(
+        home.command(["add", "openai", "--stdin"]),
+        "sk-0123456789abcdefghijklmnop\n",
+    );
+    assert_eq!(added.code, Some(0), "{added:?}");
+    assert_eq!(home.run(["track", "openai", "test-large", "1", "0"]).code, Some(0));
+    let overdue = ("backup_overdue", "backup".to_owned());
+    assert!(!firing(&home, 29 * 24 * HOUR).contains(&overdue));
+    assert!(firing(&home, 31 * 24 * HOUR).contains(&overdue));
+    let made = app_at(&home, 31 * 24 * HOUR).now().to_string();
+    let event = json!({"at": made, "backup_id": "00", "created_at": made, "file": "/backups/made-up.akb"});
+    let history = json!({"format": "api-keys backups 1", "made": [], "verified": [event]});
+    private_file(&home.path().join("backups.json"), history.to_string().as_bytes());
+    assert!(!firing(&home, 32 * 24 * HOUR).contains(&overdue));
+    assert!(firing(&home, 62 * 24 * HOUR).contains(&overdue));
+    let texts = texts(&home);
+    assert!(
+        texts
+            .iter()
+            .any(|text| text == "the newest verified backup is 31 days old"),
+        "{texts:?}"
     );
 }
 
