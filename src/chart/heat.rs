@@ -36,7 +36,7 @@ pub fn heat_map(map: &HeatMap) -> Markup {
                     @let step = scaled(*value, most, STEPS);
                     @let side = 8 + usize::try_from(step).unwrap_or(6);
                     @let inset = (SIDE - side) / 2;
-                    rect class=(format!("h{step}")) x=(LEFT + hour * SIDE + inset) y=(day * SIDE + inset) width=(side) height=(side) rx="2" {
+                    rect class=(format!("h{step}")) x=(LEFT + hour * SIDE + inset) y=(day * SIDE + inset) width=(side) height=(side) {
                         title { (WEEKDAYS[day]) " " (format!("{hour:02}:00")) ": " (map.unit.text(*value)) }
                     }
                 }

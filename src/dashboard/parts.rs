@@ -168,7 +168,7 @@ pub(super) fn figure(chart: &Chart, picture: &Markup, zoom: &[(String, String)],
                             tbody {
                                 @for (at, column) in chart.columns.iter().enumerate() {
                                     @let range = zoom.get(at);
-                                    tr data-from=[range.map(|(from, _)| from)] data-to=[range.map(|(_, to)| to)] {
+                                    tr data-from=[range.map(|(from, _)| from)] data-to=[range.filter(|(from, to)| from != to).map(|(_, to)| to)] {
                                         th scope="row" { (column.name) }
                                         @for series in &chart.series {
                                             td .num { @if let Some(value) = series.values.get(at).filter(|value| **value > 0) { (chart.unit.text(*value)) } }

@@ -234,7 +234,8 @@ document.addEventListener('pointerup', event => {
   const query = new URLSearchParams(location.search);
   query.delete('days');
   query.set('from', end.rows[Math.min(at, end.at)].dataset.from);
-  query.set('to', end.rows[Math.max(at, end.at)].dataset.to);
+  const last = end.rows[Math.max(at, end.at)].dataset;
+  query.set('to', last.to ?? last.from);
   go(`${location.pathname}?${query}`);
 });
 

@@ -60,12 +60,12 @@ impl AskedModel {
                 continue;
             }
             self.line.extend_from_slice(part);
-            if is_end {
+            if self.line.len() > MAX_LINE_BYTES {
+                out.append(&mut self.line);
+                self.is_long = !is_end;
+            } else if is_end {
                 let line = std::mem::take(&mut self.line);
                 self.write(&line, &mut out);
-            } else if self.line.len() > MAX_LINE_BYTES {
-                out.append(&mut self.line);
-                self.is_long = true;
             }
         }
         out
@@ -170,6 +170,6 @@ mod tests {
             out.extend(asked.pass(chunk));
         }
         out.extend(asked.pass(b"data: {\"model\":\"m\"}\n"));
-        assert_eq!(out, [long.as_bytes(), b"data: {\"model\":\"asked\"}\n"].concat());
+        assert!(out == [long.as_bytes(), b"data: {\"model\":\"asked\"}\n"].concat());
     }
 }
