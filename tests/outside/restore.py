@@ -79,14 +79,11 @@ class User:
 
     def through_gateway(self, client_key):
         """One request through a gateway that is started for it."""
-        process = self.start("gateway", "--listen", "127.0.0.1:0")
+        process = self.start("gateway", "--listen", "127.0.0.1:0", "--json")
         try:
-            for line in process.stderr:
-                address = [word for word in line.replace("`", " ").split() if word.startswith("http://127.0.0.1:")]
-                if address:
-                    break
+            base = json.loads(process.stdout.readline())["listening"]
             request = urllib.request.Request(
-                address[0].rstrip("/.,") + "/v1/chat/completions",
+                base.rstrip("/") + "/v1/chat/completions",
                 data=json.dumps({"model": "openai/gpt-4o-mini", "messages": []}).encode(),
                 headers={"authorization": f"Bearer {client_key}", "content-type": "application/json"},
             )
@@ -142,7 +139,7 @@ def main():
         assert Provider.keys == [f"Bearer {KEY}"], "the restored key is used, and the client key still works"
         assert other.totals()["requests"] == 22
         other.run("audit", "--verify")
-        assert "restore_backup" in other.run("audit", "--all")
+        assert "restore_backup" in json.dumps(other.run("audit", "--all", "--json"))
         canary_is_nowhere(folder)
         print(f"restored as {'another user' if other.user else 'the same user'}: 21 requests, the key and the client work")
     server.shutdown()
