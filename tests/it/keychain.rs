@@ -316,13 +316,13 @@ fn a_keychain_that_is_locked_hung_or_gone_leaves_the_vault_as_it_is_and_answers_
         let now = std::fs::read(home.path().join("vault.json")).expect("a vault");
         assert!(now == vault, "the vault was changed");
     };
-    desktop.hang();
-    refused("keychain_unavailable", &["vault", "unlock-check", "--json"]);
-    refused("keychain_unavailable", &["add", "groq", "--stdin", "--json"]);
-    desktop.wake();
     desktop.lock();
     refused("keychain_unavailable", &["vault", "unlock-check", "--json"]);
     refused("vault_exists", &["vault", "init", "--json"]);
+    // Last: a keyring that wakes up to callers that are gone may crash.
+    desktop.hang();
+    refused("keychain_unavailable", &["vault", "unlock-check", "--json"]);
+    refused("keychain_unavailable", &["add", "groq", "--stdin", "--json"]);
 
     // Another desktop, whose keyring is open and knows nothing of this vault: never a first run.
     let other = Desktop::with_open_keyring().expect("it worked before");
