@@ -196,7 +196,7 @@ pub fn attention(record: &KeyRecord, now: Timestamp) -> Vec<String> {
     let active = record.active();
     let exposed = active
         .is_some_and(|active| active.exposed)
-        .then(|| format!("was sent through a chat: {rotate}"));
+        .then(|| format!("was exposed in a chat or a file: {rotate}"));
     let refused = active
         .and_then(|active| active.validation.as_ref())
         .filter(|validation| validation.status.is_valid() == Some(false))

@@ -25,7 +25,7 @@ pub(in crate::cli) const COMMAND: CommandDef = CommandDef {
     section: HelpSection::Usage,
     define: |command| {
         command
-            .about("Send alerts about budgets, keys and providers to Slack, e-mail and others")
+            .about("Send alerts about budgets, keys and providers")
             .subcommand_required(true)
             .subcommand(add())
             .subcommand(

@@ -33,7 +33,7 @@ fn stored_key(record: &KeyRecord, now: Timestamp) -> Option<Finding> {
     let said = if let Some(notice) = record.expiry_notice(now) {
         format!("{name} {notice}")
     } else if record.active().is_some_and(|active| active.exposed) {
-        format!("{name} was sent through a chat")
+        format!("{name} was exposed in a chat or a file")
     } else {
         return None;
     };

@@ -25,6 +25,8 @@ pub(super) struct KeyAnswer {
     pub(super) names: Vec<String>,
     pub(super) fate: ImportFate,
     pub(super) notes: Vec<String>,
+    /// What is not about the key alone, such as that the vault was made for it.
+    pub(super) warnings: Vec<String>,
 }
 
 /// How an import of one key ended.
@@ -48,6 +50,7 @@ impl KeyAnswer {
             names: places.iter().map(|place| place.name.clone()).collect(),
             fate: ImportFate::Skipped,
             notes: Vec::new(),
+            warnings: Vec::new(),
         }
     }
 }
@@ -77,6 +80,7 @@ pub(super) fn json(answer: &ImportAnswer) -> Value {
                 "places": key.places,
                 "state": key.fate.as_str(),
                 "notes": key.notes,
+                "warnings": key.warnings,
             })
         })
         .collect();
@@ -121,7 +125,8 @@ pub(super) fn view(answer: &ImportAnswer) -> View {
     for left in &answer.left_out {
         view = view.and(Block::Line(Tone::Faint, format!("Left: {left}")));
     }
-    for problem in &answer.unreadable {
+    let warnings = answer.keys.iter().flat_map(|key| &key.warnings);
+    for problem in warnings.chain(&answer.unreadable) {
         view = view.and(Block::Warning(problem.clone()));
     }
     if of(ImportFate::Declined) > 0 {

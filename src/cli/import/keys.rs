@@ -261,7 +261,7 @@ impl KeyImporter<'_> {
             )),
         };
         let added = wait(keys::add(app, &self.caller, new))?;
-        answer.notes.extend(added.warnings);
+        answer.warnings.extend(added.warnings);
         if let (false, Some(active)) = (clear.is_empty(), added.record.active()) {
             answer
                 .notes
