@@ -5,14 +5,15 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use super::command::Session;
 use crate::{
     app::App,
-    chart::{Chart, ChartColumn, ChartSeries, ChartUnit, PALETTE},
+    chart::Chart,
     domain::UsageSource,
     error::Result,
     services::{
-        usage_matrix::{self, MatrixGroup, UsagePeriod},
+        usage_chart::{self, Metric},
+        usage_matrix::{self, UsagePeriod},
         usage_report::{self, GroupBy},
     },
-    storage::ledger::{Dimension, Filter, Totals},
+    storage::ledger::{Dimension, Filter},
 };
 
 const CHART: &str = "chart";
@@ -79,38 +80,6 @@ fn chart(app: &App, matches: &ArgMatches) -> Result<Chart> {
         GroupBy::Tag => Dimension::Tag,
     };
     let matrix = usage_matrix::matrix(app, UsagePeriod::Last(days), &filter, by)?;
-    let (unit, title, of): (_, _, fn(&Totals) -> u64) =
-        match (matrix.totals.cost.nano(), matrix.totals.plan_cost.nano()) {
-            (0, 0) => (ChartUnit::Tokens, "tokens", |it| {
-                it.input_tokens.saturating_add(it.output_tokens)
-            }),
-            (_, 0) => (ChartUnit::Usd, "cost", |it| u64::try_from(it.cost.nano()).unwrap_or(0)),
-            _ => (ChartUnit::Usd, "cost, with what plans cover at API prices", |it| {
-                u64::try_from((it.cost + it.plan_cost).nano()).unwrap_or(0)
-            }),
-        };
-    let (leading, rest) = matrix.leading(PALETTE);
-    let series = |group: &MatrixGroup| ChartSeries {
-        name: group.name.clone().unwrap_or_else(|| "–".to_owned()),
-        values: group.values.iter().map(of).collect(),
-    };
-    Ok(Chart {
-        id: CHART.to_owned(),
-        title: title.to_owned(),
-        unit,
-        columns: matrix
-            .columns
-            .iter()
-            .map(|column| ChartColumn {
-                name: column.first.to_string(),
-                short: column.first.strftime("%b %-d").to_string(),
-            })
-            .collect(),
-        series: leading
-            .into_iter()
-            .map(series)
-            .chain(rest.as_ref().map(series))
-            .collect(),
-        limit: None,
-    })
+    let metric = Metric::usual(&matrix.totals);
+    Ok(usage_chart::chart(&matrix, metric, metric.title(), "–"))
 }

@@ -38,6 +38,14 @@ pub(super) fn yes() -> Arg {
         .help("Don't ask for confirmation")
 }
 
+/// The option of commands that can only show what they would do.
+pub(super) const DRY_RUN: &str = "dry-run";
+
+/// That option, with what it says of itself.
+pub(super) fn dry_run(help: &'static str) -> Arg {
+    Arg::new(DRY_RUN).long(DRY_RUN).action(ArgAction::SetTrue).help(help)
+}
+
 /// Standard output and standard error, in the requested form.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Console {

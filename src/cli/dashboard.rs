@@ -27,7 +27,7 @@ use crate::{
     tools::view::{Block, Tone, View},
 };
 
-/// How long it runs while nobody looks.
+/// How long it runs while no page is open.
 const IDLE_TIMEOUT: Duration = Duration::from_mins(30);
 /// How long the page that leads to the dashboard is good: a browser is there at once, or not at all.
 const BROWSER_TIMEOUT: Duration = Duration::from_mins(1);

@@ -195,7 +195,7 @@ fn agree(keys: usize) -> Result<()> {
     }
     let s = if keys == 1 { "" } else { "s" };
     let question = format!("This writes {keys} key{s} in clear text. Type `{WORD}` to go on: ");
-    // If stderr is closed, there is nobody to answer.
+    // If stderr is closed, no person can answer.
     let _ = stderr().write_all(question.as_bytes());
     let mut answer = String::new();
     let read = stdin().read_line(&mut answer);

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 
 use crate::{
     domain::UsageSource,
-    services::{usage_matrix::UsagePeriod, usage_report::MAX_DAYS},
+    services::{usage_chart::Metric, usage_matrix::UsagePeriod, usage_report::MAX_DAYS},
     storage::ledger::{Dimension, Filter, Totals},
 };
 
@@ -16,18 +16,6 @@ const MAX_VALUE: usize = 300;
 /// The part of an address behind `?`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct PageQuery(BTreeMap<String, String>);
-
-/// What is counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Metric {
-    /// What is billed by the token.
-    Cost,
-    /// That, and what plans cover at API prices.
-    Value,
-    Tokens,
-    Requests,
-    Errors,
-}
 
 /// What usage can be grouped by, with its name in addresses and its titles for one and for many.
 pub(super) const GROUPINGS: [(&str, &str, Dimension); 9] = [
@@ -114,11 +102,7 @@ impl PageQuery {
         let named = Metric::ALL
             .into_iter()
             .find(|metric| Some(metric.name()) == self.text("show"));
-        named.unwrap_or(match (totals.cost.nano(), totals.plan_cost.nano()) {
-            (0, 0) => Metric::Tokens,
-            (_, 0) => Metric::Cost,
-            _ => Metric::Value,
-        })
+        named.unwrap_or_else(|| Metric::usual(totals))
     }
 
     pub(super) fn filter(&self) -> Filter {
@@ -141,59 +125,6 @@ impl PageQuery {
     pub(super) fn filters(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let names = ["provider", "client", "tag", "agent", "source"];
         names.into_iter().filter_map(|name| Some((name, self.text(name)?)))
-    }
-}
-
-impl Metric {
-    pub(super) const ALL: [Self; 5] = [Self::Cost, Self::Value, Self::Tokens, Self::Requests, Self::Errors];
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Cost => "cost",
-            Self::Value => "value",
-            Self::Tokens => "tokens",
-            Self::Requests => "requests",
-            Self::Errors => "errors",
-        }
-    }
-
-    pub(super) fn title(self) -> &'static str {
-        match self {
-            Self::Cost => "Cost",
-            Self::Value => "Cost, plans at API prices",
-            Self::Tokens => "Tokens",
-            Self::Requests => "Requests",
-            Self::Errors => "Errors",
-        }
-    }
-
-    /// What a chart of it is called, by the property that is called `by`.
-    pub(super) fn chart_title(self, by: &str) -> String {
-        let by = by.to_lowercase();
-        match self {
-            Self::Value => format!("Cost by {by}, with plans at API prices"),
-            other => format!("{} by {by}", other.title()),
-        }
-    }
-
-    pub(super) fn of(self, totals: &Totals) -> u64 {
-        let nano = |amount: crate::domain::Usd| u64::try_from(amount.nano()).unwrap_or(0);
-        match self {
-            Self::Cost => nano(totals.cost),
-            Self::Value => nano(totals.cost + totals.plan_cost),
-            Self::Tokens => totals.input_tokens.saturating_add(totals.output_tokens),
-            Self::Requests => totals.requests,
-            Self::Errors => totals.errors,
-        }
-    }
-
-    pub(super) fn unit(self) -> crate::chart::ChartUnit {
-        use crate::chart::ChartUnit;
-        match self {
-            Self::Cost | Self::Value => ChartUnit::Usd,
-            Self::Tokens => ChartUnit::Tokens,
-            Self::Requests | Self::Errors => ChartUnit::Requests,
-        }
     }
 }
 

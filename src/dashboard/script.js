@@ -76,7 +76,7 @@ async function show(quietly) {
   document.title = `${main.querySelector('h1').textContent} · API Key Manager`;
 }
 
-// What changes is only said to have changed; a page that nobody sees asks for nothing.
+// What changes is only said to have changed; a hidden page asks for nothing.
 async function watch() {
   stream?.abort();
   if (document.hidden || !token) return;

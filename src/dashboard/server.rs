@@ -74,7 +74,7 @@ impl DashboardListener {
         Ok(format!("{}#{ticket}", self.address()))
     }
 
-    /// Serves until `stop` ends, or nobody has looked for the time that the options say.
+    /// Serves until `stop` ends, or no page was open for as long as the options say.
     pub async fn serve(self, stop: impl Future<Output = ()>) {
         let Self {
             state, listener, idle, ..

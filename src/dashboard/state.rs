@@ -19,7 +19,7 @@ pub type LiveRequests = Arc<dyn Fn() -> (usize, usize) + Send + Sync>;
 pub struct DashboardOptions {
     /// 0 for any free port.
     pub port: u16,
-    /// How long it runs while nobody looks; nothing is for ever.
+    /// How long it runs while no page is open; `None` is without end.
     pub idle: Option<Duration>,
     pub panels: Panels,
     /// What a gateway of the same process is doing.
@@ -73,13 +73,13 @@ impl DashboardState {
         }
     }
 
-    /// Notes that somebody is using it.
+    /// Notes that it is in use.
     pub(super) fn used(&self) {
         self.last_request
             .store(self.begun.elapsed().as_secs(), Ordering::Relaxed);
     }
 
-    /// How long nobody has looked.
+    /// How long no page was open.
     pub(super) fn unused(&self) -> Duration {
         if self.watching.load(Ordering::Relaxed) > 0 {
             return Duration::ZERO;

@@ -1,4 +1,4 @@
-//! Where a browser says that a request comes from, and what it is told of the response.
+//! Where a browser says that a request comes from, and what it may do with the response.
 
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 

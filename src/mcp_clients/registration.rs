@@ -153,7 +153,7 @@ impl<'a> Registration<'a> {
             }
             (Intent::Register, RegistrationState::Different(_)) => return Err(self.taken(&state)),
             (Intent::Remove, state) if state.is_ours() => format.without(text, place),
-            // Somebody else's entry of the same name is nothing to take out.
+            // Another program's entry of the same name stays.
             (Intent::Register, RegistrationState::Registered(_)) | (Intent::Remove, _) => return Ok(None),
         };
         changed.map(Some).map_err(|why| self.broken(&why))

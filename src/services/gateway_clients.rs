@@ -28,7 +28,7 @@ pub const ISSUED_KEY_LIFETIME: SignedDuration = SignedDuration::from_hours(1);
 const MAX_ISSUED_KEYS: usize = 100;
 
 /// A client to be added.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct NewClient {
     pub name: Label,
     /// The only providers that it may use; none named is all.
@@ -55,16 +55,7 @@ impl NewClient {
     pub fn named(name: Label) -> Self {
         Self {
             name,
-            providers: BTreeSet::new(),
-            models: BTreeSet::new(),
-            project: None,
-            daily_limit: None,
-            monthly_limit: None,
-            requests_per_minute: None,
-            expires_at: None,
-            agent: None,
-            session: None,
-            key_label: None,
+            ..Self::default()
         }
     }
 }

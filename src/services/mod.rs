@@ -5,7 +5,7 @@
 //! - Prices: [`price_lookup`] is what a model costs, [`cost_estimate`] what a request would cost, [`price_updates`] where
 //!   newer prices come from.
 //! - Usage: [`usage_tracking`] records a request, [`usage_report`] sums requests up, [`usage_matrix`] over time,
-//!   [`usage_export`] writes them out, [`usage_views`] is the form of both in results.
+//!   which [`usage_chart`] draws, [`usage_export`] writes them out, [`usage_views`] is the form of both in results.
 //! - Agents' logs: [`log_import`] takes in what is new in them.
 //! - Budgets: [`budget_status`] is what is spent and left, [`budget_claim`] what a request must reserve.
 //! - Alerts: [`alerts`] looks at what is not raised by the ledger itself, and sends.
@@ -39,6 +39,7 @@ pub mod scan;
 pub mod sdks;
 pub mod undo;
 pub mod usage_blocks;
+pub mod usage_chart;
 pub mod usage_export;
 pub mod usage_matrix;
 pub mod usage_report;

@@ -6,6 +6,7 @@ use jiff::{
     tz::TimeZone,
 };
 
+use super::usage_report::by_cost;
 use crate::{
     app::App,
     domain::{ModelRef, Rate, Span, Usd, last_days, months_of, spanned_days},
@@ -85,10 +86,7 @@ pub fn matrix(app: &App, period: UsagePeriod, filter: &Filter, by: Dimension) ->
             MatrixGroup { name, values, totals }
         })
         .collect();
-    groups.sort_by(|one, other| {
-        let weight = |group: &MatrixGroup| (group.totals.cost + group.totals.plan_cost, group.totals.requests);
-        weight(other).cmp(&weight(one)).then_with(|| one.name.cmp(&other.name))
-    });
+    groups.sort_by(|one, other| by_cost(&one.totals, &other.totals).then_with(|| one.name.cmp(&other.name)));
     let sums = app.ledger().windows(&spans, filter)?;
     let mut totals = Totals::default();
     for sum in &sums {

@@ -1,5 +1,7 @@
 //! What was used in some days, summed up in one of several ways.
 
+use std::cmp::Ordering;
+
 use jiff::{Timestamp, civil::Date};
 
 use super::usage_blocks::{self, UsageBlock};
@@ -70,6 +72,17 @@ pub fn recorded_provider(app: &App, name: &str) -> Result<ProviderId> {
     Err(unknown.into())
 }
 
+/// Sorts groups by what they cost, plans at API prices included.
+pub fn most_expensive_first(groups: &mut [(Option<String>, Totals)]) {
+    groups.sort_by(|(one, a), (other, b)| by_cost(a, b).then_with(|| one.cmp(other)));
+}
+
+/// The more expensive of two before the other.
+pub(super) fn by_cost(one: &Totals, other: &Totals) -> Ordering {
+    let weight = |totals: &Totals| (totals.cost + totals.plan_cost, totals.requests);
+    weight(other).cmp(&weight(one))
+}
+
 /// The usage of the last `days` days, today included.
 pub fn report(app: &App, filter: &Filter, days: u16, group_by: GroupBy) -> Result<UsageReport> {
     let (now, ledger) = (app.now(), app.ledger());
@@ -86,10 +99,7 @@ pub fn report(app: &App, filter: &Filter, days: u16, group_by: GroupBy) -> Resul
     };
     let by = |dimension| -> Result<Vec<(Option<String>, Totals)>> {
         let mut groups = ledger.grouped(span, filter, dimension)?;
-        groups.sort_by(|(one, a), (other, b)| {
-            let weight = |totals: &Totals| (totals.cost + totals.plan_cost, totals.requests);
-            weight(b).cmp(&weight(a)).then_with(|| one.cmp(other))
-        });
+        most_expensive_first(&mut groups);
         Ok(groups)
     };
     let used = |totals: &Totals| totals.requests > 0;

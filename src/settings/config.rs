@@ -61,6 +61,16 @@ pub enum MasterKey {
     KeyFile,
 }
 
+impl MasterKey {
+    /// All of them, as they are spelled.
+    pub const NAMED: [(&str, Self); 4] = [
+        ("auto", Self::Auto),
+        ("keychain", Self::Keychain),
+        ("passphrase", Self::Passphrase),
+        ("key-file", Self::KeyFile),
+    ];
+}
+
 /// Whether a key may come as a tool's argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeysInChat {

@@ -79,12 +79,7 @@ impl Config {
 fn vault(mut section: Section<'_, '_>) -> Result<VaultConfig, ConfigError> {
     let mut vault = VaultConfig::default();
     if let Some(field) = section.field("master_key") {
-        vault.master_key = field.choice(&[
-            ("auto", MasterKey::Auto),
-            ("keychain", MasterKey::Keychain),
-            ("passphrase", MasterKey::Passphrase),
-            ("key-file", MasterKey::KeyFile),
-        ])?;
+        vault.master_key = field.choice(&MasterKey::NAMED)?;
     }
     if let Some(field) = section.field("passphrase_env") {
         vault.passphrase_env = variable_name(&field)?;

@@ -46,7 +46,7 @@ fn with_all_clients() -> Home {
     home
 }
 
-/// `setup` with `arguments` where nobody can be asked.
+/// `setup` with `arguments` where no person can be asked.
 fn setup(home: &Home, arguments: &[&str]) -> Ended {
     let mut command = home.command(["setup"].iter().chain(arguments));
     without_terminal(&mut command);

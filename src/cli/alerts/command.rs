@@ -7,6 +7,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, builder::PossibleValuesParser, v
 use super::{
     super::{
         command::{CommandDef, Run, Session},
+        console::dry_run,
         help::HelpSection,
         secret_source::SecretSource,
     },
@@ -92,12 +93,7 @@ pub(in crate::cli) const COMMAND: CommandDef = CommandDef {
             .subcommand(
                 Command::new("install")
                     .about("Install a systemd user timer that sends alerts every five minutes")
-                    .arg(
-                        Arg::new("dry-run")
-                            .long("dry-run")
-                            .action(ArgAction::SetTrue)
-                            .help("Print the unit files without installing them"),
-                    ),
+                    .arg(dry_run("Print the unit files without installing them")),
             )
     },
     run: Run::With(run),

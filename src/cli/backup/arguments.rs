@@ -17,14 +17,6 @@ pub(super) const PARTS: [(&str, RestorePart); 3] = [
     ("config", RestorePart::Config),
 ];
 
-/// What may open a restored vault, as it is typed.
-pub(super) const MASTER_KEYS: [(&str, MasterKey); 4] = [
-    ("auto", MasterKey::Auto),
-    ("keychain", MasterKey::Keychain),
-    ("passphrase", MasterKey::Passphrase),
-    ("key-file", MasterKey::KeyFile),
-];
-
 pub(super) fn define(command: Command) -> Command {
     command
         .about("Back up keys, ledger and settings into one encrypted file, and restore them")
@@ -99,7 +91,7 @@ fn restore() -> Command {
             Arg::new("master-key")
                 .long("master-key")
                 .value_name("KIND")
-                .value_parser(PossibleValuesParser::new(MASTER_KEYS.map(|(name, _)| name)))
+                .value_parser(PossibleValuesParser::new(MasterKey::NAMED.map(|(name, _)| name)))
                 .help("What unlocks the vault from now on (default: its passphrase, else the keychain, else a key file)"),
         )
         .args(unlocking())

@@ -10,7 +10,7 @@ use clap::ArgMatches;
 use serde_json::json;
 
 use super::{
-    arguments::{self, MASTER_KEYS, PARTS},
+    arguments::{self, PARTS},
     secrets::{self, BackupSecret},
     views,
 };
@@ -140,7 +140,7 @@ fn restore(session: &Session, matches: &ArgMatches) -> Result<()> {
     check_backup(&file)?;
     let chosen = |name: &str| matches.get_one::<String>(name);
     let only = chosen("only").and_then(|name| PARTS.iter().find(|(known, _)| known == name));
-    let master_key = chosen("master-key").and_then(|name| MASTER_KEYS.iter().find(|(known, _)| known == name));
+    let master_key = chosen("master-key").and_then(|name| MasterKey::NAMED.iter().find(|(known, _)| known == name));
     let master_key = master_key.map(|(_, kind)| *kind);
     let replace = matches.get_flag("replace");
     if replace {

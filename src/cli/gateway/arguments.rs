@@ -16,6 +16,17 @@ pub(super) fn listen() -> Arg {
         .help("Address to listen on")
 }
 
+/// The option of commands that work behind a gateway, which names the one that runs there.
+pub(in crate::cli) fn behind(help: &'static str) -> Arg {
+    Arg::new("gateway")
+        .long("gateway")
+        .value_name("ADDRESS:PORT")
+        .value_parser(value_parser!(SocketAddr))
+        .num_args(0..=1)
+        .require_equals(true)
+        .help(help)
+}
+
 pub(super) fn allow_remote() -> Arg {
     Arg::new("allow-remote")
         .long("allow-remote")

@@ -6,7 +6,7 @@ mod serve;
 mod service;
 
 pub(super) use self::{
-    arguments::LISTEN,
+    arguments::{LISTEN, behind},
     reach::{expect_gateway, expect_key},
     serve::{COMMAND, Signals, open_vault, private, runtime},
 };

@@ -7,13 +7,13 @@ use std::{
     process::{Command, ExitCode, Stdio},
 };
 
-use clap::{Arg, ArgAction, ArgMatches};
+use clap::ArgMatches;
 use serde_json::json;
 
 use super::{
     super::{
         command::{Session, wait},
-        console::Console,
+        console::{Console, dry_run},
     },
     arguments::{allow_remote, listen},
 };
@@ -50,12 +50,6 @@ struct SystemService {
 }
 
 pub(super) fn commands(command: clap::Command) -> clap::Command {
-    let dry_run = |help: &'static str| {
-        Arg::new("dry-run")
-            .long("dry-run")
-            .action(ArgAction::SetTrue)
-            .help(help)
-    };
     command
         .args_conflicts_with_subcommands(true)
         .subcommand(

@@ -1,34 +1,33 @@
 //! `import command-center`: the keys of Command Center's API key manager, into the vault.
 
 use std::{
-    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
+use clap::{Arg, ArgMatches, Command, ValueHint, value_parser};
 use serde_json::{Value, json};
 
+use super::{
+    answers::ImportFate,
+    taking::{KeyTaker, dry_run_option, is_stored, judged},
+};
 use crate::{
     app::App,
     cli::{
-        caller::Terminal,
-        command::{Session, wait},
-        console::{Console, YES, yes},
+        command::Session,
+        console::{Console, yes},
         env_file::EnvFile,
         named_file,
     },
-    domain::{ApiKey, Label, ProviderId, Secret, Usd},
+    domain::{Label, ProviderId, Secret, Usd},
     error::{Code, Error, Result},
     imports::command_center::{
         CenterKey, CenterRouting, MasterSecret, UnreadableStore, read_keys, read_routing, read_usage,
     },
     providers,
-    services::{
-        keys::{self, NewKey, NewSecretSource},
-        scan, vault_access,
-    },
+    services::keys::{self, NewKey, NewSecretSource},
     storage::vault::VaultStatus,
     tools::view::{Block, Cell, Column, Tone, View, count},
 };
@@ -55,26 +54,8 @@ struct ImportedKey {
     label: Option<Label>,
     /// As people recognize it; empty where it did not open.
     masked: String,
-    fate: KeyFate,
+    fate: ImportFate,
     notes: Vec<String>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum KeyFate {
-    Stored,
-    /// In a dry run.
-    New,
-    Known,
-    Declined,
-    Skipped,
-}
-
-/// Takes keys into the vault.
-struct Importer<'a> {
-    session: &'a Session,
-    caller: Terminal,
-    is_dry: bool,
-    is_sure: bool,
 }
 
 pub(super) fn command() -> Command {
@@ -102,12 +83,7 @@ pub(super) fn command() -> Command {
                 .value_hint(ValueHint::FilePath)
                 .help("The file with SECRET_KEY and ENCRYPTION_SALT"),
         )
-        .arg(
-            Arg::new("dry-run")
-                .long("dry-run")
-                .action(ArgAction::SetTrue)
-                .help("Only show what would be stored"),
-        )
+        .arg(dry_run_option())
         .arg(yes())
 }
 
@@ -120,18 +96,14 @@ pub(super) fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     let secrets = secrets(&session.app, folder, matches)?;
     let bytes = named_file::read(&file, MAX_FILE_BYTES, "the file with keys", HINT)?;
     let found = read_keys(&bytes, &secrets).map_err(|why| damaged(KEYS, why))?;
-    let importer = Importer {
-        session,
-        caller: Terminal::new(session, matches),
-        is_dry: matches.get_flag("dry-run"),
-        is_sure: matches.get_flag(YES),
-    };
-    let imported = importer.take_all(found)?;
+    let taker = KeyTaker::new(session, matches);
+    taker.open_vault()?;
+    let imported: Vec<ImportedKey> = found.into_iter().map(|key| take(&taker, key)).collect::<Result<_>>()?;
     let rest = rest(folder);
     if session.console.is_json() {
-        Console::json(&told(&imported, importer.is_dry, &rest))?;
+        Console::json(&told(&imported, taker.is_dry, &rest))?;
     } else {
-        session.console.view(&view(&imported, importer.is_dry, &rest))?;
+        session.console.view(&view(&imported, taker.is_dry, &rest))?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -180,111 +152,90 @@ fn damaged(name: &str, why: UnreadableStore) -> Error {
         .hint("two servers may have written it at once: restore it from a copy, or add the keys by hand")
 }
 
-impl Importer<'_> {
-    fn take_all(&self, found: Vec<CenterKey>) -> Result<Vec<ImportedKey>> {
-        let app = &self.session.app;
-        if app.vault().status()? != VaultStatus::Absent {
-            wait(vault_access::open(app, &self.caller))?;
-        }
-        found.into_iter().map(|key| self.take(key)).collect()
+/// Takes one key, or says why not.
+fn take(taker: &KeyTaker<'_>, key: CenterKey) -> Result<ImportedKey> {
+    let app = &taker.session.app;
+    let mut imported = ImportedKey {
+        provider: key.provider,
+        label: None,
+        masked: String::new(),
+        fate: ImportFate::Skipped,
+        notes: Vec::new(),
+    };
+    if key.is_mislabeled {
+        imported
+            .notes
+            .push("its note says the opposite of whether it is encrypted".to_owned());
     }
-
-    fn take(&self, key: CenterKey) -> Result<ImportedKey> {
-        let app = &self.session.app;
-        let mut imported = ImportedKey {
-            provider: key.provider,
-            label: None,
-            masked: String::new(),
-            fate: KeyFate::Skipped,
-            notes: Vec::new(),
-        };
-        if key.is_mislabeled {
-            imported
-                .notes
-                .push("its note says the opposite of whether it is encrypted".to_owned());
-        }
-        let Some(secret) = key.secret else {
-            imported
-                .notes
-                .push("no secret opens it: name the right file with `--env-file`".to_owned());
-            return Ok(imported);
-        };
-        let Ok(provider) = app.settings().current().provider(&imported.provider) else {
-            imported
-                .notes
-                .push("no such provider: add it under [providers] in config.toml first".to_owned());
-            return Ok(imported);
-        };
-        match keys::judge(Some(&provider), &secret).and_then(|()| Ok(ApiKey::parse(&secret.trimmed())?)) {
-            Ok(key) => imported.masked = provider.masked(&key),
-            Err(why) => {
-                imported.notes.push(why.to_string());
-                return Ok(imported);
-            }
-        }
-        imported.notes.extend(key.exposure.map(|exposure| exposure.to_string()));
-        let vault = app.vault();
-        let (is_known, has_default) = if vault.status()? == VaultStatus::Absent {
-            (false, false)
-        } else {
-            let contents = vault.contents()?;
-            let mut records = contents.keys.values().filter(|record| record.removed_at.is_none());
-            // EXPOSE: only its fingerprint is compared
-            let is_known = vault.recognizer()?.find(secret.trimmed().expose()).is_some();
-            (
-                is_known,
-                records.any(|it| it.provider == provider.id && it.label == Label::default()),
-            )
-        };
-        if is_known {
-            imported.fate = KeyFate::Known;
+    let Some(secret) = key.secret else {
+        imported
+            .notes
+            .push("no secret opens it: name the right file with `--env-file`".to_owned());
+        return Ok(imported);
+    };
+    let Ok(provider) = app.settings().current().provider(&imported.provider) else {
+        imported
+            .notes
+            .push("no such provider: add it under [providers] in config.toml first".to_owned());
+        return Ok(imported);
+    };
+    match judged(&provider, &secret) {
+        Ok(key) => imported.masked = provider.masked(&key),
+        Err(why) => {
+            imported.notes.push(why.to_string());
             return Ok(imported);
         }
-        let label = if has_default {
-            SECOND_LABEL.parse()?
-        } else {
-            Label::default()
-        };
-        imported.label = Some(label.clone());
-        let question = format!("Store {} of {}?", imported.masked, provider.title);
-        imported.fate = if self.is_dry {
-            KeyFate::New
-        } else if self.is_sure || self.session.console.agrees(&question).unwrap_or(false) {
-            KeyFate::Stored
-        } else {
-            KeyFate::Declined
-        };
-        if imported.fate == KeyFate::Stored {
-            let typed = key.description.as_deref();
-            let description = typed
-                .and_then(|text| keys::description(text).ok())
-                .filter(|text| !providers::has_key_form(text));
-            if description.is_none() && typed.is_some() {
-                let said = "its description is not plain text of ordinary length and was left out";
-                imported.notes.push(said.to_owned());
-            }
-            let expires = key.expires.as_ref();
-            let expires_at = expires.and_then(|date| keys::expiration_date(date, app.now()).ok());
-            if expires_at.is_none() && expires.is_some() {
-                let said = "its expiry date is over or unreadable and was left out";
-                imported.notes.push(said.to_owned());
-            }
-            let new = NewKey {
-                provider,
-                label,
-                description,
-                expires_at,
-                source: NewSecretSource::Argument(secret),
-            };
-            let added = wait(keys::add(app, &self.caller, new))?;
-            imported.notes.extend(added.warnings);
-            if let (Some(_), Some(active)) = (key.exposure, added.record.active()) {
-                let exposed = BTreeSet::from([(added.record.key_id, active.version)]);
-                wait(scan::mark_exposed(app, &self.caller, &exposed))?;
-            }
-        }
-        Ok(imported)
     }
+    imported.notes.extend(key.exposure.map(|exposure| exposure.to_string()));
+    let vault = app.vault();
+    let (is_known, has_default) = if vault.status()? == VaultStatus::Absent {
+        (false, false)
+    } else {
+        let contents = vault.contents()?;
+        let mut records = contents.keys.values().filter(|record| record.removed_at.is_none());
+        let is_known = is_stored(app, &secret)?;
+        (
+            is_known,
+            records.any(|it| it.provider == provider.id && it.label == Label::default()),
+        )
+    };
+    if is_known {
+        imported.fate = ImportFate::Known;
+        return Ok(imported);
+    }
+    let label = if has_default {
+        SECOND_LABEL.parse()?
+    } else {
+        Label::default()
+    };
+    imported.label = Some(label.clone());
+    let question = format!("Store {} of {}?", imported.masked, provider.title);
+    imported.fate = taker.fate(&question);
+    if imported.fate == ImportFate::Stored {
+        let typed = key.description.as_deref();
+        let description = typed
+            .and_then(|text| keys::description(text).ok())
+            .filter(|text| !providers::has_key_form(text));
+        if description.is_none() && typed.is_some() {
+            let said = "its description is not plain text of ordinary length and was left out";
+            imported.notes.push(said.to_owned());
+        }
+        let expires = key.expires.as_ref();
+        let expires_at = expires.and_then(|date| keys::expiration_date(date, app.now()).ok());
+        if expires_at.is_none() && expires.is_some() {
+            let said = "its expiry date is over or unreadable and was left out";
+            imported.notes.push(said.to_owned());
+        }
+        let new = NewKey {
+            provider,
+            label,
+            description,
+            expires_at,
+            source: NewSecretSource::Argument(secret),
+        };
+        imported.notes.extend(taker.store(new, key.exposure.is_some())?);
+    }
+    Ok(imported)
 }
 
 /// What else is in the folder, and is not taken over by itself; damage there is no reason to leave the keys.
@@ -391,18 +342,6 @@ fn config_lines(routing: &CenterRouting) -> Vec<String> {
     lines
 }
 
-impl KeyFate {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Stored => "stored",
-            Self::New => "new",
-            Self::Known => "known",
-            Self::Declined => "declined",
-            Self::Skipped => "skipped",
-        }
-    }
-}
-
 fn told(imported: &[ImportedKey], is_dry: bool, rest: &[String]) -> Value {
     let keys = imported.iter().map(|key| {
         json!({
@@ -431,9 +370,9 @@ fn view(imported: &[ImportedKey], is_dry: bool, rest: &[String]) -> View {
     });
     let of = |fate| imported.iter().filter(|key| key.fate == fate).count();
     let (number, what) = if is_dry {
-        (of(KeyFate::New), "would be stored; nothing was changed")
+        (of(ImportFate::New), "would be stored; nothing was changed")
     } else {
-        (of(KeyFate::Stored), "stored")
+        (of(ImportFate::Stored), "stored")
     };
     let s = if number == 1 { "" } else { "s" };
     let mut shown = View::line(Tone::Good, format!("{number} key{s} {what}"));
@@ -443,10 +382,10 @@ fn view(imported: &[ImportedKey], is_dry: bool, rest: &[String]) -> View {
     for line in rest {
         shown = shown.and(Block::Hint(line.clone()));
     }
-    if of(KeyFate::Declined) > 0 {
+    if of(ImportFate::Declined) > 0 {
         shown = shown.and(Block::Hint("answer `y`, or use `--yes`, to store a key".to_owned()));
     }
-    if of(KeyFate::Stored) > 0 {
+    if of(ImportFate::Stored) > 0 {
         let said = "once `api-keys validate --all` is happy, delete .keys.enc there";
         shown = shown.and(Block::Hint(said.to_owned()));
     }

@@ -12,22 +12,21 @@ use jiff::Timestamp;
 use super::{
     answers::{self, ImportAnswer, ImportFate, KeyAnswer},
     gather::{self, GatheredKeys, SourcePlace},
+    taking::{KeyTaker, dry_run_option, is_stored, judged},
 };
 use crate::{
     app::App,
     cli::{
-        caller::Terminal,
         command::{Session, wait},
-        console::{Console, YES, yes},
-        secret_source::SecretSource,
+        console::{Console, yes},
     },
-    domain::{ApiKey, Label, Secret},
+    domain::{Label, Secret},
     error::Result,
     imports::sources::{FoundSecret, SOURCES},
     providers::{KeyFinder, Provider},
     services::{
         keys::{self, NewKey, NewSecretSource},
-        scan, vault_access,
+        vault_access,
     },
     storage::{files::ForeignFolder, vault::VaultStatus},
 };
@@ -35,13 +34,10 @@ use crate::{
 /// The longest file in which a line is replaced, in bytes.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 
-/// Takes keys into the vault.
+/// Takes keys into the vault from wherever programs keep them.
 struct KeyImporter<'a> {
-    session: &'a Session,
-    caller: Terminal,
+    taker: KeyTaker<'a>,
     finder: Option<KeyFinder>,
-    is_dry: bool,
-    is_sure: bool,
     /// Whether lines are replaced without a question.
     comments_out: bool,
 }
@@ -81,12 +77,7 @@ pub(super) fn arguments(command: Command) -> Command {
                 .conflicts_with("from")
                 .help("Run a command that prints keys, such as that of a secret manager; last of all options"),
         )
-        .arg(
-            Arg::new("dry-run")
-                .long("dry-run")
-                .action(ArgAction::SetTrue)
-                .help("Only show what would be stored"),
-        )
+        .arg(dry_run_option())
         .arg(
             Arg::new("comment-out")
                 .long("comment-out")
@@ -98,11 +89,8 @@ pub(super) fn arguments(command: Command) -> Command {
 
 pub(super) fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {
     let importer = KeyImporter {
-        session,
-        caller: Terminal::new(session, matches),
+        taker: KeyTaker::new(session, matches),
         finder: KeyFinder::new(),
-        is_dry: matches.get_flag("dry-run"),
-        is_sure: matches.get_flag(YES),
         comments_out: matches.get_flag("comment-out"),
     };
     let gathered = gather::gather(session, matches)?;
@@ -125,28 +113,17 @@ pub(in crate::cli) struct SeenKey {
 
 /// The keys in this folder's files, and with `deep` in all known places; asks for nothing and changes nothing.
 pub(in crate::cli) fn look(session: &Session, deep: bool) -> Result<Vec<SeenKey>> {
-    let importer = KeyImporter {
-        session,
-        caller: Terminal::with_keys_from(session, SecretSource::Prompt),
-        finder: KeyFinder::new(),
-        is_dry: true,
-        is_sure: false,
-        comments_out: false,
-    };
+    let finder = KeyFinder::new();
     let is_open = wait(vault_access::open_unasked(&session.app)).is_ok();
     let mut seen = Vec::new();
     for offer in offers(gather::known_places(session, deep)?.found) {
-        let Ok(provider) = importer.provider(&session.app, &offer) else {
+        let Ok(provider) = provider_of(&session.app, finder.as_ref(), &offer) else {
             continue;
         };
-        let judged =
-            keys::judge(Some(&provider), &offer.secret).and_then(|()| Ok(ApiKey::parse(&offer.secret.trimmed())?));
-        let Ok(key) = judged else {
+        let Ok(key) = judged(&provider, &offer.secret) else {
             continue;
         };
-        let text = offer.secret.trimmed();
-        // EXPOSE: only its fingerprint is compared
-        let is_stored = is_open && session.app.vault().recognizer()?.find(text.expose()).is_some();
+        let is_stored = is_open && is_stored(&session.app, &offer.secret)?;
         seen.push(SeenKey {
             provider: provider.id.to_string(),
             masked: provider.masked(&key),
@@ -179,16 +156,13 @@ fn offers(found: Vec<(SourcePlace, FoundSecret)>) -> Vec<KeyOffer> {
 
 impl KeyImporter<'_> {
     fn take_all(&self, gathered: GatheredKeys) -> Result<ImportAnswer> {
-        let app = &self.session.app;
-        if app.vault().status()? != VaultStatus::Absent {
-            wait(vault_access::open(app, &self.caller))?;
-        }
+        self.taker.open_vault()?;
         let keys = offers(gathered.found)
             .into_iter()
             .map(|offer| self.take(&offer))
             .collect::<Result<_>>()?;
         Ok(ImportAnswer {
-            is_dry: self.is_dry,
+            is_dry: self.taker.is_dry,
             keys,
             left_out: gathered.left_out,
             unreadable: gathered.unreadable,
@@ -196,9 +170,9 @@ impl KeyImporter<'_> {
     }
 
     fn take(&self, offer: &KeyOffer) -> Result<KeyAnswer> {
-        let app = &self.session.app;
+        let app = &self.taker.session.app;
         let mut answer = KeyAnswer::new(&offer.places);
-        let provider = match self.provider(app, offer) {
+        let provider = match provider_of(app, self.finder.as_ref(), offer) {
             Ok(provider) => provider,
             Err(why) => {
                 answer.notes.push(why);
@@ -206,7 +180,7 @@ impl KeyImporter<'_> {
             }
         };
         answer.provider = provider.id.to_string();
-        match keys::judge(Some(&provider), &offer.secret).and_then(|()| Ok(ApiKey::parse(&offer.secret.trimmed())?)) {
+        match judged(&provider, &offer.secret) {
             Ok(key) => answer.masked = provider.masked(&key),
             Err(why) => {
                 answer.notes.push(why.to_string());
@@ -224,13 +198,7 @@ impl KeyImporter<'_> {
             provider.title,
             answer.places.join(", ")
         );
-        answer.fate = if self.is_dry {
-            ImportFate::New
-        } else if self.is_sure || self.session.console.agrees(&question).unwrap_or(false) {
-            ImportFate::Stored
-        } else {
-            ImportFate::Declined
-        };
+        answer.fate = self.taker.fate(&question);
         if answer.fate == ImportFate::Stored {
             self.store(offer, provider, label, &mut answer)?;
             self.replace_lines(offer, &mut answer)?;
@@ -239,7 +207,6 @@ impl KeyImporter<'_> {
     }
 
     fn store(&self, offer: &KeyOffer, provider: Provider, label: Label, answer: &mut KeyAnswer) -> Result<()> {
-        let app = &self.session.app;
         let clear: Vec<&str> = offer
             .places
             .iter()
@@ -260,14 +227,11 @@ impl KeyImporter<'_> {
                 offer.secret.expose(),
             )),
         };
-        let added = wait(keys::add(app, &self.caller, new))?;
-        answer.warnings.extend(added.warnings);
-        if let (false, Some(active)) = (clear.is_empty(), added.record.active()) {
+        answer.warnings.extend(self.taker.store(new, !clear.is_empty())?);
+        if !clear.is_empty() {
             answer
                 .notes
                 .push("exposed: it was in clear text; rotate it when you can".to_owned());
-            let exposed = BTreeSet::from([(added.record.key_id, active.version)]);
-            wait(scan::mark_exposed(app, &self.caller, &exposed))?;
         }
         Ok(())
     }
@@ -279,11 +243,12 @@ impl KeyImporter<'_> {
                 continue;
             };
             let question = format!("Replace the line {} by a comment? The old file is kept.", place.shown);
-            let agrees = || !self.is_sure && self.session.console.agrees(&question).unwrap_or(false);
-            if self.is_dry || !(self.comments_out || agrees()) {
+            let console = &self.taker.session.console;
+            let agrees = || !self.taker.is_sure && console.agrees(&question).unwrap_or(false);
+            if self.taker.is_dry || !(self.comments_out || agrees()) {
                 continue;
             }
-            let is_replaced = comment_out(file, line, &place.name, &offer.secret, self.session.app.now())?;
+            let is_replaced = comment_out(file, line, &place.name, &offer.secret, self.taker.session.app.now())?;
             let became = if is_replaced {
                 "is a comment now"
             } else {
@@ -293,45 +258,45 @@ impl KeyImporter<'_> {
         }
         Ok(())
     }
+}
 
-    /// Whose key it is: by the variable, the name and the address that its place gives, else by its prefix.
-    fn provider(&self, app: &App, offer: &KeyOffer) -> Result<Provider, String> {
-        let config = app.settings().current();
-        let names = offer
-            .places
+/// Whose key it is: by the variable, the name and the address that its place gives, else by its prefix.
+fn provider_of(app: &App, finder: Option<&KeyFinder>, offer: &KeyOffer) -> Result<Provider, String> {
+    let config = app.settings().current();
+    let names = offer
+        .places
+        .iter()
+        .map(|place| place.name.as_str())
+        .chain(offer.provider.as_deref());
+    let by_variable = names.clone().find_map(|name| {
+        let name = name.rsplit('.').next().unwrap_or(name);
+        let mut providers = config.providers().iter();
+        providers.find(|provider| provider.env_vars().contains(&name))
+    });
+    let by_host = offer.base_url.as_deref().and_then(|url| {
+        let host = host(url)?;
+        config
+            .providers()
             .iter()
-            .map(|place| place.name.as_str())
-            .chain(offer.provider.as_deref());
-        let by_variable = names.clone().find_map(|name| {
-            let name = name.rsplit('.').next().unwrap_or(name);
-            let mut providers = config.providers().iter();
-            providers.find(|provider| provider.env_vars().contains(&name))
-        });
-        let by_host = offer.base_url.as_deref().and_then(|url| {
-            let host = host(url)?;
-            config
-                .providers()
-                .iter()
-                .find(|provider| host_of(provider) == Some(host))
-        });
-        // EXPOSE: compared with published prefixes
-        let text = offer.secret.expose();
-        let by_prefix = self.finder.as_ref().and_then(|finder| {
-            let found = finder.find(text.as_bytes()).next()?;
-            config.provider(found.provider?).ok()
-        });
-        let by_name = offer.provider.as_deref().and_then(|name| config.provider(name).ok());
-        let found = by_host.or(by_variable).cloned().or(by_prefix).or(by_name);
-        let Some(provider) = found else {
-            return Err("it does not show which provider it is of: `api-keys add PROVIDER` stores it".to_owned());
-        };
-        match offer.base_url.as_deref().and_then(host) {
-            // A key of another server must not be sent to the provider.
-            Some(there) if host_of(&provider) != Some(there) => Err(format!(
-                "it is for the server {there}: add that under [providers] in config.toml, then `api-keys add` it"
-            )),
-            Some(_) | None => Ok(provider),
-        }
+            .find(|provider| host_of(provider) == Some(host))
+    });
+    // EXPOSE: compared with published prefixes
+    let text = offer.secret.expose();
+    let by_prefix = finder.and_then(|finder| {
+        let found = finder.find(text.as_bytes()).next()?;
+        config.provider(found.provider?).ok()
+    });
+    let by_name = offer.provider.as_deref().and_then(|name| config.provider(name).ok());
+    let found = by_host.or(by_variable).cloned().or(by_prefix).or(by_name);
+    let Some(provider) = found else {
+        return Err("it does not show which provider it is of: `api-keys add PROVIDER` stores it".to_owned());
+    };
+    match offer.base_url.as_deref().and_then(host) {
+        // A key of another server must not be sent to the provider.
+        Some(there) if host_of(&provider) != Some(there) => Err(format!(
+            "it is for the server {there}: add that under [providers] in config.toml, then `api-keys add` it"
+        )),
+        Some(_) | None => Ok(provider),
     }
 }
 
@@ -340,9 +305,7 @@ fn label(app: &App, provider: &Provider, offer: &KeyOffer, answer: &mut KeyAnswe
     if app.vault().status()? == VaultStatus::Absent {
         return Ok(Some(Label::default()));
     }
-    let text = offer.secret.trimmed();
-    // EXPOSE: only its fingerprint is compared
-    if app.vault().recognizer()?.find(text.expose()).is_some() {
+    if is_stored(app, &offer.secret)? {
         answer.fate = ImportFate::Known;
         return Ok(None);
     }

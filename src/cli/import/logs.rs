@@ -9,7 +9,7 @@ use crate::{
     agent_logs::{AGENTS, Agent, agent_named},
     cli::{
         command::{Session, exit},
-        console::Console,
+        console::{Console, dry_run},
     },
     error::{Code, Error, ExitCode as Ending, Result},
     services::log_import::{self, AgentImport, LogImport},
@@ -40,12 +40,7 @@ pub(super) fn command() -> Command {
                 .hide_possible_values(true)
                 .help("Only this agent's logs, such as claude-code; can be repeated"),
         )
-        .arg(
-            Arg::new("dry-run")
-                .long("dry-run")
-                .action(ArgAction::SetTrue)
-                .help("Only show what would be imported"),
-        )
+        .arg(dry_run("Only show what would be imported"))
 }
 
 pub(super) fn run(session: &Session, matches: &ArgMatches) -> Result<ExitCode> {

@@ -6,5 +6,6 @@ mod command_center;
 mod gather;
 mod keys;
 mod logs;
+mod taking;
 
 pub(super) use self::{command::COMMAND, keys::look};

@@ -1,6 +1,6 @@
 //! The command line of `run`, and the command with keys in its environment.
 
-use std::{collections::BTreeSet, ffi::OsString, net::SocketAddr, process::ExitCode};
+use std::{collections::BTreeSet, ffi::OsString, process::ExitCode};
 
 use clap::{Arg, ArgAction, ArgMatches, ValueHint, value_parser};
 use serde_json::json;
@@ -9,7 +9,8 @@ use super::{
     super::{
         caller::Terminal,
         command::{CommandDef, Run, Session, wait},
-        console::Console,
+        console::{Console, dry_run},
+        gateway::behind,
         help::HelpSection,
         key_name,
     },
@@ -42,20 +43,9 @@ pub(in crate::cli) const COMMAND: CommandDef = CommandDef {
                     .action(ArgAction::Append)
                     .help("Only this key; repeatable"),
             )
+            .arg(behind("Run behind a gateway: a private one, or the one at ADDRESS:PORT"))
             .arg(
-                Arg::new("gateway")
-                    .long("gateway")
-                    .value_name("ADDRESS:PORT")
-                    .value_parser(value_parser!(SocketAddr))
-                    .num_args(0..=1)
-                    .require_equals(true)
-                    .help("Run behind a gateway: a private one, or the one at ADDRESS:PORT"),
-            )
-            .arg(
-                Arg::new("dry-run")
-                    .long("dry-run")
-                    .action(ArgAction::SetTrue)
-                    .help("Show what the command would get without running it"),
+                dry_run("Show what the command would get without running it"),
             )
             .arg(
                 Arg::new("command")

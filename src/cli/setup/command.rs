@@ -1,8 +1,8 @@
 //! The command line of `setup`, and its steps in order.
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::process::ExitCode;
 
-use clap::{Arg, ArgAction, ArgMatches, builder::PossibleValuesParser, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, builder::PossibleValuesParser};
 use serde_json::json;
 
 use super::{
@@ -10,7 +10,7 @@ use super::{
         caller::Terminal,
         command::{CommandDef, Run, Session, wait},
         console::yes,
-        gateway::LISTEN,
+        gateway::{LISTEN, behind},
         help::HelpSection,
         own_server::{self, Greeting},
     },
@@ -52,14 +52,8 @@ pub(in crate::cli) const COMMAND: CommandDef = CommandDef {
                     .help("Only this client or agent, even if it was not found; repeatable"),
             )
             .arg(
-                Arg::new("gateway")
-                    .long("gateway")
-                    .value_name("ADDRESS:PORT")
-                    .value_parser(value_parser!(SocketAddr))
-                    .num_args(0..=1)
-                    .require_equals(true)
-                    .default_missing_value(LISTEN)
-                    .help("Make agents use the gateway at this address, 127.0.0.1:8787 by default"),
+                behind("Make agents use the gateway at this address, 127.0.0.1:8787 by default")
+                    .default_missing_value(LISTEN),
             )
             .arg(
                 switch("project", "Register in the current folder's project instead of for your user")

@@ -16,14 +16,6 @@ pub(super) const KINDS: [(&str, SlotKind); 4] = [
     ("recovery", SlotKind::Recovery),
 ];
 
-/// What may open a new or recovered vault, as it is typed.
-pub(super) const MASTER_KEYS: [(&str, MasterKey); 4] = [
-    ("auto", MasterKey::Auto),
-    ("keychain", MasterKey::Keychain),
-    ("passphrase", MasterKey::Passphrase),
-    ("key-file", MasterKey::KeyFile),
-];
-
 /// The commands about the vault.
 pub(super) fn define(command: Command) -> Command {
     let stdin = || SecretSource::stdin_option("Read passphrases and codes from standard input, one a line");
@@ -31,7 +23,7 @@ pub(super) fn define(command: Command) -> Command {
         Arg::new("master-key")
             .long("master-key")
             .value_name("KIND")
-            .value_parser(PossibleValuesParser::new(MASTER_KEYS.map(|(name, _)| name)))
+            .value_parser(PossibleValuesParser::new(MasterKey::NAMED.map(|(name, _)| name)))
     };
     command
         .about("Create the vault, inspect it, or manage its keyslots")

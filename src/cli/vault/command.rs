@@ -6,8 +6,7 @@ use clap::ArgMatches;
 use serde_json::{Value, json};
 
 use super::{
-    arguments,
-    arguments::{KINDS, MASTER_KEYS},
+    arguments::{self, KINDS},
     slots::{find_slot, new_slots, slots_json, slots_of, slots_table},
 };
 use crate::{
@@ -345,7 +344,7 @@ impl Work<'_> {
 
     fn master_key(&self) -> Option<MasterKey> {
         let name = self.matches.get_one::<String>("master-key")?;
-        MASTER_KEYS
+        MasterKey::NAMED
             .iter()
             .find(|(known, _)| known == name)
             .map(|(_, kind)| *kind)

@@ -16,6 +16,7 @@ use crate::{
     error::Result,
     services::{
         budget_status, keys, usage_matrix,
+        usage_report::most_expensive_first,
         usage_views::{BudgetReport, BudgetView},
     },
     storage::{
@@ -39,9 +40,9 @@ pub(in crate::dashboard) fn overview(context: &PageContext<'_>) -> Result<Markup
         .iter()
         .filter_map(|(name, totals)| Some((name.as_deref()?, totals)));
     let savings = usage_matrix::cache_savings(app, named)?;
-    sort(&mut models);
+    most_expensive_first(&mut models);
     let mut projects = app.ledger().grouped(matrix.span, &filter, Dimension::Project)?;
-    sort(&mut projects);
+    most_expensive_first(&mut projects);
     let metric = context.query.metric(&matrix.totals);
     let (chart, zoom) = chart_of(&matrix, metric, &metric.chart_title(title));
     let legend = links(context, &matrix, metric, dimension);
@@ -92,13 +93,6 @@ pub(in crate::dashboard) fn overview(context: &PageContext<'_>) -> Result<Markup
             (leaders(context, "Project", &projects))
         }
     })
-}
-
-fn sort(groups: &mut [(Option<String>, Totals)]) {
-    groups.sort_by(|(one, a), (other, b)| {
-        let weight = |totals: &Totals| (totals.cost + totals.plan_cost, totals.requests);
-        weight(b).cmp(&weight(a)).then_with(|| one.cmp(other))
-    });
 }
 
 fn leaders(context: &PageContext<'_>, title: &'static str, groups: &[(Option<String>, Totals)]) -> Markup {

@@ -4,13 +4,14 @@ use maud::{Markup, html};
 
 use super::page::PageContext;
 use crate::{
-    chart::{self, Chart, ChartColumn, ChartSeries, HeatMap, PALETTE},
+    chart::{self, Chart, HeatMap, PALETTE},
     dashboard::{
         parts,
-        query::{GROUPINGS, Metric, PERIODS},
+        query::{GROUPINGS, PERIODS},
     },
     error::Result,
     services::{
+        usage_chart::{self, Metric},
         usage_matrix::{self, MatrixColumn, MatrixGroup, UsageMatrix, UsagePeriod},
         usage_report::MAX_GROUPS,
     },
@@ -152,40 +153,9 @@ pub(in crate::dashboard) fn chart_of(
     metric: Metric,
     title: &str,
 ) -> (Chart, Vec<(String, String)>) {
-    let (leading, rest) = matrix.leading(PALETTE);
-    let series = |group: &MatrixGroup| ChartSeries {
-        name: group.name.clone().unwrap_or_else(|| "not named".to_owned()),
-        values: group.values.iter().map(|totals| metric.of(totals)).collect(),
-    };
-    let chart = Chart {
-        id: format!("by-{}", title.replace(|c: char| !c.is_ascii_alphanumeric(), "-")),
-        title: title.to_owned(),
-        unit: metric.unit(),
-        columns: matrix.columns.iter().map(column).collect(),
-        series: leading
-            .into_iter()
-            .map(series)
-            .chain(rest.as_ref().map(series))
-            .collect(),
-        limit: None,
-    };
+    let chart = usage_chart::chart(matrix, metric, title, "not named");
     let days = |column: &MatrixColumn| (column.first.to_string(), column.last.to_string());
     (chart, matrix.columns.iter().map(days).collect())
-}
-
-pub(super) fn column(column: &MatrixColumn) -> ChartColumn {
-    ChartColumn {
-        name: if column.first == column.last {
-            column.first.strftime("%a %b %-d, %Y").to_string()
-        } else {
-            format!(
-                "{} to {}",
-                column.first.strftime("%b %-d, %Y"),
-                column.last.strftime("%b %-d, %Y")
-            )
-        },
-        short: column.first.strftime("%b %-d").to_string(),
-    }
 }
 
 /// When in the week it was, of periods that are not too long.

@@ -119,31 +119,14 @@ fn tags(headers: &HeaderMap) -> Result<Tags> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use hyper::header::{HeaderName, HeaderValue};
-    use jiff::Timestamp;
+    use serde_json::json;
 
     use super::*;
-    use crate::{domain::Secret, storage::gateway_clients::KeyHash};
 
     fn client() -> GatewayClient {
-        GatewayClient {
-            name: "test".parse().expect("a name"),
-            key_hash: KeyHash::of(&Secret::new("akc_test")),
-            created_at: Timestamp::UNIX_EPOCH,
-            providers: BTreeSet::new(),
-            models: BTreeSet::new(),
-            project: None,
-            daily_limit: None,
-            monthly_limit: None,
-            requests_per_minute: None,
-            expires_at: None,
-            agent: None,
-            session: None,
-            key_label: None,
-            issued: Vec::new(),
-        }
+        let client = json!({"name": "test", "key_hash": "00".repeat(32), "created_at": "2026-11-24T12:00:00Z"});
+        serde_json::from_value(client).expect("a client")
     }
 
     fn said(headers: &[(&str, &str)]) -> Result<Attribution> {

@@ -27,7 +27,7 @@ const LINGER_INTERVAL: Duration = Duration::from_secs(1);
 const BACKGROUND_INTERVAL: SignedDuration = SignedDuration::from_secs(30);
 /// How long a program may take.
 const PROGRAM_TIMEOUT: Duration = Duration::from_secs(10);
-/// Notices older than this are history where no destination was told of them.
+/// Notices that are older and were sent to no destination are history.
 const OLDEST_NEWS: SignedDuration = SignedDuration::from_hours(24);
 /// The longest time ahead that an attempt is put off to; one beyond was, before the clock was set back.
 const LONGEST_WAIT: SignedDuration = SignedDuration::from_hours(25);

@@ -206,7 +206,7 @@ impl Restoration<'_> {
     fn whole(&self, checked: CheckedBackup, scratch: ScratchFolder) -> Result<Restored> {
         let staged = scratch.folder();
         let live = Vault::new(VaultPlaces::in_folder(&self.target.data));
-        // Nobody changes the vault from here on, until another one is in its place.
+        // No process changes the vault from here on, until another one is in its place.
         let _still = if live.path().exists() { live.keep_still()? } else { None };
         let mut warnings = warnings(&checked);
         let slots = self.adopt(&checked, staged, &mut warnings)?;

@@ -146,7 +146,7 @@ impl OpenDatabase {
         self.transact(TransactionBehavior::Deferred, work)
     }
 
-    /// Syncs nothing from now on, for a copy that nobody relies on yet.
+    /// Syncs nothing from now on, for a copy that is not relied on yet.
     pub(super) fn rely_on_no_disk(&self) -> rusqlite::Result<()> {
         self.sql.pragma_update(None, "synchronous", "OFF")
     }

@@ -143,7 +143,7 @@ impl Transaction<'_> {
                     alert.text(),
                     alert.command(),
                 ])?;
-            self.add_notice(self.sql.last_insert_rowid(), AlertChange::Firing, alert, now)?;
+            self.add_notice(self.sql.last_insert_rowid(), AlertChange::Firing, now)?;
             return Ok(true);
         };
         let Some(change) = known.change(alert, now) else {
@@ -168,7 +168,7 @@ impl Transaction<'_> {
                 alert.text(),
                 alert.command(),
             ])?;
-        self.add_notice(known.id, change, alert, now)?;
+        self.add_notice(known.id, change, now)?;
         Ok(true)
     }
 
@@ -182,29 +182,19 @@ impl Transaction<'_> {
             .optional()?;
         let has_lasted = first_at.is_some_and(|at| now.as_millisecond() - at >= millis(MIN_LASTING));
         if has_lasted {
-            self.sql
-                .prepare_cached(
-                    "INSERT INTO notice (alert, change, severity, at, text, command)
-                     SELECT id, ?2, severity, ?3, text, command FROM alert WHERE id = ?1",
-                )?
-                .execute(params![id, AlertChange::Resolved.as_str(), now.as_millisecond()])?;
+            self.add_notice(id, AlertChange::Resolved, now)?;
         }
         Ok(())
     }
 
-    fn add_notice(&self, id: i64, change: AlertChange, alert: &NewAlert, now: Timestamp) -> rusqlite::Result<()> {
+    /// Makes a notice of an alert as it is now.
+    fn add_notice(&self, id: i64, change: AlertChange, now: Timestamp) -> rusqlite::Result<()> {
         self.sql
             .prepare_cached(
-                "INSERT INTO notice (alert, change, severity, at, text, command) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+                "INSERT INTO notice (alert, change, severity, at, text, command)
+                 SELECT id, ?2, severity, ?3, text, command FROM alert WHERE id = ?1",
             )?
-            .execute(params![
-                id,
-                change.as_str(),
-                alert.severity.number(),
-                now.as_millisecond(),
-                alert.text(),
-                alert.command(),
-            ])
+            .execute(params![id, change.as_str(), now.as_millisecond()])
             .map(drop)
     }
 
